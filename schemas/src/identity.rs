@@ -1,0 +1,145 @@
+//! How executions, renditions and outputs are named: by hashes of what they are made of.
+
+use crate::{Rendition, SourceRef, Upload};
+
+/// Joins parts so that no two lists of parts give the same text.
+fn hash(parts: &[&str]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+/// The execution that an upload asks for: its name, or else its source at its version, settings and destination.
+///
+/// A redelivered upload is the same execution. The attempt and `overwrite` are not part of it: a new attempt goes on
+/// with what an earlier one made.
+#[must_use]
+pub fn execution_id(upload: &Upload, source: &SourceRef) -> String {
+    if let Some(name) = &upload.name {
+        return hash(&["name", name]);
+    }
+    let time = upload.segment_time_seconds.to_bits().to_string();
+    let mut formats: Vec<&str> = upload.dst_formats.iter().map(String::as_str).collect();
+    formats.sort_unstable();
+    formats.dedup();
+    let mut parts = vec!["source", &source.url, &source.version, &time, &upload.output_prefix];
+    parts.extend(formats);
+    hash(&parts)
+}
+
+/// A rendition's id: a hash of its settings.
+#[must_use]
+pub fn rendition_id(rendition: &Rendition) -> String {
+    let settings = serde_json::to_string(&(&rendition.video, &rendition.audio)).unwrap_or_default();
+    let kind = if rendition.video.is_some() { "v" } else { "a" };
+    format!("{kind}-{}", hash(&["rendition", &settings]))
+}
+
+/// What an output file carries, so that a later execution can tell where the file came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// A hash of the source's URL.
+    pub source: String,
+    /// A hash of the source's version and of all that shapes the file.
+    pub content: String,
+}
+
+impl Fingerprint {
+    /// The fingerprint of one format of a source, made of these renditions.
+    #[must_use]
+    pub fn new(source: &SourceRef, format: &str, renditions: &[&str]) -> Self {
+        let mut parts = vec!["content", &source.url, &source.version, format];
+        parts.extend(renditions);
+        Self { source: hash(&["origin", &source.url]), content: hash(&parts) }
+    }
+
+    /// As it stands in a file's comment.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        format!("millrace {} {}", self.source, self.content)
+    }
+
+    /// Reads it from a file's comment; `None` where the file is not Millrace's.
+    #[must_use]
+    pub fn read(comment: &str) -> Option<Self> {
+        let mut words = comment.split(' ');
+        let (Some("millrace"), Some(source), Some(content), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return None;
+        };
+        Some(Self { source: source.into(), content: content.into() })
+    }
+}
+
+/// Where an output goes: `<prefix>/<stem>.<format>`, the stem being the source's last path segment up to its last dot.
+#[must_use]
+pub fn output_url(prefix: &str, source: &str, format: &str) -> String {
+    let name = source.rsplit('/').next().unwrap_or(source);
+    let stem = match name.rfind('.') {
+        Some(dot) if dot > 0 => &name[..dot],
+        _ => name,
+    };
+    format!("{}/{stem}.{format}", prefix.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> SourceRef {
+        SourceRef { url: "file:///in/a.mov".into(), version: "1".into(), bytes: 1 }
+    }
+
+    fn upload() -> Upload {
+        Upload::read(br#"{"source": "file:///in/a.mov", "output_prefix": "file:///out"}"#).unwrap()
+    }
+
+    #[test]
+    fn a_redelivered_upload_is_the_same_execution() {
+        let again = Upload { attempt: 2, overwrite: true, ..upload() };
+        assert_eq!(execution_id(&upload(), &source()), execution_id(&again, &source()));
+    }
+
+    #[test]
+    fn another_version_setting_or_destination_is_another_execution() {
+        let one = execution_id(&upload(), &source());
+        assert_ne!(one, execution_id(&upload(), &SourceRef { version: "2".into(), ..source() }));
+        assert_ne!(one, execution_id(&Upload { segment_time_seconds: 5.0, ..upload() }, &source()));
+        assert_ne!(one, execution_id(&Upload { output_prefix: "file:///o".into(), ..upload() }, &source()));
+        assert_ne!(one, execution_id(&Upload { dst_formats: vec!["flv".into()], ..upload() }, &source()));
+    }
+
+    #[test]
+    fn the_order_of_formats_does_not_matter() {
+        let ab = Upload { dst_formats: vec!["mp4".into(), "flv".into()], ..upload() };
+        let ba = Upload { dst_formats: vec!["flv".into(), "mp4".into()], ..upload() };
+        assert_eq!(execution_id(&ab, &source()), execution_id(&ba, &source()));
+    }
+
+    #[test]
+    fn a_name_alone_decides_where_there_is_one() {
+        let named = Upload { name: Some("friday".into()), ..upload() };
+        let other = SourceRef { version: "9".into(), ..source() };
+        assert_eq!(execution_id(&named, &source()), execution_id(&named, &other));
+    }
+
+    #[test]
+    fn outputs_are_named_after_the_source() {
+        assert_eq!(output_url("file:///out/", "file:///in/a.b.mov", "mp4"), "file:///out/a.b.mp4");
+        assert_eq!(output_url("o", "s3://b/noext", "flv"), "o/noext.flv");
+        assert_eq!(output_url("o", "s3://b/.hidden", "flv"), "o/.hidden.flv");
+    }
+
+    #[test]
+    fn a_mark_is_read_back_and_nothing_else_is() {
+        let mark = Fingerprint::new(&source(), "mp4", &["v-1"]);
+        assert_eq!(Fingerprint::read(&mark.mark()), Some(mark));
+        for comment in ["", "millrace", "millrace a", "millrace a b c", "my holiday film"] {
+            assert_eq!(Fingerprint::read(comment), None);
+        }
+    }
+}

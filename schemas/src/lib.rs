@@ -1,0 +1,48 @@
+//! The contract: the records on Millrace's topics, as Avro schemas (`avro/*.avsc`) and as Rust types.
+//!
+//! Each record has one `.avsc` file, and a Rust type that a test holds equal to it. Values travel in the
+//! Confluent frame ([`frame`]). Fields are only ever added, with defaults, so that two versions of Millrace run
+//! side by side.
+
+pub mod frame;
+mod identity;
+mod records;
+
+pub use identity::{Fingerprint, execution_id, output_url, rendition_id};
+pub use records::*;
+
+/// Why a value could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The value is shorter than the frame's five bytes, or does not begin with 0x00.
+    #[error("the value is not in the Confluent frame (0x00, 4-byte schema id, Avro)")]
+    NotFramed,
+    /// The frame names a schema that the reader does not have: a newer producer's, or not ours at all.
+    #[error("the value's schema id is {found}; {record} knows {known}")]
+    UnknownSchema {
+        /// The record that was to be read.
+        record: &'static str,
+        /// The id in the frame.
+        found: u32,
+        /// The id that this record has.
+        known: u32,
+    },
+    /// The Avro body does not follow its schema.
+    #[error("{record}: {source}")]
+    Avro {
+        /// The record that was to be read or written.
+        record: &'static str,
+        /// What `apache-avro` says.
+        #[source]
+        source: Box<apache_avro::Error>,
+    },
+    /// The value is JSON, but not of the record's shape.
+    #[error("{record} as JSON: {source}")]
+    Json {
+        /// The record that was to be read.
+        record: &'static str,
+        /// What `serde_json` says.
+        #[source]
+        source: serde_json::Error,
+    },
+}

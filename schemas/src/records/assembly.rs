@@ -1,0 +1,140 @@
+use std::collections::HashMap;
+
+use apache_avro::AvroSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{OutputFacts, OutputPlan, SourceRef, TrackPlan};
+
+/// The state of an execution, and at last its terminal record. Key: the execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Assembly {
+    /// The execution.
+    pub execution: String,
+    /// Which try at it, from 1.
+    pub attempt: i32,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The source.
+    pub source: SourceRef,
+    /// Why it failed or was cancelled.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub reason: Option<String>,
+    /// A bitmap of the segments that are there, bit i of byte i / 8; empty once all are.
+    #[avro(with)]
+    #[serde(with = "apache_avro::serde::bytes")]
+    pub segments_done: Vec<u8>,
+    /// How many segments there are, of all tracks.
+    pub segments: i32,
+    /// How many of them are there.
+    pub done: i32,
+    /// How many segments of the video there are.
+    pub video_segments: i32,
+    /// How many of the video's segments had their work objects already.
+    pub reused: i32,
+    /// The tracks, with the sums of their segments' facts.
+    pub tracks: Vec<TrackSum>,
+    /// The outputs.
+    pub outputs: Vec<PlannedOutput>,
+    /// Carried through from the upload.
+    #[serde(default)]
+    #[avro(default = "{}")]
+    pub labels: HashMap<String, String>,
+    /// When this attempt was accepted, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// When it ended.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub ended_ms: Option<i64>,
+    /// When it is given up.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub deadline_ms: Option<i64>,
+}
+
+crate::records::record!(Assembly, "Assembly", 4, "assembly.avsc");
+
+impl Assembly {
+    /// Whether segment `index` is there.
+    #[must_use]
+    pub fn has(&self, index: i32) -> bool {
+        self.done == self.segments
+            || usize::try_from(index)
+                .ok()
+                .and_then(|i| self.segments_done.get(i / 8).map(|byte| byte >> (i % 8) & 1 == 1))
+                .unwrap_or(false)
+    }
+
+    /// How many of the video's segments are there.
+    #[must_use]
+    pub fn video_done(&self) -> i32 {
+        (0..self.video_segments).map(|index| i32::from(self.has(index))).sum()
+    }
+
+    /// Whether the execution has ended.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.phase, Phase::Succeeded | Phase::Failed | Phase::Cancelled)
+    }
+}
+
+/// Where an execution stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the derive takes no doc comments on variants")]
+pub enum Phase {
+    // Segments are being made.
+    Transcoding,
+    // All segments are there; outputs are being put together.
+    Merging,
+    // All outputs are there.
+    Succeeded,
+    // It ended with a reason.
+    Failed,
+    // It was stopped.
+    Cancelled,
+}
+
+impl Phase {
+    /// The phase as the records and the command show it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transcoding => "transcoding",
+            Self::Merging => "merging",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A track, with the sums of its segments' facts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct TrackSum {
+    /// The track.
+    pub plan: TrackPlan,
+    /// Pictures or samples.
+    pub units: i64,
+    /// Packets.
+    pub packets: i64,
+    /// Bytes of the work objects.
+    pub bytes: i64,
+    /// The greatest reorder depth.
+    pub reorder: i32,
+    /// Wrapping sum over the segments of digest × (2 × index + 1): which objects a merge must find, and in which order.
+    pub digest: i64,
+}
+
+/// An output and, once it was put together, its facts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct PlannedOutput {
+    /// The plan.
+    pub plan: OutputPlan,
+    /// The facts.
+    pub facts: Option<OutputFacts>,
+}

@@ -1,0 +1,64 @@
+use std::collections::HashMap;
+
+use apache_avro::AvroSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{OutputFacts, OutputPlan, Phase, SourceRef, TrackSum};
+
+/// One output to put together. Key: the execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Merge {
+    /// The execution.
+    pub execution: String,
+    /// Which try at it, from 1.
+    pub attempt: i32,
+    /// The source.
+    pub source: SourceRef,
+    /// The output.
+    pub output: OutputPlan,
+    /// Its tracks. Work objects are found by their key, `<execution>/<rendition>/<index>`.
+    pub tracks: Vec<MergeTrack>,
+}
+
+crate::records::record!(Merge, "Merge", 5, "merge.avsc");
+
+/// A track of an output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct MergeTrack {
+    /// Which segments, and what they must add up to.
+    pub sum: TrackSum,
+}
+
+/// An execution's end. Key: the execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Merged {
+    /// The execution.
+    pub execution: String,
+    /// Which try at it, from 1.
+    pub attempt: i32,
+    /// `succeeded`, `failed` or `cancelled`.
+    pub state: Phase,
+    /// Why it failed or was cancelled.
+    pub reason: Option<String>,
+    /// The source.
+    pub source: SourceRef,
+    /// The outputs with their proven facts; empty where it did not succeed.
+    pub outputs: Vec<OutputFacts>,
+    /// How many segments the video had.
+    pub segments: i32,
+    /// How many of them had their work objects already.
+    pub segments_reused: i32,
+    /// When this attempt was accepted, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// When it ended.
+    pub ended_ms: i64,
+    /// Carried through from the upload.
+    #[serde(default)]
+    #[avro(default = "{}")]
+    pub labels: HashMap<String, String>,
+}
+
+crate::records::record!(Merged, "Merged", 6, "merged.avsc");

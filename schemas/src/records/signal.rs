@@ -1,0 +1,165 @@
+use std::collections::HashMap;
+
+use apache_avro::AvroSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Made, OutputFacts, SourceRef, TrackKind, VideoSettings};
+
+/// What the aggregation must know of an execution; exactly one of the nullable fields is set. Key: the execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Signal {
+    /// The execution.
+    pub execution: String,
+    /// Which try at it, from 1.
+    pub attempt: i32,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Split has published all segments.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub started: Option<Started>,
+    /// The upload can't be processed.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub refused: Option<Refused>,
+    /// A segment was made, or can't be.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub segment: Option<SegmentOutcome>,
+    /// An output was put together, or can't be.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub merge: Option<MergeOutcome>,
+    /// Somebody asked for the end.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub cancelled: Option<Cancelled>,
+}
+
+crate::records::record!(Signal, "Signal", 3, "signal.avsc");
+
+impl Signal {
+    /// A signal that says nothing yet; one of its fields is to be set.
+    #[must_use]
+    pub fn new(execution: &str, attempt: i32, at_ms: i64) -> Self {
+        Self {
+            execution: execution.into(),
+            attempt,
+            at_ms,
+            started: None,
+            refused: None,
+            segment: None,
+            merge: None,
+            cancelled: None,
+        }
+    }
+}
+
+/// The plan of an execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Started {
+    /// The source, at the version that was accepted.
+    pub source: SourceRef,
+    /// The tracks, in the order of their segments' numbers.
+    pub tracks: Vec<TrackPlan>,
+    /// The outputs to put together.
+    pub outputs: Vec<OutputPlan>,
+    /// Carried through from the upload.
+    #[serde(default)]
+    #[avro(default = "{}")]
+    pub labels: HashMap<String, String>,
+    /// When the execution is given up, in milliseconds since 1970; null never.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub deadline_ms: Option<i64>,
+}
+
+/// One rendition of one track of an execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct TrackPlan {
+    /// The rendition's id.
+    pub rendition: String,
+    /// Picture or sound.
+    pub kind: TrackKind,
+    /// The number of its first segment.
+    pub first_segment: i32,
+    /// How many segments it has.
+    pub segments: i32,
+    /// What the pictures must be, for the proof.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub video: Option<VideoSettings>,
+}
+
+/// One output of an execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct OutputPlan {
+    /// Where it goes.
+    pub url: String,
+    /// Its format.
+    pub format: String,
+    /// The renditions in it.
+    pub renditions: Vec<String>,
+    /// Whether the file that is there is already this output, so that it stays.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub keep: bool,
+    /// What the file carries, so that a later execution can tell where it came from.
+    pub mark: String,
+    /// Replace a file that came from another source.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub overwrite: bool,
+}
+
+/// Why an upload can't be processed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Refused {
+    /// The source's URL.
+    pub source: String,
+    /// What was wrong with it, and what to do.
+    pub reason: String,
+}
+
+/// Facts of what was made of a segment, or why it can't be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct SegmentOutcome {
+    /// The segment's number.
+    pub index: i32,
+    /// The work objects, one a rendition; empty where it failed.
+    pub made: Vec<Made>,
+    /// Whether all of them were there already.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub reused: bool,
+    /// Why it can't be made.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub failure: Option<String>,
+}
+
+/// Facts of an output, or why it can't be put together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct MergeOutcome {
+    /// Where the output was to go.
+    pub url: String,
+    /// Its proven facts.
+    pub facts: Option<OutputFacts>,
+    /// Why it can't be put together.
+    pub failure: Option<String>,
+}
+
+/// Somebody asked for the end of an execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Cancelled {
+    /// Why.
+    pub reason: String,
+}

@@ -1,0 +1,81 @@
+use std::collections::HashMap;
+
+use apache_avro::AvroSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::RecordError;
+
+/// What was uploaded or asked for, and how it is to be made. Key: the source's URL.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+#[serde(deny_unknown_fields)]
+pub struct Upload {
+    /// The source, as an object or file URL; in its place a bucket and a key may stand.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub source: Option<String>,
+    /// The bucket in the default object store.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub oss_bucket_name: Option<String>,
+    /// The object's key in that bucket.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub video_key: Option<String>,
+    /// The source's version (ETag, or size and time) that was seen when the upload was accepted; null takes what is there.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub version: Option<String>,
+    /// Where the outputs go: a prefix in the same store, or a URL of its own. Outputs are named after the source.
+    pub output_prefix: String,
+    /// Length of a segment in seconds; more than 0.
+    #[serde(default = "default_segment_time")]
+    #[avro(default = "15.0")]
+    pub segment_time_seconds: f64,
+    /// The formats to make, by name.
+    #[serde(default = "default_formats")]
+    #[avro(default = r#"["mp4"]"#)]
+    pub dst_formats: Vec<String>,
+    /// Names the execution, and makes it idempotent: the same name is the same execution.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub name: Option<String>,
+    /// Carried through to every record about the execution.
+    #[serde(default)]
+    #[avro(default = "{}")]
+    pub labels: HashMap<String, String>,
+    /// Replace output files that came from another source.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub overwrite: bool,
+    /// Counts the tries at this execution, from 1.
+    #[serde(default = "first_attempt")]
+    #[avro(default = "1")]
+    pub attempt: i32,
+}
+
+crate::records::record!(Upload, "Upload", 1, "upload.avsc");
+
+fn default_segment_time() -> f64 {
+    15.0
+}
+fn default_formats() -> Vec<String> {
+    vec!["mp4".into()]
+}
+fn first_attempt() -> i32 {
+    1
+}
+
+impl Upload {
+    /// Reads an upload as the topic may hold it: Avro in the Confluent frame, or JSON as a person writes it.
+    ///
+    /// # Errors
+    /// Where it is neither, or names a field that Millrace does not know.
+    pub fn read(value: &[u8]) -> Result<Self, RecordError> {
+        if value.trim_ascii_start().first() == Some(&b'{') {
+            serde_json::from_slice(value).map_err(|source| RecordError::Json { record: "Upload", source })
+        } else {
+            <Self as crate::frame::Record>::decode(value)
+        }
+    }
+}
