@@ -1,0 +1,13 @@
+//! The graph as data: streams and tables, the processors between them, and what a processor is.
+//!
+//! No I/O happens here. A processor states what it needs of the world as ports ([`ports`]), which the shell
+//! implements; the runtime moves records between streams and knows nothing of video.
+
+mod draw;
+mod graph;
+pub mod ports;
+mod processor;
+
+pub use draw::{Drawing, draw};
+pub use graph::{Keyed, Kind, ProcessorSpec, Retention, StreamSpec, Topology, streams, topology};
+pub use processor::{Aggregation, Emit, Fold, Placement, Processor, ProcessorError, Task, millis_now};

@@ -1,0 +1,198 @@
+//! Streams, tables and processors, declared in one place: [`topology`].
+
+/// What a stream keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Every record.
+    Stream,
+    /// The latest record of each key: compacted.
+    Table,
+}
+
+/// Where a record goes among a stream's partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keyed {
+    /// murmur2 of the key, as Java clients do.
+    ByKey,
+    /// Dealt evenly: murmur2 of the key plus the record's number.
+    Dealt,
+}
+
+/// How long a stream keeps its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// For good (a table keeps the latest of each key).
+    Forever,
+    /// So many of the latest records a partition: for what is advisory.
+    Latest(u32),
+}
+
+/// A stream or a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// The topic's name.
+    pub name: &'static str,
+    /// Stream or table.
+    pub kind: Kind,
+    /// What the key says.
+    pub key: &'static str,
+    /// The record's name, as its schema has it.
+    pub record: &'static str,
+    /// How many partitions it is made with.
+    pub partitions: u32,
+    /// How records find their partition.
+    pub keyed: Keyed,
+    /// How long records are kept.
+    pub retention: Retention,
+}
+
+/// The streams and tables, by name.
+pub mod streams {
+    use super::{Keyed, Kind, Retention, StreamSpec};
+
+    const STREAM: StreamSpec = StreamSpec {
+        name: "",
+        kind: Kind::Stream,
+        key: "execution",
+        record: "",
+        partitions: 4,
+        keyed: Keyed::ByKey,
+        retention: Retention::Forever,
+    };
+
+    /// What was uploaded or asked for.
+    pub const UPLOADS: StreamSpec =
+        StreamSpec { name: "uploads", key: "source URL", record: "Upload", ..STREAM };
+    /// Time ranges of videos and sound tracks to transcode.
+    pub const SEGMENTS: StreamSpec =
+        StreamSpec { name: "segments", record: "Segment", partitions: 12, keyed: Keyed::Dealt, ..STREAM };
+    /// All that the aggregation must know.
+    pub const TRANSCODED: StreamSpec =
+        StreamSpec { name: "transcoded-segments", record: "Signal", ..STREAM };
+    /// The state of each execution: the aggregation's changelog.
+    pub const ASSEMBLIES: StreamSpec =
+        StreamSpec { name: "assemblies", kind: Kind::Table, record: "Assembly", ..STREAM };
+    /// Outputs to put together.
+    pub const MERGES: StreamSpec = StreamSpec { name: "merges", record: "Merge", ..STREAM };
+    /// The end of each execution.
+    pub const MERGED: StreamSpec = StreamSpec { name: "merged", record: "Merged", ..STREAM };
+    /// What happened, when.
+    pub const EXECUTIONS: StreamSpec =
+        StreamSpec { name: "executions", record: "ExecutionEvent", ..STREAM };
+    /// How far tasks are.
+    pub const PROGRESS: StreamSpec = StreamSpec {
+        name: "progress",
+        record: "Progress",
+        partitions: 1,
+        retention: Retention::Latest(1000),
+        ..STREAM
+    };
+    /// Records that could not be processed, as they were.
+    pub const DEAD_LETTERS: StreamSpec =
+        StreamSpec { name: "dead-letters", key: "as the original", record: "as the original", ..STREAM };
+
+    /// All of them, in the order in which a video passes.
+    pub const ALL: [StreamSpec; 9] =
+        [UPLOADS, SEGMENTS, TRANSCODED, ASSEMBLIES, MERGES, MERGED, EXECUTIONS, PROGRESS, DEAD_LETTERS];
+}
+
+/// A processor and its edges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessorSpec {
+    /// Its name; its consumer group is `millrace-<name>`.
+    pub name: &'static str,
+    /// What it does, in a few words.
+    pub does: &'static str,
+    /// The stream that it consumes.
+    pub reads: StreamSpec,
+    /// The streams that it produces to.
+    pub writes: Vec<StreamSpec>,
+    /// The table in which it keeps its state; an aggregation has one.
+    pub state: Option<StreamSpec>,
+}
+
+/// The graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    /// The streams and tables.
+    pub streams: Vec<StreamSpec>,
+    /// The processors.
+    pub processors: Vec<ProcessorSpec>,
+}
+
+/// The graph of Millrace: the one place where processors and streams are joined.
+#[must_use]
+pub fn topology() -> Topology {
+    use streams::{ALL, ASSEMBLIES, EXECUTIONS, MERGED, MERGES, PROGRESS, SEGMENTS, TRANSCODED, UPLOADS};
+    let processor = |name, does, reads, writes: &[StreamSpec], state| ProcessorSpec {
+        name,
+        does,
+        reads,
+        writes: writes.to_vec(),
+        state,
+    };
+    Topology {
+        streams: ALL.to_vec(),
+        processors: vec![
+            processor("split", "plans segments", UPLOADS, &[SEGMENTS, TRANSCODED, EXECUTIONS], None),
+            processor(
+                "transcode",
+                "decodes once, encodes each rendition",
+                SEGMENTS,
+                &[TRANSCODED, EXECUTIONS, PROGRESS],
+                None,
+            ),
+            processor(
+                "assemble",
+                "counts segments",
+                TRANSCODED,
+                &[MERGES, MERGED, EXECUTIONS],
+                Some(ASSEMBLIES),
+            ),
+            processor("merge", "joins and proves", MERGES, &[TRANSCODED, EXECUTIONS], None),
+            processor("cleanup", "frees work objects", MERGED, &[EXECUTIONS], None),
+        ],
+    }
+}
+
+impl Topology {
+    /// The processor of that name.
+    #[must_use]
+    pub fn processor(&self, name: &str) -> Option<&ProcessorSpec> {
+        self.processors.iter().find(|processor| processor.name == name)
+    }
+}
+
+/// The consumer group of a processor.
+impl ProcessorSpec {
+    /// `millrace-<name>`.
+    #[must_use]
+    pub fn group(&self) -> String {
+        format!("millrace-{}", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_edge_ends_at_a_declared_stream() {
+        let topology = topology();
+        for processor in &topology.processors {
+            for stream in processor.writes.iter().chain([&processor.reads]).chain(&processor.state) {
+                assert!(topology.streams.contains(stream), "{}: {}", processor.name, stream.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_aggregation_and_its_changelog_have_the_same_partitions() {
+        for processor in topology().processors {
+            if let Some(table) = processor.state {
+                assert_eq!(processor.reads.partitions, table.partitions);
+                assert_eq!(table.kind, Kind::Table);
+            }
+        }
+    }
+}
