@@ -1,0 +1,20 @@
+//! Everything that touches libav. It runs in a child process only: the parent half ([`Launcher`]) starts the same
+//! executable again with [`CHILD_ARGUMENT`], hands it a task on stdin and bytes as file descriptors, and never a path,
+//! a host or a credential.
+
+mod child;
+mod launcher;
+pub mod packets;
+mod protocol;
+mod timeline;
+
+pub use child::child_main;
+pub use launcher::{ChildError, Launcher, pipe};
+pub use protocol::{
+    AudioTrackFacts, FIRST_FD, InspectTask, Inspected, KeyframeFacts, MergeTask, MergeTaskTrack, Merged, ProbedStream,
+    Reply, Task, TranscodeTask, VideoTrackFacts,
+};
+pub use timeline::{Clock, Timeline, place, reorder_depth};
+
+/// The first argument that makes the executable a media child.
+pub const CHILD_ARGUMENT: &str = "__media-child";

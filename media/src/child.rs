@@ -1,0 +1,116 @@
+//! The child: one task, from stdin; replies on stdout. The only code that runs libav.
+
+mod encoder;
+mod inspect;
+mod merge;
+mod mux;
+mod prove;
+mod sound;
+mod source;
+mod transcode;
+
+use std::{
+    fs::File,
+    io::{BufRead, Read, Write},
+    os::fd::{FromRawFd, OwnedFd},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use millrace_schemas::TrackKind;
+
+use crate::protocol::{FIRST_FD, Reply, Task};
+
+/// Why a task failed, for the person whose media it is.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// What was being done, and what went wrong.
+    pub(crate) fn at<E: std::fmt::Display>(doing: &str) -> impl FnOnce(E) -> Self + '_ {
+        move |error| Self(format!("{doing}: {error}"))
+    }
+}
+
+/// Tells the parent how far the task is, a few times a second: it also takes silence for a hang.
+pub(crate) struct Reporter {
+    last: Instant,
+}
+
+impl Reporter {
+    pub(crate) fn progress(&mut self, done: i64) {
+        if self.last.elapsed() >= Duration::from_millis(200) {
+            self.last = Instant::now();
+            say(&Reply::Progress(done));
+        }
+    }
+}
+
+fn say(reply: &Reply) {
+    let mut line = serde_json::to_vec(reply).unwrap_or_default();
+    line.push(b'\n');
+    // A parent that is gone hears nothing, and the life line ends this process.
+    let _ = std::io::stdout().lock().write_all(&line);
+}
+
+/// Runs one task of the parent, and exits.
+#[must_use]
+pub fn child_main() -> ExitCode {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    let task: Task = match read.map_err(serde_json::Error::io).and_then(|_| serde_json::from_str(&line)) {
+        Ok(task) => task,
+        Err(error) => {
+            eprintln!("this is Millrace's media process; it is started by Millrace alone ({error})");
+            return ExitCode::from(2);
+        }
+    };
+    // The life line: the parent keeps the other end open and never writes to it again. Its end is the parent's end.
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().lock().read(&mut [0; 1]);
+        std::process::exit(3);
+    });
+    // SAFETY: set before any other call of libav; the level is a plain integer.
+    unsafe { ffmpeg_next::ffi::av_log_set_level(ffmpeg_next::ffi::AV_LOG_ERROR) };
+
+    let mut reporter = Reporter { last: Instant::now() };
+    let result = match task {
+        Task::Inspect(task) => {
+            inspect::inspect(fd(0), &task, &mut reporter).map(|found| Reply::Inspected(Box::new(found)))
+        }
+        Task::Transcode(task) => {
+            let outputs = (1..=task.renditions.len()).map(fd).collect();
+            match task.kind {
+                TrackKind::Video => transcode::transcode(fd(0), &task, outputs, &mut reporter),
+                TrackKind::Audio => sound::transcode(fd(0), &task, outputs, &mut reporter),
+            }
+            .map(Reply::Transcoded)
+        }
+        Task::Merge(task) => {
+            let tracks = (1..=task.tracks.len()).map(fd).collect();
+            merge::merge(&fd(0), &task, tracks, &mut reporter).map(Reply::Merged)
+        }
+    };
+    match result {
+        Ok(reply) => {
+            say(&reply);
+            ExitCode::SUCCESS
+        }
+        Err(Failure(reason)) => {
+            say(&Reply::Failed(reason));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The `number`th file descriptor that the parent passed; each is taken once.
+fn fd(number: usize) -> File {
+    let raw = FIRST_FD + i32::try_from(number).unwrap_or(i32::MAX);
+    // SAFETY: the parent passed a descriptor of this number for the task, and nothing else here owns it. Where it did
+    // not, every use of it fails with EBADF.
+    File::from(unsafe { OwnedFd::from_raw_fd(raw) })
+}

@@ -1,0 +1,315 @@
+//! Encoders, set up by the settings of a rendition alone: two workers with the same settings make streams that can be
+//! joined.
+
+use std::{fs::File, io::BufWriter};
+
+use ffmpeg_next::{
+    self as ff, ChannelLayout, Dictionary, Packet, Rational, codec,
+    ffi::{
+        AV_CODEC_FLAG_GLOBAL_HEADER, AVChromaLocation, AVColorPrimaries, AVColorRange,
+        AVColorSpace, AVColorTransferCharacteristic, AVCodecContext,
+    },
+    format::{Pixel, Sample},
+};
+use millrace_schemas::{AudioSettings, Color, Made, Ratio, Rendition, VideoSettings};
+
+use super::Failure;
+use crate::{
+    packets::{Facts, Header, Writer},
+    timeline::reorder_depth,
+};
+
+pub(crate) fn rational(ratio: Ratio) -> Rational {
+    Rational::new(ratio.num, ratio.den.max(1))
+}
+
+/// The libav encoder for a codec's name.
+fn find(codec: &str) -> Result<ff::Codec, Failure> {
+    let encoder = match codec {
+        "h264" => "libx264",
+        other => other,
+    };
+    ff::encoder::find_by_name(encoder)
+        .ok_or_else(|| Failure::new(format!("this FFmpeg has no encoder '{encoder}'; install one that has")))
+}
+
+fn extradata(context: &codec::Context) -> Vec<u8> {
+    // SAFETY: an open encoder's extradata is of the size that it says.
+    unsafe {
+        let context: &AVCodecContext = &*context.as_ptr();
+        if context.extradata.is_null() {
+            return Vec::new();
+        }
+        let size = usize::try_from(context.extradata_size).unwrap_or(0);
+        std::slice::from_raw_parts(context.extradata, size).to_vec()
+    }
+}
+
+/// Sets colour by H.273's code points; those that libav does not know are left unspecified.
+pub(crate) struct LibavColor {
+    pub(crate) primaries: AVColorPrimaries,
+    pub(crate) transfer: AVColorTransferCharacteristic,
+    pub(crate) matrix: AVColorSpace,
+    pub(crate) range: AVColorRange,
+    pub(crate) chroma: AVChromaLocation,
+}
+
+impl LibavColor {
+    pub(crate) fn of(color: Color) -> Self {
+        use ff::util::{chroma, color as names};
+        // Through the names that libav has for these numbers: no number becomes an enum that does not exist.
+        let primaries = (1..=22).find(|n| *n == color.primaries).map_or(2, |n| n);
+        let transfer = (1..=18).find(|n| *n == color.transfer).map_or(2, |n| n);
+        let matrix = (0..=14).find(|n| *n == color.matrix).map_or(2, |n| n);
+        let primaries = if (13..22).contains(&primaries) || primaries == 3 { 2 } else { primaries };
+        let transfer = if transfer == 3 { 2 } else { transfer };
+        let matrix = if matrix == 3 { 2 } else { matrix };
+        // SAFETY: each number is of a variant, as the lines above see to.
+        unsafe {
+            Self {
+                primaries: std::mem::transmute::<i32, AVColorPrimaries>(primaries),
+                transfer: std::mem::transmute::<i32, AVColorTransferCharacteristic>(transfer),
+                matrix: std::mem::transmute::<i32, AVColorSpace>(matrix),
+                range: match color.range {
+                    1 => names::Range::MPEG.into(),
+                    2 => names::Range::JPEG.into(),
+                    _ => names::Range::Unspecified.into(),
+                },
+                chroma: match color.chroma {
+                    1 => chroma::Location::Left.into(),
+                    2 => chroma::Location::Center.into(),
+                    3 => chroma::Location::TopLeft.into(),
+                    _ => AVChromaLocation::AVCHROMA_LOC_UNSPECIFIED,
+                },
+            }
+        }
+    }
+}
+
+/// A video encoder, and the work object that it fills.
+pub(crate) struct VideoEncoder {
+    encoder: ff::encoder::video::Encoder,
+    writer: Writer<BufWriter<File>>,
+    rendition: String,
+    times: Vec<i64>,
+    frames: i64,
+}
+
+impl VideoEncoder {
+    pub(crate) fn open(rendition: &Rendition, s: &VideoSettings, out: File, cores: usize) -> Result<Self, Failure> {
+        let mut context = codec::Context::new_with_codec(find(&s.codec)?);
+        let color = LibavColor::of(s.color);
+        // SAFETY: the context was just allocated; these are plain fields, set before it is opened.
+        unsafe {
+            let c = &mut *context.as_mut_ptr();
+            c.width = s.width;
+            c.height = s.height;
+            c.pix_fmt = s.pixel_format.parse::<Pixel>().map_err(Failure::at("pixel format"))?.into();
+            c.time_base = rational(s.time_base).into();
+            c.framerate = rational(s.frame_rate).into();
+            c.sample_aspect_ratio = rational(s.sample_aspect).into();
+            c.color_primaries = color.primaries;
+            c.color_trc = color.transfer;
+            c.colorspace = color.matrix;
+            c.color_range = color.range;
+            c.chroma_sample_location = color.chroma;
+            c.flags |= AV_CODEC_FLAG_GLOBAL_HEADER as i32;
+            c.thread_count = threads(cores);
+        }
+        let mut options = Dictionary::new();
+        options.set("preset", &s.preset);
+        options.set("crf", &s.crf.to_string());
+        // Codec headers that depend on the settings alone, so that segments can be joined.
+        options.set("x264-params", "stitchable=1");
+        let encoder = context
+            .encoder()
+            .video()
+            .and_then(|video| video.open_with(options))
+            .map_err(Failure::at("opening the video encoder"))?;
+        let header = Header {
+            extradata: extradata(&encoder),
+            clock: (s.time_base.num, s.time_base.den),
+            video: Some(s.clone()),
+            audio: None,
+            padding: 0,
+            frame_size: 0,
+        };
+        let writer = Writer::new(BufWriter::new(out), &header).map_err(Failure::at("writing a work object"))?;
+        Ok(Self { encoder, writer, rendition: rendition.id.clone(), times: Vec::new(), frames: 0 })
+    }
+
+    pub(crate) fn encode(&mut self, frame: &ff::frame::Video) -> Result<(), Failure> {
+        self.frames += 1;
+        self.encoder.send_frame(frame).map_err(Failure::at("encoding a picture"))?;
+        self.take()
+    }
+
+    fn take(&mut self) -> Result<(), Failure> {
+        let mut packet = Packet::empty();
+        while self.encoder.receive_packet(&mut packet).is_ok() {
+            let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
+            self.times.push(pts);
+            self.writer
+                .packet(packet.is_key(), pts, packet.duration(), packet.data().unwrap_or_default())
+                .map_err(Failure::at("writing a work object"))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the work object. `empty_at` is the time that stands for a range without a picture.
+    pub(crate) fn finish(mut self, next: Option<i64>, empty_at: i64) -> Result<Made, Failure> {
+        self.encoder.send_eof().map_err(Failure::at("encoding the last pictures"))?;
+        self.take()?;
+        let packets = i64::try_from(self.times.len()).unwrap_or(i64::MAX);
+        if packets != self.frames {
+            return Err(Failure::new(format!("the encoder took {} pictures and gave {packets}", self.frames)));
+        }
+        let facts = Facts {
+            rendition: self.rendition,
+            units: self.frames,
+            packets,
+            first: self.times.iter().min().copied().unwrap_or(empty_at),
+            next,
+            reorder: i32::try_from(reorder_depth(&self.times)).unwrap_or(i32::MAX),
+        };
+        self.writer.finish(facts).map_err(Failure::at("writing a work object"))
+    }
+}
+
+/// As x264 itself does: one and a half threads for a core, or the cores idle while threads wait for each other.
+fn threads(cores: usize) -> i32 {
+    i32::try_from(if cores <= 1 { 1 } else { cores * 3 / 2 }).unwrap_or(1)
+}
+
+/// An audio encoder, and the work object that it fills.
+pub(crate) struct AudioEncoder {
+    encoder: ff::encoder::audio::Encoder,
+    writer: Writer<BufWriter<File>>,
+    rendition: String,
+    layout: ChannelLayout,
+    rate: i32,
+    frame_size: usize,
+    waiting: Vec<Vec<f32>>,
+    start: i64,
+    samples: i64,
+    packets: i64,
+}
+
+impl AudioEncoder {
+    /// `start` is the time of the first sample, in samples.
+    pub(crate) fn open(rendition: &Rendition, s: &AudioSettings, out: File, start: i64) -> Result<Self, Failure> {
+        let layout = ChannelLayout::default(s.channels);
+        let mut audio = codec::Context::new_with_codec(find(&s.codec)?)
+            .encoder()
+            .audio()
+            .map_err(Failure::at("opening the audio encoder"))?;
+        audio.set_rate(s.sample_rate);
+        audio.set_channel_layout(layout);
+        audio.set_format(Sample::F32(ff::format::sample::Type::Planar));
+        audio.set_bit_rate(usize::try_from(s.bit_rate).unwrap_or(0));
+        audio.set_time_base(Rational::new(1, s.sample_rate));
+        audio.set_flags(codec::Flags::GLOBAL_HEADER);
+        let encoder = audio.open().map_err(Failure::at("opening the audio encoder"))?;
+        // SAFETY: a plain field of an open encoder.
+        let padding = i64::from(unsafe { (*encoder.as_ptr()).initial_padding });
+        let frame_size = encoder.frame_size().max(1) as usize;
+        let header = Header {
+            extradata: extradata(&encoder),
+            clock: (1, s.sample_rate),
+            video: None,
+            audio: Some(s.clone()),
+            padding,
+            frame_size: frame_size as i64,
+        };
+        let writer = Writer::new(BufWriter::new(out), &header).map_err(Failure::at("writing a work object"))?;
+        Ok(Self {
+            encoder,
+            writer,
+            rendition: rendition.id.clone(),
+            layout,
+            rate: s.sample_rate,
+            frame_size,
+            waiting: vec![Vec::new(); usize::try_from(s.channels).unwrap_or(0)],
+            start,
+            samples: 0,
+            packets: 0,
+        })
+    }
+
+    /// The time after the last sample so far, in samples.
+    pub(crate) fn end(&self) -> i64 {
+        self.start + self.samples + self.waiting.first().map_or(0, |channel| channel.len() as i64)
+    }
+
+    /// Adds samples, a slice a channel; all are of the same length.
+    pub(crate) fn push(&mut self, channels: &[&[f32]]) -> Result<(), Failure> {
+        for (waiting, samples) in self.waiting.iter_mut().zip(channels) {
+            waiting.extend_from_slice(samples);
+        }
+        self.encode(self.frame_size)
+    }
+
+    /// Adds silence.
+    pub(crate) fn silence(&mut self, samples: usize) -> Result<(), Failure> {
+        let mut left = samples;
+        while left > 0 {
+            let now = left.min(self.frame_size);
+            for waiting in &mut self.waiting {
+                waiting.resize(waiting.len() + now, 0.0);
+            }
+            left -= now;
+            self.encode(self.frame_size)?;
+        }
+        Ok(())
+    }
+
+    /// Encodes while at least so many samples wait.
+    fn encode(&mut self, at_least: usize) -> Result<(), Failure> {
+        let mut taken = 0;
+        let there = self.waiting.first().map_or(0, Vec::len);
+        while there - taken >= at_least.max(1) {
+            let now = (there - taken).min(self.frame_size);
+            let mut frame = ff::frame::Audio::new(Sample::F32(ff::format::sample::Type::Planar), now, self.layout);
+            frame.set_rate(self.rate.unsigned_abs());
+            frame.set_pts(Some(self.start + self.samples));
+            for (i, waiting) in self.waiting.iter().enumerate() {
+                frame.plane_mut::<f32>(i)[..now].copy_from_slice(&waiting[taken..taken + now]);
+            }
+            self.encoder.send_frame(&frame).map_err(Failure::at("encoding sound"))?;
+            self.samples += now as i64;
+            taken += now;
+            self.take()?;
+        }
+        for waiting in &mut self.waiting {
+            waiting.drain(..taken);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Result<(), Failure> {
+        let mut packet = Packet::empty();
+        while self.encoder.receive_packet(&mut packet).is_ok() {
+            let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
+            self.packets += 1;
+            self.writer
+                .packet(true, pts, packet.duration(), packet.data().unwrap_or_default())
+                .map_err(Failure::at("writing a work object"))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Made, Failure> {
+        self.encode(1)?;
+        self.encoder.send_eof().map_err(Failure::at("encoding the last of the sound"))?;
+        self.take()?;
+        let facts = Facts {
+            rendition: self.rendition,
+            units: self.samples,
+            packets: self.packets,
+            first: self.start,
+            next: None,
+            reorder: 0,
+        };
+        self.writer.finish(facts).map_err(Failure::at("writing a work object"))
+    }
+}

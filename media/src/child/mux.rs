@@ -1,0 +1,210 @@
+//! Containers: what is particular to each, and streams made from headers of work objects.
+
+use std::{
+    fs::File,
+    io::{self, Seek, SeekFrom, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ffmpeg_next::{
+    self as ff, Dictionary, Packet,
+    ffi::{
+        AV_INPUT_BUFFER_PADDING_SIZE, AVCodecID, AVMediaType, av_channel_layout_default, av_mallocz,
+        avformat_new_stream,
+    },
+    format::context::{Output, StreamIo},
+};
+
+use super::{
+    Failure,
+    encoder::{LibavColor, rational},
+};
+use crate::{packets::Header, timeline::Clock};
+
+/// What is particular to a container.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Container {
+    pub(crate) muxer: &'static str,
+    /// Whether it can say that what comes before time zero is not shown. Where it can't, all of it is moved.
+    pub(crate) edit_lists: bool,
+    /// Whether its index goes in front, in room that is reserved for it.
+    pub(crate) index_in_front: bool,
+}
+
+pub(crate) fn container(format: &str) -> Result<Container, Failure> {
+    match format {
+        "mp4" => Ok(Container { muxer: "mp4", edit_lists: true, index_in_front: true }),
+        "flv" => Ok(Container { muxer: "flv", edit_lists: false, index_in_front: false }),
+        other => Err(Failure::new(format!("no container for format '{other}'"))),
+    }
+}
+
+/// What writes the output, and keeps the first error: libav reports only that there was one.
+struct Bytes {
+    file: File,
+    error: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Bytes {
+    fn keep<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| {
+            let mut kept = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.is_none() {
+                *kept = Some(error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error));
+            }
+        })
+    }
+}
+
+impl Write for Bytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.file.write(bytes);
+        self.keep(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.file.flush();
+        self.keep(result)
+    }
+}
+
+impl Seek for Bytes {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// An output that is being written.
+pub(crate) struct Muxer {
+    output: Output,
+    error: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Muxer {
+    /// Begins an output with a stream for each header. `packets` bounds how many there will be.
+    pub(crate) fn open(
+        file: File,
+        container: Container,
+        headers: &[&Header],
+        mark: &str,
+        packets: i64,
+    ) -> Result<Self, Failure> {
+        let error = Arc::new(Mutex::new(None));
+        let io = StreamIo::from_write_seek_with_capacity(Bytes { file, error: error.clone() }, 256 * 1024)
+            .map_err(Failure::at("writing the output"))?;
+        let output = ff::format::output_to_stream(io, None, Some(container.muxer))
+            .map_err(Failure::at("beginning the output"))?;
+        let mut muxer = Self { output, error };
+        for header in headers {
+            muxer.add_stream(header)?;
+        }
+        let mut metadata = Dictionary::new();
+        metadata.set("comment", mark);
+        muxer.output.set_metadata(metadata);
+        let mut options = Dictionary::new();
+        if container.index_in_front {
+            // For a packet of mp4's index at the most: size 4, decoding time 8, composition offset 8, sync 4, and a
+            // chunk of its own 20 (ISO/IEC 14496-12, 8.6 and 8.7).
+            options.set("moov_size", &(8192 + 44 * packets).to_string());
+        }
+        let begun = muxer.output.write_header_with(options).map(drop);
+        begun.map_err(|error| muxer.failure("beginning the output", error))?;
+        Ok(muxer)
+    }
+
+    fn failure(&self, doing: &str, error: ff::Error) -> Failure {
+        match self.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(io) => Failure::new(format!("{doing}: {io}")),
+            None => Failure::new(format!("{doing}: {error}")),
+        }
+    }
+
+    fn add_stream(&mut self, header: &Header) -> Result<(), Failure> {
+        // SAFETY: the context is open for writing, its stream was just made, and its parameters are plain fields; the
+        // extradata is copied into memory of libav's, with the padding that it asks for.
+        unsafe {
+            let stream = avformat_new_stream(self.output.as_mut_ptr(), std::ptr::null());
+            if stream.is_null() {
+                return Err(Failure::new("out of memory"));
+            }
+            let (stream, p) = (&mut *stream, &mut *(*stream).codecpar);
+            stream.time_base = ff::Rational::new(header.clock.0, header.clock.1).into();
+            let size = header.extradata.len();
+            if size > 0 {
+                let copy = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();
+                if copy.is_null() {
+                    return Err(Failure::new("out of memory"));
+                }
+                std::ptr::copy_nonoverlapping(header.extradata.as_ptr(), copy, size);
+                p.extradata = copy;
+                p.extradata_size = i32::try_from(size).unwrap_or(0);
+            }
+            if let Some(video) = &header.video {
+                let color = LibavColor::of(video.color);
+                p.codec_type = AVMediaType::AVMEDIA_TYPE_VIDEO;
+                p.codec_id = AVCodecID::AV_CODEC_ID_H264;
+                p.width = video.width;
+                p.height = video.height;
+                p.format = ff::ffi::AVPixelFormat::from(
+                    video.pixel_format.parse::<ff::format::Pixel>().map_err(Failure::at("pixel format"))?,
+                ) as i32;
+                p.sample_aspect_ratio = rational(video.sample_aspect).into();
+                p.color_primaries = color.primaries;
+                p.color_trc = color.transfer;
+                p.color_space = color.matrix;
+                p.color_range = color.range;
+                p.chroma_location = color.chroma;
+                stream.sample_aspect_ratio = p.sample_aspect_ratio;
+                stream.avg_frame_rate = rational(video.frame_rate).into();
+            }
+            if let Some(audio) = &header.audio {
+                p.codec_type = AVMediaType::AVMEDIA_TYPE_AUDIO;
+                p.codec_id = AVCodecID::AV_CODEC_ID_AAC;
+                p.sample_rate = audio.sample_rate;
+                p.bit_rate = audio.bit_rate;
+                p.frame_size = i32::try_from(header.frame_size).unwrap_or(0);
+                p.initial_padding = i32::try_from(header.padding).unwrap_or(0);
+                av_channel_layout_default(&raw mut p.ch_layout, audio.channels);
+            }
+        }
+        Ok(())
+    }
+
+    /// The clock of a stream, as the container has it.
+    pub(crate) fn clock(&self, stream: usize) -> Clock {
+        let tb = self.output.stream(stream).map_or(ff::Rational::new(1, 1000), |stream| stream.time_base());
+        Clock { num: i64::from(tb.numerator()), den: i64::from(tb.denominator().max(1)) }
+    }
+
+    pub(crate) fn write(&mut self, stream: usize, packet: &Timed) -> Result<(), Failure> {
+        let mut out = Packet::copy(&packet.data);
+        out.set_stream(stream);
+        out.set_pts(Some(packet.pts));
+        out.set_dts(Some(packet.dts));
+        out.set_duration(packet.duration);
+        if packet.key {
+            out.set_flags(ff::packet::Flags::KEY);
+        }
+        let written = out.write(&mut self.output).map(drop);
+        written.map_err(|error| self.failure("writing the output", error))
+    }
+
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        let ended = self.output.write_trailer();
+        ended.map_err(|error| self.failure("ending the output", error))?;
+        let error = self.error.clone();
+        drop(self);
+        let kept = error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        kept.map_or(Ok(()), |error| Err(Failure::at("ending the output")(error)))
+    }
+}
+
+/// A packet with its times in the output's clock.
+#[derive(Debug)]
+pub(crate) struct Timed {
+    pub(crate) pts: i64,
+    pub(crate) dts: i64,
+    pub(crate) duration: i64,
+    pub(crate) key: bool,
+    pub(crate) data: Vec<u8>,
+}

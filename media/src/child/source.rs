@@ -1,0 +1,208 @@
+//! A source, opened from a file descriptor: only known containers, by their bytes, and nothing that they name.
+
+use std::{
+    ffi::CString,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt,
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use ffmpeg_next::{
+    self as ff, Dictionary,
+    ffi::{
+        AVERROR, AVFMT_FLAG_CUSTOM_IO, AVFormatContext, AVIOContext, AVSEEK_FLAG_BACKWARD, AVSEEK_FLAG_BYTE,
+        EPERM, av_seek_frame, avformat_alloc_context, avformat_close_input,
+        avformat_find_stream_info, avformat_open_input,
+    },
+    format::context::{Input, StreamIo},
+};
+use millrace_schemas::{Seek as Place, SeekBy};
+
+use super::Failure;
+
+/// The containers that are opened. What is missing here on purpose: playlists and scripts (hls, dash, concat, ffmetadata,
+/// sdp, …), which name other files, and devices.
+const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,avi,mpegts,mpeg,mpegvideo,asf,ogg,mp3,wav,w64,aiff,\
+                          aac,ac3,eac3,flac,amr,amrnb,amrwb,caf,au,dv,gxf,mxf,nut,ivf,h264,hevc,m4v,obu,rm,wtv,tta,ape,wv,dts,truehd,latm,loas,y4m,yuv4mpegpipe";
+
+/// How a source is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Enough of it to know every codec well.
+    Whole,
+    /// At most 500 kB of frame data.
+    Header,
+    /// What a decoder needs to begin: of containers that say it in their headers, no frame data.
+    Decoding,
+}
+
+/// What reads the descriptor. While it is hollow, it gives zeros: so an index can be asked for presentation times
+/// without reading the frames that it lists.
+struct Bytes {
+    file: File,
+    size: u64,
+    at: u64,
+    hollow: Arc<AtomicBool>,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Bytes {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let most = buffer.len().min(left);
+        let got = if self.hollow.load(Ordering::Relaxed) {
+            buffer[..most].fill(0);
+            most
+        } else {
+            let got = self.file.read_at(&mut buffer[..most], self.at)?;
+            self.read.fetch_add(got as u64, Ordering::Relaxed);
+            got
+        };
+        self.at += got as u64;
+        Ok(got)
+    }
+}
+
+impl Seek for Bytes {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.size.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+/// An open source.
+pub(crate) struct Source {
+    pub(crate) input: Input,
+    hollow: Arc<AtomicBool>,
+    read: Arc<AtomicU64>,
+}
+
+impl Source {
+    /// Opens what is behind the descriptor.
+    pub(crate) fn open(file: File, depth: Depth) -> Result<Self, Failure> {
+        let size = file.metadata().map_err(Failure::at("reading the source"))?.len();
+        let (hollow, read) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let bytes = Bytes { file, size, at: 0, hollow: hollow.clone(), read: read.clone() };
+        let io = StreamIo::from_read_seek_with_capacity(bytes, 64 * 1024)
+            .map_err(Failure::at("reading the source"))?;
+        Ok(Self { input: open(io, depth)?, hollow, read })
+    }
+
+    /// From here on, frame data reads as zeros and costs nothing.
+    pub(crate) fn make_hollow(&self) {
+        self.hollow.store(true, Ordering::Relaxed);
+    }
+
+    /// How many bytes were read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Goes to a place in the source; `false` where it can't.
+    pub(crate) fn seek(&mut self, stream: i32, place: Place) -> bool {
+        let (stream, flags) = match place.by {
+            SeekBy::Time => (stream, AVSEEK_FLAG_BACKWARD),
+            SeekBy::Byte => (-1, AVSEEK_FLAG_BYTE),
+        };
+        // SAFETY: the context is open, and the stream index was checked when the stream was chosen.
+        unsafe { av_seek_frame(self.input.as_mut_ptr(), stream, place.at, flags) >= 0 }
+    }
+
+    /// Leaves all streams but one out of what is read.
+    pub(crate) fn only(&mut self, stream: i32) -> Result<(), Failure> {
+        let count = self.input.nb_streams();
+        if u32::try_from(stream).map_or(true, |stream| stream >= count) {
+            return Err(Failure::new(format!("the source has no stream {stream}")));
+        }
+        for mut other in self.input.streams_mut() {
+            let keep = i32::try_from(other.index()).ok() == Some(stream);
+            // SAFETY: the pointer is of a stream of the open context.
+            unsafe {
+                (*other.as_mut_ptr()).discard = if keep {
+                    ff::ffi::AVDiscard::AVDISCARD_DEFAULT
+                } else {
+                    ff::ffi::AVDiscard::AVDISCARD_ALL
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// The container, by libav's name.
+    pub(crate) fn container(&self) -> String {
+        self.input.format().name().to_owned()
+    }
+}
+
+/// Nothing that a container names is opened.
+unsafe extern "C" fn refuse_to_open(
+    _: *mut AVFormatContext,
+    _: *mut *mut AVIOContext,
+    _: *const std::ffi::c_char,
+    _: i32,
+    _: *mut *mut ff::ffi::AVDictionary,
+) -> i32 {
+    AVERROR(EPERM)
+}
+
+fn open(mut io: StreamIo, depth: Depth) -> Result<Input, Failure> {
+    let mut options = Dictionary::new();
+    options.set("format_whitelist", CONTAINERS);
+    options.set("protocol_whitelist", "none");
+    options.set("max_streams", "100");
+    if depth != Depth::Whole {
+        options.set("probesize", "500000");
+    }
+    let name = CString::default();
+    // SAFETY: the context is allocated here, and freed by libav where opening fails; where it succeeds, `Input` owns
+    // it and the I/O context with it. The options are handed over and taken back.
+    unsafe {
+        let mut context = avformat_alloc_context();
+        if context.is_null() {
+            return Err(Failure::new("out of memory"));
+        }
+        (*context).pb = io.as_mut_ptr();
+        (*context).flags |= AVFMT_FLAG_CUSTOM_IO;
+        (*context).io_open = Some(refuse_to_open);
+        let mut raw = options.disown();
+        let opened = avformat_open_input(&raw mut context, name.as_ptr(), ptr::null_mut(), &raw mut raw);
+        drop(Dictionary::own(raw));
+        if opened < 0 {
+            return Err(refusal(ff::Error::from(opened)));
+        }
+        let name = std::ffi::CStr::from_ptr((*(*context).iformat).name).to_string_lossy();
+        let in_header = depth == Depth::Decoding && (name.contains("mp4") || name.contains("matroska"));
+        let mut analysed =
+            if in_header { 0 } else { avformat_find_stream_info(context, ptr::null_mut()) };
+        if analysed >= 0 && (*context).nb_streams == 0 {
+            analysed = ff::ffi::AVERROR_INVALIDDATA;
+        }
+        if analysed < 0 {
+            avformat_close_input(&raw mut context);
+            return Err(refusal(ff::Error::from(analysed)));
+        }
+        Ok(Input::wrap_with_custom_io(context, io))
+    }
+}
+
+/// What a person can do about a source that does not open.
+fn refusal(error: ff::Error) -> Failure {
+    match error {
+        ff::Error::InvalidData | ff::Error::Eof | ff::Error::DemuxerNotFound => Failure::new(
+            "not a media file that can be read: its bytes are of no known container, or it is cut off \
+             (an mp4 whose end is missing has no index); export or copy it again",
+        ),
+        other => Failure::new(format!("can't be opened: {other}")),
+    }
+}
+

@@ -1,0 +1,157 @@
+//! The parent's half: starts a child, hands it a task and descriptors, listens, and ends it.
+
+use std::{
+    fs::File,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use command_fds::{CommandFdExt, FdMapping};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    time::timeout,
+};
+
+use crate::{
+    CHILD_ARGUMENT,
+    protocol::{FIRST_FD, Reply, Task},
+};
+
+/// A child that says nothing for so long hangs.
+const SILENCE: Duration = Duration::from_secs(180);
+
+/// Why a task came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// The media, the disk or the task is at fault; the text is the child's own.
+    #[error("{0}")]
+    Failed(String),
+    /// The child died, hung or said nothing: its media did that.
+    #[error("the media process {what} while {doing}{said}")]
+    Died {
+        /// How it ended.
+        what: String,
+        /// What it was doing.
+        doing: &'static str,
+        /// The last that it printed.
+        said: String,
+    },
+    /// No child could be started.
+    #[error("starting a media process: {0}")]
+    Start(#[source] std::io::Error),
+}
+
+/// Starts children.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    executable: PathBuf,
+}
+
+impl Launcher {
+    /// Children of this executable, which must call [`crate::child_main`] when its first argument is
+    /// [`CHILD_ARGUMENT`].
+    #[must_use]
+    pub fn new(executable: PathBuf) -> Self {
+        Self { executable }
+    }
+
+    /// Runs a task in a child. The descriptors are those that the task names, in order. Dropping the future kills the
+    /// child.
+    ///
+    /// # Errors
+    /// See [`ChildError`].
+    pub async fn run(
+        &self,
+        task: &Task,
+        descriptors: Vec<OwnedFd>,
+        mut progress: impl FnMut(i64) + Send,
+    ) -> Result<Reply, ChildError> {
+        let doing = match task {
+            Task::Inspect(_) => "reading its headers",
+            Task::Transcode(_) => "transcoding it",
+            Task::Merge(_) => "putting it together",
+        };
+        let mut line = serde_json::to_vec(task).map_err(|e| ChildError::Start(e.into()))?;
+        line.push(b'\n');
+        let mut child = self.start(descriptors).map_err(ChildError::Start)?;
+        // Kept to the end: when it closes, the child exits.
+        let mut life_line = child.stdin.take().ok_or_else(|| ChildError::Start(std::io::ErrorKind::Other.into()))?;
+        life_line.write_all(&line).await.map_err(ChildError::Start)?;
+        let stderr = child.stderr.take();
+        let said = tokio::spawn(async move {
+            let mut last = Vec::new();
+            if let Some(mut stderr) = stderr {
+                let mut buffer = [0; 4096];
+                while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+                    last.extend_from_slice(&buffer[..count]);
+                    last.drain(..last.len().saturating_sub(4096));
+                }
+            }
+            String::from_utf8_lossy(&last).trim().to_owned()
+        });
+        let mut reply = None;
+        let mut hung = false;
+        if let Some(stdout) = child.stdout.take() {
+            let mut lines = BufReader::new(stdout).lines();
+            loop {
+                match timeout(SILENCE, lines.next_line()).await {
+                    Ok(Ok(Some(line))) => match serde_json::from_str(&line) {
+                        Ok(Reply::Progress(done)) => progress(done),
+                        Ok(end) => reply = Some(end),
+                        Err(error) => tracing::warn!(%error, "a media process said what is no reply"),
+                    },
+                    Ok(_) => break,
+                    Err(_) => {
+                        hung = true;
+                        // It may have ended by itself in this moment.
+                        let _ = child.start_kill();
+                        break;
+                    }
+                }
+            }
+        }
+        let status = child.wait().await.map_err(ChildError::Start)?;
+        let said = said.await.unwrap_or_default();
+        if !said.is_empty() {
+            tracing::debug!(said, "media process");
+        }
+        match reply {
+            Some(Reply::Failed(reason)) => Err(ChildError::Failed(reason)),
+            Some(reply) if status.success() => Ok(reply),
+            _ => {
+                let what = if hung { format!("hung for {SILENCE:?}") } else { format!("died ({status})") };
+                let last = said.lines().last().map_or(String::new(), |line| format!(": {line}"));
+                Err(ChildError::Died { what, doing, said: last })
+            }
+        }
+    }
+
+    fn start(&self, descriptors: Vec<OwnedFd>) -> std::io::Result<tokio::process::Child> {
+        let mut command = Command::new(&self.executable);
+        let mappings = (FIRST_FD..)
+            .zip(descriptors)
+            .map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd })
+            .collect();
+        command
+            .arg(CHILD_ARGUMENT)
+            // No credentials, no proxies: the child gets nothing of the environment.
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .fd_mappings(mappings)
+            .map_err(std::io::Error::other)?;
+        tokio::process::Command::from(command).kill_on_drop(true).spawn()
+    }
+}
+
+/// A pipe through which the parent streams work objects to a child.
+///
+/// # Errors
+/// Where the system has no descriptors left.
+pub fn pipe() -> std::io::Result<(OwnedFd, File)> {
+    let (read, write) = std::io::pipe()?;
+    Ok((read.into(), File::from(OwnedFd::from(write))))
+}

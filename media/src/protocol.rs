@@ -1,0 +1,184 @@
+//! What parent and child say to each other: a task as one line of JSON on the child's stdin, replies as lines of JSON
+//! on its stdout. Bytes go through file descriptors, numbered from [`FIRST_FD`] in the order that the task names.
+
+use millrace_schemas::{AudioSettings, Made, OutputPlan, Rendition, Seek, TrackKind, TrackSum, VideoSettings};
+use serde::{Deserialize, Serialize};
+
+/// The number of the first file descriptor that a child is given.
+pub const FIRST_FD: i32 = 3;
+
+/// What a child is to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Descriptors: the source.
+    Inspect(InspectTask),
+    /// Descriptors: the source, then one to write for each rendition.
+    Transcode(TranscodeTask),
+    /// Descriptors: the output (to read and write), then one to read for each track: its work objects, one after the
+    /// other.
+    Merge(MergeTask),
+}
+
+/// Read headers and index.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InspectTask {
+    /// Keyframes are wanted near the multiples of so many seconds; `None` wants none.
+    pub segment_seconds: Option<f64>,
+}
+
+/// Make renditions of a range.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TranscodeTask {
+    /// The stream in the source.
+    pub stream: i32,
+    /// Picture or sound.
+    pub kind: TrackKind,
+    /// Start of the range, in the stream's clock.
+    pub start: Option<i64>,
+    /// End of the range.
+    pub end: Option<i64>,
+    /// Where to begin reading, best first.
+    pub seeks: Vec<Seek>,
+    /// What to make.
+    pub renditions: Vec<Rendition>,
+    /// On how many cores.
+    pub cores: usize,
+}
+
+/// Put an output together.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MergeTask {
+    /// The output.
+    pub output: OutputPlan,
+    /// Its tracks.
+    pub tracks: Vec<MergeTaskTrack>,
+}
+
+/// A track of a merge.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MergeTaskTrack {
+    /// What its segments must add up to.
+    pub sum: TrackSum,
+}
+
+/// What a child says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// So many pictures or samples are done.
+    Progress(i64),
+    /// To [`Task::Inspect`].
+    Inspected(Box<Inspected>),
+    /// To [`Task::Transcode`]; one a rendition.
+    Transcoded(Vec<Made>),
+    /// To [`Task::Merge`].
+    Merged(Merged),
+    /// The task can't be done: why, for the person whose media it is.
+    Failed(String),
+}
+
+/// Facts of an output.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Merged {
+    /// How long it plays, in seconds.
+    pub duration_seconds: f64,
+    /// Pictures.
+    pub video: Option<millrace_schemas::VideoFacts>,
+    /// Sound.
+    pub audio: Option<millrace_schemas::AudioFacts>,
+}
+
+/// What a source holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Inspected {
+    /// The container, by libav's name.
+    pub container: String,
+    /// How long it plays, in seconds; 0 where the container does not tell.
+    pub duration_seconds: f64,
+    /// Bits a second; 0 where the container does not tell.
+    pub bit_rate: i64,
+    /// All streams.
+    pub streams: Vec<ProbedStream>,
+    /// Metadata of the container.
+    pub metadata: Vec<(String, String)>,
+    /// The video to take.
+    pub video: Option<VideoTrackFacts>,
+    /// The sound to take.
+    pub audio: Option<AudioTrackFacts>,
+    /// How many bytes were read to find this out.
+    pub bytes_read: u64,
+}
+
+/// A stream, as `millrace probe` shows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProbedStream {
+    /// Its index.
+    pub index: i32,
+    /// `video`, `audio`, `subtitle`, …
+    pub kind: String,
+    /// The codec, by libav's name.
+    pub codec: String,
+    /// Of a video: size in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<i32>,
+    /// Of a video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<i32>,
+    /// Of a video: frames a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_rate: Option<f64>,
+    /// Of a video: the pixel format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixel_format: Option<String>,
+    /// Of a sound track.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<i32>,
+    /// Of a sound track.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<i32>,
+    /// In seconds; 0 where the container does not tell.
+    pub duration_seconds: f64,
+    /// The language, as the container has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+}
+
+/// The video to take from a source.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VideoTrackFacts {
+    /// Its index in the container.
+    pub stream: i32,
+    /// As encoder settings: size, clock, rate, colour. Codec, preset and quality are for split to set.
+    pub settings: VideoSettings,
+    /// First presentation time.
+    pub first: i64,
+    /// End of the last picture.
+    pub end: i64,
+    /// Keyframes near the asked cuts.
+    pub keyframes: Vec<KeyframeFacts>,
+    /// Whether the timestamps can be trusted.
+    pub trusted: bool,
+    /// Degrees that a player turns the picture, clockwise.
+    pub rotation: i32,
+}
+
+/// A keyframe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyframeFacts {
+    /// Presentation time.
+    pub pts: i64,
+    /// Where to begin reading for it.
+    pub seek: Seek,
+}
+
+/// The sound to take from a source.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AudioTrackFacts {
+    /// Its index in the container.
+    pub stream: i32,
+    /// As encoder settings; codec and bit rate are for split to set.
+    pub settings: AudioSettings,
+    /// How many samples, as far as the container tells.
+    pub samples: i64,
+}

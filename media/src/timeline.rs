@@ -1,0 +1,192 @@
+//! Times of an output, rebuilt over the whole stream. Pure.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
+
+/// A clock: so many seconds a tick, as a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Numerator.
+    pub num: i64,
+    /// Denominator, more than 0.
+    pub den: i64,
+}
+
+/// A time of one clock in the ticks of another, counted from an origin, rounded to the nearest tick.
+///
+/// `origin` is a time of its own clock.
+#[must_use]
+pub fn place(at: i64, clock: Clock, origin: (i64, Clock), out: Clock) -> i64 {
+    // at × a/b − o × c/d, over e/f, as one fraction of i128: the products of three 31-bit clocks and a time fit.
+    let (a, b) = (i128::from(clock.num), i128::from(clock.den));
+    let (c, d) = (i128::from(origin.1.num), i128::from(origin.1.den));
+    let (e, f) = (i128::from(out.num), i128::from(out.den));
+    let over = (i128::from(at) * a * d - i128::from(origin.0) * c * b) * f;
+    let under = b * d * e;
+    let rounded = (2 * over + under).div_euclid(2 * under);
+    i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// How many pictures at most come before another in decoding order and after it in presentation order: what a
+/// decoder must hold back (H.264's `max_num_reorder_frames`).
+#[must_use]
+pub fn reorder_depth(pts_in_decoding_order: &[i64]) -> usize {
+    let before = |i: usize| &pts_in_decoding_order[i.saturating_sub(HELD)..i];
+    let later = |(i, pts): (usize, &i64)| before(i).iter().filter(|earlier| *earlier > pts).count();
+    pts_in_decoding_order.iter().enumerate().map(later).max().unwrap_or(0)
+}
+
+/// Gives each packet its presentation and decoding time in the output's clock.
+///
+/// With d the reorder depth, packet i decodes at the (i − d)th presentation time; the first d are extrapolated. Times
+/// that collide in the output's clock move one tick. Packets come back in decoding order, a few later than they go in.
+#[derive(Debug)]
+pub struct Timeline<T> {
+    depth: usize,
+    step: i64,
+    waiting: VecDeque<(u64, T)>,
+    pushed: u64,
+    by_time: BinaryHeap<Reverse<(i64, u64)>>,
+    placed: VecDeque<(u64, i64)>,
+    last: Option<i64>,
+    decoding: VecDeque<i64>,
+    primed: bool,
+}
+
+/// How many packets are held back, at the most: more than any H.264 stream reorders (16), so that the presentation
+/// order of what leaves is known.
+const HELD: usize = 40;
+
+impl<T> Timeline<T> {
+    /// A timeline with this reorder depth; `step` is the length of a picture in ticks, at least 1.
+    #[must_use]
+    pub fn new(depth: usize, step: i64) -> Self {
+        Self {
+            depth,
+            step: step.max(1),
+            waiting: VecDeque::new(),
+            pushed: 0,
+            by_time: BinaryHeap::new(),
+            placed: VecDeque::new(),
+            last: None,
+            decoding: VecDeque::new(),
+            primed: false,
+        }
+    }
+
+    /// Adds the next packet in decoding order, with its presentation time in ticks.
+    pub fn push(&mut self, pts: i64, packet: T) {
+        self.by_time.push(Reverse((pts, self.pushed)));
+        self.waiting.push_back((self.pushed, packet));
+        self.pushed += 1;
+        if self.by_time.len() > HELD {
+            self.place_earliest();
+        }
+    }
+
+    /// Takes the next packet whose times are known: `(pts, dts, packet)`.
+    pub fn pop(&mut self) -> Option<(i64, i64, T)> {
+        let (number, _) = self.waiting.front()?;
+        let at = self.placed.iter().position(|(placed, _)| placed == number)?;
+        let dts = self.decoding.pop_front()?;
+        let (_, pts) = self.placed.remove(at)?;
+        let (_, packet) = self.waiting.pop_front()?;
+        Some((pts, dts, packet))
+    }
+
+    /// Says that no more packets come: all that are held can be taken.
+    pub fn finish(&mut self) {
+        while !self.by_time.is_empty() {
+            self.place_earliest();
+        }
+    }
+
+    fn place_earliest(&mut self) {
+        let Some(Reverse((pts, number))) = self.by_time.pop() else { return };
+        let pts = self.last.map_or(pts, |last| pts.max(last + 1));
+        self.last = Some(pts);
+        if !self.primed {
+            self.primed = true;
+            let depth = i64::try_from(self.depth).unwrap_or(0);
+            self.decoding.extend((1..=depth).rev().map(|before| pts - before * self.step));
+        }
+        self.decoding.push_back(pts);
+        self.placed.push_back((number, pts));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Clock = Clock { num: 1, den: 1000 };
+
+    fn through(depth: usize, pts: &[i64]) -> Vec<(i64, i64)> {
+        let mut timeline = Timeline::new(depth, 1);
+        let mut out = Vec::new();
+        for p in pts {
+            timeline.push(*p, *p);
+            out.extend(std::iter::from_fn(|| timeline.pop()));
+        }
+        timeline.finish();
+        out.extend(std::iter::from_fn(|| timeline.pop()));
+        out.into_iter().map(|(pts, dts, _)| (pts, dts)).collect()
+    }
+
+    #[test]
+    fn decoding_times_are_presentation_times_moved_by_the_depth() {
+        assert_eq!(through(1, &[0, 4, 1, 2, 3]), [(0, -1), (4, 0), (1, 1), (2, 2), (3, 3)]);
+        assert_eq!(reorder_depth(&[0, 4, 1, 2, 3]), 1);
+        assert_eq!(reorder_depth(&[0, 8, 4, 2, 6]), 2);
+        assert_eq!(reorder_depth(&[10, 5, 7, 3]), 3);
+        assert_eq!(reorder_depth(&[0, 1, 2]), 0);
+    }
+
+    #[test]
+    fn times_that_collide_move_one_tick() {
+        assert_eq!(through(0, &[5, 5, 5, 9]), [(5, 5), (6, 6), (7, 7), (9, 9)]);
+    }
+
+    #[test]
+    fn a_time_is_placed_in_another_clock() {
+        let tb = Clock { num: 1, den: 90_000 };
+        assert_eq!(place(90_000, tb, (0, MS), MS), 1000);
+        assert_eq!(place(90_000, tb, (250, MS), MS), 750);
+        assert_eq!(place(45, tb, (0, MS), MS), 1, "half a tick rounds up");
+        assert_eq!(place(-45, tb, (0, MS), MS), 0);
+        let huge = Clock { num: 1, den: i64::from(i32::MAX) };
+        assert_eq!(place(i64::from(i32::MAX) * 3600, huge, (0, huge), MS), 3_600_000);
+    }
+
+    /// A closed GOP structure: blocks of pictures, each shuffled no further than a depth allows.
+    fn pictures() -> impl Strategy<Value = Vec<i64>> {
+        proptest::collection::vec((1..6_usize, 1..50_i64), 1..60).prop_map(|blocks| {
+            let mut out = Vec::new();
+            let mut at = -100;
+            for (len, step) in blocks {
+                let times: Vec<i64> = (0..len as i64).map(|i| at + i * step).collect();
+                out.extend(times.last());
+                out.extend(&times[..len - 1]);
+                at += len as i64 * step;
+            }
+            out
+        })
+    }
+
+    proptest! {
+        /// TS-1.
+        #[test]
+        fn dts_strictly_increase_and_never_pass_pts(pts in pictures()) {
+            let depth = reorder_depth(&pts);
+            let out = through(depth, &pts);
+            prop_assert_eq!(out.len(), pts.len());
+            prop_assert!(out.windows(2).all(|w| w[0].1 < w[1].1));
+            prop_assert!(out.iter().all(|(pts, dts)| dts <= pts));
+            prop_assert_eq!(out.iter().map(|o| o.0).collect::<Vec<_>>(), pts);
+        }
+    }
+}
