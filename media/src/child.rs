@@ -1,5 +1,6 @@
 //! The child: one task, from stdin; replies on stdout. The only code that runs libav.
 
+mod convert;
 mod encoder;
 mod inspect;
 mod merge;

@@ -159,8 +159,6 @@ pub struct VideoTrackFacts {
     pub keyframes: Vec<KeyframeFacts>,
     /// Whether the timestamps can be trusted.
     pub trusted: bool,
-    /// Degrees that a player turns the picture, clockwise.
-    pub rotation: i32,
 }
 
 /// A keyframe.

@@ -15,9 +15,6 @@ pub enum PortError {
     /// It may work later.
     #[error("{0}")]
     Transient(String),
-    /// The process is ending.
-    #[error("{0}")]
-    Stopped(String),
 }
 
 impl From<PortError> for ProcessorError {
@@ -25,7 +22,6 @@ impl From<PortError> for ProcessorError {
         match error {
             PortError::Refused(reason) => Self::Permanent(reason),
             PortError::Transient(reason) => Self::Transient(reason),
-            PortError::Stopped(reason) => Self::Fatal(reason),
         }
     }
 }
@@ -110,6 +106,16 @@ pub trait Storage: Send + Sync + 'static {
     /// Whether an output could be written there.
     async fn writable(&self, url: &str) -> Result<(), PortError>;
 
-    /// Removes all work objects of an execution; says how many there were.
-    async fn remove_work(&self, execution: &str) -> Result<u64, PortError>;
+    /// Removes all work objects of an execution; says whether there were any.
+    async fn remove_work(&self, execution: &str) -> Result<bool, PortError>;
+}
+
+/// Which executions have ended, so that work on them can stop.
+#[async_trait]
+pub trait Controls: Send + Sync + 'static {
+    /// Whether this attempt of an execution has ended, in success or not.
+    fn has_ended(&self, execution: &str, attempt: i32) -> bool;
+
+    /// Waits until it has.
+    async fn ended(&self, execution: &str, attempt: i32);
 }

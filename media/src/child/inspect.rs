@@ -195,6 +195,8 @@ fn picture_facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failu
         let guessed = av_guess_frame_rate(source.input.as_ptr().cast_mut(), s.cast_mut(), std::ptr::null_mut());
         (&*s, &*p, guessed)
     };
+    let rotation = rotation(s);
+    let turned = rotation % 180 != 0;
     let (width, height) = (parameters.width, parameters.height);
     if width < 2 || height < 2 || i64::from(width) * i64::from(height) > MAX_PIXELS {
         return Err(Failure::new(format!("pictures of {width}x{height} are out of range (2x2 to 16384x16384)")));
@@ -217,12 +219,16 @@ fn picture_facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failu
             preset: String::new(),
             crf: 0.0,
             // 4:2:0 has a colour sample for two pixels each way: an odd last row or column is left off.
-            width: width & !1,
-            height: height & !1,
+            width: if turned { height } else { width } & !1,
+            height: if turned { width } else { height } & !1,
             pixel_format: name,
             time_base: ratio(s.time_base),
             frame_rate: ratio(rate),
-            sample_aspect: if known(aspect) { ratio(aspect) } else { Ratio { num: 0, den: 1 } },
+            sample_aspect: match ratio(aspect) {
+                Ratio { num, den } if num > 0 && den > 0 && turned => Ratio { num: den, den: num },
+                aspect if aspect.num > 0 && aspect.den > 0 => aspect,
+                _ => Ratio { num: 0, den: 1 },
+            },
             color: Color {
                 primaries: parameters.color_primaries as i32,
                 transfer: parameters.color_trc as i32,
@@ -230,16 +236,16 @@ fn picture_facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failu
                 range: if full { 2 } else { parameters.color_range as i32 },
                 chroma: parameters.chroma_location as i32,
             },
+            rotation,
         },
         first,
         end: first.saturating_add(duration),
         keyframes: Vec::new(),
         trusted: false,
-        rotation: rotation(s),
     })
 }
 
-/// Degrees that a player turns the picture, clockwise, 0 to 359.
+/// Degrees that a player turns the picture, clockwise: 0, 90, 180 or 270. Other angles are left as they are.
 fn rotation(stream: &AVStream) -> i32 {
     // SAFETY: the side data is of an open context's stream; a display matrix has nine integers.
     unsafe {
@@ -250,7 +256,8 @@ fn rotation(stream: &AVStream) -> i32 {
             return 0;
         }
         let degrees = av_display_rotation_get(matrix.cast());
-        if degrees.is_nan() { 0 } else { (-degrees).round().rem_euclid(360.0) as i32 }
+        let turn = (-degrees).round().rem_euclid(360.0) as i32;
+        if turn % 90 == 0 { turn } else { 0 }
     }
 }
 

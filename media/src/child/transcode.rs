@@ -5,14 +5,13 @@ use std::{collections::VecDeque, fs::File, ops::ControlFlow};
 use ffmpeg_next::{
     self as ff, Packet, codec,
     ffi::{AVSEEK_FLAG_BACKWARD, av_index_search_timestamp, avformat_index_get_entry},
-    format::Pixel,
-    software::scaling,
 };
 use millrace_schemas::{Made, Seek, SeekBy, VideoSettings};
 
 use super::{
     Failure, Reporter,
     encoder::VideoEncoder,
+    convert::Converter,
     inspect::parameters,
     source::{Depth, Source},
 };
@@ -189,55 +188,4 @@ fn decoder(source: &Source, task: &TranscodeTask) -> Result<ff::decoder::Opened,
         ..Default::default()
     });
     decoder.open().map_err(Failure::at("opening the video decoder"))
-}
-
-/// Makes pictures what the rendition's encoder takes: pixel format and size.
-struct Converter {
-    width: u32,
-    height: u32,
-    format: Pixel,
-    scaler: Option<scaling::Context>,
-    picture: ff::frame::Video,
-}
-
-impl Converter {
-    fn new(settings: &VideoSettings) -> Self {
-        Self {
-            width: settings.width.unsigned_abs(),
-            height: settings.height.unsigned_abs(),
-            format: settings.pixel_format.parse().unwrap_or(Pixel::YUV420P),
-            scaler: None,
-            picture: ff::frame::Video::empty(),
-        }
-    }
-
-    fn convert<'a>(&'a mut self, frame: &'a mut ff::frame::Video) -> Result<&'a mut ff::frame::Video, Failure> {
-        let (width, height) = (frame.width() & !1, frame.height() & !1);
-        if frame.format() == Pixel::YUVJ420P && self.format == Pixel::YUV420P {
-            // The same samples; that they are of full range is in the settings.
-            frame.set_format(Pixel::YUV420P);
-        }
-        // An odd last row or column is left off, not squeezed in.
-        frame.set_width(width);
-        frame.set_height(height);
-        if frame.format() == self.format && (width, height) == (self.width, self.height) {
-            return Ok(frame);
-        }
-        let fits = self.scaler.as_ref().is_some_and(|scaler| {
-            let input = scaler.input();
-            (input.format, input.width, input.height) == (frame.format(), width, height)
-        });
-        if !fits {
-            let (format, to) = (frame.format(), self.format);
-            let flags = scaling::Flags::BICUBIC | scaling::Flags::ACCURATE_RND;
-            let scaler = scaling::Context::get(format, width, height, to, self.width, self.height, flags);
-            self.scaler = Some(scaler.map_err(Failure::at("converting pictures"))?);
-        }
-        // A new one for each picture: the encoder may still hold the last.
-        self.picture = ff::frame::Video::empty();
-        if let Some(scaler) = &mut self.scaler {
-            scaler.run(frame, &mut self.picture).map_err(Failure::at("converting a picture"))?;
-        }
-        Ok(&mut self.picture)
-    }
 }

@@ -85,6 +85,11 @@ pub struct VideoSettings {
     pub sample_aspect: Ratio,
     /// Colour.
     pub color: Color,
+    /// Degrees by which the source's pictures are turned, clockwise: 0, 90, 180 or 270. Width and height are those
+    /// after it.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub rotation: i32,
 }
 
 /// Everything that shapes an audio encoder.

@@ -1,0 +1,268 @@
+//! `assemble`: the keyed aggregation over segment counts. It alone decides what becomes of an execution, and alone
+//! writes `merged`. Pure: `fold(state, signal) -> (state, records)`.
+
+#[cfg(test)]
+mod tests;
+
+use millrace_schemas::{
+    Assembly, Made, Merge, MergeOutcome, MergeTrack, Merged, Phase, PlannedOutput, RecordError, Refused, SegmentOutcome,
+    Signal, SourceRef, Started, TrackKind, TrackSum,
+};
+use millrace_topology::{Aggregation, Emit, Fold, streams};
+
+use crate::events::Event;
+
+/// The aggregation.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Assemble;
+
+impl Aggregation for Assemble {
+    type In = Signal;
+    type State = Assembly;
+
+    fn fold(&self, state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, RecordError> {
+        fold(state, signal)
+    }
+
+    fn punctuate(&self, state: Assembly, now_ms: i64) -> Result<Fold<Assembly>, RecordError> {
+        if !due(&state, now_ms) {
+            return Ok(Fold { state: Some(state), emits: Vec::new(), changed: false });
+        }
+        end(state, Phase::Failed, Some("its deadline passed".into()), now_ms)
+    }
+
+    fn wakes_at(&self, state: &Assembly) -> Option<i64> {
+        if state.is_terminal() { None } else { state.deadline_ms }
+    }
+}
+
+fn due(state: &Assembly, now_ms: i64) -> bool {
+    !state.is_terminal() && state.deadline_ms.is_some_and(|deadline| deadline <= now_ms)
+}
+
+/// Nothing follows, and nothing changed.
+fn unchanged(state: Option<Assembly>) -> Result<Fold<Assembly>, RecordError> {
+    Ok(Fold { state, emits: Vec::new(), changed: false })
+}
+
+/// Folds a signal into the state of its execution.
+///
+/// # Errors
+/// Where a record that follows can't be encoded.
+pub fn fold(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, RecordError> {
+    let Signal { execution, attempt, at_ms, started, refused, segment, merge, cancelled } = signal;
+    // A new execution, or a new attempt at one that has ended. All else that begins anew is a redelivery.
+    let fresh = state.as_ref().is_none_or(|state| state.is_terminal() && attempt > state.attempt);
+    if let Some(plan) = started {
+        return if fresh { begin(state, execution, attempt, at_ms, plan) } else { unchanged(state) };
+    }
+    if let Some(refusal) = refused {
+        return if fresh { refuse(&execution, attempt, at_ms, refusal) } else { unchanged(state) };
+    }
+    // EX-1: what comes after the end, or of another attempt, changes nothing.
+    let Some(state) = state else { return unchanged(None) };
+    if state.is_terminal() || state.attempt != attempt {
+        return unchanged(Some(state));
+    }
+    match (segment, merge, cancelled) {
+        (Some(outcome), _, _) => fold_segment(state, outcome, at_ms),
+        (_, Some(outcome), _) => fold_merge(state, outcome, at_ms),
+        (_, _, Some(cancel)) => end(state, Phase::Cancelled, Some(cancel.reason), at_ms),
+        (None, None, None) => unchanged(Some(state)),
+    }
+}
+
+fn begin(
+    before: Option<Assembly>,
+    execution: String,
+    attempt: i32,
+    at_ms: i64,
+    plan: Started,
+) -> Result<Fold<Assembly>, RecordError> {
+    let segments = plan.tracks.iter().map(|track| track.first_segment + track.segments).max().unwrap_or(0);
+    let video = plan.tracks.iter().find(|track| track.kind == TrackKind::Video);
+    let video_segments = video.map_or(0, |track| track.segments);
+    let known = before.map(|state| state.outputs).unwrap_or_default();
+    let outputs = plan.outputs.into_iter().map(|plan| {
+        // What an earlier attempt proved and is still there stays as it is.
+        let facts = known.iter().filter(|_| plan.keep).find(|o| o.plan.url == plan.url && o.plan.mark == plan.mark);
+        let facts = facts.and_then(|output| output.facts.clone());
+        PlannedOutput { plan, facts }
+    });
+    let state = Assembly {
+        execution,
+        attempt,
+        phase: Phase::Transcoding,
+        source: plan.source,
+        reason: None,
+        segments_done: vec![0; usize::try_from(segments).unwrap_or(0).div_ceil(8)],
+        segments,
+        done: 0,
+        video_segments,
+        reused: 0,
+        outputs: outputs.collect(),
+        tracks: plan
+            .tracks
+            .into_iter()
+            .map(|plan| TrackSum { plan, units: 0, packets: 0, bytes: 0, reorder: 0, digest: 0 })
+            .collect(),
+        labels: plan.labels,
+        started_ms: at_ms,
+        ended_ms: None,
+        deadline_ms: plan.deadline_ms,
+    };
+    Ok(Fold { state: Some(state), emits: Vec::new(), changed: true })
+}
+
+fn refuse(execution: &str, attempt: i32, at_ms: i64, refusal: Refused) -> Result<Fold<Assembly>, RecordError> {
+    let state = Assembly {
+        execution: execution.into(),
+        attempt,
+        phase: Phase::Transcoding,
+        source: SourceRef { url: refusal.source, version: String::new(), bytes: 0 },
+        reason: None,
+        segments_done: Vec::new(),
+        segments: 0,
+        done: 0,
+        video_segments: 0,
+        reused: 0,
+        tracks: Vec::new(),
+        outputs: Vec::new(),
+        labels: std::collections::HashMap::new(),
+        started_ms: at_ms,
+        ended_ms: None,
+        deadline_ms: None,
+    };
+    end(state, Phase::Failed, Some(refusal.reason), at_ms)
+}
+
+fn fold_segment(mut state: Assembly, outcome: SegmentOutcome, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
+    if let Some(reason) = outcome.failure {
+        let reason = if outcome.index < state.video_segments && state.video_segments > 1 {
+            format!("segment {} of {}: {reason}", outcome.index, state.video_segments)
+        } else {
+            reason
+        };
+        return end(state, Phase::Failed, Some(reason), at_ms);
+    }
+    // LG-2: counted once, however often it is told.
+    let slot = usize::try_from(outcome.index).ok().filter(|_| outcome.index < state.segments);
+    let Some(slot) = slot.filter(|_| !state.has(outcome.index)) else { return unchanged(Some(state)) };
+    let expected = state.tracks.iter().filter(|track| holds(track, outcome.index)).count();
+    if outcome.made.len() != expected {
+        let reason = format!("segment {}: {} renditions instead of {expected}", outcome.index, outcome.made.len());
+        return end(state, Phase::Failed, Some(reason), at_ms);
+    }
+    for made in &outcome.made {
+        let track = state.tracks.iter_mut().find(|track| track.plan.rendition == made.rendition);
+        if let Some(track) = track {
+            add(track, made, outcome.index);
+        }
+    }
+    if let Some(byte) = state.segments_done.get_mut(slot / 8) {
+        *byte |= 1 << (slot % 8);
+    }
+    state.done += 1;
+    state.reused += i32::from(outcome.reused && outcome.index < state.video_segments);
+    if state.done < state.segments {
+        return Ok(Fold { state: Some(state), emits: Vec::new(), changed: true });
+    }
+    // MG-1: only here, where every segment is there.
+    state.phase = Phase::Merging;
+    state.segments_done.clear();
+    merges(state, at_ms)
+}
+
+fn holds(track: &TrackSum, index: i32) -> bool {
+    (track.plan.first_segment..track.plan.first_segment + track.plan.segments).contains(&index)
+}
+
+fn add(track: &mut TrackSum, made: &Made, index: i32) {
+    track.units += made.units;
+    track.packets += made.packets;
+    track.bytes += made.bytes;
+    track.reorder = track.reorder.max(made.reorder);
+    track.digest = track.digest.wrapping_add(made.digest.wrapping_mul(2 * i64::from(index) + 1));
+}
+
+fn merges(state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
+    let mut emits = Vec::new();
+    for output in state.outputs.iter().filter(|output| output.facts.is_none()) {
+        let tracks = state.tracks.iter().filter(|track| output.plan.renditions.contains(&track.plan.rendition));
+        let merge = Merge {
+            execution: state.execution.clone(),
+            attempt: state.attempt,
+            source: state.source.clone(),
+            output: output.plan.clone(),
+            tracks: tracks.map(|sum| MergeTrack { sum: sum.clone() }).collect(),
+        };
+        emits.push(Emit::new(streams::MERGES, &state.execution, &merge)?);
+    }
+    if emits.is_empty() {
+        return end(state, Phase::Succeeded, None, at_ms);
+    }
+    emits.push(event(&state, at_ms, "merging", format!("{} outputs", emits.len())).emit()?);
+    Ok(Fold { state: Some(state), emits, changed: true })
+}
+
+fn fold_merge(mut state: Assembly, outcome: MergeOutcome, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
+    // Nothing was asked to be merged before all segments were there.
+    if state.phase != Phase::Merging {
+        return unchanged(Some(state));
+    }
+    if let Some(reason) = outcome.failure {
+        return end(state, Phase::Failed, Some(reason), at_ms);
+    }
+    let output = state.outputs.iter_mut().find(|output| output.plan.url == outcome.url);
+    match output {
+        Some(output) if output.facts.is_none() && outcome.facts.is_some() => output.facts = outcome.facts,
+        _ => return unchanged(Some(state)),
+    }
+    if state.outputs.iter().all(|output| output.facts.is_some()) {
+        return end(state, Phase::Succeeded, None, at_ms);
+    }
+    Ok(Fold { state: Some(state), emits: Vec::new(), changed: true })
+}
+
+fn event<'a>(state: &'a Assembly, at_ms: i64, event: &'a str, detail: String) -> Event<'a> {
+    Event {
+        execution: &state.execution,
+        attempt: state.attempt,
+        at_ms,
+        processor: "assemble",
+        event,
+        detail,
+        elapsed_ms: Some((at_ms - state.started_ms).max(0)),
+    }
+}
+
+/// MG-2, EX-1: the one place where an execution ends.
+fn end(
+    mut state: Assembly,
+    phase: Phase,
+    reason: Option<String>,
+    at_ms: i64,
+) -> Result<Fold<Assembly>, RecordError> {
+    debug_assert!(!state.is_terminal(), "EX-1: {} ends twice", state.execution);
+    state.phase = phase;
+    state.ended_ms = Some(at_ms);
+    state.reason = reason;
+    let succeeded = phase == Phase::Succeeded;
+    let outputs = state.outputs.iter().filter_map(|output| output.facts.clone());
+    let merged = Merged {
+        execution: state.execution.clone(),
+        attempt: state.attempt,
+        state: phase,
+        reason: state.reason.clone(),
+        source: state.source.clone(),
+        outputs: outputs.filter(|_| succeeded).collect(),
+        segments: state.video_segments,
+        segments_reused: state.reused,
+        started_ms: state.started_ms,
+        ended_ms: at_ms,
+        labels: state.labels.clone(),
+    };
+    let told = event(&state, at_ms, phase.as_str(), state.reason.clone().unwrap_or_default()).emit()?;
+    let emits = vec![Emit::new(streams::MERGED, &state.execution, &merged)?, told];
+    Ok(Fold { state: Some(state), emits, changed: true })
+}

@@ -1,0 +1,217 @@
+use millrace_schemas::{Cancelled, OutputFacts, OutputPlan, TrackPlan, frame::Record as _};
+use proptest::prelude::*;
+
+use super::*;
+
+fn track(rendition: &str, kind: TrackKind, first_segment: i32, segments: i32) -> TrackPlan {
+    TrackPlan { rendition: rendition.into(), kind, first_segment, segments, video: None }
+}
+
+fn output(format: &str) -> OutputPlan {
+    OutputPlan {
+        url: format!("file:///o/a.{format}"),
+        format: format.into(),
+        renditions: vec!["v".into(), "a".into()],
+        keep: false,
+        mark: format!("mark {format}"),
+        overwrite: false,
+    }
+}
+
+/// So many segments of video, and a sound track.
+fn started(attempt: i32, segments: i32) -> Signal {
+    let mut signal = Signal::new("e", attempt, 1000);
+    signal.started = Some(Started {
+        source: SourceRef { url: "file:///a.mov".into(), version: "1".into(), bytes: 9 },
+        tracks: vec![track("v", TrackKind::Video, 0, segments), track("a", TrackKind::Audio, segments, 1)],
+        outputs: vec![output("mp4"), output("flv")],
+        labels: std::collections::HashMap::new(),
+        deadline_ms: Some(9000),
+    });
+    signal
+}
+
+fn made(attempt: i32, segments: i32, index: i32) -> Signal {
+    let mut signal = Signal::new("e", attempt, 2000 + i64::from(index));
+    let made = Made {
+        rendition: if index < segments { "v" } else { "a" }.into(),
+        units: 25,
+        packets: 25,
+        bytes: 1000,
+        first: i64::from(index) * 25,
+        next: None,
+        reorder: index % 3,
+        digest: i64::from(index) * 0x1234_5678_9abc,
+    };
+    signal.segment = Some(SegmentOutcome { index, made: vec![made], reused: index % 2 == 0, failure: None });
+    signal
+}
+
+fn merged(attempt: i32, format: &str) -> Signal {
+    let mut signal = Signal::new("e", attempt, 5000);
+    let url = output(format).url;
+    let facts = OutputFacts {
+        url: url.clone(),
+        format: format.into(),
+        bytes: 1,
+        duration_seconds: 1.0,
+        video: None,
+        audio: None,
+    };
+    signal.merge = Some(MergeOutcome { url, facts: Some(facts), failure: None });
+    signal
+}
+
+fn failed(attempt: i32, index: i32) -> Signal {
+    let mut signal = Signal::new("e", attempt, 4000);
+    signal.segment = Some(SegmentOutcome { index, made: vec![], reused: false, failure: Some("broken".into()) });
+    signal
+}
+
+fn cancelled(attempt: i32) -> Signal {
+    let mut signal = Signal::new("e", attempt, 4000);
+    signal.cancelled = Some(Cancelled { reason: "asked".into() });
+    signal
+}
+
+/// Folds signals; gives the state, and the names of the streams that were published to.
+fn run(signals: impl IntoIterator<Item = Signal>) -> (Option<Assembly>, Vec<Emit>) {
+    let mut emits = Vec::new();
+    let state = signals.into_iter().fold(None, |state, signal| {
+        let fold = fold(state, signal).unwrap();
+        emits.extend(fold.emits);
+        fold.state
+    });
+    (state, emits)
+}
+
+fn on(emits: &[Emit], stream: &str) -> Vec<Vec<u8>> {
+    emits.iter().filter(|emit| emit.stream == stream).filter_map(|emit| emit.value.clone()).collect()
+}
+
+fn whole(segments: i32) -> Vec<Signal> {
+    let mut all = vec![started(1, segments)];
+    all.extend((0..=segments).map(|index| made(1, segments, index)));
+    all.extend([merged(1, "mp4"), merged(1, "flv")]);
+    all
+}
+
+#[test]
+fn a_merge_starts_only_when_every_segment_is_there() {
+    let all = whole(3);
+    let (state, emits) = run(all[..4].iter().cloned());
+    assert_eq!(state.unwrap().phase, Phase::Transcoding);
+    assert!(on(&emits, "merges").is_empty());
+    let (state, emits) = run(all[..5].iter().cloned());
+    let state = state.unwrap();
+    assert_eq!(state.phase, Phase::Merging);
+    let merges: Vec<Merge> = on(&emits, "merges").iter().map(|value| Merge::decode(value).unwrap()).collect();
+    assert_eq!(merges.len(), 2);
+    assert_eq!(merges[0].tracks[0].sum.units, 75);
+    assert_eq!(merges[0].tracks[0].sum.reorder, 2);
+}
+
+#[test]
+fn an_execution_ends_in_one_record_with_all_outputs() {
+    let (state, emits) = run(whole(3));
+    let records = on(&emits, "merged");
+    assert_eq!(records.len(), 1);
+    let merged = Merged::decode(&records[0]).unwrap();
+    assert_eq!((merged.state, merged.outputs.len(), merged.segments), (Phase::Succeeded, 2, 3));
+    assert_eq!(merged.segments_reused, 2);
+    assert!(state.unwrap().is_terminal());
+}
+
+#[test]
+fn a_redelivered_segment_changes_nothing() {
+    let (state, _) = run([started(1, 3), made(1, 3, 1)]);
+    let fold = fold(state.clone(), made(1, 3, 1)).unwrap();
+    assert!(!fold.changed);
+    assert!(fold.emits.is_empty());
+    assert_eq!(fold.state, state);
+}
+
+#[test]
+fn a_failed_segment_fails_the_execution_once() {
+    let (state, emits) = run([started(1, 3), failed(1, 2), failed(1, 1), made(1, 3, 0), cancelled(1)]);
+    assert_eq!(on(&emits, "merged").len(), 1);
+    let state = state.unwrap();
+    assert_eq!((state.phase, state.reason.as_deref()), (Phase::Failed, Some("segment 2 of 3: broken")));
+}
+
+#[test]
+fn a_new_attempt_begins_only_after_the_end() {
+    let (state, _) = run([started(1, 3), made(1, 3, 0), started(2, 3)]);
+    assert_eq!(state.unwrap().attempt, 1);
+    let (state, _) = run([started(1, 3), failed(1, 0), started(2, 3), made(1, 3, 1), made(2, 3, 2)]);
+    let state = state.unwrap();
+    assert_eq!((state.attempt, state.done), (2, 1));
+}
+
+#[test]
+fn an_output_that_is_still_there_is_kept_by_a_new_attempt() {
+    let mut again = started(2, 1);
+    if let Some(plan) = &mut again.started {
+        plan.outputs[0].keep = true;
+    }
+    let (state, emits) = run(whole(1).into_iter().chain([again, made(2, 1, 0), made(2, 1, 1), merged(2, "flv")]));
+    assert_eq!(state.unwrap().phase, Phase::Succeeded);
+    assert_eq!(on(&emits, "merges").len(), 3, "two at first, then one");
+}
+
+#[test]
+fn a_refused_upload_is_a_failed_execution() {
+    let mut signal = Signal::new("e", 1, 7);
+    signal.refused = Some(Refused { source: "file:///x".into(), reason: "is empty".into() });
+    let (state, emits) = run([signal]);
+    assert_eq!(state.unwrap().phase, Phase::Failed);
+    assert_eq!(on(&emits, "merged").len(), 1);
+}
+
+#[test]
+fn a_deadline_ends_an_execution() {
+    let (state, _) = run([started(1, 3)]);
+    let state = state.unwrap();
+    assert_eq!(Assemble.wakes_at(&state), Some(9000));
+    assert!(!Assemble.punctuate(state.clone(), 8999).unwrap().changed);
+    let fold = Assemble.punctuate(state, 9000).unwrap();
+    let state = fold.state.unwrap();
+    assert_eq!(state.phase, Phase::Failed);
+    assert_eq!(Assemble.wakes_at(&state), None);
+}
+
+proptest! {
+    /// EX-1, MG-1, MG-2, LG-2: whatever is told how often and in which order, an execution ends at most once, and is
+    /// merged only when all is there.
+    #[test]
+    fn any_order_and_any_redelivery_ends_once(order in proptest::collection::vec((0..9_usize, any::<u8>()), 0..60)) {
+        let mut choices = whole(3);
+        choices.extend([failed(1, 1), cancelled(1)]);
+        let mut state = None;
+        let (mut ends, mut merges) = (0, 0);
+        for (choice, luck) in order {
+            // Failures and cancels are rare, or nothing else would be seen.
+            let choice = if choice >= 7 && luck > 20 { choice - 7 } else { choice };
+            let fold = fold(state, choices[choice].clone()).unwrap();
+            ends += on(&fold.emits, "merged").len();
+            merges += on(&fold.emits, "merges").len();
+            state = fold.state;
+            if let Some(state) = &state {
+                if !on(&fold.emits, "merges").is_empty() {
+                    prop_assert_eq!(state.done, state.segments);
+                }
+                prop_assert_eq!(usize::from(state.is_terminal()), ends);
+            }
+        }
+        prop_assert!(ends <= 1);
+        prop_assert!(merges == 0 || merges == 2);
+    }
+
+    /// The order of the segments does not change what they add up to.
+    #[test]
+    fn sums_do_not_depend_on_the_order(order in Just((0..=20).collect::<Vec<i32>>()).prop_shuffle()) {
+        let in_order = run(std::iter::once(started(1, 20)).chain((0..=20).map(|i| made(1, 20, i)))).0.unwrap();
+        let shuffled = run(std::iter::once(started(1, 20)).chain(order.into_iter().map(|i| made(1, 20, i)))).0.unwrap();
+        prop_assert_eq!(in_order.tracks, shuffled.tracks);
+    }
+}

@@ -1,0 +1,376 @@
+//! `split`: an upload becomes an execution's plan and its segments, or a refusal. Nothing is decoded, nothing copied.
+
+pub mod cuts;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use millrace_schemas::{
+    Fingerprint, OutputPlan, RecordError, Refused, Rendition, Segment, Signal, SourceRef, Started, TrackKind, TrackPlan,
+    Upload, execution_id, output_url, rendition_id,
+};
+use millrace_topology::{
+    Emit, Processor, ProcessorError, Task,
+    ports::{AudioSource, Media, PortError, SourceFacts, Storage, VideoSource},
+    streams,
+};
+
+use crate::{
+    events::Event,
+    formats::{self, Format},
+};
+
+/// The processor.
+pub struct Split<P> {
+    ports: Arc<P>,
+}
+
+impl<P> Split<P> {
+    /// With these ports.
+    pub fn new(ports: Arc<P>) -> Self {
+        Self { ports }
+    }
+}
+
+/// The URL of an upload's source.
+///
+/// # Errors
+/// Where it names none, or one that is not served.
+pub fn source_url(upload: &Upload) -> Result<String, String> {
+    match (&upload.source, &upload.oss_bucket_name, &upload.video_key) {
+        (Some(url), None, None) => Ok(url.clone()),
+        (None, Some(bucket), Some(key)) => {
+            Err(format!("{bucket}/{key}: buckets are not served by this version; give 'source', a file URL"))
+        }
+        _ => Err("an upload names its source by 'source', or by 'oss_bucket_name' and 'video_key'".into()),
+    }
+}
+
+#[async_trait]
+impl<P: Media + Storage> Processor for Split<P> {
+    type In = Upload;
+
+    fn read(&self, value: &[u8]) -> Result<Upload, RecordError> {
+        Upload::read(value)
+    }
+
+    async fn handle(&self, upload: &Upload, task: Task) -> Result<Vec<Emit>, ProcessorError> {
+        let source = match self.pin(upload).await {
+            Ok(source) => source,
+            Err(PortError::Refused(reason)) => return refusal(upload, &unpinned(upload), task.appended_ms, &reason),
+            Err(error) => return Err(error.into()),
+        };
+        let execution = execution_id(upload, &source);
+        let result = async {
+            let facts = self.ports.inspect(&source, upload.segment_time_seconds).await?;
+            let mut plan = plan(upload, &source, &execution, &facts).map_err(PortError::Refused)?;
+            for output in &mut plan.started.outputs {
+                output.keep = self.standing(output).await?;
+            }
+            Ok::<_, PortError>(plan)
+        };
+        match result.await {
+            Ok(plan) => Ok(publish(upload, &execution, task.appended_ms, &plan)?),
+            Err(PortError::Refused(reason)) => refusal(upload, &source, task.appended_ms, &reason),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn given_up(&self, upload: &Upload, reason: &str) -> Vec<Emit> {
+        refusal(upload, &unpinned(upload), 0, reason).unwrap_or_default()
+    }
+}
+
+/// A source that could not be looked at: known by what the upload says of it.
+fn unpinned(upload: &Upload) -> SourceRef {
+    SourceRef {
+        url: source_url(upload).unwrap_or_default(),
+        version: upload.version.clone().unwrap_or_default(),
+        bytes: 0,
+    }
+}
+
+impl<P: Media + Storage> Split<P> {
+    async fn pin(&self, upload: &Upload) -> Result<SourceRef, PortError> {
+        let url = source_url(upload).map_err(PortError::Refused)?;
+        let source = self.ports.pin(&url).await?;
+        match &upload.version {
+            Some(version) if *version != source.version => {
+                Err(PortError::Refused(format!("{url} changed since it was accepted; run it again when it is complete")))
+            }
+            _ => Ok(source),
+        }
+    }
+
+    /// Whether an output is there already; an error where something else is in its place.
+    async fn standing(&self, output: &OutputPlan) -> Result<bool, PortError> {
+        self.ports.writable(&output.url).await?;
+        if self.ports.size(&output.url).await?.is_none() {
+            return Ok(false);
+        }
+        let there = self.ports.comment(&output.url).await?.as_deref().and_then(Fingerprint::read);
+        match (there, Fingerprint::read(&output.mark)) {
+            (Some(there), Some(asked)) if there.source == asked.source => Ok(there == asked),
+            _ if output.overwrite => Ok(false),
+            _ => Err(PortError::Refused(format!(
+                "{} is there already and did not come from this source; choose another folder, or replace it with --overwrite",
+                output.url
+            ))),
+        }
+    }
+}
+
+/// A plan: what is told to the aggregation, and the segments.
+struct Plan {
+    started: Started,
+    segments: Vec<Segment>,
+}
+
+/// What is to be made of a source. Pure.
+fn plan(upload: &Upload, source: &SourceRef, execution: &str, facts: &SourceFacts) -> Result<Plan, String> {
+    if facts.video.is_none() && facts.audio.is_none() {
+        return Err("there is neither video nor sound in it".into());
+    }
+    let seconds = formats::segment_time(upload.segment_time_seconds)?;
+    let wanted = upload.dst_formats.iter().map(|name| formats::format(name)).collect::<Result<Vec<_>, _>>()?;
+    if wanted.is_empty() {
+        return Err("no format is asked for".into());
+    }
+    let mut segments = Vec::new();
+    let mut tracks = Vec::new();
+    let mut outputs: Vec<OutputPlan> = wanted.iter().map(|format| output(upload, &source.url, *format)).collect();
+    if let Some(video) = &facts.video {
+        let renditions = distinct(&wanted, &mut outputs, |format| Rendition {
+            id: String::new(),
+            video: Some(formats::video_settings(format, &video.settings)),
+            audio: None,
+        });
+        let ranges = ranges(video, seconds);
+        let count = i32::try_from(ranges.len()).map_err(|_| "too many segments; ask for longer ones")?;
+        tracks.extend(renditions.iter().map(|rendition| track(rendition, TrackKind::Video, 0, count)));
+        for (range, index) in ranges.into_iter().zip(0..) {
+            let expected_units = expected_pictures(video, &range);
+            let cuts::Range { start, end, seeks } = range;
+            segments.push(Segment {
+                execution: execution.into(),
+                attempt: upload.attempt,
+                index,
+                video_segments: count,
+                source: source.clone(),
+                stream: video.stream,
+                kind: TrackKind::Video,
+                start,
+                end,
+                seeks,
+                renditions: renditions.clone(),
+                expected_units,
+            });
+        }
+    }
+    if let Some(audio) = &facts.audio {
+        let index = i32::try_from(segments.len()).map_err(|_| "too many segments; ask for longer ones")?;
+        let renditions = distinct(&wanted, &mut outputs, |format| Rendition {
+            id: String::new(),
+            video: None,
+            audio: Some(formats::audio_settings(format, audio.sample_rate, audio.channels)),
+        });
+        tracks.extend(renditions.iter().map(|rendition| track(rendition, TrackKind::Audio, index, 1)));
+        segments.push(sound(upload, source, execution, audio, index, renditions));
+    }
+    for output in &mut outputs {
+        let ids: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
+        output.mark = Fingerprint::new(source, &output.format, &ids).mark();
+    }
+    let started = Started {
+        source: source.clone(),
+        tracks,
+        outputs,
+        labels: upload.labels.clone(),
+        deadline_ms: None,
+    };
+    Ok(Plan { started, segments })
+}
+
+fn output(upload: &Upload, source: &str, format: Format) -> OutputPlan {
+    OutputPlan {
+        url: output_url(&upload.output_prefix, source, format.name),
+        format: format.name.into(),
+        renditions: Vec::new(),
+        keep: false,
+        mark: String::new(),
+        overwrite: upload.overwrite,
+    }
+}
+
+/// The distinct renditions of the formats, each with its id; tells each output which is its.
+fn distinct(
+    formats: &[Format],
+    outputs: &mut [OutputPlan],
+    settings: impl Fn(Format) -> Rendition,
+) -> Vec<Rendition> {
+    let mut found: Vec<Rendition> = Vec::new();
+    for (format, output) in formats.iter().zip(outputs) {
+        let mut rendition = settings(*format);
+        rendition.id = rendition_id(&rendition);
+        output.renditions.push(rendition.id.clone());
+        if !found.contains(&rendition) {
+            found.push(rendition);
+        }
+    }
+    found
+}
+
+fn track(rendition: &Rendition, kind: TrackKind, first_segment: i32, segments: i32) -> TrackPlan {
+    TrackPlan { rendition: rendition.id.clone(), kind, first_segment, segments, video: rendition.video.clone() }
+}
+
+fn ticks(video: &VideoSource, seconds: f64) -> i64 {
+    // A clock is never 0; what is out of range saturates, which cuts once or not at all.
+    (seconds / video.settings.time_base.as_f64()) as i64
+}
+
+fn ranges(video: &VideoSource, seconds: f64) -> Vec<cuts::Range> {
+    let keyframes = if video.trusted { video.keyframes.as_slice() } else { &[] };
+    let lead = ticks(video, cuts::LONGEST_LEAD_SECONDS);
+    cuts::plan(video.first, video.end, keyframes, ticks(video, seconds), lead)
+}
+
+fn expected_pictures(video: &VideoSource, range: &cuts::Range) -> i64 {
+    let long = range.end.unwrap_or(video.end) - range.start.unwrap_or(video.first);
+    (long as f64 * video.settings.time_base.as_f64() * video.settings.frame_rate.as_f64()).round() as i64
+}
+
+fn sound(
+    upload: &Upload,
+    source: &SourceRef,
+    execution: &str,
+    audio: &AudioSource,
+    index: i32,
+    renditions: Vec<Rendition>,
+) -> Segment {
+    Segment {
+        execution: execution.into(),
+        attempt: upload.attempt,
+        index,
+        video_segments: index,
+        source: source.clone(),
+        stream: audio.stream,
+        kind: TrackKind::Audio,
+        start: None,
+        end: None,
+        seeks: Vec::new(),
+        renditions,
+        expected_units: audio.samples,
+    }
+}
+
+/// SG-1: the plan and all segments are results of one record, and so in one transaction.
+fn publish(upload: &Upload, execution: &str, at_ms: i64, plan: &Plan) -> Result<Vec<Emit>, RecordError> {
+    let mut signal = Signal::new(execution, upload.attempt, at_ms);
+    signal.started = Some(plan.started.clone());
+    let mut emits = vec![Emit::new(streams::TRANSCODED, execution, &signal)?];
+    // Sound first: it is one task, and nothing that follows it waits for it.
+    let (sound, pictures): (Vec<_>, Vec<_>) = plan.segments.iter().partition(|s| s.kind == TrackKind::Audio);
+    for segment in sound.into_iter().chain(pictures) {
+        emits.push(Emit::dealt(streams::SEGMENTS, execution, segment.index.unsigned_abs(), segment)?);
+    }
+    let event = Event {
+        execution,
+        attempt: upload.attempt,
+        at_ms,
+        processor: "split",
+        event: "started",
+        detail: format!("{} segments of {}", plan.segments.len(), plan.started.source.url),
+        elapsed_ms: None,
+    };
+    emits.push(event.emit()?);
+    Ok(emits)
+}
+
+fn refusal(upload: &Upload, source: &SourceRef, at_ms: i64, reason: &str) -> Result<Vec<Emit>, ProcessorError> {
+    let execution = execution_id(upload, source);
+    let mut signal = Signal::new(&execution, upload.attempt, at_ms);
+    signal.refused = Some(Refused { source: source.url.clone(), reason: reason.into() });
+    Ok(vec![Emit::new(streams::TRANSCODED, &execution, &signal)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_schemas::{Color, Ratio, Seek, SeekBy, VideoSettings};
+    use millrace_topology::ports::Keyframe;
+
+    use super::*;
+
+    fn facts() -> SourceFacts {
+        let settings = VideoSettings {
+            codec: String::new(),
+            preset: String::new(),
+            crf: 0.0,
+            width: 640,
+            height: 360,
+            pixel_format: "yuv420p".into(),
+            time_base: Ratio { num: 1, den: 1000 },
+            frame_rate: Ratio { num: 25, den: 1 },
+            sample_aspect: Ratio { num: 1, den: 1 },
+            color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
+            rotation: 0,
+        };
+        let keyframe = |i: i64| Keyframe { pts: i * 1000, seek: Seek { by: SeekBy::Time, at: i * 1000 } };
+        SourceFacts {
+            video: Some(VideoSource {
+                stream: 0,
+                settings,
+                first: 0,
+                end: 30_000,
+                keyframes: (0..30).map(keyframe).collect(),
+                trusted: true,
+            }),
+            audio: Some(AudioSource { stream: 1, sample_rate: 48_000, channels: 2, samples: 1_440_000 }),
+        }
+    }
+
+    fn planned(facts: &SourceFacts, json: &str) -> Result<Plan, String> {
+        let source = SourceRef { url: "file:///a.mov".into(), version: "1".into(), bytes: 1 };
+        plan(&Upload::read(json.as_bytes()).unwrap(), &source, "e", facts)
+    }
+
+    const BOTH: &str = r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "segment_time_seconds": 5,
+        "dst_formats": ["mp4", "flv"]}"#;
+
+    #[test]
+    fn formats_of_equal_settings_cost_one_encode() {
+        let plan = planned(&facts(), BOTH).unwrap();
+        assert_eq!(plan.started.tracks.len(), 2);
+        assert_eq!(plan.started.outputs.len(), 2);
+        assert_eq!(plan.started.outputs[0].renditions, plan.started.outputs[1].renditions);
+        assert!(plan.segments.iter().all(|segment| segment.renditions.len() == 1));
+    }
+
+    #[test]
+    fn segments_are_numbered_video_first_and_sound_is_whole() {
+        let plan = planned(&facts(), BOTH).unwrap();
+        assert_eq!(plan.segments.iter().map(|s| s.index).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6]);
+        let sound = &plan.segments[6];
+        assert_eq!((sound.kind, sound.start, sound.end), (TrackKind::Audio, None, None));
+        assert_eq!(plan.segments[0].expected_units, 125);
+    }
+
+    #[test]
+    fn timestamps_that_cannot_be_trusted_make_one_segment() {
+        let mut facts = facts();
+        if let Some(video) = &mut facts.video {
+            video.trusted = false;
+        }
+        assert_eq!(planned(&facts, BOTH).unwrap().started.tracks[0].segments, 1);
+    }
+
+    #[test]
+    fn what_cannot_be_planned_is_refused_with_a_reason() {
+        let nothing = SourceFacts { video: None, audio: None };
+        assert!(planned(&nothing, BOTH).is_err());
+        let format = r#"{"source": "f", "output_prefix": "o", "dst_formats": ["avi"]}"#;
+        assert!(planned(&facts(), format).err().unwrap().contains("mp4, flv"));
+        let time = r#"{"source": "f", "output_prefix": "o", "segment_time_seconds": 0}"#;
+        assert!(planned(&facts(), time).is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! Where a video is cut. Pure.
+
+use millrace_schemas::{Seek, SeekBy};
+use millrace_topology::ports::Keyframe;
+
+/// A half-open range of presentation times, and where to begin reading for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The start; none for the first.
+    pub start: Option<i64>,
+    /// The end; none for the last.
+    pub end: Option<i64>,
+    /// Best first.
+    pub seeks: Vec<Seek>,
+}
+
+/// The longest lead-in that is decoded for a cut where there is no keyframe, in seconds.
+pub const LONGEST_LEAD_SECONDS: f64 = 60.0;
+
+/// Cuts a video near the multiples of `step` after its first picture.
+///
+/// A cut lies on a keyframe where there is one within half a step. Where keyframes are too far apart, it is made all
+/// the same, and what leads to it from the keyframe before is decoded and dropped, up to `longest_lead`; beyond that
+/// there is no cut. All times are in one clock; `keyframes` are sorted by time.
+#[must_use]
+pub fn plan(first: i64, end: i64, keyframes: &[Keyframe], step: i64, longest_lead: i64) -> Vec<Range> {
+    let step = step.max(1);
+    let mut cuts: Vec<i64> = Vec::new();
+    let mut target = first.saturating_add(step);
+    while !keyframes.is_empty() && target < end.saturating_sub(step / 2) {
+        let after = keyframes.partition_point(|keyframe| keyframe.pts < target);
+        let nearest = [after.checked_sub(1), Some(after)]
+            .into_iter()
+            .flatten()
+            .filter_map(|i| keyframes.get(i))
+            .min_by_key(|keyframe| (keyframe.pts - target).abs())
+            .filter(|keyframe| (keyframe.pts - target).abs() <= step / 2);
+        let lead = keyframes.partition_point(|keyframe| keyframe.pts <= target).checked_sub(1);
+        let lead = lead.map(|i| target - keyframes[i].pts);
+        let cut = match (nearest, lead) {
+            (Some(keyframe), _) => Some(keyframe.pts),
+            (None, Some(lead)) if lead <= longest_lead => Some(target),
+            (None, _) => None,
+        };
+        cuts.extend(cut.filter(|cut| *cut > *cuts.last().unwrap_or(&first) && *cut < end));
+        target = target.saturating_add(step);
+    }
+    let starts = std::iter::once(None).chain(cuts.iter().copied().map(Some));
+    let ends = cuts.iter().copied().map(Some).chain(std::iter::once(None));
+    starts
+        .zip(ends)
+        .map(|(start, end)| Range {
+            start,
+            end,
+            seeks: start.map_or(Vec::new(), |start| seeks(keyframes, start)),
+        })
+        .collect()
+}
+
+/// Where to begin reading for a cut: the keyframe at or before it. In an index the worker finds the ones before that
+/// by itself; of byte offsets it is given two more.
+fn seeks(keyframes: &[Keyframe], cut: i64) -> Vec<Seek> {
+    let upto = keyframes.partition_point(|keyframe| keyframe.pts <= cut);
+    let before = keyframes[..upto].iter().rev().map(|keyframe| keyframe.seek);
+    let many = if keyframes.first().is_some_and(|keyframe| keyframe.seek.by == SeekBy::Byte) { 3 } else { 1 };
+    before.take(many).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keyframes(times: &[i64]) -> Vec<Keyframe> {
+        times.iter().map(|pts| Keyframe { pts: *pts, seek: Seek { by: SeekBy::Time, at: pts - 2 } }).collect()
+    }
+
+    fn starts(ranges: &[Range]) -> Vec<i64> {
+        ranges.iter().filter_map(|range| range.start).collect()
+    }
+
+    #[test]
+    fn cuts_lie_on_keyframes_near_the_asked_times() {
+        let ranges = plan(0, 100, &keyframes(&[0, 24, 48, 72, 96]), 25, 1000);
+        assert_eq!(starts(&ranges), [24, 48, 72]);
+        assert_eq!(ranges[1].seeks, [Seek { by: SeekBy::Time, at: 22 }]);
+    }
+
+    #[test]
+    fn a_gap_between_keyframes_is_cut_all_the_same() {
+        let ranges = plan(0, 100, &keyframes(&[0, 90]), 25, 1000);
+        assert_eq!(starts(&ranges), [25, 50, 75]);
+        assert_eq!(ranges[3].seeks, [Seek { by: SeekBy::Time, at: -2 }]);
+    }
+
+    #[test]
+    fn a_lead_in_that_is_too_long_is_not_decoded() {
+        assert_eq!(starts(&plan(0, 100, &keyframes(&[0]), 25, 30)), [25]);
+    }
+
+    #[test]
+    fn a_short_rest_stays_with_the_last_segment() {
+        assert_eq!(starts(&plan(0, 60, &keyframes(&[0, 25, 50]), 25, 1000)), [25]);
+    }
+
+    #[test]
+    fn without_keyframes_there_is_one_segment() {
+        assert_eq!(plan(0, 1000, &[], 10, 100), [Range { start: None, end: None, seeks: vec![] }]);
+    }
+
+    #[test]
+    fn byte_offsets_come_with_two_more_to_fall_back_on() {
+        let keyframes: Vec<_> =
+            (0..5).map(|i| Keyframe { pts: i * 10, seek: Seek { by: SeekBy::Byte, at: i * 1000 } }).collect();
+        let ranges = plan(0, 50, &keyframes, 10, 100);
+        assert_eq!(ranges[3].seeks.iter().map(|seek| seek.at).collect::<Vec<_>>(), [3000, 2000, 1000]);
+    }
+
+    proptest! {
+        /// FR-1: every picture is in exactly one segment.
+        #[test]
+        fn ranges_cover_all_time_once(
+            mut times in proptest::collection::btree_set(-50..2000_i64, 0..40),
+            step in 1..300_i64,
+            lead in 0..500_i64,
+        ) {
+            let first = times.pop_first().unwrap_or(0);
+            let all: Vec<i64> = std::iter::once(first).chain(times).collect();
+            let ranges = plan(first, first + 2000, &keyframes(&all), step, lead);
+            prop_assert_eq!(ranges[0].start, None);
+            prop_assert_eq!(ranges[ranges.len() - 1].end, None);
+            for pair in ranges.windows(2) {
+                prop_assert_eq!(pair[0].end, pair[1].start);
+                prop_assert!(pair[0].start.unwrap_or(first) < pair[1].start.unwrap_or(i64::MIN));
+                prop_assert!(!pair[1].seeks.is_empty());
+            }
+        }
+    }
+}

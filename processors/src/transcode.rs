@@ -1,0 +1,107 @@
+//! `transcode`: a segment becomes work objects, one a rendition, in one decode; or the reason why it can't.
+
+use std::{sync::Arc, time::Instant};
+
+use async_trait::async_trait;
+use millrace_schemas::{Made, RecordError, Rendition, Segment, SegmentOutcome, Signal, TrackKind, frame::Record as _};
+use millrace_topology::{
+    Emit, Processor, ProcessorError, Task, millis_now,
+    ports::{Controls, Media, PortError, Storage},
+    streams,
+};
+
+use crate::events::Event;
+
+/// The processor.
+pub struct Transcode<P> {
+    ports: Arc<P>,
+}
+
+impl<P> Transcode<P> {
+    /// With these ports.
+    pub fn new(ports: Arc<P>) -> Self {
+        Self { ports }
+    }
+}
+
+#[async_trait]
+impl<P: Media + Storage + Controls> Processor for Transcode<P> {
+    type In = Segment;
+
+    fn read(&self, value: &[u8]) -> Result<Segment, RecordError> {
+        Segment::decode(value)
+    }
+
+    async fn handle(&self, segment: &Segment, _: Task) -> Result<Vec<Emit>, ProcessorError> {
+        if self.ports.has_ended(&segment.execution, segment.attempt) {
+            return Ok(Vec::new());
+        }
+        let begun = Instant::now();
+        let (mut made, missing) = self.look(segment).await?;
+        let reused = missing.is_empty();
+        if !reused {
+            let work = self.ports.transcode(segment, &missing);
+            let result = tokio::select! {
+                result = work => result,
+                () = self.ports.ended(&segment.execution, segment.attempt) => return Ok(Vec::new()),
+            };
+            match result {
+                Ok(new) => made.extend(new),
+                Err(PortError::Refused(reason)) => return Ok(outcome(segment, Vec::new(), Some(reason), None)?),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let elapsed = i64::try_from(begun.elapsed().as_millis()).ok();
+        Ok(outcome(segment, made, None, if reused { None } else { elapsed })?)
+    }
+
+    fn given_up(&self, segment: &Segment, reason: &str) -> Vec<Emit> {
+        outcome(segment, Vec::new(), Some(reason.into()), None).unwrap_or_default()
+    }
+}
+
+impl<P: Storage> Transcode<P> {
+    /// What of a segment is there already, and what is missing. A redelivered segment costs this look.
+    async fn look(&self, segment: &Segment) -> Result<(Vec<Made>, Vec<Rendition>), ProcessorError> {
+        let (mut made, mut missing) = (Vec::new(), Vec::new());
+        for rendition in &segment.renditions {
+            match self.ports.made(&segment.execution, &rendition.id, segment.index).await? {
+                Some(facts) => made.push(facts),
+                None => missing.push(rendition.clone()),
+            }
+        }
+        Ok((made, missing))
+    }
+}
+
+/// `elapsed_ms` is none where the work objects were there already.
+fn outcome(
+    segment: &Segment,
+    made: Vec<Made>,
+    failure: Option<String>,
+    elapsed_ms: Option<i64>,
+) -> Result<Vec<Emit>, RecordError> {
+    let at_ms = millis_now();
+    let what = match segment.kind {
+        TrackKind::Video => format!("segment {}", segment.index),
+        TrackKind::Audio => "sound".to_owned(),
+    };
+    let (event, detail) = match &failure {
+        Some(reason) => ("segment-failed", format!("{what}: {reason}")),
+        None if elapsed_ms.is_none() => ("reused", what),
+        None => ("transcoded", what),
+    };
+    let told = Event {
+        execution: &segment.execution,
+        attempt: segment.attempt,
+        at_ms,
+        processor: "transcode",
+        event,
+        detail,
+        elapsed_ms,
+    };
+    let mut signal = Signal::new(&segment.execution, segment.attempt, at_ms);
+    let reused = failure.is_none() && elapsed_ms.is_none();
+    signal.segment = Some(SegmentOutcome { index: segment.index, made, reused, failure });
+    Ok(vec![Emit::new(streams::TRANSCODED, &segment.execution, &signal)?, told.emit()?])
+}
