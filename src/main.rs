@@ -1,0 +1,50 @@
+//! The `millrace` command: where the rooms are put together.
+
+mod cli;
+mod commands;
+mod shell;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// A call that is wrong: nothing was begun.
+const WRONG_CALL: u8 = 2;
+
+fn main() -> ExitCode {
+    // Before anything else: a media child has no business with the rest of this program.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == millrace_media::CHILD_ARGUMENT) {
+        return millrace_media::child_main();
+    }
+    let cli = cli::Cli::parse();
+    log(cli.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("millrace: starting: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let result = runtime.block_on(commands::run(cli.command));
+    // A thread that still copies into a pipe must not hold the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("millrace: {error}");
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+/// Logs go to stderr: warnings, or what MILLRACE_LOG says.
+fn log(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let default = match verbose {
+        0 => "error",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -115,3 +115,13 @@ fn fd(number: usize) -> File {
     // not, every use of it fails with EBADF.
     File::from(unsafe { OwnedFd::from_raw_fd(raw) })
 }
+
+/// Opens the decoder that libav has for a codec.
+fn open_decoder(
+    decoder: ffmpeg_next::decoder::Decoder,
+    doing: &str,
+) -> Result<ffmpeg_next::decoder::Opened, Failure> {
+    let codec = ffmpeg_next::decoder::find(decoder.id());
+    let codec = codec.ok_or_else(|| Failure::new(format!("{doing}: this FFmpeg has none for it")))?;
+    decoder.open_as(codec).map_err(Failure::at(doing))
+}

@@ -309,7 +309,7 @@ fn indexed(
                     return None;
                 }
                 last = Some((*entry).timestamp);
-                if (*entry).flags() & AVINDEX_KEYFRAME as i32 != 0 {
+                if (*entry).flags() & AVINDEX_KEYFRAME != 0 {
                     entries.push((*entry).timestamp);
                 }
             }

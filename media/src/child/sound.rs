@@ -44,7 +44,7 @@ pub(crate) fn transcode(
         .map_err(Failure::at("opening the audio decoder"))?
         .decoder();
     decoder.set_packet_time_base(ff::Rational::new(clock.num as i32, clock.den as i32));
-    let mut decoder = decoder.open().map_err(Failure::at("opening the audio decoder"))?;
+    let mut decoder = super::open_decoder(decoder, "opening the audio decoder")?;
     let mut frame = ff::frame::Audio::empty();
     let mut packet = Packet::empty();
     loop {

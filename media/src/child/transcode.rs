@@ -187,5 +187,5 @@ fn decoder(source: &Source, task: &TranscodeTask) -> Result<ff::decoder::Opened,
         count: (task.cores / 3).max(1),
         ..Default::default()
     });
-    decoder.open().map_err(Failure::at("opening the video decoder"))
+    super::open_decoder(decoder, "opening the video decoder")
 }

@@ -42,6 +42,7 @@ pub(super) fn prepare(c: &mut Connection) -> Result<i64, rusqlite::Error> {
              stream INTEGER NOT NULL, part INTEGER NOT NULL, key BLOB NOT NULL, off INTEGER NOT NULL,
              at INTEGER NOT NULL, value BLOB NOT NULL, headers BLOB,
              PRIMARY KEY (stream, part, key)) STRICT, WITHOUT ROWID;
+         CREATE INDEX IF NOT EXISTS latest_by_offset ON latest (stream, part, off);
          CREATE TABLE IF NOT EXISTS ends (
              stream INTEGER NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL,
              PRIMARY KEY (stream, part)) STRICT, WITHOUT ROWID;

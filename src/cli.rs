@@ -1,0 +1,168 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use millrace_topology::Drawing;
+
+/// Turns video into other formats: splits it at time intervals, transcodes the segments in parallel, joins them, and
+/// proves that the result is right.
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "\
+Examples:
+  millrace run holiday.mov --output out                    an mp4 of one video
+  millrace run films/ --output out -f mp4 -f flv           two formats of every video in a folder, for one encode
+  millrace probe holiday.mov                               what a file holds
+  millrace executions list                                 what was made, and what failed
+
+'millrace COMMAND --help' tells more of each.")]
+pub(crate) struct Cli {
+    /// Log more to stderr; twice for all of it. MILLRACE_LOG takes a filter, such as 'millrace_runtime=debug'.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Turn videos into other formats, here and now
+    #[command(after_long_help = RUN_HELP)]
+    Run(Run),
+    /// Show what a media file holds
+    Probe(Probe),
+    /// Draw the processors and the streams between them
+    Topology(Topology),
+    /// Show what was asked for, and what became of it
+    #[command(subcommand)]
+    Executions(Executions),
+    /// Print completions for a shell
+    ///
+    /// For bash: millrace completions bash > ~/.local/share/bash-completion/completions/millrace
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const RUN_HELP: &str = "\
+Each INPUT becomes OUTPUT/<name>.<format>. An output appears when it is whole and proven, and not before. Called again
+after an interruption, a crash or kill -9, the same command goes on where it was; after a success it checks that the
+outputs are still there and makes what is missing; after a failure it tries again and keeps what was made.
+
+With --json, stdout gets one line for each input as it ends:
+  {\"execution\", \"source\", \"state\": \"succeeded\"|\"failed\"|\"cancelled\", \"reason\", \"outputs\": [{\"url\", \"format\", \"bytes\",
+   \"duration_seconds\", \"video\", \"audio\"}], \"segments\", \"segments_reused\", \"elapsed_seconds\"}
+
+Exit status:
+  0  all inputs succeeded
+  1  some failed, the others are done
+  2  the call was wrong, and nothing was begun
+  130  interrupted (Ctrl-C); the same command goes on
+
+Examples:
+  millrace run holiday.mov --output out
+  millrace run holiday.mov --output out -f mp4 -f flv --segment-time 5
+  millrace run films/ --output out --json > results.jsonl";
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Files, or folders whose media files are taken
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// The folder for the outputs; made if it is not there
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// A format to make: mp4 or flv; may be given several times [default: mp4]
+    #[arg(short, long = "format", value_name = "FORMAT")]
+    pub(crate) formats: Vec<String>,
+    /// Length of a segment in seconds; fractions are fine
+    #[arg(long, value_name = "SECONDS", default_value_t = 15.0, allow_negative_numbers = true)]
+    pub(crate) segment_time: f64,
+    /// Replace output files that came from another source
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// How many cores to use [default: all]
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Print a line of JSON for each input as it ends
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    /// The folder of the log and the work objects
+    ///
+    /// By default millrace in the platform's state folder, such as ~/.local/state/millrace.
+    #[arg(long = "data", value_name = "DIR", env = "MILLRACE_DATA")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// The file
+    pub(crate) input: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Topology {
+    /// How to draw: text for a terminal, mermaid for Markdown, dot for Graphviz
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Mermaid,
+    Dot,
+}
+
+impl From<Format> for Drawing {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Mermaid => Self::Mermaid,
+            Format::Dot => Self::Dot,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Executions {
+    /// All executions, the latest first
+    List {
+        #[command(flatten)]
+        data: Data,
+        /// Print a line of JSON for each
+        #[arg(long)]
+        json: bool,
+    },
+    /// One execution: where it stands, and its outputs
+    Show {
+        /// The execution, or the first characters of its id
+        execution: String,
+        #[command(flatten)]
+        data: Data,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What happened to one execution, in order
+    Events {
+        /// The execution, or the first characters of its id
+        execution: String,
+        #[command(flatten)]
+        data: Data,
+        /// Print a line of JSON for each
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,131 @@
+//! `millrace executions list|show|events`: reads the log, whoever else works on it.
+
+use std::{sync::Arc, time::Duration, time::UNIX_EPOCH};
+
+use millrace_runtime::Log;
+use millrace_schemas::{Assembly, ExecutionEvent};
+use millrace_topology::streams;
+use serde_json::json;
+
+use super::{CommandError, print};
+use crate::{
+    cli::{Data, Executions},
+    shell::{DataFolder, Tail, states},
+};
+
+pub(super) async fn executions(call: Executions) -> Result<u8, CommandError> {
+    match call {
+        Executions::List { data, json } => list(&data, json).await,
+        Executions::Show { execution, data, json } => show(&execution, &data, json).await,
+        Executions::Events { execution, data, json } => events(&execution, &data, json).await,
+    }
+}
+
+async fn open(data: &Data) -> Result<Option<Arc<dyn Log>>, CommandError> {
+    let Some(log) = DataFolder::find(data.folder.as_deref())?.existing_log()? else { return Ok(None) };
+    let log: Arc<dyn Log> = Arc::new(log);
+    log.ensure(&streams::ALL).await?;
+    Ok(Some(log))
+}
+
+/// The one execution whose id begins so.
+async fn find(log: &Option<Arc<dyn Log>>, id: &str) -> Result<Assembly, CommandError> {
+    let known = match log {
+        Some(log) => states(log.clone()).await?,
+        None => std::collections::HashMap::new(),
+    };
+    let mut found = known.into_values().filter(|state| state.execution.starts_with(id));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => Err(CommandError::Call(format!("several executions begin with '{id}'; give more of it"))),
+        (None, _) => Err(CommandError::Call(format!(
+            "no execution begins with '{id}'; 'millrace executions list' shows those of this data folder"
+        ))),
+    }
+}
+
+fn time(ms: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}
+
+fn as_json(state: &Assembly) -> serde_json::Value {
+    json!({
+        "execution": state.execution, "attempt": state.attempt, "state": state.phase.as_str(), "reason": state.reason,
+        "source": state.source.url, "segments": state.video_segments, "segments_done": state.video_done(),
+        "started": time(state.started_ms), "ended": state.ended_ms.map(time),
+        "outputs": state.outputs.iter().map(|o| json!({"url": o.plan.url, "format": o.plan.format, "facts": o.facts})).collect::<Vec<_>>(),
+        "labels": state.labels,
+    })
+}
+
+async fn list(data: &Data, json: bool) -> Result<u8, CommandError> {
+    let mut all: Vec<Assembly> = match open(data).await? {
+        Some(log) => states(log).await?.into_values().collect(),
+        None => Vec::new(),
+    };
+    all.sort_unstable_by(|a, b| b.started_ms.cmp(&a.started_ms).then_with(|| a.execution.cmp(&b.execution)));
+    if all.is_empty() && !json {
+        eprintln!("no executions yet; 'millrace run' makes one");
+    } else if !json {
+        print(&format!("{:<16}  {:<11}  {:<9}  {:<20}  source", "execution", "state", "segments", "started"));
+    }
+    for state in &all {
+        if json {
+            print(&as_json(state).to_string());
+            continue;
+        }
+        let segments = format!("{}/{}", state.video_done(), state.video_segments);
+        let (id, phase, started) = (&state.execution, state.phase.as_str(), time(state.started_ms));
+        print(&format!("{id:<16}  {phase:<11}  {segments:<9}  {started:<20}  {}", state.source.url));
+    }
+    Ok(0)
+}
+
+async fn show(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
+    let log = open(data).await?;
+    let state = find(&log, id).await?;
+    if json {
+        print(&as_json(&state).to_string());
+        return Ok(0);
+    }
+    print(&format!("execution  {} (attempt {})", state.execution, state.attempt));
+    print(&format!("source     {}", state.source.url));
+    print(&format!("state      {}", state.phase.as_str()));
+    if let Some(reason) = &state.reason {
+        print(&format!("reason     {reason}"));
+    }
+    print(&format!("segments   {} of {}, {} reused", state.video_done(), state.video_segments, state.reused));
+    print(&format!("started    {}", time(state.started_ms)));
+    if let Some(ended) = state.ended_ms {
+        print(&format!("ended      {} ({:.1} s)", time(ended), (ended - state.started_ms) as f64 / 1000.0));
+    }
+    for output in &state.outputs {
+        let facts = output.facts.as_ref().map_or("not made".to_owned(), |facts| {
+            format!("{}, {:.3} s", indicatif::HumanBytes(facts.bytes.unsigned_abs()), facts.duration_seconds)
+        });
+        print(&format!("output     {} ({facts})", output.plan.url));
+    }
+    Ok(0)
+}
+
+async fn events(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
+    let log = open(data).await?;
+    let state = find(&log, id).await?;
+    let Some(log) = log else { return Ok(0) };
+    let mut tail = Tail::<ExecutionEvent>::from_start(log, streams::EXECUTIONS).await?;
+    let mut all = tail.take().await?;
+    all.retain(|event| event.execution == state.execution);
+    // Of one execution, and so of one partition: a stable sort keeps what was at one time in its order.
+    all.sort_by_key(|event| event.at_ms);
+    for event in all {
+        if json {
+            print(&json!(event).to_string());
+            continue;
+        }
+        let elapsed = event.elapsed_ms.map_or(String::new(), |ms| format!(" ({:.2} s)", ms as f64 / 1000.0));
+        let (at, attempt, processor) = (time(event.at_ms), event.attempt, &event.processor);
+        print(&format!("{at}  {attempt}  {processor:<9}  {:<14}  {}{elapsed}", event.event, event.detail));
+    }
+    Ok(0)
+}

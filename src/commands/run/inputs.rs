@@ -1,0 +1,127 @@
+//! The inputs of a call: files, and the media files of folders.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use millrace_processors::formats::Format;
+use millrace_schemas::output_url;
+
+use crate::commands::CommandError;
+
+/// Extensions by which media files of a folder are known. What a file really is, its bytes say.
+const EXTENSIONS: [&str; 40] = [
+    "mp4", "m4v", "mov", "qt", "mkv", "webm", "flv", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "vob", "wmv", "asf", "3gp",
+    "3g2", "ogv", "ogg", "mxf", "dv", "f4v", "rm", "rmvb", "wtv", "nut", "ivf", "m4a", "mp3", "aac", "wav", "flac", "opus",
+    "aiff", "aif", "wma", "amr", "ac3", "mka",
+];
+
+/// An input.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// As the person named it.
+    pub(super) name: String,
+    /// Its URL, or why it can't be taken.
+    pub(super) source: Result<String, String>,
+}
+
+fn is_media(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    !hidden && extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}
+
+fn input(path: &Path) -> Input {
+    let source = millrace_storage::url_of(path).map_err(|error| error.to_string());
+    Input { name: path.display().to_string(), source }
+}
+
+/// The files that the call's paths stand for.
+pub(super) fn expand(paths: &[PathBuf]) -> Vec<Input> {
+    paths.iter().flat_map(|path| if path.is_dir() { folder(path) } else { vec![input(path)] }).collect()
+}
+
+fn folder(path: &Path) -> Vec<Input> {
+    let name = path.display().to_string();
+    let refused = |reason: String| vec![Input { name: name.clone(), source: Err(reason) }];
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => return refused(format!("reading the folder {name}: {error}")),
+    };
+    let files = entries.flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.is_file() && is_media(path)).collect();
+    files.sort();
+    if files.is_empty() {
+        return refused(format!("{name}: no media files in this folder (looked for .mp4, .mov, .mkv, .ts, …)"));
+    }
+    files.iter().map(|path| input(path)).collect()
+}
+
+/// Holds every output to have one input, and no input to be written over.
+pub(super) fn check(inputs: &[Input], prefix: &str, formats: &[Format]) -> Result<(), CommandError> {
+    let mut writers: HashMap<String, &str> = HashMap::new();
+    for input in inputs {
+        let Ok(source) = &input.source else { continue };
+        for format in formats {
+            let url = output_url(prefix, source, format.name);
+            if inputs.iter().any(|other| other.source.as_ref() == Ok(&url)) {
+                return Err(CommandError::Call(format!(
+                    "{} would be written over an input; choose another --output folder",
+                    shown(&url)
+                )));
+            }
+            if let Some(other) = writers.insert(url.clone(), &input.name) {
+                return Err(CommandError::Call(format!(
+                    "{other} and {} would both be written to {}; run them with different --output folders",
+                    input.name,
+                    shown(&url)
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A URL as a person names it.
+pub(super) fn shown(url: &str) -> String {
+    let path = millrace_storage::path_of(url).ok();
+    let here = std::env::current_dir().ok();
+    match (path, here) {
+        (Some(path), Some(here)) => path.strip_prefix(here).unwrap_or(&path).display().to_string(),
+        (Some(path), None) => path.display().to_string(),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_processors::formats::FORMATS;
+
+    use super::*;
+
+    fn named(url: &str) -> Input {
+        Input { name: url.into(), source: Ok(url.into()) }
+    }
+
+    #[test]
+    fn two_inputs_for_one_file_are_a_wrong_call() {
+        let inputs = [named("file:///a/x.mov"), named("file:///b/x.mkv")];
+        let error = check(&inputs, "file:///out", &FORMATS).unwrap_err();
+        assert_eq!(error.status(), 2);
+        assert!(error.to_string().contains("a/x.mov"), "{error}");
+        assert!(check(&inputs[..1], "file:///out", &FORMATS).is_ok());
+    }
+
+    #[test]
+    fn an_input_is_never_written_over() {
+        assert!(check(&[named("file:///a/x.mp4")], "file:///a", &FORMATS).is_err());
+    }
+
+    #[test]
+    fn media_files_are_known_by_extension() {
+        assert!(is_media(Path::new("a/B.MOV")));
+        assert!(!is_media(Path::new("a/notes.txt")));
+        assert!(!is_media(Path::new("a/.x.mp4")));
+    }
+}

@@ -1,0 +1,11 @@
+//! The shell around the pure core: the data folder, the ports, and the processors as they run.
+
+mod data;
+mod engine;
+mod executions;
+mod ports;
+mod slots;
+
+pub(crate) use data::DataFolder;
+pub(crate) use engine::Engine;
+pub(crate) use executions::{Tail, states};

@@ -1,0 +1,88 @@
+//! The data folder: the log, the work objects, and the lock that gives them one owner.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use etcetera::BaseStrategy;
+use millrace_runtime::Embedded;
+
+use crate::commands::CommandError;
+
+/// A data folder.
+#[derive(Debug)]
+pub(crate) struct DataFolder {
+    path: PathBuf,
+}
+
+/// Held while this process works on the data folder.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    _lock: File,
+}
+
+impl DataFolder {
+    /// The folder that was asked for, or the platform's.
+    pub(crate) fn find(asked: Option<&Path>) -> Result<Self, CommandError> {
+        let path = match asked {
+            Some(path) => std::path::absolute(path).map_err(CommandError::failed)?,
+            None => {
+                let platform = etcetera::choose_base_strategy()
+                    .map_err(|error| CommandError::Call(format!("{error}; name a data folder with --data")))?;
+                platform.state_dir().unwrap_or_else(|| platform.data_dir()).join("millrace")
+            }
+        };
+        Ok(Self { path })
+    }
+
+    fn failed(&self, doing: &str, error: impl std::fmt::Display) -> CommandError {
+        CommandError::Call(format!("{doing} the data folder {}: {error}", self.path.display()))
+    }
+
+    /// Makes this process the one that works on the folder.
+    pub(crate) fn own(&self) -> Result<Owned, CommandError> {
+        std::fs::create_dir_all(&self.path).map_err(|error| self.failed("making", error))?;
+        let path = self.path.join("lock");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| self.failed("locking", error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Whoever holds it has written who it is; without that the message is shorter.
+                let _ = lock.read_to_string(&mut holder);
+                return Err(CommandError::Call(format!(
+                    "process {} works on the data folder {}; wait for it, or use another with --data",
+                    holder.trim(),
+                    self.path.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(self.failed("locking", error)),
+        }
+        let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        written.map_err(|error| self.failed("writing", error))?;
+        Ok(Owned { _lock: lock })
+    }
+
+    /// Opens the log.
+    pub(crate) fn log(&self) -> Result<Embedded, CommandError> {
+        Embedded::open(&self.path.join("log.sqlite")).map_err(CommandError::failed)
+    }
+
+    /// Opens the log if there is one.
+    pub(crate) fn existing_log(&self) -> Result<Option<Embedded>, CommandError> {
+        if self.path.join("log.sqlite").exists() { self.log().map(Some) } else { Ok(None) }
+    }
+
+    /// Where work objects lie.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.path.join("work")
+    }
+}
