@@ -32,7 +32,7 @@ pub(crate) fn transcode(
     outputs: Vec<File>,
     reporter: &mut Reporter,
 ) -> Result<Vec<Made>, Failure> {
-    let mut source = Source::open(file, Depth::Whole)?;
+    let mut source = Source::open(file, Depth::Decoding)?;
     source.only(task.stream)?;
     let clock = clock(&source, task.stream)?;
     let mut tracks = Vec::new();

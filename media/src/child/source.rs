@@ -33,8 +33,6 @@ const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,avi,mpegts,m
 /// How a source is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// Enough of it to know every codec well.
-    Whole,
     /// At most 500 kB of frame data.
     Header,
     /// What a decoder needs to begin: of containers that say it in their headers, no frame data.
@@ -160,9 +158,7 @@ fn open(mut io: StreamIo, depth: Depth) -> Result<Input, Failure> {
     options.set("format_whitelist", CONTAINERS);
     options.set("protocol_whitelist", "none");
     options.set("max_streams", "100");
-    if depth != Depth::Whole {
-        options.set("probesize", "500000");
-    }
+    options.set("probesize", "500000");
     let name = CString::default();
     // SAFETY: the context is allocated here, and freed by libav where opening fails; where it succeeds, `Input` owns
     // it and the I/O context with it. The options are handed over and taken back.

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Installs what Millrace is built with, on Debian and its relatives, and says what it does. Does nothing where all is
+# there. Needs root, or sudo.
+set -eu
+
+libraries="libavcodec libavformat libavutil libswscale libswresample"
+packages="ffmpeg pkg-config clang libclang-dev gcc libc6-dev make \
+libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev"
+
+missing=""
+for command in ffmpeg ffprobe pkg-config clang cc; do
+    command -v "$command" >/dev/null 2>&1 || missing="$missing $command"
+done
+if command -v pkg-config >/dev/null 2>&1; then
+    for library in $libraries; do
+        pkg-config --exists "$library" || missing="$missing $library"
+    done
+fi
+# bindgen needs libclang itself, not only the compiler.
+ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing="$missing libclang"
+
+if [ -n "$missing" ]; then
+    echo "setup: missing:$missing"
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "setup: this is no Debian; install FFmpeg 5.1 or later with its development files, clang and libclang, and run this again" >&2
+        exit 1
+    fi
+    as_root=""
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null 2>&1 || { echo "setup: run 'apt-get install $packages' as root, then this again" >&2; exit 1; }
+        as_root=sudo
+    fi
+    echo "setup: installing $packages"
+    $as_root apt-get update -qq
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+fi
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "setup: Rust is missing; install it from https://rustup.rs, and run this again" >&2
+    exit 1
+fi
+ffmpeg -hide_banner -encoders 2>/dev/null | grep -q libx264 || { echo "setup: this ffmpeg has no libx264" >&2; exit 1; }

@@ -1,0 +1,152 @@
+//! Outputs held against their sources, by decoding both with ffmpeg. None of it is taken from what Millrace says.
+
+use std::{path::Path, process::Command};
+
+fn out(program: &str, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(program).args(arguments).output().expect(program);
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn text(program: &str, arguments: &[&str]) -> String {
+    String::from_utf8(out(program, arguments)).unwrap()
+}
+
+/// Time and length of every decoded picture or piece of sound, in seconds and in order; it must decode without an error.
+fn decoded(path: &Path, stream: &str, codec: &[&str]) -> Vec<(f64, f64)> {
+    let mut arguments = vec!["-v", "error", "-copyts", "-i", path.to_str().unwrap(), "-map", stream];
+    arguments.extend(codec);
+    arguments.extend(["-f", "framecrc", "-"]);
+    let listing = text("ffmpeg", &arguments);
+    let clock = listing.lines().find_map(|line| line.strip_prefix("#tb 0: ")).unwrap();
+    let (num, den) = clock.split_once('/').unwrap();
+    let tick = num.trim().parse::<f64>().unwrap() / den.trim().parse::<f64>().unwrap();
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        (fields[2].parse::<f64>().unwrap() * tick, fields[3].parse::<f64>().unwrap() * tick)
+    };
+    let mut rows: Vec<_> = listing.lines().filter(|line| !line.starts_with('#')).map(row).collect();
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    rows
+}
+
+/// Times of all pictures.
+pub fn pictures(path: &Path) -> Vec<f64> {
+    let codec = ["-fps_mode", "passthrough", "-enc_time_base", "-1", "-c:v", "rawvideo", "-s", "16x16"];
+    decoded(path, "0:v:0", &codec).into_iter().map(|row| row.0).collect()
+}
+
+pub fn has(path: &Path, kind: &str) -> bool {
+    let arguments = ["-v", "error", "-select_streams", kind, "-show_entries", "stream=index", "-of", "csv=p=0"];
+    !text("ffprobe", &[&arguments[..], &[path.to_str().unwrap()]].concat()).trim().is_empty()
+}
+
+/// One field of the first stream of a kind.
+pub fn field(path: &Path, kind: &str, name: &str) -> String {
+    let entry = format!("stream={name}");
+    let select = format!("{kind}:0");
+    let path = path.to_str().unwrap();
+    let arguments = ["-v", "error", "-select_streams", &select, "-show_entries", &entry, "-of", "csv=p=0", path];
+    text("ffprobe", &arguments).lines().next().unwrap_or_default().trim_end_matches(',').to_owned()
+}
+
+/// The size of a tick of the video stream.
+fn tick(path: &Path) -> f64 {
+    let clock = field(path, "v", "time_base");
+    let (num, den) = clock.split_once('/').unwrap();
+    num.parse::<f64>().unwrap() / den.parse::<f64>().unwrap()
+}
+
+/// TS-1.
+fn decoding_times_increase(path: &Path) {
+    let arguments = ["-v", "error", "-show_entries", "packet=stream_index,dts", "-of", "csv=p=0"];
+    let listing = text("ffprobe", &[&arguments[..], &[path.to_str().unwrap()]].concat());
+    let mut last = std::collections::HashMap::new();
+    for line in listing.lines() {
+        let mut fields = line.split(',');
+        let (stream, dts) = (fields.next().unwrap().to_owned(), fields.next().unwrap().parse::<i64>().unwrap());
+        let before = last.insert(stream, dts);
+        assert!(before.is_none_or(|before| before < dts), "{}: {line}", path.display());
+    }
+}
+
+/// Picture by picture: every one looks like its own source picture, and no more like a neighbour of it.
+fn likeness(source: &Path, output: &Path, offset: usize) -> Vec<f64> {
+    let clock = "format=yuv420p,settb=1/1000,setpts=N*40";
+    let skip = if offset > 0 { format!("trim=start_frame={offset},") } else { String::new() };
+    let graph = format!("[0:v:0]{skip}{clock}[a];[1:v:0]{clock}[b];[a][b]psnr=stats_file=-:shortest=1");
+    let (source, output) = (source.to_str().unwrap(), output.to_str().unwrap());
+    let arguments = ["-v", "error", "-i", source, "-i", output, "-lavfi", &graph, "-fps_mode", "passthrough", "-f", "null", "-"];
+    let listing = text("ffmpeg", &arguments);
+    let value = |line: &str| {
+        let text = line.split("psnr_avg:").nth(1)?.split(' ').next()?;
+        Some(if text == "inf" { 99.0 } else { text.parse::<f64>().unwrap() })
+    };
+    listing.lines().filter_map(value).collect()
+}
+
+fn samples(path: &Path) -> Vec<f32> {
+    let path = path.to_str().unwrap();
+    let raw = out(
+        "ffmpeg",
+        &["-v", "error", "-i", path, "-map", "0:a:0", "-af", "aresample=async=1:first_pts=0", "-ac", "1", "-ar", "8000", "-f", "f32le", "-"],
+    );
+    raw.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// AU-1: half a second at a time, the output's sound is the source's, within so many milliseconds.
+fn sound_is_the_same(source: &Path, output: &Path, slack_ms: f64) {
+    let (a, b) = (samples(source), samples(output));
+    let (window, reach) = (4000, 400);
+    let mut at = reach;
+    while at + window + reach < a.len().min(b.len()) {
+        let piece = &a[at..at + window];
+        let score = |shift: usize| -> f64 {
+            let other = &b[at - reach + shift..][..window];
+            let dot: f64 = piece.iter().zip(other).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+            let norm = |s: &[f32]| s.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            dot / (norm(piece) * norm(other) + 1e-9)
+        };
+        let best = (0..2 * reach).max_by(|x, y| score(*x).total_cmp(&score(*y))).unwrap();
+        let shift = (best as f64 - reach as f64) / 8.0;
+        assert!(score(best) > 0.8, "{}: sound at {at} is not its source's ({:.2})", output.display(), score(best));
+        assert!(shift.abs() <= slack_ms, "{}: sound at {at} is moved by {shift} ms", output.display());
+        at += window;
+    }
+}
+
+/// Holds an output to its source: FR-1, TS-1, AU-1, content, sync.
+pub fn judge(source: &Path, output: &Path) {
+    let name = output.display();
+    let (a, b) = (pictures(source), pictures(output));
+    assert_eq!(a.len(), b.len(), "{name}: pictures");
+    let slack = (1.5 * tick(source).max(tick(output))).max(0.0005);
+    for (i, (x, y)) in a.iter().zip(&b).enumerate() {
+        let off = (y - b[0]) - (x - a[0]);
+        assert!(off.abs() <= slack, "{name}: picture {i} is off by {off} s");
+    }
+    decoding_times_increase(output);
+    let own = likeness(source, output, 0);
+    let next = likeness(source, output, 1);
+    assert_eq!(own.len(), a.len());
+    for (i, psnr) in own.iter().enumerate() {
+        assert!(*psnr > 25.0, "{name}: picture {i} does not look like its source ({psnr:.1} dB)");
+        assert!(next.get(i).is_none_or(|next| *next < psnr + 1.0), "{name}: picture {i} looks like the one after it");
+    }
+    let flv = output.extension().is_some_and(|e| e == "flv");
+    assert_eq!(has(source, "a"), has(output, "a"), "{name}: sound");
+    if has(source, "a") {
+        let (x, y) = (decoded(source, "0:a:0", &["-c:a", "pcm_s16le"]), decoded(output, "0:a:0", &["-c:a", "pcm_s16le"]));
+        let span = |rows: &[(f64, f64)]| rows[rows.len() - 1].0 + rows[rows.len() - 1].1 - rows[0].0;
+        assert!((span(&x) - span(&y)).abs() <= 2.0 * 1024.0 / 44_100.0 + 0.005, "{name}: length of the sound");
+        for pair in y.windows(2) {
+            assert!((pair[1].0 - pair[0].0 - pair[0].1).abs() < 0.002, "{name}: a hole in the sound at {}", pair[0].0);
+        }
+        // flv can't say that the encoder's priming is not to be heard.
+        let frame = if flv { 1024.0 / 44_100.0 } else { 0.0 };
+        let lag = (y[0].0 - b[0]) - (x[0].0 - a[0]);
+        assert!(lag.abs() <= 0.030 + frame, "{name}: sound moved against the pictures by {lag} s");
+        sound_is_the_same(source, output, 8.0 + 1000.0 * frame);
+    }
+}

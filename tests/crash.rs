@@ -1,0 +1,110 @@
+//! kill -9 of the whole process tree at random moments, then the same command again.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use common::{
+    Place,
+    judge::judge,
+    media::{self, Constant},
+};
+
+/// Work objects that are whole, by path, with the time at which they were made.
+fn finished(work: &Path) -> Vec<(PathBuf, std::time::SystemTime)> {
+    let list = |path: &Path| -> Vec<PathBuf> {
+        fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+    };
+    let renditions = list(work).into_iter().flat_map(|execution| list(&execution));
+    let objects = renditions.flat_map(|rendition| list(&rendition));
+    let named = objects.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+    named.filter_map(|path| Some((path.clone(), fs::metadata(path).ok()?.modified().ok()?))).collect()
+}
+
+/// Processes of a group, from /proc.
+fn alive(group: u32) -> usize {
+    let stat = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let pids = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    pids.filter(|pid| pid.bytes().all(|b| b.is_ascii_digit()))
+        .filter(|pid| {
+            let stat = stat(pid);
+            let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+            fields.get(2) == Some(&group.to_string().as_str()) && fields.first() != Some(&"Z")
+        })
+        .count()
+}
+
+const FLAGS: [&str; 6] = ["-f", "mp4", "-f", "flv", "--segment-time", "0.5"];
+
+fn command(place: &Place, source: &Path, number: u64) -> Command {
+    let (out, data) = (format!("out{number}"), format!("data{number}"));
+    let mut command = place.millrace();
+    command.arg("run").arg(source).args(FLAGS).args(["--output", &out, "--data", &data, "--json"]);
+    command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+    command
+}
+
+/// One round: killed so long after its start, then run again.
+fn round(place: &Place, source: &Path, number: u64, after: Duration, all: bool) {
+    let mut child = command(place, source, number).process_group(0).spawn().unwrap();
+    let group = child.id();
+    std::thread::sleep(after);
+    let whom = if all { format!("-{group}") } else { group.to_string() };
+    Command::new("kill").args(["-9", "--", &whom]).status().unwrap();
+    child.wait().unwrap();
+    // No child outlives its parent by more than 2 s.
+    let died = Instant::now();
+    while alive(group) > 0 {
+        assert!(died.elapsed() < Duration::from_secs(2), "a child outlives its parent");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let work = place.path(&format!("data{number}/work"));
+    let before = finished(&work);
+    let video = before.iter().filter(|(path, _)| path.parent().unwrap().file_name().unwrap().to_string_lossy().starts_with('v'));
+    let video = video.count();
+
+    let ran = common::Ran::of(command(place, source, number).output().unwrap());
+    let result = ran.success();
+    let reused = usize::try_from(result["segments_reused"].as_u64().unwrap()).unwrap();
+    println!("round {number}: killed after {after:?}; {video} segments were finished, {reused} reused");
+    assert!(reused >= video, "round {number}: {video} segments were finished, {reused} reused");
+    for format in ["mp4", "flv"] {
+        judge(source, &place.path(&format!("out{number}/a.{format}")));
+    }
+    assert_eq!(place.names(&format!("out{number}")), ["a.flv", "a.mp4"]);
+    assert_eq!(finished(&work), []);
+}
+
+fn rounds(count: u64) {
+    let place = Place::new();
+    let source = place.path("a.mp4");
+    media::constant(&source, Constant { seconds: "6", size: "640x360", ..Constant::default() });
+    let begun = Instant::now();
+    let whole = command(&place, &source, 1000).output().unwrap();
+    assert!(whole.status.success());
+    let long = begun.elapsed();
+    for number in 0..count {
+        // Spread over the whole length of a run, and a little at random within each part.
+        let part = (number as f64 + f64::from(std::process::id() % 97) / 97.0) / count as f64;
+        round(&place, &source, number, long.mul_f64(part), number % 2 == 0);
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_and_encodes_nothing_twice() {
+    rounds(4);
+}
+
+/// `make crash`.
+#[test]
+#[ignore = "the long form of the test above: make crash ROUNDS=20"]
+fn twenty_killed_runs_go_on_and_encode_nothing_twice() {
+    rounds(std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(20));
+}

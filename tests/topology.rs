@@ -1,0 +1,52 @@
+//! The documents show what the program is.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::process::Command;
+
+fn millrace(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_millrace")).args(arguments).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn the_readmes_picture_is_the_programs() {
+    let picture = format!("```mermaid\n{}```", millrace(&["topology", "--format", "mermaid"]));
+    assert!(document("README.md").contains(&picture), "README.md's picture should be:\n{picture}");
+}
+
+#[test]
+fn every_drawing_shows_every_processor() {
+    for format in ["text", "mermaid", "dot"] {
+        let drawing = millrace(&["topology", "--format", format]);
+        for processor in ["split", "transcode", "assemble", "merge", "cleanup"] {
+            assert!(drawing.contains(processor), "{format}: {processor}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_names_every_flag_of_run() {
+    let help = millrace(&["run", "--help"]);
+    let readme = document("README.md");
+    for word in help.split_whitespace().filter(|word| word.starts_with("--")) {
+        let flag = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        if !["--help", "--version", "--verbose"].contains(&flag) {
+            assert!(readme.contains(flag), "README.md does not name {flag}");
+        }
+    }
+}
+
+#[test]
+fn a_new_processor_costs_one_folder_and_one_line() {
+    let graph = millrace_topology::topology();
+    let folder = format!("{}/processors/src", env!("CARGO_MANIFEST_DIR"));
+    for processor in graph.processors {
+        let there = std::path::Path::new(&folder).join(format!("{}.rs", processor.name));
+        assert!(there.exists(), "{} has no place in processors/src", processor.name);
+    }
+}
