@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use millrace_schemas::TrackKind;
+use millrace_schemas::{Made, TrackKind};
 
 use crate::protocol::{FIRST_FD, Reply, Task};
 
@@ -43,11 +43,16 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn progress(&mut self, done: i64) {
+    pub(crate) fn progress(&mut self, range: usize, done: i64) {
         if self.last.elapsed() >= Duration::from_millis(200) {
             self.last = Instant::now();
-            say(&Reply::Progress(done));
+            say(&Reply::Progress { range, done });
         }
+    }
+
+    /// Says that the work objects of a range are whole.
+    pub(crate) fn made(&self, range: usize, made: Vec<Made>) {
+        say(&Reply::Made { range, made });
     }
 }
 
@@ -84,12 +89,12 @@ pub fn child_main() -> ExitCode {
             inspect::inspect(fd(0), &task, &mut reporter).map(|found| Reply::Inspected(Box::new(found)))
         }
         Task::Transcode(task) => {
-            let outputs = (1..=task.renditions.len()).map(fd).collect();
+            let outputs = (1..=task.renditions.len() * task.ranges.len()).map(fd).collect();
             match task.kind {
                 TrackKind::Video => transcode::transcode(fd(0), &task, outputs, &mut reporter),
                 TrackKind::Audio => sound::transcode(fd(0), &task, outputs, &mut reporter),
             }
-            .map(Reply::Transcoded)
+            .map(|()| Reply::Transcoded)
         }
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();

@@ -57,8 +57,8 @@ impl Launcher {
         Self { executable }
     }
 
-    /// Runs a task in a child. The descriptors are those that the task names, in order. Dropping the future kills the
-    /// child.
+    /// Runs a task in a child. The descriptors are those that the task names, in order. `heard` is told of what comes
+    /// before the last reply. Dropping the future kills the child.
     ///
     /// # Errors
     /// See [`ChildError`].
@@ -66,7 +66,7 @@ impl Launcher {
         &self,
         task: &Task,
         descriptors: Vec<OwnedFd>,
-        mut progress: impl FnMut(i64) + Send,
+        mut heard: impl FnMut(Reply) + Send,
     ) -> Result<Reply, ChildError> {
         let doing = match task {
             Task::Inspect(_) => "reading its headers",
@@ -98,7 +98,7 @@ impl Launcher {
             loop {
                 match timeout(SILENCE, lines.next_line()).await {
                     Ok(Ok(Some(line))) => match serde_json::from_str(&line) {
-                        Ok(Reply::Progress(done)) => progress(done),
+                        Ok(on_the_way @ (Reply::Progress { .. } | Reply::Made { .. })) => heard(on_the_way),
                         Ok(end) => reply = Some(end),
                         Err(error) => tracing::warn!(%error, "a media process said what is no reply"),
                     },
@@ -138,8 +138,6 @@ impl Launcher {
             .arg(CHILD_ARGUMENT)
             // No credentials, no proxies: the child gets nothing of the environment.
             .env_clear()
-            // An encoder takes hundreds of megabytes anew for each segment: in large pages that costs a tenth.
-            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -12,7 +12,7 @@ pub use child::child_main;
 pub use launcher::{ChildError, Launcher, pipe};
 pub use protocol::{
     AudioTrackFacts, FIRST_FD, InspectTask, Inspected, KeyframeFacts, MergeTask, MergeTaskTrack, Merged, ProbedStream,
-    Reply, Task, TranscodeTask, VideoTrackFacts,
+    Reply, Task, TimeRange, TranscodeTask, VideoTrackFacts,
 };
 pub use timeline::{Clock, Timeline, place, reorder_depth};
 

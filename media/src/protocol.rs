@@ -13,7 +13,7 @@ pub const FIRST_FD: i32 = 3;
 pub enum Task {
     /// Descriptors: the source.
     Inspect(InspectTask),
-    /// Descriptors: the source, then one to write for each rendition.
+    /// Descriptors: the source, then one to write for each rendition of the first range, of the second, …
     Transcode(TranscodeTask),
     /// Descriptors: the output (to read and write), then one to read for each track: its work objects, one after the
     /// other.
@@ -27,20 +27,28 @@ pub struct InspectTask {
     pub segment_seconds: Option<f64>,
 }
 
-/// Make renditions of a range.
+/// A half-open range of presentation time, in the stream's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeRange {
+    /// The start; none for the start of the stream.
+    pub start: Option<i64>,
+    /// The end; none for the end of the stream.
+    pub end: Option<i64>,
+}
+
+/// Make renditions of ranges that follow one another: one decoder and one encoder go through all of them, a keyframe
+/// and a work object for each.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TranscodeTask {
     /// The stream in the source.
     pub stream: i32,
     /// Picture or sound.
     pub kind: TrackKind,
-    /// Start of the range, in the stream's clock.
-    pub start: Option<i64>,
-    /// End of the range.
-    pub end: Option<i64>,
-    /// Where to begin reading, best first.
+    /// The ranges; each begins where the one before ends.
+    pub ranges: Vec<TimeRange>,
+    /// Where to begin reading for the first, best first.
     pub seeks: Vec<Seek>,
-    /// What to make.
+    /// What to make of each.
     pub renditions: Vec<Rendition>,
     /// On how many cores.
     pub cores: usize,
@@ -66,12 +74,24 @@ pub struct MergeTaskTrack {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// So many pictures or samples are done.
-    Progress(i64),
+    /// So many pictures or samples of a range are done.
+    Progress {
+        /// Which of the task's ranges.
+        range: usize,
+        /// How many.
+        done: i64,
+    },
+    /// The work objects of a range are whole; one a rendition.
+    Made {
+        /// Which of the task's ranges.
+        range: usize,
+        /// Their facts.
+        made: Vec<Made>,
+    },
     /// To [`Task::Inspect`].
     Inspected(Box<Inspected>),
-    /// To [`Task::Transcode`]; one a rendition.
-    Transcoded(Vec<Made>),
+    /// To [`Task::Transcode`], after all of its [`Reply::Made`].
+    Transcoded,
     /// To [`Task::Merge`].
     Merged(Merged),
     /// The task can't be done: why, for the person whose media it is.

@@ -148,7 +148,10 @@ pub async fn run_processor<P: Processor>(
                     .map_err(|error| error.to_string())
                     .and_then(|(partition, offset, results)| Ok((partition, offset, results?)))
                     .map_err(|reason| RunError::Fatal { processor: spec.name, reason })?;
-                window.finish(&partition, offset, results);
+                // What was left as it was stays at the front of its partition: nothing behind it is committed.
+                if let Some(results) = results {
+                    window.finish(&partition, offset, results);
+                }
             }
         }
         let Some(owned) = &assignment else { continue };
@@ -168,12 +171,13 @@ pub async fn run_processor<P: Processor>(
     }
 }
 
-/// Handles one record to its end: retries what is transient, sets aside what is permanent.
+/// Handles one record to its end: retries what is transient, sets aside what is permanent. None where the process ends
+/// before it was done.
 async fn handle<P: Processor>(
     processor: Arc<P>,
     record: Record,
     options: Options,
-) -> (Partition, u64, Result<Vec<NewRecord>, String>) {
+) -> (Partition, u64, Result<Option<Vec<NewRecord>>, String>) {
     let results = attempt(processor.as_ref(), &record, options).await;
     (record.partition, record.offset, results)
 }
@@ -182,22 +186,23 @@ async fn attempt<P: Processor>(
     processor: &P,
     record: &Record,
     options: Options,
-) -> Result<Vec<NewRecord>, String> {
-    let Some(value) = &record.value else { return Ok(Vec::new()) };
+) -> Result<Option<Vec<NewRecord>>, String> {
+    let Some(value) = &record.value else { return Ok(Some(Vec::new())) };
     let input = match processor.read(value) {
         Ok(input) => input,
-        Err(error) => return Ok(vec![dead_letter(record, &error.to_string())]),
+        Err(error) => return Ok(Some(vec![dead_letter(record, &error.to_string())])),
     };
     let give_up = |reason: &str| {
         tracing::warn!(stream = record.partition.stream, offset = record.offset, reason, "dead letter");
         let follows = processor.given_up(&input, reason).into_iter().map(NewRecord::from);
-        Ok(follows.chain([dead_letter(record, reason)]).collect())
+        Ok(Some(follows.chain([dead_letter(record, reason)]).collect()))
     };
     let deadline = Instant::now() + options.patience;
     let mut pause = options.backoff;
     loop {
         match processor.handle(&input, Task { appended_ms: record.at_ms }).await {
-            Ok(emits) => return Ok(emits.into_iter().map(|emit: Emit| emit.into()).collect()),
+            Ok(emits) => return Ok(Some(emits.into_iter().map(|emit: Emit| emit.into()).collect())),
+            Err(ProcessorError::Stopped) => return Ok(None),
             Err(ProcessorError::Fatal(reason)) => return Err(reason),
             Err(ProcessorError::Permanent(reason)) => return give_up(&reason),
             Err(ProcessorError::Transient(reason)) => {

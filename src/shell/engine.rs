@@ -10,7 +10,7 @@ use millrace_storage::Work;
 use millrace_topology::{Emit, ProcessorSpec, millis_now, streams, topology};
 use tokio::{sync::{mpsc, watch}, task::JoinSet};
 
-use super::{DataFolder, Tail, ports::Ports, slots::Slots, states};
+use super::{DataFolder, Tail, convoy::Convoys, ports::Ports, states};
 use crate::commands::CommandError;
 
 /// The processors of this process.
@@ -30,7 +30,8 @@ impl Engine {
         let (ending, ended) = watch::channel(HashMap::new());
         let executable = std::env::current_exe().map_err(CommandError::failed)?;
         let launcher = Launcher::new(executable);
-        let ports = Arc::new(Ports { launcher, work, slots: Slots::new(jobs), progress, ended });
+        let convoys = Convoys::new(launcher.clone(), work.clone(), jobs, progress, ended.clone(), stop.clone());
+        let ports = Arc::new(Ports { launcher, work, convoys, ended });
         let mut engine = Self { log: log.clone(), stopper, tasks: JoinSet::new() };
         let wide = Options { window: 4 * jobs + 4, ..Options::default() };
         for spec in topology().processors {

@@ -1,21 +1,21 @@
 //! The ports of the processors: files through `storage`, media through children.
 
-use std::{collections::HashMap, fs::File, io, os::fd::OwnedFd, time::Duration};
+use std::{collections::HashMap, fs::File, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use millrace_media::{
-    ChildError, InspectTask, Inspected, Launcher, MergeTask, MergeTaskTrack, Reply, Task, TranscodeTask, packets, pipe,
+    ChildError, InspectTask, Inspected, Launcher, MergeTask, MergeTaskTrack, Reply, Task, packets, pipe,
 };
 use millrace_schemas::{
-    Fingerprint, Made, Merge, OutputFacts, OutputPlan, Progress, Rendition, Segment, SourceRef, TrackKind, TrackSum,
+    Fingerprint, Made, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
 };
 use millrace_storage::{self as storage, StorageError, Work};
 use millrace_topology::ports::{
     AudioSource, Controls, Keyframe, Media, PortError, SourceFacts, Storage, VideoSource,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::slots::Slots;
+use super::convoy::Convoys;
 
 /// How often a child that died is started again, before its media is held to blame.
 const DEATHS: u32 = 3;
@@ -24,19 +24,18 @@ const DEATHS: u32 = 3;
 pub(super) struct Ports {
     pub(super) launcher: Launcher,
     pub(super) work: Work,
-    pub(super) slots: Slots,
-    pub(super) progress: mpsc::UnboundedSender<Progress>,
+    pub(super) convoys: Arc<Convoys>,
     /// Attempts that have ended, by execution.
     pub(super) ended: watch::Receiver<HashMap<String, i32>>,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err takes")]
-fn port(error: StorageError) -> PortError {
+pub(super) fn port(error: StorageError) -> PortError {
     if error.is_transient() { PortError::Transient(error.to_string()) } else { PortError::Refused(error.to_string()) }
 }
 
 /// Blocking work on files, off the threads that run tasks.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
 ) -> Result<T, PortError> {
     match tokio::task::spawn_blocking(work).await {
@@ -52,55 +51,50 @@ impl Ports {
         name: &str,
         task: &Task,
         descriptors: impl Fn() -> Result<Vec<OwnedFd>, PortError>,
-        progress: impl Fn(i64) + Send + Sync,
     ) -> Result<Reply, PortError> {
         let mut deaths = 0;
         loop {
-            match self.launcher.run(task, descriptors()?, &progress).await {
+            match self.launcher.run(task, descriptors()?, drop).await {
                 Ok(reply) => return Ok(reply),
-                Err(ChildError::Failed(reason)) => return Err(PortError::Refused(format!("{name}: {reason}"))),
-                Err(error @ ChildError::Died { .. }) => {
-                    deaths += 1;
-                    if deaths == DEATHS {
-                        return Err(PortError::Refused(format!("{name}: {error}, {DEATHS} times")));
-                    }
-                    tokio::time::sleep(Duration::from_millis(100 << deaths)).await;
-                }
-                Err(error @ ChildError::Start(_)) => return Err(PortError::Transient(error.to_string())),
+                Err(error) => again(name, error, &mut deaths).await?,
             }
         }
     }
 
     async fn inspected(&self, name: &str, file: File, task: InspectTask) -> Result<Inspected, PortError> {
         let descriptors = || Ok(vec![copy(&file)?]);
-        match self.child(name, &Task::Inspect(task), descriptors, |_| {}).await? {
+        match self.child(name, &Task::Inspect(task), descriptors).await? {
             Reply::Inspected(found) => Ok(*found),
             other => Err(PortError::Refused(format!("{name}: the media process gave another answer: {other:?}"))),
         }
     }
+}
 
-    async fn cores(&self, segment: &Segment, renditions: &[Rendition]) -> super::slots::Cores {
-        let settings = renditions.iter().filter_map(|rendition| rendition.video.as_ref());
-        let pixels = settings.map(|s| i64::from(s.width) * i64::from(s.height)).max();
-        let segments = usize::try_from(segment.video_segments).unwrap_or(1);
-        match pixels {
-            Some(pixels) => self.slots.pictures(pixels, segments).await,
-            None => self.slots.sound().await,
+/// Waits before a child is started again; an error where that is no use.
+pub(super) async fn again(name: &str, error: ChildError, deaths: &mut u32) -> Result<(), PortError> {
+    match error {
+        ChildError::Failed(reason) => Err(PortError::Refused(format!("{name}: {reason}"))),
+        ChildError::Died { .. } if *deaths + 1 < DEATHS => {
+            *deaths += 1;
+            tokio::time::sleep(Duration::from_millis(100 << *deaths)).await;
+            Ok(())
         }
+        ChildError::Died { .. } => Err(PortError::Refused(format!("{name}: {error}, {DEATHS} times"))),
+        ChildError::Start(_) => Err(PortError::Transient(error.to_string())),
     }
 }
 
-fn copy(file: &File) -> Result<OwnedFd, PortError> {
+pub(super) fn copy(file: &File) -> Result<OwnedFd, PortError> {
     file.try_clone().map(OwnedFd::from).map_err(|error| PortError::Transient(error.to_string()))
 }
 
 /// The source's name, as a person knows it.
-fn name(url: &str) -> String {
+pub(super) fn name(url: &str) -> String {
     storage::path_of(url).map_or_else(|_| url.to_owned(), |path| path.display().to_string())
 }
 
 /// The facts of a work object that is whole; one that is not is removed, and made again.
-fn facts(work: &Work, execution: &str, rendition: &str, index: i32) -> Result<Option<Made>, StorageError> {
+pub(super) fn facts(work: &Work, execution: &str, rendition: &str, index: i32) -> Result<Option<Made>, StorageError> {
     use std::os::unix::fs::FileExt;
     let Some(file) = work.open(execution, rendition, index)? else { return Ok(None) };
     let whole = file
@@ -140,64 +134,7 @@ impl Media for Ports {
     }
 
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Made>, PortError> {
-        let cores = self.cores(segment, renditions).await;
-        let (work, asked) = (self.work.clone(), segment.clone());
-        let wanted: Vec<String> = renditions.iter().map(|rendition| rendition.id.clone()).collect();
-        let (file, drafts) = blocking(move || {
-            let file = storage::open(&asked.source)?;
-            let drafts = wanted.iter().map(|id| work.draft(&asked.execution, id, asked.index));
-            Ok((file, drafts.collect::<Result<Vec<_>, _>>()?))
-        })
-        .await?;
-        let task = Task::Transcode(TranscodeTask {
-            stream: segment.stream,
-            kind: segment.kind,
-            start: segment.start,
-            end: segment.end,
-            seeks: segment.seeks.clone(),
-            renditions: renditions.to_vec(),
-            cores: cores.count,
-        });
-        let descriptors = || {
-            let mut all = vec![copy(&file)?];
-            for (draft, _) in &drafts {
-                let out = draft.descriptor().map_err(port)?;
-                // A child that died may have written some of it.
-                out.set_len(0).and_then(|()| io::Seek::rewind(&mut &out)).map_err(|e| PortError::Transient(e.to_string()))?;
-                all.push(out.into());
-            }
-            Ok(all)
-        };
-        let tell = |done| {
-            let progress = Progress {
-                execution: segment.execution.clone(),
-                index: segment.index,
-                done,
-                expected: segment.expected_units,
-            };
-            if segment.kind == TrackKind::Video {
-                // Nobody listens while the process ends.
-                let _ = self.progress.send(progress);
-            }
-        };
-        let reply = self.child(&name(&segment.source.url), &task, descriptors, tell).await?;
-        drop(cores);
-        if !matches!(&reply, Reply::Transcoded(made) if made.len() == renditions.len()) {
-            return Err(PortError::Refused(format!("the media process gave another answer: {reply:?}")));
-        }
-        let (work, asked) = (self.work.clone(), segment.clone());
-        let ids: Vec<String> = renditions.iter().map(|rendition| rendition.id.clone()).collect();
-        blocking(move || {
-            storage::unchanged(&asked.source)?;
-            let mut made = Vec::new();
-            for ((draft, path), id) in drafts.into_iter().zip(ids) {
-                draft.publish_new(&path)?;
-                // The facts of the object that is stored: another worker's may have been first.
-                made.extend(facts(&work, &asked.execution, &id, asked.index)?);
-            }
-            Ok(made)
-        })
-        .await
+        self.convoys.transcode(segment, renditions).await
     }
 
     async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError> {
@@ -218,7 +155,7 @@ impl Media for Ports {
             }
             Ok(all)
         };
-        let reply = self.child(&name(&merge.output.url), &task, descriptors, |_| {}).await?;
+        let reply = self.child(&name(&merge.output.url), &task, descriptors).await?;
         let Reply::Merged(facts) = reply else {
             return Err(PortError::Refused(format!("the media process gave another answer: {reply:?}")));
         };
@@ -295,8 +232,9 @@ impl Storage for Ports {
     }
 
     async fn made(&self, execution: &str, rendition: &str, index: i32) -> Result<Option<Made>, PortError> {
-        let (work, execution, rendition) = (self.work.clone(), execution.to_owned(), rendition.to_owned());
-        blocking(move || facts(&work, &execution, &rendition, index)).await
+        // A look that costs less than handing it to another thread; and segments that are looked for together should be
+        // known to be missing together.
+        facts(&self.work, execution, rendition, index).map_err(port)
     }
 
     async fn size(&self, url: &str) -> Result<Option<i64>, PortError> {
@@ -326,11 +264,15 @@ impl Controls for Ports {
     }
 
     async fn ended(&self, execution: &str, attempt: i32) {
-        let mut ended = self.ended.clone();
-        let over = ended.wait_for(|ended| ended.get(execution).is_some_and(|ended| *ended >= attempt));
-        if over.await.is_err() {
-            // Nobody tells any more: the process ends, and its tasks with it.
-            std::future::pending::<()>().await;
-        }
+        ended(self.ended.clone(), execution, attempt).await;
+    }
+}
+
+/// Waits until an attempt of an execution has ended.
+pub(super) async fn ended(mut all: watch::Receiver<HashMap<String, i32>>, execution: &str, attempt: i32) {
+    let over = all.wait_for(|ended| ended.get(execution).is_some_and(|ended| *ended >= attempt));
+    if over.await.is_err() {
+        // Nobody tells any more: the process ends, and its tasks with it.
+        std::future::pending::<()>().await;
     }
 }

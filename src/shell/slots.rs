@@ -46,6 +46,11 @@ impl Slots {
         Cores { count, _permit: permit }
     }
 
+    /// How many tasks like this run side by side.
+    pub(super) fn side_by_side(&self, cores: &Cores) -> usize {
+        (self.jobs / cores.count.max(1)).max(1)
+    }
+
     /// Waits for a sound track's turn. Sound costs a hundredth of pictures: it has slots of its own, so that it fills
     /// what they leave idle.
     pub(super) async fn sound(&self) -> Cores {

@@ -15,6 +15,9 @@ pub enum PortError {
     /// It may work later.
     #[error("{0}")]
     Transient(String),
+    /// The process takes no more work.
+    #[error("the process is ending")]
+    Stopped,
 }
 
 impl From<PortError> for ProcessorError {
@@ -22,6 +25,7 @@ impl From<PortError> for ProcessorError {
         match error {
             PortError::Refused(reason) => Self::Permanent(reason),
             PortError::Transient(reason) => Self::Transient(reason),
+            PortError::Stopped => Self::Stopped,
         }
     }
 }

@@ -19,6 +19,9 @@ pub enum ProcessorError {
     /// The process can't go on: it ends, and a restart goes on where it was.
     #[error("{0}")]
     Fatal(String),
+    /// The process takes no more work: the record is left as if it had not been taken.
+    #[error("the process is ending")]
+    Stopped,
 }
 
 impl From<RecordError> for ProcessorError {

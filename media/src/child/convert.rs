@@ -1,7 +1,7 @@
 //! Makes decoded pictures what a rendition's encoder takes: pixel format, size, and turned upright.
 
 use ffmpeg_next::{format::Pixel, frame, software::scaling};
-use millrace_schemas::VideoSettings;
+use millrace_schemas::Rendition;
 
 use super::Failure;
 
@@ -17,10 +17,11 @@ pub(crate) struct Converter {
 }
 
 impl Converter {
-    pub(crate) fn new(settings: &VideoSettings) -> Self {
+    pub(crate) fn new(rendition: &Rendition) -> Result<Self, Failure> {
+        let settings = rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
         let (width, height) = (settings.width.unsigned_abs(), settings.height.unsigned_abs());
         let (width, height) = if settings.rotation % 180 == 0 { (width, height) } else { (height, width) };
-        Self {
+        Ok(Self {
             width,
             height,
             format: settings.pixel_format.parse().unwrap_or(Pixel::YUV420P),
@@ -28,7 +29,7 @@ impl Converter {
             scaler: None,
             scaled: frame::Video::empty(),
             turned: frame::Video::empty(),
-        }
+        })
     }
 
     pub(crate) fn convert<'a>(&'a mut self, frame: &'a mut frame::Video) -> Result<&'a mut frame::Video, Failure> {

@@ -1,7 +1,7 @@
 //! Encoders, set up by the settings of a rendition alone: two workers with the same settings make streams that can be
 //! joined.
 
-use std::{fs::File, io::BufWriter};
+use std::{collections::VecDeque, fs::File, io::BufWriter};
 
 use ffmpeg_next::{
     self as ff, ChannelLayout, Dictionary, Packet, Rational, codec,
@@ -11,11 +11,12 @@ use ffmpeg_next::{
     },
     format::{Pixel, Sample},
 };
-use millrace_schemas::{AudioSettings, Color, Made, Ratio, Rendition, VideoSettings};
+use millrace_schemas::{AudioSettings, Color, Made, Ratio, Rendition};
 
 use super::Failure;
 use crate::{
     packets::{Facts, Header, Writer},
+    protocol::TimeRange,
     timeline::reorder_depth,
 };
 
@@ -86,17 +87,31 @@ impl LibavColor {
     }
 }
 
-/// A video encoder, and the work object that it fills.
+/// A video encoder, and the work objects that it fills: one for each range, each beginning with a keyframe.
 pub(crate) struct VideoEncoder {
     encoder: ff::encoder::video::Encoder,
-    writer: Writer<BufWriter<File>>,
+    header: Header,
     rendition: String,
+    ends: Vec<Option<i64>>,
+    outputs: VecDeque<File>,
+    /// How many pictures of each range went in.
+    sent: Vec<i64>,
+    /// The range of the last picture that went in.
+    sending: usize,
+    /// The work object that is being filled, the times in it, and its range.
+    writer: Option<Writer<BufWriter<File>>>,
     times: Vec<i64>,
-    frames: i64,
+    filling: usize,
 }
 
 impl VideoEncoder {
-    pub(crate) fn open(rendition: &Rendition, s: &VideoSettings, out: File, cores: usize) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        rendition: &Rendition,
+        ranges: &[TimeRange],
+        outputs: VecDeque<File>,
+        cores: usize,
+    ) -> Result<Self, Failure> {
+        let s = rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
         let mut context = codec::Context::new_with_codec(find(&s.codec)?);
         let color = LibavColor::of(s.color);
         // SAFETY: the context was just allocated; these are plain fields, set before it is opened.
@@ -119,6 +134,8 @@ impl VideoEncoder {
         let mut options = Dictionary::new();
         options.set("preset", &s.preset);
         options.set("crf", &s.crf.to_string());
+        // Where a range begins, decoding can begin, and nothing before it is referred to.
+        options.set("forced-idr", "1");
         // `stitchable`: codec headers that depend on the settings alone, so that segments can be joined.
         // `sync-lookahead=0`: no pictures are held for a lookahead that runs by itself. What it gains in time, one
         // more thread gains too, for less memory; the stream is the same.
@@ -136,45 +153,94 @@ impl VideoEncoder {
             padding: 0,
             frame_size: 0,
         };
-        let writer = Writer::new(BufWriter::new(out), &header).map_err(Failure::at("writing a work object"))?;
-        Ok(Self { encoder, writer, rendition: rendition.id.clone(), times: Vec::new(), frames: 0 })
+        Ok(Self {
+            encoder,
+            header,
+            rendition: rendition.id.clone(),
+            ends: ranges.iter().map(|range| range.end).collect(),
+            outputs,
+            sent: vec![0; ranges.len()],
+            sending: 0,
+            writer: None,
+            times: Vec::new(),
+            filling: 0,
+        })
     }
 
-    pub(crate) fn encode(&mut self, frame: &ff::frame::Video) -> Result<(), Failure> {
-        self.frames += 1;
+    /// Which range is going in, and how many of its pictures have.
+    pub(crate) fn progress(&self) -> (usize, i64) {
+        (self.sending, self.sent[self.sending])
+    }
+
+    /// Encodes a picture; gives the work objects that became whole by that.
+    pub(crate) fn encode(&mut self, frame: &mut ff::frame::Video, pts: i64) -> Result<Vec<Made>, Failure> {
+        let before = self.sending;
+        while self.sending + 1 < self.ends.len() && self.ends[self.sending].is_some_and(|end| pts >= end) {
+            self.sending += 1;
+        }
+        self.sent[self.sending] += 1;
+        let begins = self.sending > before;
+        frame.set_pts(Some(pts));
+        frame.set_kind(if begins { ff::picture::Type::I } else { ff::picture::Type::None });
         self.encoder.send_frame(frame).map_err(Failure::at("encoding a picture"))?;
         self.take()
     }
 
-    fn take(&mut self) -> Result<(), Failure> {
+    fn take(&mut self) -> Result<Vec<Made>, Failure> {
+        let mut whole = Vec::new();
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
+            while self.filling + 1 < self.ends.len() && self.ends[self.filling].is_some_and(|end| pts >= end) {
+                whole.push(self.end_range(Some(pts), pts)?);
+            }
             self.times.push(pts);
-            self.writer
-                .packet(packet.is_key(), pts, packet.duration(), packet.data().unwrap_or_default())
-                .map_err(Failure::at("writing a work object"))?;
+            let (key, duration) = (packet.is_key(), packet.duration());
+            let written = self.writer()?.packet(key, pts, duration, packet.data().unwrap_or_default());
+            written.map_err(Failure::at("writing a work object"))?;
         }
-        Ok(())
+        Ok(whole)
     }
 
-    /// Ends the work object. `empty_at` is the time that stands for a range without a picture.
-    pub(crate) fn finish(mut self, next: Option<i64>, empty_at: i64) -> Result<Made, Failure> {
-        self.encoder.send_eof().map_err(Failure::at("encoding the last pictures"))?;
-        self.take()?;
-        let packets = i64::try_from(self.times.len()).unwrap_or(i64::MAX);
-        if packets != self.frames {
-            return Err(Failure::new(format!("the encoder took {} pictures and gave {packets}", self.frames)));
+    /// The work object of the range that is being filled.
+    fn writer(&mut self) -> Result<&mut Writer<BufWriter<File>>, Failure> {
+        if let Some(ref mut writer) = self.writer {
+            return Ok(writer);
+        }
+        let output = self.outputs.pop_front().ok_or_else(|| Failure::new("a range without an output"))?;
+        let writer = Writer::new(BufWriter::new(output), &self.header);
+        Ok(self.writer.insert(writer.map_err(Failure::at("writing a work object"))?))
+    }
+
+    /// Ends a work object. `empty_at` is the time that stands for a range without a picture.
+    fn end_range(&mut self, next: Option<i64>, empty_at: i64) -> Result<Made, Failure> {
+        self.writer()?;
+        let times = std::mem::take(&mut self.times);
+        let (packets, sent) = (i64::try_from(times.len()).unwrap_or(i64::MAX), self.sent[self.filling]);
+        if packets != sent {
+            return Err(Failure::new(format!("the encoder took {sent} pictures and gave {packets}")));
         }
         let facts = Facts {
-            rendition: self.rendition,
-            units: self.frames,
+            rendition: self.rendition.clone(),
+            units: sent,
             packets,
-            first: self.times.iter().min().copied().unwrap_or(empty_at),
+            first: times.iter().min().copied().unwrap_or(empty_at),
             next,
-            reorder: i32::try_from(reorder_depth(&self.times)).unwrap_or(i32::MAX),
+            reorder: i32::try_from(reorder_depth(&times)).unwrap_or(i32::MAX),
         };
-        self.writer.finish(facts).map_err(Failure::at("writing a work object"))
+        self.filling += 1;
+        let writer = self.writer.take().ok_or_else(|| Failure::new("a range without an output"))?;
+        writer.finish(facts).map_err(Failure::at("writing a work object"))
+    }
+
+    /// Ends all work objects; gives those that were not whole before.
+    pub(crate) fn finish(mut self, next: Option<i64>, empty_at: i64) -> Result<Vec<Made>, Failure> {
+        self.encoder.send_eof().map_err(Failure::at("encoding the last pictures"))?;
+        let mut whole = self.take()?;
+        while self.filling < self.ends.len() {
+            whole.push(self.end_range(next, next.unwrap_or(empty_at))?);
+        }
+        Ok(whole)
     }
 }
 

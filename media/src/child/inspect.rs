@@ -358,7 +358,7 @@ fn scan(source: &mut Source, facts: &mut VideoTrackFacts, reporter: &mut Reporte
                 break;
             }
         }
-        reporter.progress(0);
+        reporter.progress(0, 0);
         if i32::try_from(packet.stream()).ok() != Some(facts.stream) {
             continue;
         }

@@ -46,7 +46,7 @@ pub(crate) fn merge(
         if let Some(packet) = tracks[next].ready.pop_front() {
             muxer.write(next, &packet)?;
             written += i64::from(tracks[next].sum.plan.kind == TrackKind::Video);
-            reporter.progress(written);
+            reporter.progress(0, written);
         }
     }
     muxer.finish()?;

@@ -47,7 +47,7 @@ pub(crate) fn prove(file: File, expected: &[Expected], reporter: &mut Reporter) 
             Err(ff::Error::Eof) => break,
             Err(error) => return Err(unproven(format!("it can't be read again: {error}"))),
         }
-        reporter.progress(0);
+        reporter.progress(0, 0);
         let Some(track) = found.get_mut(packet.stream()) else { continue };
         let (Some(pts), Some(dts)) = (packet.pts(), packet.dts()) else {
             return Err(unproven("a packet has no time".into()));

@@ -31,7 +31,7 @@ pub(crate) fn transcode(
     task: &TranscodeTask,
     outputs: Vec<File>,
     reporter: &mut Reporter,
-) -> Result<Vec<Made>, Failure> {
+) -> Result<(), Failure> {
     let mut source = Source::open(file, Depth::Decoding)?;
     source.only(task.stream)?;
     let clock = clock(&source, task.stream)?;
@@ -56,7 +56,7 @@ pub(crate) fn transcode(
             }
         };
         let done = tracks.first().and_then(|track| track.encoder.as_ref()).map_or(0, AudioEncoder::end);
-        reporter.progress(done);
+        reporter.progress(0, done);
         if ended {
             // A decoder that was ended before takes no second end.
             let _ = decoder.send_eof();
@@ -72,7 +72,9 @@ pub(crate) fn transcode(
             break;
         }
     }
-    tracks.into_iter().map(Track::finish).collect()
+    let made = tracks.into_iter().map(Track::finish).collect::<Result<_, _>>()?;
+    reporter.made(0, made);
+    Ok(())
 }
 
 fn clock(source: &Source, stream: i32) -> Result<Clock, Failure> {

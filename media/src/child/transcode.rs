@@ -1,4 +1,4 @@
-//! A half-open range of pictures, decoded once and encoded for each rendition.
+//! Ranges of pictures that follow one another, decoded once and encoded for each rendition.
 
 use std::{collections::VecDeque, fs::File, ops::ControlFlow};
 
@@ -22,16 +22,23 @@ pub(crate) fn transcode(
     task: &TranscodeTask,
     outputs: Vec<File>,
     reporter: &mut Reporter,
-) -> Result<Vec<Made>, Failure> {
-    let mut encoders = Vec::new();
-    for (rendition, output) in task.renditions.iter().zip(outputs) {
-        let settings = rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
-        let encoder = VideoEncoder::open(rendition, settings, output, task.cores)?;
-        encoders.push((Converter::new(settings), encoder));
+) -> Result<(), Failure> {
+    // Given range by range; an encoder wants its own of each.
+    let mut of_rendition: Vec<VecDeque<File>> = task.renditions.iter().map(|_| VecDeque::new()).collect();
+    for (i, output) in outputs.into_iter().enumerate() {
+        of_rendition[i % task.renditions.len()].push_back(output);
     }
-    let mut range = Range { task, encoders, first: None, last: None, next: None, count: 0 };
+    let mut encoders = Vec::new();
+    for (rendition, outputs) in task.renditions.iter().zip(of_rendition) {
+        let converter = Converter::new(rendition)?;
+        encoders.push((converter, VideoEncoder::open(rendition, &task.ranges, outputs, task.cores)?));
+    }
+    let start = task.ranges.first().and_then(|range| range.start);
+    let end = task.ranges.last().and_then(|range| range.end);
+    let step = task.renditions.iter().find_map(|r| r.video.as_ref()).map_or(1, frame_ticks);
+    let mut work = Work { encoders, whole: Whole::new(task), start, end, step, last: None, next: None, count: 0 };
     let mut places: VecDeque<Option<Seek>> = task.seeks.iter().copied().map(Some).chain([None]).collect();
-    if task.start.is_none() {
+    if start.is_none() {
         places = VecDeque::from([None]);
     }
     while let Some(place) = places.pop_front() {
@@ -43,7 +50,7 @@ pub(crate) fn transcode(
         {
             continue;
         }
-        match decode(&mut source, task, place.is_some(), &mut range, reporter)? {
+        match decode(&mut source, task, place.is_some(), &mut work, reporter)? {
             // The first picture came after the start of the range: one before it may be missing. Go back one more.
             Outcome::TooLate => {
                 if let Some(earlier) = place.and_then(|place| before(&source, task.stream, place)) {
@@ -53,11 +60,42 @@ pub(crate) fn transcode(
             Outcome::Done => break,
         }
     }
-    if range.count == 0 && range.next.is_none() && task.start.is_none() {
+    if work.count == 0 && work.next.is_none() && start.is_none() {
         return Err(Failure::new("no picture of the video could be decoded"));
     }
-    let (next, empty_at) = (range.next, range.next.or(task.start).unwrap_or(0));
-    range.encoders.into_iter().map(|(_, encoder)| encoder.finish(next, empty_at)).collect()
+    let empty_at = work.next.or(start).unwrap_or(0);
+    for (_, encoder) in work.encoders {
+        work.whole.add(encoder.finish(work.next, empty_at)?, reporter);
+    }
+    Ok(())
+}
+
+/// Work objects by range, until those of all renditions are whole.
+struct Whole {
+    renditions: usize,
+    told: usize,
+    waiting: Vec<(usize, Vec<Made>)>,
+}
+
+impl Whole {
+    fn new(task: &TranscodeTask) -> Self {
+        let waiting = (0..task.ranges.len()).map(|range| (range, Vec::new())).collect();
+        Self { renditions: task.renditions.len(), told: 0, waiting }
+    }
+
+    /// Takes work objects of one rendition, which become whole in the order of the ranges.
+    fn add(&mut self, made: Vec<Made>, reporter: &Reporter) {
+        for made in made {
+            let missing = |(_, there): &&mut (usize, Vec<Made>)| there.iter().all(|m| m.rendition != made.rendition);
+            if let Some((_, there)) = self.waiting.iter_mut().skip(self.told).find(missing) {
+                there.push(made);
+            }
+        }
+        while let Some((range, made)) = self.waiting.get_mut(self.told).filter(|(_, made)| made.len() == self.renditions) {
+            reporter.made(*range, std::mem::take(made));
+            self.told += 1;
+        }
+    }
 }
 
 /// The keyframe before a place, by the container's index.
@@ -80,38 +118,43 @@ enum Outcome {
     TooLate,
 }
 
-/// The range, and what was made of it so far.
-struct Range<'a> {
-    task: &'a TranscodeTask,
+/// All that is to be made, and how far it is.
+struct Work {
     encoders: Vec<(Converter, VideoEncoder)>,
-    first: Option<i64>,
+    whole: Whole,
+    start: Option<i64>,
+    end: Option<i64>,
+    /// The length of a picture in ticks.
+    step: i64,
     last: Option<i64>,
     next: Option<i64>,
     count: i64,
 }
 
-impl Range<'_> {
-    /// Takes a decoded picture; breaks at the range's end.
-    fn picture(&mut self, frame: &mut ff::frame::Video, pts: i64) -> Result<ControlFlow<()>, Failure> {
-        if self.task.start.is_some_and(|start| pts < start) {
+impl Work {
+    /// Takes a decoded picture; breaks at the end of the last range.
+    fn picture(&mut self, frame: &mut ff::frame::Video, pts: i64, reporter: &Reporter) -> Result<ControlFlow<()>, Failure> {
+        if self.start.is_some_and(|start| pts < start) {
             return Ok(ControlFlow::Continue(()));
         }
-        if self.task.end.is_some_and(|end| pts >= end) {
+        if self.end.is_some_and(|end| pts >= end) {
             self.next = Some(pts);
             return Ok(ControlFlow::Break(()));
         }
         // Times that repeat or run backward move one tick on.
         let pts = self.last.map_or(pts, |last| pts.max(last + 1));
-        self.first.get_or_insert(pts);
         self.last = Some(pts);
         self.count += 1;
         for (converter, encoder) in &mut self.encoders {
-            let picture = converter.convert(frame)?;
-            picture.set_pts(Some(pts));
-            picture.set_kind(ff::picture::Type::None);
-            encoder.encode(picture)?;
+            let made = encoder.encode(converter.convert(frame)?, pts)?;
+            self.whole.add(made, reporter);
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Which range is at work, and how many of its pictures went in.
+    fn progress(&self) -> (usize, i64) {
+        self.encoders.first().map_or((0, 0), |(_, encoder)| encoder.progress())
     }
 }
 
@@ -120,14 +163,14 @@ fn decode(
     source: &mut Source,
     task: &TranscodeTask,
     may_be_late: bool,
-    range: &mut Range<'_>,
+    work: &mut Work,
     reporter: &mut Reporter,
 ) -> Result<Outcome, Failure> {
     let mut decoder = decoder(source, task)?;
     let mut frame = ff::frame::Video::empty();
     let mut packet = Packet::empty();
     let mut seen = false;
-    let mut estimate = task.start.unwrap_or(0);
+    let mut estimate = work.start.unwrap_or(0);
     loop {
         let ended = loop {
             match packet.read(&mut source.input) {
@@ -138,7 +181,8 @@ fn decode(
                 Err(_) => break true,
             }
         };
-        reporter.progress(range.count);
+        let (range, done) = work.progress();
+        reporter.progress(range, done);
         if ended {
             // A decoder that was ended before takes no second end.
             let _ = decoder.send_eof();
@@ -149,12 +193,11 @@ fn decode(
         while decoder.receive_frame(&mut frame).is_ok() {
             // A picture without a time follows the one before it.
             let pts = frame.timestamp().unwrap_or(estimate);
-            let step = frame_ticks(&task.renditions.first().and_then(|r| r.video.clone()));
-            estimate = pts.saturating_add(step);
-            if !std::mem::replace(&mut seen, true) && may_be_late && task.start.is_some_and(|start| pts > start) {
+            estimate = pts.saturating_add(work.step);
+            if !std::mem::replace(&mut seen, true) && may_be_late && work.start.is_some_and(|start| pts > start) {
                 return Ok(Outcome::TooLate);
             }
-            if range.picture(&mut frame, pts)?.is_break() {
+            if work.picture(&mut frame, pts, reporter)?.is_break() {
                 return Ok(Outcome::Done);
             }
         }
@@ -165,11 +208,9 @@ fn decode(
 }
 
 /// The length of a picture in ticks of its clock.
-fn frame_ticks(settings: &Option<VideoSettings>) -> i64 {
-    settings.as_ref().map_or(1, |s| {
-        let ticks = 1.0 / (s.frame_rate.as_f64() * s.time_base.as_f64());
-        if ticks.is_finite() { (ticks.round() as i64).max(1) } else { 1 }
-    })
+fn frame_ticks(settings: &VideoSettings) -> i64 {
+    let ticks = 1.0 / (settings.frame_rate.as_f64() * settings.time_base.as_f64());
+    if ticks.is_finite() { (ticks.round() as i64).max(1) } else { 1 }
 }
 
 fn decoder(source: &Source, task: &TranscodeTask) -> Result<ff::decoder::Opened, Failure> {

@@ -1,0 +1,345 @@
+//! Segments that follow one another and wait together go through one child: one decoder and one encoder for all of
+//! them, a keyframe and a work object for each. So nothing is started, sought and filled anew at every seam.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io::Seek,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use millrace_media::{ChildError, Launcher, Reply, Task, TimeRange, TranscodeTask};
+use millrace_runtime::{Level, Stop};
+use millrace_schemas::{Made, Progress, Rendition, Segment, TrackKind};
+use millrace_storage::{self as storage, Draft, Work};
+use millrace_topology::ports::PortError;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    ports::{again, blocking, copy, ended, facts, name, port},
+    slots::{Cores, Slots},
+};
+
+/// The longest convoy: each of its segments has a descriptor in the child.
+const LONGEST: usize = 64;
+
+/// A segment that waits for a child.
+struct Waiting {
+    segment: Segment,
+    renditions: Vec<Rendition>,
+    result: oneshot::Sender<Result<Vec<Made>, PortError>>,
+}
+
+impl Waiting {
+    /// Whether it comes right behind the other, and is to be made alike.
+    fn follows(&self, other: &Self) -> bool {
+        let (a, b) = (&other.segment, &self.segment);
+        (&a.execution, a.attempt, a.stream, a.kind) == (&b.execution, b.attempt, b.stream, b.kind)
+            && b.index == a.index + 1
+            && b.start.is_some()
+            && b.start == a.end
+            && self.renditions == other.renditions
+    }
+}
+
+/// Takes the next convoy out of what waits: the first segment of what came first, and those that follow it. Of many
+/// that wait, so few that children side by side end at about the same time. Pure.
+fn take(waiting: &mut Vec<Waiting>, side_by_side: usize) -> VecDeque<Waiting> {
+    let mut convoy = VecDeque::new();
+    let Some(execution) = waiting.first().map(|first| first.segment.execution.clone()) else { return convoy };
+    let of_it = |waiting: &Waiting| waiting.segment.execution == execution;
+    let count = waiting.iter().filter(|waiting| of_it(waiting)).count();
+    let most = if side_by_side <= 1 { count } else { count.div_ceil(2 * side_by_side) };
+    let first = waiting.iter().enumerate().filter(|(_, waiting)| of_it(waiting)).min_by_key(|(_, w)| w.segment.index);
+    let mut next = first.map(|(place, _)| place);
+    while let Some(place) = next {
+        let last = waiting.remove(place);
+        let follower = waiting.iter().position(|waiting| waiting.follows(&last));
+        convoy.push_back(last);
+        next = follower.filter(|_| convoy.len() < most.clamp(1, LONGEST));
+    }
+    convoy
+}
+
+/// A work object that is being written, with its place.
+type Drafts = Vec<(Draft, PathBuf)>;
+
+/// All convoys of this process.
+pub(super) struct Convoys {
+    launcher: Launcher,
+    work: Work,
+    slots: Slots,
+    progress: mpsc::UnboundedSender<Progress>,
+    ended: watch::Receiver<HashMap<String, i32>>,
+    stop: Stop,
+    waiting: Mutex<Vec<Waiting>>,
+}
+
+impl Convoys {
+    pub(super) fn new(
+        launcher: Launcher,
+        work: Work,
+        jobs: usize,
+        progress: mpsc::UnboundedSender<Progress>,
+        ended: watch::Receiver<HashMap<String, i32>>,
+        stop: Stop,
+    ) -> Arc<Self> {
+        Arc::new(Self { launcher, work, slots: Slots::new(jobs), progress, ended, stop, waiting: Mutex::default() })
+    }
+
+    /// Makes renditions of a segment, in a convoy with its neighbours where they wait too.
+    pub(super) async fn transcode(
+        self: &Arc<Self>,
+        segment: &Segment,
+        renditions: &[Rendition],
+    ) -> Result<Vec<Made>, PortError> {
+        let (result, made) = oneshot::channel();
+        let waiting = Waiting { segment: segment.clone(), renditions: renditions.to_vec(), result };
+        if segment.kind == TrackKind::Audio {
+            let convoys = self.clone();
+            tokio::spawn(async move {
+                let cores = convoys.slots.sound().await;
+                convoys.run(VecDeque::from([waiting]), &cores).await;
+            });
+        } else {
+            let settings = renditions.iter().filter_map(|rendition| rendition.video.as_ref());
+            let pixels = settings.map(|s| i64::from(s.width) * i64::from(s.height)).max().unwrap_or(0);
+            let segments = usize::try_from(segment.video_segments).unwrap_or(1);
+            self.with_waiting(|all| all.push(waiting));
+            // One for each that waits: one that finds nothing left has nothing to do.
+            tokio::spawn(self.clone().next(pixels, segments));
+        }
+        made.await.unwrap_or(Err(PortError::Stopped))
+    }
+
+    fn with_waiting<T>(&self, act: impl FnOnce(&mut Vec<Waiting>) -> T) -> T {
+        act(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for cores, and runs the next convoy.
+    async fn next(self: Arc<Self>, pixels: i64, segments: usize) {
+        let cores = self.slots.pictures(pixels, segments).await;
+        // Segments that are published together arrive together, but for the scheduler's whims: a detour over another
+        // thread lets all of them come in. Whichever is missed goes in the next convoy.
+        if tokio::task::spawn_blocking(std::thread::yield_now).await.is_err() {
+            return;
+        }
+        let convoy = self.with_waiting(|all| {
+            // Whoever asked may have learnt that its execution has ended.
+            all.retain(|waiting| !waiting.result.is_closed());
+            take(all, self.slots.side_by_side(&cores))
+        });
+        if !convoy.is_empty() {
+            self.run(convoy, &cores).await;
+        }
+    }
+
+    /// Runs a convoy to its end, and tells each of its segments how it ended.
+    async fn run(&self, mut convoy: VecDeque<Waiting>, cores: &Cores) {
+        let mut deaths = 0;
+        while let Some(first) = convoy.front() {
+            let source = name(&first.segment.source.url);
+            let error = match self.child(&mut convoy, cores).await {
+                Ok(()) => return,
+                Err(Ended::Port(error)) => error,
+                Err(Ended::Child(error)) => match again(&source, error, &mut deaths).await {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                },
+            };
+            for waiting in convoy.drain(..) {
+                let error = match &error {
+                    PortError::Refused(reason) => PortError::Refused(reason.clone()),
+                    PortError::Transient(reason) => PortError::Transient(reason.clone()),
+                    PortError::Stopped => PortError::Stopped,
+                };
+                // Whoever asked may be gone.
+                let _ = waiting.result.send(Err(error));
+            }
+        }
+    }
+
+    /// Runs one child over what is left of a convoy. Segments that become whole leave it.
+    async fn child(&self, convoy: &mut VecDeque<Waiting>, cores: &Cores) -> Result<(), Ended> {
+        if self.stop.level() > Level::Run {
+            return Err(PortError::Stopped.into());
+        }
+        let (mut drafts, descriptors) = self.open(convoy).await?;
+        let Some(task) = task(convoy, cores) else { return Ok(()) };
+        let Some(first) = convoy.front() else { return Ok(()) };
+        let (execution, attempt) = (first.segment.execution.clone(), first.segment.attempt);
+        let pictures: Vec<Option<Progress>> = convoy.iter().map(|waiting| progress(&waiting.segment)).collect();
+        let (tell, mut whole) = mpsc::unbounded_channel();
+        let heard = move |reply| match reply {
+            Reply::Progress { range, done } => {
+                if let Some(Some(progress)) = pictures.get(range) {
+                    // Nobody listens while the process ends.
+                    let _ = self.progress.send(Progress { done, ..progress.clone() });
+                }
+            }
+            Reply::Made { .. } => drop(tell.send(())),
+            _ => {}
+        };
+        let child = self.launcher.run(&task, descriptors, heard);
+        let over = ended(self.ended.clone(), &execution, attempt);
+        tokio::pin!(child, over);
+        let mut result = None;
+        loop {
+            tokio::select! {
+                // In this order: what is whole is put away before anything else counts.
+                biased;
+                told = whole.recv() => match (told, drafts.pop_front(), convoy.pop_front()) {
+                    (Some(()), Some(drafts), Some(waiting)) => {
+                        let made = self.publish(drafts, &waiting).await;
+                        // Whoever asked may be gone.
+                        let _ = waiting.result.send(made);
+                        if self.stop.level() > Level::Run {
+                            return Err(PortError::Stopped.into());
+                        }
+                    }
+                    (None, _, None) => return Ok(()),
+                    (_, _, rest) => {
+                        rest.into_iter().for_each(|rest| convoy.push_front(rest));
+                        break;
+                    }
+                },
+                () = &mut over => return Err(PortError::Stopped.into()),
+                ended = &mut child, if result.is_none() => result = Some(ended),
+            }
+        }
+        match result {
+            Some(Err(error)) => Err(Ended::Child(error)),
+            _ => Err(PortError::Refused("the media process made less than it was asked for".into()).into()),
+        }
+    }
+
+    /// Opens the source and begins the work objects; gives the descriptors as the task wants them.
+    async fn open(&self, convoy: &VecDeque<Waiting>) -> Result<(VecDeque<Drafts>, Vec<OwnedFd>), PortError> {
+        let work = self.work.clone();
+        let Some(source) = convoy.front().map(|first| first.segment.source.clone()) else { return Err(PortError::Stopped) };
+        let wanted: Vec<(String, i32, Vec<String>)> = convoy
+            .iter()
+            .map(|w| (w.segment.execution.clone(), w.segment.index, w.renditions.iter().map(|r| r.id.clone()).collect()))
+            .collect();
+        let (file, drafts) = blocking(move || {
+            let file = storage::open(&source)?;
+            let mut drafts = VecDeque::new();
+            for (execution, index, renditions) in wanted {
+                let of_one = renditions.iter().map(|id| work.draft(&execution, id, index));
+                drafts.push_back(of_one.collect::<Result<Drafts, _>>()?);
+            }
+            Ok((file, drafts))
+        })
+        .await?;
+        let mut descriptors = vec![copy(&file)?];
+        for (draft, _) in drafts.iter().flatten() {
+            let mut out = draft.descriptor().map_err(port)?;
+            out.rewind().map_err(|error| PortError::Transient(error.to_string()))?;
+            descriptors.push(out.into());
+        }
+        Ok((drafts, descriptors))
+    }
+
+    /// Makes the work objects of a segment appear, and reads their facts: another worker's may have been first.
+    async fn publish(&self, drafts: Drafts, waiting: &Waiting) -> Result<Vec<Made>, PortError> {
+        let (work, segment) = (self.work.clone(), waiting.segment.clone());
+        let ids: Vec<String> = waiting.renditions.iter().map(|rendition| rendition.id.clone()).collect();
+        blocking(move || {
+            storage::unchanged(&segment.source)?;
+            let mut made = Vec::new();
+            for ((draft, path), id) in drafts.into_iter().zip(ids) {
+                draft.publish_new(&path)?;
+                made.extend(facts(&work, &segment.execution, &id, segment.index)?);
+            }
+            Ok(made)
+        })
+        .await
+    }
+}
+
+/// Why a child's run came to an end early.
+enum Ended {
+    Port(PortError),
+    Child(ChildError),
+}
+
+impl From<PortError> for Ended {
+    fn from(error: PortError) -> Self {
+        Self::Port(error)
+    }
+}
+
+fn task(convoy: &VecDeque<Waiting>, cores: &Cores) -> Option<Task> {
+    let first = convoy.front()?;
+    let range = |waiting: &Waiting| TimeRange { start: waiting.segment.start, end: waiting.segment.end };
+    Some(Task::Transcode(TranscodeTask {
+        stream: first.segment.stream,
+        kind: first.segment.kind,
+        ranges: convoy.iter().map(range).collect(),
+        seeks: first.segment.seeks.clone(),
+        renditions: first.renditions.clone(),
+        cores: cores.count,
+    }))
+}
+
+/// What is told of a segment's progress; nothing of sound.
+fn progress(segment: &Segment) -> Option<Progress> {
+    (segment.kind == TrackKind::Video).then(|| Progress {
+        execution: segment.execution.clone(),
+        index: segment.index,
+        done: 0,
+        expected: segment.expected_units,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_schemas::SourceRef;
+
+    use super::*;
+
+    fn waiting(execution: &str, index: i32) -> Waiting {
+        let edge = |index: i32| (index > 0).then(|| i64::from(index) * 100);
+        Waiting {
+            segment: Segment {
+                execution: execution.into(),
+                attempt: 1,
+                index,
+                video_segments: 9,
+                source: SourceRef { url: String::new(), version: String::new(), bytes: 0 },
+                stream: 0,
+                kind: TrackKind::Video,
+                start: edge(index),
+                end: edge(index + 1),
+                seeks: Vec::new(),
+                renditions: Vec::new(),
+                expected_units: 0,
+            },
+            renditions: Vec::new(),
+            result: oneshot::channel().0,
+        }
+    }
+
+    fn indices(convoy: &VecDeque<Waiting>) -> Vec<i32> {
+        convoy.iter().map(|waiting| waiting.segment.index).collect()
+    }
+
+    #[test]
+    fn neighbours_that_wait_go_together_in_order() {
+        let mut all: Vec<_> = [4, 2, 1, 5, 0].into_iter().map(|index| waiting("a", index)).collect();
+        all.push(waiting("b", 3));
+        assert_eq!(indices(&take(&mut all, 1)), [0, 1, 2]);
+        assert_eq!(indices(&take(&mut all, 1)), [4, 5]);
+        assert_eq!(indices(&take(&mut all, 1)), [3]);
+        assert!(take(&mut all, 1).is_empty());
+    }
+
+    #[test]
+    fn children_side_by_side_share_what_waits() {
+        let mut all: Vec<_> = (0..8).map(|index| waiting("a", index)).collect();
+        assert_eq!(indices(&take(&mut all, 2)), [0, 1]);
+        assert_eq!(indices(&take(&mut all, 2)), [2, 3]);
+        assert_eq!(indices(&take(&mut all, 2)), [4]);
+    }
+}
