@@ -40,12 +40,24 @@ fn main() {
     media(&work);
     let millrace = env!("CARGO_BIN_EXE_millrace");
     let source = "long.mp4";
-    let run = |input: &str, formats: &str| format!("{millrace} run {input} --output out --data data {formats} 2>/dev/null");
+    let run = |input: &str, formats: &str| {
+        format!("{millrace} run {input} --output out --data data {formats} 2>/dev/null")
+    };
 
     let two = [
         Case { name: "millrace, mp4 + flv", script: run(source, "-f mp4 -f flv --segment-time 5") },
-        Case { name: "B: ffmpeg, two outputs", script: format!("ffmpeg -v error -y -i {source} {ENCODE} -movflags +faststart out/b.mp4 {ENCODE} out/b.flv") },
-        Case { name: "T: ffmpeg, tee", script: format!("ffmpeg -v error -y -i {source} -map 0:v -map 0:a {ENCODE} -flags +global_header -f tee '[movflags=+faststart]out/t.mp4|out/t.flv'") },
+        Case {
+            name: "B: ffmpeg, two outputs",
+            script: format!(
+                "ffmpeg -v error -y -i {source} {ENCODE} -movflags +faststart out/b.mp4 {ENCODE} out/b.flv"
+            ),
+        },
+        Case {
+            name: "T: ffmpeg, tee",
+            script: format!(
+                "ffmpeg -v error -y -i {source} -map 0:v -map 0:a {ENCODE} -flags +global_header -f tee '[movflags=+faststart]out/t.mp4|out/t.flv'"
+            ),
+        },
         Case { name: "C: split, transcode, concat", script: split_and_concat(source) },
     ];
     compare("1080p25, 30 s, to mp4 + flv", &work, &two, rounds);
@@ -53,12 +65,18 @@ fn main() {
     println!("output size, mp4: {:.3} of T's\n", size("long.mp4") / size("t.mp4"));
     let one = [
         Case { name: "millrace, mp4", script: run(source, "--segment-time 5") },
-        Case { name: "F: ffmpeg", script: format!("ffmpeg -v error -y -i {source} {ENCODE} -movflags +faststart out/f.mp4") },
+        Case {
+            name: "F: ffmpeg",
+            script: format!("ffmpeg -v error -y -i {source} {ENCODE} -movflags +faststart out/f.mp4"),
+        },
     ];
     compare("1080p25, 30 s, to mp4 alone", &work, &one, rounds);
     let small = [
         Case { name: "millrace, mp4", script: run("short.mp4", "") },
-        Case { name: "F: ffmpeg", script: format!("ffmpeg -v error -y -i short.mp4 {ENCODE} -movflags +faststart out/f.mp4") },
+        Case {
+            name: "F: ffmpeg",
+            script: format!("ffmpeg -v error -y -i short.mp4 {ENCODE} -movflags +faststart out/f.mp4"),
+        },
     ];
     compare("320x240, 2 s, to mp4", &work, &small, rounds.max(2) * 4);
 }
@@ -89,7 +107,13 @@ fn media(work: &Path) {
 }
 
 fn shell(script: &str, work: &Path) -> Child {
-    Command::new("sh").args(["-c", script]).current_dir(work).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("sh")
+    Command::new("sh")
+        .args(["-c", script])
+        .current_dir(work)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("sh")
 }
 
 /// Runs the cases interleaved, so that what else the machine does hits all of them.
@@ -103,18 +127,29 @@ fn compare(title: &str, work: &Path, cases: &[Case], rounds: usize) {
             }
             fs::create_dir_all(work.join("out")).expect("an output folder");
             let cost = measure(case, work);
-            eprintln!("{title}, round {round}: {}: {:.2} s, {:.2} s cpu, {:.0} MB", case.name, cost.wall, cost.cpu, cost.peak);
+            eprintln!(
+                "{title}, round {round}: {}: {:.2} s, {:.2} s cpu, {:.0} MB",
+                case.name, cost.wall, cost.cpu, cost.peak
+            );
             costs.push(cost);
             keep(work);
         }
     }
     let medians: Vec<Cost> = costs.iter().map(|costs| median(costs)).collect();
-    println!("## {title}\n\n| | wall s | cpu s | peak MB | wall | cpu | memory |\n|---|---|---|---|---|---|---|");
+    println!(
+        "## {title}\n\n| | wall s | cpu s | peak MB | wall | cpu | memory |\n|---|---|---|---|---|---|---|"
+    );
     for (case, cost) in cases.iter().zip(&medians) {
         let base = medians[0];
         println!(
             "| {} | {:.2} | {:.2} | {:.0} | {:.3} | {:.3} | {:.3} |",
-            case.name, cost.wall, cost.cpu, cost.peak, base.wall / cost.wall, base.cpu / cost.cpu, base.peak / cost.peak
+            case.name,
+            cost.wall,
+            cost.cpu,
+            cost.peak,
+            base.wall / cost.wall,
+            base.cpu / cost.cpu,
+            base.peak / cost.peak
         );
     }
     println!("\nThe last three columns: millrace's figure over this one's.\n");

@@ -20,7 +20,9 @@ use common::{
 /// Work objects that are whole, by path, with the time at which they were made.
 fn finished(work: &Path) -> Vec<(PathBuf, std::time::SystemTime)> {
     let list = |path: &Path| -> Vec<PathBuf> {
-        fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+        fs::read_dir(path)
+            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+            .unwrap_or_default()
     };
     let renditions = list(work).into_iter().flat_map(|execution| list(&execution));
     let objects = renditions.flat_map(|rendition| list(&rendition));
@@ -31,7 +33,10 @@ fn finished(work: &Path) -> Vec<(PathBuf, std::time::SystemTime)> {
 /// Processes of a group, from /proc.
 fn alive(group: u32) -> usize {
     let stat = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let pids = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let pids = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
     pids.filter(|pid| pid.bytes().all(|b| b.is_ascii_digit()))
         .filter(|pid| {
             let stat = stat(pid);
@@ -67,7 +72,9 @@ fn round(place: &Place, source: &Path, number: u64, after: Duration, all: bool) 
     }
     let work = place.path(&format!("data{number}/work"));
     let before = finished(&work);
-    let video = before.iter().filter(|(path, _)| path.parent().unwrap().file_name().unwrap().to_string_lossy().starts_with('v'));
+    let video = before
+        .iter()
+        .filter(|(path, _)| path.parent().unwrap().file_name().unwrap().to_string_lossy().starts_with('v'));
     let video = video.count();
 
     let ran = common::Ran::of(command(place, source, number).output().unwrap());

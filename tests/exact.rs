@@ -5,7 +5,7 @@ mod common;
 
 use common::{
     Place,
-    judge::{field, has, judge, pictures},
+    judge::{field, has, judge, judge_sound, pictures},
     media::{self, Constant},
 };
 
@@ -98,6 +98,7 @@ fn sound_alone_has_no_segments_and_comes_out() {
     assert_eq!(ran.success()["segments"], 0);
     assert_eq!(ran.success()["outputs"][0]["audio"]["samples"], 88_200);
     assert!(has(&place.path("out/tone.mp4"), "a"));
+    judge_sound(&source, &place.path("out/tone.mp4"));
 }
 
 #[test]

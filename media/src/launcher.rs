@@ -77,7 +77,8 @@ impl Launcher {
         line.push(b'\n');
         let mut child = self.start(descriptors).map_err(ChildError::Start)?;
         // Kept to the end: when it closes, the child exits.
-        let mut life_line = child.stdin.take().ok_or_else(|| ChildError::Start(std::io::ErrorKind::Other.into()))?;
+        let mut life_line =
+            child.stdin.take().ok_or_else(|| ChildError::Start(std::io::ErrorKind::Other.into()))?;
         life_line.write_all(&line).await.map_err(ChildError::Start)?;
         let stderr = child.stderr.take();
         let said = tokio::spawn(async move {

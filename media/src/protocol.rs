@@ -1,7 +1,9 @@
 //! What parent and child say to each other: a task as one line of JSON on the child's stdin, replies as lines of JSON
 //! on its stdout. Bytes go through file descriptors, numbered from [`FIRST_FD`] in the order that the task names.
 
-use millrace_schemas::{AudioSettings, Made, OutputPlan, Rendition, Seek, TrackKind, TrackSum, VideoSettings};
+use millrace_schemas::{
+    AudioSettings, Made, OutputPlan, Rendition, Seek, TrackKind, TrackSum, VideoSettings,
+};
 use serde::{Deserialize, Serialize};
 
 /// The number of the first file descriptor that a child is given.

@@ -5,8 +5,8 @@
 mod tests;
 
 use millrace_schemas::{
-    Assembly, Made, Merge, MergeOutcome, MergeTrack, Merged, Phase, PlannedOutput, RecordError, Refused, SegmentOutcome,
-    Signal, SourceRef, Started, TrackKind, TrackSum,
+    Assembly, Made, Merge, MergeOutcome, MergeTrack, Merged, Phase, PlannedOutput, RecordError, Refused,
+    SegmentOutcome, Signal, SourceRef, Started, TrackKind, TrackSum,
 };
 use millrace_topology::{Aggregation, Emit, Fold, streams};
 
@@ -85,7 +85,8 @@ fn begin(
     let known = before.map(|state| state.outputs).unwrap_or_default();
     let outputs = plan.outputs.into_iter().map(|plan| {
         // What an earlier attempt proved and is still there stays as it is.
-        let facts = known.iter().filter(|_| plan.keep).find(|o| o.plan.url == plan.url && o.plan.mark == plan.mark);
+        let facts =
+            known.iter().filter(|_| plan.keep).find(|o| o.plan.url == plan.url && o.plan.mark == plan.mark);
         let facts = facts.and_then(|output| output.facts.clone());
         PlannedOutput { plan, facts }
     });
@@ -114,7 +115,12 @@ fn begin(
     Ok(Fold { state: Some(state), emits: Vec::new(), changed: true })
 }
 
-fn refuse(execution: &str, attempt: i32, at_ms: i64, refusal: Refused) -> Result<Fold<Assembly>, RecordError> {
+fn refuse(
+    execution: &str,
+    attempt: i32,
+    at_ms: i64,
+    refusal: Refused,
+) -> Result<Fold<Assembly>, RecordError> {
     let state = Assembly {
         execution: execution.into(),
         attempt,
@@ -136,7 +142,11 @@ fn refuse(execution: &str, attempt: i32, at_ms: i64, refusal: Refused) -> Result
     end(state, Phase::Failed, Some(refusal.reason), at_ms)
 }
 
-fn fold_segment(mut state: Assembly, outcome: SegmentOutcome, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
+fn fold_segment(
+    mut state: Assembly,
+    outcome: SegmentOutcome,
+    at_ms: i64,
+) -> Result<Fold<Assembly>, RecordError> {
     if let Some(reason) = outcome.failure {
         let reason = if outcome.index < state.video_segments && state.video_segments > 1 {
             format!("segment {} of {}: {reason}", outcome.index, state.video_segments)
@@ -150,7 +160,8 @@ fn fold_segment(mut state: Assembly, outcome: SegmentOutcome, at_ms: i64) -> Res
     let Some(slot) = slot.filter(|_| !state.has(outcome.index)) else { return unchanged(Some(state)) };
     let expected = state.tracks.iter().filter(|track| holds(track, outcome.index)).count();
     if outcome.made.len() != expected {
-        let reason = format!("segment {}: {} renditions instead of {expected}", outcome.index, outcome.made.len());
+        let reason =
+            format!("segment {}: {} renditions instead of {expected}", outcome.index, outcome.made.len());
         return end(state, Phase::Failed, Some(reason), at_ms);
     }
     for made in &outcome.made {
@@ -188,7 +199,8 @@ fn add(track: &mut TrackSum, made: &Made, index: i32) {
 fn merges(state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
     let mut emits = Vec::new();
     for output in state.outputs.iter().filter(|output| output.facts.is_none()) {
-        let tracks = state.tracks.iter().filter(|track| output.plan.renditions.contains(&track.plan.rendition));
+        let tracks =
+            state.tracks.iter().filter(|track| output.plan.renditions.contains(&track.plan.rendition));
         let merge = Merge {
             execution: state.execution.clone(),
             attempt: state.attempt,

@@ -23,7 +23,12 @@ pub const FORMATS: [Format; 2] = [
         video_codec: "h264",
         audio_codec: "aac",
     },
-    Format { name: "flv", about: "H.264 and AAC, for RTMP and old players", video_codec: "h264", audio_codec: "aac" },
+    Format {
+        name: "flv",
+        about: "H.264 and AAC, for RTMP and old players",
+        video_codec: "h264",
+        audio_codec: "aac",
+    },
 ];
 
 /// The format of that name.
@@ -45,7 +50,9 @@ pub fn segment_time(seconds: f64) -> Result<f64, String> {
     if seconds.is_finite() && seconds > 0.0 && seconds <= 86_400.0 {
         return Ok(seconds);
     }
-    Err(format!("a segment time of {seconds} is out of range: seconds, more than 0 and at most 86400 (15 is usual)"))
+    Err(format!(
+        "a segment time of {seconds} is out of range: seconds, more than 0 and at most 86400 (15 is usual)"
+    ))
 }
 
 /// The encoder settings of a video rendition in this format, of a source like that.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_schemas::{
-    Fingerprint, OutputPlan, RecordError, Refused, Rendition, Segment, Signal, SourceRef, Started, TrackKind, TrackPlan,
-    Upload, execution_id, output_url, rendition_id,
+    Fingerprint, OutputPlan, RecordError, Refused, Rendition, Segment, Signal, SourceRef, Started, TrackKind,
+    TrackPlan, Upload, execution_id, output_url, rendition_id,
 };
 use millrace_topology::{
     Emit, Processor, ProcessorError, Task,
@@ -57,7 +57,9 @@ impl<P: Media + Storage> Processor for Split<P> {
     async fn handle(&self, upload: &Upload, task: Task) -> Result<Vec<Emit>, ProcessorError> {
         let source = match self.pin(upload).await {
             Ok(source) => source,
-            Err(PortError::Refused(reason)) => return refusal(upload, &unpinned(upload), task.appended_ms, &reason),
+            Err(PortError::Refused(reason)) => {
+                return refusal(upload, &unpinned(upload), task.appended_ms, &reason);
+            }
             Err(error) => return Err(error.into()),
         };
         let execution = execution_id(upload, &source);
@@ -95,9 +97,9 @@ impl<P: Media + Storage> Split<P> {
         let url = source_url(upload).map_err(PortError::Refused)?;
         let source = self.ports.pin(&url).await?;
         match &upload.version {
-            Some(version) if *version != source.version => {
-                Err(PortError::Refused(format!("{url} changed since it was accepted; run it again when it is complete")))
-            }
+            Some(version) if *version != source.version => Err(PortError::Refused(format!(
+                "{url} changed since it was accepted; run it again when it is complete"
+            ))),
             _ => Ok(source),
         }
     }
@@ -132,13 +134,15 @@ fn plan(upload: &Upload, source: &SourceRef, execution: &str, facts: &SourceFact
         return Err("there is neither video nor sound in it".into());
     }
     let seconds = formats::segment_time(upload.segment_time_seconds)?;
-    let wanted = upload.dst_formats.iter().map(|name| formats::format(name)).collect::<Result<Vec<_>, _>>()?;
+    let wanted =
+        upload.dst_formats.iter().map(|name| formats::format(name)).collect::<Result<Vec<_>, _>>()?;
     if wanted.is_empty() {
         return Err("no format is asked for".into());
     }
     let mut segments = Vec::new();
     let mut tracks = Vec::new();
-    let mut outputs: Vec<OutputPlan> = wanted.iter().map(|format| output(upload, &source.url, *format)).collect();
+    let mut outputs: Vec<OutputPlan> =
+        wanted.iter().map(|format| output(upload, &source.url, *format)).collect();
     if let Some(video) = &facts.video {
         let renditions = distinct(&wanted, &mut outputs, |format| Rendition {
             id: String::new(),
@@ -181,13 +185,8 @@ fn plan(upload: &Upload, source: &SourceRef, execution: &str, facts: &SourceFact
         let ids: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
         output.mark = Fingerprint::new(source, &output.format, &ids).mark();
     }
-    let started = Started {
-        source: source.clone(),
-        tracks,
-        outputs,
-        labels: upload.labels.clone(),
-        deadline_ms: None,
-    };
+    let started =
+        Started { source: source.clone(), tracks, outputs, labels: upload.labels.clone(), deadline_ms: None };
     Ok(Plan { started, segments })
 }
 
@@ -221,7 +220,13 @@ fn distinct(
 }
 
 fn track(rendition: &Rendition, kind: TrackKind, first_segment: i32, segments: i32) -> TrackPlan {
-    TrackPlan { rendition: rendition.id.clone(), kind, first_segment, segments, video: rendition.video.clone() }
+    TrackPlan {
+        rendition: rendition.id.clone(),
+        kind,
+        first_segment,
+        segments,
+        video: rendition.video.clone(),
+    }
 }
 
 fn ticks(video: &VideoSource, seconds: f64) -> i64 {
@@ -287,7 +292,12 @@ fn publish(upload: &Upload, execution: &str, at_ms: i64, plan: &Plan) -> Result<
     Ok(emits)
 }
 
-fn refusal(upload: &Upload, source: &SourceRef, at_ms: i64, reason: &str) -> Result<Vec<Emit>, ProcessorError> {
+fn refusal(
+    upload: &Upload,
+    source: &SourceRef,
+    at_ms: i64,
+    reason: &str,
+) -> Result<Vec<Emit>, ProcessorError> {
     let execution = execution_id(upload, source);
     let mut signal = Signal::new(&execution, upload.attempt, at_ms);
     signal.refused = Some(Refused { source: source.url.clone(), reason: reason.into() });

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use millrace_schemas::{Made, RecordError, Rendition, Segment, SegmentOutcome, Signal, TrackKind, frame::Record as _};
+use millrace_schemas::{
+    Made, RecordError, Rendition, Segment, SegmentOutcome, Signal, TrackKind, frame::Record as _,
+};
 use millrace_topology::{
     Emit, Processor, ProcessorError, Task, millis_now,
     ports::{Controls, Media, PortError, Storage},
@@ -47,7 +49,9 @@ impl<P: Media + Storage + Controls> Processor for Transcode<P> {
             };
             match result {
                 Ok(new) => made.extend(new),
-                Err(PortError::Refused(reason)) => return Ok(outcome(segment, Vec::new(), Some(reason), None)?),
+                Err(PortError::Refused(reason)) => {
+                    return Ok(outcome(segment, Vec::new(), Some(reason), None)?);
+                }
                 Err(error) => return Err(error.into()),
             }
         }

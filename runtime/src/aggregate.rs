@@ -53,7 +53,8 @@ pub async fn run_aggregation<A: Aggregation>(
                 states.retain(|number, _| new.partitions.iter().any(|p| p.number == *number));
                 for partition in &new.partitions {
                     if let Entry::Vacant(place) = states.entry(partition.number) {
-                        let restored = restore(log.as_ref(), table, partition.number).await.map_err(failed)?;
+                        let restored =
+                            restore(log.as_ref(), table, partition.number).await.map_err(failed)?;
                         place.insert(restored.map_err(|error| fatal(error.to_string()))?);
                     }
                 }

@@ -215,7 +215,8 @@ impl Consumer for Member {
             if epoch != self.epoch {
                 return Ok(Event::Assigned(self.assigned(epoch, numbers).await?));
             }
-            let (stream, stream_id, positions) = (self.stream.clone(), self.stream_id, self.positions.clone());
+            let (stream, stream_id, positions) =
+                (self.stream.clone(), self.stream_id, self.positions.clone());
             let records = self
                 .log
                 .call("consuming", move |c| store::fetch(c, stream_id, &stream, &positions, most))

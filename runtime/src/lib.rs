@@ -12,7 +12,8 @@ mod stop;
 pub use aggregate::run_aggregation;
 pub use embedded::Embedded;
 pub use log::{
-    Assignment, Consumer, Event, Headers, Log, LogError, Membership, NewRecord, Partition, Record, Transaction,
+    Assignment, Consumer, Event, Headers, Log, LogError, Membership, NewRecord, Partition, Record,
+    Transaction,
 };
 pub use murmur2::murmur2;
 pub use runner::{Options, RunError, run_processor};

@@ -167,7 +167,9 @@ pub enum LogError {
     #[error("the log has no stream '{0}'")]
     UnknownStream(String),
     /// A stream has another number of partitions than the topology says.
-    #[error("stream '{stream}' has {found} partitions, and the topology says {expected}; keyed streams can't change theirs")]
+    #[error(
+        "stream '{stream}' has {found} partitions, and the topology says {expected}; keyed streams can't change theirs"
+    )]
     Partitions {
         /// The stream.
         stream: String,

@@ -30,8 +30,11 @@ macro_rules! record {
                 static SCHEMA: std::sync::LazyLock<apache_avro::Schema> = std::sync::LazyLock::new(|| {
                     // The text is compiled in, and a test parses it: it can't fail in the field.
                     #[allow(clippy::expect_used)]
-                    apache_avro::Schema::parse_str(<$type as crate::frame::Record>::AVSC)
-                        .expect(concat!("schemas/avro/", $file, " is a valid schema"))
+                    apache_avro::Schema::parse_str(<$type as crate::frame::Record>::AVSC).expect(concat!(
+                        "schemas/avro/",
+                        $file,
+                        " is a valid schema"
+                    ))
                 });
                 &SCHEMA
             }

@@ -21,7 +21,12 @@ fn equal<T: Record + AvroSchema>(file: &str) {
         return;
     }
     let written = Schema::parse_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    assert_eq!(json(&written), json(&derived), "{file} and {} differ; if the type is right: {REWRITE}=1", T::NAME);
+    assert_eq!(
+        json(&written),
+        json(&derived),
+        "{file} and {} differ; if the type is right: {REWRITE}=1",
+        T::NAME
+    );
     assert_eq!(json(T::schema()), json(&derived));
 }
 
@@ -86,7 +91,8 @@ fn a_record_survives_the_frame() {
 
 #[test]
 fn an_upload_may_be_written_by_hand() {
-    let text = br#" {"oss_bucket_name": "buckettestfnf", "video_key": "source/test.mov", "output_prefix": "outputs",
+    let text =
+        br#" {"oss_bucket_name": "buckettestfnf", "video_key": "source/test.mov", "output_prefix": "outputs",
         "segment_time_seconds": 15, "dst_formats": ["mp4", "flv"]}"#;
     let upload = Upload::read(text).unwrap();
     assert_eq!(upload.video_key.as_deref(), Some("source/test.mov"));

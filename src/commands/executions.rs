@@ -37,7 +37,9 @@ async fn find(log: &Option<Arc<dyn Log>>, id: &str) -> Result<Assembly, CommandE
     let mut found = known.into_values().filter(|state| state.execution.starts_with(id));
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
-        (Some(_), Some(_)) => Err(CommandError::Call(format!("several executions begin with '{id}'; give more of it"))),
+        (Some(_), Some(_)) => {
+            Err(CommandError::Call(format!("several executions begin with '{id}'; give more of it")))
+        }
         (None, _) => Err(CommandError::Call(format!(
             "no execution begins with '{id}'; 'millrace executions list' shows those of this data folder"
         ))),

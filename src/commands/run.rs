@@ -87,7 +87,8 @@ impl Results {
 pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let formats = wanted(&call.formats)?;
     let seconds = formats::segment_time(call.segment_time).map_err(CommandError::Call)?;
-    let prefix = millrace_storage::url_of(&call.output).map_err(|error| CommandError::Call(error.to_string()))?;
+    let prefix =
+        millrace_storage::url_of(&call.output).map_err(|error| CommandError::Call(error.to_string()))?;
     let inputs = inputs::expand(&call.inputs);
     inputs::check(&inputs, &prefix, &formats)?;
     let data = DataFolder::find(call.data.folder.as_deref())?;
@@ -100,13 +101,15 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let mut awaited = HashMap::new();
     let mut uploads = Vec::new();
     for input in &inputs {
-        let source = match input.source.clone().and_then(|url| millrace_storage::pin(&url).map_err(|e| e.to_string())) {
-            Ok(source) => source,
-            Err(reason) => {
-                results.tell(&refused(input, &reason));
-                continue;
-            }
-        };
+        let source =
+            match input.source.clone().and_then(|url| millrace_storage::pin(&url).map_err(|e| e.to_string()))
+            {
+                Ok(source) => source,
+                Err(reason) => {
+                    results.tell(&refused(input, &reason));
+                    continue;
+                }
+            };
         let mut upload = Upload {
             source: Some(source.url.clone()),
             oss_bucket_name: None,
@@ -124,7 +127,8 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
         let before = known.get(&execution);
         match next(before) {
             Next::Done(state) => {
-                let outputs: Vec<_> = state.outputs.iter().filter_map(|output| output.facts.clone()).collect();
+                let outputs: Vec<_> =
+                    state.outputs.iter().filter_map(|output| output.facts.clone()).collect();
                 results.tell(&Ending {
                     execution: Some(&execution),
                     name: &input.name,
@@ -138,7 +142,8 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
             }
             Next::Attempt(attempt) => {
                 upload.attempt = attempt;
-                uploads.push(Emit::new(streams::UPLOADS, &source.url, &upload).map_err(CommandError::failed)?);
+                uploads
+                    .push(Emit::new(streams::UPLOADS, &source.url, &upload).map_err(CommandError::failed)?);
             }
             Next::Follow(attempt) => upload.attempt = attempt,
         }
@@ -273,7 +278,9 @@ async fn follow(
         results.display.say("millrace: stopping; finishing what was begun (Ctrl-C again stops at once)");
         stop(&mut engine, &mut interrupts).await;
         let left = awaited.len();
-        results.display.say(&format!("millrace: interrupted with {left} to do; the same command goes on from here"));
+        results
+            .display
+            .say(&format!("millrace: interrupted with {left} to do; the same command goes on from here"));
         return Ok(INTERRUPTED);
     }
     tokio::select! {

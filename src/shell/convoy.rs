@@ -51,7 +51,8 @@ fn take(waiting: &mut Vec<Waiting>, side_by_side: usize) -> VecDeque<Waiting> {
     let of_it = |waiting: &Waiting| waiting.segment.execution == execution;
     let count = waiting.iter().filter(|waiting| of_it(waiting)).count();
     let most = if side_by_side <= 1 { count } else { count.div_ceil(2 * side_by_side) };
-    let first = waiting.iter().enumerate().filter(|(_, waiting)| of_it(waiting)).min_by_key(|(_, w)| w.segment.index);
+    let first =
+        waiting.iter().enumerate().filter(|(_, waiting)| of_it(waiting)).min_by_key(|(_, w)| w.segment.index);
     let mut next = first.map(|(place, _)| place);
     while let Some(place) = next {
         let last = waiting.remove(place);
@@ -85,7 +86,15 @@ impl Convoys {
         ended: watch::Receiver<HashMap<String, i32>>,
         stop: Stop,
     ) -> Arc<Self> {
-        Arc::new(Self { launcher, work, slots: Slots::new(jobs), progress, ended, stop, waiting: Mutex::default() })
+        Arc::new(Self {
+            launcher,
+            work,
+            slots: Slots::new(jobs),
+            progress,
+            ended,
+            stop,
+            waiting: Mutex::default(),
+        })
     }
 
     /// Makes renditions of a segment, in a convoy with its neighbours where they wait too.
@@ -169,7 +178,8 @@ impl Convoys {
         let Some(task) = task(convoy, cores) else { return Ok(()) };
         let Some(first) = convoy.front() else { return Ok(()) };
         let (execution, attempt) = (first.segment.execution.clone(), first.segment.attempt);
-        let pictures: Vec<Option<Progress>> = convoy.iter().map(|waiting| progress(&waiting.segment)).collect();
+        let pictures: Vec<Option<Progress>> =
+            convoy.iter().map(|waiting| progress(&waiting.segment)).collect();
         let (tell, mut whole) = mpsc::unbounded_channel();
         let heard = move |reply| match reply {
             Reply::Progress { range, done } => {
@@ -217,10 +227,18 @@ impl Convoys {
     /// Opens the source and begins the work objects; gives the descriptors as the task wants them.
     async fn open(&self, convoy: &VecDeque<Waiting>) -> Result<(VecDeque<Drafts>, Vec<OwnedFd>), PortError> {
         let work = self.work.clone();
-        let Some(source) = convoy.front().map(|first| first.segment.source.clone()) else { return Err(PortError::Stopped) };
+        let Some(source) = convoy.front().map(|first| first.segment.source.clone()) else {
+            return Err(PortError::Stopped);
+        };
         let wanted: Vec<(String, i32, Vec<String>)> = convoy
             .iter()
-            .map(|w| (w.segment.execution.clone(), w.segment.index, w.renditions.iter().map(|r| r.id.clone()).collect()))
+            .map(|w| {
+                (
+                    w.segment.execution.clone(),
+                    w.segment.index,
+                    w.renditions.iter().map(|r| r.id.clone()).collect(),
+                )
+            })
             .collect();
         let (file, drafts) = blocking(move || {
             let file = storage::open(&source)?;

@@ -29,8 +29,9 @@ impl DataFolder {
         let path = match asked {
             Some(path) => std::path::absolute(path).map_err(CommandError::failed)?,
             None => {
-                let platform = etcetera::choose_base_strategy()
-                    .map_err(|error| CommandError::Call(format!("{error}; name a data folder with --data")))?;
+                let platform = etcetera::choose_base_strategy().map_err(|error| {
+                    CommandError::Call(format!("{error}; name a data folder with --data"))
+                })?;
                 platform.state_dir().unwrap_or_else(|| platform.data_dir()).join("millrace")
             }
         };
@@ -66,7 +67,10 @@ impl DataFolder {
             }
             Err(TryLockError::Error(error)) => return Err(self.failed("locking", error)),
         }
-        let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        let written = lock
+            .set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{}", std::process::id()));
         written.map_err(|error| self.failed("writing", error))?;
         Ok(Owned { _lock: lock })
     }

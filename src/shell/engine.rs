@@ -4,11 +4,17 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use millrace_media::Launcher;
 use millrace_processors::{assemble::Assemble, cleanup, merge::Merger, split::Split, transcode::Transcode};
-use millrace_runtime::{Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, Transaction, run_aggregation, run_processor};
+use millrace_runtime::{
+    Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, Transaction, run_aggregation,
+    run_processor,
+};
 use millrace_schemas::{Assembly, Progress};
 use millrace_storage::Work;
 use millrace_topology::{Emit, ProcessorSpec, millis_now, streams, topology};
-use tokio::{sync::{mpsc, watch}, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use super::{DataFolder, Tail, convoy::Convoys, ports::Ports, states};
 use crate::commands::CommandError;
@@ -22,7 +28,11 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Starts all processors on the data folder's log.
-    pub(crate) async fn start(data: &DataFolder, log: Arc<dyn Log>, jobs: usize) -> Result<Self, CommandError> {
+    pub(crate) async fn start(
+        data: &DataFolder,
+        log: Arc<dyn Log>,
+        jobs: usize,
+    ) -> Result<Self, CommandError> {
         let work = Work::new(data.work());
         sweep(&work, &log).await?;
         let (stopper, stop) = Stopper::new();
@@ -30,20 +40,39 @@ impl Engine {
         let (ending, ended) = watch::channel(HashMap::new());
         let executable = std::env::current_exe().map_err(CommandError::failed)?;
         let launcher = Launcher::new(executable);
-        let convoys = Convoys::new(launcher.clone(), work.clone(), jobs, progress, ended.clone(), stop.clone());
+        let convoys =
+            Convoys::new(launcher.clone(), work.clone(), jobs, progress, ended.clone(), stop.clone());
         let ports = Arc::new(Ports { launcher, work, convoys, ended });
         let mut engine = Self { log: log.clone(), stopper, tasks: JoinSet::new() };
         let wide = Options { window: 4 * jobs + 4, ..Options::default() };
         for spec in topology().processors {
             let (log, stop, ports) = (log.clone(), stop.clone(), ports.clone());
             match spec.name {
-                "split" => drop(engine.tasks.spawn(run_processor(log, spec, Arc::new(Split::new(ports)), wide, stop))),
+                "split" => drop(engine.tasks.spawn(run_processor(
+                    log,
+                    spec,
+                    Arc::new(Split::new(ports)),
+                    wide,
+                    stop,
+                ))),
                 "transcode" => {
-                    drop(engine.tasks.spawn(run_processor(log, spec, Arc::new(Transcode::new(ports)), wide, stop)));
+                    drop(engine.tasks.spawn(run_processor(
+                        log,
+                        spec,
+                        Arc::new(Transcode::new(ports)),
+                        wide,
+                        stop,
+                    )));
                 }
                 "merge" => {
                     let few = Options { window: jobs.max(2), ..wide };
-                    drop(engine.tasks.spawn(run_processor(log, spec, Arc::new(Merger::new(ports)), few, stop)));
+                    drop(engine.tasks.spawn(run_processor(
+                        log,
+                        spec,
+                        Arc::new(Merger::new(ports)),
+                        few,
+                        stop,
+                    )));
                 }
                 "cleanup" => {
                     let cleanup = Arc::new(cleanup::Cleanup::new(ports));
@@ -149,7 +178,9 @@ async fn watch_ends(log: Arc<dyn Log>, ending: watch::Sender<HashMap<String, i32
         let Ok(states) = tail.take().await else { return };
         let ended: Vec<_> = states.into_iter().filter(Assembly::is_terminal).collect();
         if !ended.is_empty() {
-            ending.send_modify(|known| known.extend(ended.into_iter().map(|state| (state.execution, state.attempt))));
+            ending.send_modify(|known| {
+                known.extend(ended.into_iter().map(|state| (state.execution, state.attempt)))
+            });
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },

@@ -31,7 +31,11 @@ pub(super) struct Ports {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err takes")]
 pub(super) fn port(error: StorageError) -> PortError {
-    if error.is_transient() { PortError::Transient(error.to_string()) } else { PortError::Refused(error.to_string()) }
+    if error.is_transient() {
+        PortError::Transient(error.to_string())
+    } else {
+        PortError::Refused(error.to_string())
+    }
 }
 
 /// Blocking work on files, off the threads that run tasks.
@@ -65,7 +69,9 @@ impl Ports {
         let descriptors = || Ok(vec![copy(&file)?]);
         match self.child(name, &Task::Inspect(task), descriptors).await? {
             Reply::Inspected(found) => Ok(*found),
-            other => Err(PortError::Refused(format!("{name}: the media process gave another answer: {other:?}"))),
+            other => {
+                Err(PortError::Refused(format!("{name}: the media process gave another answer: {other:?}")))
+            }
         }
     }
 }
@@ -94,7 +100,12 @@ pub(super) fn name(url: &str) -> String {
 }
 
 /// The facts of a work object that is whole; one that is not is removed, and made again.
-pub(super) fn facts(work: &Work, execution: &str, rendition: &str, index: i32) -> Result<Option<Made>, StorageError> {
+pub(super) fn facts(
+    work: &Work,
+    execution: &str,
+    rendition: &str,
+    index: i32,
+) -> Result<Option<Made>, StorageError> {
     use std::os::unix::fs::FileExt;
     let Some(file) = work.open(execution, rendition, index)? else { return Ok(None) };
     let whole = file
@@ -145,7 +156,9 @@ impl Media for Ports {
         let task = Task::Merge(MergeTask { output: merge.output.clone(), tracks });
         let descriptors = || {
             let out = draft.descriptor().map_err(port)?;
-            out.set_len(0).and_then(|()| io::Seek::rewind(&mut &out)).map_err(|e| PortError::Transient(e.to_string()))?;
+            out.set_len(0)
+                .and_then(|()| io::Seek::rewind(&mut &out))
+                .map_err(|e| PortError::Transient(e.to_string()))?;
             let mut all = vec![out.into()];
             for sum in &sums {
                 let (read, write) = pipe().map_err(|error| PortError::Transient(error.to_string()))?;

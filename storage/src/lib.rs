@@ -40,7 +40,9 @@ pub enum StorageError {
         path: String,
     },
     /// Something is at an output's place, and it came from elsewhere.
-    #[error("{path} is there already and did not come from this source; choose another folder, or replace it with --overwrite")]
+    #[error(
+        "{path} is there already and did not come from this source; choose another folder, or replace it with --overwrite"
+    )]
     Occupied {
         /// Where.
         path: String,
@@ -106,7 +108,9 @@ fn lexically_normal(path: &Path) -> PathBuf {
 /// Where it is of another kind.
 pub fn path_of(url: &str) -> Result<PathBuf, StorageError> {
     let parsed = Url::parse(url).ok().filter(|parsed| parsed.scheme() == "file");
-    parsed.and_then(|parsed| parsed.to_file_path().ok()).ok_or_else(|| StorageError::Scheme { url: url.into() })
+    parsed
+        .and_then(|parsed| parsed.to_file_path().ok())
+        .ok_or_else(|| StorageError::Scheme { url: url.into() })
 }
 
 /// What is known of a file, as a source's version.
@@ -264,7 +268,9 @@ pub fn remove_draft(url: &str, execution: &str) -> Result<(), StorageError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let at = path.with_file_name(format!(".{name}.{execution}.part"));
     match fs::remove_file(&at) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StorageError::io("removing", &at)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StorageError::io("removing", &at)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -305,7 +311,12 @@ impl Work {
     ///
     /// # Errors
     /// Where the folder can't be made or written.
-    pub fn draft(&self, execution: &str, rendition: &str, index: i32) -> Result<(Draft, PathBuf), StorageError> {
+    pub fn draft(
+        &self,
+        execution: &str,
+        rendition: &str,
+        index: i32,
+    ) -> Result<(Draft, PathBuf), StorageError> {
         let path = self.path(execution, rendition, index);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let at = path.with_file_name(format!(".{index}.{}-{number}", std::process::id()));
@@ -376,7 +387,11 @@ mod tests {
             assert_eq!(draft.publish_new(&path).unwrap(), text == "first");
         }
         assert_eq!(fs::read_to_string(work.path("e", "v", 3)).unwrap(), "first");
-        assert_eq!(fs::read_dir(work.path("e", "v", 3).parent().unwrap()).unwrap().count(), 1, "no drafts are left");
+        assert_eq!(
+            fs::read_dir(work.path("e", "v", 3).parent().unwrap()).unwrap().count(),
+            1,
+            "no drafts are left"
+        );
         assert!(work.remove("e").unwrap());
         assert!(!work.remove("e").unwrap());
     }

@@ -50,14 +50,22 @@ pub fn clip(path: &Path) {
 
 /// Sound alone.
 pub fn tone(path: &Path) {
-    ffmpeg(&["-f", "lavfi", "-i", "sine=440:sample_rate=44100:duration=2", path.to_str().unwrap()]);
+    ffmpeg(&["-f", "lavfi", "-i", "aevalsrc=0.3*sin(2*PI*(300+60*t)*t):s=44100:d=2", path.to_str().unwrap()]);
 }
 
 /// A video that a player turns a quarter, as a phone held upright makes them.
 pub fn turned(path: &Path) {
     let flat = path.with_extension("flat.mov");
     clip(&flat);
-    ffmpeg(&["-i", flat.to_str().unwrap(), "-c", "copy", "-metadata:s:v", "rotate=90", path.to_str().unwrap()]);
+    ffmpeg(&[
+        "-i",
+        flat.to_str().unwrap(),
+        "-c",
+        "copy",
+        "-metadata:s:v",
+        "rotate=90",
+        path.to_str().unwrap(),
+    ]);
     std::fs::remove_file(flat).unwrap();
 }
 
@@ -65,7 +73,40 @@ pub fn turned(path: &Path) {
 pub fn variable(path: &Path) {
     let graph = "testsrc2=size=320x180:rate=30:duration=4,select='lt(t,2)+not(mod(n,3))'";
     ffmpeg(&[
-        "-f", "lavfi", "-i", graph, "-fps_mode", "vfr", "-c:v", "libx264", "-preset", "veryfast", "-g", "20",
-        "-pix_fmt", "yuv420p", path.to_str().unwrap(),
+        "-f",
+        "lavfi",
+        "-i",
+        graph,
+        "-fps_mode",
+        "vfr",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-g",
+        "20",
+        "-pix_fmt",
+        "yuv420p",
+        path.to_str().unwrap(),
+    ]);
+}
+
+/// A video that does not compress: more than 1 MB a second, less than 5.
+pub fn noise(path: &Path) {
+    let graph = "testsrc2=size=640x360:rate=25:duration=6,noise=alls=60:allf=t";
+    ffmpeg(&[
+        "-f",
+        "lavfi",
+        "-i",
+        graph,
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-g",
+        "25",
+        "-pix_fmt",
+        "yuv420p",
+        path.to_str().unwrap(),
     ]);
 }

@@ -72,7 +72,11 @@ impl Ran {
         let stdout = String::from_utf8(output.stdout).unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
-        Self { status: output.status.code().unwrap_or(-1), lines: stdout.lines().map(parse).collect(), stderr }
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            lines: stdout.lines().map(parse).collect(),
+            stderr,
+        }
     }
 
     /// The one result of a call that must have succeeded.

@@ -67,8 +67,7 @@ pub mod streams {
     pub const SEGMENTS: StreamSpec =
         StreamSpec { name: "segments", record: "Segment", partitions: 12, keyed: Keyed::Dealt, ..STREAM };
     /// All that the aggregation must know.
-    pub const TRANSCODED: StreamSpec =
-        StreamSpec { name: "transcoded-segments", record: "Signal", ..STREAM };
+    pub const TRANSCODED: StreamSpec = StreamSpec { name: "transcoded-segments", record: "Signal", ..STREAM };
     /// The state of each execution: the aggregation's changelog.
     pub const ASSEMBLIES: StreamSpec =
         StreamSpec { name: "assemblies", kind: Kind::Table, record: "Assembly", ..STREAM };
@@ -77,8 +76,7 @@ pub mod streams {
     /// The end of each execution.
     pub const MERGED: StreamSpec = StreamSpec { name: "merged", record: "Merged", ..STREAM };
     /// What happened, when.
-    pub const EXECUTIONS: StreamSpec =
-        StreamSpec { name: "executions", record: "ExecutionEvent", ..STREAM };
+    pub const EXECUTIONS: StreamSpec = StreamSpec { name: "executions", record: "ExecutionEvent", ..STREAM };
     /// How far tasks are.
     pub const PROGRESS: StreamSpec = StreamSpec {
         name: "progress",

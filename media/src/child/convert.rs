@@ -18,7 +18,8 @@ pub(crate) struct Converter {
 
 impl Converter {
     pub(crate) fn new(rendition: &Rendition) -> Result<Self, Failure> {
-        let settings = rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
+        let settings =
+            rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
         let (width, height) = (settings.width.unsigned_abs(), settings.height.unsigned_abs());
         let (width, height) = if settings.rotation % 180 == 0 { (width, height) } else { (height, width) };
         Ok(Self {
@@ -32,7 +33,10 @@ impl Converter {
         })
     }
 
-    pub(crate) fn convert<'a>(&'a mut self, frame: &'a mut frame::Video) -> Result<&'a mut frame::Video, Failure> {
+    pub(crate) fn convert<'a>(
+        &'a mut self,
+        frame: &'a mut frame::Video,
+    ) -> Result<&'a mut frame::Video, Failure> {
         let upright = self.scale(frame)?;
         if self.rotation == 0 {
             return Ok(if upright { &mut self.scaled } else { frame });
@@ -77,8 +81,7 @@ impl Converter {
 /// Turns a picture of three planes of bytes, clockwise by 90, 180 or 270 degrees.
 fn turn(from: &frame::Video, degrees: i32) -> frame::Video {
     let swapped = degrees % 180 != 0;
-    let (width, height) =
-        if swapped { (from.height(), from.width()) } else { (from.width(), from.height()) };
+    let (width, height) = if swapped { (from.height(), from.width()) } else { (from.width(), from.height()) };
     let mut to = frame::Video::new(from.format(), width, height);
     for plane in 0..from.planes().min(to.planes()) {
         let (from_stride, to_stride) = (from.stride(plane), to.stride(plane));
@@ -119,7 +122,12 @@ mod tests {
     fn rows(picture: &frame::Video) -> Vec<Vec<u8>> {
         let width = picture.width() as usize;
         let stride = picture.stride(0);
-        picture.data(0).chunks(stride).take(picture.height() as usize).map(|row| row[..width].to_vec()).collect()
+        picture
+            .data(0)
+            .chunks(stride)
+            .take(picture.height() as usize)
+            .map(|row| row[..width].to_vec())
+            .collect()
     }
 
     #[test]

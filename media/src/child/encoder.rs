@@ -6,8 +6,8 @@ use std::{collections::VecDeque, fs::File, io::BufWriter};
 use ffmpeg_next::{
     self as ff, ChannelLayout, Dictionary, Packet, Rational, codec,
     ffi::{
-        AV_CODEC_FLAG_GLOBAL_HEADER, AVChromaLocation, AVColorPrimaries, AVColorRange,
-        AVColorSpace, AVColorTransferCharacteristic, AVCodecContext,
+        AV_CODEC_FLAG_GLOBAL_HEADER, AVChromaLocation, AVCodecContext, AVColorPrimaries, AVColorRange,
+        AVColorSpace, AVColorTransferCharacteristic,
     },
     format::{Pixel, Sample},
 };
@@ -191,7 +191,8 @@ impl VideoEncoder {
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
-            while self.filling + 1 < self.ends.len() && self.ends[self.filling].is_some_and(|end| pts >= end) {
+            while self.filling + 1 < self.ends.len() && self.ends[self.filling].is_some_and(|end| pts >= end)
+            {
                 whole.push(self.end_range(Some(pts), pts)?);
             }
             self.times.push(pts);
@@ -265,7 +266,12 @@ pub(crate) struct AudioEncoder {
 
 impl AudioEncoder {
     /// `start` is the time of the first sample, in samples.
-    pub(crate) fn open(rendition: &Rendition, s: &AudioSettings, out: File, start: i64) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        rendition: &Rendition,
+        s: &AudioSettings,
+        out: File,
+        start: i64,
+    ) -> Result<Self, Failure> {
         let layout = ChannelLayout::default(s.channels);
         let mut audio = codec::Context::new_with_codec(find(&s.codec)?)
             .encoder()
@@ -289,7 +295,8 @@ impl AudioEncoder {
             padding,
             frame_size: frame_size as i64,
         };
-        let writer = Writer::new(BufWriter::new(out), &header).map_err(Failure::at("writing a work object"))?;
+        let writer =
+            Writer::new(BufWriter::new(out), &header).map_err(Failure::at("writing a work object"))?;
         Ok(Self {
             encoder,
             writer,
@@ -337,7 +344,8 @@ impl AudioEncoder {
         let there = self.waiting.first().map_or(0, Vec::len);
         while there - taken >= at_least.max(1) {
             let now = (there - taken).min(self.frame_size);
-            let mut frame = ff::frame::Audio::new(Sample::F32(ff::format::sample::Type::Planar), now, self.layout);
+            let mut frame =
+                ff::frame::Audio::new(Sample::F32(ff::format::sample::Type::Planar), now, self.layout);
             frame.set_rate(self.rate.unsigned_abs());
             frame.set_pts(Some(self.start + self.samples));
             for (i, waiting) in self.waiting.iter().enumerate() {

@@ -6,10 +6,10 @@ use std::fs::File;
 use ffmpeg_next::{
     self as ff, Packet, codec,
     ffi::{
-        AV_DISPOSITION_ATTACHED_PIC, AV_NOPTS_VALUE, AVCodecParameters, AVINDEX_KEYFRAME, AVMediaType, AVPixelFormat,
-        AVRational, AVStream, av_display_rotation_get, av_get_pix_fmt_name, av_guess_frame_rate,
-        av_stream_get_side_data, avcodec_find_decoder, avcodec_get_name, avformat_index_get_entries_count,
-        avformat_index_get_entry,
+        AV_DISPOSITION_ATTACHED_PIC, AV_NOPTS_VALUE, AVCodecParameters, AVINDEX_KEYFRAME, AVMediaType,
+        AVPixelFormat, AVRational, AVStream, av_display_rotation_get, av_get_pix_fmt_name,
+        av_guess_frame_rate, av_stream_get_side_data, avcodec_find_decoder, avcodec_get_name,
+        avformat_index_get_entries_count, avformat_index_get_entry,
     },
 };
 use millrace_schemas::{AudioSettings, Color, Ratio, Seek, SeekBy, VideoSettings};
@@ -18,7 +18,9 @@ use super::{
     Failure, Reporter,
     source::{Depth, Source},
 };
-use crate::protocol::{AudioTrackFacts, InspectTask, Inspected, KeyframeFacts, ProbedStream, VideoTrackFacts};
+use crate::protocol::{
+    AudioTrackFacts, InspectTask, Inspected, KeyframeFacts, ProbedStream, VideoTrackFacts,
+};
 
 /// The largest picture that is taken.
 const MAX_PIXELS: i64 = 16_384 * 16_384;
@@ -88,11 +90,17 @@ fn ratio(r: AVRational) -> Ratio {
 
 fn codec_name(parameters: *const AVCodecParameters) -> String {
     // SAFETY: the name is a static string of libavcodec, also for unknown ids.
-    unsafe { std::ffi::CStr::from_ptr(avcodec_get_name((*parameters).codec_id)).to_string_lossy().into_owned() }
+    unsafe {
+        std::ffi::CStr::from_ptr(avcodec_get_name((*parameters).codec_id)).to_string_lossy().into_owned()
+    }
 }
 
 fn seconds(ticks: i64, tb: AVRational) -> f64 {
-    if ticks == AV_NOPTS_VALUE || tb.den == 0 { 0.0 } else { ticks as f64 * f64::from(tb.num) / f64::from(tb.den) }
+    if ticks == AV_NOPTS_VALUE || tb.den == 0 {
+        0.0
+    } else {
+        ticks as f64 * f64::from(tb.num) / f64::from(tb.den)
+    }
 }
 
 fn probed(stream: &ff::Stream<'_>) -> ProbedStream {
@@ -192,18 +200,22 @@ fn picture_facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failu
     need_decoder(p)?;
     // SAFETY: pointers of an open context; guessing a rate only reads them, though C has no const for it.
     let (s, parameters, rate) = unsafe {
-        let guessed = av_guess_frame_rate(source.input.as_ptr().cast_mut(), s.cast_mut(), std::ptr::null_mut());
+        let guessed =
+            av_guess_frame_rate(source.input.as_ptr().cast_mut(), s.cast_mut(), std::ptr::null_mut());
         (&*s, &*p, guessed)
     };
     let rotation = rotation(s);
     let turned = rotation % 180 != 0;
     let (width, height) = (parameters.width, parameters.height);
     if width < 2 || height < 2 || i64::from(width) * i64::from(height) > MAX_PIXELS {
-        return Err(Failure::new(format!("pictures of {width}x{height} are out of range (2x2 to 16384x16384)")));
+        return Err(Failure::new(format!(
+            "pictures of {width}x{height} are out of range (2x2 to 16384x16384)"
+        )));
     }
     let name = pixel_format_name(parameters.format).unwrap_or_default();
     let full = name.starts_with("yuvj") || parameters.color_range as i32 == 2;
-    let aspect = if s.sample_aspect_ratio.num > 0 { s.sample_aspect_ratio } else { parameters.sample_aspect_ratio };
+    let aspect =
+        if s.sample_aspect_ratio.num > 0 { s.sample_aspect_ratio } else { parameters.sample_aspect_ratio };
     let known = |r: AVRational| r.num > 0 && r.den > 0;
     let rate = if known(rate) { rate } else { AVRational { num: 25, den: 1 } };
     let first = if s.start_time == AV_NOPTS_VALUE { 0 } else { s.start_time };
@@ -325,7 +337,8 @@ fn indexed(
     if !is_mp4 {
         // The cues' times are presentation times.
         let near = near(&entries, step);
-        let keyframe = |i: &usize| KeyframeFacts { pts: entries[*i], seek: Seek { by: SeekBy::Time, at: entries[*i] } };
+        let keyframe =
+            |i: &usize| KeyframeFacts { pts: entries[*i], seek: Seek { by: SeekBy::Time, at: entries[*i] } };
         return Some(near.iter().map(keyframe).collect());
     }
     // mp4's index gives decoding times. The demuxer knows the presentation times of the packets, whose bytes are not
@@ -373,7 +386,8 @@ fn scan(source: &mut Source, facts: &mut VideoTrackFacts, reporter: &mut Reporte
     }
     times.sort_unstable();
     trusted &= times.windows(2).all(|pair| pair[0].0 < pair[1].0);
-    trusted &= facts.keyframes.windows(2).all(|pair| pair[0].pts < pair[1].pts && pair[0].seek.at < pair[1].seek.at);
+    trusted &=
+        facts.keyframes.windows(2).all(|pair| pair[0].pts < pair[1].pts && pair[0].seek.at < pair[1].seek.at);
     if let (Some(first), Some(last)) = (times.first(), times.last()) {
         facts.first = first.0;
         facts.end = last.0 + last.1.max(1);

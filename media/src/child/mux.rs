@@ -50,7 +50,9 @@ impl Bytes {
         result.inspect_err(|error| {
             let mut kept = self.error.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.is_none() {
-                *kept = Some(error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error));
+                *kept = Some(
+                    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error),
+                );
             }
         })
     }

@@ -61,8 +61,9 @@ pub(crate) fn prove(file: File, expected: &[Expected], reporter: &mut Reporter) 
     for (i, (track, mut found)) in expected.iter().zip(found).enumerate() {
         found.times.sort_unstable();
         let clock = source.input.stream(i).map(|stream| stream.time_base());
-        let same_clock =
-            clock.is_some_and(|c| i64::from(c.numerator()) * track.clock.den == i64::from(c.denominator()) * track.clock.num);
+        let same_clock = clock.is_some_and(|c| {
+            i64::from(c.numerator()) * track.clock.den == i64::from(c.denominator()) * track.clock.num
+        });
         times(track, &found.times, same_clock)?;
     }
     Ok(())
@@ -112,9 +113,11 @@ fn parameters(source: &Source, index: usize, track: &Expected) -> Result<(), Fai
                 hold(what, found.into(), asked.into());
             }
         }
-        let aspect = if s.sample_aspect_ratio.num > 0 { s.sample_aspect_ratio } else { p.sample_aspect_ratio };
+        let aspect =
+            if s.sample_aspect_ratio.num > 0 { s.sample_aspect_ratio } else { p.sample_aspect_ratio };
         if video.sample_aspect.num > 0 && track.header.clock.1 > 0 {
-            let (found, asked) = (f64::from(aspect.num) / f64::from(aspect.den.max(1)), video.sample_aspect.as_f64());
+            let (found, asked) =
+                (f64::from(aspect.num) / f64::from(aspect.den.max(1)), video.sample_aspect.as_f64());
             if aspect.num > 0 && (found - asked).abs() > 0.001 * asked {
                 wrong.push(format!("sample aspect {found:.4} instead of {asked:.4}"));
             }

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use ffmpeg_next::{
     self as ff, ChannelLayout, Packet, codec,
-    ffi::swr_convert_frame,
+    ffi::{AVChannelOrder, swr_convert_frame},
     format::{Sample, sample::Type},
     software::resampling,
 };
@@ -37,7 +37,8 @@ pub(crate) fn transcode(
     let clock = clock(&source, task.stream)?;
     let mut tracks = Vec::new();
     for (rendition, output) in task.renditions.iter().zip(outputs) {
-        let settings = rendition.audio.clone().ok_or_else(|| Failure::new("a rendition without audio settings"))?;
+        let settings =
+            rendition.audio.clone().ok_or_else(|| Failure::new("a rendition without audio settings"))?;
         tracks.push(Track { settings, rendition, output: Some(output), encoder: None, resampler: None });
     }
     let mut decoder = codec::Context::from_parameters(parameters(&source, task.stream)?)
@@ -64,6 +65,7 @@ pub(crate) fn transcode(
             continue;
         }
         while decoder.receive_frame(&mut frame).is_ok() {
+            name_channels(&mut frame);
             for track in &mut tracks {
                 track.take(&frame, clock)?;
             }
@@ -75,6 +77,15 @@ pub(crate) fn transcode(
     let made = tracks.into_iter().map(Track::finish).collect::<Result<_, _>>()?;
     reporter.made(0, made);
     Ok(())
+}
+
+/// Gives channels that have no names the usual ones: what comes without a layout (wav, raw) is as a player takes it.
+fn name_channels(frame: &mut ff::frame::Audio) {
+    // SAFETY: a plain field of a frame that was just decoded.
+    let unnamed = unsafe { (*frame.as_ptr()).ch_layout.order == AVChannelOrder::AV_CHANNEL_ORDER_UNSPEC };
+    if unnamed {
+        frame.set_channel_layout(ChannelLayout::default(i32::from(frame.channels())));
+    }
 }
 
 fn clock(source: &Source, stream: i32) -> Result<Clock, Failure> {
@@ -109,12 +120,15 @@ impl Track<'_> {
             }
         };
         let tolerance = (TOLERANCE_SECONDS * samples.den as f64) as i64;
-        let held = self.resampler.as_ref().and_then(resampling::Context::delay).map_or(0, |delay| delay.output);
+        let held =
+            self.resampler.as_ref().and_then(resampling::Context::delay).map_or(0, |delay| delay.output);
         let hole = at.map_or(0, |at| at - (encoder.end() + held));
         let mut skip = 0;
         if hole > tolerance {
             if hole > LONGEST_HOLE_SECONDS * samples.den {
-                return Err(Failure::new("the sound has a hole of more than a day: its timestamps are damaged"));
+                return Err(Failure::new(
+                    "the sound has a hole of more than a day: its timestamps are damaged",
+                ));
             }
             encoder.silence(usize::try_from(hole).unwrap_or(0))?;
         } else if hole < -tolerance {
@@ -128,12 +142,10 @@ impl Track<'_> {
         let layout = ChannelLayout::default(self.settings.channels);
         let format = Sample::F32(Type::Planar);
         if let Some(frame) = frame {
-            let mut from = frame.channel_layout();
-            if from.is_empty() || from.channels() == 0 {
-                from = ChannelLayout::default(i32::from(frame.channels()));
-            }
+            let from = frame.channel_layout();
             let fits = self.resampler.as_ref().is_some_and(|r| {
-                (r.input().format, r.input().rate) == (frame.format(), frame.rate()) && r.input().channel_layout == from
+                (r.input().format, r.input().rate) == (frame.format(), frame.rate())
+                    && r.input().channel_layout == from
             });
             if !fits {
                 if self.resampler.is_some() {
@@ -156,8 +168,7 @@ impl Track<'_> {
             swr_convert_frame(resampler.as_mut_ptr(), out.as_mut_ptr(), input)
         };
         if result < 0 {
-            // A layout that only the frame knew: what it holds is lost, the place is kept by its successors' times.
-            return Ok(());
+            return Err(Failure::at("converting sound")(ff::Error::from(result)));
         }
         let count = out.samples();
         if count <= skip {

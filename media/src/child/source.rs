@@ -16,8 +16,8 @@ use ffmpeg_next::{
     self as ff, Dictionary,
     ffi::{
         AVERROR, AVFMT_FLAG_CUSTOM_IO, AVFormatContext, AVIOContext, AVSEEK_FLAG_BACKWARD, AVSEEK_FLAG_BYTE,
-        EPERM, av_seek_frame, avformat_alloc_context, avformat_close_input,
-        avformat_find_stream_info, avformat_open_input,
+        EPERM, av_seek_frame, avformat_alloc_context, avformat_close_input, avformat_find_stream_info,
+        avformat_open_input,
     },
     format::context::{Input, StreamIo},
 };
@@ -178,8 +178,7 @@ fn open(mut io: StreamIo, depth: Depth) -> Result<Input, Failure> {
         }
         let name = std::ffi::CStr::from_ptr((*(*context).iformat).name).to_string_lossy();
         let in_header = depth == Depth::Decoding && (name.contains("mp4") || name.contains("matroska"));
-        let mut analysed =
-            if in_header { 0 } else { avformat_find_stream_info(context, ptr::null_mut()) };
+        let mut analysed = if in_header { 0 } else { avformat_find_stream_info(context, ptr::null_mut()) };
         if analysed >= 0 && (*context).nb_streams == 0 {
             analysed = ff::ffi::AVERROR_INVALIDDATA;
         }
@@ -198,7 +197,10 @@ fn refusal(error: ff::Error) -> Failure {
             "not a media file that can be read: its bytes are of no known container, or it is cut off \
              (an mp4 whose end is missing has no index); export or copy it again",
         ),
+        // What libavformat says of a format that is not on the list above.
+        ff::Error::Other { errno: ff::error::EINVAL } => Failure::new(
+            "of a kind that is not opened: playlists and scripts name other files; give the video itself",
+        ),
         other => Failure::new(format!("can't be opened: {other}")),
     }
 }
-

@@ -10,8 +10,8 @@ use millrace_schemas::{Made, Seek, SeekBy, VideoSettings};
 
 use super::{
     Failure, Reporter,
-    encoder::VideoEncoder,
     convert::Converter,
+    encoder::VideoEncoder,
     inspect::parameters,
     source::{Depth, Source},
 };
@@ -36,7 +36,8 @@ pub(crate) fn transcode(
     let start = task.ranges.first().and_then(|range| range.start);
     let end = task.ranges.last().and_then(|range| range.end);
     let step = task.renditions.iter().find_map(|r| r.video.as_ref()).map_or(1, frame_ticks);
-    let mut work = Work { encoders, whole: Whole::new(task), start, end, step, last: None, next: None, count: 0 };
+    let mut work =
+        Work { encoders, whole: Whole::new(task), start, end, step, last: None, next: None, count: 0 };
     let mut places: VecDeque<Option<Seek>> = task.seeks.iter().copied().map(Some).chain([None]).collect();
     if start.is_none() {
         places = VecDeque::from([None]);
@@ -86,12 +87,15 @@ impl Whole {
     /// Takes work objects of one rendition, which become whole in the order of the ranges.
     fn add(&mut self, made: Vec<Made>, reporter: &Reporter) {
         for made in made {
-            let missing = |(_, there): &&mut (usize, Vec<Made>)| there.iter().all(|m| m.rendition != made.rendition);
+            let missing =
+                |(_, there): &&mut (usize, Vec<Made>)| there.iter().all(|m| m.rendition != made.rendition);
             if let Some((_, there)) = self.waiting.iter_mut().skip(self.told).find(missing) {
                 there.push(made);
             }
         }
-        while let Some((range, made)) = self.waiting.get_mut(self.told).filter(|(_, made)| made.len() == self.renditions) {
+        while let Some((range, made)) =
+            self.waiting.get_mut(self.told).filter(|(_, made)| made.len() == self.renditions)
+        {
             reporter.made(*range, std::mem::take(made));
             self.told += 1;
         }
@@ -133,7 +137,12 @@ struct Work {
 
 impl Work {
     /// Takes a decoded picture; breaks at the end of the last range.
-    fn picture(&mut self, frame: &mut ff::frame::Video, pts: i64, reporter: &Reporter) -> Result<ControlFlow<()>, Failure> {
+    fn picture(
+        &mut self,
+        frame: &mut ff::frame::Video,
+        pts: i64,
+        reporter: &Reporter,
+    ) -> Result<ControlFlow<()>, Failure> {
         if self.start.is_some_and(|start| pts < start) {
             return Ok(ControlFlow::Continue(()));
         }
@@ -194,7 +203,10 @@ fn decode(
             // A picture without a time follows the one before it.
             let pts = frame.timestamp().unwrap_or(estimate);
             estimate = pts.saturating_add(work.step);
-            if !std::mem::replace(&mut seen, true) && may_be_late && work.start.is_some_and(|start| pts > start) {
+            if !std::mem::replace(&mut seen, true)
+                && may_be_late
+                && work.start.is_some_and(|start| pts > start)
+            {
                 return Ok(Outcome::TooLate);
             }
             if work.picture(&mut frame, pts, reporter)?.is_break() {

@@ -64,7 +64,8 @@ fn merged(attempt: i32, format: &str) -> Signal {
 
 fn failed(attempt: i32, index: i32) -> Signal {
     let mut signal = Signal::new("e", attempt, 4000);
-    signal.segment = Some(SegmentOutcome { index, made: vec![], reused: false, failure: Some("broken".into()) });
+    signal.segment =
+        Some(SegmentOutcome { index, made: vec![], reused: false, failure: Some("broken".into()) });
     signal
 }
 
@@ -154,7 +155,8 @@ fn an_output_that_is_still_there_is_kept_by_a_new_attempt() {
     if let Some(plan) = &mut again.started {
         plan.outputs[0].keep = true;
     }
-    let (state, emits) = run(whole(1).into_iter().chain([again, made(2, 1, 0), made(2, 1, 1), merged(2, "flv")]));
+    let (state, emits) =
+        run(whole(1).into_iter().chain([again, made(2, 1, 0), made(2, 1, 1), merged(2, "flv")]));
     assert_eq!(state.unwrap().phase, Phase::Succeeded);
     assert_eq!(on(&emits, "merges").len(), 3, "two at first, then one");
 }

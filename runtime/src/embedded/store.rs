@@ -77,12 +77,7 @@ pub(super) fn ensure(c: &mut Connection, specs: &[StreamSpec]) -> Result<Vec<u32
 pub(super) fn stream(c: &Connection, name: &str) -> Result<Option<Stream>, rusqlite::Error> {
     c.prepare_cached("SELECT id, partitions, is_table, keep FROM streams WHERE name = ?")?
         .query_row([name], |row| {
-            Ok(Stream {
-                id: row.get(0)?,
-                partitions: row.get(1)?,
-                is_table: row.get(2)?,
-                keep: row.get(3)?,
-            })
+            Ok(Stream { id: row.get(0)?, partitions: row.get(1)?, is_table: row.get(2)?, keep: row.get(3)? })
         })
         .optional()
 }

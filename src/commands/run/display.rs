@@ -48,10 +48,18 @@ impl Display {
         let bar = self.bars.add(ProgressBar::new(1000));
         let style = ProgressStyle::with_template("{prefix:.bold}  {bar:24.cyan/dim}  {percent:>3}%  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸━"));
-        bar.set_prefix(std::path::Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned());
+        bar.set_prefix(
+            std::path::Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        );
         bar.set_message("waiting");
-        let view =
-            View { name: name.into(), bar, state: None, at_work: HashMap::new(), at_first: None, told: Instant::now() };
+        let view = View {
+            name: name.into(),
+            bar,
+            state: None,
+            at_work: HashMap::new(),
+            at_first: None,
+            told: Instant::now(),
+        };
         self.views.insert(execution.into(), view);
     }
 
@@ -123,13 +131,17 @@ impl View {
         let begun: f64 = pending.map(|(_, (done, of))| (*done as f64 / (*of).max(1) as f64).min(1.0)).sum();
         let part = ((f64::from(there) + begun) / f64::from(segments)).clamp(0.0, 1.0);
         let from = *self.at_first.get_or_insert(f64::from(there) / f64::from(segments));
-        let pictures: i64 = self.at_work.iter().map(|(i, (done, of))| if state.has(*i) { *of } else { *done }).sum();
+        let pictures: i64 =
+            self.at_work.iter().map(|(i, (done, of))| if state.has(*i) { *of } else { *done }).sum();
         let mut words = vec![format!("{there} of {segments} segments")];
         if pictures > 0 && elapsed > 0.5 {
             words.push(format!("{:.0} fps", pictures as f64 / elapsed));
             if part > from {
                 let left = elapsed * (1.0 - part) / (part - from);
-                words.push(format!("{} left", indicatif::HumanDuration(Duration::from_secs_f64(left.min(1e6)))));
+                words.push(format!(
+                    "{} left",
+                    indicatif::HumanDuration(Duration::from_secs_f64(left.min(1e6)))
+                ));
             }
         }
         Some((part, words.join("  ")))

@@ -12,9 +12,9 @@ use crate::commands::CommandError;
 
 /// Extensions by which media files of a folder are known. What a file really is, its bytes say.
 const EXTENSIONS: [&str; 40] = [
-    "mp4", "m4v", "mov", "qt", "mkv", "webm", "flv", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "vob", "wmv", "asf", "3gp",
-    "3g2", "ogv", "ogg", "mxf", "dv", "f4v", "rm", "rmvb", "wtv", "nut", "ivf", "m4a", "mp3", "aac", "wav", "flac", "opus",
-    "aiff", "aif", "wma", "amr", "ac3", "mka",
+    "mp4", "m4v", "mov", "qt", "mkv", "webm", "flv", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "vob", "wmv",
+    "asf", "3gp", "3g2", "ogv", "ogg", "mxf", "dv", "f4v", "rm", "rmvb", "wtv", "nut", "ivf", "m4a", "mp3",
+    "aac", "wav", "flac", "opus", "aiff", "aif", "wma", "amr", "ac3", "mka",
 ];
 
 /// An input.
@@ -53,7 +53,9 @@ fn folder(path: &Path) -> Vec<Input> {
     let mut files: Vec<PathBuf> = files.filter(|path| path.is_file() && is_media(path)).collect();
     files.sort();
     if files.is_empty() {
-        return refused(format!("{name}: no media files in this folder (looked for .mp4, .mov, .mkv, .ts, …)"));
+        return refused(format!(
+            "{name}: no media files in this folder (looked for .mp4, .mov, .mkv, .ts, …)"
+        ));
     }
     files.iter().map(|path| input(path)).collect()
 }
