@@ -179,7 +179,7 @@ async fn watch_ends(log: Arc<dyn Log>, ending: watch::Sender<HashMap<String, i32
         let ended: Vec<_> = states.into_iter().filter(Assembly::is_terminal).collect();
         if !ended.is_empty() {
             ending.send_modify(|known| {
-                known.extend(ended.into_iter().map(|state| (state.execution, state.attempt)))
+                known.extend(ended.into_iter().map(|state| (state.execution, state.attempt)));
             });
         }
         tokio::select! {

@@ -1,0 +1,235 @@
+//! The runner: order, retries, dead letters, drain, restored state.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use millrace_runtime::{
+    Embedded, Level, Log, Options, Partition, Stop, Stopper, Transaction, run_aggregation, run_processor,
+};
+use millrace_schemas::{Progress, RecordError, frame::Record as _};
+use millrace_topology::{
+    Aggregation, Emit, Fold, Kind, Placement, Processor, ProcessorError, ProcessorSpec, StreamSpec, Task,
+    streams,
+};
+use tokio::sync::Semaphore;
+
+/// Streams of one partition, so that order can be seen.
+const IN: StreamSpec = StreamSpec { name: "in", partitions: 1, ..streams::MERGED };
+const OUT: StreamSpec = StreamSpec { name: "out", partitions: 1, ..streams::MERGED };
+const DEAD: StreamSpec = StreamSpec { partitions: 1, ..streams::DEAD_LETTERS };
+const TABLE: StreamSpec = StreamSpec { name: "table", kind: Kind::Table, record: "Progress", ..IN };
+
+fn spec(state: Option<StreamSpec>) -> ProcessorSpec {
+    ProcessorSpec { name: "test", does: "", reads: IN, writes: vec![OUT], state }
+}
+
+fn emit(stream: &'static str, value: &[u8]) -> Emit {
+    Emit { stream, key: b"k".to_vec(), value: Some(value.to_vec()), placement: Placement::ByKey }
+}
+
+struct Setup {
+    log: Arc<dyn Log>,
+    stopper: Stopper,
+    stop: Stop,
+    _folder: tempfile::TempDir,
+}
+
+async fn setup(values: &[&[u8]]) -> Setup {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Embedded::open(&folder.path().join("log.sqlite")).unwrap();
+    log.ensure(&[IN, OUT, DEAD, TABLE]).await.unwrap();
+    let (stopper, stop) = Stopper::new();
+    let setup = Setup { log: Arc::new(log), stopper, stop, _folder: folder };
+    setup.append(values).await;
+    setup
+}
+
+impl Setup {
+    async fn append(&self, values: &[&[u8]]) {
+        let records = values.iter().map(|value| emit(IN.name, value).into()).collect();
+        self.log.commit(Transaction { records, ..Transaction::default() }).await.unwrap();
+    }
+
+    async fn values(&self, stream: &str) -> Vec<Vec<u8>> {
+        let partition = Partition { stream: stream.into(), number: 0 };
+        let records = self.log.read(&partition, 0, 1000).await.unwrap();
+        records.into_iter().filter_map(|record| record.value).collect()
+    }
+
+    async fn committed(&self) -> u64 {
+        let partition = Partition { stream: IN.name.into(), number: 0 };
+        self.log.committed("millrace-test", &partition).await.unwrap()
+    }
+
+    /// Waits until so much is committed.
+    async fn until(&self, offset: u64) {
+        let mut changes = self.log.changes();
+        loop {
+            changes.borrow_and_update();
+            if self.committed().await >= offset {
+                return;
+            }
+            changes.changed().await.unwrap();
+        }
+    }
+
+    async fn run<P: Processor>(&self, processor: Arc<P>, until: u64) {
+        let options = Options { backoff: Duration::from_millis(1), ..Options::default() };
+        let running =
+            tokio::spawn(run_processor(self.log.clone(), spec(None), processor, options, self.stop.clone()));
+        self.until(until).await;
+        self.stopper.raise(Level::Drain);
+        running.await.unwrap().unwrap();
+    }
+}
+
+/// What a value makes the processor do.
+struct Scripted {
+    gate: Semaphore,
+    tries: AtomicU32,
+}
+
+impl Scripted {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { gate: Semaphore::new(0), tries: AtomicU32::new(0) })
+    }
+}
+
+#[async_trait]
+impl Processor for Scripted {
+    type In = Vec<u8>;
+
+    fn read(&self, value: &[u8]) -> Result<Vec<u8>, RecordError> {
+        if value == b"garbage" { Err(RecordError::NotFramed) } else { Ok(value.to_vec()) }
+    }
+
+    async fn handle(&self, value: &Vec<u8>, _: Task) -> Result<Vec<Emit>, ProcessorError> {
+        match value.as_slice() {
+            // Waits for one that comes later.
+            b"slow" => self.gate.acquire().await.unwrap().forget(),
+            b"opens" => self.gate.add_permits(1),
+            b"flaky" if self.tries.fetch_add(1, Ordering::Relaxed) < 3 => {
+                return Err(ProcessorError::Transient("not now".into()));
+            }
+            b"never" => return Err(ProcessorError::Permanent("it is broken".into())),
+            b"stopped" => return Err(ProcessorError::Stopped),
+            _ => {}
+        }
+        Ok(vec![emit(OUT.name, value)])
+    }
+
+    fn given_up(&self, _: &Vec<u8>, reason: &str) -> Vec<Emit> {
+        vec![emit(OUT.name, format!("failed: {reason}").as_bytes())]
+    }
+}
+
+#[tokio::test]
+async fn work_ends_in_any_order_and_is_published_in_order() {
+    let setup = setup(&[b"slow", b"b", b"opens"]).await;
+    setup.run(Scripted::new(), 3).await;
+    assert_eq!(setup.values("out").await, [b"slow".to_vec(), b"b".to_vec(), b"opens".to_vec()]);
+}
+
+#[tokio::test]
+async fn what_is_transient_is_tried_again_in_place() {
+    let setup = setup(&[b"flaky", b"b"]).await;
+    let processor = Scripted::new();
+    setup.run(processor.clone(), 2).await;
+    assert_eq!(setup.values("out").await, [b"flaky".to_vec(), b"b".to_vec()]);
+    assert_eq!(processor.tries.load(Ordering::Relaxed), 4);
+    assert!(setup.values("dead-letters").await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_permanent_is_a_dead_letter_as_it_was_and_the_partition_goes_on() {
+    let setup = setup(&[b"garbage", b"never", b"b"]).await;
+    setup.run(Scripted::new(), 3).await;
+    assert_eq!(setup.values("out").await, [b"failed: it is broken".to_vec(), b"b".to_vec()]);
+    let partition = Partition { stream: "dead-letters".into(), number: 0 };
+    let dead = setup.log.read(&partition, 0, 10).await.unwrap();
+    assert_eq!(
+        dead.iter().map(|record| record.value.clone().unwrap()).collect::<Vec<_>>(),
+        [b"garbage".to_vec(), b"never".to_vec()]
+    );
+    let header = |name: &str| dead[1].headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+    assert_eq!(header("__streams.errors.message"), Some(b"it is broken".to_vec()));
+    assert_eq!(header("__streams.errors.topic"), Some(b"in".to_vec()));
+    assert_eq!(header("__streams.errors.offset"), Some(b"1".to_vec()));
+}
+
+#[tokio::test]
+async fn what_the_end_interrupts_is_left_as_if_it_had_not_been_taken() {
+    let setup = setup(&[b"a", b"stopped", b"c"]).await;
+    setup.run(Scripted::new(), 1).await;
+    assert_eq!(setup.committed().await, 1);
+    assert_eq!(setup.values("out").await, [b"a".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_drain_finishes_what_was_begun() {
+    let setup = setup(&[b"slow"]).await;
+    let processor = Scripted::new();
+    let (log, stop) = (setup.log.clone(), setup.stop.clone());
+    let running = tokio::spawn(run_processor(log, spec(None), processor.clone(), Options::default(), stop));
+    // Only once it is at work does the drain have something to wait for: the runner holds one, and the record another.
+    while Arc::strong_count(&processor) < 3 {
+        tokio::task::yield_now().await;
+    }
+    setup.stopper.raise(Level::Drain);
+    processor.gate.add_permits(1);
+    running.await.unwrap().unwrap();
+    assert_eq!(setup.values("out").await, [b"slow".to_vec()]);
+    assert_eq!(setup.committed().await, 1);
+}
+
+/// Adds up what it is told.
+struct Sum;
+
+impl Aggregation for Sum {
+    type In = Progress;
+    type State = Progress;
+
+    fn fold(&self, state: Option<Progress>, record: Progress) -> Result<Fold<Progress>, RecordError> {
+        let done = state.map_or(0, |state| state.done) + record.done;
+        let sum = Progress { done, ..record };
+        let emits = vec![emit(OUT.name, done.to_string().as_bytes())];
+        Ok(Fold { state: Some(sum), emits, changed: true })
+    }
+
+    fn punctuate(&self, state: Progress, _: i64) -> Result<Fold<Progress>, RecordError> {
+        Ok(Fold { state: Some(state), emits: Vec::new(), changed: false })
+    }
+
+    fn wakes_at(&self, _: &Progress) -> Option<i64> {
+        None
+    }
+}
+
+fn progress(done: i64) -> Vec<u8> {
+    Progress { execution: "k".into(), index: 0, done, expected: 0 }.encode().unwrap()
+}
+
+#[tokio::test]
+async fn keyed_state_is_restored_before_its_partition_is_consumed() {
+    let setup = setup(&[&progress(1), &progress(2), b"garbage"]).await;
+    for (offset, more) in [(3, 10), (4, 100)] {
+        let (stopper, stop) = Stopper::new();
+        let running =
+            tokio::spawn(run_aggregation(setup.log.clone(), spec(Some(TABLE)), Arc::new(Sum), stop));
+        setup.until(offset).await;
+        stopper.raise(Level::Drain);
+        running.await.unwrap().unwrap();
+        setup.append(&[&progress(more)]).await;
+    }
+    let out = setup.values("out").await;
+    assert_eq!(out, [b"1".to_vec(), b"3".to_vec(), b"13".to_vec()]);
+    assert_eq!(setup.values("table").await.len(), 1, "several updates of a key are one record of the table");
+    assert_eq!(setup.values("dead-letters").await, [b"garbage".to_vec()]);
+}
