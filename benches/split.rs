@@ -49,10 +49,7 @@ fn main() {
     }
     times.sort_unstable();
     let log = fs::read_to_string(work.join("split.log")).unwrap();
-    let read = log
-        .split("bytes_read")
-        .nth(1)
-        .map(|rest| rest.chars().filter(char::is_ascii_digit).collect::<String>());
+    let read = log.split("bytes_read=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or("?");
     println!(
         "splitting {bytes} bytes, from the start of the program to the first segment at work: median {:?}",
         times[2]
