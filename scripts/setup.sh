@@ -17,7 +17,7 @@ if command -v pkg-config >/dev/null 2>&1; then
     done
 fi
 # bindgen needs libclang itself, not only the compiler.
-ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing="$missing libclang"
+find /usr/lib /usr/local/lib -maxdepth 4 -name 'libclang*.so*' 2>/dev/null | grep -q . || missing="$missing libclang"
 
 if [ -n "$missing" ]; then
     echo "setup: missing:$missing"

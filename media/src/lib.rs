@@ -11,8 +11,8 @@ mod timeline;
 pub use child::child_main;
 pub use launcher::{ChildError, Launcher, pipe};
 pub use protocol::{
-    AudioTrackFacts, FIRST_FD, InspectTask, Inspected, KeyframeFacts, MergeTask, MergeTaskTrack, Merged,
-    ProbedStream, Reply, Task, TimeRange, TranscodeTask, VideoTrackFacts,
+    AudioTrackFacts, FIRST_FD, InspectTask, Inspected, KeyframeFacts, MergeTask, Merged, ProbedStream, Reply,
+    Task, TimeRange, TranscodeTask, VideoTrackFacts,
 };
 pub use timeline::{Clock, Timeline, place, reorder_depth};
 

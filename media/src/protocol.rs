@@ -61,15 +61,8 @@ pub struct TranscodeTask {
 pub struct MergeTask {
     /// The output.
     pub output: OutputPlan,
-    /// Its tracks.
-    pub tracks: Vec<MergeTaskTrack>,
-}
-
-/// A track of a merge.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MergeTaskTrack {
-    /// What its segments must add up to.
-    pub sum: TrackSum,
+    /// Its tracks: what their segments must add up to.
+    pub tracks: Vec<TrackSum>,
 }
 
 /// What a child says.

@@ -5,8 +5,8 @@
 mod tests;
 
 use millrace_schemas::{
-    Assembly, Made, Merge, MergeOutcome, MergeTrack, Merged, Phase, PlannedOutput, RecordError, Refused,
-    SegmentOutcome, Signal, SourceRef, Started, TrackKind, TrackSum,
+    Assembly, Made, Merge, MergeOutcome, Merged, Phase, PlannedOutput, RecordError, Refused, SegmentOutcome,
+    Signal, SourceRef, Started, TrackKind, TrackSum,
 };
 use millrace_topology::{Aggregation, Emit, Fold, streams};
 
@@ -206,7 +206,7 @@ fn merges(state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
             attempt: state.attempt,
             source: state.source.clone(),
             output: output.plan.clone(),
-            tracks: tracks.map(|sum| MergeTrack { sum: sum.clone() }).collect(),
+            tracks: tracks.cloned().collect(),
         };
         emits.push(Emit::new(streams::MERGES, &state.execution, &merge)?);
     }

@@ -10,7 +10,7 @@ use millrace_schemas::{
     TrackPlan, Upload, execution_id, output_url, rendition_id,
 };
 use millrace_topology::{
-    Emit, Processor, ProcessorError, Task,
+    Emit, Processor, ProcessorError, Task, millis_now,
     ports::{AudioSource, Media, PortError, SourceFacts, Storage, VideoSource},
     streams,
 };
@@ -79,7 +79,7 @@ impl<P: Media + Storage> Processor for Split<P> {
     }
 
     fn given_up(&self, upload: &Upload, reason: &str) -> Vec<Emit> {
-        refusal(upload, &unpinned(upload), 0, reason).unwrap_or_default()
+        refusal(upload, &unpinned(upload), millis_now(), reason).unwrap_or_default()
     }
 }
 

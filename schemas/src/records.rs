@@ -13,10 +13,10 @@ pub use media::{
     AudioFacts, AudioSettings, Color, Made, OutputFacts, Ratio, Rendition, SourceRef, TrackKind, VideoFacts,
     VideoSettings,
 };
-pub use merge::{Merge, MergeTrack, Merged};
+pub use merge::{Merge, Merged};
 pub use segment::{Seek, SeekBy, Segment};
 pub use signal::{Cancelled, MergeOutcome, OutputPlan, Refused, SegmentOutcome, Signal, Started, TrackPlan};
-pub use status::{DeadLetter, ExecutionEvent, Progress};
+pub use status::{ExecutionEvent, Progress};
 pub use upload::Upload;
 
 /// Ties a type to its schema file.

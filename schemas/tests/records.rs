@@ -1,4 +1,5 @@
 //! Types and schema files say the same, and records survive the frame.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::HashMap;
 

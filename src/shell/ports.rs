@@ -3,9 +3,7 @@
 use std::{collections::HashMap, fs::File, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use millrace_media::{
-    ChildError, InspectTask, Inspected, Launcher, MergeTask, MergeTaskTrack, Reply, Task, packets, pipe,
-};
+use millrace_media::{ChildError, InspectTask, Inspected, Launcher, MergeTask, Reply, Task, packets, pipe};
 use millrace_schemas::{
     Fingerprint, Made, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
 };
@@ -151,16 +149,14 @@ impl Media for Ports {
     async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError> {
         let (url, execution) = (merge.output.url.clone(), merge.execution.clone());
         let (draft, path) = blocking(move || storage::draft_output(&url, &execution)).await?;
-        let sums: Vec<TrackSum> = merge.tracks.iter().map(|track| track.sum.clone()).collect();
-        let tracks = sums.iter().map(|sum| MergeTaskTrack { sum: sum.clone() }).collect();
-        let task = Task::Merge(MergeTask { output: merge.output.clone(), tracks });
+        let task = Task::Merge(MergeTask { output: merge.output.clone(), tracks: merge.tracks.clone() });
         let descriptors = || {
             let out = draft.descriptor().map_err(port)?;
             out.set_len(0)
                 .and_then(|()| io::Seek::rewind(&mut &out))
                 .map_err(|e| PortError::Transient(e.to_string()))?;
             let mut all = vec![out.into()];
-            for sum in &sums {
+            for sum in &merge.tracks {
                 let (read, write) = pipe().map_err(|error| PortError::Transient(error.to_string()))?;
                 let (work, execution, sum) = (self.work.clone(), merge.execution.clone(), sum.clone());
                 tokio::task::spawn_blocking(move || feed(&work, &execution, &sum, write));

@@ -259,22 +259,6 @@ pub fn draft_output(url: &str, execution: &str) -> Result<(Draft, PathBuf), Stor
     Ok((Draft::create(at)?, path))
 }
 
-/// Removes what a killed process may have left of an output.
-///
-/// # Errors
-/// Where it is there and can't be removed.
-pub fn remove_draft(url: &str, execution: &str) -> Result<(), StorageError> {
-    let path = path_of(url)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let at = path.with_file_name(format!(".{name}.{execution}.part"));
-    match fs::remove_file(&at) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StorageError::io("removing", &at)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// The work folder: `<execution>/<rendition>/<index>`.
 #[derive(Debug, Clone)]
 pub struct Work {

@@ -29,7 +29,7 @@ pub(crate) fn merge(
     let container = container(&task.output.format)?;
     let mut tracks = Vec::new();
     for (track, file) in task.tracks.iter().zip(files) {
-        tracks.push(Track::open(track.sum.clone(), file)?);
+        tracks.push(Track::open(track.clone(), file)?);
     }
     let origin = origin(&tracks, container.edit_lists)
         .ok_or_else(|| Failure::new("there is neither a picture nor a sound to put together"))?;

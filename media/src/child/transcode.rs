@@ -233,11 +233,11 @@ fn decoder(source: &Source, task: &TranscodeTask) -> Result<ff::decoder::Opened,
     if let Some(time_base) = time_base {
         decoder.set_packet_time_base(super::encoder::rational(time_base));
     }
-    // Decoding is a small part of the work, but nothing is encoded before the encoder has seen 40 pictures: a second
-    // thread shortens that. Each costs pictures of memory.
+    // Decoding is a small part of the work: a second thread pays where there are many cores, and each costs pictures
+    // of memory.
     decoder.set_threading(codec::threading::Config {
         kind: codec::threading::Type::Frame,
-        count: task.cores.clamp(1, 2).max(task.cores / 4),
+        count: task.cores.div_ceil(4),
         ..Default::default()
     });
     super::open_decoder(decoder, "opening the video decoder")

@@ -108,8 +108,8 @@ fn a_merge_starts_only_when_every_segment_is_there() {
     assert_eq!(state.phase, Phase::Merging);
     let merges: Vec<Merge> = on(&emits, "merges").iter().map(|value| Merge::decode(value).unwrap()).collect();
     assert_eq!(merges.len(), 2);
-    assert_eq!(merges[0].tracks[0].sum.units, 75);
-    assert_eq!(merges[0].tracks[0].sum.reorder, 2);
+    assert_eq!(merges[0].tracks[0].units, 75);
+    assert_eq!(merges[0].tracks[0].reorder, 2);
 }
 
 #[test]

@@ -17,19 +17,11 @@ pub struct Merge {
     pub source: SourceRef,
     /// The output.
     pub output: OutputPlan,
-    /// Its tracks. Work objects are found by their key, `<execution>/<rendition>/<index>`.
-    pub tracks: Vec<MergeTrack>,
+    /// Its tracks: which segments, and what they must add up to. Work objects are found by their key, `<execution>/<rendition>/<index>`.
+    pub tracks: Vec<TrackSum>,
 }
 
 crate::records::record!(Merge, "Merge", 5, "merge.avsc");
-
-/// A track of an output.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
-#[avro(namespace = "millrace")]
-pub struct MergeTrack {
-    /// Which segments, and what they must add up to.
-    pub sum: TrackSum,
-}
 
 /// An execution's end. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]

@@ -40,16 +40,3 @@ pub struct Progress {
 }
 
 crate::records::record!(Progress, "Progress", 8, "progress.avsc");
-
-/// Why a record was set aside. The original key and value are the record's own; this is what its headers say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// The topic it came from.
-    pub topic: String,
-    /// Its partition.
-    pub partition: u32,
-    /// Its offset.
-    pub offset: u64,
-    /// What was wrong.
-    pub message: String,
-}
