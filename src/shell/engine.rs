@@ -3,14 +3,20 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use millrace_media::Launcher;
-use millrace_processors::{assemble::Assemble, cleanup, merge::Merger, split::Split, transcode::Transcode};
+use millrace_processors::{
+    assemble::Assemble,
+    cleanup::{self, Cleanup},
+    merge::Merger,
+    split::Split,
+    transcode::Transcode,
+};
 use millrace_runtime::{
     Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, Transaction, run_aggregation,
     run_processor,
 };
 use millrace_schemas::{Assembly, Progress};
 use millrace_storage::Work;
-use millrace_topology::{Emit, ProcessorSpec, millis_now, streams, topology};
+use millrace_topology::{Emit, Processor, ProcessorSpec, millis_now, streams, topology};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -46,45 +52,29 @@ impl Engine {
         let mut engine = Self { log: log.clone(), stopper, tasks: JoinSet::new() };
         let wide = Options { window: 4 * jobs + 4, ..Options::default() };
         for spec in topology().processors {
-            let (log, stop, ports) = (log.clone(), stop.clone(), ports.clone());
+            let (ports, stop) = (ports.clone(), stop.clone());
             match spec.name {
-                "split" => drop(engine.tasks.spawn(run_processor(
-                    log,
-                    spec,
-                    Arc::new(Split::new(ports)),
-                    wide,
-                    stop,
-                ))),
-                "transcode" => {
-                    drop(engine.tasks.spawn(run_processor(
-                        log,
-                        spec,
-                        Arc::new(Transcode::new(ports)),
-                        wide,
-                        stop,
-                    )));
-                }
+                "split" => engine.spawn(spec, Split::new(ports), wide, stop),
+                "transcode" => engine.spawn(spec, Transcode::new(ports), wide, stop),
                 "merge" => {
                     let few = Options { window: jobs.max(2), ..wide };
-                    drop(engine.tasks.spawn(run_processor(
-                        log,
-                        spec,
-                        Arc::new(Merger::new(ports)),
-                        few,
-                        stop,
-                    )));
+                    engine.spawn(spec, Merger::new(ports), few, stop);
                 }
-                "cleanup" => {
-                    let cleanup = Arc::new(cleanup::Cleanup::new(ports));
-                    drop(engine.tasks.spawn(run_processor(log, spec, cleanup, wide, stop)));
+                "cleanup" => engine.spawn(spec, Cleanup::new(ports), wide, stop),
+                "assemble" => {
+                    let running = run_aggregation(engine.log.clone(), spec, Arc::new(Assemble), stop);
+                    engine.tasks.spawn(running);
                 }
-                "assemble" => drop(engine.tasks.spawn(run_aggregation(log, spec, Arc::new(Assemble), stop))),
                 other => return Err(CommandError::Failed(format!("no processor '{other}' in this program"))),
             }
         }
         tokio::spawn(publish_progress(log.clone(), told));
         tokio::spawn(watch_ends(log, ending, stop));
         Ok(engine)
+    }
+
+    fn spawn<P: Processor>(&mut self, spec: ProcessorSpec, processor: P, options: Options, stop: Stop) {
+        self.tasks.spawn(run_processor(self.log.clone(), spec, Arc::new(processor), options, stop));
     }
 
     /// Publishes records that no processor caused.
