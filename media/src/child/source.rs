@@ -30,6 +30,9 @@ use super::Failure;
 const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,avi,mpegts,mpeg,mpegvideo,asf,ogg,mp3,wav,w64,aiff,\
                           aac,ac3,eac3,flac,amr,amrnb,amrwb,caf,au,dv,gxf,mxf,nut,ivf,h264,hevc,m4v,obu,rm,wtv,tta,ape,wv,dts,truehd,latm,loas,y4m,yuv4mpegpipe";
 
+/// How much frame data is read to learn the codecs of an mp4, in bytes.
+const MOST_FRAME_DATA: u64 = 500_000;
+
 /// How a source is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
@@ -46,19 +49,26 @@ struct Bytes {
     size: u64,
     at: u64,
     hollow: Arc<AtomicBool>,
+    /// How many more bytes may be read before zeros come.
+    left: Arc<AtomicU64>,
     read: Arc<AtomicU64>,
 }
 
 impl Read for Bytes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let most = buffer.len().min(left);
-        let got = if self.hollow.load(Ordering::Relaxed) {
+        let rest = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let most = buffer.len().min(rest);
+        let left = self.left.load(Ordering::Relaxed);
+        let got = if self.hollow.load(Ordering::Relaxed) || left == 0 {
             buffer[..most].fill(0);
             most
         } else {
+            let most = most.min(usize::try_from(left).unwrap_or(usize::MAX));
             let got = self.file.read_at(&mut buffer[..most], self.at)?;
             self.read.fetch_add(got as u64, Ordering::Relaxed);
+            if left < u64::MAX {
+                self.left.store(left - got as u64, Ordering::Relaxed);
+            }
             got
         };
         self.at += got as u64;
@@ -90,10 +100,12 @@ impl Source {
     pub(crate) fn open(file: File, depth: Depth) -> Result<Self, Failure> {
         let size = file.metadata().map_err(Failure::at("reading the source"))?.len();
         let (hollow, read) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let bytes = Bytes { file, size, at: 0, hollow: hollow.clone(), read: read.clone() };
+        let left = Arc::new(AtomicU64::new(u64::MAX));
+        let bytes =
+            Bytes { file, size, at: 0, hollow: hollow.clone(), left: left.clone(), read: read.clone() };
         let io = StreamIo::from_read_seek_with_capacity(bytes, 64 * 1024)
             .map_err(Failure::at("reading the source"))?;
-        Ok(Self { input: open(io, depth)?, hollow, read })
+        Ok(Self { input: open(io, depth, &left)?, hollow, read })
     }
 
     /// From here on, frame data reads as zeros and costs nothing.
@@ -153,7 +165,9 @@ unsafe extern "C" fn refuse_to_open(
     AVERROR(EPERM)
 }
 
-fn open(mut io: StreamIo, depth: Depth) -> Result<Input, Failure> {
+/// `left` bounds what is read to learn the codecs of an mp4: its headers say nearly all, and the first bytes of a
+/// keyframe, however large, the rest. Zeros behind them cost that picture alone, which nobody sees.
+fn open(mut io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failure> {
     let mut options = Dictionary::new();
     options.set("format_whitelist", CONTAINERS);
     options.set("protocol_whitelist", "none");
@@ -178,7 +192,11 @@ fn open(mut io: StreamIo, depth: Depth) -> Result<Input, Failure> {
         }
         let name = std::ffi::CStr::from_ptr((*(*context).iformat).name).to_string_lossy();
         let in_header = depth == Depth::Decoding && (name.contains("mp4") || name.contains("matroska"));
+        if depth == Depth::Header && name.contains("mp4") {
+            left.store(MOST_FRAME_DATA, Ordering::Relaxed);
+        }
         let mut analysed = if in_header { 0 } else { avformat_find_stream_info(context, ptr::null_mut()) };
+        left.store(u64::MAX, Ordering::Relaxed);
         if analysed >= 0 && (*context).nb_streams == 0 {
             analysed = ff::ffi::AVERROR_INVALIDDATA;
         }
