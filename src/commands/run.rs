@@ -11,7 +11,7 @@ use std::{
 
 use millrace_processors::formats::{self, Format};
 use millrace_runtime::{Level, Log};
-use millrace_schemas::{Assembly, Merged, OutputFacts, Phase, Progress, Upload, execution_id};
+use millrace_schemas::{Assembly, Merged, OutputFacts, Phase, Progress, Signal, Upload, execution_id};
 use millrace_topology::{Emit, streams};
 use serde_json::json;
 
@@ -98,6 +98,10 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
 
     let mut results = Results { json: call.json, begun: Instant::now(), display: Display::new(), failed: 0 };
     let known = states(log.clone()).await?;
+    // Outcomes that an earlier call published, and that were not counted before it died.
+    let mut uncounted =
+        Tail::<Signal>::from_committed(log.clone(), streams::TRANSCODED, "millrace-assemble").await?;
+    let uncounted = uncounted.take().await?;
     let mut awaited = HashMap::new();
     let mut uploads = Vec::new();
     for input in &inputs {
@@ -151,7 +155,8 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
         let waiting = Awaited {
             name: input.name.clone(),
             attempt: upload.attempt,
-            there_before: going_on.map_or(0, Assembly::video_done),
+            there_before: going_on.map_or(0, Assembly::video_done)
+                + made_before(&uncounted, &execution, upload.attempt, going_on),
             found_before: going_on.map_or(0, |state| state.reused),
         };
         results.display.add(&execution, &input.name);
@@ -168,6 +173,22 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let engine = Engine::start(&data, log.clone(), jobs).await?;
     engine.submit(uploads).await?;
     follow(log, engine, ended, awaited, results).await
+}
+
+/// How many segments of the video were made by an earlier call that nobody has counted yet.
+fn made_before(uncounted: &[Signal], execution: &str, attempt: i32, state: Option<&Assembly>) -> i32 {
+    let mut found: Vec<i32> = uncounted
+        .iter()
+        .filter(|signal| signal.execution == execution && signal.attempt == attempt)
+        .filter_map(|signal| signal.segment.as_ref())
+        // What was reused is counted as such when it is folded.
+        .filter(|outcome| !outcome.reused && outcome.made.iter().any(|made| made.rendition.starts_with("v-")))
+        .map(|outcome| outcome.index)
+        .filter(|index| state.is_none_or(|state| !state.has(*index)))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    i32::try_from(found.len()).unwrap_or(i32::MAX)
 }
 
 fn cores() -> usize {

@@ -31,6 +31,19 @@ impl<R: Record> Tail<R> {
         Ok(tail)
     }
 
+    /// From where a group goes on.
+    pub(crate) async fn from_committed(
+        log: Arc<dyn Log>,
+        stream: StreamSpec,
+        group: &str,
+    ) -> Result<Self, LogError> {
+        let mut tail = Self::from_start(log, stream).await?;
+        for (partition, position) in &mut tail.positions {
+            *position = tail.log.committed(group, partition).await?;
+        }
+        Ok(tail)
+    }
+
     /// What came since. Records that can't be read are left out: they are dead letters of somebody else.
     pub(crate) async fn take(&mut self) -> Result<Vec<R>, LogError> {
         let mut found = Vec::new();
