@@ -143,7 +143,7 @@ fn an_output_folder_that_cannot_be_made_is_a_reason() {
 fn a_source_that_changed_since_it_was_accepted_fails_and_a_new_call_takes_it_as_it_is() {
     let place = Place::new();
     let source = clip(&place, "a.mov");
-    // The children's own limit on file size stands for the moment at which a source is rewritten: see below for disks.
+    // The source is written anew as soon as the call has opened its log.
     let mut child = place.run_command(&[&source], &["--segment-time", "0.1"]).spawn().unwrap();
     let log = place.path("data/log.sqlite");
     while !log.exists() && child.try_wait().unwrap().is_none() {
