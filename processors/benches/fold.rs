@@ -20,6 +20,8 @@ fn started(segments: i32) -> Signal {
         outputs: Vec::new(),
         labels: std::collections::HashMap::new(),
         deadline_ms: None,
+        work: String::new(),
+        upload: None,
     });
     signal
 }

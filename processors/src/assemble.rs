@@ -8,7 +8,12 @@ use millrace_schemas::{
     Assembly, Made, Merge, MergeOutcome, Merged, Phase, PlannedOutput, RecordError, Refused, SegmentOutcome,
     Signal, SourceRef, Started, TrackKind, TrackSum,
 };
-use millrace_topology::{Aggregation, Emit, Fold, streams};
+use millrace_topology::{
+    Aggregation, Emit, Fold, HORIZON_DAYS,
+    faults::Fault,
+    invariants::{all_there, debug_hold, stays_ended},
+    streams,
+};
 
 use crate::events::Event;
 
@@ -25,20 +30,26 @@ impl Aggregation for Assemble {
     }
 
     fn punctuate(&self, state: Assembly, now_ms: i64) -> Result<Fold<Assembly>, RecordError> {
-        if !due(&state, now_ms) {
-            return Ok(Fold { state: Some(state), emits: Vec::new(), changed: false });
+        if self.wakes_at(&state).is_none_or(|at| at > now_ms) {
+            return unchanged(Some(state));
+        }
+        if state.is_terminal() {
+            // Nobody can be told the upload of it any more.
+            return Ok(Fold { state: None, emits: Vec::new(), changed: true });
         }
         end(state, Phase::Failed, Some("its deadline passed".into()), now_ms)
     }
 
     fn wakes_at(&self, state: &Assembly) -> Option<i64> {
-        if state.is_terminal() { None } else { state.deadline_ms }
+        match state.ended_ms {
+            Some(ended) if state.is_terminal() => Some(ended.saturating_add(HORIZON_MS)),
+            _ => state.deadline_ms.filter(|_| !state.is_terminal()),
+        }
     }
 }
 
-fn due(state: &Assembly, now_ms: i64) -> bool {
-    !state.is_terminal() && state.deadline_ms.is_some_and(|deadline| deadline <= now_ms)
-}
+/// For how long the end of an execution is known, in milliseconds.
+const HORIZON_MS: i64 = HORIZON_DAYS as i64 * 24 * 3600 * 1000;
 
 /// Nothing follows, and nothing changed.
 fn unchanged(state: Option<Assembly>) -> Result<Fold<Assembly>, RecordError> {
@@ -50,6 +61,15 @@ fn unchanged(state: Option<Assembly>) -> Result<Fold<Assembly>, RecordError> {
 /// # Errors
 /// Where a record that follows can't be encoded.
 pub fn fold(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, RecordError> {
+    let ended = state.as_ref().filter(|state| cfg!(debug_assertions) && state.is_terminal()).cloned();
+    let fold = decide(state, signal)?;
+    if let Some(before) = ended {
+        debug_hold(|| stays_ended(&before, fold.state.as_ref()));
+    }
+    Ok(fold)
+}
+
+fn decide(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, RecordError> {
     let Signal { execution, attempt, at_ms, started, refused, segment, merge, cancelled } = signal;
     // A new execution, or a new attempt at one that has ended. All else that begins anew is a redelivery.
     let fresh = state.as_ref().is_none_or(|state| state.is_terminal() && attempt > state.attempt);
@@ -61,7 +81,8 @@ pub fn fold(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, R
     }
     // EX-1: what comes after the end, or of another attempt, changes nothing.
     let Some(state) = state else { return unchanged(None) };
-    if state.is_terminal() || state.attempt != attempt {
+    let over = state.is_terminal() && !Fault::DoubleMerge.is_planted();
+    if over || state.attempt != attempt {
         return unchanged(Some(state));
     }
     match (segment, merge, cancelled) {
@@ -111,6 +132,8 @@ fn begin(
         started_ms: at_ms,
         ended_ms: None,
         deadline_ms: plan.deadline_ms,
+        work: plan.work,
+        upload: plan.upload,
     };
     Ok(Fold { state: Some(state), emits: Vec::new(), changed: true })
 }
@@ -138,6 +161,8 @@ fn refuse(
         started_ms: at_ms,
         ended_ms: None,
         deadline_ms: None,
+        work: String::new(),
+        upload: refusal.upload,
     };
     end(state, Phase::Failed, Some(refusal.reason), at_ms)
 }
@@ -157,7 +182,8 @@ fn fold_segment(
     }
     // LG-2: counted once, however often it is told.
     let slot = usize::try_from(outcome.index).ok().filter(|_| outcome.index < state.segments);
-    let Some(slot) = slot.filter(|_| !state.has(outcome.index)) else { return unchanged(Some(state)) };
+    let counted = state.has(outcome.index) && !Fault::NoDedup.is_planted();
+    let Some(slot) = slot.filter(|_| !counted) else { return unchanged(Some(state)) };
     let expected = state.tracks.iter().filter(|track| holds(track, outcome.index)).count();
     if outcome.made.len() != expected {
         let reason =
@@ -175,10 +201,12 @@ fn fold_segment(
     }
     state.done += 1;
     state.reused += i32::from(outcome.reused && outcome.index < state.video_segments);
-    if state.done < state.segments {
+    let enough = state.segments - i32::from(Fault::MergeTooEarly.is_planted() && state.segments > 1);
+    if state.done < enough {
         return Ok(Fold { state: Some(state), emits: Vec::new(), changed: true });
     }
     // MG-1: only here, where every segment is there.
+    debug_hold(|| all_there(&state.execution, state.segments, |index| state.has(index)));
     state.phase = Phase::Merging;
     state.segments_done.clear();
     merges(state, at_ms)
@@ -207,6 +235,7 @@ fn merges(state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
             source: state.source.clone(),
             output: output.plan.clone(),
             tracks: tracks.cloned().collect(),
+            work: state.work.clone(),
         };
         emits.push(Emit::new(streams::MERGES, &state.execution, &merge)?);
     }
@@ -255,7 +284,6 @@ fn end(
     reason: Option<String>,
     at_ms: i64,
 ) -> Result<Fold<Assembly>, RecordError> {
-    debug_assert!(!state.is_terminal(), "EX-1: {} ends twice", state.execution);
     state.phase = phase;
     state.ended_ms = Some(at_ms);
     state.reason = reason;
@@ -273,6 +301,7 @@ fn end(
         started_ms: state.started_ms,
         ended_ms: at_ms,
         labels: state.labels.clone(),
+        work: state.work.clone(),
     };
     let told = event(&state, at_ms, phase.as_str(), state.reason.clone().unwrap_or_default()).emit()?;
     let emits = vec![Emit::new(streams::MERGED, &state.execution, &merged)?, told];

@@ -55,6 +55,19 @@ pub fn segment_time(seconds: f64) -> Result<f64, String> {
     ))
 }
 
+/// Holds a deadline to be one that can be met.
+///
+/// # Errors
+/// Where it is not more than 0, or not a number.
+pub fn deadline(seconds: Option<f64>) -> Result<(), String> {
+    match seconds {
+        Some(seconds) if !seconds.is_finite() || seconds <= 0.0 => {
+            Err(format!("a deadline of {seconds} is out of range: seconds, more than 0"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The encoder settings of a video rendition in this format, of a source like that.
 #[must_use]
 pub fn video_settings(format: Format, source: &VideoSettings) -> VideoSettings {

@@ -1,11 +1,11 @@
 //! `merge`: work objects become an output, proven and published at once; or the reason why they can't.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_schemas::{Merge, MergeOutcome, OutputFacts, RecordError, Signal, frame::Record as _};
 use millrace_topology::{
-    Emit, Processor, ProcessorError, Task, millis_now,
+    Emit, Processor, ProcessorError, Task,
     ports::{Controls, Media, PortError},
     streams,
 };
@@ -32,33 +32,36 @@ impl<P: Media + Controls> Processor for Merger<P> {
         Merge::decode(value)
     }
 
-    async fn handle(&self, merge: &Merge, _: Task) -> Result<Vec<Emit>, ProcessorError> {
+    async fn handle(&self, merge: &Merge, task: Task) -> Result<Vec<Emit>, ProcessorError> {
         if self.ports.has_ended(&merge.execution, merge.attempt) {
             return Ok(Vec::new());
         }
-        let begun = Instant::now();
-        match self.ports.merge(merge).await {
-            Ok(facts) => {
-                let elapsed = i64::try_from(begun.elapsed().as_millis()).ok();
-                Ok(outcome(merge, Some(facts), None, elapsed)?)
-            }
-            Err(PortError::Refused(reason)) => Ok(outcome(merge, None, Some(reason), None)?),
+        let begun = task.now_ms();
+        let result = tokio::select! {
+            biased;
+            result = self.ports.merge(merge) => result,
+            () = self.ports.ended(&merge.execution, merge.attempt) => return Ok(Vec::new()),
+        };
+        match result {
+            Ok(facts) => Ok(outcome(merge, task, Some(facts), None, Some(task.now_ms() - begun))?),
+            Err(PortError::Refused(reason)) => Ok(outcome(merge, task, None, Some(reason), None)?),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn given_up(&self, merge: &Merge, reason: &str) -> Vec<Emit> {
-        outcome(merge, None, Some(reason.into()), None).unwrap_or_default()
+    fn given_up(&self, merge: &Merge, task: Task, reason: &str) -> Vec<Emit> {
+        outcome(merge, task, None, Some(reason.into()), None).unwrap_or_default()
     }
 }
 
 fn outcome(
     merge: &Merge,
+    task: Task,
     facts: Option<OutputFacts>,
     failure: Option<String>,
     elapsed_ms: Option<i64>,
 ) -> Result<Vec<Emit>, RecordError> {
-    let at_ms = millis_now();
+    let at_ms = task.now_ms();
     let told = Event {
         execution: &merge.execution,
         attempt: merge.attempt,

@@ -10,7 +10,8 @@ use millrace_schemas::{
     TrackPlan, Upload, execution_id, output_url, rendition_id,
 };
 use millrace_topology::{
-    Emit, Processor, ProcessorError, Task, millis_now,
+    Emit, Processor, ProcessorError, Task,
+    invariants::{all_segments, debug_hold},
     ports::{AudioSource, Media, PortError, SourceFacts, Storage, VideoSource},
     streams,
 };
@@ -72,14 +73,14 @@ impl<P: Media + Storage> Processor for Split<P> {
             Ok::<_, PortError>(plan)
         };
         match result.await {
-            Ok(plan) => Ok(publish(upload, &execution, task.appended_ms, &plan)?),
+            Ok(plan) => Ok(publish(upload, &execution, task.appended_ms, plan)?),
             Err(PortError::Refused(reason)) => refusal(upload, &source, task.appended_ms, &reason),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn given_up(&self, upload: &Upload, reason: &str) -> Vec<Emit> {
-        refusal(upload, &unpinned(upload), millis_now(), reason).unwrap_or_default()
+    fn given_up(&self, upload: &Upload, task: Task, reason: &str) -> Vec<Emit> {
+        refusal(upload, &unpinned(upload), task.now_ms(), reason).unwrap_or_default()
     }
 }
 
@@ -134,6 +135,9 @@ fn plan(upload: &Upload, source: &SourceRef, execution: &str, facts: &SourceFact
         return Err("there is neither video nor sound in it".into());
     }
     let seconds = formats::segment_time(upload.segment_time_seconds)?;
+    formats::deadline(upload.deadline_seconds)?;
+    // An attempt that begins afresh has a place of its own: no sweep of what an earlier one left can touch it.
+    let work = upload.work.clone().unwrap_or_else(|| format!("{execution}-{}", upload.attempt));
     let wanted =
         upload.dst_formats.iter().map(|name| formats::format(name)).collect::<Result<Vec<_>, _>>()?;
     if wanted.is_empty() {
@@ -168,6 +172,7 @@ fn plan(upload: &Upload, source: &SourceRef, execution: &str, facts: &SourceFact
                 seeks,
                 renditions: renditions.clone(),
                 expected_units,
+                work: work.clone(),
             });
         }
     }
@@ -179,14 +184,22 @@ fn plan(upload: &Upload, source: &SourceRef, execution: &str, facts: &SourceFact
             audio: Some(formats::audio_settings(format, audio.sample_rate, audio.channels)),
         });
         tracks.extend(renditions.iter().map(|rendition| track(rendition, TrackKind::Audio, index, 1)));
-        segments.push(sound(upload, source, execution, audio, index, renditions));
+        segments.push(Segment { work: work.clone(), ..sound(upload, source, execution, audio, index, renditions) });
     }
     for output in &mut outputs {
         let ids: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
         output.mark = Fingerprint::new(source, &output.format, &ids).mark();
     }
-    let started =
-        Started { source: source.clone(), tracks, outputs, labels: upload.labels.clone(), deadline_ms: None };
+    let started = Started {
+        source: source.clone(),
+        tracks,
+        outputs,
+        labels: upload.labels.clone(),
+        deadline_ms: None,
+        work,
+        // Tried again, it must be the same execution: of this version of the source.
+        upload: Some(Upload { version: Some(source.version.clone()), ..upload.clone() }),
+    };
     Ok(Plan { started, segments })
 }
 
@@ -266,16 +279,22 @@ fn sound(
         seeks: Vec::new(),
         renditions,
         expected_units: audio.samples,
+        work: String::new(),
     }
 }
 
 /// SG-1: the plan and all segments are results of one record, and so in one transaction.
-fn publish(upload: &Upload, execution: &str, at_ms: i64, plan: &Plan) -> Result<Vec<Emit>, RecordError> {
+fn publish(upload: &Upload, execution: &str, at_ms: i64, plan: Plan) -> Result<Vec<Emit>, RecordError> {
+    let Plan { mut started, segments } = plan;
+    debug_hold(|| all_segments(&started, segments.iter().map(|segment| segment.index)));
+    // Counted from when the upload was asked for, however often it is redelivered.
+    started.deadline_ms = upload.deadline_seconds.map(|seconds| at_ms.saturating_add((seconds * 1000.0) as i64));
+    let detail = format!("{} segments of {}", segments.len(), started.source.url);
     let mut signal = Signal::new(execution, upload.attempt, at_ms);
-    signal.started = Some(plan.started.clone());
+    signal.started = Some(started);
     let mut emits = vec![Emit::new(streams::TRANSCODED, execution, &signal)?];
     // Sound first: it is one task, and nothing that follows it waits for it.
-    let (sound, pictures): (Vec<_>, Vec<_>) = plan.segments.iter().partition(|s| s.kind == TrackKind::Audio);
+    let (sound, pictures): (Vec<_>, Vec<_>) = segments.iter().partition(|s| s.kind == TrackKind::Audio);
     for segment in sound.into_iter().chain(pictures) {
         emits.push(Emit::dealt(streams::SEGMENTS, execution, segment.index.unsigned_abs(), segment)?);
     }
@@ -285,7 +304,7 @@ fn publish(upload: &Upload, execution: &str, at_ms: i64, plan: &Plan) -> Result<
         at_ms,
         processor: "split",
         event: "started",
-        detail: format!("{} segments of {}", plan.segments.len(), plan.started.source.url),
+        detail,
         elapsed_ms: None,
     };
     emits.push(event.emit()?);
@@ -300,7 +319,11 @@ fn refusal(
 ) -> Result<Vec<Emit>, ProcessorError> {
     let execution = execution_id(upload, source);
     let mut signal = Signal::new(&execution, upload.attempt, at_ms);
-    signal.refused = Some(Refused { source: source.url.clone(), reason: reason.into() });
+    // Tried again, it must be the same execution: of this version of the source, if one was seen.
+    let version = upload.version.clone().or_else(|| Some(source.version.clone()).filter(|v| !v.is_empty()));
+    let again = Upload { version, ..upload.clone() };
+    signal.refused =
+        Some(Refused { source: source.url.clone(), reason: reason.into(), upload: Some(again) });
     Ok(vec![Emit::new(streams::TRANSCODED, &execution, &signal)?])
 }
 

@@ -1,13 +1,13 @@
 //! `transcode`: a segment becomes work objects, one a rendition, in one decode; or the reason why it can't.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_schemas::{
     Made, RecordError, Rendition, Segment, SegmentOutcome, Signal, TrackKind, frame::Record as _,
 };
 use millrace_topology::{
-    Emit, Processor, ProcessorError, Task, millis_now,
+    Emit, Processor, ProcessorError, Task,
     ports::{Controls, Media, PortError, Storage},
     streams,
 };
@@ -34,33 +34,34 @@ impl<P: Media + Storage + Controls> Processor for Transcode<P> {
         Segment::decode(value)
     }
 
-    async fn handle(&self, segment: &Segment, _: Task) -> Result<Vec<Emit>, ProcessorError> {
+    async fn handle(&self, segment: &Segment, task: Task) -> Result<Vec<Emit>, ProcessorError> {
         if self.ports.has_ended(&segment.execution, segment.attempt) {
             return Ok(Vec::new());
         }
-        let begun = Instant::now();
+        let begun = task.now_ms();
         let (mut made, missing) = self.look(segment).await?;
         let reused = missing.is_empty();
         if !reused {
             let work = self.ports.transcode(segment, &missing);
             let result = tokio::select! {
+                biased;
                 result = work => result,
                 () = self.ports.ended(&segment.execution, segment.attempt) => return Ok(Vec::new()),
             };
             match result {
                 Ok(new) => made.extend(new),
                 Err(PortError::Refused(reason)) => {
-                    return Ok(outcome(segment, Vec::new(), Some(reason), None)?);
+                    return Ok(outcome(segment, task, Vec::new(), Some(reason), None)?);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        let elapsed = i64::try_from(begun.elapsed().as_millis()).ok();
-        Ok(outcome(segment, made, None, if reused { None } else { elapsed })?)
+        let elapsed = (!reused).then(|| task.now_ms() - begun);
+        Ok(outcome(segment, task, made, None, elapsed)?)
     }
 
-    fn given_up(&self, segment: &Segment, reason: &str) -> Vec<Emit> {
-        outcome(segment, Vec::new(), Some(reason.into()), None).unwrap_or_default()
+    fn given_up(&self, segment: &Segment, task: Task, reason: &str) -> Vec<Emit> {
+        outcome(segment, task, Vec::new(), Some(reason.into()), None).unwrap_or_default()
     }
 }
 
@@ -69,7 +70,7 @@ impl<P: Storage> Transcode<P> {
     async fn look(&self, segment: &Segment) -> Result<(Vec<Made>, Vec<Rendition>), ProcessorError> {
         let (mut made, mut missing) = (Vec::new(), Vec::new());
         for rendition in &segment.renditions {
-            match self.ports.made(&segment.execution, &rendition.id, segment.index).await? {
+            match self.ports.made(segment.work(), &rendition.id, segment.index).await? {
                 Some(facts) => made.push(facts),
                 None => missing.push(rendition.clone()),
             }
@@ -81,11 +82,12 @@ impl<P: Storage> Transcode<P> {
 /// `elapsed_ms` is none where the work objects were there already.
 fn outcome(
     segment: &Segment,
+    task: Task,
     made: Vec<Made>,
     failure: Option<String>,
     elapsed_ms: Option<i64>,
 ) -> Result<Vec<Emit>, RecordError> {
-    let at_ms = millis_now();
+    let at_ms = task.now_ms();
     let what = match segment.kind {
         TrackKind::Video => format!("segment {}", segment.index),
         TrackKind::Audio => "sound".to_owned(),

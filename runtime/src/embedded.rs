@@ -4,30 +4,36 @@
 //! death of the process; after a loss of power the latest ones may be missing, all of each or none, and their work is
 //! done again.
 
-mod groups;
 mod store;
 
 use std::{
+    collections::HashMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc::RecvTimeoutError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use millrace_topology::{StreamSpec, millis_now};
 use rusqlite::Connection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
-use crate::log::{Assignment, Consumer, Event, Log, LogError, Membership, Partition, Record, Transaction};
-use groups::Groups;
+use crate::{
+    groups::{Groups, Positions},
+    log::{Assignment, Consumer, Event, Fetched, Log, LogError, Membership, Partition, Transaction},
+    watched::{Watched, Watcher},
+};
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// How often the file is looked at for what other processes commit. The look costs microseconds.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The embedded log.
 #[derive(Clone)]
 pub struct Embedded {
     jobs: std::sync::mpsc::Sender<Job>,
-    changes: watch::Sender<u64>,
+    changes: Watched<()>,
     groups: Arc<Mutex<Groups>>,
     path: Arc<str>,
 }
@@ -40,8 +46,8 @@ impl Embedded {
     pub fn open(path: &Path) -> Result<Self, LogError> {
         let name: Arc<str> = path.display().to_string().into();
         let failed = |doing| {
-            let path = name.to_string();
-            move |source| LogError::Store { path, doing, source }
+            let path = name.clone();
+            move |source| store_error(&path, doing, source)
         };
         let mut connection = Connection::open(path).map_err(failed("opening it"))?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed("opening it"))?;
@@ -52,15 +58,13 @@ impl Embedded {
             _ => {}
         }
         let (jobs, queue) = std::sync::mpsc::channel::<Job>();
+        let changes = Watched::new(());
+        let told = changes.clone();
         std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || {
-                for job in queue {
-                    job(&mut connection);
-                }
-            })
+            .spawn(move || serve(connection, &queue, &told))
             .map_err(|_| LogError::Closed)?;
-        Ok(Self { jobs, changes: watch::channel(0).0, groups: Arc::default(), path: name })
+        Ok(Self { jobs, changes, groups: Arc::default(), path: name })
     }
 
     /// Runs a job on the thread that has the connection.
@@ -76,7 +80,7 @@ impl Embedded {
         });
         self.jobs.send(job).map_err(|_| LogError::Closed)?;
         let result = answered.await.map_err(|_| LogError::Closed)?;
-        result.map_err(|source| LogError::Store { path: self.path.to_string(), doing, source })
+        result.map_err(|source| store_error(&self.path, doing, source))
     }
 
     async fn stream(&self, name: &str) -> Result<store::Stream, LogError> {
@@ -91,7 +95,35 @@ impl Embedded {
     }
 
     fn notify(&self) {
-        self.changes.send_modify(|version| *version += 1);
+        self.changes.modify(|()| {});
+    }
+}
+
+/// Runs jobs on the connection, and between them looks whether another process has committed.
+fn serve(mut connection: Connection, queue: &std::sync::mpsc::Receiver<Job>, changes: &Watched<()>) {
+    let mut seen = store::version(&connection).ok();
+    loop {
+        match queue.recv_timeout(LOOK) {
+            Ok(job) => job(&mut connection),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        // What can't be read now fails the next job, which says so.
+        let found = store::version(&connection).ok();
+        if found != seen {
+            seen = found;
+            changes.modify(|()| {});
+        }
+    }
+}
+
+fn store_error(path: &str, doing: &'static str, source: rusqlite::Error) -> LogError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => LogError::Damaged { path, source },
+        Some(DiskFull) => LogError::Full { path },
+        _ => LogError::Store { path, doing, source },
     }
 }
 
@@ -111,6 +143,9 @@ impl Log for Embedded {
 
     async fn join(&self, group: &str, stream: &str) -> Result<Box<dyn Consumer>, LogError> {
         let stream_info = self.stream(stream).await?;
+        // Known from now on: what it has not consumed is kept.
+        let name = group.to_owned();
+        self.call("joining a group", move |c| store::register(c, &name, stream_info)).await?;
         let member = self.with_groups(|groups| groups.join(group, stream_info.partitions));
         self.notify();
         Ok(Box::new(Member {
@@ -119,9 +154,8 @@ impl Log for Embedded {
             stream: stream.into(),
             stream_id: stream_info.id,
             member,
-            epoch: 0,
-            positions: Vec::new(),
-            changes: self.changes.subscribe(),
+            positions: Positions::new(),
+            changes: self.changes.watch(),
         }))
     }
 
@@ -129,20 +163,31 @@ impl Log for Embedded {
         if transaction.records.is_empty() && transaction.offsets.is_empty() {
             return Ok(());
         }
-        if let Some(m) = &transaction.membership {
-            let owned = self.with_groups(|groups| {
-                transaction.offsets.iter().all(|(p, _)| groups.owns(&m.group, m.member, m.epoch, p.number))
-            });
-            if !owned {
-                return Err(LogError::Fenced { group: m.group.clone(), epoch: m.epoch });
+        let groups = self.groups.clone();
+        let fenced = self
+            .call("committing", move |c| {
+                // On the log's thread: whoever owns a partition next reads its offset there, and so after this.
+                if let Some(m) = &transaction.membership
+                    && !groups
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .may_commit(m, &transaction.offsets)
+                {
+                    return Ok(Some(LogError::Fenced { group: m.group.clone(), epoch: m.epoch }));
+                }
+                store::commit(c, &transaction, millis_now()).map(|()| None)
+            })
+            .await?;
+        match fenced {
+            Some(error) => Err(error),
+            None => {
+                self.notify();
+                Ok(())
             }
         }
-        self.call("committing", move |c| store::commit(c, &transaction, millis_now())).await?;
-        self.notify();
-        Ok(())
     }
 
-    async fn read(&self, partition: &Partition, from: u64, most: usize) -> Result<Vec<Record>, LogError> {
+    async fn read(&self, partition: &Partition, from: u64, most: usize) -> Result<Fetched, LogError> {
         let stream = self.stream(&partition.stream).await?;
         let partition = partition.clone();
         self.call("reading", move |c| store::read(c, stream, &partition, from, most)).await
@@ -158,14 +203,20 @@ impl Log for Embedded {
         self.call("reading an end", move |c| store::end(c, stream.id, number)).await
     }
 
+    async fn depth(&self, partition: &Partition) -> Result<u64, LogError> {
+        let stream = self.stream(&partition.stream).await?;
+        let number = partition.number;
+        self.call("counting records", move |c| store::depth(c, stream, number)).await
+    }
+
     async fn committed(&self, group: &str, partition: &Partition) -> Result<u64, LogError> {
         let stream = self.stream(&partition.stream).await?;
         let (group, number) = (group.to_owned(), partition.number);
         self.call("reading an offset", move |c| store::committed(c, &group, stream.id, number)).await
     }
 
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    fn changes(&self) -> Watcher<()> {
+        self.changes.watch()
     }
 }
 
@@ -176,32 +227,25 @@ struct Member {
     stream: String,
     stream_id: i64,
     member: u64,
-    epoch: u64,
-    positions: Vec<(u32, u64)>,
-    changes: watch::Receiver<u64>,
+    positions: Positions,
+    changes: Watcher<()>,
 }
 
 impl Member {
-    /// Takes over a changed assignment: partitions that stay keep their position, new ones begin at the commit.
-    async fn assigned(&mut self, epoch: u64, numbers: Vec<u32>) -> Result<Assignment, LogError> {
+    async fn assigned(&mut self, epoch: u64, assigned: Vec<(u32, u64)>) -> Result<Assignment, LogError> {
         let (group, stream) = (self.group.clone(), self.stream_id);
-        let wanted = numbers.clone();
+        let numbers: Vec<u32> = assigned.iter().map(|(number, _)| *number).collect();
         let committed = self
             .log
             .call("reading offsets", move |c| {
-                wanted.iter().map(|n| store::committed(c, &group, stream, *n)).collect::<Result<Vec<_>, _>>()
+                let read = |n: &u32| Ok((*n, store::committed(c, &group, stream, *n)?));
+                numbers.iter().map(read).collect::<Result<HashMap<_, _>, _>>()
             })
             .await?;
-        let kept = std::mem::take(&mut self.positions);
-        self.positions = numbers
-            .iter()
-            .zip(committed)
-            .map(|(n, committed)| kept.iter().find(|(k, _)| k == n).copied().unwrap_or((*n, committed)))
-            .collect();
-        self.epoch = epoch;
+        let at = |number| committed.get(&number).copied().unwrap_or(0);
+        let partitions = self.positions.take(&self.stream, epoch, &assigned, at);
         let membership = Membership { group: self.group.clone(), member: self.member, epoch };
-        let partition = |number: &u32| Partition { stream: self.stream.clone(), number: *number };
-        Ok(Assignment { membership, partitions: numbers.iter().map(partition).collect() })
+        Ok(Assignment { membership, partitions })
     }
 }
 
@@ -210,28 +254,29 @@ impl Consumer for Member {
     async fn next(&mut self, most: usize) -> Result<Event, LogError> {
         loop {
             // Marked as seen before the look: what comes after the look wakes the wait.
-            self.changes.borrow_and_update();
-            let (epoch, numbers) = self.log.with_groups(|groups| groups.assignment(&self.group, self.member));
-            if epoch != self.epoch {
-                return Ok(Event::Assigned(self.assigned(epoch, numbers).await?));
+            self.changes.mark_seen();
+            let (epoch, assigned) =
+                self.log.with_groups(|groups| groups.assignment(&self.group, self.member));
+            if epoch != self.positions.epoch() {
+                return Ok(Event::Assigned(self.assigned(epoch, assigned).await?));
             }
             let (stream, stream_id, positions) =
-                (self.stream.clone(), self.stream_id, self.positions.clone());
-            let records = self
-                .log
-                .call("consuming", move |c| store::fetch(c, stream_id, &stream, &positions, most))
-                .await?;
+                (self.stream.clone(), self.stream_id, self.positions.owned().to_vec());
+            let records = match most {
+                0 => Vec::new(),
+                _ => {
+                    self.log
+                        .call("consuming", move |c| store::fetch(c, stream_id, &stream, &positions, most))
+                        .await?
+                }
+            };
             if !records.is_empty() {
                 for record in &records {
-                    for (number, position) in &mut self.positions {
-                        if *number == record.partition.number {
-                            *position = record.offset + 1;
-                        }
-                    }
+                    self.positions.advance(record.partition.number, record.offset + 1);
                 }
                 return Ok(Event::Records(records));
             }
-            self.changes.changed().await.map_err(|_| LogError::Closed)?;
+            self.changes.changed().await;
         }
     }
 }

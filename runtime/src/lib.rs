@@ -2,19 +2,31 @@
 //! retries, dead letters, keyed state, drain. Knows nothing of video.
 
 mod aggregate;
+mod backoff;
 mod dead_letter;
 mod embedded;
+mod groups;
 mod log;
 mod murmur2;
 mod runner;
+#[cfg(feature = "simulated")]
+pub mod simulated;
 mod stop;
+mod tail;
+mod watched;
 
 pub use aggregate::run_aggregation;
+pub use backoff::Backoff;
+pub use dead_letter::{
+    ERROR_EXCEPTION, ERROR_HEADERS, ERROR_MESSAGE, ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC,
+};
 pub use embedded::Embedded;
 pub use log::{
-    Assignment, Consumer, Event, Headers, Log, LogError, Membership, NewRecord, Partition, Record,
-    Transaction,
+    Assignment, Consumer, Event, Fetched, Headers, LARGEST_VALUE, Log, LogError, Membership, NewRecord,
+    Owned, Partition, Record, Transaction,
 };
 pub use murmur2::murmur2;
 pub use runner::{Options, RunError, run_processor};
 pub use stop::{Level, Stop, Stopper};
+pub use tail::{Tail, table};
+pub use watched::{Watched, Watcher};

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use millrace_topology::{Emit, Placement, StreamSpec};
-use tokio::sync::watch;
+
+use crate::watched::Watcher;
 
 /// Headers of a record, in their order.
 pub type Headers = Vec<(String, Vec<u8>)>;
@@ -56,6 +57,7 @@ impl NewRecord {
         let number = match self.emit.placement {
             Placement::ByKey => hash,
             Placement::Dealt(number) => hash.wrapping_add(number),
+            Placement::Exactly(number) => number,
         };
         number % partitions.max(1)
     }
@@ -77,7 +79,7 @@ pub struct Membership {
 pub struct Transaction {
     /// Records to append.
     pub records: Vec<NewRecord>,
-    /// Next offsets to consume, of partitions that the member owns.
+    /// Next offsets to consume, of every partition that the member acts for: that is what fences one that has lost it.
     pub offsets: Vec<(Partition, u64)>,
     /// Who commits the offsets; `None` for a producer that consumes nothing.
     pub membership: Option<Membership>,
@@ -89,8 +91,32 @@ pub struct Assignment {
     /// The generation.
     pub membership: Membership,
     /// The partitions.
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<Owned>,
 }
+
+/// A partition that a member owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned {
+    /// Which.
+    pub partition: Partition,
+    /// The offset of the next record to come.
+    pub position: u64,
+    /// Whether it was not the member's all the time since the assignment before: what is known of it counts for nothing.
+    pub fresh: bool,
+}
+
+/// What was read of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fetched {
+    /// The records that are committed, in order.
+    pub records: Vec<Record>,
+    /// Where to go on: everything before this offset was read, or is nothing that can be.
+    pub next: u64,
+}
+
+/// The largest value of a record in bytes, but for dead letters, which take what came in otherwise: Kafka's default
+/// `message.max.bytes` less room for key, headers and batch.
+pub const LARGEST_VALUE: usize = 1_000_000;
 
 /// What a consumer hears of.
 #[derive(Debug)]
@@ -104,7 +130,8 @@ pub enum Event {
 /// A member of a consumer group.
 #[async_trait]
 pub trait Consumer: Send {
-    /// Waits for records, `most` of them at once, or for a new assignment. May be dropped while it waits.
+    /// Waits for records, `most` of them at once, or for a new assignment; with 0 only for that. May be dropped while it
+    /// waits. A member whose session had ended joins again by itself.
     ///
     /// # Errors
     /// Where the log can't be read.
@@ -129,14 +156,15 @@ pub trait Log: Send + Sync + 'static {
     /// Commits a transaction. When this returns, a crash of the process loses none of it.
     ///
     /// # Errors
-    /// [`LogError::Fenced`] where the member no longer owns a partition; nothing was done then.
+    /// [`LogError::Fenced`] where the member no longer owns a partition, and [`LogError::Aborted`]: nothing was done then.
+    /// [`LogError::Uncertain`] where all was done or nothing.
     async fn commit(&self, transaction: Transaction) -> Result<(), LogError>;
 
-    /// Reads records without a group: of a table, the latest of each key.
+    /// Reads committed records without a group: of a table at least the latest of each key.
     ///
     /// # Errors
     /// Where the stream is unknown, or the log can't be read.
-    async fn read(&self, partition: &Partition, from: u64, most: usize) -> Result<Vec<Record>, LogError>;
+    async fn read(&self, partition: &Partition, from: u64, most: usize) -> Result<Fetched, LogError>;
 
     /// How many partitions a stream has.
     ///
@@ -144,20 +172,26 @@ pub trait Log: Send + Sync + 'static {
     /// Where the stream is unknown.
     async fn partitions(&self, stream: &str) -> Result<u32, LogError>;
 
-    /// The offset that the next record of a partition will have.
+    /// The offset that the next record of a partition will have, also behind records that can't be read yet.
     ///
     /// # Errors
     /// Where the log can't be read.
     async fn end(&self, partition: &Partition) -> Result<u64, LogError>;
 
-    /// The next offset that a group will consume.
+    /// How many records a partition holds.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    async fn depth(&self, partition: &Partition) -> Result<u64, LogError>;
+
+    /// The next offset that a group will consume: waits for commits that are under way.
     ///
     /// # Errors
     /// Where the log can't be read.
     async fn committed(&self, group: &str, partition: &Partition) -> Result<u64, LogError>;
 
-    /// Changes whenever something was committed.
-    fn changes(&self) -> watch::Receiver<u64>;
+    /// Changes whenever something was committed, by whichever process.
+    fn changes(&self) -> Watcher<()>;
 }
 
 /// Why the log did not do what it was asked for.
@@ -185,6 +219,38 @@ pub enum LogError {
         group: String,
         /// The generation that tried to commit.
         epoch: u64,
+    },
+    /// The transaction came to nothing; it may be committed again.
+    #[error("the transaction was aborted: {reason}")]
+    Aborted {
+        /// Why.
+        reason: String,
+    },
+    /// Nobody knows whether the transaction was committed; what is committed tells.
+    #[error("the commit was not acknowledged: {reason}")]
+    Uncertain {
+        /// Why.
+        reason: String,
+    },
+    /// The disk is full.
+    #[error(
+        "the log at {path} has no room left on its disk; nothing was lost: make room, and run the same command again"
+    )]
+    Full {
+        /// The file.
+        path: String,
+    },
+    /// The log's file is no log, or parts of it are gone.
+    #[error(
+        "the log at {path} is damaged ({source}); nothing was changed in it. Move it away (with its -wal and -shm files), \
+         or use another data folder, and run the same command again: outputs that are there stay as they are"
+    )]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
     },
     /// The log's file was written by a newer Millrace.
     #[error("{path} was written by a newer Millrace (layout {found}, this one knows {known}); use that one")]

@@ -1,19 +1,20 @@
 //! Runs a stateless processor: a bounded window of records at work in any order, results published in order.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+mod window;
 
-use millrace_topology::{Emit, Processor, ProcessorError, ProcessorSpec, Task};
+use std::{sync::Arc, time::Duration};
+
+use millrace_schemas::RecordError;
+use millrace_topology::{Clock, Emit, Processor, ProcessorError, ProcessorSpec, Task, millis_now};
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
+    backoff::Backoff,
     dead_letter::dead_letter,
-    log::{Assignment, Event, Log, LogError, Membership, NewRecord, Partition, Record, Transaction},
+    log::{Event, LARGEST_VALUE, Log, LogError, Membership, NewRecord, Partition, Record},
     stop::{Level, Stop},
 };
+use window::Window;
 
 /// How a processor runs.
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +25,18 @@ pub struct Options {
     pub backoff: Duration,
     /// For how long a transient error is tried again before it counts as permanent.
     pub patience: Duration,
+    /// What tells the time.
+    pub clock: Clock,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { window: 64, backoff: Duration::from_millis(100), patience: Duration::from_secs(300) }
+        Self {
+            window: 64,
+            backoff: Duration::from_millis(100),
+            patience: Duration::from_secs(300),
+            clock: millis_now,
+        }
     }
 }
 
@@ -54,57 +62,6 @@ pub enum RunError {
     },
 }
 
-/// A record that was taken: its results, once they are there.
-struct Taken {
-    offset: u64,
-    results: Option<Vec<NewRecord>>,
-}
-
-/// What is at work, by partition.
-#[derive(Default)]
-struct Window {
-    partitions: HashMap<Partition, VecDeque<Taken>>,
-}
-
-impl Window {
-    fn len(&self) -> usize {
-        self.partitions.values().map(VecDeque::len).sum()
-    }
-
-    fn take(&mut self, record: &Record) {
-        let queue = self.partitions.entry(record.partition.clone()).or_default();
-        queue.push_back(Taken { offset: record.offset, results: None });
-    }
-
-    fn finish(&mut self, partition: &Partition, offset: u64, results: Vec<NewRecord>) {
-        let queue = self.partitions.get_mut(partition);
-        if let Some(taken) = queue.and_then(|queue| queue.iter_mut().find(|t| t.offset == offset)) {
-            taken.results = Some(results);
-        }
-    }
-
-    /// Forgets partitions that are no longer owned: what is at work there may finish, and commits nothing.
-    fn keep(&mut self, partitions: &[Partition]) {
-        self.partitions.retain(|partition, _| partitions.contains(partition));
-    }
-
-    /// Takes out what is finished, of each partition from its front on: LG-1, in order and nothing skipped.
-    fn finished(&mut self, membership: &Membership) -> Option<Transaction> {
-        let mut transaction = Transaction { membership: Some(membership.clone()), ..Transaction::default() };
-        for (partition, queue) in &mut self.partitions {
-            let mut next = None;
-            while let Some(results) = queue.front_mut().and_then(|taken| taken.results.take()) {
-                next = queue.pop_front().map(|taken| taken.offset + 1);
-                transaction.records.extend(results);
-            }
-            if let Some(next) = next {
-                transaction.offsets.push((partition.clone(), next));
-            }
-        }
-        (!transaction.offsets.is_empty()).then_some(transaction)
-    }
-}
-
 /// Runs a processor until it is told to stop.
 ///
 /// # Errors
@@ -120,29 +77,18 @@ pub async fn run_processor<P: Processor>(
     let mut consumer = log.join(&spec.group(), spec.reads.name).await.map_err(failed)?;
     let mut window = Window::default();
     let mut at_work = JoinSet::new();
-    let mut assignment: Option<Assignment> = None;
+    // None while another assignment is awaited.
+    let mut membership: Option<Membership> = None;
 
     loop {
-        if stop.level() == Level::Now || (stop.level() == Level::Drain && at_work.is_empty()) {
+        let level = stop.level();
+        if level == Level::Now || (level == Level::Drain && at_work.is_empty()) {
             return Ok(());
         }
-        let room = options.window.saturating_sub(window.len());
+        let room = if level == Level::Run { options.window.saturating_sub(window.len()) } else { 0 };
         tokio::select! {
-            () = stop.reaches(if stop.level() == Level::Run { Level::Drain } else { Level::Now }) => {}
-            event = consumer.next(room), if stop.level() == Level::Run && room > 0 => {
-                match event.map_err(failed)? {
-                    Event::Assigned(new) => {
-                        window.keep(&new.partitions);
-                        assignment = Some(new);
-                    }
-                    Event::Records(records) => {
-                        for record in records {
-                            window.take(&record);
-                            at_work.spawn(handle(processor.clone(), record, options));
-                        }
-                    }
-                }
-            }
+            biased;
+            () = stop.reaches(if level == Level::Run { Level::Drain } else { Level::Now }) => {}
             Some(done) = at_work.join_next() => {
                 let (partition, offset, results) = done
                     .map_err(|error| error.to_string())
@@ -153,32 +99,82 @@ pub async fn run_processor<P: Processor>(
                     window.finish(&partition, offset, results);
                 }
             }
-        }
-        let Some(owned) = &assignment else { continue };
-        if let Some(transaction) = window.finished(&owned.membership) {
-            match log.commit(transaction).await {
-                // The partitions moved: their new owner does the work again, and finds it done. Begin again from
-                // what is committed.
-                Err(LogError::Fenced { .. }) => {
-                    window.keep(&[]);
-                    assignment = None;
-                    drop(consumer);
-                    consumer = log.join(&spec.group(), spec.reads.name).await.map_err(failed)?;
+            // Also where there is no room: to hear of assignments.
+            event = consumer.next(room) => match event.map_err(failed)? {
+                Event::Assigned(new) => {
+                    window.keep(&new.partitions);
+                    membership = Some(new.membership);
                 }
-                result => result.map_err(failed)?,
-            }
+                Event::Records(records) => {
+                    for record in records {
+                        window.take(&record);
+                        at_work.spawn(handle(processor.clone(), record, options, stop.clone()));
+                    }
+                }
+            },
+        }
+        if let Some(owner) = &membership
+            && !publish(log.as_ref(), &mut window, owner, options, &stop).await.map_err(failed)?
+        {
+            membership = None;
         }
     }
 }
 
-/// Handles one record to its end: retries what is transient, sets aside what is permanent. None where the process ends
-/// before it was done.
+/// Publishes what is finished in order. Finished results survive an abort. False where the assignment is over: what is
+/// still owned then is published under the next one.
+async fn publish(
+    log: &dyn Log,
+    window: &mut Window,
+    owner: &Membership,
+    options: Options,
+    stop: &Stop,
+) -> Result<bool, LogError> {
+    let mut backoff = Backoff::new(options.backoff);
+    while let Some(transaction) = window.finished(owner) {
+        let offsets = transaction.offsets.clone();
+        match window::commit(log, transaction).await {
+            Ok(()) => window.published(&offsets),
+            Err(LogError::Fenced { .. }) => return Ok(false),
+            Err(LogError::Aborted { reason }) => {
+                tracing::info!(group = owner.group, reason, "committed again");
+                if window::FORGETS.is_planted() {
+                    window.published(&offsets);
+                }
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(backoff.pause()) => {}
+                    () = stop.reaches(Level::Now) => return Ok(true),
+                }
+            }
+            // What is committed tells whether it was: all of a transaction is, or nothing.
+            Err(LogError::Uncertain { reason }) => {
+                tracing::info!(group = owner.group, reason, "what is committed is looked up");
+                if window::REPEATS.is_planted() {
+                    continue;
+                }
+                for (partition, _) in offsets {
+                    let next = log.committed(&owner.group, &partition).await?;
+                    window.published(&[(partition, next)]);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+/// What became of a record; no results where the process ends before it was done.
+type Handled = (Partition, u64, Result<Option<Vec<NewRecord>>, String>);
+
+/// Handles one record to its end: retries what is transient, sets aside what is permanent.
 async fn handle<P: Processor>(
     processor: Arc<P>,
     record: Record,
     options: Options,
-) -> (Partition, u64, Result<Option<Vec<NewRecord>>, String>) {
-    let results = attempt(processor.as_ref(), &record, options).await;
+    stop: Stop,
+) -> Handled {
+    let results = attempt(processor.as_ref(), &record, options, &stop).await;
     (record.partition, record.offset, results)
 }
 
@@ -186,34 +182,94 @@ async fn attempt<P: Processor>(
     processor: &P,
     record: &Record,
     options: Options,
+    stop: &Stop,
 ) -> Result<Option<Vec<NewRecord>>, String> {
     let Some(value) = &record.value else { return Ok(Some(Vec::new())) };
-    let input = match processor.read(value) {
+    let input = match checked(value).and_then(|()| processor.read(value).map_err(Unreadable::from)) {
         Ok(input) => input,
-        Err(error) => return Ok(Some(vec![dead_letter(record, &error.to_string())])),
+        Err(Unreadable::Newer(error)) => {
+            wait_for_upgrade(record, &error, stop).await;
+            return Ok(None);
+        }
+        Err(Unreadable::Never(reason)) => return Ok(Some(vec![set_aside(record, "unreadable", &reason)])),
     };
+    let task = Task { appended_ms: record.at_ms, clock: options.clock };
     let give_up = |reason: &str| {
-        tracing::warn!(stream = record.partition.stream, offset = record.offset, reason, "dead letter");
-        let follows = processor.given_up(&input, reason).into_iter().map(NewRecord::from);
-        Ok(Some(follows.chain([dead_letter(record, reason)]).collect()))
+        let follows = processor.given_up(&input, task, reason).into_iter().map(NewRecord::from);
+        Ok(Some(follows.chain([set_aside(record, "given-up", reason)]).collect()))
     };
     let deadline = Instant::now() + options.patience;
-    let mut pause = options.backoff;
+    let mut backoff = Backoff::new(options.backoff);
     loop {
-        match processor.handle(&input, Task { appended_ms: record.at_ms }).await {
-            Ok(emits) => return Ok(Some(emits.into_iter().map(|emit: Emit| emit.into()).collect())),
+        match processor.handle(&input, task).await {
+            Ok(emits) => match emits.iter().find_map(too_large) {
+                Some(reason) => return give_up(&reason),
+                None => return Ok(Some(emits.into_iter().map(NewRecord::from).collect())),
+            },
             Err(ProcessorError::Stopped) => return Ok(None),
             Err(ProcessorError::Fatal(reason)) => return Err(reason),
             Err(ProcessorError::Permanent(reason)) => return give_up(&reason),
             Err(ProcessorError::Transient(reason)) => {
-                let wait = pause.mul_f64(0.5 + fastrand::f64());
-                if Instant::now() + wait > deadline {
+                let pause = backoff.pause();
+                if Instant::now() + pause > deadline {
                     return give_up(&format!("{reason} (given up after {:?})", options.patience));
                 }
-                tracing::info!(reason, ?wait, "tried again later");
-                tokio::time::sleep(wait).await;
-                pause = (pause * 2).min(Duration::from_secs(30));
+                tracing::info!(reason, ?pause, "tried again later");
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.reaches(Level::Drain) => return Ok(None),
+                }
             }
         }
     }
+}
+
+/// Why a value is no record for this Millrace.
+pub(crate) enum Unreadable {
+    /// A newer one wrote it.
+    Newer(RecordError),
+    /// It never will be.
+    Never(String),
+}
+
+impl From<RecordError> for Unreadable {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Newer { .. } => Self::Newer(error),
+            _ => Self::Never(error.to_string()),
+        }
+    }
+}
+
+/// Whether a value is of a size that is read at all.
+pub(crate) fn checked(value: &[u8]) -> Result<(), Unreadable> {
+    if value.len() <= LARGEST_VALUE {
+        return Ok(());
+    }
+    Err(Unreadable::Never(format!(
+        "a value of {} bytes is more than the {LARGEST_VALUE} that are read",
+        value.len()
+    )))
+}
+
+/// Why a record to publish is too large, where it is.
+pub(crate) fn too_large(emit: &Emit) -> Option<String> {
+    let bytes = emit.value.as_ref().map_or(0, Vec::len);
+    (bytes > LARGEST_VALUE).then(|| {
+        format!("what follows from it is a record of {bytes} bytes for '{}', and {LARGEST_VALUE} are the most", emit.stream)
+    })
+}
+
+/// A record of a newer version waits, with its partition, until a Millrace that can read it takes over.
+async fn wait_for_upgrade(record: &Record, error: &RecordError, stop: &Stop) {
+    let Partition { stream, number } = &record.partition;
+    tracing::warn!(stream, partition = number, offset = record.offset, %error, "waits for an upgrade of this process");
+    stop.reaches(Level::Drain).await;
+}
+
+pub(crate) fn set_aside(record: &Record, kind: &str, reason: &str) -> NewRecord {
+    let Partition { stream, number } = &record.partition;
+    tracing::warn!(stream, partition = number, offset = record.offset, reason, "dead letter");
+    dead_letter(record, kind, reason)
 }

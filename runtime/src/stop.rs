@@ -1,6 +1,6 @@
 //! How a process ends: at first it takes no more work, then it leaves at once.
 
-use tokio::sync::watch;
+use crate::watched::Watched;
 
 /// How urgent the end is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,31 +13,31 @@ pub enum Level {
     Now,
 }
 
-/// Says when to stop.
+/// Says when to stop. When it is gone, that counts as `Now`: there is no reason left to work on.
 #[derive(Debug)]
-pub struct Stopper(watch::Sender<Level>);
+pub struct Stopper(Watched<Level>);
 
 /// Hears when to stop.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<Level>);
+pub struct Stop(Watched<Level>);
 
 impl Stopper {
     /// A stopper, and what hears it.
     #[must_use]
     pub fn new() -> (Self, Stop) {
-        let (sender, receiver) = watch::channel(Level::Run);
-        (Self(sender), Stop(receiver))
+        let level = Watched::new(Level::Run);
+        (Self(level.clone()), Stop(level))
     }
 
     /// Raises the level; it never falls.
     pub fn raise(&self, level: Level) {
-        self.0.send_if_modified(|now| {
-            let higher = level > *now;
-            if higher {
-                *now = level;
-            }
-            higher
-        });
+        self.0.modify(|now| *now = level.max(*now));
+    }
+}
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.raise(Level::Now);
     }
 }
 
@@ -45,13 +45,11 @@ impl Stop {
     /// The level now.
     #[must_use]
     pub fn level(&self) -> Level {
-        *self.0.borrow()
+        self.0.with(|level| *level)
     }
 
-    /// Waits until the level is at least this; a stopper that is gone counts as `Now`.
+    /// Waits until the level is at least this.
     pub async fn reaches(&self, level: Level) {
-        let mut receiver = self.0.clone();
-        // An error says that the stopper is gone, and with it all reason to work on.
-        let _ = receiver.wait_for(|now| *now >= level).await;
+        self.0.until(|now| *now >= level).await;
     }
 }

@@ -17,7 +17,17 @@ pub enum RecordError {
     /// The value is shorter than the frame's five bytes, or does not begin with 0x00.
     #[error("the value is not in the Confluent frame (0x00, 4-byte schema id, Avro)")]
     NotFramed,
-    /// The frame names a schema that the reader does not have: a newer producer's, or not ours at all.
+    /// A newer Millrace wrote it. It is no dead letter: it waits until this one is replaced, as in a rolling upgrade.
+    #[error("{record} of version {found} was written by a newer Millrace; this one knows {known}")]
+    Newer {
+        /// The record that was to be read.
+        record: &'static str,
+        /// The version in the frame.
+        found: usize,
+        /// The latest version that is known.
+        known: usize,
+    },
+    /// The frame names a schema that is not the record's.
     #[error("the value's schema id is {found}; {record} knows {known}")]
     UnknownSchema {
         /// The record that was to be read.
@@ -35,6 +45,14 @@ pub enum RecordError {
         /// What `apache-avro` says.
         #[source]
         source: Box<apache_avro::Error>,
+    },
+    /// Something follows the Avro body.
+    #[error("{record}: {bytes} bytes follow the record")]
+    Trailing {
+        /// The record that was to be read.
+        record: &'static str,
+        /// How many.
+        bytes: usize,
     },
     /// The value is JSON, but not of the record's shape.
     #[error("{record} as JSON: {source}")]

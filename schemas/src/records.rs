@@ -16,27 +16,39 @@ pub use media::{
 pub use merge::{Merge, Merged};
 pub use segment::{Seek, SeekBy, Segment};
 pub use signal::{Cancelled, MergeOutcome, OutputPlan, Refused, SegmentOutcome, Signal, Started, TrackPlan};
-pub use status::{ExecutionEvent, Progress};
+pub use status::{ExecutionEvent, LogLine, Progress};
 pub use upload::Upload;
 
-/// Ties a type to its schema file.
+/// Where work objects are: what a record says, or the execution where it says nothing.
+fn work_or<'a>(work: &'a str, execution: &'a str) -> &'a str {
+    if work.is_empty() { execution } else { work }
+}
+
+macro_rules! work_of {
+    ($($type:ty),+) => {$(
+        impl $type {
+            /// The first part of its work objects' keys.
+            #[must_use]
+            pub fn work(&self) -> &str {
+                work_or(&self.work, &self.execution)
+            }
+        }
+    )+};
+}
+
+work_of!(Segment, Assembly, Merge, Merged);
+
+/// Ties a type to its schema files, the oldest first: file `v` is version `v`.
 macro_rules! record {
-    ($type:ty, $name:literal, $id:literal, $file:literal) => {
+    ($type:ty, $name:literal, $number:literal, [$($file:literal),+]) => {
         impl crate::frame::Record for $type {
             const NAME: &'static str = $name;
-            const SCHEMA_ID: u32 = $id;
-            const AVSC: &'static str = include_str!(concat!("../../avro/", $file));
-            fn schema() -> &'static apache_avro::Schema {
-                static SCHEMA: std::sync::LazyLock<apache_avro::Schema> = std::sync::LazyLock::new(|| {
-                    // The text is compiled in, and a test parses it: it can't fail in the field.
-                    #[allow(clippy::expect_used)]
-                    apache_avro::Schema::parse_str(<$type as crate::frame::Record>::AVSC).expect(concat!(
-                        "schemas/avro/",
-                        $file,
-                        " is a valid schema"
-                    ))
-                });
-                &SCHEMA
+            const NUMBER: u32 = $number;
+            const VERSIONS: &'static [&'static str] = &[$(include_str!(concat!("../../avro/", $file))),+];
+            fn codec() -> &'static crate::frame::Codec {
+                static CODEC: std::sync::LazyLock<crate::frame::Codec> =
+                    std::sync::LazyLock::new(crate::frame::Codec::of::<$type>);
+                &CODEC
             }
         }
     };

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use apache_avro::{AvroSchema, Schema};
+use apache_avro::{AvroSchema, Schema, schema_compatibility::SchemaCompatibility};
 use millrace_schemas::frame::Record;
 use millrace_schemas::*;
 
@@ -14,9 +14,14 @@ fn json(schema: &Schema) -> serde_json::Value {
     serde_json::to_value(schema).unwrap()
 }
 
-fn equal<T: Record + AvroSchema>(file: &str) {
+fn folder(name: &str) -> String {
+    format!("{}/avro/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn equal<T: Record + AvroSchema>(name: &str) {
     let derived = T::get_schema();
-    let path = format!("{}/avro/{file}", env!("CARGO_MANIFEST_DIR"));
+    let last = T::VERSIONS.len();
+    let path = format!("{}/{last}.avsc", folder(name));
     if std::env::var_os(REWRITE).is_some() {
         std::fs::write(&path, format!("{:#}\n", json(&derived))).unwrap();
         return;
@@ -25,28 +30,51 @@ fn equal<T: Record + AvroSchema>(file: &str) {
     assert_eq!(
         json(&written),
         json(&derived),
-        "{file} and {} differ; if the type is right: {REWRITE}=1",
+        "{path} and {} differ. What was released never changes: add a file for a new version, then {REWRITE}=1",
         T::NAME
     );
-    assert_eq!(json(T::schema()), json(&derived));
+    assert_eq!(json(T::codec().schemas()[last - 1]), json(&derived));
+    assert_eq!(std::fs::read_dir(folder(name)).unwrap().count(), last, "every file of avro/{name} is a version");
+}
+
+/// Every version can read what every other wrote: FULL_TRANSITIVE.
+fn compatible<T: Record>() {
+    for old in T::codec().schemas() {
+        for new in T::codec().schemas() {
+            if let Err(error) = SchemaCompatibility::mutual_read(old, new) {
+                panic!("{}: {error}", T::NAME);
+            }
+        }
+    }
+}
+
+/// Does something for every record and its folder.
+macro_rules! for_every_record {
+    ($does:ident($($with:expr)?)) => {
+        for_every_record!(@ $does, Upload "upload", Segment "segment", Signal "signal", Assembly "assembly",
+            Merge "merge", Merged "merged", ExecutionEvent "execution_event", Progress "progress", LogLine "log_line")
+    };
+    (@ equal, $($type:ident $name:literal),+) => {$(equal::<$type>($name);)+};
+    (@ compatible, $($type:ident $name:literal),+) => {$(compatible::<$type>();)+};
+    (@ names, $($type:ident $name:literal),+) => {[$(($name, <$type as Record>::NUMBER)),+]};
 }
 
 #[test]
 fn every_schema_file_equals_its_type() {
-    equal::<Upload>("upload.avsc");
-    equal::<Segment>("segment.avsc");
-    equal::<Signal>("signal.avsc");
-    equal::<Assembly>("assembly.avsc");
-    equal::<Merge>("merge.avsc");
-    equal::<Merged>("merged.avsc");
-    equal::<ExecutionEvent>("execution_event.avsc");
-    equal::<Progress>("progress.avsc");
+    for_every_record!(equal());
 }
 
 #[test]
-fn every_schema_file_belongs_to_a_type() {
-    let files = std::fs::read_dir(format!("{}/avro", env!("CARGO_MANIFEST_DIR"))).unwrap().count();
-    assert_eq!(files, 8);
+fn every_version_reads_every_other() {
+    for_every_record!(compatible());
+}
+
+#[test]
+fn every_schema_folder_belongs_to_a_type_and_no_two_have_one_number() {
+    let records = for_every_record!(names());
+    assert_eq!(std::fs::read_dir(folder("")).unwrap().count(), records.len());
+    let numbers: std::collections::BTreeSet<u32> = records.iter().map(|(_, number)| *number).collect();
+    assert_eq!(numbers.len(), records.len());
 }
 
 fn upload() -> Upload {
@@ -62,13 +90,15 @@ fn upload() -> Upload {
         labels: HashMap::from([("team".into(), "film".into())]),
         overwrite: true,
         attempt: 3,
+        work: Some("e-2".into()),
+        deadline_seconds: Some(60.0),
     }
 }
 
 #[test]
 fn a_record_survives_the_frame() {
     let framed = upload().encode().unwrap();
-    assert_eq!(framed[..5], [0, 0, 0, 0, 1]);
+    assert_eq!(framed[..5], [0, 0, 0, 3, 0xe9], "version 2 of record 1");
     assert_eq!(Upload::decode(&framed).unwrap(), upload());
 
     let mut signal = Signal::new("e", 1, 7);
@@ -114,5 +144,5 @@ fn what_is_not_a_record_is_an_error_and_not_a_panic() {
         assert!(Upload::decode(&good[..cut]).is_err(), "cut at {cut}");
     }
     assert!(matches!(Upload::decode(&[1, 0, 0, 0, 1, 0]), Err(RecordError::NotFramed)));
-    assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 1, .. })));
+    assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 1001, .. })));
 }

@@ -48,7 +48,7 @@ fn text(topology: &Topology, out: &mut String) -> std::fmt::Result {
 
 /// Streams that every processor writes would hide the graph behind their edges.
 fn drawn(name: &str) -> bool {
-    !matches!(name, "executions" | "progress" | "dead-letters")
+    !matches!(name, "executions" | "progress" | "logs" | "dead-letters")
 }
 
 fn mermaid(topology: &Topology, out: &mut String) -> std::fmt::Result {

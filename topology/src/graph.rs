@@ -18,14 +18,19 @@ pub enum Keyed {
     Dealt,
 }
 
-/// How long a stream keeps its records.
+/// How long a stream keeps its records: what is older than `days`, or is followed by `records` others in its partition,
+/// may go. What a group has yet to consume stays all the same. A table keeps the latest of each key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retention {
-    /// For good (a table keeps the latest of each key).
-    Forever,
-    /// So many of the latest records a partition: for what is advisory.
-    Latest(u32),
+pub struct Retention {
+    /// At most so many records a partition.
+    pub records: u32,
+    /// For at most so many days.
+    pub days: u32,
 }
+
+/// For how many days an execution that has ended is known, and so a redelivered upload of it is told from a new one: at least
+/// as long as uploads are kept.
+pub const HORIZON_DAYS: u32 = 30;
 
 /// A stream or a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +53,7 @@ pub struct StreamSpec {
 
 /// The streams and tables, by name.
 pub mod streams {
-    use super::{Keyed, Kind, Retention, StreamSpec};
+    use super::{HORIZON_DAYS, Keyed, Kind, Retention, StreamSpec};
 
     const STREAM: StreamSpec = StreamSpec {
         name: "",
@@ -57,7 +62,7 @@ pub mod streams {
         record: "",
         partitions: 4,
         keyed: Keyed::ByKey,
-        retention: Retention::Forever,
+        retention: Retention { records: 20_000, days: HORIZON_DAYS },
     };
 
     /// What was uploaded or asked for.
@@ -82,7 +87,14 @@ pub mod streams {
         name: "progress",
         record: "Progress",
         partitions: 1,
-        retention: Retention::Latest(1000),
+        retention: Retention { records: 1000, days: 1 },
+        ..STREAM
+    };
+    /// What was logged about executions, also by media processes.
+    pub const LOGS: StreamSpec = StreamSpec {
+        name: "logs",
+        record: "LogLine",
+        retention: Retention { records: 5000, days: 7 },
         ..STREAM
     };
     /// Records that could not be processed, as they were.
@@ -90,8 +102,8 @@ pub mod streams {
         StreamSpec { name: "dead-letters", key: "as the original", record: "as the original", ..STREAM };
 
     /// All of them, in the order in which a video passes.
-    pub const ALL: [StreamSpec; 9] =
-        [UPLOADS, SEGMENTS, TRANSCODED, ASSEMBLIES, MERGES, MERGED, EXECUTIONS, PROGRESS, DEAD_LETTERS];
+    pub const ALL: [StreamSpec; 10] =
+        [UPLOADS, SEGMENTS, TRANSCODED, ASSEMBLIES, MERGES, MERGED, EXECUTIONS, PROGRESS, LOGS, DEAD_LETTERS];
 }
 
 /// A processor and its edges.

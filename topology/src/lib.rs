@@ -4,10 +4,12 @@
 //! implements; the runtime moves records between streams and knows nothing of video.
 
 mod draw;
+pub mod faults;
 mod graph;
+pub mod invariants;
 pub mod ports;
 mod processor;
 
 pub use draw::{Drawing, draw};
-pub use graph::{Keyed, Kind, ProcessorSpec, Retention, StreamSpec, Topology, streams, topology};
-pub use processor::{Aggregation, Emit, Fold, Placement, Processor, ProcessorError, Task, millis_now};
+pub use graph::{HORIZON_DAYS, Keyed, Kind, ProcessorSpec, Retention, StreamSpec, Topology, streams, topology};
+pub use processor::{Aggregation, Clock, Emit, Fold, Placement, Processor, ProcessorError, Task, millis_now};

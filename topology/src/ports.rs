@@ -101,8 +101,8 @@ pub trait Storage: Send + Sync + 'static {
     /// The source as it is now.
     async fn pin(&self, url: &str) -> Result<SourceRef, PortError>;
 
-    /// The facts of a work object, if it is there and whole.
-    async fn made(&self, execution: &str, rendition: &str, index: i32) -> Result<Option<Made>, PortError>;
+    /// The facts of a work object, if it is there and whole. Its key is `<work>/<rendition>/<index>`.
+    async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Made>, PortError>;
 
     /// Whether something is at an output's URL, and how large it is.
     async fn size(&self, url: &str) -> Result<Option<i64>, PortError>;
@@ -110,8 +110,11 @@ pub trait Storage: Send + Sync + 'static {
     /// Whether an output could be written there.
     async fn writable(&self, url: &str) -> Result<(), PortError>;
 
-    /// Removes all work objects of an execution; says whether there were any.
-    async fn remove_work(&self, execution: &str) -> Result<bool, PortError>;
+    /// The first parts of the keys of work objects, and when something was last put there, in milliseconds since 1970.
+    async fn works(&self) -> Result<Vec<(String, i64)>, PortError>;
+
+    /// Removes all work objects whose keys begin with this part; says whether there were any.
+    async fn remove_work(&self, work: &str) -> Result<bool, PortError>;
 }
 
 /// Which executions have ended, so that work on them can stop.

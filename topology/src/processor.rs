@@ -37,6 +37,8 @@ pub enum Placement {
     ByKey,
     /// By its key and its number, so that an execution's segments spread evenly.
     Dealt(u32),
+    /// To this partition, as it was before: for what is published again.
+    Exactly(u32),
 }
 
 /// A record to publish.
@@ -92,7 +94,20 @@ impl Emit {
 pub struct Task {
     /// When the record was appended, in milliseconds since 1970.
     pub appended_ms: i64,
+    /// Tells the time, for what is said of it: no decision depends on it.
+    pub clock: Clock,
 }
+
+impl Task {
+    /// The time, in milliseconds since 1970.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        (self.clock)()
+    }
+}
+
+/// Milliseconds since 1970. Simulation has a clock of its own.
+pub type Clock = fn() -> i64;
 
 /// A stateless step: a record in, records out. Called again with the same record after a crash or a rebalance, so
 /// whatever it does to the world must be harmless the second time.
@@ -114,7 +129,7 @@ pub trait Processor: Send + Sync + 'static {
     async fn handle(&self, record: &Self::In, task: Task) -> Result<Vec<Emit>, ProcessorError>;
 
     /// What follows where the record was given up for this reason: the records that make its execution fail.
-    fn given_up(&self, record: &Self::In, reason: &str) -> Vec<Emit>;
+    fn given_up(&self, record: &Self::In, task: Task, reason: &str) -> Vec<Emit>;
 }
 
 /// What came of folding one record.
@@ -151,7 +166,7 @@ pub trait Aggregation: Send + Sync + 'static {
     fn wakes_at(&self, state: &Self::State) -> Option<i64>;
 }
 
-/// Milliseconds since 1970. For the shell: no decision depends on it.
+/// The [`Clock`] of the system.
 #[must_use]
 pub fn millis_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

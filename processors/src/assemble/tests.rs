@@ -1,4 +1,5 @@
 use millrace_schemas::{Cancelled, OutputFacts, OutputPlan, TrackPlan, frame::Record as _};
+use millrace_topology::invariants::{merged_once, nothing_changed};
 use proptest::prelude::*;
 
 use super::*;
@@ -27,6 +28,8 @@ fn started(attempt: i32, segments: i32) -> Signal {
         outputs: vec![output("mp4"), output("flv")],
         labels: std::collections::HashMap::new(),
         deadline_ms: Some(9000),
+        work: "e-1".into(),
+        upload: None,
     });
     signal
 }
@@ -128,8 +131,7 @@ fn a_redelivered_segment_changes_nothing() {
     let (state, _) = run([started(1, 3), made(1, 3, 1)]);
     let fold = fold(state.clone(), made(1, 3, 1)).unwrap();
     assert!(!fold.changed);
-    assert!(fold.emits.is_empty());
-    assert_eq!(fold.state, state);
+    assert_eq!(nothing_changed(&state, &fold.state, fold.emits.len()), Ok(()));
 }
 
 #[test]
@@ -164,7 +166,7 @@ fn an_output_that_is_still_there_is_kept_by_a_new_attempt() {
 #[test]
 fn a_refused_upload_is_a_failed_execution() {
     let mut signal = Signal::new("e", 1, 7);
-    signal.refused = Some(Refused { source: "file:///x".into(), reason: "is empty".into() });
+    signal.refused = Some(Refused { source: "file:///x".into(), reason: "is empty".into(), upload: None });
     let (state, emits) = run([signal]);
     assert_eq!(state.unwrap().phase, Phase::Failed);
     assert_eq!(on(&emits, "merged").len(), 1);
@@ -179,7 +181,10 @@ fn a_deadline_ends_an_execution() {
     let fold = Assemble.punctuate(state, 9000).unwrap();
     let state = fold.state.unwrap();
     assert_eq!(state.phase, Phase::Failed);
-    assert_eq!(Assemble.wakes_at(&state), None);
+    let forgotten = Assemble.wakes_at(&state).unwrap();
+    assert_eq!(forgotten, 9000 + HORIZON_MS);
+    let fold = Assemble.punctuate(state, forgotten).unwrap();
+    assert!(fold.state.is_none() && fold.changed && fold.emits.is_empty(), "a tombstone");
 }
 
 proptest! {
@@ -189,23 +194,27 @@ proptest! {
     fn any_order_and_any_redelivery_ends_once(order in proptest::collection::vec((0..9_usize, any::<u8>()), 0..60)) {
         let mut choices = whole(3);
         choices.extend([failed(1, 1), cancelled(1)]);
-        let mut state = None;
-        let (mut ends, mut merges) = (0, 0);
+        let mut state: Option<Assembly> = None;
+        let (mut ends, mut merges) = (Vec::new(), 0);
         for (choice, luck) in order {
             // Failures and cancels are rare, or nothing else would be seen.
             let choice = if choice >= 7 && luck > 20 { choice - 7 } else { choice };
+            let ended = state.clone().filter(Assembly::is_terminal);
             let fold = fold(state, choices[choice].clone()).unwrap();
-            ends += on(&fold.emits, "merged").len();
+            if let Some(before) = ended {
+                prop_assert_eq!(stays_ended(&before, fold.state.as_ref()), Ok(()));
+            }
+            ends.extend(on(&fold.emits, "merged").iter().map(|value| Merged::decode(value).unwrap()));
             merges += on(&fold.emits, "merges").len();
             state = fold.state;
             if let Some(state) = &state {
                 if !on(&fold.emits, "merges").is_empty() {
-                    prop_assert_eq!(state.done, state.segments);
+                    prop_assert_eq!(all_there("e", state.segments, |index| state.has(index)), Ok(()));
                 }
-                prop_assert_eq!(usize::from(state.is_terminal()), ends);
+                prop_assert_eq!(usize::from(state.is_terminal()), ends.len());
             }
         }
-        prop_assert!(ends <= 1);
+        prop_assert_eq!(merged_once(&ends), Ok(()));
         prop_assert!(merges == 0 || merges == 2);
     }
 

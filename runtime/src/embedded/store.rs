@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use millrace_topology::{Kind, Retention, StreamSpec};
+use millrace_topology::{Kind, StreamSpec};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use crate::log::{Headers, Partition, Record, Transaction};
+use crate::log::{Fetched, Headers, Partition, Record, Transaction};
 
 /// The layout that this Millrace writes (`PRAGMA user_version`).
-pub(super) const LAYOUT: i64 = 1;
+pub(super) const LAYOUT: i64 = 2;
 
 /// What of a stream the statements need.
 #[derive(Debug, Clone, Copy)]
@@ -16,24 +16,42 @@ pub(super) struct Stream {
     pub(super) id: i64,
     pub(super) partitions: u32,
     is_table: bool,
-    /// How many records a partition keeps.
+    /// How many records a partition keeps, and for how many days. None: for good, as it was before layout 2.
     keep: Option<u32>,
+    days: Option<u32>,
 }
+
+/// A partition is trimmed once in so many records: fewer statements, and no more than so many records too many.
+const TRIM_EVERY: i64 = 256;
+/// The write-ahead log is cut back to so many bytes when it was longer.
+const WAL_BYTES: i64 = 16 << 20;
+const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// Sets the connection up and makes the layout; says which layout the file has.
 pub(super) fn prepare(c: &mut Connection) -> Result<i64, rusqlite::Error> {
     c.pragma_update(None, "journal_mode", "WAL")?;
     c.pragma_update(None, "synchronous", "NORMAL")?;
+    c.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
     c.set_prepared_statement_cache_capacity(64);
-    let found: i64 = c.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found != 0 {
-        return Ok(found);
+    if layout(c)? == LAYOUT {
+        return Ok(LAYOUT);
     }
     let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Looked at again: another process may have been first.
+    match layout(&transaction)? {
+        0 => {}
+        1 => {
+            transaction.execute_batch("ALTER TABLE streams ADD COLUMN days INTEGER")?;
+            transaction.pragma_update(None, "user_version", LAYOUT)?;
+            transaction.commit()?;
+            return Ok(LAYOUT);
+        }
+        other => return Ok(other),
+    }
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS streams (
              id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, partitions INTEGER NOT NULL,
-             is_table INTEGER NOT NULL, keep INTEGER) STRICT;
+             is_table INTEGER NOT NULL, keep INTEGER, days INTEGER) STRICT;
          CREATE TABLE IF NOT EXISTS records (
              seq INTEGER PRIMARY KEY, stream INTEGER NOT NULL, part INTEGER NOT NULL, off INTEGER NOT NULL,
              at INTEGER NOT NULL, key BLOB NOT NULL, value BLOB, headers BLOB) STRICT;
@@ -55,18 +73,26 @@ pub(super) fn prepare(c: &mut Connection) -> Result<i64, rusqlite::Error> {
     Ok(LAYOUT)
 }
 
+fn layout(c: &Connection) -> Result<i64, rusqlite::Error> {
+    c.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Changes when another connection commits.
+pub(super) fn version(c: &Connection) -> Result<i64, rusqlite::Error> {
+    c.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
 /// Makes the streams that are not there; says how many partitions each has.
 pub(super) fn ensure(c: &mut Connection, specs: &[StreamSpec]) -> Result<Vec<u32>, rusqlite::Error> {
     let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut found = Vec::with_capacity(specs.len());
     for spec in specs {
-        let keep = match spec.retention {
-            Retention::Forever => None,
-            Retention::Latest(keep) => Some(keep),
-        };
+        let (keep, days) = (spec.retention.records, spec.retention.days);
         transaction.execute(
-            "INSERT INTO streams (name, partitions, is_table, keep) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            params![spec.name, spec.partitions, spec.kind == Kind::Table, keep],
+            "INSERT INTO streams (name, partitions, is_table, keep, days) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (name) DO UPDATE SET keep = excluded.keep, days = excluded.days
+             WHERE keep IS NOT excluded.keep OR days IS NOT excluded.days",
+            params![spec.name, spec.partitions, spec.kind == Kind::Table, keep, days],
         )?;
         found.push(stream(&transaction, spec.name)?.map_or(0, |stream| stream.partitions));
     }
@@ -75,11 +101,46 @@ pub(super) fn ensure(c: &mut Connection, specs: &[StreamSpec]) -> Result<Vec<u32
 }
 
 pub(super) fn stream(c: &Connection, name: &str) -> Result<Option<Stream>, rusqlite::Error> {
-    c.prepare_cached("SELECT id, partitions, is_table, keep FROM streams WHERE name = ?")?
+    c.prepare_cached("SELECT id, partitions, is_table, keep, days FROM streams WHERE name = ?")?
         .query_row([name], |row| {
-            Ok(Stream { id: row.get(0)?, partitions: row.get(1)?, is_table: row.get(2)?, keep: row.get(3)? })
+            Ok(Stream {
+                id: row.get(0)?,
+                partitions: row.get(1)?,
+                is_table: row.get(2)?,
+                keep: row.get(3)?,
+                days: row.get(4)?,
+            })
         })
         .optional()
+}
+
+/// Makes a group known on a stream.
+pub(super) fn register(c: &mut Connection, group: &str, stream: Stream) -> Result<(), rusqlite::Error> {
+    let known: u32 = c
+        .prepare_cached("SELECT count(*) FROM commits WHERE grp = ? AND stream = ?")?
+        .query_row(params![group, stream.id], |row| row.get(0))?;
+    if known >= stream.partitions {
+        return Ok(());
+    }
+    let t = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for part in 0..stream.partitions {
+        t.execute(
+            "INSERT INTO commits (grp, stream, part, next) VALUES (?, ?, ?, 0) ON CONFLICT DO NOTHING",
+            params![group, stream.id, part],
+        )?;
+    }
+    t.commit()
+}
+
+/// How many records a partition holds.
+pub(super) fn depth(c: &Connection, stream: Stream, number: u32) -> Result<u64, rusqlite::Error> {
+    let text = if stream.is_table {
+        "SELECT count(*) FROM latest WHERE stream = ? AND part = ?"
+    } else {
+        "SELECT count(*) FROM records WHERE stream = ? AND part = ?"
+    };
+    let count: i64 = c.prepare_cached(text)?.query_row(params![stream.id, number], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
 }
 
 pub(super) fn end(c: &Connection, stream: i64, number: u32) -> Result<u64, rusqlite::Error> {
@@ -146,9 +207,8 @@ pub(super) fn commit(
                     .execute(params![stream.id, part, key])?;
             }
         }
-        if let Some(keep) = stream.keep {
-            t.prepare_cached("DELETE FROM records WHERE stream = ? AND part = ? AND off < ?")?
-                .execute(params![stream.id, part, next - i64::from(keep)])?;
+        if !stream.is_table && next % TRIM_EVERY == 0 {
+            trim(&t, stream, part, next, now_ms)?;
         }
     }
     if let Some(membership) = &transaction.membership {
@@ -161,21 +221,51 @@ pub(super) fn commit(
     t.commit()
 }
 
+/// Lets go of what is older than the stream's retention, but for what a group has yet to consume.
+fn trim(
+    c: &Connection,
+    stream: Stream,
+    part: u32,
+    next: i64,
+    now_ms: i64,
+) -> Result<(), rusqlite::Error> {
+    let by_count = stream.keep.map_or(0, |keep| next - i64::from(keep));
+    let young = now_ms - stream.days.map_or(now_ms, |days| i64::from(days) * DAY_MS);
+    let by_age: Option<i64> = c
+        .prepare_cached("SELECT off FROM records WHERE stream = ? AND part = ? AND at >= ? ORDER BY off LIMIT 1")?
+        .query_row(params![stream.id, part, young], |row| row.get(0))
+        .optional()?;
+    let consumed: Option<i64> = c
+        .prepare_cached("SELECT min(next) FROM commits WHERE stream = ? AND part = ?")?
+        .query_row(params![stream.id, part], |row| row.get(0))?;
+    let limit = by_count.max(by_age.unwrap_or(next)).min(consumed.unwrap_or(i64::MAX));
+    c.prepare_cached("DELETE FROM records WHERE stream = ? AND part = ? AND off < ?")?
+        .execute(params![stream.id, part, limit])?;
+    Ok(())
+}
+
 pub(super) fn read(
     c: &Connection,
     stream: Stream,
     partition: &Partition,
     from: u64,
     most: usize,
-) -> Result<Vec<Record>, rusqlite::Error> {
+) -> Result<Fetched, rusqlite::Error> {
+    // One snapshot for both statements: other processes commit too.
+    let t = c.unchecked_transaction()?;
     let text = if stream.is_table {
         "SELECT off, off, at, key, value, headers FROM latest
          WHERE stream = ? AND part = ? AND off >= ? ORDER BY off LIMIT ?"
     } else {
         FETCH
     };
-    let rows = rows(c, text, stream.id, partition, from, most)?;
-    Ok(rows.into_iter().map(|(_, record)| record).collect())
+    let records: Vec<Record> =
+        rows(&t, text, stream.id, partition, from, most)?.into_iter().map(|(_, record)| record).collect();
+    let next = match records.last() {
+        Some(last) if records.len() >= most => last.offset + 1,
+        _ => end(&t, stream.id, partition.number)?.max(from),
+    };
+    Ok(Fetched { records, next })
 }
 
 const FETCH: &str = "SELECT seq, off, at, key, value, headers FROM records

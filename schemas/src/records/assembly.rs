@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{OutputFacts, OutputPlan, SourceRef, TrackPlan};
+use super::{OutputFacts, OutputPlan, SourceRef, TrackPlan, Upload};
 
 /// The state of an execution, and at last its terminal record. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
@@ -51,9 +51,17 @@ pub struct Assembly {
     #[serde(default)]
     #[avro(default = "null")]
     pub deadline_ms: Option<i64>,
+    /// Where the work objects are: the first part of their key. Empty stands for the execution.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub work: String,
+    /// What was asked for, so that it can be tried again.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub upload: Option<Upload>,
 }
 
-crate::records::record!(Assembly, "Assembly", 4, "assembly.avsc");
+crate::records::record!(Assembly, "Assembly", 4, ["assembly/1.avsc", "assembly/2.avsc"]);
 
 impl Assembly {
     /// Whether segment `index` is there.

@@ -19,9 +19,13 @@ pub struct Merge {
     pub output: OutputPlan,
     /// Its tracks: which segments, and what they must add up to. Work objects are found by their key, `<execution>/<rendition>/<index>`.
     pub tracks: Vec<TrackSum>,
+    /// Where the work objects are: the first part of their key. Empty stands for the execution.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub work: String,
 }
 
-crate::records::record!(Merge, "Merge", 5, "merge.avsc");
+crate::records::record!(Merge, "Merge", 5, ["merge/1.avsc", "merge/2.avsc"]);
 
 /// An execution's end. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
@@ -51,6 +55,10 @@ pub struct Merged {
     #[serde(default)]
     #[avro(default = "{}")]
     pub labels: HashMap<String, String>,
+    /// Where the work objects are: the first part of their key. Empty stands for the execution.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub work: String,
 }
 
-crate::records::record!(Merged, "Merged", 6, "merged.avsc");
+crate::records::record!(Merged, "Merged", 6, ["merged/1.avsc", "merged/2.avsc"]);

@@ -33,9 +33,13 @@ pub struct Segment {
     #[serde(default)]
     #[avro(default = "0")]
     pub expected_units: i64,
+    /// Where the work objects are: the first part of their key. Empty stands for the execution.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub work: String,
 }
 
-crate::records::record!(Segment, "Segment", 2, "segment.avsc");
+crate::records::record!(Segment, "Segment", 2, ["segment/1.avsc", "segment/2.avsc"]);
 
 /// A place to begin reading a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]

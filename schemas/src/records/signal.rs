@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Made, OutputFacts, SourceRef, TrackKind, VideoSettings};
+use super::{Made, OutputFacts, SourceRef, TrackKind, Upload, VideoSettings};
 
 /// What the aggregation must know of an execution; exactly one of the nullable fields is set. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
@@ -37,7 +37,7 @@ pub struct Signal {
     pub cancelled: Option<Cancelled>,
 }
 
-crate::records::record!(Signal, "Signal", 3, "signal.avsc");
+crate::records::record!(Signal, "Signal", 3, ["signal/1.avsc", "signal/2.avsc"]);
 
 impl Signal {
     /// A signal that says nothing yet; one of its fields is to be set.
@@ -74,6 +74,14 @@ pub struct Started {
     #[serde(default)]
     #[avro(default = "null")]
     pub deadline_ms: Option<i64>,
+    /// Where the work objects are: the first part of their key. Empty stands for the execution.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub work: String,
+    /// What was asked for, so that it can be tried again.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub upload: Option<Upload>,
 }
 
 /// One rendition of one track of an execution.
@@ -117,13 +125,17 @@ pub struct OutputPlan {
 }
 
 /// Why an upload can't be processed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Refused {
     /// The source's URL.
     pub source: String,
     /// What was wrong with it, and what to do.
     pub reason: String,
+    /// What was asked for, so that it can be tried again.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub upload: Option<Upload>,
 }
 
 /// Facts of what was made of a segment, or why it can't be.

@@ -23,7 +23,7 @@ pub struct ExecutionEvent {
     pub elapsed_ms: Option<i64>,
 }
 
-crate::records::record!(ExecutionEvent, "ExecutionEvent", 7, "execution_event.avsc");
+crate::records::record!(ExecutionEvent, "ExecutionEvent", 7, ["execution_event/1.avsc"]);
 
 /// How far a task is: advisory. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
@@ -39,4 +39,22 @@ pub struct Progress {
     pub expected: i64,
 }
 
-crate::records::record!(Progress, "Progress", 8, "progress.avsc");
+crate::records::record!(Progress, "Progress", 8, ["progress/1.avsc"]);
+
+/// A line of the log about an execution, of a processor or of a media process: advisory. Key: the execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct LogLine {
+    /// The execution.
+    pub execution: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// Where in the program it was said; `media` for a media process.
+    pub target: String,
+    /// What was said.
+    pub message: String,
+}
+
+crate::records::record!(LogLine, "LogLine", 9, ["log_line/1.avsc"]);

@@ -52,9 +52,17 @@ pub struct Upload {
     #[serde(default = "first_attempt")]
     #[avro(default = "1")]
     pub attempt: i32,
+    /// Where an earlier attempt's work objects lie, which this one goes on with; null begins afresh.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub work: Option<String>,
+    /// After how many seconds the execution is given up, more than 0; null never.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub deadline_seconds: Option<f64>,
 }
 
-crate::records::record!(Upload, "Upload", 1, "upload.avsc");
+crate::records::record!(Upload, "Upload", 1, ["upload/1.avsc", "upload/2.avsc"]);
 
 fn default_segment_time() -> f64 {
     15.0
@@ -67,6 +75,26 @@ fn first_attempt() -> i32 {
 }
 
 impl Upload {
+    /// An upload of this source, with all else as it is by default.
+    #[must_use]
+    pub fn of(source: &str, output_prefix: &str) -> Self {
+        Self {
+            source: Some(source.into()),
+            oss_bucket_name: None,
+            video_key: None,
+            version: None,
+            output_prefix: output_prefix.into(),
+            segment_time_seconds: default_segment_time(),
+            dst_formats: default_formats(),
+            name: None,
+            labels: HashMap::new(),
+            overwrite: false,
+            attempt: first_attempt(),
+            work: None,
+            deadline_seconds: None,
+        }
+    }
+
     /// Reads an upload as the topic may hold it: Avro in the Confluent frame, or JSON as a person writes it.
     ///
     /// # Errors

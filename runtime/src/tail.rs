@@ -1,0 +1,111 @@
+//! Reading streams and tables without a group.
+
+use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+
+use millrace_schemas::frame::Record;
+use millrace_topology::StreamSpec;
+
+use crate::log::{Log, LogError, Partition};
+
+/// How many records are read at once.
+const BATCH: usize = 1000;
+
+/// Reads a stream from here on, without a group.
+pub struct Tail<R> {
+    log: Arc<dyn Log>,
+    positions: Vec<(Partition, u64)>,
+    record: PhantomData<R>,
+}
+
+impl<R: Record> Tail<R> {
+    /// From the start of the stream.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub async fn from_start(log: Arc<dyn Log>, stream: StreamSpec) -> Result<Self, LogError> {
+        let count = log.partitions(stream.name).await?;
+        let partition = |number| Partition { stream: stream.name.into(), number };
+        let positions = (0..count).map(|number| (partition(number), 0)).collect();
+        Ok(Self { log, positions, record: PhantomData })
+    }
+
+    /// From the end of the stream, as it is now.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub async fn from_end(log: Arc<dyn Log>, stream: StreamSpec) -> Result<Self, LogError> {
+        let mut tail = Self::from_start(log, stream).await?;
+        for (partition, position) in &mut tail.positions {
+            *position = tail.log.end(partition).await?;
+        }
+        Ok(tail)
+    }
+
+    /// From where a group goes on.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub async fn from_committed(
+        log: Arc<dyn Log>,
+        stream: StreamSpec,
+        group: &str,
+    ) -> Result<Self, LogError> {
+        let mut tail = Self::from_start(log, stream).await?;
+        for (partition, position) in &mut tail.positions {
+            *position = tail.log.committed(group, partition).await?;
+        }
+        Ok(tail)
+    }
+
+    /// What came since. Records that can't be read are left out: they are dead letters of somebody else.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub async fn take(&mut self) -> Result<Vec<R>, LogError> {
+        let mut found = Vec::new();
+        for (partition, position) in &mut self.positions {
+            loop {
+                let fetched = self.log.read(partition, *position, BATCH).await?;
+                if fetched.next == *position {
+                    break;
+                }
+                *position = fetched.next;
+                let values = fetched.records.iter().filter_map(|record| record.value.as_deref());
+                found.extend(values.filter_map(|value| R::decode(value).ok()));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A table: the latest record of each key.
+///
+/// # Errors
+/// Where the log can't be read.
+pub async fn table<R: Record>(
+    log: &dyn Log,
+    stream: StreamSpec,
+) -> Result<HashMap<String, R>, LogError> {
+    let mut found = HashMap::new();
+    for number in 0..log.partitions(stream.name).await? {
+        let partition = Partition { stream: stream.name.into(), number };
+        let mut from = 0;
+        loop {
+            let fetched = log.read(&partition, from, BATCH).await?;
+            if fetched.next == from {
+                break;
+            }
+            from = fetched.next;
+            for record in fetched.records {
+                let key = String::from_utf8_lossy(&record.key).into_owned();
+                match record.value.map(|value| R::decode(&value)) {
+                    Some(Ok(state)) => drop(found.insert(key, state)),
+                    None => drop(found.remove(&key)),
+                    // A newer Millrace's; this one knows only what came before.
+                    Some(Err(_)) => {}
+                }
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,103 @@
+//! A value that many wait for. Like tokio's `watch`, but it wakes those who wait in the order in which they came: `watch`
+//! picks it by chance, and a run of simulation must follow from its seed alone.
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+#[derive(Debug)]
+struct Inner<T> {
+    /// The value, and how often it was changed.
+    value: Mutex<(T, u64)>,
+    changed: Notify,
+}
+
+impl<T> Inner<T> {
+    fn lock(&self) -> MutexGuard<'_, (T, u64)> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A value that is watched; a clone is the same value.
+#[derive(Debug)]
+pub struct Watched<T>(Arc<Inner<T>>);
+
+impl<T> Clone for Watched<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Watched<T> {
+    /// A value.
+    #[must_use]
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(Inner { value: Mutex::new((value, 0)), changed: Notify::new() }))
+    }
+
+    /// Looks at the value.
+    pub fn with<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.0.lock().0)
+    }
+
+    /// Changes the value, and wakes those who wait.
+    pub fn modify(&self, change: impl FnOnce(&mut T)) {
+        {
+            let mut value = self.0.lock();
+            change(&mut value.0);
+            value.1 += 1;
+        }
+        self.0.changed.notify_waiters();
+    }
+
+    /// Waits until the value is as asked for; at once if it is.
+    pub async fn until(&self, mut is_so: impl FnMut(&T) -> bool) {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            // From here on nothing is missed.
+            changed.as_mut().enable();
+            if is_so(&self.0.lock().0) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Hears of changes from now on.
+    #[must_use]
+    pub fn watch(&self) -> Watcher<T> {
+        let seen = self.0.lock().1;
+        Watcher { watched: self.clone(), seen }
+    }
+}
+
+/// Hears of changes.
+#[derive(Debug)]
+pub struct Watcher<T> {
+    watched: Watched<T>,
+    seen: u64,
+}
+
+impl<T> Watcher<T> {
+    /// What was changed up to now is known: only what comes later counts.
+    pub fn mark_seen(&mut self) {
+        self.seen = self.watched.0.lock().1;
+    }
+
+    /// Waits until the value was changed since it was last marked as seen. May be dropped while it waits.
+    pub async fn changed(&mut self) {
+        loop {
+            let mut changed = pin!(self.watched.0.changed.notified());
+            changed.as_mut().enable();
+            let version = self.watched.0.lock().1;
+            if version != self.seen {
+                self.seen = version;
+                return;
+            }
+            changed.await;
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The bytes of each record, of each version, as they lie on a topic: what was once written is read for good.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::HashMap;
+
+use apache_avro::{to_value, writer::datum::GenericDatumWriter};
+use millrace_schemas::{frame::Record, *};
+
+/// Set to write the files that are missing, after a new version was added.
+const REWRITE: &str = "MILLRACE_REWRITE_SCHEMAS";
+
+fn hex(bytes: &[u8]) -> String {
+    let lines: Vec<String> =
+        bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    lines.join("\n") + "\n"
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+    digits.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+}
+
+/// Holds a record to its golden bytes. `before` takes out of it what the version did not have yet.
+fn golden<R: Record + PartialEq + std::fmt::Debug>(name: &str, record: &R, before: impl Fn(usize) -> R) {
+    for version in 1..=R::VERSIONS.len() {
+        let path = format!("{}/tests/golden/{name}.{version}.hex", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os(REWRITE).is_some() && !std::path::Path::new(&path).exists() {
+            std::fs::write(&path, hex(&written_by(record, version))).unwrap();
+        }
+        let file = bytes(&std::fs::read_to_string(&path).unwrap());
+        if version == R::VERSIONS.len() {
+            assert_eq!(hex(&record.encode().unwrap()), hex(&file), "{path}");
+            assert_eq!(&R::decode(&file).unwrap(), record, "{path}");
+        } else {
+            assert_eq!(R::decode(&file).unwrap(), before(version), "{path}");
+        }
+    }
+}
+
+/// The bytes as that version wrote them.
+fn written_by<R: Record>(record: &R, version: usize) -> Vec<u8> {
+    let schema = R::codec().schemas()[version - 1];
+    let value = to_value(record).unwrap().resolve(schema).unwrap();
+    let id = frame::schema_id(R::NUMBER, u32::try_from(version).unwrap());
+    let mut bytes = vec![0];
+    bytes.extend(id.to_be_bytes());
+    GenericDatumWriter::builder(schema).build().unwrap().write_value(&mut bytes, value).unwrap();
+    bytes
+}
+
+fn upload() -> Upload {
+    Upload {
+        version: Some("9-abc".into()),
+        dst_formats: vec!["mp4".into(), "flv".into()],
+        labels: HashMap::from([("team".into(), "film".into())]),
+        attempt: 2,
+        work: Some("0123456789abcdef-1".into()),
+        deadline_seconds: Some(3600.0),
+        ..Upload::of("file:///in/a.mov", "file:///out")
+    }
+}
+
+fn old_upload() -> Upload {
+    Upload { work: None, deadline_seconds: None, ..upload() }
+}
+
+fn source() -> SourceRef {
+    SourceRef { url: "file:///in/a.mov".into(), version: "9-abc".into(), bytes: 4_000_000_000 }
+}
+
+fn settings() -> VideoSettings {
+    VideoSettings {
+        codec: "h264".into(),
+        preset: "medium".into(),
+        crf: 23.0,
+        width: 1920,
+        height: 1080,
+        pixel_format: "yuv420p".into(),
+        time_base: Ratio { num: 1, den: 90_000 },
+        frame_rate: Ratio { num: 30_000, den: 1001 },
+        sample_aspect: Ratio { num: 1, den: 1 },
+        color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
+        rotation: 90,
+    }
+}
+
+fn segment() -> Segment {
+    Segment {
+        execution: "0123456789abcdef".into(),
+        attempt: 1,
+        index: 7,
+        video_segments: 9,
+        source: source(),
+        stream: 0,
+        kind: TrackKind::Video,
+        start: Some(-5),
+        end: None,
+        seeks: vec![Seek { by: SeekBy::Byte, at: 77 }],
+        renditions: vec![Rendition { id: "v-1".into(), video: Some(settings()), audio: None }],
+        expected_units: 450,
+        work: "0123456789abcdef-1".into(),
+    }
+}
+
+fn track() -> TrackPlan {
+    TrackPlan {
+        rendition: "v-1".into(),
+        kind: TrackKind::Video,
+        first_segment: 0,
+        segments: 9,
+        video: Some(settings()),
+    }
+}
+
+fn output() -> OutputPlan {
+    OutputPlan {
+        url: "file:///out/a.mp4".into(),
+        format: "mp4".into(),
+        renditions: vec!["v-1".into()],
+        keep: true,
+        mark: "millrace a b".into(),
+        overwrite: true,
+    }
+}
+
+fn facts() -> OutputFacts {
+    OutputFacts {
+        url: "file:///out/a.mp4".into(),
+        format: "mp4".into(),
+        bytes: 123,
+        duration_seconds: 1.5,
+        video: Some(VideoFacts { codec: "h264".into(), width: 1920, height: 1080, frames: 45 }),
+        audio: Some(AudioFacts { codec: "aac".into(), sample_rate: 48_000, samples: 72_000 }),
+    }
+}
+
+fn sum() -> TrackSum {
+    TrackSum { plan: track(), units: 45, packets: 45, bytes: 99, reorder: 2, digest: -3 }
+}
+
+/// A signal that says everything, which no real one does.
+fn signal() -> Signal {
+    let mut signal = Signal::new("0123456789abcdef", 2, 1_700_000_000_000);
+    signal.started = Some(Started {
+        source: source(),
+        tracks: vec![track()],
+        outputs: vec![output()],
+        labels: HashMap::new(),
+        deadline_ms: Some(5),
+        work: "w".into(),
+        upload: Some(upload()),
+    });
+    signal.refused =
+        Some(Refused { source: "file:///x".into(), reason: "is empty".into(), upload: Some(upload()) });
+    let made = Made {
+        rendition: "v-1".into(),
+        units: 5,
+        packets: 6,
+        bytes: 7,
+        first: -8,
+        next: Some(9),
+        reorder: 1,
+        digest: i64::MIN,
+    };
+    signal.segment =
+        Some(SegmentOutcome { index: 3, made: vec![made], reused: true, failure: Some("broken".into()) });
+    signal.merge = Some(MergeOutcome {
+        url: "file:///out/a.mp4".into(),
+        facts: Some(facts()),
+        failure: Some("no room".into()),
+    });
+    signal.cancelled = Some(Cancelled { reason: "asked".into() });
+    signal
+}
+
+fn old_signal() -> Signal {
+    let mut signal = signal();
+    if let (Some(started), Some(refused)) = (&mut signal.started, &mut signal.refused) {
+        started.work.clear();
+        started.upload = None;
+        refused.upload = None;
+    }
+    signal
+}
+
+fn assembly() -> Assembly {
+    Assembly {
+        execution: "0123456789abcdef".into(),
+        attempt: 2,
+        phase: Phase::Cancelled,
+        source: source(),
+        reason: Some("asked".into()),
+        segments_done: vec![0b101, 1],
+        segments: 10,
+        done: 3,
+        video_segments: 9,
+        reused: 1,
+        tracks: vec![sum()],
+        outputs: vec![PlannedOutput { plan: output(), facts: Some(facts()) }],
+        labels: HashMap::from([("team".into(), "film".into())]),
+        started_ms: 1,
+        ended_ms: Some(2),
+        deadline_ms: Some(3),
+        work: "w".into(),
+        upload: Some(upload()),
+    }
+}
+
+fn merge() -> Merge {
+    Merge {
+        execution: "0123456789abcdef".into(),
+        attempt: 2,
+        source: source(),
+        output: output(),
+        tracks: vec![sum()],
+        work: "w".into(),
+    }
+}
+
+fn merged() -> Merged {
+    Merged {
+        execution: "0123456789abcdef".into(),
+        attempt: 2,
+        state: Phase::Succeeded,
+        reason: None,
+        source: source(),
+        outputs: vec![facts()],
+        segments: 9,
+        segments_reused: 1,
+        started_ms: 1,
+        ended_ms: 2,
+        labels: HashMap::new(),
+        work: "w".into(),
+    }
+}
+
+#[test]
+fn what_was_once_written_is_read_for_good() {
+    let none = String::new;
+    golden("upload", &upload(), |_| old_upload());
+    golden("segment", &segment(), |_| Segment { work: none(), ..segment() });
+    golden("signal", &signal(), |_| old_signal());
+    golden("assembly", &assembly(), |_| Assembly { work: none(), upload: None, ..assembly() });
+    golden("merge", &merge(), |_| Merge { work: none(), ..merge() });
+    golden("merged", &merged(), |_| Merged { work: none(), ..merged() });
+    let event = ExecutionEvent {
+        execution: "e".into(),
+        attempt: 1,
+        at_ms: 2,
+        processor: "split".into(),
+        event: "started".into(),
+        detail: "9 segments".into(),
+        elapsed_ms: Some(3),
+    };
+    golden("execution_event", &event, |_| event.clone());
+    let progress = Progress { execution: "e".into(), index: 1, done: 2, expected: 3 };
+    golden("progress", &progress, |_| progress.clone());
+    let line = LogLine {
+        execution: "e".into(),
+        at_ms: 1,
+        level: "warn".into(),
+        target: "media".into(),
+        message: "late picture".into(),
+    };
+    golden("log_line", &line, |_| line.clone());
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_told_from_what_is_none() {
+    let mut newer = upload().encode().unwrap();
+    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 3).to_be_bytes());
+    assert!(matches!(Upload::decode(&newer), Err(RecordError::Newer { found: 3, known: 2, .. })));
+    newer[1..5].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
+    assert!(matches!(Upload::decode(&newer), Err(RecordError::UnknownSchema { .. })));
+    let mut long = upload().encode().unwrap();
+    long.push(0);
+    assert!(matches!(Upload::decode(&long), Err(RecordError::Trailing { bytes: 1, .. })));
+}

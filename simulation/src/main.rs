@@ -1,0 +1,128 @@
+//! `simulate`: runs seeds; `make simulate` and `make faults` call it.
+
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Instant,
+};
+
+use clap::Parser;
+use millrace_simulation::{Plan, run, shrink};
+
+/// Runs Millrace under everything that can go wrong.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How many seeds
+    #[arg(long, default_value_t = 500)]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 1)]
+    first: u64,
+    /// Tell what happens, step by step
+    #[arg(long)]
+    trace: bool,
+    /// How many threads [default: the number of cores]
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Plant faults one after the other, and show that each is found
+    #[cfg(feature = "faults")]
+    #[arg(long)]
+    faults: bool,
+}
+
+/// Runs seeds on all cores until one fails, or with `all` to the end; gives how many failed, and the first that did.
+fn search(first: u64, seeds: u64, jobs: usize, all: bool) -> (u64, Option<u64>) {
+    let next = AtomicU64::new(first);
+    let (failed, earliest) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
+    let enough = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds || enough.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    if !run(&Plan::of(seed), false).violations.is_empty() {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                        earliest.fetch_min(seed, Ordering::Relaxed);
+                        enough.store(!all, Ordering::Relaxed);
+                        if all {
+                            println!("seed {seed} fails; again with: simulate --first {seed} --seeds 1 --trace");
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let earliest = earliest.into_inner();
+    (failed.into_inner(), (earliest < u64::MAX).then_some(earliest))
+}
+
+/// Shows what a failing seed breaks, and the smallest run that breaks it too.
+fn explain(seed: u64) {
+    let plan = Plan::of(seed);
+    println!("{plan}");
+    for violation in run(&plan, false).violations {
+        println!("  {violation}");
+    }
+    let small = shrink(&plan);
+    println!("the smallest run that fails: {small}");
+    let outcome = run(&small, true);
+    for line in outcome.trace {
+        println!("  {line}");
+    }
+    for violation in outcome.violations {
+        println!("  {violation}");
+    }
+}
+
+fn simulate(arguments: &Arguments, jobs: usize) -> ExitCode {
+    let begun = Instant::now();
+    if arguments.trace && arguments.seeds == 1 {
+        let outcome = run(&Plan::of(arguments.first), true);
+        println!("{}", Plan::of(arguments.first));
+        outcome.trace.iter().for_each(|line| println!("  {line}"));
+        outcome.violations.iter().for_each(|violation| println!("  {violation}"));
+    }
+    let (failed, first) = search(arguments.first, arguments.seeds, jobs, true);
+    if let Some(seed) = first {
+        explain(seed);
+    }
+    eprintln!("{:.1} s", begun.elapsed().as_secs_f64());
+    println!("{} seeds, {failed} violations", arguments.seeds);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(feature = "faults")]
+fn faults(arguments: &Arguments, jobs: usize) -> ExitCode {
+    use millrace_topology::faults::{Fault, plant};
+    let mut found = 0;
+    for fault in Fault::ALL {
+        plant(Some(fault));
+        let (_, seed) = search(arguments.first, arguments.seeds, jobs, false);
+        match seed {
+            Some(seed) => {
+                found += 1;
+                let what = run(&Plan::of(seed), false).violations.into_iter().next();
+                let what = what.map_or(String::new(), |violation| violation.to_string());
+                let short: String = what.chars().take(100).collect();
+                println!("{:<22} found by seed {seed:<5} {short}", format!("{fault:?}"));
+            }
+            None => println!("{:<22} not found in {} seeds", format!("{fault:?}"), arguments.seeds),
+        }
+    }
+    plant(None);
+    println!("{found} of {} found", Fault::ALL.len());
+    if found == Fault::ALL.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    #[cfg(feature = "faults")]
+    if arguments.faults {
+        return faults(&arguments, jobs);
+    }
+    simulate(&arguments, jobs)
+}

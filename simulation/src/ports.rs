@@ -1,0 +1,282 @@
+//! Media and storage as small fakes that keep facts: which pictures, which objects.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fastrand::Rng;
+use millrace_engine::Ended;
+use millrace_runtime::simulated::Fate;
+use millrace_schemas::{
+    AudioFacts, Color, Fingerprint, Made, Merge, OutputFacts, Ratio, Rendition, Seek, SeekBy, Segment,
+    SourceRef, TrackKind, TrackSum, VideoFacts, VideoSettings,
+};
+use millrace_topology::{
+    invariants::{Invariant, held, its_own},
+    ports::{AudioSource, Controls, Keyframe, Media, PortError, SourceFacts, Storage, VideoSource},
+};
+use tokio::time::sleep;
+
+use crate::{
+    clock,
+    plan::Trouble,
+    store::{Object, Output, Source},
+    world::World,
+};
+
+/// Pictures a second; the clock of every source ticks once a picture.
+const RATE: i64 = 10;
+/// Pictures from a keyframe to the next.
+const GOP: usize = 5;
+
+/// The ports of a process.
+pub(crate) struct Ports {
+    pub(crate) world: Arc<World>,
+    pub(crate) fate: Arc<dyn Fate>,
+    pub(crate) ended: Ended,
+}
+
+impl Ports {
+    /// A call to the store or to a media process: it may fail for now.
+    async fn call(&self, doing: &'static str) -> Result<(), PortError> {
+        self.fate.step(doing).await;
+        if self.world.strikes(Trouble::Store, 0.1) {
+            return Err(PortError::Transient(format!("{doing}: not now")));
+        }
+        Ok(())
+    }
+
+    /// The end of a call that has done something: its answer may be lost.
+    async fn answer(&self, doing: &'static str) -> Result<(), PortError> {
+        self.fate.step(doing).await;
+        if self.world.strikes(Trouble::Store, 0.05) {
+            return Err(PortError::Transient(format!("{doing}: no answer")));
+        }
+        Ok(())
+    }
+
+    async fn work_for(&self, from: u64, to: u64) {
+        sleep(self.world.milliseconds(from, to)).await;
+    }
+
+    fn source(&self, url: &str) -> Result<Source, PortError> {
+        let found = self.world.store().sources.get(url).cloned();
+        found.ok_or_else(|| PortError::Refused(format!("{url} is not there")))
+    }
+
+    /// Reads a track's work objects as a merge does: missing ones, and others than were counted, are found.
+    fn track(&self, merge: &Merge, sum: &TrackSum) -> Result<(Vec<i64>, i64), PortError> {
+        let store = self.world.store();
+        let (mut pictures, mut samples, mut units, mut digest) = (Vec::new(), 0, 0, 0_i64);
+        for index in sum.plan.first_segment..sum.plan.first_segment + sum.plan.segments {
+            let key = (merge.work().to_owned(), sum.plan.rendition.clone(), index);
+            let Some(object) = store.objects.get(&key) else {
+                return Err(PortError::Refused(format!("work object {key:?} is missing")));
+            };
+            if let Err(violation) = its_own(&merge.execution, &object.source, &merge.source.url) {
+                self.world.violated(violation);
+            }
+            pictures.extend(&object.pictures);
+            samples += object.samples;
+            units += object.made.units;
+            digest = digest.wrapping_add(object.made.digest.wrapping_mul(2 * i64::from(index) + 1));
+        }
+        if (units, digest) != (sum.units, sum.digest) {
+            let what = format!("{}: {units} units were read, {} counted", merge.execution, sum.units);
+            // The facts that were told are not those of the objects that are stored.
+            if let Err(violation) = held(Invariant::Lg2, false, || what.clone()) {
+                self.world.violated(violation);
+            }
+            return Err(PortError::Refused(what));
+        }
+        Ok((pictures, samples))
+    }
+}
+
+fn settings() -> VideoSettings {
+    VideoSettings {
+        codec: String::new(),
+        preset: String::new(),
+        crf: 0.0,
+        width: 640,
+        height: 360,
+        pixel_format: "yuv420p".into(),
+        time_base: Ratio { num: 1, den: 10 },
+        frame_rate: Ratio { num: 10, den: 1 },
+        sample_aspect: Ratio { num: 1, den: 1 },
+        color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
+        rotation: 0,
+    }
+}
+
+#[async_trait]
+impl Media for Ports {
+    async fn inspect(&self, source: &SourceRef, _: f64) -> Result<SourceFacts, PortError> {
+        self.call("inspect").await?;
+        self.work_for(5, 200).await;
+        let facts = self.source(&source.url)?;
+        if facts.is_garbage {
+            return Err(PortError::Refused(format!("{} is no media file", source.url)));
+        }
+        let keyframe = |pts: &i64| Keyframe { pts: *pts, seek: Seek { by: SeekBy::Time, at: *pts } };
+        let (first, last) = (facts.pictures.first(), facts.pictures.last());
+        let video = first.zip(last).map(|(first, last)| VideoSource {
+            stream: 0,
+            settings: settings(),
+            first: *first,
+            end: last + 1,
+            keyframes: facts.pictures.iter().step_by(GOP).map(keyframe).collect(),
+            trusted: true,
+        });
+        let audio = (facts.samples > 0).then_some(AudioSource {
+            stream: 1,
+            sample_rate: 48_000,
+            channels: 2,
+            samples: facts.samples,
+        });
+        Ok(SourceFacts { video, audio })
+    }
+
+    async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Made>, PortError> {
+        self.call("transcode").await?;
+        self.work_for(20, 4000).await;
+        let source = self.source(&segment.source.url)?;
+        let inside = |pts: &i64| {
+            segment.start.is_none_or(|start| *pts >= start) && segment.end.is_none_or(|end| *pts < end)
+        };
+        let is_video = segment.kind == TrackKind::Video;
+        if is_video && source.broken_at.is_some_and(|at| inside(&at)) {
+            return Err(PortError::Refused(format!("{} can't be decoded", segment.source.url)));
+        }
+        let pictures: Vec<i64> =
+            if is_video { source.pictures.iter().copied().filter(inside).collect() } else { Vec::new() };
+        let samples = if is_video { 0 } else { source.samples };
+        let mut made = Vec::new();
+        for rendition in renditions {
+            let units = if is_video { i64::try_from(pictures.len()).unwrap_or(0) } else { samples };
+            // Bytes differ from one encode to the next, and so does the digest.
+            let facts = Made {
+                rendition: rendition.id.clone(),
+                units,
+                packets: units,
+                bytes: 100,
+                first: pictures.first().copied().unwrap_or(0),
+                next: segment.end,
+                reorder: 2,
+                digest: self.world.chance(|rng| rng.i64(..)),
+            };
+            let object =
+                Object { source: segment.source.url.clone(), pictures: pictures.clone(), samples, made: facts };
+            self.call("put").await?;
+            let key = (segment.work().to_owned(), rendition.id.clone(), segment.index);
+            made.push(self.world.store().put(key, object, clock::now_ms()));
+            self.answer("put").await?;
+        }
+        Ok(made)
+    }
+
+    async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError> {
+        self.call("merge").await?;
+        self.work_for(10, 1500).await;
+        let (mut pictures, mut samples) = (Vec::new(), 0);
+        for sum in &merge.tracks {
+            let (more, sound) = self.track(merge, sum)?;
+            pictures.extend(more);
+            samples += sound;
+        }
+        self.call("publish").await?;
+        let count = i64::try_from(pictures.len()).unwrap_or(0);
+        let facts = OutputFacts {
+            url: merge.output.url.clone(),
+            format: merge.output.format.clone(),
+            bytes: count,
+            duration_seconds: count as f64 / RATE as f64,
+            video: (count > 0).then(|| VideoFacts {
+                codec: "h264".into(),
+                width: 640,
+                height: 360,
+                frames: count,
+            }),
+            audio: (samples > 0).then(|| AudioFacts { codec: "aac".into(), sample_rate: 48_000, samples }),
+        };
+        let output = Output {
+            source: merge.source.url.clone(),
+            mark: merge.output.mark.clone(),
+            pictures,
+            samples,
+        };
+        self.world.store().outputs.insert(merge.output.url.clone(), output);
+        self.answer("publish").await?;
+        Ok(facts)
+    }
+
+    async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
+        self.call("comment").await?;
+        Ok(self.world.store().outputs.get(url).map(|output| output.mark.clone()))
+    }
+}
+
+#[async_trait]
+impl Storage for Ports {
+    async fn pin(&self, url: &str) -> Result<SourceRef, PortError> {
+        self.call("pin").await?;
+        self.source(url)?;
+        Ok(SourceRef { url: url.into(), version: "1".into(), bytes: 1 })
+    }
+
+    async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Made>, PortError> {
+        self.call("look").await?;
+        let key = (work.to_owned(), rendition.to_owned(), index);
+        Ok(self.world.store().objects.get(&key).map(|object| object.made.clone()))
+    }
+
+    async fn size(&self, url: &str) -> Result<Option<i64>, PortError> {
+        self.call("size").await?;
+        Ok(self.world.store().outputs.get(url).map(|_| 1))
+    }
+
+    async fn writable(&self, _: &str) -> Result<(), PortError> {
+        self.call("writable").await
+    }
+
+    async fn works(&self) -> Result<Vec<(String, i64)>, PortError> {
+        self.call("list").await?;
+        Ok(self.world.store().touched.iter().map(|(work, at)| (work.clone(), *at)).collect())
+    }
+
+    async fn remove_work(&self, work: &str) -> Result<bool, PortError> {
+        self.call("remove").await?;
+        let removed = self.world.store().remove(work);
+        self.world.trace(|| format!("work {work} removed"));
+        self.answer("remove").await?;
+        Ok(removed)
+    }
+}
+
+#[async_trait]
+impl Controls for Ports {
+    fn has_ended(&self, execution: &str, attempt: i32) -> bool {
+        self.ended.has(execution, attempt)
+    }
+
+    async fn ended(&self, execution: &str, attempt: i32) {
+        self.ended.until(execution, attempt).await;
+    }
+}
+
+/// A source, by chance.
+pub(crate) fn some_source(rng: &mut Rng, may_be_broken: bool) -> Source {
+    let count = rng.i64(1..=60);
+    let pictures: Vec<i64> = (0..count).collect();
+    let broken = may_be_broken && rng.u8(..) < 80;
+    Source {
+        samples: if rng.bool() { count * 4800 } else { 0 },
+        broken_at: broken.then(|| rng.i64(0..count)),
+        is_garbage: may_be_broken && rng.u8(..) < 30,
+        pictures,
+    }
+}
+
+/// Whether a file's mark says that it came of this source.
+pub(crate) fn comes_from(mark: &str) -> bool {
+    Fingerprint::read(mark).is_some()
+}

@@ -1,0 +1,64 @@
+//! The object store, and what media become in it: facts in place of bytes.
+
+use std::collections::BTreeMap;
+
+use millrace_schemas::Made;
+
+/// A source.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// Presentation times of its pictures.
+    pub(crate) pictures: Vec<i64>,
+    /// Samples of sound; 0 where it has none.
+    pub(crate) samples: i64,
+    /// The picture at which decoding fails for good; none in a source that is whole.
+    pub(crate) broken_at: Option<i64>,
+    /// Whether not even its headers can be read.
+    pub(crate) is_garbage: bool,
+}
+
+/// A work object.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    pub(crate) source: String,
+    pub(crate) pictures: Vec<i64>,
+    pub(crate) samples: i64,
+    pub(crate) made: Made,
+}
+
+/// An output.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    pub(crate) source: String,
+    pub(crate) mark: String,
+    pub(crate) pictures: Vec<i64>,
+    pub(crate) samples: i64,
+}
+
+/// The key of a work object: work, rendition, index.
+pub(crate) type Key = (String, String, i32);
+
+/// The store.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    pub(crate) sources: BTreeMap<String, Source>,
+    pub(crate) objects: BTreeMap<Key, Object>,
+    /// When something was last put under a work.
+    pub(crate) touched: BTreeMap<String, i64>,
+    pub(crate) outputs: BTreeMap<String, Output>,
+}
+
+impl Store {
+    /// Puts a work object; the first put wins. Gives the facts of what is there.
+    pub(crate) fn put(&mut self, key: Key, object: Object, now_ms: i64) -> Made {
+        self.touched.insert(key.0.clone(), now_ms);
+        self.objects.entry(key).or_insert(object).made.clone()
+    }
+
+    pub(crate) fn remove(&mut self, work: &str) -> bool {
+        let before = self.objects.len();
+        self.objects.retain(|(of, ..), _| of != work);
+        self.touched.remove(work);
+        self.objects.len() < before
+    }
+}

@@ -1,0 +1,135 @@
+//! What people do: they upload, upload again, cancel, try again, set offsets back; and strangers put garbage on topics.
+
+use std::sync::Arc;
+
+use millrace_processors::cleanup;
+use millrace_runtime::{Log, LogError, NewRecord, Partition, Transaction, table};
+use millrace_schemas::{
+    Assembly, Cancelled, Phase, Signal, SourceRef, Upload, execution_id, frame::Record as _,
+};
+use millrace_topology::{Emit, streams, topology};
+use tokio::time::sleep;
+
+use crate::{
+    clock,
+    plan::Trouble,
+    ports::some_source,
+    world::World,
+};
+
+/// Appends records until the log has taken them.
+async fn append(world: &World, emits: Vec<Emit>) {
+    loop {
+        let records = emits.iter().cloned().map(NewRecord::from).collect();
+        match world.log.commit(Transaction { records, ..Transaction::default() }).await {
+            // One whose acknowledgement was lost sends it again, as producers do.
+            Err(LogError::Aborted { .. } | LogError::Uncertain { .. }) => {
+                sleep(world.milliseconds(10, 500)).await;
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Puts a source into the store and uploads it; gives the execution.
+pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
+    sleep(world.milliseconds(0, world.plan.seconds * 500)).await;
+    let url = format!("sim://in/{number}.mov");
+    let may_break = world.plan.has(Trouble::Broken);
+    let source = world.chance(|rng| some_source(rng, may_break));
+    world.store().sources.insert(url.clone(), source);
+    let mut upload = Upload { segment_time_seconds: 1.0, ..Upload::of(&url, "sim://out") };
+    if world.chance(|rng| rng.bool()) {
+        upload.dst_formats = vec!["mp4".into(), "flv".into()];
+    }
+    match world.chance(|rng| rng.u8(0..3)) {
+        0 => upload.name = Some(format!("upload {number}")),
+        1 => upload.version = Some("1".into()),
+        _ => {}
+    }
+    if world.plan.has(Trouble::Deadline) && world.chance(|rng| rng.bool()) {
+        upload.deadline_seconds = Some(world.chance(|rng| rng.f64()) * 60.0 + 0.5);
+    }
+    let pinned = SourceRef { url: url.clone(), version: "1".into(), bytes: 1 };
+    let execution = execution_id(&upload, &pinned);
+    world.trace(|| format!("upload {number}: {execution} of {:?}", world.store().sources.get(&url)));
+    let emit = Emit::new(streams::UPLOADS, &url, &upload).ok()?;
+    append(world, vec![emit.clone()]).await;
+    if world.strikes(Trouble::Duplicate, 0.7) {
+        sleep(world.milliseconds(1, 20_000)).await;
+        world.trace(|| format!("upload {number} again"));
+        append(world, vec![emit]).await;
+    }
+    Some(execution)
+}
+
+/// Cancels an execution, at some time.
+pub(crate) async fn cancel(world: &Arc<World>, execution: &str) {
+    sleep(world.milliseconds(10, 15_000)).await;
+    if !world.strikes(Trouble::Cancel, 0.6) {
+        return;
+    }
+    let known = table::<Assembly>(&world.log, streams::ASSEMBLIES).await.unwrap_or_default();
+    let Some(state) = known.get(execution) else { return };
+    world.trace(|| format!("attempt {} at {execution} is cancelled", state.attempt));
+    let mut signal = Signal::new(execution, state.attempt, clock::now_ms());
+    signal.cancelled = Some(Cancelled { reason: "asked for".into() });
+    if let Ok(emit) = Emit::new(streams::TRANSCODED, execution, &signal) {
+        append(world, vec![emit]).await;
+    }
+}
+
+/// Tries again what failed or was cancelled, a few times.
+pub(crate) async fn retry(world: &Arc<World>, execution: &str) {
+    for _ in 0..2 {
+        sleep(world.milliseconds(3_000, 30_000)).await;
+        let known = table::<Assembly>(&world.log, streams::ASSEMBLIES).await.unwrap_or_default();
+        let again = known.get(execution).filter(|s| s.is_terminal() && s.phase != Phase::Succeeded);
+        let Some((state, upload)) = again.and_then(|state| Some((state, state.upload.as_ref()?))) else {
+            continue;
+        };
+        let now = clock::now_ms();
+        let work = cleanup::can_go_on(state, now).then(|| state.work.clone()).filter(|work| !work.is_empty());
+        let next = Upload { attempt: state.attempt + 1, work, deadline_seconds: None, ..upload.clone() };
+        world.trace(|| format!("{execution} is tried again: attempt {}", next.attempt));
+        if let Ok(emit) = Emit::new(streams::UPLOADS, &state.source.url, &next) {
+            append(world, vec![emit]).await;
+        }
+    }
+}
+
+/// Now and then: partitions are dealt anew, offsets are set back, garbage comes.
+pub(crate) async fn meddle(world: &Arc<World>) {
+    loop {
+        sleep(world.milliseconds(500, 8000)).await;
+        let graph = topology();
+        let Some(spec) = world.chance(|rng| rng.choice(graph.processors)) else { return };
+        if world.strikes(Trouble::Rebalance, 0.5) {
+            world.trace(|| format!("{} is rebalanced", spec.group()));
+            world.log.rebalance(&spec.group());
+        }
+        let number = world.chance(|rng| rng.u32(0..spec.reads.partitions));
+        let partition = Partition { stream: spec.reads.name.into(), number };
+        if world.strikes(Trouble::SetBack, 0.3) {
+            let to = world.chance(|rng| rng.u64(0..30));
+            world.trace(|| format!("{} is set back to {to} in {number}", spec.group()));
+            world.log.set_back(&spec.group(), &partition, to);
+        }
+        if world.strikes(Trouble::Garbage, 0.4) {
+            let value = garbage(world);
+            let offset = world.log.throw_in(&partition, b"stranger".to_vec(), value);
+            world.trace(|| format!("garbage in {} {number}:{offset}", spec.reads.name));
+        }
+    }
+}
+
+/// What is no record: wrong magic byte, unknown schema, cut Avro, too large.
+fn garbage(world: &World) -> Vec<u8> {
+    let good = Signal::new("stranger", 1, 0).encode().unwrap_or_default();
+    match world.chance(|rng| rng.u8(0..10)) {
+        0..3 => vec![1, 2, 3],
+        3..6 => [&[0, 0xff, 0xff, 0xff, 0xff], &good[5..]].concat(),
+        6..9 => good[..good.len() / 2].to_vec(),
+        _ => vec![b'x'; millrace_runtime::LARGEST_VALUE + 1],
+    }
+}
