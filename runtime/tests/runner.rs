@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use millrace_runtime::{
-    Embedded, Level, Log, Options, Partition, Stop, Stopper, Transaction, run_aggregation, run_processor,
+    Embedded, LARGEST_VALUE, Level, Log, Options, Partition, Stop, Stopper, Transaction, run_aggregation, run_processor,
 };
 use millrace_schemas::{Progress, RecordError, frame::Record as _};
 use millrace_topology::{
@@ -59,8 +59,8 @@ impl Setup {
 
     async fn values(&self, stream: &str) -> Vec<Vec<u8>> {
         let partition = Partition { stream: stream.into(), number: 0 };
-        let records = self.log.read(&partition, 0, 1000).await.unwrap();
-        records.into_iter().filter_map(|record| record.value).collect()
+        let fetched = self.log.read(&partition, 0, 1000).await.unwrap();
+        fetched.records.into_iter().filter_map(|record| record.value).collect()
     }
 
     async fn committed(&self) -> u64 {
@@ -72,11 +72,11 @@ impl Setup {
     async fn until(&self, offset: u64) {
         let mut changes = self.log.changes();
         loop {
-            changes.borrow_and_update();
+            changes.mark_seen();
             if self.committed().await >= offset {
                 return;
             }
-            changes.changed().await.unwrap();
+            changes.changed().await;
         }
     }
 
@@ -107,7 +107,11 @@ impl Processor for Scripted {
     type In = Vec<u8>;
 
     fn read(&self, value: &[u8]) -> Result<Vec<u8>, RecordError> {
-        if value == b"garbage" { Err(RecordError::NotFramed) } else { Ok(value.to_vec()) }
+        match value {
+            b"garbage" => Err(RecordError::NotFramed),
+            b"newer" => Err(RecordError::Newer { record: "Test", found: 2, known: 1 }),
+            _ => Ok(value.to_vec()),
+        }
     }
 
     async fn handle(&self, value: &Vec<u8>, _: Task) -> Result<Vec<Emit>, ProcessorError> {
@@ -119,13 +123,14 @@ impl Processor for Scripted {
                 return Err(ProcessorError::Transient("not now".into()));
             }
             b"never" => return Err(ProcessorError::Permanent("it is broken".into())),
+            b"floods" => return Ok(vec![emit(OUT.name, &vec![0; LARGEST_VALUE + 1])]),
             b"stopped" => return Err(ProcessorError::Stopped),
             _ => {}
         }
         Ok(vec![emit(OUT.name, value)])
     }
 
-    fn given_up(&self, _: &Vec<u8>, reason: &str) -> Vec<Emit> {
+    fn given_up(&self, _: &Vec<u8>, _: Task, reason: &str) -> Vec<Emit> {
         vec![emit(OUT.name, format!("failed: {reason}").as_bytes())]
     }
 }
@@ -153,7 +158,7 @@ async fn what_is_permanent_is_a_dead_letter_as_it_was_and_the_partition_goes_on(
     setup.run(Scripted::new(), 3).await;
     assert_eq!(setup.values("out").await, [b"failed: it is broken".to_vec(), b"b".to_vec()]);
     let partition = Partition { stream: "dead-letters".into(), number: 0 };
-    let dead = setup.log.read(&partition, 0, 10).await.unwrap();
+    let dead = setup.log.read(&partition, 0, 10).await.unwrap().records;
     assert_eq!(
         dead.iter().map(|record| record.value.clone().unwrap()).collect::<Vec<_>>(),
         [b"garbage".to_vec(), b"never".to_vec()]
@@ -222,7 +227,7 @@ async fn keyed_state_is_restored_before_its_partition_is_consumed() {
     for (offset, more) in [(3, 10), (4, 100)] {
         let (stopper, stop) = Stopper::new();
         let running =
-            tokio::spawn(run_aggregation(setup.log.clone(), spec(Some(TABLE)), Arc::new(Sum), stop));
+            tokio::spawn(run_aggregation(setup.log.clone(), spec(Some(TABLE)), Arc::new(Sum), Options::default(), stop));
         setup.until(offset).await;
         stopper.raise(Level::Drain);
         running.await.unwrap().unwrap();
@@ -232,4 +237,44 @@ async fn keyed_state_is_restored_before_its_partition_is_consumed() {
     assert_eq!(out, [b"1".to_vec(), b"3".to_vec(), b"13".to_vec()]);
     assert_eq!(setup.values("table").await.len(), 1, "several updates of a key are one record of the table");
     assert_eq!(setup.values("dead-letters").await, [b"garbage".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_waits_with_its_partition_and_is_no_dead_letter() {
+    let setup = setup(&[b"a", b"newer", b"b"]).await;
+    setup.run(Scripted::new(), 1).await;
+    assert_eq!(setup.committed().await, 1);
+    assert_eq!(setup.values("out").await, [b"a".to_vec()]);
+    assert!(setup.values("dead-letters").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_signal_of_a_newer_version_waits_with_its_partition_too() {
+    let mut newer = progress(7);
+    newer[1..5].copy_from_slice(&millrace_schemas::frame::schema_id(Progress::NUMBER, 2).to_be_bytes());
+    let setup = setup(&[&progress(1), &newer, &progress(2)]).await;
+    let running = tokio::spawn(run_aggregation(
+        setup.log.clone(),
+        spec(Some(TABLE)),
+        Arc::new(Sum),
+        Options::default(),
+        setup.stop.clone(),
+    ));
+    setup.until(1).await;
+    setup.stopper.raise(Level::Drain);
+    running.await.unwrap().unwrap();
+    assert_eq!(setup.committed().await, 1);
+    assert_eq!(setup.values("out").await, [b"1".to_vec()]);
+    assert!(setup.values("dead-letters").await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_a_dead_letter_coming_in_and_going_out() {
+    let large = vec![b'x'; LARGEST_VALUE + 1];
+    let setup = setup(&[&large, b"floods", b"b"]).await;
+    setup.run(Scripted::new(), 3).await;
+    assert_eq!(setup.values("dead-letters").await, [large, b"floods".to_vec()]);
+    let out = setup.values("out").await;
+    assert!(String::from_utf8_lossy(&out[0]).starts_with("failed: what follows from it is a record of 1000001 bytes"));
+    assert_eq!(out[1..], [b"b".to_vec()]);
 }

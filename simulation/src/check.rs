@@ -177,6 +177,19 @@ impl Facts {
         Ok(())
     }
 
+    /// LG-2, GC-1: an execution fails for what is wrong with its source, or late, and for nothing else: not for work
+    /// objects that are missing, or other ones than those that were counted.
+    fn reasons(&self) -> Held {
+        for merged in self.merged.iter().filter(|merged| merged.state == Phase::Failed) {
+            let reason = merged.reason.as_deref().unwrap_or_default();
+            let known = ["can't be decoded", "is no media file", "its deadline passed"];
+            held(Invariant::Lg2, known.iter().any(|known| reason.contains(known)), || {
+                format!("attempt {} at {} failed: {reason}", merged.attempt, merged.execution)
+            })?;
+        }
+        Ok(())
+    }
+
     /// FR-1, TS-1, AU-1, MG-2: every output is whole, and what succeeded has all of its outputs.
     fn outputs(&self, store: &Store) -> Held {
         for (url, output) in &store.outputs {
@@ -275,6 +288,7 @@ pub(crate) fn check(history: Vec<Appended>, store: &Store, expected: &[String], 
     facts.plans()?;
     facts.merges()?;
     facts.ends()?;
+    facts.reasons()?;
     facts.outputs(store)?;
     facts.all_ended(expected)?;
     facts.nothing_lost()?;

@@ -1,0 +1,407 @@
+//! What any log must do. A backend joins by one line of `conforms!`.
+//!
+//! Nothing here asks that what is committed can be read at once: it waits for the fact.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use millrace_runtime::{
+    Assignment, Consumer, Event, LARGEST_VALUE, Log, LogError, Membership, NewRecord, Partition, Record, Transaction,
+};
+use millrace_topology::{Emit, Placement, StreamSpec, streams};
+
+/// A log that can be opened again, as after a restart.
+#[async_trait]
+pub(crate) trait Backend {
+    fn new() -> Self;
+    async fn open(&self) -> Arc<dyn Log>;
+}
+
+/// Holds a backend to all facts.
+macro_rules! conforms {
+    ($name:ident, $backend:ty, start_paused = $paused:literal) => {
+        mod $name {
+            use super::{*, conformance as facts};
+            $crate::conformance::conforms! { @ $backend, $paused,
+                records_of_a_key_stay_in_order_in_one_partition
+                dealt_records_are_spread_evenly
+                what_is_published_again_goes_where_it_was
+                a_transaction_is_all_or_nothing
+                a_transaction_is_seen_whole
+                a_group_goes_on_where_it_committed
+                groups_do_not_see_each_other
+                a_second_member_takes_half_and_the_first_is_fenced
+                many_members_share_all_partitions
+                a_partition_that_went_and_came_back_is_fresh
+                one_that_is_no_member_commits_nothing
+                a_commit_without_its_own_offsets_is_refused_too
+                a_member_that_waits_is_woken_by_an_append
+                a_table_keeps_the_latest_of_each_key_and_forgets_on_a_tombstone
+                a_table_can_be_read_up_to_its_end
+                a_large_value_comes_back_as_it_was
+                headers_come_back_in_order
+                an_empty_stream_has_nothing
+                partitions_are_counted_and_their_number_is_kept
+                an_unknown_stream_is_an_error
+                what_was_committed_is_there_after_a_restart
+                thousands_of_records_come_once_and_in_order
+            }
+        }
+    };
+    (@ $backend:ty, $paused:literal, $($fact:ident)+) => {$(
+        #[test]
+        fn $fact() {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_time().start_paused($paused).build().unwrap();
+            runtime.block_on(facts::$fact(&<$backend>::new()));
+        }
+    )+};
+}
+pub(crate) use conforms;
+
+async fn open(backend: &impl Backend) -> Arc<dyn Log> {
+    let log = backend.open().await;
+    log.ensure(&streams::ALL).await.unwrap();
+    log
+}
+
+fn emit(stream: &'static str, key: &str, value: &str) -> Emit {
+    Emit { stream, key: key.into(), value: Some(value.into()), placement: Placement::ByKey }
+}
+
+fn append(records: Vec<Emit>) -> Transaction {
+    Transaction { records: records.into_iter().map(Into::into).collect(), ..Transaction::default() }
+}
+
+fn text(record: &Record) -> String {
+    String::from_utf8(record.value.clone().unwrap()).unwrap()
+}
+
+fn place(stream: &str, number: u32) -> Partition {
+    Partition { stream: stream.into(), number }
+}
+
+/// Reads a partition to the end that it has now.
+async fn read_to_end(log: &dyn Log, partition: &Partition) -> Vec<Record> {
+    let mut changes = log.changes();
+    let end = log.end(partition).await.unwrap();
+    let (mut from, mut found) = (0, Vec::new());
+    while from < end {
+        changes.mark_seen();
+        let fetched = log.read(partition, from, 7).await.unwrap();
+        if fetched.next == from {
+            changes.changed().await;
+        }
+        from = fetched.next;
+        found.extend(fetched.records);
+    }
+    found
+}
+
+async fn all(log: &dyn Log, stream: &str) -> Vec<Record> {
+    let mut found = Vec::new();
+    for number in 0..log.partitions(stream).await.unwrap() {
+        found.extend(read_to_end(log, &place(stream, number)).await);
+    }
+    found
+}
+
+/// The next assignment; records that come before it are dropped.
+async fn assigned(consumer: &mut Box<dyn Consumer>) -> Assignment {
+    loop {
+        if let Event::Assigned(assignment) = consumer.next(0).await.unwrap() {
+            return assignment;
+        }
+    }
+}
+
+/// So many records, whatever is assigned meanwhile.
+async fn records(consumer: &mut Box<dyn Consumer>, count: usize) -> Vec<Record> {
+    let mut found = Vec::new();
+    while found.len() < count {
+        if let Event::Records(more) = consumer.next(count - found.len()).await.unwrap() {
+            found.extend(more);
+        }
+    }
+    found
+}
+
+fn commit_of(membership: &Membership, offsets: Vec<(Partition, u64)>) -> Transaction {
+    Transaction { offsets, membership: Some(membership.clone()), ..Transaction::default() }
+}
+
+pub(crate) async fn records_of_a_key_stay_in_order_in_one_partition(backend: &impl Backend) {
+    let log = open(backend).await;
+    for i in 0..20 {
+        log.commit(append(vec![emit("merged", "k", &i.to_string())])).await.unwrap();
+    }
+    let found = all(log.as_ref(), "merged").await;
+    assert!(found.iter().all(|record| record.partition == found[0].partition && record.key == b"k"));
+    assert!(found.is_sorted_by(|a, b| a.offset < b.offset));
+    assert_eq!(found.iter().map(text).collect::<Vec<_>>(), (0..20).map(|i| i.to_string()).collect::<Vec<_>>());
+}
+
+pub(crate) async fn dealt_records_are_spread_evenly(backend: &impl Backend) {
+    let log = open(backend).await;
+    let dealt = |number| Emit { placement: Placement::Dealt(number), ..emit("segments", "execution", "x") };
+    log.commit(append((0..24).map(dealt).collect())).await.unwrap();
+    for number in 0..12 {
+        assert_eq!(read_to_end(log.as_ref(), &place("segments", number)).await.len(), 2, "partition {number}");
+    }
+}
+
+pub(crate) async fn what_is_published_again_goes_where_it_was(backend: &impl Backend) {
+    let log = open(backend).await;
+    for number in 0..12 {
+        let exactly = Emit { placement: Placement::Exactly(number), ..emit("segments", "e", "x") };
+        log.commit(append(vec![exactly])).await.unwrap();
+        assert_eq!(read_to_end(log.as_ref(), &place("segments", number)).await.len(), 1);
+    }
+}
+
+pub(crate) async fn a_transaction_is_all_or_nothing(backend: &impl Backend) {
+    let log = open(backend).await;
+    let half = append(vec![emit("merged", "k", "1"), emit("no such stream", "k", "2")]);
+    assert!(log.commit(half).await.is_err());
+    log.commit(append(vec![emit("merged", "k", "3")])).await.unwrap();
+    assert_eq!(all(log.as_ref(), "merged").await.iter().map(text).collect::<Vec<_>>(), ["3"]);
+}
+
+pub(crate) async fn a_transaction_is_seen_whole(backend: &impl Backend) {
+    let log = open(backend).await;
+    let mut consumer = log.join("g", "merged").await.unwrap();
+    assigned(&mut consumer).await;
+    let writing = tokio::spawn({
+        let log = log.clone();
+        async move {
+            for _ in 0..20 {
+                log.commit(append((0..3).map(|_| emit("merged", "k", "x")).collect())).await.unwrap();
+            }
+        }
+    });
+    let mut seen = 0;
+    while seen < 60 {
+        if let Event::Records(records) = consumer.next(1000).await.unwrap() {
+            seen += records.len();
+            assert_eq!(seen % 3, 0, "part of a transaction is seen");
+        }
+    }
+    writing.await.unwrap();
+}
+
+pub(crate) async fn a_group_goes_on_where_it_committed(backend: &impl Backend) {
+    let log = open(backend).await;
+    log.commit(append((0..3).map(|i| emit("merged", "k", &i.to_string())).collect())).await.unwrap();
+    let mut consumer = log.join("g", "merged").await.unwrap();
+    let assignment = assigned(&mut consumer).await;
+    assert_eq!(assignment.partitions.len(), 4);
+    assert!(assignment.partitions.iter().all(|owned| owned.fresh && owned.position == 0));
+    let found = records(&mut consumer, 2).await;
+    let offsets = vec![(found[0].partition.clone(), found[0].offset + 1)];
+    log.commit(commit_of(&assignment.membership, offsets)).await.unwrap();
+    assert_eq!(log.committed("g", &found[0].partition).await.unwrap(), found[0].offset + 1);
+    drop(consumer);
+    let log = open(backend).await;
+    let mut consumer = log.join("g", "merged").await.unwrap();
+    let found = records(&mut consumer, 2).await;
+    assert_eq!(found.iter().map(text).collect::<Vec<_>>(), ["1", "2"]);
+}
+
+pub(crate) async fn groups_do_not_see_each_other(backend: &impl Backend) {
+    let log = open(backend).await;
+    log.commit(append(vec![emit("merged", "k", "1")])).await.unwrap();
+    for group in ["a", "b"] {
+        let mut consumer = log.join(group, "merged").await.unwrap();
+        let membership = assigned(&mut consumer).await.membership;
+        let found = records(&mut consumer, 1).await;
+        let offsets = vec![(found[0].partition.clone(), found[0].offset + 1)];
+        log.commit(commit_of(&membership, offsets)).await.unwrap();
+    }
+}
+
+pub(crate) async fn a_second_member_takes_half_and_the_first_is_fenced(backend: &impl Backend) {
+    let log = open(backend).await;
+    let mut first = log.join("g", "merged").await.unwrap();
+    let before = assigned(&mut first).await;
+    let mut second = log.join("g", "merged").await.unwrap();
+    let mut old = commit_of(&before.membership, vec![(place("merged", 1), 1)]);
+    old.records = vec![emit("executions", "k", "never").into()];
+    assert!(matches!(log.commit(old).await, Err(LogError::Fenced { .. })));
+    assert_eq!(all(log.as_ref(), "executions").await, [], "nothing of a fenced transaction is seen");
+    let (a, b) = (assigned(&mut first).await, assigned(&mut second).await);
+    assert_eq!((a.partitions.len(), b.partitions.len()), (2, 2));
+    assert!(a.partitions.iter().all(|owned| !owned.fresh), "what stayed is not fresh");
+    drop(second);
+    let again = assigned(&mut first).await;
+    assert_eq!(again.partitions.len(), 4);
+    assert_eq!(again.partitions.iter().filter(|owned| owned.fresh).count(), 2);
+}
+
+pub(crate) async fn many_members_share_all_partitions(backend: &impl Backend) {
+    let log = open(backend).await;
+    let mut members = Vec::new();
+    for _ in 0..5 {
+        members.push(log.join("g", "segments").await.unwrap());
+    }
+    let mut owned: Vec<u32> = Vec::new();
+    for member in &mut members {
+        let assignment = assigned(member).await;
+        assert!((2..=3).contains(&assignment.partitions.len()));
+        owned.extend(assignment.partitions.iter().map(|owned| owned.partition.number));
+    }
+    owned.sort_unstable();
+    assert_eq!(owned, (0..12).collect::<Vec<_>>(), "each has one owner");
+}
+
+pub(crate) async fn a_partition_that_went_and_came_back_is_fresh(backend: &impl Backend) {
+    let log = open(backend).await;
+    log.commit(append((0..4).map(|i| emit("merged", "k", &i.to_string())).collect())).await.unwrap();
+    let partition = all(log.as_ref(), "merged").await[0].partition.clone();
+    let mut first = log.join("g", "merged").await.unwrap();
+    assigned(&mut first).await;
+    let before = records(&mut first, 1).await;
+    // While the first one looks away, a second takes everything over, goes on, and leaves.
+    let mut second = log.join("g", "merged").await.unwrap();
+    let owner = assigned(&mut second).await;
+    let mine = owner.partitions.iter().any(|owned| owned.partition == partition);
+    let next = before[0].offset + if mine { 3 } else { 0 };
+    if mine {
+        log.commit(commit_of(&owner.membership, vec![(partition.clone(), next)])).await.unwrap();
+    }
+    drop(second);
+    let after = assigned(&mut first).await;
+    let owned = after.partitions.iter().find(|owned| owned.partition == partition).unwrap();
+    assert_eq!(owned.fresh, mine);
+    if mine {
+        assert_eq!(owned.position, next, "it begins where the other one stopped");
+    }
+}
+
+pub(crate) async fn one_that_is_no_member_commits_nothing(backend: &impl Backend) {
+    let log = open(backend).await;
+    let stranger = Membership { group: "g".into(), member: 77, epoch: 1 };
+    let commit = log.commit(commit_of(&stranger, vec![(place("merged", 0), 5)])).await;
+    assert!(matches!(commit, Err(LogError::Fenced { .. })), "{commit:?}");
+    assert_eq!(log.committed("g", &place("merged", 0)).await.unwrap(), 0);
+}
+
+pub(crate) async fn a_commit_without_its_own_offsets_is_refused_too(backend: &impl Backend) {
+    let log = open(backend).await;
+    let mut first = log.join("g", "merged").await.unwrap();
+    let old = assigned(&mut first).await.membership;
+    let second = log.join("g", "merged").await.unwrap();
+    let mut transaction = commit_of(&old, Vec::new());
+    transaction.records = vec![emit("executions", "k", "of one that time alone moved").into()];
+    assert!(matches!(log.commit(transaction).await, Err(LogError::Fenced { .. })));
+    drop(second);
+}
+
+pub(crate) async fn a_member_that_waits_is_woken_by_an_append(backend: &impl Backend) {
+    let log = open(backend).await;
+    let mut consumer = log.join("g", "merged").await.unwrap();
+    assigned(&mut consumer).await;
+    let waiting = tokio::spawn(async move { records(&mut consumer, 1).await });
+    log.commit(append(vec![emit("merged", "k", "1")])).await.unwrap();
+    assert_eq!(text(&waiting.await.unwrap()[0]), "1");
+}
+
+/// The latest of each key, however much of what was before the log still shows.
+async fn latest(log: &dyn Log, stream: &str) -> BTreeMap<Vec<u8>, String> {
+    let mut found = BTreeMap::new();
+    for record in all(log, stream).await {
+        match &record.value {
+            Some(_) => drop(found.insert(record.key.clone(), text(&record))),
+            None => drop(found.remove(&record.key)),
+        }
+    }
+    found
+}
+
+pub(crate) async fn a_table_keeps_the_latest_of_each_key_and_forgets_on_a_tombstone(backend: &impl Backend) {
+    let log = open(backend).await;
+    for value in ["1", "2", "3"] {
+        log.commit(append(vec![emit("assemblies", "a", value), emit("assemblies", "b", value)])).await.unwrap();
+    }
+    let found = latest(log.as_ref(), "assemblies").await;
+    assert_eq!(found.into_values().collect::<Vec<_>>(), ["3", "3"]);
+    log.commit(append(vec![Emit { value: None, ..emit("assemblies", "a", "") }])).await.unwrap();
+    let found = latest(log.as_ref(), "assemblies").await;
+    assert_eq!(found.into_keys().collect::<Vec<_>>(), [b"b"]);
+}
+
+pub(crate) async fn a_table_can_be_read_up_to_its_end(backend: &impl Backend) {
+    let log = open(backend).await;
+    log.commit(append(vec![emit("assemblies", "a", "1")])).await.unwrap();
+    log.commit(append(vec![Emit { value: None, ..emit("assemblies", "a", "") }])).await.unwrap();
+    // Also where the last record is a tombstone, and is gone.
+    assert!(latest(log.as_ref(), "assemblies").await.is_empty());
+}
+
+pub(crate) async fn a_large_value_comes_back_as_it_was(backend: &impl Backend) {
+    let log = open(backend).await;
+    let large: String = (0..LARGEST_VALUE).map(|i| char::from(b'a' + u8::try_from(i % 26).unwrap())).collect();
+    log.commit(append(vec![emit("merged", "k", &large)])).await.unwrap();
+    assert!(text(&all(log.as_ref(), "merged").await[0]) == large);
+}
+
+pub(crate) async fn headers_come_back_in_order(backend: &impl Backend) {
+    let log = open(backend).await;
+    let headers = vec![("b".to_owned(), vec![0xff, 0]), ("a".to_owned(), Vec::new())];
+    let record = NewRecord { emit: emit("merged", "k", ""), headers: headers.clone() };
+    log.commit(Transaction { records: vec![record], ..Transaction::default() }).await.unwrap();
+    let found = all(log.as_ref(), "merged").await;
+    assert_eq!(found[0].headers, headers);
+    assert_eq!(found[0].value.as_deref(), Some(&[][..]), "an empty value is no tombstone");
+}
+
+pub(crate) async fn an_empty_stream_has_nothing(backend: &impl Backend) {
+    let log = open(backend).await;
+    let partition = place("merged", 2);
+    assert_eq!(log.end(&partition).await.unwrap(), 0);
+    assert_eq!(log.depth(&partition).await.unwrap(), 0);
+    assert_eq!(log.committed("g", &partition).await.unwrap(), 0);
+    let fetched = log.read(&partition, 0, 10).await.unwrap();
+    assert_eq!((fetched.records, fetched.next), (Vec::new(), 0));
+}
+
+pub(crate) async fn partitions_are_counted_and_their_number_is_kept(backend: &impl Backend) {
+    let log = open(backend).await;
+    assert_eq!(log.partitions("segments").await.unwrap(), 12);
+    let more = StreamSpec { partitions: 8, ..streams::TRANSCODED };
+    let error = log.ensure(&[more]).await;
+    assert!(matches!(error, Err(LogError::Partitions { found: 4, expected: 8, .. })), "{error:?}");
+}
+
+pub(crate) async fn an_unknown_stream_is_an_error(backend: &impl Backend) {
+    let log = open(backend).await;
+    assert!(matches!(log.join("g", "nothing").await.err(), Some(LogError::UnknownStream(_))));
+    assert!(matches!(log.read(&place("nothing", 0), 0, 1).await, Err(LogError::UnknownStream(_))));
+    assert!(matches!(log.partitions("nothing").await, Err(LogError::UnknownStream(_))));
+}
+
+pub(crate) async fn what_was_committed_is_there_after_a_restart(backend: &impl Backend) {
+    {
+        let log = open(backend).await;
+        log.commit(append(vec![emit("merged", "k", "1"), emit("assemblies", "k", "2")])).await.unwrap();
+    }
+    let log = open(backend).await;
+    assert_eq!(text(&all(log.as_ref(), "merged").await[0]), "1");
+    assert_eq!(latest(log.as_ref(), "assemblies").await.len(), 1);
+}
+
+pub(crate) async fn thousands_of_records_come_once_and_in_order(backend: &impl Backend) {
+    let log = open(backend).await;
+    for batch in 0..5 {
+        let record = |i: i32| emit("merged", &format!("k{}", i % 7), &format!("{:05}", batch * 500 + i));
+        log.commit(append((0..500).map(record).collect())).await.unwrap();
+    }
+    let mut consumer = log.join("g", "merged").await.unwrap();
+    let found = records(&mut consumer, 2500).await;
+    let mut by_key: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
+    for record in &found {
+        by_key.entry(record.key.clone()).or_default().push(text(record));
+    }
+    assert_eq!(by_key.len(), 7);
+    assert!(by_key.values().all(|values| values.is_sorted_by(|a, b| a < b)));
+    assert_eq!(by_key.values().map(Vec::len).sum::<usize>(), 2500);
+}
