@@ -1,6 +1,7 @@
 //! The commands, a file for each.
 
 mod executions;
+mod follow;
 mod probe;
 mod run;
 mod topology;

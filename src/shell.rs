@@ -3,10 +3,8 @@
 mod convoy;
 mod data;
 mod engine;
-mod executions;
 mod ports;
 mod slots;
 
 pub(crate) use data::DataFolder;
-pub(crate) use engine::Engine;
-pub(crate) use executions::{Tail, states};
+pub(crate) use engine::{Running, publish};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration, time::UNIX_EPOCH};
 
-use millrace_runtime::Log;
+use millrace_runtime::{Log, Tail, table};
 use millrace_schemas::{Assembly, ExecutionEvent};
 use millrace_topology::streams;
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{CommandError, print};
 use crate::{
     cli::{Data, Executions},
-    shell::{DataFolder, Tail, states},
+    shell::DataFolder,
 };
 
 pub(super) async fn executions(call: Executions) -> Result<u8, CommandError> {
@@ -31,7 +31,7 @@ async fn open(data: &Data) -> Result<Option<Arc<dyn Log>>, CommandError> {
 /// The one execution whose id begins so.
 async fn find(log: &Option<Arc<dyn Log>>, id: &str) -> Result<Assembly, CommandError> {
     let known = match log {
-        Some(log) => states(log.clone()).await?,
+        Some(log) => table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?,
         None => std::collections::HashMap::new(),
     };
     let mut found = known.into_values().filter(|state| state.execution.starts_with(id));
@@ -63,7 +63,7 @@ fn as_json(state: &Assembly) -> serde_json::Value {
 
 async fn list(data: &Data, json: bool) -> Result<u8, CommandError> {
     let mut all: Vec<Assembly> = match open(data).await? {
-        Some(log) => states(log).await?.into_values().collect(),
+        Some(log) => table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?.into_values().collect(),
         None => Vec::new(),
     };
     all.sort_unstable_by(|a, b| b.started_ms.cmp(&a.started_ms).then_with(|| a.execution.cmp(&b.execution)));

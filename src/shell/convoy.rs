@@ -2,22 +2,23 @@
 //! them, a keyframe and a work object for each. So nothing is started, sought and filled anew at every seam.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     io::Seek,
     os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use millrace_engine::Ended as Ends;
 use millrace_media::{ChildError, Launcher, Reply, Task, TimeRange, TranscodeTask};
 use millrace_runtime::{Level, Stop};
 use millrace_schemas::{Made, Progress, Rendition, Segment, TrackKind};
 use millrace_storage::{self as storage, Draft, Work};
 use millrace_topology::ports::PortError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    ports::{again, blocking, copy, ended, facts, name, port},
+    ports::{again, blocking, copy, facts, name, port},
     slots::{Cores, Slots},
 };
 
@@ -72,7 +73,7 @@ pub(super) struct Convoys {
     work: Work,
     slots: Slots,
     progress: mpsc::UnboundedSender<Progress>,
-    ended: watch::Receiver<HashMap<String, i32>>,
+    ended: Ends,
     stop: Stop,
     waiting: Mutex<Vec<Waiting>>,
 }
@@ -83,7 +84,7 @@ impl Convoys {
         work: Work,
         jobs: usize,
         progress: mpsc::UnboundedSender<Progress>,
-        ended: watch::Receiver<HashMap<String, i32>>,
+        ended: Ends,
         stop: Stop,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -192,7 +193,7 @@ impl Convoys {
             _ => {}
         };
         let child = self.launcher.run(&task, descriptors, heard);
-        let over = ended(self.ended.clone(), &execution, attempt);
+        let over = self.ended.until(&execution, attempt);
         tokio::pin!(child, over);
         let mut result = None;
         loop {
@@ -234,7 +235,7 @@ impl Convoys {
             .iter()
             .map(|w| {
                 (
-                    w.segment.execution.clone(),
+                    w.segment.work().to_owned(),
                     w.segment.index,
                     w.renditions.iter().map(|r| r.id.clone()).collect(),
                 )
@@ -243,8 +244,8 @@ impl Convoys {
         let (file, drafts) = blocking(move || {
             let file = storage::open(&source)?;
             let mut drafts = VecDeque::new();
-            for (execution, index, renditions) in wanted {
-                let of_one = renditions.iter().map(|id| work.draft(&execution, id, index));
+            for (place, index, renditions) in wanted {
+                let of_one = renditions.iter().map(|id| work.draft(&place, id, index));
                 drafts.push_back(of_one.collect::<Result<Drafts, _>>()?);
             }
             Ok((file, drafts))
@@ -268,7 +269,7 @@ impl Convoys {
             let mut made = Vec::new();
             for ((draft, path), id) in drafts.into_iter().zip(ids) {
                 draft.publish_new(&path)?;
-                made.extend(facts(&work, &segment.execution, &id, segment.index)?);
+                made.extend(facts(&work, segment.work(), &id, segment.index)?);
             }
             Ok(made)
         })
@@ -333,6 +334,7 @@ mod tests {
                 seeks: Vec::new(),
                 renditions: Vec::new(),
                 expected_units: 0,
+                work: String::new(),
             },
             renditions: Vec::new(),
             result: oneshot::channel().0,

@@ -1,91 +1,71 @@
-//! All processors of one process, running.
+//! The processors of this process, with the ports that the command gives them.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use millrace_engine::Engine;
 use millrace_media::Launcher;
-use millrace_processors::{
-    assemble::Assemble,
-    cleanup::{self, Cleanup},
-    merge::Merger,
-    split::Split,
-    transcode::Transcode,
-};
-use millrace_runtime::{
-    Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, Transaction, run_aggregation,
-    run_processor,
-};
-use millrace_schemas::{Assembly, Progress};
+use millrace_runtime::{Log, LogError, Options, Transaction};
+use millrace_schemas::Progress;
 use millrace_storage::Work;
-use millrace_topology::{Emit, Processor, ProcessorSpec, millis_now, streams, topology};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use millrace_topology::{Emit, streams};
+use tokio::sync::mpsc;
 
-use super::{DataFolder, Tail, convoy::Convoys, ports::Ports, states};
+use super::{DataFolder, convoy::Convoys, ports::Ports};
 use crate::commands::CommandError;
 
-/// The processors of this process.
-pub(crate) struct Engine {
+/// The processors and their ports.
+pub(crate) struct Running {
+    pub(crate) engine: Engine,
+    ports: Arc<Ports>,
+    options: Options,
     log: Arc<dyn Log>,
-    stopper: Stopper,
-    tasks: JoinSet<Result<(), RunError>>,
 }
 
-impl Engine {
+/// Makes what the processors of a data folder need; nothing runs yet.
+fn prepare(data: &DataFolder, log: &Arc<dyn Log>, jobs: usize) -> Result<Running, CommandError> {
+    let options = Options { window: 4 * jobs + 4, ..Options::default() };
+    let engine = Engine::new(log.clone(), options);
+    let (progress, told) = mpsc::unbounded_channel();
+    let executable = std::env::current_exe().map_err(CommandError::failed)?;
+    let launcher = Launcher::new(executable);
+    let work = Work::new(data.work());
+    let (ended, stop) = (engine.ended(), engine.stop());
+    let convoys = Convoys::new(launcher.clone(), work.clone(), jobs, progress, ended.clone(), stop);
+    let ports = Arc::new(Ports { launcher, work, convoys, ended });
+    tokio::spawn(publish_progress(log.clone(), told));
+    Ok(Running { engine, ports, options, log: log.clone() })
+}
+
+impl Running {
     /// Starts all processors on the data folder's log.
     pub(crate) async fn start(
         data: &DataFolder,
-        log: Arc<dyn Log>,
+        log: &Arc<dyn Log>,
         jobs: usize,
     ) -> Result<Self, CommandError> {
-        let work = Work::new(data.work());
-        sweep(&work, &log).await?;
-        let (stopper, stop) = Stopper::new();
-        let (progress, told) = mpsc::unbounded_channel();
-        let (ending, ended) = watch::channel(HashMap::new());
-        let executable = std::env::current_exe().map_err(CommandError::failed)?;
-        let launcher = Launcher::new(executable);
-        let convoys =
-            Convoys::new(launcher.clone(), work.clone(), jobs, progress, ended.clone(), stop.clone());
-        let ports = Arc::new(Ports { launcher, work, convoys, ended });
-        let mut engine = Self { log: log.clone(), stopper, tasks: JoinSet::new() };
-        let wide = Options { window: 4 * jobs + 4, ..Options::default() };
-        for spec in topology().processors {
-            let (ports, stop) = (ports.clone(), stop.clone());
-            match spec.name {
-                "split" => engine.spawn(spec, Split::new(ports), wide, stop),
-                "transcode" => engine.spawn(spec, Transcode::new(ports), wide, stop),
-                "merge" => {
-                    let few = Options { window: jobs.max(2), ..wide };
-                    engine.spawn(spec, Merger::new(ports), few, stop);
-                }
-                "cleanup" => engine.spawn(spec, Cleanup::new(ports), wide, stop),
-                "assemble" => {
-                    let running = run_aggregation(engine.log.clone(), spec, Arc::new(Assemble), stop);
-                    engine.tasks.spawn(running);
-                }
-                other => return Err(CommandError::Failed(format!("no processor '{other}' in this program"))),
-            }
+        let mut running = prepare(data, log, jobs)?;
+        running.sweep().await;
+        running.engine.start(&running.ports, jobs.max(2));
+        Ok(running)
+    }
+
+    /// Starts what decides about executions, and nothing that makes anything.
+    pub(crate) fn start_deciding(data: &DataFolder, log: &Arc<dyn Log>) -> Result<Self, CommandError> {
+        let mut running = prepare(data, log, 1)?;
+        running.engine.start_deciding(&running.ports);
+        Ok(running)
+    }
+
+    /// Frees what is left of executions that have ended.
+    pub(crate) async fn sweep(&self) {
+        if let Err(error) = millrace_engine::sweep(self.log.as_ref(), self.ports.as_ref(), self.options).await {
+            tracing::warn!(%error, "what is left of executions that ended is swept later");
         }
-        tokio::spawn(publish_progress(log.clone(), told));
-        tokio::spawn(watch_ends(log, ending, stop));
-        Ok(engine)
-    }
-
-    fn spawn<P: Processor>(&mut self, spec: ProcessorSpec, processor: P, options: Options, stop: Stop) {
-        self.tasks.spawn(run_processor(self.log.clone(), spec, Arc::new(processor), options, stop));
-    }
-
-    /// Publishes records that no processor caused.
-    pub(crate) async fn submit(&self, emits: Vec<Emit>) -> Result<(), LogError> {
-        let records = emits.into_iter().map(Into::into).collect();
-        self.log.commit(Transaction { records, ..Transaction::default() }).await
     }
 
     /// Waits until a processor ends before it was told to, and says why.
     pub(crate) async fn broken(&mut self) -> CommandError {
-        while let Some(ended) = self.tasks.join_next().await {
+        while let Some(ended) = self.engine.next_end().await {
             match ended {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return CommandError::failed(error),
@@ -95,52 +75,16 @@ impl Engine {
         std::future::pending().await
     }
 
-    /// Waits until a processor has consumed all that its stream holds.
-    pub(crate) async fn caught_up(&self, processor: &str) -> Result<(), LogError> {
-        let graph = topology();
-        let Some(spec) = graph.processor(processor) else { return Ok(()) };
-        let mut changes = self.log.changes();
-        loop {
-            changes.borrow_and_update();
-            if self.lag(spec).await? == 0 || changes.changed().await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn lag(&self, spec: &ProcessorSpec) -> Result<u64, LogError> {
-        let mut lag = 0;
-        for number in 0..self.log.partitions(spec.reads.name).await? {
-            let partition = Partition { stream: spec.reads.name.into(), number };
-            lag += self.log.end(&partition).await? - self.log.committed(&spec.group(), &partition).await?;
-        }
-        Ok(lag)
-    }
-
-    /// How urgent the end is.
-    pub(crate) fn raise(&self, level: Level) {
-        self.stopper.raise(level);
-    }
-
     /// Waits until all processors have ended, after they were told to.
     pub(crate) async fn drained(&mut self) {
-        while self.tasks.join_next().await.is_some() {}
+        while self.engine.next_end().await.is_some() {}
     }
 }
 
-/// Work objects that a crash, or a failure of long ago, has left.
-async fn sweep(work: &Work, log: &Arc<dyn Log>) -> Result<(), CommandError> {
-    let found = work.executions().map_err(CommandError::failed)?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    let known = states(log.clone()).await?;
-    for (execution, touched) in found {
-        if cleanup::expired(known.get(&execution), touched, millis_now()) {
-            work.remove(&execution).map_err(CommandError::failed)?;
-        }
-    }
-    Ok(())
+/// Publishes records that no processor caused.
+pub(crate) async fn publish(log: &dyn Log, emits: Vec<Emit>) -> Result<(), LogError> {
+    let records = emits.into_iter().map(Into::into).collect();
+    log.commit(Transaction { records, ..Transaction::default() }).await
 }
 
 /// Puts progress on the log, a few times a second, the latest of each segment.
@@ -152,29 +96,8 @@ async fn publish_progress(log: Arc<dyn Log>, mut told: mpsc::UnboundedReceiver<P
             latest.insert((next.execution.clone(), next.index), next);
         }
         let emits = latest.values().filter_map(|p| Emit::new(streams::PROGRESS, &p.execution, p).ok());
-        let records = emits.map(Into::into).collect();
-        if log.commit(Transaction { records, ..Transaction::default() }).await.is_err() {
+        if publish(log.as_ref(), emits.collect()).await.is_err() {
             return;
-        }
-    }
-}
-
-/// Tells tasks which executions have ended.
-async fn watch_ends(log: Arc<dyn Log>, ending: watch::Sender<HashMap<String, i32>>, stop: Stop) {
-    let mut changes = log.changes();
-    let Ok(mut tail) = Tail::<Assembly>::from_start(log, streams::ASSEMBLIES).await else { return };
-    while stop.level() < Level::Now {
-        changes.borrow_and_update();
-        let Ok(states) = tail.take().await else { return };
-        let ended: Vec<_> = states.into_iter().filter(Assembly::is_terminal).collect();
-        if !ended.is_empty() {
-            ending.send_modify(|known| {
-                known.extend(ended.into_iter().map(|state| (state.execution, state.attempt)));
-            });
-        }
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            () = stop.reaches(Level::Now) => return,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The ports of the processors: files through `storage`, media through children.
 
-use std::{collections::HashMap, fs::File, io, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{fs::File, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use millrace_engine::Ended;
 use millrace_media::{ChildError, InspectTask, Inspected, Launcher, MergeTask, Reply, Task, packets, pipe};
 use millrace_schemas::{
     Fingerprint, Made, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
@@ -11,7 +12,6 @@ use millrace_storage::{self as storage, StorageError, Work};
 use millrace_topology::ports::{
     AudioSource, Controls, Keyframe, Media, PortError, SourceFacts, Storage, VideoSource,
 };
-use tokio::sync::watch;
 
 use super::convoy::Convoys;
 
@@ -24,7 +24,7 @@ pub(super) struct Ports {
     pub(super) work: Work,
     pub(super) convoys: Arc<Convoys>,
     /// Attempts that have ended, by execution.
-    pub(super) ended: watch::Receiver<HashMap<String, i32>>,
+    pub(super) ended: Ended,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err takes")]
@@ -100,18 +100,18 @@ pub(super) fn name(url: &str) -> String {
 /// The facts of a work object that is whole; one that is not is removed, and made again.
 pub(super) fn facts(
     work: &Work,
-    execution: &str,
+    place: &str,
     rendition: &str,
     index: i32,
 ) -> Result<Option<Made>, StorageError> {
     use std::os::unix::fs::FileExt;
-    let Some(file) = work.open(execution, rendition, index)? else { return Ok(None) };
+    let Some(file) = work.open(place, rendition, index)? else { return Ok(None) };
     let whole = file
         .metadata()
         .and_then(|metadata| packets::facts(metadata.len(), |buffer, at| file.read_exact_at(buffer, at)));
     if whole.is_err() {
         // It can't be removed only where it can't be written either, which the next write says.
-        let _ = std::fs::remove_file(work.path(execution, rendition, index));
+        let _ = std::fs::remove_file(work.path(place, rendition, index));
     }
     Ok(whole.ok())
 }
@@ -158,8 +158,8 @@ impl Media for Ports {
             let mut all = vec![out.into()];
             for sum in &merge.tracks {
                 let (read, write) = pipe().map_err(|error| PortError::Transient(error.to_string()))?;
-                let (work, execution, sum) = (self.work.clone(), merge.execution.clone(), sum.clone());
-                tokio::task::spawn_blocking(move || feed(&work, &execution, &sum, write));
+                let (work, place, sum) = (self.work.clone(), merge.work().to_owned(), sum.clone());
+                tokio::task::spawn_blocking(move || feed(&work, &place, &sum, write));
                 all.push(read);
             }
             Ok(all)
@@ -220,15 +220,15 @@ impl Ports {
 
 /// Streams a track's work objects into a pipe, one after the other. One that is missing ends the stream early, which
 /// the merge finds out by counting.
-fn feed(work: &Work, execution: &str, sum: &TrackSum, mut into: File) {
+fn feed(work: &Work, place: &str, sum: &TrackSum, mut into: File) {
     for index in sum.plan.first_segment..sum.plan.first_segment + sum.plan.segments {
-        let object = match work.open(execution, &sum.plan.rendition, index) {
+        let object = match work.open(place, &sum.plan.rendition, index) {
             Ok(Some(object)) => object,
-            missing => return tracing::error!(execution, index, ?missing, "a work object is missing"),
+            missing => return tracing::error!(place, index, ?missing, "a work object is missing"),
         };
         if let Err(error) = io::copy(&mut &object, &mut into) {
             // A child that has seen enough closes its end.
-            return tracing::debug!(execution, index, %error, "streaming a work object");
+            return tracing::debug!(place, index, %error, "streaming a work object");
         }
     }
 }
@@ -240,10 +240,10 @@ impl Storage for Ports {
         blocking(move || storage::pin(&url)).await
     }
 
-    async fn made(&self, execution: &str, rendition: &str, index: i32) -> Result<Option<Made>, PortError> {
+    async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Made>, PortError> {
         // A look that costs less than handing it to another thread; and segments that are looked for together should be
         // known to be missing together.
-        facts(&self.work, execution, rendition, index).map_err(port)
+        facts(&self.work, work, rendition, index).map_err(port)
     }
 
     async fn size(&self, url: &str) -> Result<Option<i64>, PortError> {
@@ -260,28 +260,24 @@ impl Storage for Ports {
         blocking(move || storage::writable(&url)).await
     }
 
-    async fn remove_work(&self, execution: &str) -> Result<bool, PortError> {
-        let (work, execution) = (self.work.clone(), execution.to_owned());
-        blocking(move || work.remove(&execution)).await
+    async fn works(&self) -> Result<Vec<(String, i64)>, PortError> {
+        let work = self.work.clone();
+        blocking(move || work.works()).await
+    }
+
+    async fn remove_work(&self, place: &str) -> Result<bool, PortError> {
+        let (work, place) = (self.work.clone(), place.to_owned());
+        blocking(move || work.remove(&place)).await
     }
 }
 
 #[async_trait]
 impl Controls for Ports {
     fn has_ended(&self, execution: &str, attempt: i32) -> bool {
-        self.ended.borrow().get(execution).is_some_and(|ended| *ended >= attempt)
+        self.ended.has(execution, attempt)
     }
 
     async fn ended(&self, execution: &str, attempt: i32) {
-        ended(self.ended.clone(), execution, attempt).await;
-    }
-}
-
-/// Waits until an attempt of an execution has ended.
-pub(super) async fn ended(mut all: watch::Receiver<HashMap<String, i32>>, execution: &str, attempt: i32) {
-    let over = all.wait_for(|ended| ended.get(execution).is_some_and(|ended| *ended >= attempt));
-    if over.await.is_err() {
-        // Nobody tells any more: the process ends, and its tasks with it.
-        std::future::pending::<()>().await;
+        self.ended.until(execution, attempt).await;
     }
 }

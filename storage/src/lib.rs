@@ -259,7 +259,7 @@ pub fn draft_output(url: &str, execution: &str) -> Result<(Draft, PathBuf), Stor
     Ok((Draft::create(at)?, path))
 }
 
-/// The work folder: `<execution>/<rendition>/<index>`.
+/// The work folder: `<place>/<rendition>/<index>`; each execution has a place of its own.
 #[derive(Debug, Clone)]
 pub struct Work {
     root: PathBuf,
@@ -274,16 +274,16 @@ impl Work {
 
     /// Where a work object lies.
     #[must_use]
-    pub fn path(&self, execution: &str, rendition: &str, index: i32) -> PathBuf {
-        self.root.join(execution).join(rendition).join(index.to_string())
+    pub fn path(&self, place: &str, rendition: &str, index: i32) -> PathBuf {
+        self.root.join(place).join(rendition).join(index.to_string())
     }
 
     /// Opens a work object; `None` where there is none.
     ///
     /// # Errors
     /// Where it is there and can't be read.
-    pub fn open(&self, execution: &str, rendition: &str, index: i32) -> Result<Option<File>, StorageError> {
-        let path = self.path(execution, rendition, index);
+    pub fn open(&self, place: &str, rendition: &str, index: i32) -> Result<Option<File>, StorageError> {
+        let path = self.path(place, rendition, index);
         match File::open(&path) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -297,22 +297,22 @@ impl Work {
     /// Where the folder can't be made or written.
     pub fn draft(
         &self,
-        execution: &str,
+        place: &str,
         rendition: &str,
         index: i32,
     ) -> Result<(Draft, PathBuf), StorageError> {
-        let path = self.path(execution, rendition, index);
+        let path = self.path(place, rendition, index);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let at = path.with_file_name(format!(".{index}.{}-{number}", std::process::id()));
         Ok((Draft::create(at)?, path))
     }
 
-    /// Removes all work objects of an execution.
+    /// Removes all work objects of a place.
     ///
     /// # Errors
     /// Where they are there and can't be removed.
-    pub fn remove(&self, execution: &str) -> Result<bool, StorageError> {
-        let folder = self.root.join(execution);
+    pub fn remove(&self, place: &str) -> Result<bool, StorageError> {
+        let folder = self.root.join(place);
         match fs::remove_dir_all(&folder) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -320,11 +320,11 @@ impl Work {
         }
     }
 
-    /// The executions that have work objects, and when something was last put there, in milliseconds since 1970.
+    /// The places, and when something was last put there, in milliseconds since 1970.
     ///
     /// # Errors
     /// Where the folder can't be read.
-    pub fn executions(&self) -> Result<Vec<(String, i64)>, StorageError> {
+    pub fn works(&self) -> Result<Vec<(String, i64)>, StorageError> {
         let entries = match fs::read_dir(&self.root) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

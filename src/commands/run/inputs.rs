@@ -86,7 +86,7 @@ pub(super) fn check(inputs: &[Input], prefix: &str, formats: &[Format]) -> Resul
 }
 
 /// A URL as a person names it.
-pub(super) fn shown(url: &str) -> String {
+pub(in crate::commands) fn shown(url: &str) -> String {
     let path = millrace_storage::path_of(url).ok();
     let here = std::env::current_dir().ok();
     match (path, here) {
