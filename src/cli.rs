@@ -15,6 +15,8 @@ Examples:
   millrace run films/ --output out -f mp4 -f flv           two formats of every video in a folder, for one encode
   millrace probe holiday.mov                               what a file holds
   millrace executions list                                 what was made, and what failed
+  millrace executions logs 5e2ea7                          all that was logged about one of them
+  millrace dead list                                       records that could not be processed
 
 'millrace COMMAND --help' tells more of each.")]
 pub(crate) struct Cli {
@@ -33,10 +35,23 @@ pub(crate) enum Command {
     /// Show what a media file holds
     Probe(Probe),
     /// Draw the processors and the streams between them
+    ///
+    /// As text it also shows how many records each stream of the data folder's log holds (depth), and how many each
+    /// processor has yet to consume (lag).
     Topology(Topology),
     /// Show what was asked for, and what became of it
     #[command(subcommand)]
     Executions(Executions),
+    /// What could not be processed, as it was, and why
+    #[command(subcommand)]
+    Dead(Dead),
+    /// Print the manual page, or write one for each command into a folder
+    ///
+    /// To read it: millrace man | man -l -
+    Man {
+        /// The folder for the pages, such as ~/.local/share/man/man1; made if it is not there
+        folder: Option<PathBuf>,
+    },
     /// Print completions for a shell
     ///
     /// For bash: millrace completions bash > ~/.local/share/bash-completion/completions/millrace
@@ -116,6 +131,8 @@ pub(crate) struct Topology {
     /// How to draw: text for a terminal, mermaid for Markdown, dot for Graphviz
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) data: Data,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -164,5 +181,80 @@ pub(crate) enum Executions {
         /// Print a line of JSON for each
         #[arg(long)]
         json: bool,
+    },
+    /// What was logged about one execution, by processors and by the media processes that they start
+    ///
+    /// Kept for a week, and for the latest executions: the oldest lines go first.
+    Logs {
+        /// The execution, or the first characters of its id
+        execution: String,
+        #[command(flatten)]
+        data: Data,
+        /// Print a line of JSON for each
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop executions: their media processes end within two seconds, and what was made is freed
+    Cancel {
+        /// The executions, or the first characters of their ids
+        #[arg(required = true, value_name = "EXECUTION")]
+        executions: Vec<String>,
+        /// Why, for whoever asks later
+        #[arg(long, default_value = "cancelled by a person")]
+        reason: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Try again what failed or was cancelled; what a failed one has made is kept and used
+    ///
+    /// Where another process works on the data folder, that one does it; otherwise this one, and waits for the end.
+    Retry {
+        /// The executions, or the first characters of their ids
+        #[arg(required = true, value_name = "EXECUTION")]
+        executions: Vec<String>,
+        /// How many cores to use [default: all]
+        #[arg(short, long, value_name = "N")]
+        jobs: Option<std::num::NonZeroUsize>,
+        #[command(flatten)]
+        data: Data,
+        /// Print a line of JSON for each as it ends
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dead {
+    /// All dead letters, the latest first
+    List {
+        #[command(flatten)]
+        data: Data,
+        /// Those that were published again, too
+        #[arg(long)]
+        all: bool,
+        /// Print a line of JSON for each
+        #[arg(long)]
+        json: bool,
+    },
+    /// One dead letter: where it came from, why it is here, and what it says
+    Show {
+        /// Its id, as 'millrace dead list' shows it
+        letter: String,
+        #[command(flatten)]
+        data: Data,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish dead letters again, as they were, to where they came from
+    Retry {
+        /// Their ids, as 'millrace dead list' shows them
+        #[arg(required_unless_present = "all", value_name = "LETTER")]
+        letters: Vec<String>,
+        /// All that were not published again yet
+        #[arg(long, conflicts_with = "letters")]
+        all: bool,
+        #[command(flatten)]
+        data: Data,
     },
 }

@@ -1,14 +1,26 @@
 //! The commands, a file for each.
 
+mod dead;
 mod executions;
 mod follow;
+mod man;
 mod probe;
 mod run;
 mod topology;
 
-use clap::CommandFactory;
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
-use crate::cli::{Cli, Command};
+use clap::CommandFactory;
+use millrace_runtime::Log;
+use millrace_topology::streams;
+
+use crate::{
+    cli::{Cli, Command, Data},
+    shell::DataFolder,
+};
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +58,29 @@ pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {
     match command {
         Command::Run(call) => Box::pin(run::run(call)).await,
         Command::Probe(call) => probe::probe(&call).await,
-        Command::Topology(call) => topology::topology(&call),
-        Command::Executions(call) => executions::executions(call).await,
+        Command::Topology(call) => topology::topology(&call).await,
+        Command::Executions(call) => Box::pin(executions::executions(call)).await,
+        Command::Dead(call) => dead::dead(call).await,
+        Command::Man { folder } => man::man(folder.as_deref()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "millrace", &mut std::io::stdout());
             Ok(0)
         }
     }
+}
+
+/// The log of a data folder, if there is one.
+async fn existing_log(data: &Data) -> Result<Option<Arc<dyn Log>>, CommandError> {
+    let Some(log) = DataFolder::find(data.folder.as_deref())?.existing_log()? else { return Ok(None) };
+    let log: Arc<dyn Log> = Arc::new(log);
+    log.ensure(&streams::ALL).await?;
+    Ok(Some(log))
+}
+
+/// A time as people and programs read it: RFC 3339, UTC.
+fn time(ms: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }
 
 /// Prints a result. Whoever stopped reading, `head` say, has what they wanted.

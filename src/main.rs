@@ -37,14 +37,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs go to stderr: warnings, or what MILLRACE_LOG says.
+/// Logs go to stderr: errors, or what MILLRACE_LOG says; and to the log, for `executions logs`.
 fn log(verbose: u8) {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
     let default = match verbose {
         0 => "error",
         1 => "info",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let shown = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    let kept = shell::logs::Collect.with_filter(LevelFilter::INFO);
+    tracing_subscriber::registry().with(shown).with(kept).init();
 }

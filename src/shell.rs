@@ -3,6 +3,7 @@
 mod convoy;
 mod data;
 mod engine;
+pub(crate) mod logs;
 mod ports;
 mod slots;
 

@@ -80,8 +80,9 @@ pub fn child_main() -> ExitCode {
         let _ = std::io::stdin().lock().read(&mut [0; 1]);
         std::process::exit(3);
     });
+    // What libav warns of goes to stderr, and from there to the log lines of the execution.
     // SAFETY: set before any other call of libav; the level is a plain integer.
-    unsafe { ffmpeg_next::ffi::av_log_set_level(ffmpeg_next::ffi::AV_LOG_ERROR) };
+    unsafe { ffmpeg_next::ffi::av_log_set_level(ffmpeg_next::ffi::AV_LOG_WARNING) };
 
     let mut reporter = Reporter { last: Instant::now() };
     let result = match task {

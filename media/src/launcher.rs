@@ -11,8 +11,10 @@ use std::{
 use command_fds::{CommandFdExt, FdMapping};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    process::ChildStderr,
     time::timeout,
 };
+use tracing::Instrument as _;
 
 use crate::{
     CHILD_ARGUMENT,
@@ -21,6 +23,11 @@ use crate::{
 
 /// A child that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(180);
+
+/// So many lines of a child are logged: a broken file can bring forth one for each of its pictures.
+const MOST_LINES: u32 = 100;
+/// Longer lines are cut, in characters.
+const LONGEST_LINE: usize = 500;
 
 /// Why a task came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -80,18 +87,9 @@ impl Launcher {
         let mut life_line =
             child.stdin.take().ok_or_else(|| ChildError::Start(std::io::ErrorKind::Other.into()))?;
         life_line.write_all(&line).await.map_err(ChildError::Start)?;
-        let stderr = child.stderr.take();
-        let said = tokio::spawn(async move {
-            let mut last = Vec::new();
-            if let Some(mut stderr) = stderr {
-                let mut buffer = [0; 4096];
-                while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
-                    last.extend_from_slice(&buffer[..count]);
-                    last.drain(..last.len().saturating_sub(4096));
-                }
-            }
-            String::from_utf8_lossy(&last).trim().to_owned()
-        });
+        let pid = child.id().unwrap_or_default();
+        tracing::info!(target: "media", pid, "a media process begins {doing}");
+        let said = tokio::spawn(listen(child.stderr.take(), pid).in_current_span());
         let mut reply = None;
         let mut hung = false;
         if let Some(stdout) = child.stdout.take() {
@@ -114,17 +112,15 @@ impl Launcher {
             }
         }
         let status = child.wait().await.map_err(ChildError::Start)?;
-        let said = said.await.unwrap_or_default();
-        if !said.is_empty() {
-            tracing::debug!(said, "media process");
-        }
+        let last_words = said.await.unwrap_or_default();
+        tracing::info!(target: "media", pid, "the media process has ended: {status}");
         match reply {
             Some(Reply::Failed(reason)) => Err(ChildError::Failed(reason)),
             Some(reply) if status.success() => Ok(reply),
             _ => {
                 let what = if hung { format!("hung for {SILENCE:?}") } else { format!("died ({status})") };
-                let last = said.lines().last().map_or(String::new(), |line| format!(": {line}"));
-                Err(ChildError::Died { what, doing, said: last })
+                let said = last_words.map_or(String::new(), |line| format!(": {line}"));
+                Err(ChildError::Died { what, doing, said })
             }
         }
     }
@@ -148,6 +144,46 @@ impl Launcher {
     }
 }
 
+/// Logs what a child says on stderr, line by line and not without end; gives its last words.
+async fn listen(stderr: Option<ChildStderr>, pid: u32) -> Option<String> {
+    let mut stderr = stderr?;
+    let (mut last, mut count) = (None, 0_u32);
+    let (mut buffer, mut rest) = ([0; 4096], Vec::new());
+    loop {
+        let read = stderr.read(&mut buffer).await.unwrap_or(0);
+        rest.extend_from_slice(&buffer[..read]);
+        // A line that never ends is cut: a child can't fill this process's memory.
+        let whole = if read == 0 || rest.len() > 4 * buffer.len() {
+            rest.len()
+        } else {
+            rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+        };
+        for line in rest.drain(..whole).as_slice().split(|byte| *byte == b'\n').map(plain) {
+            if line.is_empty() {
+                continue;
+            }
+            count += 1;
+            if count <= MOST_LINES {
+                tracing::info!(target: "media", pid, "{line}");
+            }
+            last = Some(line);
+        }
+        if read == 0 {
+            break;
+        }
+    }
+    if count > MOST_LINES {
+        tracing::info!(target: "media", pid, "{} more lines are left out", count - MOST_LINES);
+    }
+    last
+}
+
+/// What media made a child say, as text that does nothing to a terminal.
+fn plain(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    text.trim().chars().take(LONGEST_LINE).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// A pipe through which the parent streams work objects to a child.
 ///
 /// # Errors
@@ -155,4 +191,15 @@ impl Launcher {
 pub fn pipe() -> std::io::Result<(OwnedFd, File)> {
     let (read, write) = std::io::pipe()?;
     Ok((read.into(), File::from(OwnedFd::from(write))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_child_says_does_nothing_to_a_terminal() {
+        assert_eq!(plain(b"\x1b[2Jgone\x07\r\n"), "[2Jgone");
+        assert_eq!(plain(&[b'x'; 2000]).len(), LONGEST_LINE);
+    }
 }

@@ -10,6 +10,8 @@ use millrace_topology::{
     streams,
 };
 
+use tracing::Instrument as _;
+
 use crate::events::Event;
 
 /// The processor.
@@ -37,14 +39,21 @@ impl<P: Media + Controls> Processor for Merger<P> {
             return Ok(Vec::new());
         }
         let begun = task.now_ms();
+        let span = tracing::info_span!("merge", execution = merge.execution, output = merge.output.url);
         let result = tokio::select! {
             biased;
-            result = self.ports.merge(merge) => result,
+            result = self.ports.merge(merge).instrument(span) => result,
             () = self.ports.ended(&merge.execution, merge.attempt) => return Ok(Vec::new()),
         };
         match result {
-            Ok(facts) => Ok(outcome(merge, task, Some(facts), None, Some(task.now_ms() - begun))?),
-            Err(PortError::Refused(reason)) => Ok(outcome(merge, task, None, Some(reason), None)?),
+            Ok(facts) => {
+                tracing::info!(execution = merge.execution, output = merge.output.url, "merged and proven");
+                Ok(outcome(merge, task, Some(facts), None, Some(task.now_ms() - begun))?)
+            }
+            Err(PortError::Refused(reason)) => {
+                tracing::warn!(execution = merge.execution, output = merge.output.url, reason, "can't be merged");
+                Ok(outcome(merge, task, None, Some(reason), None)?)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -16,6 +16,8 @@ use millrace_topology::{
     streams,
 };
 
+use tracing::Instrument as _;
+
 use crate::{
     events::Event,
     formats::{self, Format},
@@ -72,9 +74,16 @@ impl<P: Media + Storage> Processor for Split<P> {
             }
             Ok::<_, PortError>(plan)
         };
-        match result.await {
-            Ok(plan) => Ok(publish(upload, &execution, task.appended_ms, plan)?),
-            Err(PortError::Refused(reason)) => refusal(upload, &source, task.appended_ms, &reason),
+        let span = tracing::info_span!("split", execution, source = source.url);
+        match result.instrument(span).await {
+            Ok(plan) => {
+                tracing::info!(execution, segments = plan.segments.len(), "planned");
+                Ok(publish(upload, &execution, task.appended_ms, plan)?)
+            }
+            Err(PortError::Refused(reason)) => {
+                tracing::warn!(execution, reason, "refused");
+                refusal(upload, &source, task.appended_ms, &reason)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -12,6 +12,8 @@ use millrace_topology::{
     streams,
 };
 
+use tracing::Instrument as _;
+
 use crate::events::Event;
 
 /// The processor.
@@ -35,6 +37,17 @@ impl<P: Media + Storage + Controls> Processor for Transcode<P> {
     }
 
     async fn handle(&self, segment: &Segment, task: Task) -> Result<Vec<Emit>, ProcessorError> {
+        let span = tracing::info_span!("transcode", execution = segment.execution, segment = segment.index);
+        self.make(segment, task).instrument(span).await
+    }
+
+    fn given_up(&self, segment: &Segment, task: Task, reason: &str) -> Vec<Emit> {
+        outcome(segment, task, Vec::new(), Some(reason.into()), None).unwrap_or_default()
+    }
+}
+
+impl<P: Media + Storage + Controls> Transcode<P> {
+    async fn make(&self, segment: &Segment, task: Task) -> Result<Vec<Emit>, ProcessorError> {
         if self.ports.has_ended(&segment.execution, segment.attempt) {
             return Ok(Vec::new());
         }
@@ -51,21 +64,20 @@ impl<P: Media + Storage + Controls> Processor for Transcode<P> {
             match result {
                 Ok(new) => made.extend(new),
                 Err(PortError::Refused(reason)) => {
+                    tracing::warn!(reason, "can't be transcoded");
                     return Ok(outcome(segment, task, Vec::new(), Some(reason), None)?);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         let elapsed = (!reused).then(|| task.now_ms() - begun);
+        match elapsed {
+            Some(ms) => tracing::info!(ms, "transcoded"),
+            None => tracing::info!("its work objects were there already"),
+        }
         Ok(outcome(segment, task, made, None, elapsed)?)
     }
 
-    fn given_up(&self, segment: &Segment, task: Task, reason: &str) -> Vec<Emit> {
-        outcome(segment, task, Vec::new(), Some(reason.into()), None).unwrap_or_default()
-    }
-}
-
-impl<P: Storage> Transcode<P> {
     /// What of a segment is there already, and what is missing. A redelivered segment costs this look.
     async fn look(&self, segment: &Segment) -> Result<(Vec<Made>, Vec<Rendition>), ProcessorError> {
         let (mut made, mut missing) = (Vec::new(), Vec::new());

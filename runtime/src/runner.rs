@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use millrace_schemas::RecordError;
 use millrace_topology::{Clock, Emit, Processor, ProcessorError, ProcessorSpec, Task, millis_now};
 use tokio::{task::JoinSet, time::Instant};
+use tracing::Instrument as _;
 
 use crate::{
     backoff::Backoff,
@@ -174,7 +175,9 @@ async fn handle<P: Processor>(
     options: Options,
     stop: Stop,
 ) -> Handled {
-    let results = attempt(processor.as_ref(), &record, options, &stop).await;
+    let key = String::from_utf8_lossy(&record.key);
+    let span = tracing::info_span!("record", stream = record.partition.stream, offset = record.offset, key = %key);
+    let results = attempt(processor.as_ref(), &record, options, &stop).instrument(span).await;
     (record.partition, record.offset, results)
 }
 

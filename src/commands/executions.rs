@@ -1,31 +1,28 @@
-//! `millrace executions list|show|events`: reads the log, whoever else works on it.
+//! `millrace executions`: what reads the log, whoever else works on it.
 
-use std::{sync::Arc, time::Duration, time::UNIX_EPOCH};
+use std::sync::Arc;
 
 use millrace_runtime::{Log, Tail, table};
-use millrace_schemas::{Assembly, ExecutionEvent};
+use millrace_schemas::{Assembly, ExecutionEvent, LogLine};
 use millrace_topology::streams;
 use serde_json::json;
 
-use super::{CommandError, print};
-use crate::{
-    cli::{Data, Executions},
-    shell::DataFolder,
-};
+mod act;
+
+use super::{CommandError, existing_log, print, time};
+use crate::cli::{Data, Executions};
 
 pub(super) async fn executions(call: Executions) -> Result<u8, CommandError> {
     match call {
         Executions::List { data, json } => list(&data, json).await,
         Executions::Show { execution, data, json } => show(&execution, &data, json).await,
         Executions::Events { execution, data, json } => events(&execution, &data, json).await,
+        Executions::Logs { execution, data, json } => logs(&execution, &data, json).await,
+        Executions::Cancel { executions, reason, data } => act::cancel(&executions, &reason, &data).await,
+        Executions::Retry { executions, jobs, data, json } => {
+            act::retry(&executions, jobs.map(usize::from), &data, json).await
+        }
     }
-}
-
-async fn open(data: &Data) -> Result<Option<Arc<dyn Log>>, CommandError> {
-    let Some(log) = DataFolder::find(data.folder.as_deref())?.existing_log()? else { return Ok(None) };
-    let log: Arc<dyn Log> = Arc::new(log);
-    log.ensure(&streams::ALL).await?;
-    Ok(Some(log))
 }
 
 /// The one execution whose id begins so.
@@ -46,11 +43,6 @@ async fn find(log: &Option<Arc<dyn Log>>, id: &str) -> Result<Assembly, CommandE
     }
 }
 
-fn time(ms: i64) -> String {
-    let since = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
-}
-
 fn as_json(state: &Assembly) -> serde_json::Value {
     json!({
         "execution": state.execution, "attempt": state.attempt, "state": state.phase.as_str(), "reason": state.reason,
@@ -62,7 +54,7 @@ fn as_json(state: &Assembly) -> serde_json::Value {
 }
 
 async fn list(data: &Data, json: bool) -> Result<u8, CommandError> {
-    let mut all: Vec<Assembly> = match open(data).await? {
+    let mut all: Vec<Assembly> = match existing_log(data).await? {
         Some(log) => table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?.into_values().collect(),
         None => Vec::new(),
     };
@@ -85,7 +77,7 @@ async fn list(data: &Data, json: bool) -> Result<u8, CommandError> {
 }
 
 async fn show(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
-    let log = open(data).await?;
+    let log = existing_log(data).await?;
     let state = find(&log, id).await?;
     if json {
         print(&as_json(&state).to_string());
@@ -112,7 +104,7 @@ async fn show(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
 }
 
 async fn events(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
-    let log = open(data).await?;
+    let log = existing_log(data).await?;
     let state = find(&log, id).await?;
     let Some(log) = log else { return Ok(0) };
     let mut tail = Tail::<ExecutionEvent>::from_start(log, streams::EXECUTIONS).await?;
@@ -128,6 +120,30 @@ async fn events(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
         let elapsed = event.elapsed_ms.map_or(String::new(), |ms| format!(" ({:.2} s)", ms as f64 / 1000.0));
         let (at, attempt, processor) = (time(event.at_ms), event.attempt, &event.processor);
         print(&format!("{at}  {attempt}  {processor:<9}  {:<14}  {}{elapsed}", event.event, event.detail));
+    }
+    Ok(0)
+}
+
+async fn logs(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
+    let log = existing_log(data).await?;
+    let state = find(&log, id).await?;
+    let Some(log) = log else { return Ok(0) };
+    let mut tail = Tail::<LogLine>::from_start(log, streams::LOGS).await?;
+    let mut all = tail.take().await?;
+    all.retain(|line| line.execution == state.execution);
+    all.sort_by_key(|line| line.at_ms);
+    if all.is_empty() && !json {
+        eprintln!("no log lines of {} are kept any more", state.execution);
+    }
+    for line in all {
+        if json {
+            print(&json!(line).to_string());
+            continue;
+        }
+        let at = humantime::format_rfc3339_millis(
+            std::time::UNIX_EPOCH + std::time::Duration::from_millis(line.at_ms.unsigned_abs()),
+        );
+        print(&format!("{at}  {:<5}  {:<30}  {}", line.level, line.target, line.message));
     }
     Ok(0)
 }

@@ -16,6 +16,7 @@ use millrace_schemas::{Made, Progress, Rendition, Segment, TrackKind};
 use millrace_storage::{self as storage, Draft, Work};
 use millrace_topology::ports::PortError;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use super::{
     ports::{again, blocking, copy, facts, name, port},
@@ -108,10 +109,11 @@ impl Convoys {
         let waiting = Waiting { segment: segment.clone(), renditions: renditions.to_vec(), result };
         if segment.kind == TrackKind::Audio {
             let convoys = self.clone();
-            tokio::spawn(async move {
+            let sound = async move {
                 let cores = convoys.slots.sound().await;
                 convoys.run(VecDeque::from([waiting]), &cores).await;
-            });
+            };
+            tokio::spawn(sound.in_current_span());
         } else {
             let settings = renditions.iter().filter_map(|rendition| rendition.video.as_ref());
             let pixels = settings.map(|s| i64::from(s.width) * i64::from(s.height)).max().unwrap_or(0);
@@ -140,8 +142,9 @@ impl Convoys {
             all.retain(|waiting| !waiting.result.is_closed());
             take(all, self.slots.side_by_side(&cores))
         });
-        if !convoy.is_empty() {
-            self.run(convoy, &cores).await;
+        if let Some(first) = convoy.front() {
+            let span = tracing::info_span!("convoy", execution = first.segment.execution);
+            self.run(convoy, &cores).instrument(span).await;
         }
     }
 

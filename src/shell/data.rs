@@ -44,6 +44,16 @@ impl DataFolder {
 
     /// Makes this process the one that works on the folder.
     pub(crate) fn own(&self) -> Result<Owned, CommandError> {
+        self.try_own()?.map_err(|holder| {
+            CommandError::Call(format!(
+                "process {holder} works on the data folder {}; wait for it, or use another with --data",
+                self.path.display()
+            ))
+        })
+    }
+
+    /// Makes this process the one that works on the folder, unless another one does: that one's id then.
+    pub(crate) fn try_own(&self) -> Result<Result<Owned, String>, CommandError> {
         std::fs::create_dir_all(&self.path).map_err(|error| self.failed("making", error))?;
         let path = self.path.join("lock");
         let mut lock = OpenOptions::new()
@@ -59,11 +69,7 @@ impl DataFolder {
                 let mut holder = String::new();
                 // Whoever holds it has written who it is; without that the message is shorter.
                 let _ = lock.read_to_string(&mut holder);
-                return Err(CommandError::Call(format!(
-                    "process {} works on the data folder {}; wait for it, or use another with --data",
-                    holder.trim(),
-                    self.path.display()
-                )));
+                return Ok(Err(holder.trim().to_owned()));
             }
             Err(TryLockError::Error(error)) => return Err(self.failed("locking", error)),
         }
@@ -72,7 +78,7 @@ impl DataFolder {
             .and_then(|()| lock.rewind())
             .and_then(|()| writeln!(lock, "{}", std::process::id()));
         written.map_err(|error| self.failed("writing", error))?;
-        Ok(Owned { _lock: lock })
+        Ok(Ok(Owned { _lock: lock }))
     }
 
     /// Opens the log.

@@ -10,7 +10,7 @@ use millrace_storage::Work;
 use millrace_topology::{Emit, streams};
 use tokio::sync::mpsc;
 
-use super::{DataFolder, convoy::Convoys, ports::Ports};
+use super::{DataFolder, convoy::Convoys, logs, ports::Ports};
 use crate::commands::CommandError;
 
 /// The processors and their ports.
@@ -23,6 +23,7 @@ pub(crate) struct Running {
 
 /// Makes what the processors of a data folder need; nothing runs yet.
 fn prepare(data: &DataFolder, log: &Arc<dyn Log>, jobs: usize) -> Result<Running, CommandError> {
+    logs::keep(log);
     let options = Options { window: 4 * jobs + 4, ..Options::default() };
     let engine = Engine::new(log.clone(), options);
     let (progress, told) = mpsc::unbounded_channel();

@@ -1,6 +1,6 @@
 //! The graph as text, Mermaid or DOT.
 
-use std::fmt::Write;
+use std::{collections::HashMap, fmt::Write};
 
 use crate::graph::{Kind, Topology};
 
@@ -15,33 +15,49 @@ pub enum Drawing {
     Dot,
 }
 
-/// Draws the graph.
+/// What a log holds, in records.
+#[derive(Debug, Clone, Default)]
+pub struct Numbers {
+    /// Of each stream, all that it holds.
+    pub depth: HashMap<&'static str, u64>,
+    /// Of each processor, what it has yet to consume.
+    pub lag: HashMap<&'static str, u64>,
+}
+
+/// Draws the graph; as text with the numbers of a log, where there is one.
 #[must_use]
-pub fn draw(topology: &Topology, drawing: Drawing) -> String {
+pub fn draw(topology: &Topology, drawing: Drawing, numbers: Option<&Numbers>) -> String {
     let mut out = String::new();
     // Writing to a String can't fail.
     let _ = match drawing {
-        Drawing::Text => text(topology, &mut out),
+        Drawing::Text => text(topology, numbers, &mut out),
         Drawing::Mermaid => mermaid(topology, &mut out),
         Drawing::Dot => dot(topology, &mut out),
     };
     out
 }
 
-fn text(topology: &Topology, out: &mut String) -> std::fmt::Result {
-    writeln!(out, "{:<20} {:<7} {:<16} {:<16} partitions", "stream", "kind", "key", "record")?;
+fn text(topology: &Topology, numbers: Option<&Numbers>, out: &mut String) -> std::fmt::Result {
+    let depth = |name: &str| {
+        numbers.and_then(|n| n.depth.get(name)).map_or(String::new(), |depth| format!("{depth:>8}"))
+    };
+    let title = if numbers.is_some() { "   depth" } else { "" };
+    writeln!(out, "{:<20} {:<7} {:<16} {:<16} partitions{title}", "stream", "kind", "key", "record")?;
     for s in &topology.streams {
         let kind = match s.kind {
             Kind::Stream => "stream",
             Kind::Table => "table",
         };
-        writeln!(out, "{:<20} {kind:<7} {:<16} {:<16} {}", s.name, s.key, s.record, s.partitions)?;
+        let (name, depth) = (s.name, depth(s.name));
+        let line = format!("{name:<20} {kind:<7} {:<16} {:<16} {:>10}{depth}", s.key, s.record, s.partitions);
+        writeln!(out, "{}", line.trim_end())?;
     }
     writeln!(out)?;
     for p in &topology.processors {
         let writes: Vec<_> = p.writes.iter().map(|s| s.name).collect();
         let state = p.state.map_or(String::new(), |s| format!("  [{}]", s.name));
-        writeln!(out, "{} ─► {} ─► {}{state}", p.reads.name, p.name, writes.join(", "))?;
+        let lag = numbers.and_then(|n| n.lag.get(p.name)).map_or(String::new(), |lag| format!("  lag {lag}"));
+        writeln!(out, "{} ─► {} ─► {}{state}{lag}", p.reads.name, p.name, writes.join(", "))?;
     }
     Ok(())
 }

@@ -10,6 +10,6 @@ pub mod invariants;
 pub mod ports;
 mod processor;
 
-pub use draw::{Drawing, draw};
+pub use draw::{Drawing, Numbers, draw};
 pub use graph::{HORIZON_DAYS, Keyed, Kind, ProcessorSpec, Retention, StreamSpec, Topology, streams, topology};
 pub use processor::{Aggregation, Clock, Emit, Fold, Placement, Processor, ProcessorError, Task, millis_now};

@@ -1,0 +1,139 @@
+//! `millrace executions cancel|retry`: what changes executions.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use millrace_runtime::{Level, Log, Tail, table};
+use millrace_schemas::{Assembly, Cancelled, Phase, Signal};
+use millrace_topology::{Emit, millis_now, streams};
+
+use super::find;
+use crate::{
+    cli::Data,
+    commands::{
+        CommandError, existing_log,
+        follow::{Awaited, Results, follow},
+        print,
+        run::{again, cores, inputs::shown},
+    },
+    shell::{DataFolder, Running, publish},
+};
+
+/// For how long a cancel waits for whoever works on the data folder.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The executions of these ids, and the log that knows them.
+async fn chosen(ids: &[String], data: &Data) -> Result<(Arc<dyn Log>, Vec<Assembly>), CommandError> {
+    let log = existing_log(data).await?;
+    let mut states = Vec::new();
+    for id in ids {
+        states.push(find(&log, id).await?);
+    }
+    // Without a log nothing is found, which is said above.
+    let log = log.ok_or_else(|| CommandError::Call("there is no log in this data folder".into()))?;
+    Ok((log, states))
+}
+
+pub(super) async fn cancel(ids: &[String], reason: &str, data: &Data) -> Result<u8, CommandError> {
+    let (log, states) = chosen(ids, data).await?;
+    if let Some(over) = states.iter().find(|state| state.is_terminal()) {
+        let (id, how) = (&over.execution, over.phase.as_str());
+        return Err(CommandError::Call(format!("{id} has ended already ({how}); nothing was cancelled")));
+    }
+    let mut emits = Vec::new();
+    for state in &states {
+        let mut signal = Signal::new(&state.execution, state.attempt, millis_now());
+        signal.cancelled = Some(Cancelled { reason: reason.into() });
+        emits.push(Emit::new(streams::TRANSCODED, &state.execution, &signal).map_err(CommandError::failed)?);
+    }
+    publish(log.as_ref(), emits).await?;
+    let folder = DataFolder::find(data.folder.as_deref())?;
+    // Where nobody works on the data folder, this process decides, and frees what was made.
+    let owned = folder.try_own()?;
+    let mut deciding = match &owned {
+        Ok(_) => Some(Running::start_deciding(&folder, &log)?),
+        Err(_) => None,
+    };
+    let ended = tokio::time::timeout(PATIENCE, until_ended(&log, &states)).await;
+    if let Some(running) = &mut deciding {
+        running.engine.caught_up("cleanup").await?;
+        running.engine.raise(Level::Drain);
+        running.drained().await;
+        running.sweep().await;
+    }
+    let Ok(ended) = ended else {
+        let holder = owned.err().unwrap_or_default();
+        return Err(CommandError::Failed(format!(
+            "process {holder} has not answered within {PATIENCE:?}; the cancel is on the log, and whoever works on the data folder next obeys it"
+        )));
+    };
+    for state in ended? {
+        print(&format!("{}  {}", state.execution, state.phase.as_str()));
+    }
+    Ok(0)
+}
+
+async fn until_ended(log: &Arc<dyn Log>, asked: &[Assembly]) -> Result<Vec<Assembly>, CommandError> {
+    let mut changes = log.changes();
+    loop {
+        changes.mark_seen();
+        let mut known: HashMap<String, Assembly> = table(log.as_ref(), streams::ASSEMBLIES).await?;
+        let now: Vec<Assembly> = asked.iter().filter_map(|state| known.remove(&state.execution)).collect();
+        if now.iter().zip(asked).all(|(now, asked)| now.is_terminal() || now.attempt > asked.attempt) {
+            return Ok(now);
+        }
+        changes.changed().await;
+    }
+}
+
+pub(super) async fn retry(
+    ids: &[String],
+    jobs: Option<usize>,
+    data: &Data,
+    json: bool,
+) -> Result<u8, CommandError> {
+    let (log, states) = chosen(ids, data).await?;
+    let mut uploads = Vec::new();
+    let mut awaited = HashMap::new();
+    let mut results = Results::new(json);
+    for state in &states {
+        let id = &state.execution;
+        if !state.is_terminal() {
+            return Err(CommandError::Call(format!("{id} is at work; 'millrace executions cancel {id}' stops it")));
+        }
+        if state.phase == Phase::Succeeded {
+            return Err(CommandError::Call(format!("{id} has succeeded; there is nothing to try again")));
+        }
+        let upload = state.upload.clone().ok_or_else(|| {
+            CommandError::Call(format!("{id} is from an older version, which kept too little of it; upload it again"))
+        })?;
+        let upload = again(state, upload);
+        let name = shown(&state.source.url);
+        let waiting = Awaited {
+            name: name.clone(),
+            attempt: upload.attempt,
+            there_before: 0,
+            found_before: 0,
+        };
+        awaited.insert(id.clone(), waiting);
+        results.begin(id, &name, None);
+        let emit = Emit::new(streams::UPLOADS, &state.source.url, &upload).map_err(CommandError::failed)?;
+        uploads.push((id.clone(), upload.attempt, emit));
+    }
+    let emits = uploads.iter().map(|(.., emit)| emit.clone()).collect();
+    let folder = DataFolder::find(data.folder.as_deref())?;
+    match folder.try_own()? {
+        Ok(_owned) => {
+            let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
+            let running = Running::start(&folder, &log, jobs.unwrap_or_else(cores)).await?;
+            publish(log.as_ref(), emits).await?;
+            follow(log, running, ended, awaited, results).await
+        }
+        Err(holder) => {
+            publish(log.as_ref(), emits).await?;
+            for (id, attempt, _) in uploads {
+                print(&format!("{id}  attempt {attempt}, by process {holder}"));
+            }
+            Ok(0)
+        }
+    }
+}
