@@ -42,6 +42,29 @@ fn the_readme_names_every_flag_of_run() {
 }
 
 #[test]
+fn the_text_shows_depth_and_lag_of_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let drawing = millrace(&["topology", "--data", data]);
+    assert!(!drawing.contains("depth"), "there is no log yet");
+    let log = millrace_runtime::Embedded::open(&folder.path().join("log.sqlite")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        use millrace_runtime::Log;
+        log.ensure(&millrace_topology::streams::ALL).await.unwrap();
+        let upload = millrace_schemas::Upload::of("file:///a.mov", "file:///out");
+        let emit = millrace_topology::Emit::new(millrace_topology::streams::UPLOADS, "a", &upload).unwrap();
+        let records = vec![emit.into()];
+        log.commit(millrace_runtime::Transaction { records, ..Default::default() }).await.unwrap();
+    });
+    let drawing = millrace(&["topology", "--data", data]);
+    let line = |start: &str| drawing.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    assert!(line("uploads  ").ends_with(" 1"), "{drawing}");
+    assert!(line("segments  ").ends_with(" 0"), "{drawing}");
+    assert!(line("uploads ─►").ends_with("lag 1"), "{drawing}");
+}
+
+#[test]
 fn a_new_processor_costs_one_folder_and_one_line() {
     let graph = millrace_topology::topology();
     let folder = format!("{}/processors/src", env!("CARGO_MANIFEST_DIR"));

@@ -64,7 +64,7 @@ impl<P: Media + Storage + Controls> Transcode<P> {
             match result {
                 Ok(new) => made.extend(new),
                 Err(PortError::Refused(reason)) => {
-                    tracing::warn!(reason, "can't be transcoded");
+                    tracing::warn!(segment = segment.index, reason, "can't be transcoded");
                     return Ok(outcome(segment, task, Vec::new(), Some(reason), None)?);
                 }
                 Err(error) => return Err(error.into()),
@@ -72,8 +72,8 @@ impl<P: Media + Storage + Controls> Transcode<P> {
         }
         let elapsed = (!reused).then(|| task.now_ms() - begun);
         match elapsed {
-            Some(ms) => tracing::info!(ms, "transcoded"),
-            None => tracing::info!("its work objects were there already"),
+            Some(ms) => tracing::info!(segment = segment.index, ms, "transcoded"),
+            None => tracing::info!(segment = segment.index, "its work objects were there already"),
         }
         Ok(outcome(segment, task, made, None, elapsed)?)
     }

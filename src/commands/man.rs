@@ -4,15 +4,18 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::CommandError;
+use super::{CommandError, print};
 use crate::cli::Cli;
 
 pub(super) fn man(folder: Option<&Path>) -> Result<u8, CommandError> {
-    match folder {
-        None => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()),
-        Some(folder) => std::fs::create_dir_all(folder)
-            .and_then(|()| clap_mangen::generate_to(Cli::command(), folder)),
-    }
-    .map_err(CommandError::failed)?;
+    let Some(folder) = folder else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(CommandError::failed)?;
+        print(String::from_utf8_lossy(&page).trim_end());
+        return Ok(0);
+    };
+    let failed = |error| CommandError::Failed(format!("writing into {}: {error}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;
     Ok(0)
 }

@@ -79,6 +79,7 @@ impl Running {
     /// Waits until all processors have ended, after they were told to.
     pub(crate) async fn drained(&mut self) {
         while self.engine.next_end().await.is_some() {}
+        logs::flush().await;
     }
 }
 

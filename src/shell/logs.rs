@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::Arc, sync::OnceLock, time::Duration};
 use millrace_runtime::Log;
 use millrace_schemas::LogLine;
 use millrace_topology::{Emit, millis_now, streams};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -19,7 +19,14 @@ use super::publish;
 const WAITING: usize = 10_000;
 
 /// Where lines go, once there is a log to take them.
-static LINES: OnceLock<mpsc::Sender<LogLine>> = OnceLock::new();
+static LINES: OnceLock<mpsc::Sender<Said>> = OnceLock::new();
+
+/// What goes to the task that puts lines on the log.
+enum Said {
+    Line(LogLine),
+    /// All lines before this are to be on the log.
+    Flush(oneshot::Sender<()>),
+}
 
 /// Collects lines that belong to an execution: one that the event names, or a span around it.
 pub(crate) struct Collect;
@@ -78,7 +85,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
             message: format!("{}{}", fields.message, fields.others),
         };
         // Where the log can't keep up, work goes on and lines are left out.
-        let _ = lines.try_send(line);
+        let _ = lines.try_send(Said::Line(line));
     }
 }
 
@@ -90,13 +97,35 @@ pub(crate) fn keep(log: &Arc<dyn Log>) {
     }
 }
 
-async fn put(log: Arc<dyn Log>, mut told: mpsc::Receiver<LogLine>) {
-    let mut lines = Vec::new();
-    while told.recv_many(&mut lines, 1000).await > 0 {
-        let emits = lines.drain(..).filter_map(|line| Emit::new(streams::LOGS, &line.execution, &line).ok());
-        if publish(log.as_ref(), emits.collect()).await.is_err() {
+/// Waits until what was said so far is on the log.
+pub(crate) async fn flush() {
+    let Some(lines) = LINES.get() else { return };
+    let (done, is_done) = oneshot::channel();
+    if lines.send(Said::Flush(done)).await.is_ok() {
+        // A log that fails has said so elsewhere.
+        let _ = is_done.await;
+    }
+}
+
+async fn put(log: Arc<dyn Log>, mut told: mpsc::Receiver<Said>) {
+    let mut said = Vec::new();
+    while told.recv_many(&mut said, 1000).await > 0 {
+        let (mut emits, mut flushes) = (Vec::new(), Vec::new());
+        for said in said.drain(..) {
+            match said {
+                Said::Line(line) => emits.extend(Emit::new(streams::LOGS, &line.execution, &line)),
+                Said::Flush(done) => flushes.push(done),
+            }
+        }
+        if publish(log.as_ref(), emits).await.is_err() {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        if flushes.is_empty() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        for done in flushes {
+            // Whoever asked may have gone.
+            let _ = done.send(());
+        }
     }
 }

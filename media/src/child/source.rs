@@ -111,6 +111,9 @@ impl Source {
     /// From here on, frame data reads as zeros and costs nothing.
     pub(crate) fn make_hollow(&self) {
         self.hollow.store(true, Ordering::Relaxed);
+        // What libav finds wrong with zeros is nobody's fault.
+        // SAFETY: the level is a plain integer, and nothing else runs in this process.
+        unsafe { ffmpeg_next::ffi::av_log_set_level(ffmpeg_next::ffi::AV_LOG_QUIET) };
     }
 
     /// How many bytes were read so far.
