@@ -104,6 +104,63 @@ fn rounds(count: u64) {
     }
 }
 
+/// Many tiny clips at once in one process, which is killed again and again; then the same command once more.
+fn burst(uploads: usize, kills: usize) {
+    let place = Place::new();
+    let mut clips = Vec::new();
+    for (number, seconds) in ["0.4", "0.8", "1", "1.2"].into_iter().enumerate() {
+        let clip = place.path(&format!("clip{number}.mp4"));
+        media::constant(&clip, Constant { seconds, size: "160x90", gop: 10, ..Constant::default() });
+        clips.push(clip);
+    }
+    fs::create_dir(place.path("in")).unwrap();
+    for number in 0..uploads {
+        fs::copy(&clips[number % clips.len()], place.path(&format!("in/{number:03}.mp4"))).unwrap();
+    }
+    let command = || {
+        let mut command = place.millrace();
+        command.args(["run", "in", "--output", "out", "--data", "data", "--segment-time", "0.4", "--json"]);
+        command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+        command
+    };
+    let finished = || place.names("out").iter().filter(|name| !name.starts_with('.')).count();
+    for kill in 0..kills {
+        let mut child = command().process_group(0).spawn().unwrap();
+        // Somewhere in its part of the whole, by chance: between two outputs, or in the middle of one.
+        let chance = usize::try_from(std::process::id()).unwrap().wrapping_mul(2_654_435_761 + kill) >> 7;
+        let until = uploads * kill / (kills + 1) + chance % (uploads / (kills + 1)).max(1);
+        while finished() < until && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis((chance % 211) as u64));
+        println!("kill {kill}: {} of {uploads} outputs are there", finished());
+        Command::new("kill").args(["-9", "--", &child.id().to_string()]).status().unwrap();
+        child.wait().unwrap();
+    }
+    let ran = common::Ran::of(command().output().unwrap());
+    assert_eq!(ran.status, 0, "{:?}", ran.lines);
+    assert_eq!(ran.lines.len(), uploads);
+    assert!(ran.lines.iter().all(|line| line["state"] == "succeeded"), "{:?}", ran.lines);
+    assert_eq!(place.names("out").len(), uploads, "{:?}", place.names("out"));
+    assert_eq!(place.names("data/work"), [""; 0]);
+    // Each is held to its source in the long form; in the short one some are.
+    for number in (0..uploads).step_by(if uploads > 100 { 1 } else { 3 }) {
+        judge(&clips[number % clips.len()], &place.path(&format!("out/{number:03}.mp4")));
+    }
+}
+
+#[test]
+fn many_uploads_at_once_survive_kills_and_leave_nothing() {
+    burst(24, 3);
+}
+
+/// `make crash`.
+#[test]
+#[ignore = "the long form of the test above"]
+fn two_hundred_uploads_at_once_survive_ten_kills_and_leave_nothing() {
+    burst(200, 10);
+}
+
 #[test]
 fn a_killed_run_goes_on_and_encodes_nothing_twice() {
     rounds(4);
