@@ -1,9 +1,11 @@
-# make demo [VIDEO=mine.mov]   install what is missing, build, turn a video into mp4 and flv, show what was made
-# make test                    install what is missing, check format, lints and docs, run all tests
-# make bench                   Millrace against ffmpeg, side by side; then the fold and a hop of the log
-# make crash [ROUNDS=20]       kill -9 at random moments, then the same command again
+# make demo [VIDEO=mine.mov]            install what is missing, build, turn a video into mp4 and flv, show what was made
+# make test                             install what is missing, check format, lints and docs, run all tests
+# make simulate [SEEDS=500] [FIRST=7]   everything that can go wrong, by seed; a failing seed is shrunk and told
+# make faults                           plant faults on purpose, and show after how many seeds each is found
+# make bench                            Millrace against ffmpeg, side by side; then the fold, the codec and the log
+# make crash [ROUNDS=20]                kill -9 at random moments, then the same command again
 
-.PHONY: demo test bench crash setup
+.PHONY: demo test simulate faults bench crash setup
 
 setup:
 	@scripts/setup.sh
@@ -17,13 +19,25 @@ test: setup
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 	cargo test --workspace --locked
+	$(MAKE) --no-print-directory simulate SEEDS=10000
+	$(MAKE) --no-print-directory faults
+
+# Neither of these needs anything but Rust.
+simulate:
+	@cargo run --quiet --release --locked -p millrace-simulation -- --seeds $(or $(SEEDS),500) --first $(or $(FIRST),1)
+
+# A build folder of its own: what is built with faults in it is never taken for anything else.
+faults:
+	@cargo run --quiet --release --locked --target-dir target/faults -p millrace-simulation --features faults -- \
+		--faults --seeds $(or $(SEEDS),1000)
 
 bench: setup
 	cargo bench --locked --bench compare
 	cargo bench --locked --bench split
 	cargo bench --locked -p millrace-processors --bench fold
-	cargo bench --locked -p millrace-runtime --bench hop
+	cargo bench --locked -p millrace-schemas --bench codec
+	cargo bench --locked -p millrace-runtime
 
 crash: setup
 	cargo build --release --locked
-	ROUNDS=$(or $(ROUNDS),20) cargo test --release --locked --test crash -- --ignored --nocapture
+	ROUNDS=$(or $(ROUNDS),20) cargo test --release --locked --test crash -- --ignored --nocapture --test-threads 1

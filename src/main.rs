@@ -39,7 +39,9 @@ fn main() -> ExitCode {
 
 /// Logs go to stderr: errors, or what MILLRACE_LOG says; and to the log, for `executions logs`.
 fn log(verbose: u8) {
-    use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
+    use tracing_subscriber::{
+        EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
+    };
     let default = match verbose {
         0 => "error",
         1 => "info",

@@ -94,11 +94,18 @@ fn a_cancel_from_another_process_stops_the_children_and_a_retry_begins_afresh() 
     assert_eq!(again.status.code(), Some(2), "it has ended");
 
     let retried = lines(&place, &["executions", "retry", id]);
-    assert_eq!((&retried[0]["state"], retried[0]["segments_reused"].as_i64()), (&"succeeded".into(), Some(0)));
+    assert_eq!(
+        (&retried[0]["state"], retried[0]["segments_reused"].as_i64()),
+        (&"succeeded".into(), Some(0))
+    );
     judge(&source, &place.path("out/a.mp4"));
     let after = wait_for(&place, |execution| execution["state"] == "succeeded");
     assert_eq!(after["attempt"], 2);
-    assert_eq!(call(&place, &["executions", "retry", id]).status.code(), Some(2), "there is nothing to try again");
+    assert_eq!(
+        call(&place, &["executions", "retry", id]).status.code(),
+        Some(2),
+        "there is nothing to try again"
+    );
 }
 
 #[test]
@@ -106,7 +113,8 @@ fn a_cancel_works_when_nobody_works_on_the_data_folder() {
     let place = Place::new();
     let source = long_film(&place);
     let mut running = start(&place, &source);
-    let id = wait_for(&place, |e| e["segments_done"].as_i64() > Some(0))["execution"].as_str().unwrap().to_owned();
+    let id =
+        wait_for(&place, |e| e["segments_done"].as_i64() > Some(0))["execution"].as_str().unwrap().to_owned();
     running.kill().unwrap();
     running.wait().unwrap();
     let output = call(&place, &["executions", "cancel", &id[..5]]);
@@ -138,7 +146,8 @@ fn a_retry_after_a_failure_keeps_what_was_made_and_the_log_lines_tell_of_it() {
     let logs = lines(&place, &["executions", "logs", id]);
     let said = |target: &str, words: &str| {
         logs.iter().any(|line| {
-            line["target"].as_str().unwrap().contains(target) && line["message"].as_str().unwrap().contains(words)
+            line["target"].as_str().unwrap().contains(target)
+                && line["message"].as_str().unwrap().contains(words)
         })
     };
     assert!(said("media", "begins transcoding"), "{logs:?}");
@@ -181,7 +190,8 @@ fn garbage_in_every_topic_is_a_dead_letter_with_its_reason_and_the_partition_goe
     let source = place.path("a.mp4");
     media::constant(&source, Constant { seconds: "2", ..Constant::default() });
     std::fs::create_dir(place.path("data")).unwrap();
-    let consumed = [streams::UPLOADS, streams::SEGMENTS, streams::TRANSCODED, streams::MERGES, streams::MERGED];
+    let consumed =
+        [streams::UPLOADS, streams::SEGMENTS, streams::TRANSCODED, streams::MERGES, streams::MERGED];
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut thrown = 0;
     runtime.block_on(async {
@@ -191,8 +201,15 @@ fn garbage_in_every_topic_is_a_dead_letter_with_its_reason_and_the_partition_goe
             for number in 0..stream.partitions {
                 for (value, _) in garbage() {
                     let placement = Placement::Exactly(number);
-                    let emit = Emit { stream: stream.name, key: b"stranger\x1b[2J".to_vec(), value: Some(value), placement };
-                    log.commit(Transaction { records: vec![emit.into()], ..Transaction::default() }).await.unwrap();
+                    let emit = Emit {
+                        stream: stream.name,
+                        key: b"stranger\x1b[2J".to_vec(),
+                        value: Some(value),
+                        placement,
+                    };
+                    log.commit(Transaction { records: vec![emit.into()], ..Transaction::default() })
+                        .await
+                        .unwrap();
                     thrown += 1;
                 }
             }
@@ -208,7 +225,11 @@ fn garbage_in_every_topic_is_a_dead_letter_with_its_reason_and_the_partition_goe
             let told = |letter: &&Value| {
                 letter["topic"] == stream.name && letter["reason"].as_str().unwrap().contains(reason)
             };
-            assert!(dead.iter().filter(told).count() >= stream.partitions as usize, "{}: {reason}", stream.name);
+            assert!(
+                dead.iter().filter(told).count() >= stream.partitions as usize,
+                "{}: {reason}",
+                stream.name
+            );
         }
     }
     let id = dead[0]["id"].as_str().unwrap();

@@ -41,7 +41,15 @@ impl Engine {
     #[must_use]
     pub fn new(log: Arc<dyn Log>, options: Options) -> Self {
         let (stopper, stop) = Stopper::new();
-        Self { log, options, stopper, stop, ended: Ended::default(), tasks: JoinSet::new(), helpers: JoinSet::new() }
+        Self {
+            log,
+            options,
+            stopper,
+            stop,
+            ended: Ended::default(),
+            tasks: JoinSet::new(),
+            helpers: JoinSet::new(),
+        }
     }
 
     /// Tells when to stop.

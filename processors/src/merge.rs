@@ -51,7 +51,12 @@ impl<P: Media + Controls> Processor for Merger<P> {
                 Ok(outcome(merge, task, Some(facts), None, Some(task.now_ms() - begun))?)
             }
             Err(PortError::Refused(reason)) => {
-                tracing::warn!(execution = merge.execution, output = merge.output.url, reason, "can't be merged");
+                tracing::warn!(
+                    execution = merge.execution,
+                    output = merge.output.url,
+                    reason,
+                    "can't be merged"
+                );
                 Ok(outcome(merge, task, None, Some(reason), None)?)
             }
             Err(error) => Err(error.into()),

@@ -193,7 +193,10 @@ fn plan(upload: &Upload, source: &SourceRef, execution: &str, facts: &SourceFact
             audio: Some(formats::audio_settings(format, audio.sample_rate, audio.channels)),
         });
         tracks.extend(renditions.iter().map(|rendition| track(rendition, TrackKind::Audio, index, 1)));
-        segments.push(Segment { work: work.clone(), ..sound(upload, source, execution, audio, index, renditions) });
+        segments.push(Segment {
+            work: work.clone(),
+            ..sound(upload, source, execution, audio, index, renditions)
+        });
     }
     for output in &mut outputs {
         let ids: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
@@ -297,7 +300,8 @@ fn publish(upload: &Upload, execution: &str, at_ms: i64, plan: Plan) -> Result<V
     let Plan { mut started, segments } = plan;
     debug_hold(|| all_segments(&started, segments.iter().map(|segment| segment.index)));
     // Counted from when the upload was asked for, however often it is redelivered.
-    started.deadline_ms = upload.deadline_seconds.map(|seconds| at_ms.saturating_add((seconds * 1000.0) as i64));
+    started.deadline_ms =
+        upload.deadline_seconds.map(|seconds| at_ms.saturating_add((seconds * 1000.0) as i64));
     let detail = format!("{} segments of {}", segments.len(), started.source.url);
     let mut signal = Signal::new(execution, upload.attempt, at_ms);
     signal.started = Some(started);
@@ -331,8 +335,7 @@ fn refusal(
     // Tried again, it must be the same execution: of this version of the source, if one was seen.
     let version = upload.version.clone().or_else(|| Some(source.version.clone()).filter(|v| !v.is_empty()));
     let again = Upload { version, ..upload.clone() };
-    signal.refused =
-        Some(Refused { source: source.url.clone(), reason: reason.into(), upload: Some(again) });
+    signal.refused = Some(Refused { source: source.url.clone(), reason: reason.into(), upload: Some(again) });
     Ok(vec![Emit::new(streams::TRANSCODED, &execution, &signal)?])
 }
 

@@ -3,7 +3,11 @@
 
 mod batch;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use millrace_schemas::RecordError;
 use millrace_topology::{Aggregation, Clock, ProcessorSpec, StreamSpec, faults::Fault};
@@ -61,17 +65,18 @@ pub async fn run_aggregation<A: Aggregation>(
         let mut batch = Batch::new(spec.reads, table);
         match event {
             Some(Event::Assigned(new)) => {
-                parts.retain(|number, _| new.partitions.iter().any(|o| o.partition.number == *number && !o.fresh));
+                parts.retain(|number, _| {
+                    new.partitions.iter().any(|o| o.partition.number == *number && !o.fresh)
+                });
                 for owned in &new.partitions {
                     let number = owned.partition.number;
-                    if !parts.contains_key(&number) {
-                        let part = tokio::select! {
-                            biased;
-                            part = restore(log.as_ref(), table, owned) => part.map_err(failed)?,
-                            () = stop.reaches(Level::Drain) => return Ok(()),
-                        };
-                        parts.insert(number, part.map_err(|error| fatal(error.to_string()))?);
-                    }
+                    let Entry::Vacant(place) = parts.entry(number) else { continue };
+                    let part = tokio::select! {
+                        biased;
+                        part = restore(log.as_ref(), table, owned) => part.map_err(failed)?,
+                        () = stop.reaches(Level::Drain) => return Ok(()),
+                    };
+                    place.insert(part.map_err(|error| fatal(error.to_string()))?);
                 }
                 membership = Some(new.membership);
                 continue;

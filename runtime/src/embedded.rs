@@ -287,3 +287,51 @@ impl Drop for Member {
         self.log.notify();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use millrace_topology::{Emit, Placement, streams};
+
+    use super::*;
+
+    fn appended(count: usize) -> Transaction {
+        let emit = Emit {
+            stream: "merged",
+            key: b"k".to_vec(),
+            value: Some(vec![7; 1000]),
+            placement: Placement::ByKey,
+        };
+        Transaction { records: (0..count).map(|_| emit.clone().into()).collect(), ..Transaction::default() }
+    }
+
+    /// SQLite is told that it may not grow: it says the same as on a disk that is full.
+    #[tokio::test]
+    async fn a_full_disk_is_an_error_that_says_so_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Embedded::open(&folder.path().join("log.sqlite")).unwrap();
+        log.ensure(&streams::ALL).await.unwrap();
+        let limit = |pages: i64| {
+            log.call("limiting it", move |c| {
+                c.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+            })
+        };
+        limit(100).await.unwrap();
+        let mut held = 0;
+        let error = loop {
+            match log.commit(appended(10)).await {
+                Ok(()) => held += 10,
+                Err(error) => break error,
+            }
+            assert!(held < 10_000, "it never became full");
+        };
+        assert!(matches!(error, LogError::Full { .. }), "{error:?}");
+        assert!(error.to_string().contains("make room"), "{error}");
+        let mut found = 0;
+        for number in 0..4 {
+            found += log.depth(&Partition { stream: "merged".into(), number }).await.unwrap();
+        }
+        assert_eq!(found, held, "all that was committed is there, and nothing of what was not");
+        limit(1_000_000).await.unwrap();
+        log.commit(appended(10)).await.unwrap();
+    }
+}

@@ -76,7 +76,10 @@ impl Groups {
         group.epoch == membership.epoch
             && group.members.contains(&membership.member)
             && offsets.iter().all(|(partition, _)| {
-                group.owners.get(partition.number as usize).is_some_and(|(o, _)| *o == Some(membership.member))
+                group
+                    .owners
+                    .get(partition.number as usize)
+                    .is_some_and(|(o, _)| *o == Some(membership.member))
             })
     }
 }

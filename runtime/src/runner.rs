@@ -169,14 +169,10 @@ async fn publish(
 type Handled = (Partition, u64, Result<Option<Vec<NewRecord>>, String>);
 
 /// Handles one record to its end: retries what is transient, sets aside what is permanent.
-async fn handle<P: Processor>(
-    processor: Arc<P>,
-    record: Record,
-    options: Options,
-    stop: Stop,
-) -> Handled {
+async fn handle<P: Processor>(processor: Arc<P>, record: Record, options: Options, stop: Stop) -> Handled {
     let key = String::from_utf8_lossy(&record.key);
-    let span = tracing::info_span!("record", stream = record.partition.stream, offset = record.offset, key = %key);
+    let span =
+        tracing::info_span!("record", stream = record.partition.stream, offset = record.offset, key = %key);
     let results = attempt(processor.as_ref(), &record, options, &stop).instrument(span).await;
     (record.partition, record.offset, results)
 }
@@ -260,7 +256,10 @@ pub(crate) fn checked(value: &[u8]) -> Result<(), Unreadable> {
 pub(crate) fn too_large(emit: &Emit) -> Option<String> {
     let bytes = emit.value.as_ref().map_or(0, Vec::len);
     (bytes > LARGEST_VALUE).then(|| {
-        format!("what follows from it is a record of {bytes} bytes for '{}', and {LARGEST_VALUE} are the most", emit.stream)
+        format!(
+            "what follows from it is a record of {bytes} bytes for '{}', and {LARGEST_VALUE} are the most",
+            emit.stream
+        )
     })
 }
 

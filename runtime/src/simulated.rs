@@ -18,9 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     groups::Positions,
-    log::{
-        Assignment, Consumer, Event, Fetched, Headers, Log, LogError, Membership, Partition, Transaction,
-    },
+    log::{Assignment, Consumer, Event, Fetched, Headers, Log, LogError, Membership, Partition, Transaction},
     watched::{Watched, Watcher},
 };
 pub use state::Appended;

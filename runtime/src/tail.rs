@@ -82,10 +82,7 @@ impl<R: Record> Tail<R> {
 ///
 /// # Errors
 /// Where the log can't be read.
-pub async fn table<R: Record>(
-    log: &dyn Log,
-    stream: StreamSpec,
-) -> Result<HashMap<String, R>, LogError> {
+pub async fn table<R: Record>(log: &dyn Log, stream: StreamSpec) -> Result<HashMap<String, R>, LogError> {
     let mut found = HashMap::new();
     for number in 0..log.partitions(stream.name).await? {
         let partition = Partition { stream: stream.name.into(), number };

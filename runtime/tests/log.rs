@@ -99,7 +99,9 @@ async fn what_everybody_has_consumed_goes_when_it_is_too_much() {
     let partition = millrace_runtime::Partition { stream: "progress".into(), number: 0 };
     let fill = async || {
         for _ in 0..15 {
-            log.commit(append((0..100).map(|i| emit("progress", "k", &i.to_string())).collect())).await.unwrap();
+            log.commit(append((0..100).map(|i| emit("progress", "k", &i.to_string())).collect()))
+                .await
+                .unwrap();
         }
         log.depth(&partition).await.unwrap()
     };
@@ -151,7 +153,10 @@ async fn damage_in_the_middle_of_the_file_is_found_when_it_is_read() {
         }
     }
     // What the closed connection left in the write-ahead log goes into the file.
-    rusqlite::Connection::open(&path).unwrap().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     for page in 30..file.metadata().unwrap().len() / 4096 {
         file.write_all_at(&[0xff; 4096], page * 4096).unwrap();

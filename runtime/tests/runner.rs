@@ -11,7 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use millrace_runtime::{
-    Embedded, LARGEST_VALUE, Level, Log, Options, Partition, Stop, Stopper, Transaction, run_aggregation, run_processor,
+    Embedded, LARGEST_VALUE, Level, Log, Options, Partition, Stop, Stopper, Transaction, run_aggregation,
+    run_processor,
 };
 use millrace_schemas::{Progress, RecordError, frame::Record as _};
 use millrace_topology::{
@@ -226,8 +227,13 @@ async fn keyed_state_is_restored_before_its_partition_is_consumed() {
     let setup = setup(&[&progress(1), &progress(2), b"garbage"]).await;
     for (offset, more) in [(3, 10), (4, 100)] {
         let (stopper, stop) = Stopper::new();
-        let running =
-            tokio::spawn(run_aggregation(setup.log.clone(), spec(Some(TABLE)), Arc::new(Sum), Options::default(), stop));
+        let running = tokio::spawn(run_aggregation(
+            setup.log.clone(),
+            spec(Some(TABLE)),
+            Arc::new(Sum),
+            Options::default(),
+            stop,
+        ));
         setup.until(offset).await;
         stopper.raise(Level::Drain);
         running.await.unwrap().unwrap();
@@ -275,6 +281,9 @@ async fn what_is_too_large_is_a_dead_letter_coming_in_and_going_out() {
     setup.run(Scripted::new(), 3).await;
     assert_eq!(setup.values("dead-letters").await, [large, b"floods".to_vec()]);
     let out = setup.values("out").await;
-    assert!(String::from_utf8_lossy(&out[0]).starts_with("failed: what follows from it is a record of 1000001 bytes"));
+    assert!(
+        String::from_utf8_lossy(&out[0])
+            .starts_with("failed: what follows from it is a record of 1000001 bytes")
+    );
     assert_eq!(out[1..], [b"b".to_vec()]);
 }

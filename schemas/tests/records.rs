@@ -34,7 +34,11 @@ fn equal<T: Record + AvroSchema>(name: &str) {
         T::NAME
     );
     assert_eq!(json(T::codec().schemas()[last - 1]), json(&derived));
-    assert_eq!(std::fs::read_dir(folder(name)).unwrap().count(), last, "every file of avro/{name} is a version");
+    assert_eq!(
+        std::fs::read_dir(folder(name)).unwrap().count(),
+        last,
+        "every file of avro/{name} is a version"
+    );
 }
 
 /// Every version can read what every other wrote: FULL_TRANSITIVE.

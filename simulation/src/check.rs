@@ -132,14 +132,18 @@ impl Facts {
                     let more = indices.clone();
                     indices.sort_unstable();
                     indices.dedup();
-                    held(Invariant::Sg1, more.len() == same * indices.len(), || format!("{attempt:?}: {more:?}"))?;
+                    held(Invariant::Sg1, more.len() == same * indices.len(), || {
+                        format!("{attempt:?}: {more:?}")
+                    })?;
                     published.insert((*transaction, attempt.clone()), more);
                 }
                 all_segments(plan, indices)?;
             }
         }
         let planned = |key: &(u64, Attempt)| {
-            self.started.get(&key.1).is_some_and(|plans| plans.iter().any(|(transaction, _)| *transaction == key.0))
+            self.started
+                .get(&key.1)
+                .is_some_and(|plans| plans.iter().any(|(transaction, _)| *transaction == key.0))
         };
         let without = published.keys().find(|key| !planned(key));
         held(Invariant::Sg1, without.is_none(), || format!("segments without their plan: {without:?}"))
@@ -169,7 +173,8 @@ impl Facts {
         let twice = self.ends.iter().find(|(_, times)| **times > 1);
         held(Invariant::Ex1, twice.is_none(), || format!("the end is told twice: {twice:?}"))?;
         for state in self.states.values().filter(|state| state.is_terminal()) {
-            let last = self.merged.iter().rfind(|m| m.execution == state.execution && m.attempt == state.attempt);
+            let last =
+                self.merged.iter().rfind(|m| m.execution == state.execution && m.attempt == state.attempt);
             held(Invariant::Ex1, last.is_some_and(|merged| merged.state == state.phase), || {
                 format!("{} ended as {:?}, and its record says {last:?}", state.execution, state.phase)
             })?;
@@ -194,7 +199,9 @@ impl Facts {
     fn outputs(&self, store: &Store) -> Held {
         for (url, output) in &store.outputs {
             let Some(source) = store.sources.get(&output.source) else { continue };
-            held(Invariant::Mg2, comes_from(&output.mark), || format!("{url} has the mark '{}'", output.mark))?;
+            held(Invariant::Mg2, comes_from(&output.mark), || {
+                format!("{url} has the mark '{}'", output.mark)
+            })?;
             same_frames(&source.pictures, &output.pictures)?;
             strictly_increase(output.pictures.iter().copied())?;
             as_many_samples(source.samples, output.samples, 1024)?;

@@ -143,11 +143,7 @@ async fn quiet(world: &Arc<World>, expected: &[String]) {
 
 /// What every process does at its start and every hour.
 async fn last_sweep(world: &Arc<World>) {
-    let ports = ports::Ports {
-        world: world.clone(),
-        fate: Arc::new(Spared),
-        ended: Ended::default(),
-    };
+    let ports = ports::Ports { world: world.clone(), fate: Arc::new(Spared), ended: Ended::default() };
     let options = Options { clock: clock::now_ms, ..Options::default() };
     if let Err(error) = sweep(&world.log, &ports, options).await {
         world.violated(Violation { invariant: Invariant::Gc1, what: error.to_string() });
@@ -158,7 +154,9 @@ async fn last_sweep(world: &Arc<World>) {
 #[must_use]
 pub fn shrink(plan: &Plan) -> Plan {
     let mut smallest = plan.clone();
-    while let Some(smaller) = smallest.smaller().into_iter().find(|plan| !run(plan, false).violations.is_empty()) {
+    while let Some(smaller) =
+        smallest.smaller().into_iter().find(|plan| !run(plan, false).violations.is_empty())
+    {
         smallest = smaller;
     }
     smallest

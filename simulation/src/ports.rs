@@ -161,8 +161,12 @@ impl Media for Ports {
                 reorder: 2,
                 digest: self.world.chance(|rng| rng.i64(..)),
             };
-            let object =
-                Object { source: segment.source.url.clone(), pictures: pictures.clone(), samples, made: facts };
+            let object = Object {
+                source: segment.source.url.clone(),
+                pictures: pictures.clone(),
+                samples,
+                made: facts,
+            };
             self.call("put").await?;
             let key = (segment.work().to_owned(), rendition.id.clone(), segment.index);
             made.push(self.world.store().put(key, object, clock::now_ms()));
@@ -195,12 +199,8 @@ impl Media for Ports {
             }),
             audio: (samples > 0).then(|| AudioFacts { codec: "aac".into(), sample_rate: 48_000, samples }),
         };
-        let output = Output {
-            source: merge.source.url.clone(),
-            mark: merge.output.mark.clone(),
-            pictures,
-            samples,
-        };
+        let output =
+            Output { source: merge.source.url.clone(), mark: merge.output.mark.clone(), pictures, samples };
         self.world.store().outputs.insert(merge.output.url.clone(), output);
         self.answer("publish").await?;
         Ok(facts)

@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use fastrand::Rng;
 use millrace_engine::Engine;
 use millrace_runtime::{Level, Options, Watched, simulated::Fate};
 use millrace_topology::invariants::{Invariant, Violation};
@@ -148,7 +149,7 @@ pub(crate) async fn keep_running(world: Arc<World>, over: Watched<bool>) {
         if ends {
             return;
         }
-        if died && world.chance(|rng| rng.bool()) {
+        if died && world.chance(Rng::bool) {
             sleep(SESSION).await;
         }
         world.log.expire(number);

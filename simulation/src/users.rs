@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fastrand::Rng;
 use millrace_processors::cleanup;
 use millrace_runtime::{Log, LogError, NewRecord, Partition, Transaction, table};
 use millrace_schemas::{
@@ -10,12 +11,7 @@ use millrace_schemas::{
 use millrace_topology::{Emit, streams, topology};
 use tokio::time::sleep;
 
-use crate::{
-    clock,
-    plan::Trouble,
-    ports::some_source,
-    world::World,
-};
+use crate::{clock, plan::Trouble, ports::some_source, world::World};
 
 /// Appends records until the log has taken them.
 async fn append(world: &World, emits: Vec<Emit>) {
@@ -39,7 +35,7 @@ pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
     let source = world.chance(|rng| some_source(rng, may_break));
     world.store().sources.insert(url.clone(), source);
     let mut upload = Upload { segment_time_seconds: 1.0, ..Upload::of(&url, "sim://out") };
-    if world.chance(|rng| rng.bool()) {
+    if world.chance(Rng::bool) {
         upload.dst_formats = vec!["mp4".into(), "flv".into()];
     }
     match world.chance(|rng| rng.u8(0..3)) {
@@ -47,8 +43,8 @@ pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
         1 => upload.version = Some("1".into()),
         _ => {}
     }
-    if world.plan.has(Trouble::Deadline) && world.chance(|rng| rng.bool()) {
-        upload.deadline_seconds = Some(world.chance(|rng| rng.f64()) * 60.0 + 0.5);
+    if world.plan.has(Trouble::Deadline) && world.chance(Rng::bool) {
+        upload.deadline_seconds = Some(world.chance(Rng::f64) * 60.0 + 0.5);
     }
     let pinned = SourceRef { url: url.clone(), version: "1".into(), bytes: 1 };
     let execution = execution_id(&upload, &pinned);

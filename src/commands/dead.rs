@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use millrace_runtime::{
-    ERROR_EXCEPTION, ERROR_HEADERS, ERROR_MESSAGE, ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC, Log, NewRecord,
-    Partition, Record, Transaction,
+    ERROR_EXCEPTION, ERROR_HEADERS, ERROR_MESSAGE, ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC, Log,
+    NewRecord, Partition, Record, Transaction,
 };
 use millrace_schemas::{
     Assembly, ExecutionEvent, Merge, Merged, Progress, Segment, Signal, Upload, frame::Record as _,
@@ -152,15 +152,22 @@ async fn show(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
     if json {
         let mut told = letter.as_json();
         told["record"] = letter.read().unwrap_or(Value::Null);
-        told["value"] = value.iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a String can't fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        }).into();
+        told["value"] = value
+            .iter()
+            .fold(String::new(), |mut hex, byte| {
+                // Writing to a String can't fail.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
+            .into();
         print(&told.to_string());
         return Ok(0);
     }
-    print(&format!("dead letter  {}{}", letter.id(), if letter.was_retried { " (published again)" } else { "" }));
+    print(&format!(
+        "dead letter  {}{}",
+        letter.id(),
+        if letter.was_retried { " (published again)" } else { "" }
+    ));
     print(&format!("time         {}", time(letter.record.at_ms)));
     let (topic, partition) = (letter.header(ERROR_TOPIC), letter.header(ERROR_PARTITION));
     print(&format!("from         {topic}, partition {partition}, offset {}", letter.header(ERROR_OFFSET)));
@@ -184,8 +191,10 @@ fn dump(value: &[u8]) -> String {
     let mut out = String::new();
     for (line, bytes) in value.chunks(16).take(MOST / 16).enumerate() {
         let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let text: String =
-            bytes.iter().map(|b| if b.is_ascii_graphic() || *b == b' ' { char::from(*b) } else { '.' }).collect();
+        let text: String = bytes
+            .iter()
+            .map(|b| if b.is_ascii_graphic() || *b == b' ' { char::from(*b) } else { '.' })
+            .collect();
         // Writing to a String can't fail.
         let _ = writeln!(out, "{:08x}  {:<47}  {text}", line * 16, hex.join(" "));
     }
@@ -223,7 +232,9 @@ async fn retry(ids: &[String], all: bool, data: &Data) -> Result<u8, CommandErro
         }
     }
     if !all || !known.is_empty() {
-        eprintln!("millrace: whoever works on the data folder takes it; if nobody does, the next 'millrace run' there");
+        eprintln!(
+            "millrace: whoever works on the data folder takes it; if nobody does, the next 'millrace run' there"
+        );
     }
     Ok(0)
 }

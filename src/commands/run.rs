@@ -185,4 +185,3 @@ fn refused<'a>(input: &'a Input, reason: &'a str) -> Ending<'a> {
         reused: 0,
     }
 }
-

@@ -59,7 +59,8 @@ impl Running {
 
     /// Frees what is left of executions that have ended.
     pub(crate) async fn sweep(&self) {
-        if let Err(error) = millrace_engine::sweep(self.log.as_ref(), self.ports.as_ref(), self.options).await {
+        if let Err(error) = millrace_engine::sweep(self.log.as_ref(), self.ports.as_ref(), self.options).await
+        {
             tracing::warn!(%error, "what is left of executions that ended is swept later");
         }
     }

@@ -295,12 +295,7 @@ impl Work {
     ///
     /// # Errors
     /// Where the folder can't be made or written.
-    pub fn draft(
-        &self,
-        place: &str,
-        rendition: &str,
-        index: i32,
-    ) -> Result<(Draft, PathBuf), StorageError> {
+    pub fn draft(&self, place: &str, rendition: &str, index: i32) -> Result<(Draft, PathBuf), StorageError> {
         let path = self.path(place, rendition, index);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let at = path.with_file_name(format!(".{index}.{}-{number}", std::process::id()));

@@ -62,12 +62,14 @@ pub mod streams {
         record: "",
         partitions: 4,
         keyed: Keyed::ByKey,
-        retention: Retention { records: 20_000, days: HORIZON_DAYS },
+        retention: Retention { records: 5000, days: HORIZON_DAYS },
     };
+    /// For what people look up, or ask for again.
+    const LONG: Retention = Retention { records: 20_000, days: HORIZON_DAYS };
 
     /// What was uploaded or asked for.
     pub const UPLOADS: StreamSpec =
-        StreamSpec { name: "uploads", key: "source URL", record: "Upload", ..STREAM };
+        StreamSpec { name: "uploads", key: "source URL", record: "Upload", retention: LONG, ..STREAM };
     /// Time ranges of videos and sound tracks to transcode.
     pub const SEGMENTS: StreamSpec =
         StreamSpec { name: "segments", record: "Segment", partitions: 12, keyed: Keyed::Dealt, ..STREAM };
@@ -79,9 +81,10 @@ pub mod streams {
     /// Outputs to put together.
     pub const MERGES: StreamSpec = StreamSpec { name: "merges", record: "Merge", ..STREAM };
     /// The end of each execution.
-    pub const MERGED: StreamSpec = StreamSpec { name: "merged", record: "Merged", ..STREAM };
+    pub const MERGED: StreamSpec = StreamSpec { name: "merged", record: "Merged", retention: LONG, ..STREAM };
     /// What happened, when.
-    pub const EXECUTIONS: StreamSpec = StreamSpec { name: "executions", record: "ExecutionEvent", ..STREAM };
+    pub const EXECUTIONS: StreamSpec =
+        StreamSpec { name: "executions", record: "ExecutionEvent", retention: LONG, ..STREAM };
     /// How far tasks are.
     pub const PROGRESS: StreamSpec = StreamSpec {
         name: "progress",

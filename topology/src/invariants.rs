@@ -200,8 +200,8 @@ pub fn nothing_changed<S: PartialEq>(before: &S, after: &S, published: usize) ->
 /// # Errors
 /// Where something came after the end.
 pub fn stays_ended(before: &Assembly, after: Option<&Assembly>) -> Held {
-    let stays = !before.is_terminal()
-        || after.is_some_and(|after| after == before || after.attempt > before.attempt);
+    let stays =
+        !before.is_terminal() || after.is_some_and(|after| after == before || after.attempt > before.attempt);
     held(Invariant::Ex1, stays, || {
         format!("attempt {} at {} had ended, and went on", before.attempt, before.execution)
     })

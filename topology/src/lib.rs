@@ -11,5 +11,7 @@ pub mod ports;
 mod processor;
 
 pub use draw::{Drawing, Numbers, draw};
-pub use graph::{HORIZON_DAYS, Keyed, Kind, ProcessorSpec, Retention, StreamSpec, Topology, streams, topology};
+pub use graph::{
+    HORIZON_DAYS, Keyed, Kind, ProcessorSpec, Retention, StreamSpec, Topology, streams, topology,
+};
 pub use processor::{Aggregation, Clock, Emit, Fold, Placement, Processor, ProcessorError, Task, millis_now};

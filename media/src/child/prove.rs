@@ -4,6 +4,7 @@ use std::fs::File;
 
 use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
 use millrace_schemas::TrackSum;
+use millrace_topology::invariants::as_many_samples;
 
 use super::{
     Failure, Reporter,
@@ -134,8 +135,8 @@ fn parameters(source: &Source, index: usize, track: &Expected) -> Result<(), Fai
         hold("channels", p.ch_layout.nb_channels.into(), audio.channels.into());
         // AU-1: what the packets hold, less priming, is what went in, to within one codec frame.
         let held = track.sum.packets * track.header.frame_size - track.header.padding;
-        if (held - track.sum.units).abs() > track.header.frame_size.max(1) {
-            wrong.push(format!("{held} samples instead of {}", track.sum.units));
+        if let Err(violation) = as_many_samples(track.sum.units, held, track.header.frame_size.max(1)) {
+            wrong.push(violation.what);
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(unproven(wrong.join(", "))) }

@@ -36,7 +36,9 @@ impl Batch {
         }
         let read = match &record.value {
             None => Ok(None),
-            Some(value) => checked(value).and_then(|()| A::In::decode(value).map(Some).map_err(Unreadable::from)),
+            Some(value) => {
+                checked(value).and_then(|()| A::In::decode(value).map(Some).map_err(Unreadable::from))
+            }
         };
         let signal = match read {
             Err(Unreadable::Newer(error)) => {

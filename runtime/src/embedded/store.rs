@@ -222,17 +222,13 @@ pub(super) fn commit(
 }
 
 /// Lets go of what is older than the stream's retention, but for what a group has yet to consume.
-fn trim(
-    c: &Connection,
-    stream: Stream,
-    part: u32,
-    next: i64,
-    now_ms: i64,
-) -> Result<(), rusqlite::Error> {
+fn trim(c: &Connection, stream: Stream, part: u32, next: i64, now_ms: i64) -> Result<(), rusqlite::Error> {
     let by_count = stream.keep.map_or(0, |keep| next - i64::from(keep));
     let young = now_ms - stream.days.map_or(now_ms, |days| i64::from(days) * DAY_MS);
     let by_age: Option<i64> = c
-        .prepare_cached("SELECT off FROM records WHERE stream = ? AND part = ? AND at >= ? ORDER BY off LIMIT 1")?
+        .prepare_cached(
+            "SELECT off FROM records WHERE stream = ? AND part = ? AND at >= ? ORDER BY off LIMIT 1",
+        )?
         .query_row(params![stream.id, part, young], |row| row.get(0))
         .optional()?;
     let consumed: Option<i64> = c

@@ -90,9 +90,9 @@ impl State {
     }
 
     fn leave(&mut self, who: impl Fn(&(u64, String, u64)) -> bool) {
-        let (gone, stay) = std::mem::take(&mut self.members).into_iter().partition(who);
+        let (gone, stay): (Vec<_>, _) = std::mem::take(&mut self.members).into_iter().partition(who);
         self.members = stay;
-        for (_, group, member) in Vec::<(u64, String, u64)>::from(gone) {
+        for (_, group, member) in gone {
             self.groups.leave(&group, member);
         }
     }

@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use millrace_runtime::{
-    Assignment, Consumer, Event, LARGEST_VALUE, Log, LogError, Membership, NewRecord, Partition, Record, Transaction,
+    Assignment, Consumer, Event, LARGEST_VALUE, Log, LogError, Membership, NewRecord, Partition, Record,
+    Transaction,
 };
 use millrace_topology::{Emit, Placement, StreamSpec, streams};
 
@@ -138,7 +139,10 @@ pub(crate) async fn records_of_a_key_stay_in_order_in_one_partition(backend: &im
     let found = all(log.as_ref(), "merged").await;
     assert!(found.iter().all(|record| record.partition == found[0].partition && record.key == b"k"));
     assert!(found.is_sorted_by(|a, b| a.offset < b.offset));
-    assert_eq!(found.iter().map(text).collect::<Vec<_>>(), (0..20).map(|i| i.to_string()).collect::<Vec<_>>());
+    assert_eq!(
+        found.iter().map(text).collect::<Vec<_>>(),
+        (0..20).map(|i| i.to_string()).collect::<Vec<_>>()
+    );
 }
 
 pub(crate) async fn dealt_records_are_spread_evenly(backend: &impl Backend) {
@@ -146,7 +150,11 @@ pub(crate) async fn dealt_records_are_spread_evenly(backend: &impl Backend) {
     let dealt = |number| Emit { placement: Placement::Dealt(number), ..emit("segments", "execution", "x") };
     log.commit(append((0..24).map(dealt).collect())).await.unwrap();
     for number in 0..12 {
-        assert_eq!(read_to_end(log.as_ref(), &place("segments", number)).await.len(), 2, "partition {number}");
+        assert_eq!(
+            read_to_end(log.as_ref(), &place("segments", number)).await.len(),
+            2,
+            "partition {number}"
+        );
     }
 }
 
@@ -320,7 +328,9 @@ async fn latest(log: &dyn Log, stream: &str) -> BTreeMap<Vec<u8>, String> {
 pub(crate) async fn a_table_keeps_the_latest_of_each_key_and_forgets_on_a_tombstone(backend: &impl Backend) {
     let log = open(backend).await;
     for value in ["1", "2", "3"] {
-        log.commit(append(vec![emit("assemblies", "a", value), emit("assemblies", "b", value)])).await.unwrap();
+        log.commit(append(vec![emit("assemblies", "a", value), emit("assemblies", "b", value)]))
+            .await
+            .unwrap();
     }
     let found = latest(log.as_ref(), "assemblies").await;
     assert_eq!(found.into_values().collect::<Vec<_>>(), ["3", "3"]);
@@ -339,7 +349,8 @@ pub(crate) async fn a_table_can_be_read_up_to_its_end(backend: &impl Backend) {
 
 pub(crate) async fn a_large_value_comes_back_as_it_was(backend: &impl Backend) {
     let log = open(backend).await;
-    let large: String = (0..LARGEST_VALUE).map(|i| char::from(b'a' + u8::try_from(i % 26).unwrap())).collect();
+    let large: String =
+        (0..LARGEST_VALUE).map(|i| char::from(b'a' + u8::try_from(i % 26).unwrap())).collect();
     log.commit(append(vec![emit("merged", "k", &large)])).await.unwrap();
     assert!(text(&all(log.as_ref(), "merged").await[0]) == large);
 }

@@ -98,22 +98,22 @@ pub(super) async fn retry(
     for state in &states {
         let id = &state.execution;
         if !state.is_terminal() {
-            return Err(CommandError::Call(format!("{id} is at work; 'millrace executions cancel {id}' stops it")));
+            return Err(CommandError::Call(format!(
+                "{id} is at work; 'millrace executions cancel {id}' stops it"
+            )));
         }
         if state.phase == Phase::Succeeded {
             return Err(CommandError::Call(format!("{id} has succeeded; there is nothing to try again")));
         }
         let upload = state.upload.clone().ok_or_else(|| {
-            CommandError::Call(format!("{id} is from an older version, which kept too little of it; upload it again"))
+            CommandError::Call(format!(
+                "{id} is from an older version, which kept too little of it; upload it again"
+            ))
         })?;
         let upload = again(state, upload);
         let name = shown(&state.source.url);
-        let waiting = Awaited {
-            name: name.clone(),
-            attempt: upload.attempt,
-            there_before: 0,
-            found_before: 0,
-        };
+        let waiting =
+            Awaited { name: name.clone(), attempt: upload.attempt, there_before: 0, found_before: 0 };
         awaited.insert(id.clone(), waiting);
         results.begin(id, &name, None);
         let emit = Emit::new(streams::UPLOADS, &state.source.url, &upload).map_err(CommandError::failed)?;
