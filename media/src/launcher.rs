@@ -180,8 +180,12 @@ async fn listen(stderr: Option<ChildStderr>, pid: u32) -> Option<String> {
 
 /// What media made a child say, as text that does nothing to a terminal.
 fn plain(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    text.trim().chars().take(LONGEST_LINE).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let text: String = String::from_utf8_lossy(line)
+        .chars()
+        .take(LONGEST_LINE)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    text.trim().to_owned()
 }
 
 /// A pipe through which the parent streams work objects to a child.

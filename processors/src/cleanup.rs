@@ -106,3 +106,63 @@ pub async fn sweep<P: Storage + ?Sized>(
     }
     Ok(swept)
 }
+
+#[cfg(test)]
+mod tests {
+    use millrace_schemas::{Signal, SourceRef, Started};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOUR: i64 = 3600 * 1000;
+
+    /// An execution `e` whose attempt 2 works at `e-2`.
+    fn state(phase: Phase, ended_ms: Option<i64>) -> Assembly {
+        let mut signal = Signal::new("e", 2, 0);
+        signal.started = Some(Started {
+            source: SourceRef { url: String::new(), version: String::new(), bytes: 0 },
+            tracks: Vec::new(),
+            outputs: Vec::new(),
+            labels: HashMap::new(),
+            deadline_ms: None,
+            work: "e-2".into(),
+            upload: None,
+        });
+        let begun = crate::assemble::fold(None, signal).unwrap().state.unwrap();
+        Assembly { phase, ended_ms, ..begun }
+    }
+
+    #[test]
+    fn what_succeeded_or_was_cancelled_goes_and_what_failed_waits_for_a_new_attempt() {
+        for phase in [Phase::Succeeded, Phase::Cancelled] {
+            assert!(expired(Some(&state(phase, Some(5))), "e-2", 0, 6));
+        }
+        let failed = state(Phase::Failed, Some(0));
+        assert!(can_go_on(&failed, 23 * HOUR) && !expired(Some(&failed), "e-2", 0, 23 * HOUR));
+        assert!(!can_go_on(&failed, 24 * HOUR) && !expired(Some(&failed), "e-2", 0, 25 * HOUR), "the grace");
+        assert!(expired(Some(&failed), "e-2", 0, 26 * HOUR));
+    }
+
+    proptest! {
+        /// GC-1: what is at work stays, and nothing else outlives a day and two hours.
+        #[test]
+        fn nothing_but_what_is_at_work_outlives_its_time(
+            phase in prop_oneof![Just(Phase::Transcoding), Just(Phase::Merging), Just(Phase::Succeeded), Just(Phase::Failed), Just(Phase::Cancelled)],
+            known: bool, own: bool, touched in 0..100 * HOUR, after in 0..100 * HOUR,
+        ) {
+            let now = touched + after;
+            let state = state(phase, Some(touched));
+            let is_at_work = known && own && !state.is_terminal();
+            let gone = expired(known.then_some(&state), if own { "e-2" } else { "e-1" }, touched, now);
+            prop_assert!(!(is_at_work && gone));
+            prop_assert!(is_at_work || gone || after <= 26 * HOUR);
+            // What a new attempt may go on with is there.
+            prop_assert!(!(gone && known && own && can_go_on(&state, now)));
+        }
+    }
+
+    #[test]
+    fn a_place_belongs_to_its_execution() {
+        assert_eq!(execution("0123456789abcdef-12"), "0123456789abcdef");
+    }
+}

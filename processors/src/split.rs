@@ -341,8 +341,9 @@ fn refusal(
 
 #[cfg(test)]
 mod tests {
-    use millrace_schemas::{Color, Ratio, Seek, SeekBy, VideoSettings};
+    use millrace_schemas::{Color, Ratio, Seek, SeekBy, VideoSettings, frame::Record as _};
     use millrace_topology::ports::Keyframe;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -398,6 +399,38 @@ mod tests {
         let sound = &plan.segments[6];
         assert_eq!((sound.kind, sound.start, sound.end), (TrackKind::Audio, None, None));
         assert_eq!(plan.segments[0].expected_units, 125);
+    }
+
+    proptest! {
+        /// SG-1: whatever is asked for, what is published is the plan and all of its segments.
+        #[test]
+        fn a_plan_is_published_with_all_of_its_segments(
+            seconds in 0.2..40.0_f64, formats in 1..4_usize, video: bool, audio: bool, attempt in 1..4,
+        ) {
+            let mut facts = facts();
+            facts.video = facts.video.filter(|_| video);
+            facts.audio = facts.audio.filter(|_| audio);
+            let upload = Upload {
+                segment_time_seconds: seconds,
+                dst_formats: ["mp4", "flv", "mp4"][..formats].iter().map(|f| (*f).to_owned()).collect(),
+                attempt,
+                ..Upload::of("file:///a.mov", "file:///o")
+            };
+            let source = SourceRef { url: "file:///a.mov".into(), version: "1".into(), bytes: 1 };
+            let Ok(plan) = plan(&upload, &source, "e", &facts) else {
+                prop_assert!(!video && !audio);
+                return Ok(());
+            };
+            let emits = publish(&upload, "e", 7, plan).unwrap();
+            let on = |stream: &str| -> Vec<Vec<u8>> {
+                emits.iter().filter(|e| e.stream == stream).filter_map(|e| e.value.clone()).collect()
+            };
+            let signal = Signal::decode(&on("transcoded-segments")[0]).unwrap();
+            let segments: Vec<Segment> = on("segments").iter().map(|v| Segment::decode(v).unwrap()).collect();
+            prop_assert_eq!(all_segments(&signal.started.unwrap(), segments.iter().map(|s| s.index)), Ok(()));
+            let work = format!("e-{attempt}");
+            prop_assert!(segments.iter().all(|segment| segment.work() == work));
+        }
     }
 
     #[test]

@@ -26,7 +26,39 @@ fn main() {
     let log = Arc::new(Embedded::open(&folder.path().join("log.sqlite")).unwrap());
     let mut times = runtime.block_on(hops(log));
     times.sort_unstable();
+    let far = runtime.block_on(from_elsewhere(&folder.path().join("log.sqlite")));
+    println!(
+        "noticed from another process, of {}: median {:?}, slowest {:?}",
+        far.len(),
+        far[far.len() / 2],
+        far[far.len() - 1]
+    );
     println!("a hop, of {HOPS}: median {:?}, 99th percentile {:?}", times[HOPS / 2], times[HOPS * 99 / 100]);
+}
+
+/// How long it takes until an append over another connection, as of another process, is consumed. Sorted.
+async fn from_elsewhere(path: &std::path::Path) -> Vec<Duration> {
+    let (here, elsewhere) = (Embedded::open(path).unwrap(), Embedded::open(path).unwrap());
+    let mut consumer = here.join("far", "merged").await.unwrap();
+    assert!(matches!(consumer.next(10).await.unwrap(), Event::Assigned(_)));
+    let mut times = Vec::new();
+    for number in 0..100 {
+        // At any moment between two looks at the file.
+        tokio::time::sleep(Duration::from_millis(number * 37 % 101)).await;
+        let emit = Emit {
+            stream: "merged",
+            key: b"execution".to_vec(),
+            value: Some(vec![7; 400]),
+            placement: Placement::ByKey,
+        };
+        let sent = Instant::now();
+        let transaction = Transaction { records: vec![emit.into()], ..Transaction::default() };
+        elsewhere.commit(transaction).await.unwrap();
+        assert!(matches!(consumer.next(10).await.unwrap(), Event::Records(_)));
+        times.push(sent.elapsed());
+    }
+    times.sort_unstable();
+    times
 }
 
 async fn hops(log: Arc<Embedded>) -> Vec<Duration> {

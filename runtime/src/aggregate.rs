@@ -2,6 +2,7 @@
 //! transaction.
 
 mod batch;
+mod restore;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -9,16 +10,16 @@ use std::{
     time::Duration,
 };
 
-use millrace_schemas::RecordError;
-use millrace_topology::{Aggregation, Clock, ProcessorSpec, StreamSpec, faults::Fault};
+use millrace_topology::{Aggregation, Clock, ProcessorSpec, faults::Fault};
 
 use crate::{
     backoff::Backoff,
-    log::{Event, Log, LogError, Membership, Owned, Partition, Transaction},
+    log::{Event, Log, LogError, Membership, Transaction},
     runner::{Options, RunError},
     stop::{Level, Stop},
 };
 use batch::Batch;
+use restore::restore;
 
 /// How many records are folded into one transaction.
 const BATCH: usize = 1000;
@@ -39,7 +40,7 @@ type Parts<S> = BTreeMap<u32, Part<S>>;
 /// Runs an aggregation until it is told to stop.
 ///
 /// # Errors
-/// Where the log fails, or the changelog holds what is no state.
+/// Where the log fails.
 pub async fn run_aggregation<A: Aggregation>(
     log: Arc<dyn Log>,
     spec: ProcessorSpec,
@@ -71,15 +72,17 @@ pub async fn run_aggregation<A: Aggregation>(
                 for owned in &new.partitions {
                     let number = owned.partition.number;
                     let Entry::Vacant(place) = parts.entry(number) else { continue };
-                    let part = tokio::select! {
+                    let restored = tokio::select! {
                         biased;
-                        part = restore(log.as_ref(), table, owned) => part.map_err(failed)?,
+                        restored = restore(log.as_ref(), table, owned) => restored.map_err(failed)?,
                         () = stop.reaches(Level::Drain) => return Ok(()),
                     };
-                    place.insert(part.map_err(|error| fatal(error.to_string()))?);
+                    let part = place.insert(restored.part);
+                    for (record, reason) in restored.strays {
+                        batch.stray(part, number, record, &reason);
+                    }
                 }
                 membership = Some(new.membership);
-                continue;
             }
             Some(Event::Records(records)) => {
                 for record in records {
@@ -149,45 +152,4 @@ async fn until(due_ms: Option<i64>, clock: Clock) {
         }
         None => std::future::pending().await,
     }
-}
-
-/// Reads a partition's states up to the end that its changelog has now, as read uncommitted: what a transaction under way
-/// adds belongs to it.
-async fn restore<S: millrace_schemas::frame::Record>(
-    log: &dyn Log,
-    table: StreamSpec,
-    owned: &Owned,
-) -> Result<Result<Part<S>, RecordError>, LogError> {
-    let partition = Partition { stream: table.name.into(), number: owned.partition.number };
-    let mut part = Part { states: States::new(), position: owned.position, waits: false };
-    if Fault::NoRestore.is_planted() {
-        return Ok(Ok(part));
-    }
-    let mut changes = log.changes();
-    let end = log.end(&partition).await?;
-    let mut from = 0;
-    while from < end {
-        changes.mark_seen();
-        let fetched = log.read(&partition, from, BATCH).await?;
-        if fetched.next == from {
-            if Fault::RestoreStopsEarly.is_planted() {
-                break;
-            }
-            changes.changed().await;
-            continue;
-        }
-        from = fetched.next;
-        for record in fetched.records {
-            match record.value.map(|value| S::decode(&value)) {
-                Some(Ok(state)) => drop(part.states.insert(record.key, state)),
-                Some(Err(error @ RecordError::Newer { .. })) => {
-                    tracing::warn!(table = table.name, partition = partition.number, %error, "waits for an upgrade of this process");
-                    part.waits = true;
-                }
-                Some(Err(error)) => return Ok(Err(error)),
-                None => drop(part.states.remove(&record.key)),
-            }
-        }
-    }
-    Ok(Ok(part))
 }

@@ -287,3 +287,22 @@ async fn what_is_too_large_is_a_dead_letter_coming_in_and_going_out() {
     );
     assert_eq!(out[1..], [b"b".to_vec()]);
 }
+
+#[tokio::test]
+async fn a_stranger_in_the_table_is_a_dead_letter_once_and_the_partition_goes_on() {
+    let setup = setup(&[&progress(1)]).await;
+    let stray = Emit { key: b"stranger".to_vec(), ..emit(TABLE.name, b"no state") };
+    setup.log.commit(Transaction { records: vec![stray.into()], ..Transaction::default() }).await.unwrap();
+    for (offset, more) in [(1, 10), (2, 100)] {
+        let (stopper, stop) = Stopper::new();
+        let (log, options) = (setup.log.clone(), Options::default());
+        let running = tokio::spawn(run_aggregation(log, spec(Some(TABLE)), Arc::new(Sum), options, stop));
+        setup.until(offset).await;
+        stopper.raise(Level::Drain);
+        running.await.unwrap().unwrap();
+        setup.append(&[&progress(more)]).await;
+    }
+    assert_eq!(setup.values("out").await, [b"1".to_vec(), b"11".to_vec()]);
+    assert_eq!(setup.values("dead-letters").await, [b"no state".to_vec()]);
+    assert_eq!(setup.values("table").await.len(), 1, "a tombstone took its place");
+}

@@ -48,9 +48,7 @@ fn search(first: u64, seeds: u64, jobs: usize, all: bool) -> (u64, Option<u64>) 
                         earliest.fetch_min(seed, Ordering::Relaxed);
                         enough.store(!all, Ordering::Relaxed);
                         if all {
-                            println!(
-                                "seed {seed} fails; again with: simulate --first {seed} --seeds 1 --trace"
-                            );
+                            println!("seed {seed} fails; again: make simulate SEEDS=1 FIRST={seed}");
                         }
                     }
                 }

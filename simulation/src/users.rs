@@ -113,8 +113,10 @@ pub(crate) async fn meddle(world: &Arc<World>) {
         }
         if world.strikes(Trouble::Garbage, 0.4) {
             let value = garbage(world);
+            let table = spec.state.filter(|_| world.chance(Rng::bool));
+            let partition = Partition { stream: table.unwrap_or(spec.reads).name.into(), number };
             let offset = world.log.throw_in(&partition, b"stranger".to_vec(), value);
-            world.trace(|| format!("garbage in {} {number}:{offset}", spec.reads.name));
+            world.trace(|| format!("garbage in {} {number}:{offset}", partition.stream));
         }
     }
 }

@@ -204,6 +204,9 @@ proptest! {
             if let Some(before) = ended {
                 prop_assert_eq!(stays_ended(&before, fold.state.as_ref()), Ok(()));
             }
+            // LG-2: told again at once, it changes nothing.
+            let again = decide(fold.state.clone(), choices[choice].clone()).unwrap();
+            prop_assert_eq!(nothing_changed(&fold.state, &again.state, again.emits.len()), Ok(()));
             ends.extend(on(&fold.emits, "merged").iter().map(|value| Merged::decode(value).unwrap()));
             merges += on(&fold.emits, "merges").len();
             state = fold.state;

@@ -65,6 +65,16 @@ impl Batch {
         }
     }
 
+    /// Sets aside what lies in the changelog and is no state, and puts the state in its place: none, where there is none.
+    pub(super) fn stray<S>(&mut self, part: &Part<S>, number: u32, record: Record, reason: &str) {
+        if part.waits {
+            return;
+        }
+        self.offsets.insert(number, part.position);
+        self.records.push(set_aside(&record, "unreadable", reason));
+        self.changed.insert((number, record.key));
+    }
+
     pub(super) fn punctuate<A: Aggregation>(
         &mut self,
         aggregation: &A,

@@ -98,3 +98,43 @@ pub(super) async fn commit(log: &dyn Log, transaction: Transaction) -> Result<()
     }
     log.commit(transaction).await
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record(offset: u64) -> Record {
+        let partition = Partition { stream: "s".into(), number: 0 };
+        Record { partition, offset, at_ms: 0, key: Vec::new(), value: None, headers: Vec::new() }
+    }
+
+    proptest! {
+        /// LG-1: whatever ends in whatever order, what is committed is done with, and in the end all is.
+        #[test]
+        fn no_offset_is_committed_past_work_that_is_open(
+            order in Just((0..20_u64).collect::<Vec<_>>()).prop_shuffle(),
+            commits in proptest::collection::vec(any::<bool>(), 20),
+        ) {
+            let owner = Membership { group: "g".into(), member: 1, epoch: 1 };
+            let mut window = Window::default();
+            // Offsets have gaps, as markers leave them.
+            (0..20).for_each(|offset| window.take(&record(offset * 3)));
+            let (mut done, mut committed) = (Vec::new(), 0);
+            for (offset, commit) in order.into_iter().zip(commits) {
+                window.finish(&record(0).partition, offset * 3, Vec::new());
+                done.push(offset * 3);
+                if let Some(transaction) = window.finished(&owner).filter(|_| commit) {
+                    let next = transaction.offsets[0].1;
+                    let is_done = |offset| offset % 3 != 0 || done.contains(&offset);
+                    prop_assert_eq!(done_up_to(committed, next, is_done), Ok(()));
+                    committed = next;
+                    window.published(&transaction.offsets);
+                }
+            }
+            let last = window.finished(&owner).map_or(committed, |transaction| transaction.offsets[0].1);
+            prop_assert_eq!(last, 19 * 3 + 1);
+        }
+    }
+}
