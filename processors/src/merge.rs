@@ -42,8 +42,8 @@ impl<P: Media + Controls> Processor for Merger<P> {
         let span = tracing::info_span!("merge", execution = merge.execution, output = merge.output.url);
         let result = tokio::select! {
             biased;
-            result = self.ports.merge(merge).instrument(span) => result,
             () = self.ports.ended(&merge.execution, merge.attempt) => return Ok(Vec::new()),
+            result = self.ports.merge(merge).instrument(span) => result,
         };
         match result {
             Ok(facts) => {

@@ -58,8 +58,9 @@ impl<P: Media + Storage + Controls> Transcode<P> {
             let work = self.ports.transcode(segment, &missing);
             let result = tokio::select! {
                 biased;
-                result = work => result,
+                // First: work that stops because its execution has ended is done with, and not to be done later.
                 () = self.ports.ended(&segment.execution, segment.attempt) => return Ok(Vec::new()),
+                result = work => result,
             };
             match result {
                 Ok(new) => made.extend(new),

@@ -205,10 +205,12 @@ async fn attempt<P: Processor>(
                 Some(reason) => return give_up(&reason),
                 None => return Ok(Some(emits.into_iter().map(NewRecord::from).collect())),
             },
-            Err(ProcessorError::Stopped) => return Ok(None),
+            Err(ProcessorError::Stopped) if stop.level() > Level::Run => return Ok(None),
             Err(ProcessorError::Fatal(reason)) => return Err(reason),
             Err(ProcessorError::Permanent(reason)) => return give_up(&reason),
-            Err(ProcessorError::Transient(reason)) => {
+            // What stops in a process that goes on is tried again: left as it is, it would hold its partition for good.
+            Err(error @ (ProcessorError::Transient(_) | ProcessorError::Stopped)) => {
+                let reason = error.to_string();
                 let pause = backoff.pause();
                 if Instant::now() + pause > deadline {
                     return give_up(&format!("{reason} (given up after {:?})", options.patience));

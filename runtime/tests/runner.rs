@@ -125,6 +125,9 @@ impl Processor for Scripted {
             }
             b"never" => return Err(ProcessorError::Permanent("it is broken".into())),
             b"floods" => return Ok(vec![emit(OUT.name, &vec![0; LARGEST_VALUE + 1])]),
+            b"stops once" if self.tries.fetch_add(1, Ordering::Relaxed) == 0 => {
+                return Err(ProcessorError::Stopped);
+            }
             b"stopped" => return Err(ProcessorError::Stopped),
             _ => {}
         }
@@ -176,6 +179,13 @@ async fn what_the_end_interrupts_is_left_as_if_it_had_not_been_taken() {
     setup.run(Scripted::new(), 1).await;
     assert_eq!(setup.committed().await, 1);
     assert_eq!(setup.values("out").await, [b"a".to_vec()]);
+}
+
+#[tokio::test]
+async fn what_stops_in_a_process_that_goes_on_is_tried_again() {
+    let setup = setup(&[b"stops once", b"b"]).await;
+    setup.run(Scripted::new(), 2).await;
+    assert_eq!(setup.values("out").await, [b"stops once".to_vec(), b"b".to_vec()]);
 }
 
 #[tokio::test]

@@ -135,7 +135,18 @@ impl Media for Ports {
 
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Made>, PortError> {
         self.call("transcode").await?;
-        self.work_for(20, 4000).await;
+        // A child is stopped when its execution has ended, and who hears of that first is chance.
+        let stopped = async {
+            self.ended.until(&segment.execution, segment.attempt).await;
+            if self.world.chance(Rng::bool) {
+                sleep(self.world.milliseconds(1, 50)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stopped => return Err(PortError::Stopped),
+            () = self.work_for(20, 4000) => {}
+        }
         let source = self.source(&segment.source.url)?;
         let inside = |pts: &i64| {
             segment.start.is_none_or(|start| *pts >= start) && segment.end.is_none_or(|end| *pts < end)
