@@ -26,10 +26,8 @@ test: setup
 simulate:
 	@cargo run --quiet --release --locked -p millrace-simulation -- --seeds $(or $(SEEDS),500) --first $(or $(FIRST),1)
 
-# A build folder of its own: what is built with faults in it is never taken for anything else.
 faults:
-	@cargo run --quiet --release --locked --target-dir target/faults -p millrace-simulation --features faults -- \
-		--faults --seeds $(or $(SEEDS),1000)
+	@cargo run --quiet --release --locked -p millrace-simulation --features faults -- --faults --seeds $(or $(SEEDS),1000)
 
 bench: setup
 	cargo bench --locked --bench compare

@@ -107,7 +107,8 @@ fn faults(arguments: &Arguments, jobs: usize) -> ExitCode {
                 let what = run(&Plan::of(seed), false).violations.into_iter().next();
                 let what = what.map_or(String::new(), |violation| violation.to_string());
                 let short: String = what.chars().take(100).collect();
-                println!("{:<22} found by seed {seed:<5} {short}", format!("{fault:?}"));
+                let seeds = seed - arguments.first + 1;
+                println!("{:<22} found after {seeds:>4} seeds: {short}", format!("{fault:?}"));
             }
             None => println!("{:<22} not found in {} seeds", format!("{fault:?}"), arguments.seeds),
         }
