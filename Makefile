@@ -19,7 +19,7 @@ test: setup
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 	cargo test --workspace --locked
-	$(MAKE) --no-print-directory simulate SEEDS=10000
+	$(MAKE) --no-print-directory simulate SEEDS=20000
 	$(MAKE) --no-print-directory faults
 
 # Neither of these needs anything but Rust.

@@ -178,21 +178,14 @@ pub async fn lag(log: &dyn Log, spec: &ProcessorSpec) -> Result<u64, LogError> {
 }
 
 /// Why what is left could not be swept.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// The log.
-    Log(LogError),
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Where the work objects are.
-    Storage(PortError),
-}
-
-impl std::fmt::Display for SweepError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Log(error) => error.fmt(f),
-            Self::Storage(error) => error.fmt(f),
-        }
-    }
+    #[error(transparent)]
+    Storage(#[from] PortError),
 }
 
 /// Sweeps what is left of executions that have ended.
@@ -204,11 +197,11 @@ pub async fn sweep<P: Storage + ?Sized>(
     ports: &P,
     options: Options,
 ) -> Result<(), SweepError> {
-    if ports.works().await.map_err(SweepError::Storage)?.is_empty() {
+    if ports.works().await?.is_empty() {
         return Ok(());
     }
-    let known = table(log, streams::ASSEMBLIES).await.map_err(SweepError::Log)?;
-    let swept = cleanup::sweep(ports, &known, (options.clock)()).await.map_err(SweepError::Storage)?;
+    let known = table(log, streams::ASSEMBLIES).await?;
+    let swept = cleanup::sweep(ports, &known, (options.clock)()).await?;
     if !swept.is_empty() {
         tracing::info!(?swept, "removed what was left of executions that have ended");
     }

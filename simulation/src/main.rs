@@ -2,12 +2,18 @@
 
 use std::{
     process::ExitCode,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Instant,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use clap::Parser;
 use millrace_simulation::{Plan, run, shrink};
+
+/// How often a long search says how far it is.
+const PROGRESS: Duration = Duration::from_secs(10);
 
 /// Runs Millrace under everything that can go wrong.
 #[derive(Debug, Parser)]
@@ -35,6 +41,7 @@ fn search(first: u64, seeds: u64, jobs: usize, all: bool) -> (u64, Option<u64>) 
     let next = AtomicU64::new(first);
     let (failed, earliest) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
     let enough = AtomicBool::new(false);
+    let told = Mutex::new(Instant::now());
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
@@ -42,6 +49,16 @@ fn search(first: u64, seeds: u64, jobs: usize, all: bool) -> (u64, Option<u64>) 
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + seeds || enough.load(Ordering::Relaxed) {
                         return;
+                    }
+                    if let Ok(mut last) = told.try_lock()
+                        && last.elapsed() > PROGRESS
+                    {
+                        *last = Instant::now();
+                        eprintln!(
+                            "{} of {seeds} seeds, {} violations",
+                            seed - first,
+                            failed.load(Ordering::Relaxed)
+                        );
                     }
                     if !run(&Plan::of(seed), false).violations.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);

@@ -101,7 +101,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     }
     let jobs = call.jobs.map_or_else(cores, usize::from);
     let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
-    let running = Running::start(&data, &log, jobs).await?;
+    let running = Running::start(&data, &log, jobs)?;
     publish(log.as_ref(), uploads).await?;
     follow(log, running, ended, awaited, results).await
 }

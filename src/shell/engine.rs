@@ -39,13 +39,8 @@ fn prepare(data: &DataFolder, log: &Arc<dyn Log>, jobs: usize) -> Result<Running
 
 impl Running {
     /// Starts all processors on the data folder's log.
-    pub(crate) async fn start(
-        data: &DataFolder,
-        log: &Arc<dyn Log>,
-        jobs: usize,
-    ) -> Result<Self, CommandError> {
+    pub(crate) fn start(data: &DataFolder, log: &Arc<dyn Log>, jobs: usize) -> Result<Self, CommandError> {
         let mut running = prepare(data, log, jobs)?;
-        running.sweep().await;
         running.engine.start(&running.ports, jobs.max(2));
         Ok(running)
     }

@@ -124,7 +124,7 @@ pub(super) async fn retry(
     match folder.try_own()? {
         Ok(_owned) => {
             let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
-            let running = Running::start(&folder, &log, jobs.unwrap_or_else(cores)).await?;
+            let running = Running::start(&folder, &log, jobs.unwrap_or_else(cores))?;
             publish(log.as_ref(), emits).await?;
             follow(log, running, ended, awaited, results).await
         }
