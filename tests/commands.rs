@@ -109,6 +109,19 @@ fn a_cancel_from_another_process_stops_the_children_and_a_retry_begins_afresh() 
 }
 
 #[test]
+fn a_data_folder_has_one_process_that_works_on_it_and_a_second_is_told_which() {
+    let place = Place::new();
+    let source = long_film(&place);
+    let mut running = start(&place, &source);
+    wait_for(&place, |execution| execution["state"] == "transcoding");
+    let second = Ran::of(place.run_command(&[&source], &[]).output().unwrap());
+    assert_eq!(second.status, 2, "{}", second.stderr);
+    assert!(second.stderr.contains(&format!("process {} works on", running.id())), "{}", second.stderr);
+    running.kill().unwrap();
+    running.wait().unwrap();
+}
+
+#[test]
 fn a_cancel_works_when_nobody_works_on_the_data_folder() {
     let place = Place::new();
     let source = long_film(&place);

@@ -23,3 +23,21 @@ impl Backoff {
         pause
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_half_a_minute_each_with_jitter() {
+        let mut backoff = Backoff::new(Duration::from_millis(100));
+        let mut whole = 0.1_f64;
+        for _ in 0..20 {
+            let pause = backoff.pause().as_secs_f64();
+            assert!((0.5 * whole..=1.5 * whole).contains(&pause), "{pause} s where {whole} s is the middle");
+            whole = (2.0 * whole).min(30.0);
+        }
+        let pauses: Vec<Duration> = (0..5).map(|_| Backoff::new(LONGEST).pause()).collect();
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]), "no jitter: {pauses:?}");
+    }
+}

@@ -42,3 +42,38 @@ pub(crate) fn dead_letter(record: &Record, kind: &str, message: &str) -> NewReco
         headers,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Partition;
+
+    #[test]
+    fn a_letter_is_the_record_as_it_was_and_says_once_where_it_came_from_and_why() {
+        let partition = Partition { stream: "segments".into(), number: 7 };
+        let own = ("traceparent".to_owned(), vec![0xff, 0]);
+        let record = Record {
+            partition,
+            offset: 9,
+            at_ms: 1,
+            key: vec![0, 1],
+            value: Some(vec![2, 3]),
+            headers: vec![own.clone()],
+        };
+        let first = dead_letter(&record, "unreadable", "it is cut");
+        assert_eq!((&first.emit.key, &first.emit.value), (&record.key, &record.value));
+        assert_eq!(first.headers[0], own);
+        // Published again with its headers, and set aside a second time.
+        let again = Record { headers: first.headers, offset: 10, ..record };
+        let second = dead_letter(&again, "given-up", "still");
+        let found = |name: &str| -> Vec<&[u8]> {
+            second.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_slice()).collect()
+        };
+        assert_eq!(found(ERROR_MESSAGE), [b"still"]);
+        assert_eq!(found(ERROR_OFFSET), [b"10"]);
+        assert_eq!(found(ERROR_PARTITION), [b"7"]);
+        assert_eq!(found(ERROR_TOPIC), [b"segments"]);
+        assert_eq!(found(ERROR_EXCEPTION), [b"given-up"]);
+        assert_eq!(second.headers.len(), 6);
+    }
+}

@@ -101,3 +101,41 @@ impl<T> Watcher<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_before_the_wait_is_not_missed() {
+        let watched = Watched::new(1);
+        let mut watcher = watched.watch();
+        watched.modify(|value| *value = 2);
+        watcher.changed().await;
+        assert_eq!(watched.with(|value| *value), 2);
+        watched.modify(|value| *value = 3);
+        watcher.mark_seen();
+        let nothing_new =
+            tokio::select! { biased; () = watcher.changed() => false, () = std::future::ready(()) => true };
+        assert!(nothing_new, "what was seen does not count");
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_are_woken_in_the_order_in_which_they_came() {
+        let watched = Watched::new(0);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut waiting = tokio::task::JoinSet::new();
+        for number in 0..10 {
+            let (watched, order) = (watched.clone(), order.clone());
+            waiting.spawn(async move {
+                watched.until(|value| *value > 0).await;
+                order.lock().unwrap().push(number);
+            });
+        }
+        // All of them wait: on this one thread each has run up to its wait.
+        tokio::task::yield_now().await;
+        watched.modify(|value| *value = 1);
+        waiting.join_all().await;
+        assert_eq!(*order.lock().unwrap(), (0..10).collect::<Vec<_>>());
+    }
+}

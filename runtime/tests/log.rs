@@ -169,3 +169,40 @@ async fn damage_in_the_middle_of_the_file_is_found_when_it_is_read() {
     }
     assert!(matches!(result, Err(LogError::Damaged { .. })), "{result:?}");
 }
+
+/// The file as the first version of Millrace made it.
+#[tokio::test]
+async fn a_log_of_the_first_layout_is_taken_over_with_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(
+        "CREATE TABLE streams (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, partitions INTEGER NOT NULL,
+             is_table INTEGER NOT NULL, keep INTEGER) STRICT;
+         CREATE TABLE records (seq INTEGER PRIMARY KEY, stream INTEGER NOT NULL, part INTEGER NOT NULL,
+             off INTEGER NOT NULL, at INTEGER NOT NULL, key BLOB NOT NULL, value BLOB, headers BLOB) STRICT;
+         CREATE UNIQUE INDEX records_by_offset ON records (stream, part, off);
+         CREATE TABLE latest (stream INTEGER NOT NULL, part INTEGER NOT NULL, key BLOB NOT NULL, off INTEGER NOT NULL,
+             at INTEGER NOT NULL, value BLOB NOT NULL, headers BLOB, PRIMARY KEY (stream, part, key)) STRICT, WITHOUT ROWID;
+         CREATE INDEX latest_by_offset ON latest (stream, part, off);
+         CREATE TABLE ends (stream INTEGER NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL,
+             PRIMARY KEY (stream, part)) STRICT, WITHOUT ROWID;
+         CREATE TABLE commits (grp TEXT NOT NULL, stream INTEGER NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL,
+             PRIMARY KEY (grp, stream, part)) STRICT, WITHOUT ROWID;
+         INSERT INTO streams VALUES (1, 'merged', 4, 0, NULL);
+         INSERT INTO records VALUES (1, 1, 2, 0, 5, x'6b', x'31', NULL);
+         INSERT INTO ends VALUES (1, 2, 1);
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(old);
+    let log = embedded(&folder).await;
+    let partition = millrace_runtime::Partition { stream: "merged".into(), number: 2 };
+    assert_eq!(log.read(&partition, 0, 10).await.unwrap().records[0].value.as_deref(), Some(&b"1"[..]));
+    let key = (0..)
+        .map(|i| format!("k{i}"))
+        .find(|key| millrace_runtime::murmur2(key.as_bytes()) % 4 == 2)
+        .unwrap();
+    log.commit(append(vec![emit("merged", &key, "2")])).await.unwrap();
+    assert_eq!(log.end(&partition).await.unwrap(), 2);
+}
