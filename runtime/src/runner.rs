@@ -268,7 +268,7 @@ pub(crate) fn too_large(emit: &Emit) -> Option<String> {
 /// A record of a newer version waits, with its partition, until a Millrace that can read it takes over.
 async fn wait_for_upgrade(record: &Record, error: &RecordError, stop: &Stop) {
     let Partition { stream, number } = &record.partition;
-    tracing::warn!(stream, partition = number, offset = record.offset, %error, "waits for an upgrade of this process");
+    tracing::error!(stream, partition = number, offset = record.offset, %error, "waits for an upgrade of this process");
     stop.reaches(Level::Drain).await;
 }
 

@@ -54,6 +54,16 @@ pub enum RecordError {
         /// How many.
         bytes: usize,
     },
+    /// An upload is carried through to every record about its execution, and so has a limit of its own.
+    #[error(
+        "an upload of {bytes} bytes is more than the {most} that are read; give it fewer or shorter labels"
+    )]
+    LongUpload {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// The value is JSON, but not of the record's shape.
     #[error("{record} as JSON: {source}")]
     Json {

@@ -150,3 +150,11 @@ fn what_is_not_a_record_is_an_error_and_not_a_panic() {
     assert!(matches!(Upload::decode(&[1, 0, 0, 0, 1, 0]), Err(RecordError::NotFramed)));
     assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 1001, .. })));
 }
+
+#[test]
+fn an_upload_that_is_too_long_is_an_error_that_says_so() {
+    let labels = HashMap::from([("note".to_owned(), "x".repeat(100_000))]);
+    let long = Upload { labels, ..upload() }.encode().unwrap();
+    let error = Upload::read(&long).unwrap_err();
+    assert!(error.to_string().contains("fewer or shorter labels"), "{error}");
+}

@@ -43,7 +43,7 @@ impl Batch {
         let signal = match read {
             Err(Unreadable::Newer(error)) => {
                 let Partition { stream, number } = &record.partition;
-                tracing::warn!(stream, partition = number, offset = record.offset, %error, "waits for an upgrade of this process");
+                tracing::error!(stream, partition = number, offset = record.offset, %error, "waits for an upgrade of this process");
                 part.waits = true;
                 return;
             }

@@ -59,7 +59,7 @@ fn take<S: frame::Record>(
         None => drop(part.states.remove(&record.key)),
         Some(Err(error @ RecordError::Newer { .. })) => {
             let Partition { stream, number } = &record.partition;
-            tracing::warn!(table = stream, partition = number, %error, "waits for an upgrade of this process");
+            tracing::error!(table = stream, partition = number, %error, "waits for an upgrade of this process");
             part.waits = true;
         }
         // A stranger's. The state that was there before stays what it was.

@@ -64,6 +64,9 @@ pub struct Upload {
 
 crate::records::record!(Upload, "Upload", 1, ["upload/1.avsc", "upload/2.avsc"]);
 
+/// In bytes. What follows from an upload holds all of it, twice at most, and must stay below what a log takes.
+const LONGEST: usize = 100_000;
+
 fn default_segment_time() -> f64 {
     15.0
 }
@@ -98,8 +101,11 @@ impl Upload {
     /// Reads an upload as the topic may hold it: Avro in the Confluent frame, or JSON as a person writes it.
     ///
     /// # Errors
-    /// Where it is neither, or names a field that Millrace does not know.
+    /// Where it is neither, is longer than 100,000 bytes, or names a field that Millrace does not know.
     pub fn read(value: &[u8]) -> Result<Self, RecordError> {
+        if value.len() > LONGEST {
+            return Err(RecordError::LongUpload { bytes: value.len(), most: LONGEST });
+        }
         if value.trim_ascii_start().first() == Some(&b'{') {
             serde_json::from_slice(value).map_err(|source| RecordError::Json { record: "Upload", source })
         } else {
