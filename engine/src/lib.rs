@@ -136,22 +136,22 @@ impl Engine {
         self.tasks.shutdown().await;
         self.helpers.shutdown().await;
     }
+}
 
-    /// Waits until a processor has consumed all that its stream holds.
-    ///
-    /// # Errors
-    /// Where the log can't be read.
-    pub async fn caught_up(&self, processor: &str) -> Result<(), LogError> {
-        let graph = topology();
-        let Some(spec) = graph.processor(processor) else { return Ok(()) };
-        let mut changes = self.log.changes();
-        loop {
-            changes.mark_seen();
-            if lag(self.log.as_ref(), spec).await? == 0 {
-                return Ok(());
-            }
-            changes.changed().await;
+/// Waits until a processor has consumed all that its stream holds.
+///
+/// # Errors
+/// Where the log can't be read.
+pub async fn caught_up(log: &dyn Log, processor: &str) -> Result<(), LogError> {
+    let graph = topology();
+    let Some(spec) = graph.processor(processor) else { return Ok(()) };
+    let mut changes = log.changes();
+    loop {
+        changes.mark_seen();
+        if lag(log, spec).await? == 0 {
+            return Ok(());
         }
+        changes.changed().await;
     }
 }
 

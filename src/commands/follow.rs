@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use millrace_engine::caught_up;
 use millrace_runtime::{Level, Log, Tail};
 use millrace_schemas::{Assembly, Merged, OutputFacts, Phase, Progress};
 use millrace_topology::streams;
@@ -151,7 +152,8 @@ pub(super) async fn follow(
         return Ok(INTERRUPTED);
     }
     tokio::select! {
-        result = running.engine.caught_up("cleanup") => result?,
+        result = caught_up(log.as_ref(), "cleanup") => result?,
+        error = running.broken() => return Err(error),
         () = interrupts.next() => {}
     }
     stop(&mut running, &mut interrupts).await;

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use millrace_engine::caught_up;
 use millrace_runtime::{Level, Log, Tail, table};
 use millrace_schemas::{Assembly, Cancelled, Phase, Signal};
 use millrace_topology::{Emit, millis_now, streams};
@@ -53,9 +54,21 @@ pub(super) async fn cancel(ids: &[String], reason: &str, data: &Data) -> Result<
         Ok(_) => Some(Running::start_deciding(&folder, &log)?),
         Err(_) => None,
     };
-    let ended = tokio::time::timeout(PATIENCE, until_ended(&log, &states)).await;
+    let broken = async {
+        match &mut deciding {
+            Some(running) => running.broken().await,
+            None => std::future::pending().await,
+        }
+    };
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(PATIENCE, until_ended(&log, &states)) => ended,
+        error = broken => return Err(error),
+    };
     if let Some(running) = &mut deciding {
-        running.engine.caught_up("cleanup").await?;
+        tokio::select! {
+            result = caught_up(log.as_ref(), "cleanup") => result?,
+            error = running.broken() => return Err(error),
+        }
         running.engine.raise(Level::Drain);
         running.drained().await;
         running.sweep().await;
