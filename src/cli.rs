@@ -39,11 +39,11 @@ pub(crate) enum Command {
     /// As text it also shows how many records each stream of the data folder's log holds (depth), and how many each
     /// processor has yet to consume (lag).
     Topology(Topology),
-    /// Show what was asked for, and what became of it
-    #[command(subcommand)]
+    /// Show what was asked for and what became of it; cancel it, or try it again
+    #[command(subcommand, after_help = EXECUTIONS_HELP)]
     Executions(Executions),
-    /// What could not be processed, as it was, and why
-    #[command(subcommand)]
+    /// Show records that could not be processed, and why; publish them again
+    #[command(subcommand, after_help = DEAD_HELP)]
     Dead(Dead),
     /// Print the manual page, or write one for each command into a folder
     ///
@@ -80,6 +80,24 @@ Examples:
   millrace run holiday.mov --output out
   millrace run holiday.mov --output out -f mp4 -f flv --segment-time 5
   millrace run films/ --output out --json > results.jsonl";
+
+const EXECUTIONS_HELP: &str = "\
+An execution is one video on its way to its outputs. It is named by its id, or the first characters of it.
+
+Examples:
+  millrace executions list
+  millrace executions logs 5e2ea7                      all that was said about it, also by media processes
+  millrace executions cancel 5e2ea7 --reason 'wrong cut'
+  millrace executions retry 5e2ea7                     makes what is missing";
+
+const DEAD_HELP: &str = "\
+A record that can't be processed is set aside as it was, with the reason, and its partition goes on.
+
+Examples:
+  millrace dead list
+  millrace dead show 2:14                              as JSON where it is a record, else its bytes
+  millrace dead retry 2:14                             once what was wrong is put right
+  millrace dead retry --all";
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {

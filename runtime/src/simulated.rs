@@ -235,7 +235,12 @@ impl Log for Simulated {
         let latest = self.shared.state().commit(&transaction, aborts, now, self.visible())?;
         self.tell(latest);
         if aborts {
-            return Err(LogError::Aborted { reason: "bad weather".into() });
+            // Whoever asked may not hear of that either.
+            return Err(if self.shared.happens(weather.lost_ack) {
+                LogError::Uncertain { reason: "no answer".into() }
+            } else {
+                LogError::Aborted { reason: "bad weather".into() }
+            });
         }
         self.step("committed").await;
         if self.shared.happens(weather.lost_ack) {

@@ -5,7 +5,10 @@ use std::{fmt::Write, sync::Arc, sync::OnceLock, time::Duration};
 use millrace_runtime::Log;
 use millrace_schemas::LogLine;
 use millrace_topology::{Emit, millis_now, streams};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -17,6 +20,9 @@ use super::publish;
 
 /// How many lines wait at most to be put on the log; more than that are left out.
 const WAITING: usize = 10_000;
+/// For how long lines are collected before they are put there together, and how many at most.
+const TOGETHER: Duration = Duration::from_millis(200);
+const MOST_TOGETHER: usize = 1000;
 
 /// Where lines go, once there is a log to take them.
 static LINES: OnceLock<mpsc::Sender<Said>> = OnceLock::new();
@@ -108,22 +114,27 @@ pub(crate) async fn flush() {
 }
 
 async fn put(log: Arc<dyn Log>, mut told: mpsc::Receiver<Said>) {
-    let mut said = Vec::new();
-    while told.recv_many(&mut said, 1000).await > 0 {
-        let (mut emits, mut flushes) = (Vec::new(), Vec::new());
-        for said in said.drain(..) {
+    while let Some(first) = told.recv().await {
+        let (mut emits, mut flush) = (Vec::new(), None);
+        let mut next = Some(first);
+        let until = Instant::now() + TOGETHER;
+        // Lines that come together go together, unless somebody waits for them.
+        while let Some(said) = next.take() {
             match said {
                 Said::Line(line) => emits.extend(Emit::new(streams::LOGS, &line.execution, &line)),
-                Said::Flush(done) => flushes.push(done),
+                Said::Flush(done) => {
+                    flush = Some(done);
+                    break;
+                }
+            }
+            if emits.len() < MOST_TOGETHER {
+                next = timeout_at(until, told.recv()).await.ok().flatten();
             }
         }
         if publish(log.as_ref(), emits).await.is_err() {
             return;
         }
-        if flushes.is_empty() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        for done in flushes {
+        if let Some(done) = flush {
             // Whoever asked may have gone.
             let _ = done.send(());
         }
