@@ -22,7 +22,7 @@ test: setup
 	$(MAKE) --no-print-directory simulate SEEDS=20000
 	$(MAKE) --no-print-directory faults
 
-# Neither of these needs anything but Rust.
+# Neither of these needs anything but Rust and a C compiler.
 simulate:
 	@cargo run --quiet --release --locked -p millrace-simulation -- --seeds $(or $(SEEDS),500) --first $(or $(FIRST),1)
 

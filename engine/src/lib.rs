@@ -13,7 +13,8 @@ use millrace_processors::{
     transcode::Transcode,
 };
 use millrace_runtime::{
-    Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, run_aggregation, run_processor, table,
+    Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, read_on, run_aggregation,
+    run_processor, table,
 };
 use millrace_topology::{
     Processor, ProcessorSpec,
@@ -66,18 +67,14 @@ impl Engine {
 
     /// Starts all processors. At most `merges` merges are at work at once.
     pub fn start<P: Media + Storage + Controls>(&mut self, ports: &Arc<P>, merges: usize) {
+        self.start_deciding(ports);
         for spec in topology().processors {
             let ports = ports.clone();
             match spec.name {
                 "split" => self.spawn(spec, Split::new(ports), self.options),
                 "transcode" => self.spawn(spec, Transcode::new(ports), self.options),
                 "merge" => self.spawn(spec, Merger::new(ports), Options { window: merges, ..self.options }),
-                "cleanup" => self.spawn(spec, Cleanup::new(ports), self.options),
-                "assemble" => {
-                    let assemble = Arc::new(Assemble);
-                    let (log, stop) = (self.log.clone(), self.stop.clone());
-                    self.tasks.spawn(run_aggregation(log, spec, assemble, self.options, stop));
-                }
+                "cleanup" | "assemble" => {}
                 other => debug_assert!(false, "no processor '{other}' in this program"),
             }
         }
@@ -163,16 +160,9 @@ pub async fn lag(log: &dyn Log, spec: &ProcessorSpec) -> Result<u64, LogError> {
     let mut lag = 0;
     for number in 0..log.partitions(spec.reads.name).await? {
         let partition = Partition { stream: spec.reads.name.into(), number };
-        let mut from = log.committed(&spec.group(), &partition).await?;
+        let from = log.committed(&spec.group(), &partition).await?;
         // Counted, not subtracted: offsets have gaps.
-        loop {
-            let fetched = log.read(&partition, from, 1000).await?;
-            lag += fetched.records.len() as u64;
-            if fetched.next == from {
-                break;
-            }
-            from = fetched.next;
-        }
+        read_on(log, &partition, from, |_| lag += 1).await?;
     }
     Ok(lag)
 }

@@ -34,6 +34,15 @@ pub struct Record {
     pub headers: Headers,
 }
 
+impl Record {
+    /// A header as text; what is no text in it is replaced.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        let (_, value) = self.headers.iter().find(|(n, _)| n == name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+}
+
 /// A record to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRecord {

@@ -5,7 +5,9 @@ mod window;
 use std::{sync::Arc, time::Duration};
 
 use millrace_schemas::RecordError;
-use millrace_topology::{Clock, Emit, Processor, ProcessorError, ProcessorSpec, Task, millis_now};
+use millrace_topology::{
+    Clock, Emit, Processor, ProcessorError, ProcessorSpec, Task, faults::Fault, millis_now,
+};
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Instrument as _;
 
@@ -139,7 +141,7 @@ async fn publish(
             Err(LogError::Fenced { .. }) => return Ok(false),
             Err(LogError::Aborted { reason }) => {
                 tracing::info!(group = owner.group, reason, "committed again");
-                if window::FORGETS.is_planted() {
+                if Fault::AbortForgets.is_planted() {
                     window.published(&offsets);
                 }
                 tokio::select! {
@@ -151,7 +153,7 @@ async fn publish(
             // What is committed tells whether it was: all of a transaction is, or nothing.
             Err(LogError::Uncertain { reason }) => {
                 tracing::info!(group = owner.group, reason, "what is committed is looked up");
-                if window::REPEATS.is_planted() {
+                if Fault::LostAckRepeated.is_planted() {
                     continue;
                 }
                 for (partition, _) in offsets {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     groups::Positions,
-    log::{Assignment, Consumer, Event, Fetched, Headers, Log, LogError, Membership, Partition, Transaction},
+    log::{Assignment, Consumer, Event, Fetched, Log, LogError, Membership, Partition, Transaction},
     watched::{Watched, Watcher},
 };
 pub use state::Appended;
@@ -365,11 +365,4 @@ impl Drop for Member {
             self.log.shared.notify();
         }
     }
-}
-
-/// The headers of a record, as they are shown.
-#[must_use]
-pub fn header(headers: &Headers, name: &str) -> Option<String> {
-    let found = headers.iter().find(|(n, _)| n == name)?;
-    Some(String::from_utf8_lossy(&found.1).into_owned())
 }

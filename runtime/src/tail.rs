@@ -2,13 +2,34 @@
 
 use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
-use millrace_schemas::frame::Record;
+use millrace_schemas::frame;
 use millrace_topology::StreamSpec;
 
-use crate::log::{Log, LogError, Partition};
+use crate::log::{Log, LogError, Partition, Record};
 
 /// How many records are read at once.
 const BATCH: usize = 1000;
+
+/// Reads what a partition holds from an offset on, up to what can be read now; gives where to go on.
+///
+/// # Errors
+/// Where the log can't be read.
+pub async fn read_on(
+    log: &dyn Log,
+    partition: &Partition,
+    from: u64,
+    mut take: impl FnMut(Record),
+) -> Result<u64, LogError> {
+    let mut next = from;
+    loop {
+        let fetched = log.read(partition, next, BATCH).await?;
+        if fetched.next == next {
+            return Ok(next);
+        }
+        next = fetched.next;
+        fetched.records.into_iter().for_each(&mut take);
+    }
+}
 
 /// Reads a stream from here on, without a group.
 pub struct Tail<R> {
@@ -17,7 +38,7 @@ pub struct Tail<R> {
     record: PhantomData<R>,
 }
 
-impl<R: Record> Tail<R> {
+impl<R: frame::Record> Tail<R> {
     /// From the start of the stream.
     ///
     /// # Errors
@@ -64,15 +85,10 @@ impl<R: Record> Tail<R> {
     pub async fn take(&mut self) -> Result<Vec<R>, LogError> {
         let mut found = Vec::new();
         for (partition, position) in &mut self.positions {
-            loop {
-                let fetched = self.log.read(partition, *position, BATCH).await?;
-                if fetched.next == *position {
-                    break;
-                }
-                *position = fetched.next;
-                let values = fetched.records.iter().filter_map(|record| record.value.as_deref());
-                found.extend(values.filter_map(|value| R::decode(value).ok()));
-            }
+            let take = |record: Record| {
+                found.extend(record.value.and_then(|value| R::decode(&value).ok()));
+            };
+            *position = read_on(self.log.as_ref(), partition, *position, take).await?;
         }
         Ok(found)
     }
@@ -82,27 +98,23 @@ impl<R: Record> Tail<R> {
 ///
 /// # Errors
 /// Where the log can't be read.
-pub async fn table<R: Record>(log: &dyn Log, stream: StreamSpec) -> Result<HashMap<String, R>, LogError> {
+pub async fn table<R: frame::Record>(
+    log: &dyn Log,
+    stream: StreamSpec,
+) -> Result<HashMap<String, R>, LogError> {
     let mut found = HashMap::new();
     for number in 0..log.partitions(stream.name).await? {
         let partition = Partition { stream: stream.name.into(), number };
-        let mut from = 0;
-        loop {
-            let fetched = log.read(&partition, from, BATCH).await?;
-            if fetched.next == from {
-                break;
+        let take = |record: Record| {
+            let key = String::from_utf8_lossy(&record.key).into_owned();
+            match record.value.map(|value| R::decode(&value)) {
+                Some(Ok(state)) => drop(found.insert(key, state)),
+                None => drop(found.remove(&key)),
+                // A newer Millrace's, or a stranger's: what came before is known.
+                Some(Err(_)) => {}
             }
-            from = fetched.next;
-            for record in fetched.records {
-                let key = String::from_utf8_lossy(&record.key).into_owned();
-                match record.value.map(|value| R::decode(&value)) {
-                    Some(Ok(state)) => drop(found.insert(key, state)),
-                    None => drop(found.remove(&key)),
-                    // A newer Millrace's; this one knows only what came before.
-                    Some(Err(_)) => {}
-                }
-            }
-        }
+        };
+        read_on(log, &partition, 0, take).await?;
     }
     Ok(found)
 }

@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millrace_runtime::{
-    ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC, Record,
-    simulated::{Appended, header},
-};
+use millrace_runtime::{ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC, Record, simulated::Appended};
 use millrace_schemas::{
     Assembly, ExecutionEvent, Merge, Merged, Phase, Segment, Signal, SourceRef, Started, Upload,
     execution_id, frame::Record as _,
@@ -54,7 +51,7 @@ impl Facts {
         let stream = record.partition.stream.clone();
         let Some(value) = record.value.clone() else { return };
         if stream == streams::DEAD_LETTERS.name {
-            let name = |name| header(&record.headers, name).unwrap_or_default();
+            let name = |name| record.header(name).unwrap_or_default();
             self.dead.insert((name(ERROR_TOPIC), name(ERROR_PARTITION), name(ERROR_OFFSET)));
         } else if stream == streams::UPLOADS.name {
             match Upload::read(&value) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use millrace_runtime::{
     ERROR_EXCEPTION, ERROR_HEADERS, ERROR_MESSAGE, ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC, Log,
-    NewRecord, Partition, Record, Transaction,
+    NewRecord, Partition, Record, Transaction, read_on,
 };
 use millrace_schemas::{
     Assembly, ExecutionEvent, Merge, Merged, Progress, Segment, Signal, Upload, frame::Record as _,
@@ -39,8 +39,7 @@ impl Letter {
     }
 
     fn header(&self, name: &str) -> String {
-        let found = self.record.headers.iter().find(|(n, _)| n == name);
-        found.map_or(String::new(), |(_, value)| String::from_utf8_lossy(value).into_owned())
+        self.record.header(name).unwrap_or_default()
     }
 
     fn key(&self) -> String {
@@ -85,22 +84,10 @@ async fn letters(log: &dyn Log) -> Result<Vec<Letter>, CommandError> {
     let mut records = Vec::new();
     for number in 0..log.partitions(streams::DEAD_LETTERS.name).await? {
         let partition = Partition { stream: streams::DEAD_LETTERS.name.into(), number };
-        let mut from = 0;
-        loop {
-            let fetched = log.read(&partition, from, 1000).await?;
-            if fetched.next == from {
-                break;
-            }
-            from = fetched.next;
-            records.extend(fetched.records);
-        }
+        read_on(log, &partition, 0, |record| records.push(record)).await?;
     }
-    let retried = |record: &Record| {
-        let found = record.headers.iter().find(|(name, _)| name == RETRIED);
-        found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-    };
-    let again: BTreeSet<String> = records.iter().filter_map(retried).collect();
-    records.retain(|record| retried(record).is_none());
+    let again: BTreeSet<String> = records.iter().filter_map(|record| record.header(RETRIED)).collect();
+    records.retain(|record| record.header(RETRIED).is_none());
     records.sort_by(|a, b| b.at_ms.cmp(&a.at_ms).then(b.offset.cmp(&a.offset)));
     let letter = |record| {
         let mut letter = Letter { record, was_retried: false };

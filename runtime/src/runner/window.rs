@@ -9,9 +9,6 @@ use millrace_topology::{
 
 use crate::log::{Log, LogError, Membership, NewRecord, Owned, Partition, Record, Transaction};
 
-pub(super) const FORGETS: Fault = Fault::AbortForgets;
-pub(super) const REPEATS: Fault = Fault::LostAckRepeated;
-
 /// A record that was taken: its results, once they are there.
 struct Taken {
     offset: u64,

@@ -74,9 +74,9 @@ pub(super) async fn cancel(ids: &[String], reason: &str, data: &Data) -> Result<
         running.sweep().await;
     }
     let Ok(ended) = ended else {
-        let holder = owned.err().unwrap_or_default();
+        let who = owned.err().map_or("the log".to_owned(), |holder| format!("process {holder}"));
         return Err(CommandError::Failed(format!(
-            "process {holder} has not answered within {PATIENCE:?}; the cancel is on the log, and whoever works on the data folder next obeys it"
+            "{who} has not answered within {PATIENCE:?}; the cancel is on the log, and whoever works on the data folder next obeys it"
         )));
     };
     for state in ended? {
