@@ -3,18 +3,26 @@
 # make simulate [SEEDS=500] [FIRST=7]   everything that can go wrong, by seed; a failing seed is shrunk and told
 # make faults                           plant faults on purpose, and show after how many seeds each is found
 # make bench                            Millrace against ffmpeg, side by side; then the fold, the codec and the log
+# make servers                          Apache Kafka and a schema registry in the foreground, to try Millrace on a cluster
 # make crash [ROUNDS=20]                kill -9 at random moments, then the same command again
 
-.PHONY: demo test simulate faults bench crash setup
+.PHONY: demo test simulate faults bench crash setup test-setup servers
 
 setup:
 	@scripts/setup.sh
+
+test-setup:
+	@scripts/setup.sh tests
+	@scripts/servers.sh
+
+servers: test-setup
+	@cargo run --quiet --release --locked -p millrace-servers
 
 demo: setup
 	cargo build --release --locked
 	@scripts/demo.sh "$(VIDEO)"
 
-test: setup
+test: test-setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items

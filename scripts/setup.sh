@@ -1,14 +1,21 @@
 #!/bin/sh
-# Installs what Millrace is built with, on Debian and its relatives, and says what it does. Does nothing where all is
-# there. Needs root, or sudo.
+# Installs what Millrace is built with, on Debian and its relatives, and says what it does; with "tests" also what its tests
+# need: Java, Maven and Python, for real servers and for a client that is not ours. Does nothing where all is there. Needs
+# root, or sudo.
 set -eu
 
-libraries="libavcodec libavformat libavutil libswscale libswresample"
-packages="ffmpeg pkg-config clang libclang-dev gcc libc6-dev make \
-libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev"
+libraries="libavcodec libavformat libavutil libswscale libswresample libssl libsasl2 libzstd zlib"
+packages="ffmpeg pkg-config clang libclang-dev gcc g++ libc6-dev make cmake \
+libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
+libssl-dev libsasl2-dev libzstd-dev zlib1g-dev"
+commands="ffmpeg ffprobe pkg-config clang cc c++ cmake"
+if [ "${1:-}" = tests ]; then
+    packages="$packages openjdk-17-jre-headless maven python3-venv"
+    commands="$commands java keytool mvn python3"
+fi
 
 missing=""
-for command in ffmpeg ffprobe pkg-config clang cc; do
+for command in $commands; do
     command -v "$command" >/dev/null 2>&1 || missing="$missing $command"
 done
 if command -v pkg-config >/dev/null 2>&1; then

@@ -3,10 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use millrace_runtime::{Log, LogError, Tail, Watched};
-use millrace_schemas::Assembly;
+use millrace_schemas::Control;
 use millrace_topology::streams;
 
-/// The latest attempt that has ended, by execution. Hears of it from the table of executions.
+/// The latest attempt that has ended, by execution. Hears of it from the table `controls`.
 #[derive(Debug, Clone)]
 pub struct Ended(Watched<HashMap<String, i32>>);
 
@@ -31,15 +31,14 @@ impl Ended {
     /// Follows the table for good.
     pub(crate) async fn watch(&self, log: Arc<dyn Log>) -> Result<(), LogError> {
         let mut changes = log.changes();
-        let mut tail = Tail::<Assembly>::from_start(log, streams::ASSEMBLIES).await?;
+        let mut tail = Tail::<Control>::from_start(log, streams::CONTROLS).await?;
         loop {
             changes.mark_seen();
-            let states = tail.take().await?;
-            if !states.is_empty() {
+            let told = tail.take().await?;
+            if !told.is_empty() {
                 self.0.modify(|known| {
-                    for state in states {
-                        let ended = state.attempt - i32::from(!state.is_terminal());
-                        known.insert(state.execution, ended);
+                    for control in told {
+                        known.insert(control.execution, control.attempt);
                     }
                 });
             }

@@ -13,7 +13,7 @@ use millrace_processors::{
     transcode::Transcode,
 };
 use millrace_runtime::{
-    Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, read_on, run_aggregation,
+    Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, run_aggregation,
     run_processor, table,
 };
 use millrace_topology::{
@@ -160,9 +160,7 @@ pub async fn lag(log: &dyn Log, spec: &ProcessorSpec) -> Result<u64, LogError> {
     let mut lag = 0;
     for number in 0..log.partitions(spec.reads.name).await? {
         let partition = Partition { stream: spec.reads.name.into(), number };
-        let from = log.committed(&spec.group(), &partition).await?;
-        // Counted, not subtracted: offsets have gaps.
-        read_on(log, &partition, from, |_| lag += 1).await?;
+        lag += log.lag(&spec.group(), &partition).await?;
     }
     Ok(lag)
 }

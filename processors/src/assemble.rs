@@ -5,11 +5,11 @@
 mod tests;
 
 use millrace_schemas::{
-    Assembly, Made, Merge, MergeOutcome, Merged, Phase, PlannedOutput, RecordError, Refused, SegmentOutcome,
+    Assembly, Control, Made, Merge, MergeOutcome, Merged, Phase, PlannedOutput, RecordError, Refused, SegmentOutcome,
     Signal, SourceRef, Started, TrackKind, TrackSum,
 };
 use millrace_topology::{
-    Aggregation, Emit, Fold, HORIZON_DAYS,
+    Aggregation, Emit, Fold, HORIZON_DAYS, Placement,
     faults::Fault,
     invariants::{all_there, debug_hold, stays_ended},
     streams,
@@ -35,7 +35,13 @@ impl Aggregation for Assemble {
         }
         if state.is_terminal() {
             // Nobody can be told the upload of it any more.
-            return Ok(Fold { state: None, emits: Vec::new(), changed: true });
+            let forgotten = Emit {
+                stream: streams::CONTROLS.name,
+                key: state.execution.into_bytes(),
+                value: None,
+                placement: Placement::ByKey,
+            };
+            return Ok(Fold { state: None, emits: vec![forgotten], changed: true });
         }
         end(state, Phase::Failed, Some("its deadline passed".into()), now_ms)
     }
@@ -304,6 +310,8 @@ fn end(
         work: state.work.clone(),
     };
     let told = event(&state, at_ms, phase.as_str(), state.reason.clone().unwrap_or_default()).emit()?;
-    let emits = vec![Emit::new(streams::MERGED, &state.execution, &merged)?, told];
+    let control = Control { execution: state.execution.clone(), attempt: state.attempt };
+    let control = Emit::new(streams::CONTROLS, &state.execution, &control)?;
+    let emits = vec![Emit::new(streams::MERGED, &state.execution, &merged)?, control, told];
     Ok(Fold { state: Some(state), emits, changed: true })
 }

@@ -105,8 +105,7 @@ pub async fn run_aggregation<A: Aggregation>(
             // What was folded here counts for nothing, or nobody knows: begin again from what is committed.
             parts.clear();
             membership = None;
-            drop(consumer);
-            consumer = log.join(&spec.group(), spec.reads.name).await.map_err(failed)?;
+            consumer.rewind();
         }
     }
     Ok(())

@@ -279,6 +279,10 @@ impl Consumer for Member {
             self.changes.changed().await;
         }
     }
+
+    fn rewind(&mut self) {
+        self.positions = Positions::new();
+    }
 }
 
 impl Drop for Member {

@@ -145,6 +145,9 @@ pub trait Consumer: Send {
     /// # Errors
     /// Where the log can't be read.
     async fn next(&mut self, most: usize) -> Result<Event, LogError>;
+
+    /// Begins everything that is owned again at what is committed: the next event is an assignment in which all is fresh.
+    fn rewind(&mut self);
 }
 
 /// A message log.
@@ -168,6 +171,14 @@ pub trait Log: Send + Sync + 'static {
     /// [`LogError::Fenced`] where the member no longer owns a partition, and [`LogError::Aborted`]: nothing was done then.
     /// [`LogError::Uncertain`] where all was done or nothing.
     async fn commit(&self, transaction: Transaction) -> Result<(), LogError>;
+
+    /// Appends records that only advise, such as progress: some may be lost, or come twice, when something goes wrong.
+    ///
+    /// # Errors
+    /// Where the log can't be written.
+    async fn advise(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
+        self.commit(Transaction { records, ..Transaction::default() }).await
+    }
 
     /// Reads committed records without a group: of a table at least the latest of each key.
     ///
@@ -198,6 +209,18 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// Where the log can't be read.
     async fn committed(&self, group: &str, partition: &Partition) -> Result<u64, LogError>;
+
+    /// How many records of a partition a group has yet to consume.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    async fn lag(&self, group: &str, partition: &Partition) -> Result<u64, LogError> {
+        let from = self.committed(group, partition).await?;
+        let mut lag = 0;
+        // Counted, not subtracted: offsets have gaps.
+        crate::tail::read_on(self, partition, from, |_| lag += 1).await?;
+        Ok(lag)
+    }
 
     /// Changes whenever something was committed, by whichever process.
     fn changes(&self) -> Watcher<()>;
@@ -281,6 +304,22 @@ pub enum LogError {
         /// What SQLite says.
         #[source]
         source: rusqlite::Error,
+    },
+    /// The cluster does not answer.
+    #[error("can't reach Kafka at {brokers}: {reason}")]
+    Unreachable {
+        /// The brokers, as they were named.
+        brokers: String,
+        /// What the client says.
+        reason: String,
+    },
+    /// The cluster, or its client, said no: trying again changes nothing.
+    #[error("Kafka, {doing}: {reason}")]
+    Cluster {
+        /// What was being done.
+        doing: String,
+        /// Why not, and what to do.
+        reason: String,
     },
     /// The log was closed.
     #[error("the log is closed")]

@@ -2,13 +2,16 @@
 
 mod window;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use millrace_schemas::RecordError;
 use millrace_topology::{
     Clock, Emit, Processor, ProcessorError, ProcessorSpec, Task, faults::Fault, millis_now,
 };
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::{AbortHandle, JoinError, JoinSet},
+    time::Instant,
+};
 use tracing::Instrument as _;
 
 use crate::{
@@ -80,6 +83,7 @@ pub async fn run_processor<P: Processor>(
     let mut consumer = log.join(&spec.group(), spec.reads.name).await.map_err(failed)?;
     let mut window = Window::default();
     let mut at_work = JoinSet::new();
+    let mut handles: BTreeMap<(Partition, u64), AbortHandle> = BTreeMap::new();
     // None while another assignment is awaited.
     let mut membership: Option<Membership> = None;
 
@@ -93,6 +97,9 @@ pub async fn run_processor<P: Processor>(
             biased;
             () = stop.reaches(if level == Level::Run { Level::Drain } else { Level::Now }) => {}
             Some(done) = at_work.join_next() => {
+                if done.as_ref().is_err_and(JoinError::is_cancelled) {
+                    continue;
+                }
                 let (partition, offset, results) = done
                     .map_err(|error| error.to_string())
                     .and_then(|(partition, offset, results)| Ok((partition, offset, results?)))
@@ -101,17 +108,28 @@ pub async fn run_processor<P: Processor>(
                 if let Some(results) = results {
                     window.finish(&partition, offset, results);
                 }
+                handles.remove(&(partition, offset));
             }
             // Also where there is no room: to hear of assignments.
             event = consumer.next(room) => match event.map_err(failed)? {
                 Event::Assigned(new) => {
                     window.keep(&new.partitions);
+                    // Whoever owns it now does it; what a port has begun goes on for its work object's sake.
+                    handles.retain(|(partition, _), handle| {
+                        let stays = window.has(partition);
+                        if !stays {
+                            handle.abort();
+                        }
+                        stays
+                    });
                     membership = Some(new.membership);
                 }
                 Event::Records(records) => {
                     for record in records {
                         window.take(&record);
-                        at_work.spawn(handle(processor.clone(), record, options, stop.clone()));
+                        let place = (record.partition.clone(), record.offset);
+                        let work = handle(processor.clone(), record, options, stop.clone());
+                        handles.insert(place, at_work.spawn(work));
                     }
                 }
             },

@@ -14,8 +14,8 @@ const BATCH: usize = 1000;
 ///
 /// # Errors
 /// Where the log can't be read.
-pub async fn read_on(
-    log: &dyn Log,
+pub async fn read_on<L: Log + ?Sized>(
+    log: &L,
     partition: &Partition,
     from: u64,
     mut take: impl FnMut(Record),

@@ -16,7 +16,7 @@ pub use media::{
 pub use merge::{Merge, Merged};
 pub use segment::{Seek, SeekBy, Segment};
 pub use signal::{Cancelled, MergeOutcome, OutputPlan, Refused, SegmentOutcome, Signal, Started, TrackPlan};
-pub use status::{ExecutionEvent, LogLine, Progress};
+pub use status::{Control, ExecutionEvent, LogLine, Progress};
 pub use upload::Upload;
 
 /// Where work objects are: what a record says, or the execution where it says nothing.

@@ -263,6 +263,8 @@ fn what_was_once_written_is_read_for_good() {
         message: "late picture".into(),
     };
     golden("log_line", &line, |_| line.clone());
+    let control = Control { execution: "e".into(), attempt: 2 };
+    golden("control", &control, |_| control.clone());
 }
 
 #[test]

@@ -78,6 +78,9 @@ pub mod streams {
     /// The state of each execution: the aggregation's changelog.
     pub const ASSEMBLIES: StreamSpec =
         StreamSpec { name: "assemblies", kind: Kind::Table, record: "Assembly", ..STREAM };
+    /// Which attempts at executions have ended: every process stops work on them.
+    pub const CONTROLS: StreamSpec =
+        StreamSpec { name: "controls", kind: Kind::Table, record: "Control", ..STREAM };
     /// Outputs to put together.
     pub const MERGES: StreamSpec = StreamSpec { name: "merges", record: "Merge", ..STREAM };
     /// The end of each execution.
@@ -105,8 +108,8 @@ pub mod streams {
         StreamSpec { name: "dead-letters", key: "as the original", record: "as the original", ..STREAM };
 
     /// All of them, in the order in which a video passes.
-    pub const ALL: [StreamSpec; 10] =
-        [UPLOADS, SEGMENTS, TRANSCODED, ASSEMBLIES, MERGES, MERGED, EXECUTIONS, PROGRESS, LOGS, DEAD_LETTERS];
+    pub const ALL: [StreamSpec; 11] = [
+        UPLOADS, SEGMENTS, TRANSCODED, ASSEMBLIES, CONTROLS, MERGES, MERGED, EXECUTIONS, PROGRESS, LOGS, DEAD_LETTERS];
 }
 
 /// A processor and its edges.
@@ -136,7 +139,7 @@ pub struct Topology {
 /// The graph of Millrace: the one place where processors and streams are joined.
 #[must_use]
 pub fn topology() -> Topology {
-    use streams::{ALL, ASSEMBLIES, EXECUTIONS, MERGED, MERGES, PROGRESS, SEGMENTS, TRANSCODED, UPLOADS};
+    use streams::{ALL, ASSEMBLIES, CONTROLS, EXECUTIONS, MERGED, MERGES, PROGRESS, SEGMENTS, TRANSCODED, UPLOADS};
     let processor = |name, does, reads, writes: &[StreamSpec], state| ProcessorSpec {
         name,
         does,
@@ -159,7 +162,7 @@ pub fn topology() -> Topology {
                 "assemble",
                 "counts segments",
                 TRANSCODED,
-                &[MERGES, MERGED, EXECUTIONS],
+                &[MERGES, MERGED, CONTROLS, EXECUTIONS],
                 Some(ASSEMBLIES),
             ),
             processor("merge", "joins and proves", MERGES, &[TRANSCODED, EXECUTIONS], None),

@@ -44,6 +44,11 @@ impl Window {
         self.partitions.retain(|partition, _| owned.iter().any(|o| o.partition == *partition && stays(o)));
     }
 
+    /// Whether something of this partition is at work, or waits to be published.
+    pub(super) fn has(&self, partition: &Partition) -> bool {
+        self.partitions.contains_key(partition)
+    }
+
     /// What is finished, of each partition from its front on: LG-1, in order and nothing skipped. It stays until it is
     /// published.
     pub(super) fn finished(&self, owner: &Membership) -> Option<Transaction> {

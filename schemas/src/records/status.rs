@@ -58,3 +58,15 @@ pub struct LogLine {
 }
 
 crate::records::record!(LogLine, "LogLine", 9, ["log_line/1.avsc"]);
+
+/// Which attempts at an execution have ended, so that work on them stops in every process. Key: the execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Control {
+    /// The execution.
+    pub execution: String,
+    /// The latest attempt that has ended, in success or not.
+    pub attempt: i32,
+}
+
+crate::records::record!(Control, "Control", 10, ["control/1.avsc"]);

@@ -1,0 +1,399 @@
+//! The log on a Kafka cluster: consumer groups, transactions and topics, by librdkafka.
+//!
+//! A room of its own, so that simulation and the runtime's tests build without librdkafka.
+
+mod admin;
+mod client;
+mod committer;
+mod member;
+mod ownership;
+mod reader;
+mod records;
+mod settings;
+mod transaction;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use millrace_runtime::{
+    Consumer, Fetched, Log, LogError, NewRecord, Partition, Transaction, Watched, Watcher,
+};
+use millrace_topology::{StreamSpec, millis_now};
+use rdkafka::{
+    TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::FutureProducer,
+};
+
+pub use admin::{Difference, acls};
+use client::{Context, Health, cluster_error};
+use committer::Committer;
+use member::Member;
+use ownership::Ownership;
+use reader::Readers;
+pub use settings::{Guarantee, Settings};
+
+/// For how long a call waits for an answer of the cluster.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// For how long the number of a topic's partitions is taken for what it was.
+const COUNTED: Duration = Duration::from_secs(60);
+/// How often those who wait look again, for what a cluster tells nobody: offsets that other processes commit.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The log on a Kafka cluster.
+#[derive(Clone)]
+pub struct Kafka {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    health: Arc<Health>,
+    changes: Watched<()>,
+    /// Answers what no consumer of a group is asked: ends as they are uncommitted.
+    uncommitted: Arc<BaseConsumer<Context>>,
+    /// The same, of what is committed.
+    committed: Arc<BaseConsumer<Context>>,
+    plain: FutureProducer<Context>,
+    committer: Committer,
+    readers: Readers,
+    members: Mutex<Members>,
+    counts: Mutex<HashMap<String, (u32, Instant)>>,
+}
+
+/// The members of groups in this process.
+#[derive(Default)]
+struct Members {
+    latest: u64,
+    all: HashMap<u64, Arc<Ownership>>,
+}
+
+impl Kafka {
+    /// Connects to a cluster.
+    ///
+    /// # Errors
+    /// [`LogError::Unreachable`] where it does not answer, or not to these credentials; [`LogError::Cluster`] where a property
+    /// is none.
+    pub async fn connect(settings: Settings) -> Result<Self, LogError> {
+        settings.check()?;
+        let health = Arc::new(Health::new(&settings.brokers));
+        let context = Context::new(health.clone());
+        let created = |error| cluster_error("connecting", &error);
+        let uncommitted: BaseConsumer<Context> =
+            settings.reader("read_uncommitted").create_with_context(context.clone()).map_err(created)?;
+        let committed: BaseConsumer<Context> =
+            settings.reader("read_committed").create_with_context(context.clone()).map_err(created)?;
+        let plain = settings.plain().create_with_context(context.clone()).map_err(created)?;
+        let changes = Watched::new(());
+        let shared = Arc::new(Shared {
+            committer: Committer::start(settings.clone(), context.clone())?,
+            readers: Readers::new(settings.clone(), context, changes.clone()),
+            uncommitted: Arc::new(uncommitted),
+            committed: Arc::new(committed),
+            plain,
+            members: Mutex::default(),
+            counts: Mutex::default(),
+            settings,
+            health,
+            changes,
+        });
+        let log = Self { shared };
+        log.metadata(None).await?;
+        tokio::spawn(tick(Arc::downgrade(&log.shared)));
+        Ok(log)
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Leaves all groups whose consumers were dropped, and waits until that is done; within reason.
+    pub async fn leave(&self) {
+        let gone = || self.with_members(|members| members.all.is_empty());
+        let mut changes = self.changes();
+        let left = async {
+            loop {
+                changes.mark_seen();
+                if gone() {
+                    return;
+                }
+                changes.changed().await;
+            }
+        };
+        // A cluster that is away takes no leave.
+        let _ = tokio::time::timeout(Duration::from_secs(5), left).await;
+    }
+
+    fn with_members<T>(&self, act: impl FnOnce(&mut Members) -> T) -> T {
+        act(&mut self.shared.members.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks the cluster something that blocks.
+    async fn ask<T: Send + 'static, C: ConsumerContext + 'static>(
+        &self,
+        doing: String,
+        from: &Arc<BaseConsumer<C>>,
+        question: impl Fn(&BaseConsumer<C>) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let (consumer, health) = (from.clone(), self.shared.health.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            let until = Instant::now() + PATIENCE;
+            loop {
+                match question(&consumer) {
+                    Ok(answer) => {
+                        health.worked();
+                        return Ok(answer);
+                    }
+                    Err(error) if client::passes(&error) && Instant::now() < until && !health.is_refused() => {
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
+                    Err(error) => return Err(health.error(&doing, &error)),
+                }
+            }
+        });
+        asked.await.map_err(|_| LogError::Closed)?
+    }
+
+    /// The cluster's topics, each with its number of partitions; or of one.
+    async fn metadata(&self, topic: Option<String>) -> Result<HashMap<String, u32>, LogError> {
+        let doing = "reading the list of topics".to_owned();
+        self.ask(doing, &self.shared.uncommitted, move |consumer| {
+            let found = consumer.fetch_metadata(topic.as_deref(), Duration::from_secs(5))?;
+            let counted = |topic: &rdkafka::metadata::MetadataTopic| {
+                let count = u32::try_from(topic.partitions().len()).unwrap_or(0);
+                (count > 0 && topic.error().is_none()).then(|| (topic.name().to_owned(), count))
+            };
+            Ok(found.topics().iter().filter_map(counted).collect())
+        })
+        .await
+    }
+
+    /// What a transaction is on this cluster.
+    async fn prepare(&self, transaction: Transaction) -> Result<transaction::Prepared, LogError> {
+        let mut prepared = transaction::Prepared::default();
+        prepared.records = self.placed(transaction.records).await?;
+        prepared.offsets = transaction.offsets;
+        if let Some(membership) = transaction.membership {
+            let fenced = || LogError::Fenced { group: membership.group.clone(), epoch: membership.epoch };
+            // A broker holds nobody to the partitions of a transaction that names none.
+            if prepared.offsets.is_empty() {
+                return Err(fenced());
+            }
+            let known = self.with_members(|members| members.all.get(&membership.member).cloned());
+            prepared.owner = Some((known.ok_or_else(fenced)?, membership));
+        }
+        Ok(prepared)
+    }
+
+    /// Records with the topics and partitions that they go to.
+    async fn placed(&self, records: Vec<NewRecord>) -> Result<Vec<records::Placed>, LogError> {
+        let mut placed = Vec::with_capacity(records.len());
+        for record in records {
+            let partitions = self.partitions(record.emit.stream).await?;
+            placed.push(records::Placed::new(&self.shared.settings, record, partitions));
+        }
+        Ok(placed)
+    }
+
+    /// Appends without a transaction: each record on its own.
+    async fn append(&self, records: Vec<records::Placed>) -> Result<(), LogError> {
+        let mut sent = Vec::new();
+        for placed in &records {
+            loop {
+                match self.shared.plain.send_result(placed.for_future()) {
+                    Ok(delivery) => break sent.push(delivery),
+                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    Err((error, _)) => return Err(self.shared.health.error("publishing", &error)),
+                }
+            }
+        }
+        for delivery in sent {
+            match delivery.await {
+                Ok(Ok(_)) => self.shared.health.worked(),
+                Ok(Err((error, _))) => return Err(self.shared.health.error("publishing", &error)),
+                Err(_) => return Err(LogError::Closed),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A group's stable offset: the answer waits for transactions that are under way.
+fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    number: i32,
+) -> Result<u64, KafkaError> {
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(topic, number);
+    let found = consumer.committed_offsets(asked, Duration::from_secs(5))?;
+    let found = found.find_partition(topic, number);
+    found.as_ref().map_or(Ok(()), |found| found.error())?;
+    Ok(records::offset(found.map(|found| found.offset())))
+}
+
+/// Wakes those who wait, now and then, and lets go of readers that nobody uses.
+async fn tick(shared: std::sync::Weak<Shared>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        let Some(shared) = shared.upgrade() else { return };
+        shared.readers.prune();
+        shared.changes.modify(|()| {});
+    }
+}
+
+#[async_trait]
+impl Log for Kafka {
+    async fn ensure(&self, streams: &[StreamSpec]) -> Result<(), LogError> {
+        self.apply(streams).await.map(drop)
+    }
+
+    async fn join(&self, group: &str, stream: &str) -> Result<Box<dyn Consumer>, LogError> {
+        self.partitions(stream).await?;
+        let number = self.with_members(|members| {
+            members.latest += 1;
+            members.latest
+        });
+        let member = Member::start(self, group, stream, number)?;
+        self.with_members(|members| members.all.insert(number, member.ownership()));
+        Ok(Box::new(member))
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<(), LogError> {
+        if transaction.records.is_empty() && transaction.offsets.is_empty() {
+            return Ok(());
+        }
+        let prepared = self.prepare(transaction).await?;
+        // One record is there or is not: a transaction adds nothing.
+        let result = if prepared.owner.is_none() && prepared.records.len() == 1 {
+            self.append(prepared.records).await
+        } else {
+            self.shared.committer.commit(prepared).await
+        };
+        if result.is_ok() {
+            self.shared.changes.modify(|()| {});
+        }
+        result
+    }
+
+    async fn advise(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
+        let placed = self.placed(records).await?;
+        self.append(placed).await
+    }
+
+    async fn read(&self, partition: &Partition, from: u64, most: usize) -> Result<Fetched, LogError> {
+        self.partitions(&partition.stream).await?;
+        let mut reader = self.shared.readers.take(partition, from)?;
+        if !reader.is_live() {
+            // What can be read now is read, before "nothing more" is said.
+            let end = self.watermarks(partition, &self.shared.committed).await?.1;
+            reader.read_up_to(end).await?;
+        }
+        let fetched = reader.fetch(most);
+        self.shared.readers.put(reader);
+        Ok(fetched)
+    }
+
+    async fn partitions(&self, stream: &str) -> Result<u32, LogError> {
+        let known = |counts: &HashMap<String, (u32, Instant)>| {
+            counts.get(stream).filter(|(_, at)| at.elapsed() < COUNTED).map(|(count, _)| *count)
+        };
+        let counts = || self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = known(&counts()) {
+            return Ok(count);
+        }
+        let topic = self.shared.settings.topic(stream);
+        let found = self.metadata(Some(topic.clone())).await?;
+        let count = *found.get(&topic).ok_or_else(|| LogError::UnknownStream(topic))?;
+        counts().insert(stream.into(), (count, Instant::now()));
+        Ok(count)
+    }
+
+    async fn end(&self, partition: &Partition) -> Result<u64, LogError> {
+        Ok(self.watermarks(partition, &self.shared.uncommitted).await?.1)
+    }
+
+    async fn depth(&self, partition: &Partition) -> Result<u64, LogError> {
+        let (low, high) = self.watermarks(partition, &self.shared.committed).await?;
+        Ok(high.saturating_sub(low))
+    }
+
+    async fn committed(&self, group: &str, partition: &Partition) -> Result<u64, LogError> {
+        let own = self.with_members(|members| {
+            let own = members.all.values().find(|member| member.is_of(group, &partition.stream));
+            own.and_then(|member| member.live_consumer())
+        });
+        let topic = self.shared.settings.topic(&partition.stream);
+        let number = partition.number.cast_signed();
+        let doing = format!("reading the offset of {topic}");
+        match own {
+            Some(consumer) => self.ask(doing, &consumer, move |c| committed(c, &topic, number)).await,
+            None => {
+                let onlooker = self.shared.readers.of_group(group)?;
+                self.ask(doing, &onlooker, move |c| committed(c, &topic, number)).await
+            }
+        }
+    }
+
+    async fn lag(&self, group: &str, partition: &Partition) -> Result<u64, LogError> {
+        let (low, high) = self.watermarks(partition, &self.shared.committed).await?;
+        Ok(high.saturating_sub(self.committed(group, partition).await?.max(low)))
+    }
+
+    fn changes(&self) -> Watcher<()> {
+        self.shared.changes.watch()
+    }
+}
+
+impl Kafka {
+    /// The first offset of a partition, and the next.
+    async fn watermarks(
+        &self,
+        partition: &Partition,
+        from: &Arc<BaseConsumer<Context>>,
+    ) -> Result<(u64, u64), LogError> {
+        let topic = self.shared.settings.topic(&partition.stream);
+        let number = partition.number.cast_signed();
+        let doing = format!("reading the end of {topic}");
+        self.ask(doing, from, move |consumer| {
+            let (low, high) = consumer.fetch_watermarks(&topic, number, Duration::from_secs(5))?;
+            Ok((u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0)))
+        })
+        .await
+    }
+
+    /// The first offset of each partition of a stream whose record was appended at this time or later.
+    ///
+    /// # Errors
+    /// Where the stream is unknown, or the cluster does not answer.
+    pub async fn since(&self, stream: &str, at_ms: i64) -> Result<Vec<(Partition, u64)>, LogError> {
+        debug_assert!(at_ms <= millis_now(), "nothing was appended in the future");
+        let mut found = Vec::new();
+        for number in 0..self.partitions(stream).await? {
+            let partition = Partition { stream: stream.into(), number };
+            let (topic, end) = (self.shared.settings.topic(stream), self.end(&partition).await?);
+            let asked = move |consumer: &BaseConsumer<Context>| {
+                let mut asked = TopicPartitionList::new();
+                let number = number.cast_signed();
+                asked.add_partition_offset(&topic, number, rdkafka::Offset::Offset(at_ms))?;
+                let found = consumer.offsets_for_times(asked, Duration::from_secs(5))?;
+                Ok(match found.find_partition(&topic, number).map(|found| found.offset()) {
+                    Some(rdkafka::Offset::Offset(offset)) => u64::try_from(offset).unwrap_or(0),
+                    _ => end,
+                })
+            };
+            let from = self.ask("looking up a time".into(), &self.shared.committed, asked).await?;
+            found.push((partition, from));
+        }
+        Ok(found)
+    }
+}
