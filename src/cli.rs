@@ -13,6 +13,8 @@ use millrace_topology::Drawing;
 Examples:
   millrace run holiday.mov --output out                    an mp4 of one video
   millrace run films/ --output out -f mp4 -f flv           two formats of every video in a folder, for one encode
+  millrace serve --brokers kafka:9092 --work file:///work  one of the processes of a cluster
+  millrace submit holiday.mov --output out --wait          an upload for whoever serves
   millrace probe holiday.mov                               what a file holds
   millrace executions list                                 what was made, and what failed
   millrace executions logs 5e2ea7                          all that was logged about one of them
@@ -32,6 +34,17 @@ pub(crate) enum Command {
     /// Turn videos into other formats, here and now
     #[command(after_long_help = RUN_HELP)]
     Run(Run),
+    /// Run processors until stopped: on a cluster as one of several, or alone on a data folder
+    #[command(after_long_help = SERVE_HELP)]
+    Serve(Box<Serve>),
+    /// Publish uploads, and follow them to their end
+    #[command(after_help = SUBMIT_HELP)]
+    Submit(Box<Submit>),
+    /// Process again what was processed
+    ///
+    /// Offsets that were set back with Kafka's own tools are redeliveries, and change nothing: this is how to process again.
+    #[command(subcommand, after_help = REPLAY_HELP)]
+    Replay(Replay),
     /// Show what a media file holds
     Probe(Probe),
     /// Draw the processors and the streams between them
@@ -80,6 +93,33 @@ Examples:
   millrace run holiday.mov --output out
   millrace run holiday.mov --output out -f mp4 -f flv --segment-time 5
   millrace run films/ --output out --json > results.jsonl";
+
+const SERVE_HELP: &str = "\
+Processors are stateless: start as many processes as there is work, on as many machines, and stop them when there is less.
+What a process had begun when it died is done again by another. SIGTERM takes no more work, finishes what was begun within
+--grace, commits and leaves; a second signal leaves at once.
+
+GET /healthz says that the process lives, /readyz that it works, /metrics tells Prometheus (docs/metrics.md).
+
+Examples:
+  millrace serve --data /var/lib/millrace                               alone, without a broker
+  millrace topology --apply --brokers kafka:9092                        once for a cluster
+  millrace serve --brokers kafka:9092 --work file:///mnt/work           all processors
+  millrace serve --brokers kafka:9092 --work file:///mnt/work --processors transcode --jobs 8
+  millrace serve --config /etc/millrace.toml --instance worker-3        docs/cluster.md has all settings";
+
+const SUBMIT_HELP: &str = "\
+Examples:
+  millrace submit holiday.mov --output out --wait
+  millrace submit films/*.mov --output file:///mnt/nas/out -f mp4 -f flv --brokers kafka:9092
+  millrace submit a.mov --output out --name friday-17            the second time nothing is made twice
+  echo '{\"source\": \"file:///in/a.mov\", \"output_prefix\": \"file:///out\"}' | millrace submit --record -";
+
+const REPLAY_HELP: &str = "\
+Examples:
+  millrace replay uploads --since 2026-11-20T00:00Z              makes what is missing, keeps what is there
+  millrace replay uploads --execution 5e2ea7
+  millrace replay segments --execution 5e2ea7";
 
 const EXECUTIONS_HELP: &str = "\
 An execution is one video on its way to its outputs. It is named by its id, or the first characters of it.
@@ -135,6 +175,129 @@ pub(crate) struct Data {
     pub(crate) folder: Option<PathBuf>,
 }
 
+/// Where the log is: a cluster, or a data folder.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Place {
+    /// A TOML file with settings; variables and flags go over it
+    #[arg(long, value_name = "FILE", env = "MILLRACE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Kafka: host and port of some brokers, with commas between; without them the log of the data folder is meant
+    #[arg(long, value_name = "HOSTS", env = "MILLRACE_BROKERS")]
+    pub(crate) brokers: Option<String>,
+    /// The schema registry, by Confluent's API; without one schemas have fixed ids
+    #[arg(long, value_name = "URL", env = "MILLRACE_SCHEMA_REGISTRY")]
+    pub(crate) schema_registry: Option<String>,
+    /// What the names of topics begin with
+    #[arg(long, value_name = "TEXT", env = "MILLRACE_TOPIC_PREFIX", hide_short_help = true)]
+    pub(crate) topic_prefix: Option<String>,
+    /// What the names of consumer groups and transactional ids begin with [default: millrace]
+    #[arg(long, value_name = "NAME", env = "MILLRACE_APPLICATION", hide_short_help = true)]
+    pub(crate) application: Option<String>,
+    /// A property of librdkafka, as NAME=VALUE; may be given several times
+    #[arg(long = "property", value_name = "NAME=VALUE", hide_short_help = true)]
+    pub(crate) properties: Vec<String>,
+    /// The folder of the log and the work objects, where there is no cluster
+    ///
+    /// By default millrace in the platform's state folder, such as ~/.local/state/millrace.
+    #[arg(long, value_name = "DIR", env = "MILLRACE_DATA")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The processors to run, with commas between [default: all]
+    #[arg(long, value_name = "LIST", env = "MILLRACE_PROCESSORS", value_delimiter = ',')]
+    pub(crate) processors: Vec<String>,
+    /// Where work objects lie: a file URL that every process sees; required with --brokers
+    #[arg(long, value_name = "URL", env = "MILLRACE_WORK")]
+    pub(crate) work: Option<String>,
+    /// Where to answer /healthz, /readyz and /metrics; 'none' for nowhere [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "MILLRACE_LISTEN")]
+    pub(crate) listen: Option<String>,
+    /// How many cores to use [default: all]
+    #[arg(short, long, value_name = "N", env = "MILLRACE_JOBS")]
+    pub(crate) jobs: Option<std::num::NonZeroUsize>,
+    /// The name of this process among its like: a restart within the session (10 s) then moves no partition (KIP-345)
+    #[arg(long, value_name = "NAME", env = "MILLRACE_INSTANCE")]
+    pub(crate) instance: Option<String>,
+    /// For how long what was begun may go on after SIGTERM; a second signal ends it at once [default: 30]
+    #[arg(long, value_name = "SECONDS", env = "MILLRACE_GRACE_SECONDS")]
+    pub(crate) grace: Option<f64>,
+    /// For how long a failed execution's work objects wait for a new attempt [default: 86400]
+    #[arg(long, value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
+    pub(crate) retry_window: Option<f64>,
+    /// Log lines of JSON to stderr
+    #[arg(long, env = "MILLRACE_LOG_JSON")]
+    pub(crate) log_json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    /// The sources: files, or URLs; or with --record none
+    #[arg(required_unless_present = "record", value_name = "SOURCE")]
+    pub(crate) sources: Vec<String>,
+    /// Where the outputs go: a folder, or a URL
+    #[arg(short, long, value_name = "DIR|URL", required_unless_present = "record")]
+    pub(crate) output: Option<String>,
+    /// An upload as JSON, from a file or with '-' from stdin; a line each
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sources", "output"])]
+    pub(crate) record: Option<PathBuf>,
+    /// A format to make; may be given several times [default: mp4]
+    #[arg(short, long = "format", value_name = "FORMAT")]
+    pub(crate) formats: Vec<String>,
+    /// Length of a segment in seconds; fractions are fine
+    #[arg(long, value_name = "SECONDS", default_value_t = 15.0, allow_negative_numbers = true)]
+    pub(crate) segment_time: f64,
+    /// Name the execution: submitted again under this name it is the same, and nothing is made twice
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A label to carry through, as NAME=VALUE; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    pub(crate) labels: Vec<String>,
+    /// Give the execution up after so long
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<f64>,
+    /// Replace output files that came from another source
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Wait for the end, with progress
+    #[arg(short, long)]
+    pub(crate) wait: bool,
+    /// Print a line of JSON for each: as it is published, or with --wait as it ends
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Replay {
+    /// Make whole executions anew, under new ids; outputs that are there and made alike are kept
+    Uploads {
+        /// Those that were published at this time or later: RFC 3339, such as 2026-11-20T00:00Z
+        #[arg(long, value_name = "TIME", required_unless_present_any = ["execution", "offset"])]
+        since: Option<String>,
+        /// The upload of this execution
+        #[arg(long, value_name = "EXECUTION", conflicts_with_all = ["since", "offset"])]
+        execution: Option<String>,
+        /// Those from an offset of a partition on
+        #[arg(long, value_name = "PARTITION:OFFSET", conflicts_with = "since")]
+        offset: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make the segments of an execution again, by the plan that it has: a new attempt
+    Segments {
+        /// The execution, or the first characters of its id
+        #[arg(long)]
+        execution: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Probe {
     /// The file
@@ -149,8 +312,17 @@ pub(crate) struct Topology {
     /// How to draw: text for a terminal, mermaid for Markdown, dot for Graphviz
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// Make the topics that the cluster lacks
+    #[arg(long, conflicts_with_all = ["check", "acls"])]
+    pub(crate) apply: bool,
+    /// Say what differs on the cluster; exit status 1 where Millrace can't work like that
+    #[arg(long, conflicts_with = "acls")]
+    pub(crate) check: bool,
+    /// Print what Kafka's own kafka-acls.sh must be told so that this principal may do what Millrace does
+    #[arg(long, value_name = "PRINCIPAL", num_args = 0..=1, default_missing_value = "User:millrace")]
+    pub(crate) acls: Option<String>,
     #[command(flatten)]
-    pub(crate) data: Data,
+    pub(crate) place: Place,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -175,7 +347,7 @@ pub(crate) enum Executions {
     /// All executions, the latest first
     List {
         #[command(flatten)]
-        data: Data,
+        place: Place,
         /// Print a line of JSON for each
         #[arg(long)]
         json: bool,
@@ -185,7 +357,7 @@ pub(crate) enum Executions {
         /// The execution, or the first characters of its id
         execution: String,
         #[command(flatten)]
-        data: Data,
+        place: Place,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -195,7 +367,7 @@ pub(crate) enum Executions {
         /// The execution, or the first characters of its id
         execution: String,
         #[command(flatten)]
-        data: Data,
+        place: Place,
         /// Print a line of JSON for each
         #[arg(long)]
         json: bool,
@@ -207,7 +379,7 @@ pub(crate) enum Executions {
         /// The execution, or the first characters of its id
         execution: String,
         #[command(flatten)]
-        data: Data,
+        place: Place,
         /// Print a line of JSON for each
         #[arg(long)]
         json: bool,
@@ -221,7 +393,7 @@ pub(crate) enum Executions {
         #[arg(long, default_value = "cancelled by a person")]
         reason: String,
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
     /// Try again what failed or was cancelled; what a failed one has made is kept and used
     ///
@@ -234,7 +406,7 @@ pub(crate) enum Executions {
         #[arg(short, long, value_name = "N")]
         jobs: Option<std::num::NonZeroUsize>,
         #[command(flatten)]
-        data: Data,
+        place: Place,
         /// Print a line of JSON for each as it ends
         #[arg(long)]
         json: bool,
@@ -246,7 +418,7 @@ pub(crate) enum Dead {
     /// All dead letters, the latest first
     List {
         #[command(flatten)]
-        data: Data,
+        place: Place,
         /// Those that were published again, too
         #[arg(long)]
         all: bool,
@@ -259,7 +431,7 @@ pub(crate) enum Dead {
         /// Its id, as 'millrace dead list' shows it
         letter: String,
         #[command(flatten)]
-        data: Data,
+        place: Place,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -273,6 +445,6 @@ pub(crate) enum Dead {
         #[arg(long, conflicts_with = "letters")]
         all: bool,
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
 }

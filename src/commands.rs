@@ -5,7 +5,10 @@ mod executions;
 mod follow;
 mod man;
 mod probe;
+mod replay;
 mod run;
+mod serve;
+mod submit;
 mod topology;
 
 use std::{
@@ -14,12 +17,13 @@ use std::{
 };
 
 use clap::CommandFactory;
-use millrace_runtime::Log;
+use millrace_runtime::{Log, LogError};
 use millrace_topology::streams;
 
 use crate::{
-    cli::{Cli, Command, Data},
-    shell::DataFolder,
+    cli::{Cli, Command, Place},
+    config::Config,
+    shell::{DataFolder, connect},
 };
 
 /// Why a command did not do what it was asked for.
@@ -47,9 +51,14 @@ impl CommandError {
     }
 }
 
-impl From<millrace_runtime::LogError> for CommandError {
-    fn from(error: millrace_runtime::LogError) -> Self {
-        Self::failed(error)
+impl From<LogError> for CommandError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::UnknownStream(name) => Self::Failed(format!(
+                "the log has no stream '{name}'; 'millrace topology --apply' makes the topics of a cluster"
+            )),
+            error => Self::failed(error),
+        }
     }
 }
 
@@ -57,6 +66,9 @@ impl From<millrace_runtime::LogError> for CommandError {
 pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {
     match command {
         Command::Run(call) => Box::pin(run::run(call)).await,
+        Command::Serve(call) => Box::pin(serve::serve(*call)).await,
+        Command::Submit(call) => Box::pin(submit::submit(*call)).await,
+        Command::Replay(call) => Box::pin(replay::replay(call)).await,
         Command::Probe(call) => probe::probe(&call).await,
         Command::Topology(call) => topology::topology(&call).await,
         Command::Executions(call) => Box::pin(executions::executions(call)).await,
@@ -69,12 +81,23 @@ pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {
     }
 }
 
-/// The log of a data folder, if there is one.
-async fn existing_log(data: &Data) -> Result<Option<Arc<dyn Log>>, CommandError> {
-    let Some(log) = DataFolder::find(data.folder.as_deref())?.existing_log()? else { return Ok(None) };
+/// The log that a call means: a cluster's, or a data folder's if it has one.
+async fn existing_log(place: &Place) -> Result<Option<Arc<dyn Log>>, CommandError> {
+    let config = Config::of(place)?;
+    if let Some(kafka) = connect(&config).await? {
+        return Ok(Some(kafka));
+    }
+    let Some(log) = DataFolder::find(config.data.as_deref())?.existing_log()? else { return Ok(None) };
     let log: Arc<dyn Log> = Arc::new(log);
     log.ensure(&streams::ALL).await?;
     Ok(Some(log))
+}
+
+/// The log that a call means; an error where there is none.
+async fn known_log(place: &Place) -> Result<Arc<dyn Log>, CommandError> {
+    existing_log(place).await?.ok_or_else(|| {
+        CommandError::Call("there is no log in this data folder; name it with --data, or a cluster with --brokers".into())
+    })
 }
 
 /// A time as people and programs read it: RFC 3339, UTC.

@@ -2,9 +2,10 @@
 
 mod cli;
 mod commands;
+mod config;
 mod shell;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 
@@ -17,7 +18,9 @@ fn main() -> ExitCode {
         return millrace_media::child_main();
     }
     let cli = cli::Cli::parse();
-    log(cli.verbose);
+    let as_json = matches!(&cli.command, cli::Command::Serve(serve) if serve.log_json);
+    let serves = matches!(&cli.command, cli::Command::Serve(_));
+    log(cli.verbose, serves, as_json);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -37,18 +40,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs go to stderr: errors, or what MILLRACE_LOG says; and to the log, for `executions logs`.
-fn log(verbose: u8) {
+/// Logs go to stderr: errors, of a server all that it tells, or what MILLRACE_LOG says; and to the log, for `executions logs`.
+fn log(verbose: u8, serves: bool, as_json: bool) {
     use tracing_subscriber::{
         EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
     };
     let default = match verbose {
-        0 => "error",
-        1 => "info",
+        0 if !serves => "error",
+        0 | 1 => "info",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let shown = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    let shown = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let shown = if as_json { shown.json().boxed() } else { shown.boxed() }.with_filter(filter);
     let kept = shell::logs::Collect.with_filter(LevelFilter::INFO);
     tracing_subscriber::registry().with(shown).with(kept).init();
 }

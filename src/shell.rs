@@ -1,11 +1,14 @@
 //! The shell around the pure core: the data folder, the ports, and the processors as they run.
 
+mod connect;
 mod convoy;
 mod data;
 mod engine;
+pub(crate) mod http;
 pub(crate) mod logs;
 mod ports;
 mod slots;
 
+pub(crate) use connect::connect;
 pub(crate) use data::DataFolder;
-pub(crate) use engine::{Running, publish};
+pub(crate) use engine::{Running, Work, publish};

@@ -13,7 +13,7 @@ use millrace_processors::{
     transcode::Transcode,
 };
 use millrace_runtime::{
-    Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, run_aggregation,
+    Backoff, Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, run_aggregation,
     run_processor, table,
 };
 use millrace_topology::{
@@ -29,6 +29,7 @@ pub use ended::Ended;
 pub struct Engine {
     log: Arc<dyn Log>,
     options: Options,
+    retry_window_ms: i64,
     stopper: Stopper,
     stop: Stop,
     ended: Ended,
@@ -38,13 +39,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine on this log; nothing runs yet. Each processor has at most `options.window` records at work.
+    /// An engine on this log; nothing runs yet. Each processor has at most `options.window` records at work. The work objects
+    /// of a failed execution are kept for the retry window, in milliseconds.
     #[must_use]
-    pub fn new(log: Arc<dyn Log>, options: Options) -> Self {
+    pub fn new(log: Arc<dyn Log>, options: Options, retry_window_ms: i64) -> Self {
         let (stopper, stop) = Stopper::new();
         Self {
             log,
             options,
+            retry_window_ms,
             stopper,
             stop,
             ended: Ended::default(),
@@ -65,52 +68,76 @@ impl Engine {
         self.ended.clone()
     }
 
-    /// Starts all processors. At most `merges` merges are at work at once.
-    pub fn start<P: Media + Storage + Controls>(&mut self, ports: &Arc<P>, merges: usize) {
-        self.start_deciding(ports);
+    /// Starts the processors of these names, or all where none is named. At most `merges` merges are at work at once.
+    pub fn start<P: Media + Storage + Controls>(&mut self, ports: &Arc<P>, merges: usize, named: &[String]) {
         for spec in topology().processors {
-            let ports = ports.clone();
+            if !named.is_empty() && !named.iter().any(|name| name == spec.name) {
+                continue;
+            }
+            let merging = Options { window: merges, ..self.options };
             match spec.name {
-                "split" => self.spawn(spec, Split::new(ports), self.options),
-                "transcode" => self.spawn(spec, Transcode::new(ports), self.options),
-                "merge" => self.spawn(spec, Merger::new(ports), Options { window: merges, ..self.options }),
-                "cleanup" | "assemble" => {}
-                other => debug_assert!(false, "no processor '{other}' in this program"),
+                "split" => self.spawn(spec, Split::new(ports.clone()), self.options),
+                "transcode" => self.spawn(spec, Transcode::new(ports.clone()), self.options),
+                "merge" => self.spawn(spec, Merger::new(ports.clone()), merging),
+                _ => self.decide(spec, ports),
             }
         }
-        self.watch(ports);
+        self.watch(ports, named.is_empty() || named.iter().any(|name| name == "cleanup"));
     }
 
     /// Starts what decides about executions and frees what has ended, and nothing that makes anything.
     pub fn start_deciding<P: Storage>(&mut self, ports: &Arc<P>) {
-        for spec in topology().processors {
-            match spec.name {
-                "cleanup" => self.spawn(spec, Cleanup::new(ports.clone()), self.options),
-                "assemble" => {
-                    let (log, stop) = (self.log.clone(), self.stop.clone());
-                    self.tasks.spawn(run_aggregation(log, spec, Arc::new(Assemble), self.options, stop));
-                }
-                _ => {}
-            }
+        for spec in topology().processors.into_iter().filter(|spec| ["cleanup", "assemble"].contains(&spec.name)) {
+            self.decide(spec, ports);
         }
     }
 
-    fn watch<P: Storage>(&mut self, ports: &Arc<P>) {
+    fn decide<P: Storage>(&mut self, spec: ProcessorSpec, ports: &Arc<P>) {
+        match spec.name {
+            "cleanup" => {
+                let keep_failed = self.retry_window_ms > 0;
+                self.spawn(spec, Cleanup::new(ports.clone(), keep_failed), self.options);
+            }
+            "assemble" => {
+                let (log, stop) = (self.log.clone(), self.stop.clone());
+                self.tasks.spawn(run_aggregation(log, spec, Arc::new(Assemble), self.options, stop));
+            }
+            other => debug_assert!(false, "no processor '{other}' in this program"),
+        }
+    }
+
+    fn watch<P: Storage>(&mut self, ports: &Arc<P>, sweeps: bool) {
         let (log, ended) = (self.log.clone(), self.ended.clone());
         self.helpers.spawn(async move {
-            if let Err(error) = ended.watch(log).await {
-                tracing::error!(%error, "nobody hears of cancels any more");
+            let mut backoff = Backoff::new(Duration::from_millis(100));
+            loop {
+                // Where it ends, the log failed: what is heard later is heard from the start.
+                if let Err(error) = ended.watch(log.clone()).await {
+                    tracing::warn!(%error, "cancels are heard of later");
+                }
+                tokio::time::sleep(backoff.pause()).await;
             }
         });
-        let (log, ports, options) = (self.log.clone(), ports.clone(), self.options);
+        if !sweeps {
+            return;
+        }
+        let (log, ports, options, window) = (self.log.clone(), ports.clone(), self.options, self.retry_window_ms);
         self.helpers.spawn(async move {
             loop {
-                if let Err(error) = sweep(log.as_ref(), ports.as_ref(), options).await {
+                if let Err(error) = sweep(log.as_ref(), ports.as_ref(), options, window).await {
                     tracing::warn!(%error, "what is left of executions that ended is swept later");
                 }
-                tokio::time::sleep(Duration::from_millis(cleanup::SWEEP_EVERY_MS.unsigned_abs())).await;
+                tokio::time::sleep(Duration::from_millis(cleanup::sweep_every_ms(window).unsigned_abs())).await;
             }
         });
+    }
+
+    /// Sweeps what is left of executions that have ended.
+    ///
+    /// # Errors
+    /// Where executions or work objects can't be read, or removed.
+    pub async fn sweep<P: Storage>(&self, ports: &P) -> Result<(), SweepError> {
+        sweep(self.log.as_ref(), ports, self.options, self.retry_window_ms).await
     }
 
     fn spawn<P: Processor>(&mut self, spec: ProcessorSpec, processor: P, options: Options) {
@@ -184,12 +211,13 @@ pub async fn sweep<P: Storage + ?Sized>(
     log: &dyn Log,
     ports: &P,
     options: Options,
+    retry_window_ms: i64,
 ) -> Result<(), SweepError> {
     if ports.works().await?.is_empty() {
         return Ok(());
     }
     let known = table(log, streams::ASSEMBLIES).await?;
-    let swept = cleanup::sweep(ports, &known, (options.clock)()).await?;
+    let swept = cleanup::sweep(ports, &known, (options.clock)(), retry_window_ms).await?;
     if !swept.is_empty() {
         tracing::info!(?swept, "removed what was left of executions that have ended");
     }

@@ -12,22 +12,29 @@ use millrace_topology::{
 
 use crate::events::Event;
 
-/// For how long a failed execution's work objects wait for a new attempt, in milliseconds: a day.
+/// For how long a failed execution's work objects wait for a new attempt unless it is set otherwise, in milliseconds: a day.
 pub const RETRY_WINDOW_MS: i64 = 24 * 3600 * 1000;
 /// How much longer they stay: an attempt that begins at the end of the window must find them, in milliseconds: an hour.
 const GRACE_MS: i64 = 3600 * 1000;
-/// How often what is left is swept, in milliseconds: an hour.
-pub const SWEEP_EVERY_MS: i64 = 3600 * 1000;
+/// For how long work objects stay at least whose execution nobody has told of yet, in milliseconds.
+const UNTOLD_MS: i64 = 600 * 1000;
+
+/// How often what is left is swept, in milliseconds: each hour, or more often where the window for new attempts is short.
+#[must_use]
+pub fn sweep_every_ms(window_ms: i64) -> i64 {
+    (window_ms / 24).clamp(15_000, 3_600_000)
+}
 
 /// The processor.
 pub struct Cleanup<P> {
     ports: Arc<P>,
+    keep_failed: bool,
 }
 
 impl<P> Cleanup<P> {
-    /// With these ports.
-    pub fn new(ports: Arc<P>) -> Self {
-        Self { ports }
+    /// With these ports. Whether what a failed execution has made is kept for a new attempt.
+    pub fn new(ports: Arc<P>, keep_failed: bool) -> Self {
+        Self { ports, keep_failed }
     }
 }
 
@@ -40,7 +47,7 @@ impl<P: Storage> Processor for Cleanup<P> {
     }
 
     async fn handle(&self, merged: &Merged, task: Task) -> Result<Vec<Emit>, ProcessorError> {
-        if merged.state == Phase::Failed {
+        if merged.state == Phase::Failed && self.keep_failed {
             return Ok(Vec::new());
         }
         let removed = self.ports.remove_work(merged.work()).await?;
@@ -64,23 +71,33 @@ impl<P: Storage> Processor for Cleanup<P> {
 
 /// Whether an attempt that begins now can go on with the work objects of one that ended so.
 #[must_use]
-pub fn can_go_on(state: &Assembly, now_ms: i64) -> bool {
-    state.phase == Phase::Failed && state.ended_ms.is_some_and(|ended| now_ms - ended < RETRY_WINDOW_MS)
+pub fn can_go_on(state: &Assembly, now_ms: i64, window_ms: i64) -> bool {
+    state.phase == Phase::Failed && state.ended_ms.is_some_and(|ended| now_ms - ended < window_ms)
 }
 
 /// GC-1: whether work objects that were last touched at that time may go. `state` is what is known of their execution.
 ///
 /// An attempt that begins afresh has a place of its own (`work`): what is swept here is never what a later one makes.
 #[must_use]
-pub fn expired(state: Option<&Assembly>, work: &str, touched_ms: i64, now_ms: i64) -> bool {
-    let long_ago = |since: i64| now_ms - since > RETRY_WINDOW_MS + GRACE_MS;
-    match state.filter(|state| state.work() == work) {
-        Some(state) if !state.is_terminal() => Fault::CleanupTooEarly.is_planted(),
-        Some(state) if state.phase != Phase::Failed => true,
-        Some(state) => long_ago(state.ended_ms.unwrap_or(touched_ms)),
-        // Of another attempt, or of one that nobody has told of yet.
-        None => long_ago(touched_ms),
+pub fn expired(state: Option<&Assembly>, work: &str, touched_ms: i64, now_ms: i64, window_ms: i64) -> bool {
+    let longest = window_ms + GRACE_MS.min(window_ms);
+    let long_ago = |since: i64| now_ms - since > longest;
+    match state {
+        Some(state) if state.work() == work => match state.phase {
+            Phase::Failed => long_ago(state.ended_ms.unwrap_or(touched_ms)),
+            _ if state.is_terminal() => true,
+            _ => Fault::CleanupTooEarly.is_planted(),
+        },
+        // Of an attempt before the one that is known, which has ended.
+        Some(state) if attempt(work).is_some_and(|attempt| attempt < state.attempt) => long_ago(touched_ms),
+        // Of one that nobody has told of yet.
+        _ => now_ms - touched_ms > longest.max(UNTOLD_MS),
     }
+}
+
+/// The attempt whose work objects are there: a place is `<execution>-<attempt>`.
+fn attempt(work: &str) -> Option<i32> {
+    work.rsplit_once('-')?.1.parse().ok()
 }
 
 /// The execution whose work objects are there: a place is `<execution>-<attempt>`.
@@ -96,11 +113,12 @@ pub async fn sweep<P: Storage + ?Sized>(
     ports: &P,
     known: &HashMap<String, Assembly>,
     now_ms: i64,
+    window_ms: i64,
 ) -> Result<Vec<String>, PortError> {
     let mut swept = Vec::new();
     for (work, touched) in ports.works().await? {
         let state = known.get(execution(&work));
-        if expired(state, &work, touched, now_ms) && ports.remove_work(&work).await? {
+        if expired(state, &work, touched, now_ms, window_ms) && ports.remove_work(&work).await? {
             swept.push(work);
         }
     }
@@ -116,6 +134,7 @@ mod tests {
     use super::*;
 
     const HOUR: i64 = 3600 * 1000;
+    const DAY: i64 = 24 * HOUR;
 
     /// An execution `e` whose attempt 2 works at `e-2`.
     fn state(phase: Phase, ended_ms: Option<i64>) -> Assembly {
@@ -136,12 +155,12 @@ mod tests {
     #[test]
     fn what_succeeded_or_was_cancelled_goes_and_what_failed_waits_for_a_new_attempt() {
         for phase in [Phase::Succeeded, Phase::Cancelled] {
-            assert!(expired(Some(&state(phase, Some(5))), "e-2", 0, 6));
+            assert!(expired(Some(&state(phase, Some(5))), "e-2", 0, 6, DAY));
         }
         let failed = state(Phase::Failed, Some(0));
-        assert!(can_go_on(&failed, 23 * HOUR) && !expired(Some(&failed), "e-2", 0, 23 * HOUR));
-        assert!(!can_go_on(&failed, 24 * HOUR) && !expired(Some(&failed), "e-2", 0, 25 * HOUR), "the grace");
-        assert!(expired(Some(&failed), "e-2", 0, 26 * HOUR));
+        assert!(can_go_on(&failed, 23 * HOUR, DAY) && !expired(Some(&failed), "e-2", 0, 23 * HOUR, DAY));
+        assert!(!can_go_on(&failed, 24 * HOUR, DAY) && !expired(Some(&failed), "e-2", 0, 25 * HOUR, DAY), "the grace");
+        assert!(expired(Some(&failed), "e-2", 0, 26 * HOUR, DAY));
     }
 
     proptest! {
@@ -154,13 +173,23 @@ mod tests {
             let now = touched + after;
             let state = state(phase, Some(touched));
             let is_at_work = known && own && !state.is_terminal();
-            let gone = expired(known.then_some(&state), if own { "e-2" } else { "e-1" }, touched, now);
+            let gone = expired(known.then_some(&state), if own { "e-2" } else { "e-1" }, touched, now, DAY);
             prop_assert!(!(is_at_work && gone));
             let left: &[&str] = if is_at_work || gone || after <= 26 * HOUR { &[] } else { &["e-2"] };
             prop_assert_eq!(nothing_left(left), Ok(()));
             // What a new attempt may go on with is there.
-            prop_assert!(!(gone && known && own && can_go_on(&state, now)));
+            prop_assert!(!(gone && known && own && can_go_on(&state, now, DAY)));
         }
+    }
+
+    #[test]
+    fn without_a_window_nothing_of_what_has_ended_stays_and_what_is_untold_does_for_a_while() {
+        let failed = state(Phase::Failed, Some(0));
+        assert!(!can_go_on(&failed, 1, 0));
+        assert!(expired(Some(&failed), "e-2", 0, 1, 0), "its own");
+        assert!(expired(Some(&failed), "e-1", 0, 1, 0), "of an attempt before");
+        assert!(!expired(Some(&failed), "e-3", 0, UNTOLD_MS, 0), "of one that is to be told of");
+        assert!(!expired(None, "x-1", 0, UNTOLD_MS, 0) && expired(None, "x-1", 0, UNTOLD_MS + 1, 0));
     }
 
     #[test]

@@ -15,7 +15,8 @@ use millrace_topology::{Aggregation, Clock, ProcessorSpec, faults::Fault};
 use crate::{
     backoff::Backoff,
     log::{Event, Log, LogError, Membership, Transaction},
-    runner::{Options, RunError},
+    metrics,
+    runner::{Options, RunError, outcome},
     stop::{Level, Stop},
 };
 use batch::Batch;
@@ -85,6 +86,7 @@ pub async fn run_aggregation<A: Aggregation>(
                 membership = Some(new.membership);
             }
             Some(Event::Records(records)) => {
+                metrics::published(spec.name, records.len());
                 for record in records {
                     if let Some(part) = parts.get_mut(&record.partition.number) {
                         batch.record(aggregation.as_ref(), part, record);
@@ -101,7 +103,7 @@ pub async fn run_aggregation<A: Aggregation>(
         let Some(owner) = &membership else { continue };
         let mut transaction = batch.transaction(&parts).map_err(|error| fatal(error.to_string()))?;
         transaction.membership = Some(owner.clone());
-        if !commit(log.as_ref(), transaction, options).await.map_err(failed)? {
+        if !commit(log.as_ref(), spec.name, transaction, options).await.map_err(failed)? {
             // What was folded here counts for nothing, or nobody knows: begin again from what is committed.
             parts.clear();
             membership = None;
@@ -113,7 +115,12 @@ pub async fn run_aggregation<A: Aggregation>(
 
 /// Commits a transaction; what was aborted is committed again. False where the partitions moved, or where nobody knows: a
 /// punctuation's offsets can't tell.
-async fn commit(log: &dyn Log, transaction: Transaction, options: Options) -> Result<bool, LogError> {
+async fn commit(
+    log: &dyn Log,
+    processor: &'static str,
+    transaction: Transaction,
+    options: Options,
+) -> Result<bool, LogError> {
     if transaction.offsets.is_empty() {
         return Ok(true);
     }
@@ -124,7 +131,9 @@ async fn commit(log: &dyn Log, transaction: Transaction, options: Options) -> Re
             offsets: transaction.offsets.clone(),
             membership: transaction.membership.clone(),
         };
-        match log.commit(again).await {
+        let result = log.commit(again).await;
+        metrics::committed(processor, outcome(&result));
+        match result {
             Ok(()) => return Ok(true),
             Err(LogError::Uncertain { .. }) if Fault::LostAckRepeated.is_planted() => {}
             Err(LogError::Aborted { .. }) if Fault::AbortForgets.is_planted() => return Ok(true),

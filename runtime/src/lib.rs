@@ -7,6 +7,7 @@ mod dead_letter;
 mod embedded;
 mod groups;
 mod log;
+pub mod metrics;
 mod murmur2;
 mod runner;
 #[cfg(feature = "simulated")]

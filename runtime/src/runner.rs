@@ -18,6 +18,7 @@ use crate::{
     backoff::Backoff,
     dead_letter::dead_letter,
     log::{Event, LARGEST_VALUE, Log, LogError, Membership, NewRecord, Partition, Record},
+    metrics,
     stop::{Level, Stop},
 };
 use window::Window;
@@ -128,17 +129,18 @@ pub async fn run_processor<P: Processor>(
                     for record in records {
                         window.take(&record);
                         let place = (record.partition.clone(), record.offset);
-                        let work = handle(processor.clone(), record, options, stop.clone());
+                        let work = handle(spec.name, processor.clone(), record, options, stop.clone());
                         handles.insert(place, at_work.spawn(work));
                     }
                 }
             },
         }
         if let Some(owner) = &membership
-            && !publish(log.as_ref(), &mut window, owner, options, &stop).await.map_err(failed)?
+            && !publish(log.as_ref(), spec.name, &mut window, owner, options, &stop).await.map_err(failed)?
         {
             membership = None;
         }
+        metrics::in_flight(spec.name, window.len());
     }
 }
 
@@ -146,6 +148,7 @@ pub async fn run_processor<P: Processor>(
 /// still owned then is published under the next one.
 async fn publish(
     log: &dyn Log,
+    processor: &'static str,
     window: &mut Window,
     owner: &Membership,
     options: Options,
@@ -154,8 +157,14 @@ async fn publish(
     let mut backoff = Backoff::new(options.backoff);
     while let Some(transaction) = window.finished(owner) {
         let offsets = transaction.offsets.clone();
-        match window::commit(log, transaction).await {
-            Ok(()) => window.published(&offsets),
+        let result = window::commit(log, transaction).await;
+        metrics::committed(processor, outcome(&result));
+        match result {
+            Ok(()) => {
+                let before = window.len();
+                window.published(&offsets);
+                metrics::published(processor, before - window.len());
+            }
             Err(LogError::Fenced { .. }) => return Ok(false),
             Err(LogError::Aborted { reason }) => {
                 tracing::info!(group = owner.group, reason, "committed again");
@@ -185,19 +194,39 @@ async fn publish(
     Ok(true)
 }
 
+/// How a commit ended, in a word.
+pub(crate) fn outcome(result: &Result<(), LogError>) -> &'static str {
+    match result {
+        Ok(()) => "committed",
+        Err(LogError::Fenced { .. }) => "fenced",
+        Err(LogError::Aborted { .. }) => "aborted",
+        Err(LogError::Uncertain { .. }) => "uncertain",
+        Err(_) => "failed",
+    }
+}
+
 /// What became of a record; no results where the process ends before it was done.
 type Handled = (Partition, u64, Result<Option<Vec<NewRecord>>, String>);
 
 /// Handles one record to its end: retries what is transient, sets aside what is permanent.
-async fn handle<P: Processor>(processor: Arc<P>, record: Record, options: Options, stop: Stop) -> Handled {
+async fn handle<P: Processor>(
+    name: &'static str,
+    processor: Arc<P>,
+    record: Record,
+    options: Options,
+    stop: Stop,
+) -> Handled {
+    let begun = Instant::now();
     let key = String::from_utf8_lossy(&record.key);
     let span =
         tracing::info_span!("record", stream = record.partition.stream, offset = record.offset, key = %key);
-    let results = attempt(processor.as_ref(), &record, options, &stop).instrument(span).await;
+    let results = attempt(name, processor.as_ref(), &record, options, &stop).instrument(span).await;
+    metrics::handled(name, begun.elapsed());
     (record.partition, record.offset, results)
 }
 
 async fn attempt<P: Processor>(
+    name: &'static str,
     processor: &P,
     record: &Record,
     options: Options,
@@ -236,6 +265,7 @@ async fn attempt<P: Processor>(
                     return give_up(&format!("{reason} (given up after {:?})", options.patience));
                 }
                 tracing::info!(reason, ?pause, "tried again later");
+                metrics::retried(name);
                 tokio::select! {
                     biased;
                     () = tokio::time::sleep(pause) => {}
@@ -295,5 +325,6 @@ async fn wait_for_upgrade(record: &Record, error: &RecordError, stop: &Stop) {
 pub(crate) fn set_aside(record: &Record, kind: &str, reason: &str) -> NewRecord {
     let Partition { stream, number } = &record.partition;
     tracing::warn!(stream, partition = number, offset = record.offset, reason, "dead letter");
+    metrics::set_aside(stream, kind);
     dead_letter(record, kind, reason)
 }

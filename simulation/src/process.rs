@@ -108,10 +108,10 @@ pub(crate) async fn keep_running(world: Arc<World>, over: Watched<bool>) {
         let number = world.next_process();
         let fate = Arc::new(ProcessFate::new(&world, number));
         let log = Arc::new(world.log.connect(number, fate.clone()));
-        let mut engine = Engine::new(log, options(&world));
+        let mut engine = Engine::new(log, options(&world), cleanup::RETRY_WINDOW_MS);
         let ports = Arc::new(Ports { world: world.clone(), fate: fate.clone(), ended: engine.ended() });
         world.trace(|| format!("process {number} starts"));
-        engine.start(&ports, 2);
+        engine.start(&ports, 2, &[]);
         let restart = async {
             if world.plan.has(Trouble::Restart) {
                 sleep(world.milliseconds(1000, 40_000)).await;

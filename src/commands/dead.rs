@@ -12,17 +12,17 @@ use millrace_schemas::{
 use millrace_topology::{Emit, Placement, streams};
 use serde_json::{Value, json};
 
-use super::{CommandError, existing_log, print, time};
-use crate::cli::{Data, Dead};
+use super::{CommandError, existing_log, known_log, print, time};
+use crate::cli::{Dead, Place};
 
 /// The header by which a dead letter says that another one, of this id, was published again.
 const RETRIED: &str = "millrace.retried";
 
 pub(super) async fn dead(call: Dead) -> Result<u8, CommandError> {
     match call {
-        Dead::List { data, all, json } => list(&data, all, json).await,
-        Dead::Show { letter, data, json } => show(&letter, &data, json).await,
-        Dead::Retry { letters, all, data } => retry(&letters, all, &data).await,
+        Dead::List { place, all, json } => list(&place, all, json).await,
+        Dead::Show { letter, place, json } => show(&letter, &place, json).await,
+        Dead::Retry { letters, all, place } => retry(&letters, all, &place).await,
     }
 }
 
@@ -97,8 +97,8 @@ async fn letters(log: &dyn Log) -> Result<Vec<Letter>, CommandError> {
     Ok(records.into_iter().map(letter).collect())
 }
 
-async fn list(data: &Data, all: bool, json: bool) -> Result<u8, CommandError> {
-    let mut found = match existing_log(data).await? {
+async fn list(place: &Place, all: bool, json: bool) -> Result<u8, CommandError> {
+    let mut found = match existing_log(place).await? {
         Some(log) => letters(log.as_ref()).await?,
         None => Vec::new(),
     };
@@ -129,8 +129,8 @@ fn find<'a>(all: &'a [Letter], id: &str) -> Result<&'a Letter, CommandError> {
     })
 }
 
-async fn show(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
-    let all = match existing_log(data).await? {
+async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
+    let all = match existing_log(place).await? {
         Some(log) => letters(log.as_ref()).await?,
         None => Vec::new(),
     };
@@ -191,10 +191,8 @@ fn dump(value: &[u8]) -> String {
     out
 }
 
-async fn retry(ids: &[String], all: bool, data: &Data) -> Result<u8, CommandError> {
-    let Some(log) = existing_log(data).await? else {
-        return Err(CommandError::Call("there is no log in this data folder; name it with --data".into()));
-    };
+async fn retry(ids: &[String], all: bool, place: &Place) -> Result<u8, CommandError> {
+    let log = known_log(place).await?;
     let known = letters(log.as_ref()).await?;
     let chosen: Vec<&Letter> = if all {
         known.iter().filter(|letter| !letter.was_retried).collect()
@@ -220,7 +218,7 @@ async fn retry(ids: &[String], all: bool, data: &Data) -> Result<u8, CommandErro
     }
     if !all || !known.is_empty() {
         eprintln!(
-            "millrace: whoever works on the data folder takes it; if nobody does, the next 'millrace run' there"
+            "millrace: whoever serves takes it; on a data folder that nobody works on, the next 'millrace run' or 'serve' there"
         );
     }
     Ok(0)

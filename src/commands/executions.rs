@@ -10,17 +10,17 @@ use serde_json::json;
 mod act;
 
 use super::{CommandError, existing_log, print, time};
-use crate::cli::{Data, Executions};
+use crate::cli::{Executions, Place};
 
 pub(super) async fn executions(call: Executions) -> Result<u8, CommandError> {
     match call {
-        Executions::List { data, json } => list(&data, json).await,
-        Executions::Show { execution, data, json } => show(&execution, &data, json).await,
-        Executions::Events { execution, data, json } => events(&execution, &data, json).await,
-        Executions::Logs { execution, data, json } => logs(&execution, &data, json).await,
-        Executions::Cancel { executions, reason, data } => act::cancel(&executions, &reason, &data).await,
-        Executions::Retry { executions, jobs, data, json } => {
-            act::retry(&executions, jobs.map(usize::from), &data, json).await
+        Executions::List { place, json } => list(&place, json).await,
+        Executions::Show { execution, place, json } => show(&execution, &place, json).await,
+        Executions::Events { execution, place, json } => events(&execution, &place, json).await,
+        Executions::Logs { execution, place, json } => logs(&execution, &place, json).await,
+        Executions::Cancel { executions, reason, place } => act::cancel(&executions, &reason, &place).await,
+        Executions::Retry { executions, jobs, place, json } => {
+            act::retry(&executions, jobs.map(usize::from), &place, json).await
         }
     }
 }
@@ -53,8 +53,8 @@ fn as_json(state: &Assembly) -> serde_json::Value {
     })
 }
 
-async fn list(data: &Data, json: bool) -> Result<u8, CommandError> {
-    let mut all: Vec<Assembly> = match existing_log(data).await? {
+async fn list(place: &Place, json: bool) -> Result<u8, CommandError> {
+    let mut all: Vec<Assembly> = match existing_log(place).await? {
         Some(log) => table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?.into_values().collect(),
         None => Vec::new(),
     };
@@ -76,8 +76,8 @@ async fn list(data: &Data, json: bool) -> Result<u8, CommandError> {
     Ok(0)
 }
 
-async fn show(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
-    let log = existing_log(data).await?;
+async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
+    let log = existing_log(place).await?;
     let state = find(&log, id).await?;
     if json {
         print(&as_json(&state).to_string());
@@ -103,8 +103,8 @@ async fn show(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
     Ok(0)
 }
 
-async fn events(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
-    let log = existing_log(data).await?;
+async fn events(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
+    let log = existing_log(place).await?;
     let state = find(&log, id).await?;
     let Some(log) = log else { return Ok(0) };
     let mut tail = Tail::<ExecutionEvent>::from_start(log, streams::EXECUTIONS).await?;
@@ -124,8 +124,8 @@ async fn events(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
     Ok(0)
 }
 
-async fn logs(id: &str, data: &Data, json: bool) -> Result<u8, CommandError> {
-    let log = existing_log(data).await?;
+async fn logs(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
+    let log = existing_log(place).await?;
     let state = find(&log, id).await?;
     let Some(log) = log else { return Ok(0) };
     let mut tail = Tail::<LogLine>::from_start(log, streams::LOGS).await?;

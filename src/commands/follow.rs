@@ -9,7 +9,7 @@ use std::{
 };
 
 use millrace_engine::caught_up;
-use millrace_runtime::{Level, Log, Tail};
+use millrace_runtime::{Log, Tail};
 use millrace_schemas::{Assembly, Merged, OutputFacts, Phase, Progress};
 use millrace_topology::streams;
 use serde_json::json;
@@ -96,10 +96,10 @@ impl Results {
     }
 }
 
-/// Waits for the executions to end, and ends the processors.
+/// Waits for the executions to end, and ends the processors, where this process has any.
 pub(super) async fn follow(
     log: Arc<dyn Log>,
-    mut running: Running,
+    mut running: Option<Running>,
     mut ended: Tail<Merged>,
     mut awaited: HashMap<String, Awaited>,
     mut results: Results,
@@ -134,7 +134,7 @@ pub(super) async fn follow(
         tokio::select! {
             () = changes.changed() => {}
             _ = redraw.tick() => results.display.draw(),
-            error = running.broken() => return Err(error),
+            error = broken(&mut running) => return Err(error),
             () = interrupts.next() => {
                 interrupted = true;
                 break;
@@ -142,6 +142,14 @@ pub(super) async fn follow(
         }
     }
     results.display.clear();
+    let Some(mut running) = running else {
+        let left = awaited.len();
+        if interrupted {
+            results.display.say(&format!("millrace: not waiting any more; {left} go on without this call"));
+            return Ok(INTERRUPTED);
+        }
+        return Ok(results.status());
+    };
     if interrupted {
         results.display.say("millrace: stopping; finishing what was begun (Ctrl-C again stops at once)");
         stop(&mut running, &mut interrupts).await;
@@ -161,33 +169,33 @@ pub(super) async fn follow(
     Ok(results.status())
 }
 
+async fn broken(running: &mut Option<Running>) -> CommandError {
+    match running {
+        Some(running) => running.broken().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Lets the processors finish what was begun, within reason.
 async fn stop(running: &mut Running, interrupts: &mut Interrupts) {
-    running.engine.raise(Level::Drain);
-    tokio::select! {
-        () = running.drained() => return,
-        () = interrupts.next() => {}
-        () = tokio::time::sleep(GRACE) => {}
-    }
-    running.engine.raise(Level::Now);
-    running.drained().await;
+    running.stop(GRACE, interrupts.next()).await;
 }
 
 /// Ctrl-C and SIGTERM.
-struct Interrupts {
+pub(super) struct Interrupts {
     int: tokio::signal::unix::Signal,
     term: tokio::signal::unix::Signal,
 }
 
 impl Interrupts {
-    fn new() -> Result<Self, CommandError> {
+    pub(super) fn new() -> Result<Self, CommandError> {
         use tokio::signal::unix::{SignalKind, signal};
         let int = signal(SignalKind::interrupt()).map_err(CommandError::failed)?;
         let term = signal(SignalKind::terminate()).map_err(CommandError::failed)?;
         Ok(Self { int, term })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.int.recv() => {}
             _ = self.term.recv() => {}

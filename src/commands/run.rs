@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cli::Run,
-    shell::{DataFolder, Running, publish},
+    shell::{DataFolder, Running, Work, publish},
 };
 use inputs::Input;
 
@@ -99,16 +99,17 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     if awaited.is_empty() {
         return Ok(results.status());
     }
-    let jobs = call.jobs.map_or_else(cores, usize::from);
+    let work = Work { jobs: call.jobs.map_or_else(cores, usize::from), ..Work::of(&data) };
     let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
-    let running = Running::start(&data, &log, jobs)?;
+    let running = Running::start(&work, &log)?;
     publish(log.as_ref(), uploads).await?;
-    follow(log, running, ended, awaited, results).await
+    follow(log, Some(running), ended, awaited, results).await
 }
 
 /// An upload as the next attempt at an execution that has ended: it goes on with what was made, while that is there.
 pub(super) fn again(state: &Assembly, upload: Upload) -> Upload {
-    let work = cleanup::can_go_on(state, millis_now()).then(|| state.work().to_owned());
+    let now = millis_now();
+    let work = cleanup::can_go_on(state, now, cleanup::RETRY_WINDOW_MS).then(|| state.work().to_owned());
     Upload { attempt: state.attempt + 1, work, ..upload }
 }
 
@@ -132,7 +133,7 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn wanted(names: &[String]) -> Result<Vec<Format>, CommandError> {
+pub(super) fn wanted(names: &[String]) -> Result<Vec<Format>, CommandError> {
     let mut found: Vec<Format> = Vec::new();
     for name in names {
         let format = formats::format(name).map_err(CommandError::Call)?;
@@ -147,7 +148,7 @@ fn wanted(names: &[String]) -> Result<Vec<Format>, CommandError> {
 }
 
 /// What is to be done about an execution.
-enum Next<'a> {
+pub(super) enum Next<'a> {
     /// Nothing: it succeeded, and its outputs are there.
     Done(&'a Assembly),
     /// It is at work, since an earlier call.
@@ -156,7 +157,7 @@ enum Next<'a> {
     Attempt,
 }
 
-fn next(before: Option<&Assembly>) -> Next<'_> {
+pub(super) fn next(before: Option<&Assembly>) -> Next<'_> {
     match before {
         None => Next::Attempt,
         Some(state) if !state.is_terminal() => Next::Follow(state.attempt),

@@ -7,17 +7,45 @@ use millrace_runtime::{Log, Partition};
 use millrace_topology::{Drawing, Numbers, draw, topology as graph};
 
 use super::{CommandError, existing_log, print};
-use crate::cli::Topology;
+use crate::{cli::Topology, config::Config, shell::connect};
 
 pub(super) async fn topology(call: &Topology) -> Result<u8, CommandError> {
+    if call.apply || call.check || call.acls.is_some() {
+        return cluster(call).await;
+    }
     let drawing = Drawing::from(call.format);
-    let log = if drawing == Drawing::Text { existing_log(&call.data).await? } else { None };
+    let log = if drawing == Drawing::Text { existing_log(&call.place).await? } else { None };
     let numbers = match log {
         Some(log) => Some(numbers(log.as_ref()).await?),
         None => None,
     };
     print(draw(&graph(), drawing, numbers.as_ref()).trim_end());
     Ok(0)
+}
+
+/// What a cluster is to have, and has.
+async fn cluster(call: &Topology) -> Result<u8, CommandError> {
+    let config = Config::of(&call.place)?;
+    let unnamed = || CommandError::Call("name a cluster with --brokers, such as kafka:9092".into());
+    let settings = config.kafka().ok_or_else(unnamed)?;
+    if let Some(principal) = &call.acls {
+        millrace_kafka::acls(&graph(), &settings, principal).iter().for_each(|line| print(line));
+        return Ok(0);
+    }
+    let kafka = connect(&config).await?.ok_or_else(unnamed)?;
+    if call.apply {
+        let made = kafka.apply(&graph().streams).await?;
+        made.iter().for_each(|name| print(&format!("made  {name}")));
+        if made.is_empty() {
+            eprintln!("all topics were there already");
+        }
+    }
+    let found = kafka.check(&graph()).await?;
+    found.iter().for_each(|difference| print(&difference.to_string()));
+    if found.is_empty() && call.check {
+        eprintln!("the cluster is as the graph has it");
+    }
+    Ok(u8::from(found.iter().any(|difference| difference.is_fatal)))
 }
 
 /// What a log holds, and what of it was not consumed yet.

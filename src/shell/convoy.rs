@@ -11,7 +11,7 @@ use std::{
 
 use millrace_engine::Ended as Ends;
 use millrace_media::{ChildError, Launcher, Reply, Task, TimeRange, TranscodeTask};
-use millrace_runtime::{Level, Stop};
+use millrace_runtime::{Level, Stop, metrics};
 use millrace_schemas::{Made, Progress, Rendition, Segment, TrackKind};
 use millrace_storage::{self as storage, Draft, Work};
 use millrace_topology::ports::PortError;
@@ -137,24 +137,29 @@ impl Convoys {
         if tokio::task::spawn_blocking(std::thread::yield_now).await.is_err() {
             return;
         }
-        let convoy = self.with_waiting(|all| {
-            // Whoever asked may have learnt that its execution has ended.
-            all.retain(|waiting| !waiting.result.is_closed());
-            take(all, self.slots.side_by_side(&cores))
-        });
-        if let Some(first) = convoy.front() {
+        loop {
+            let convoy = self.with_waiting(|all| {
+                // Whoever asked may have learnt that its execution has ended, or that others do it.
+                all.retain(|waiting| !waiting.result.is_closed());
+                take(all, self.slots.side_by_side(&cores))
+            });
+            let Some(first) = convoy.front() else { return };
             let span = tracing::info_span!("convoy", execution = first.segment.execution);
-            self.run(convoy, &cores).instrument(span).await;
+            let left = self.run(convoy, &cores).instrument(span).await;
+            if left.is_empty() {
+                return;
+            }
+            self.with_waiting(|all| all.splice(0..0, left).for_each(drop));
         }
     }
 
-    /// Runs a convoy to its end, and tells each of its segments how it ended.
-    async fn run(&self, mut convoy: VecDeque<Waiting>, cores: &Cores) {
+    /// Runs a convoy to its end, and tells each of its segments how it ended; gives those that it did not come to.
+    async fn run(&self, mut convoy: VecDeque<Waiting>, cores: &Cores) -> VecDeque<Waiting> {
         let mut deaths = 0;
         while let Some(first) = convoy.front() {
             let source = name(&first.segment.source.url);
             let error = match self.child(&mut convoy, cores).await {
-                Ok(()) => return,
+                Ok(()) => return convoy,
                 Err(Ended::Port(error)) => error,
                 Err(Ended::Child(error)) => match again(&source, error, &mut deaths).await {
                     Ok(()) => continue,
@@ -171,9 +176,11 @@ impl Convoys {
                 let _ = waiting.result.send(Err(error));
             }
         }
+        convoy
     }
 
-    /// Runs one child over what is left of a convoy. Segments that become whole leave it.
+    /// Runs one child over what is left of a convoy. Segments that become whole leave it. Ends early, with some left, at a seam
+    /// behind which begins what went to another process.
     async fn child(&self, convoy: &mut VecDeque<Waiting>, cores: &Cores) -> Result<(), Ended> {
         if self.stop.level() > Level::Run {
             return Err(PortError::Stopped.into());
@@ -206,10 +213,16 @@ impl Convoys {
                 told = whole.recv() => match (told, drafts.pop_front(), convoy.pop_front()) {
                     (Some(()), Some(drafts), Some(waiting)) => {
                         let made = self.publish(drafts, &waiting).await;
+                        count(&waiting.segment, &made);
                         // Whoever asked may be gone.
                         let _ = waiting.result.send(made);
                         if self.stop.level() > Level::Run {
                             return Err(PortError::Stopped.into());
+                        }
+                        // What went to another process is left to it.
+                        if convoy.front().is_some_and(|next| next.result.is_closed()) {
+                            convoy.retain(|waiting| !waiting.result.is_closed());
+                            return Ok(());
                         }
                     }
                     (None, _, None) => return Ok(()),
@@ -303,6 +316,13 @@ fn task(convoy: &VecDeque<Waiting>, cores: &Cores) -> Option<Task> {
         renditions: first.renditions.clone(),
         cores: cores.count,
     }))
+}
+
+/// Counts pictures.
+fn count(segment: &Segment, made: &Result<Vec<Made>, PortError>) {
+    if let (TrackKind::Video, Ok(made)) = (segment.kind, made) {
+        metrics::encoded(made.iter().map(|made| made.units.unsigned_abs()).sum());
+    }
 }
 
 /// What is told of a segment's progress; nothing of sound.

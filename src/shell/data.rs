@@ -86,6 +86,12 @@ impl DataFolder {
         Embedded::open(&self.path.join("log.sqlite")).map_err(CommandError::failed)
     }
 
+    /// Opens the log, and makes the folder where there is none.
+    pub(crate) fn new_log(&self) -> Result<Embedded, CommandError> {
+        std::fs::create_dir_all(&self.path).map_err(|error| self.failed("making", error))?;
+        self.log()
+    }
+
     /// Opens the log if there is one.
     pub(crate) fn existing_log(&self) -> Result<Option<Embedded>, CommandError> {
         if self.path.join("log.sqlite").exists() { self.log().map(Some) } else { Ok(None) }

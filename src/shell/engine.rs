@@ -1,12 +1,12 @@
 //! The processors of this process, with the ports that the command gives them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use millrace_engine::Engine;
 use millrace_media::Launcher;
-use millrace_runtime::{Log, LogError, Options, Transaction};
+use millrace_runtime::{Level, Log, LogError, NewRecord, Options, Transaction};
 use millrace_schemas::Progress;
-use millrace_storage::Work;
+use millrace_storage as storage;
 use millrace_topology::{Emit, streams};
 use tokio::sync::mpsc;
 
@@ -17,44 +17,82 @@ use crate::commands::CommandError;
 pub(crate) struct Running {
     pub(crate) engine: Engine,
     ports: Arc<Ports>,
-    options: Options,
-    log: Arc<dyn Log>,
 }
 
-/// Makes what the processors of a data folder need; nothing runs yet.
-fn prepare(data: &DataFolder, log: &Arc<dyn Log>, jobs: usize) -> Result<Running, CommandError> {
+/// How this process works.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    /// Where work objects lie.
+    pub(crate) folder: PathBuf,
+    /// How many cores to use.
+    pub(crate) jobs: usize,
+    /// The processors to run; none named is all.
+    pub(crate) processors: Vec<String>,
+    /// For how long a failed execution's work objects are kept, in milliseconds.
+    pub(crate) retry_window_ms: i64,
+}
+
+impl Work {
+    /// On a data folder, as it is by default, with one core.
+    pub(crate) fn of(data: &DataFolder) -> Self {
+        Self {
+            folder: data.work(),
+            jobs: 1,
+            processors: Vec::new(),
+            retry_window_ms: millrace_processors::cleanup::RETRY_WINDOW_MS,
+        }
+    }
+}
+
+/// Makes what the processors need; nothing runs yet.
+fn prepare(how: &Work, log: &Arc<dyn Log>) -> Result<Running, CommandError> {
     logs::keep(log);
-    let options = Options { window: 4 * jobs + 4, ..Options::default() };
-    let engine = Engine::new(log.clone(), options);
+    let options = Options { window: 4 * how.jobs + 4, ..Options::default() };
+    let engine = Engine::new(log.clone(), options, how.retry_window_ms);
     let (progress, told) = mpsc::unbounded_channel();
     let executable = std::env::current_exe().map_err(CommandError::failed)?;
     let launcher = Launcher::new(executable);
-    let work = Work::new(data.work());
+    let work = storage::Work::new(how.folder.clone());
     let (ended, stop) = (engine.ended(), engine.stop());
-    let convoys = Convoys::new(launcher.clone(), work.clone(), jobs, progress, ended.clone(), stop);
+    let convoys = Convoys::new(launcher.clone(), work.clone(), how.jobs, progress, ended.clone(), stop);
     let ports = Arc::new(Ports { launcher, work, convoys, ended });
     tokio::spawn(publish_progress(log.clone(), told));
-    Ok(Running { engine, ports, options, log: log.clone() })
+    Ok(Running { engine, ports })
 }
 
 impl Running {
-    /// Starts all processors on the data folder's log.
-    pub(crate) fn start(data: &DataFolder, log: &Arc<dyn Log>, jobs: usize) -> Result<Self, CommandError> {
-        let mut running = prepare(data, log, jobs)?;
-        running.engine.start(&running.ports, jobs.max(2));
+    /// Starts the processors.
+    pub(crate) fn start(how: &Work, log: &Arc<dyn Log>) -> Result<Self, CommandError> {
+        let mut running = prepare(how, log)?;
+        running.engine.start(&running.ports, how.jobs.max(2), &how.processors);
         Ok(running)
     }
 
     /// Starts what decides about executions, and nothing that makes anything.
-    pub(crate) fn start_deciding(data: &DataFolder, log: &Arc<dyn Log>) -> Result<Self, CommandError> {
-        let mut running = prepare(data, log, 1)?;
+    pub(crate) fn start_deciding(how: &Work, log: &Arc<dyn Log>) -> Result<Self, CommandError> {
+        let mut running = prepare(how, log)?;
         running.engine.start_deciding(&running.ports);
         Ok(running)
     }
 
+    /// Lets the processors finish what was begun: for so long, or until told again. What is left then is done again later.
+    pub(crate) async fn stop(&mut self, grace: Duration, again: impl Future<Output = ()>) {
+        self.engine.raise(Level::Drain);
+        tokio::select! {
+            () = self.drained() => return,
+            () = again => {}
+            () = tokio::time::sleep(grace) => {}
+        }
+        self.engine.raise(Level::Now);
+        // A log that does not answer holds nobody.
+        if tokio::time::timeout(Duration::from_secs(2), self.drained()).await.is_err() {
+            self.engine.kill().await;
+        }
+    }
+
     /// Frees what is left of executions that have ended.
     pub(crate) async fn sweep(&self) {
-        if let Err(error) = millrace_engine::sweep(self.log.as_ref(), self.ports.as_ref(), self.options).await
+        if let Err(error) = self.engine.sweep(self.ports.as_ref()).await
         {
             tracing::warn!(%error, "what is left of executions that ended is swept later");
         }
@@ -94,8 +132,9 @@ async fn publish_progress(log: Arc<dyn Log>, mut told: mpsc::UnboundedReceiver<P
             latest.insert((next.execution.clone(), next.index), next);
         }
         let emits = latest.values().filter_map(|p| Emit::new(streams::PROGRESS, &p.execution, p).ok());
-        if publish(log.as_ref(), emits.collect()).await.is_err() {
-            return;
+        // Advice: what is lost is followed by more.
+        if let Err(error) = log.advise(emits.map(NewRecord::from).collect()).await {
+            tracing::debug!(%error, "progress");
         }
     }
 }

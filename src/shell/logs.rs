@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, sync::Arc, sync::OnceLock, time::Duration};
 
-use millrace_runtime::Log;
+use millrace_runtime::{Log, NewRecord};
 use millrace_schemas::LogLine;
 use millrace_topology::{Emit, millis_now, streams};
 use tokio::{
@@ -15,8 +15,6 @@ use tracing::{
     span::{Attributes, Id},
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
-
-use super::publish;
 
 /// How many lines wait at most to be put on the log; more than that are left out.
 const WAITING: usize = 10_000;
@@ -131,9 +129,8 @@ async fn put(log: Arc<dyn Log>, mut told: mpsc::Receiver<Said>) {
                 next = timeout_at(until, told.recv()).await.ok().flatten();
             }
         }
-        if publish(log.as_ref(), emits).await.is_err() {
-            return;
-        }
+        // A log that fails says so elsewhere; lines are advice.
+        let _ = log.advise(emits.into_iter().map(NewRecord::from).collect()).await;
         if let Some(done) = flush {
             // Whoever asked may have gone.
             let _ = done.send(());

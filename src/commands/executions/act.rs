@@ -3,28 +3,29 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use millrace_engine::caught_up;
-use millrace_runtime::{Level, Log, Tail, table};
+use millrace_runtime::{Level, Log, Tail};
 use millrace_schemas::{Assembly, Cancelled, Phase, Signal};
 use millrace_topology::{Emit, millis_now, streams};
 
 use super::find;
 use crate::{
-    cli::Data,
+    cli::Place,
     commands::{
         CommandError, existing_log,
         follow::{Awaited, Results, follow},
         print,
         run::{again, cores, inputs::shown},
     },
-    shell::{DataFolder, Running, publish},
+    config::Config,
+    shell::{DataFolder, Running, Work, publish},
 };
 
 /// For how long a cancel waits for whoever works on the data folder.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The executions of these ids, and the log that knows them.
-async fn chosen(ids: &[String], data: &Data) -> Result<(Arc<dyn Log>, Vec<Assembly>), CommandError> {
-    let log = existing_log(data).await?;
+async fn chosen(ids: &[String], place: &Place) -> Result<(Arc<dyn Log>, Vec<Assembly>), CommandError> {
+    let log = existing_log(place).await?;
     let mut states = Vec::new();
     for id in ids {
         states.push(find(&log, id).await?);
@@ -34,8 +35,8 @@ async fn chosen(ids: &[String], data: &Data) -> Result<(Arc<dyn Log>, Vec<Assemb
     Ok((log, states))
 }
 
-pub(super) async fn cancel(ids: &[String], reason: &str, data: &Data) -> Result<u8, CommandError> {
-    let (log, states) = chosen(ids, data).await?;
+pub(super) async fn cancel(ids: &[String], reason: &str, place: &Place) -> Result<u8, CommandError> {
+    let (log, states) = chosen(ids, place).await?;
     if let Some(over) = states.iter().find(|state| state.is_terminal()) {
         let (id, how) = (&over.execution, over.phase.as_str());
         return Err(CommandError::Call(format!("{id} has ended already ({how}); nothing was cancelled")));
@@ -47,12 +48,15 @@ pub(super) async fn cancel(ids: &[String], reason: &str, data: &Data) -> Result<
         emits.push(Emit::new(streams::TRANSCODED, &state.execution, &signal).map_err(CommandError::failed)?);
     }
     publish(log.as_ref(), emits).await?;
-    let folder = DataFolder::find(data.folder.as_deref())?;
-    // Where nobody works on the data folder, this process decides, and frees what was made.
-    let owned = folder.try_own()?;
-    let mut deciding = match &owned {
-        Ok(_) => Some(Running::start_deciding(&folder, &log)?),
-        Err(_) => None,
+    // Where nobody works on the data folder, this process decides, and frees what was made. On a cluster others do.
+    let (owned, mut deciding) = match Config::of(place)? {
+        config if config.brokers.is_some() => (Err("the cluster".to_owned()), None),
+        config => {
+            let folder = DataFolder::find(config.data.as_deref())?;
+            let owned = folder.try_own()?.map_err(|holder| format!("process {holder}"));
+            let deciding = owned.is_ok().then(|| Running::start_deciding(&Work::of(&folder), &log));
+            (owned, deciding.transpose()?)
+        }
     };
     let broken = async {
         match &mut deciding {
@@ -74,9 +78,9 @@ pub(super) async fn cancel(ids: &[String], reason: &str, data: &Data) -> Result<
         running.sweep().await;
     }
     let Ok(ended) = ended else {
-        let who = owned.err().map_or("the log".to_owned(), |holder| format!("process {holder}"));
+        let who = owned.err().unwrap_or_else(|| "the log".to_owned());
         return Err(CommandError::Failed(format!(
-            "{who} has not answered within {PATIENCE:?}; the cancel is on the log, and whoever works on the data folder next obeys it"
+            "{who} has not answered within {PATIENCE:?}; the cancel is on the log, and whoever serves next obeys it"
         )));
     };
     for state in ended? {
@@ -87,10 +91,13 @@ pub(super) async fn cancel(ids: &[String], reason: &str, data: &Data) -> Result<
 
 async fn until_ended(log: &Arc<dyn Log>, asked: &[Assembly]) -> Result<Vec<Assembly>, CommandError> {
     let mut changes = log.changes();
+    let mut tail = Tail::<Assembly>::from_start(log.clone(), streams::ASSEMBLIES).await?;
+    let mut now: Vec<Assembly> = asked.to_vec();
     loop {
         changes.mark_seen();
-        let mut known: HashMap<String, Assembly> = table(log.as_ref(), streams::ASSEMBLIES).await?;
-        let now: Vec<Assembly> = asked.iter().filter_map(|state| known.remove(&state.execution)).collect();
+        for state in tail.take().await? {
+            now.iter_mut().filter(|s| s.execution == state.execution).for_each(|s| s.clone_from(&state));
+        }
         if now.iter().zip(asked).all(|(now, asked)| now.is_terminal() || now.attempt > asked.attempt) {
             return Ok(now);
         }
@@ -101,10 +108,10 @@ async fn until_ended(log: &Arc<dyn Log>, asked: &[Assembly]) -> Result<Vec<Assem
 pub(super) async fn retry(
     ids: &[String],
     jobs: Option<usize>,
-    data: &Data,
+    place: &Place,
     json: bool,
 ) -> Result<u8, CommandError> {
-    let (log, states) = chosen(ids, data).await?;
+    let (log, states) = chosen(ids, place).await?;
     let mut uploads = Vec::new();
     let mut awaited = HashMap::new();
     let mut results = Results::new(json);
@@ -133,20 +140,25 @@ pub(super) async fn retry(
         uploads.push((id.clone(), upload.attempt, emit));
     }
     let emits = uploads.iter().map(|(.., emit)| emit.clone()).collect();
-    let folder = DataFolder::find(data.folder.as_deref())?;
-    match folder.try_own()? {
-        Ok(_owned) => {
-            let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
-            let running = Running::start(&folder, &log, jobs.unwrap_or_else(cores))?;
-            publish(log.as_ref(), emits).await?;
-            follow(log, running, ended, awaited, results).await
-        }
-        Err(holder) => {
-            publish(log.as_ref(), emits).await?;
-            for (id, attempt, _) in uploads {
-                print(&format!("{id}  attempt {attempt}, by process {holder}"));
+    let config = Config::of(place)?;
+    let holder = if config.brokers.is_some() {
+        "whoever serves".to_owned()
+    } else {
+        let folder = DataFolder::find(config.data.as_deref())?;
+        match folder.try_own()? {
+            Ok(_owned) => {
+                let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
+                let work = Work { jobs: jobs.unwrap_or_else(cores), ..Work::of(&folder) };
+                let running = Running::start(&work, &log)?;
+                publish(log.as_ref(), emits).await?;
+                return follow(log, Some(running), ended, awaited, results).await;
             }
-            Ok(0)
+            Err(holder) => format!("process {holder}"),
         }
+    };
+    publish(log.as_ref(), emits).await?;
+    for (id, attempt, _) in uploads {
+        print(&format!("{id}  attempt {attempt}, by {holder}"));
     }
+    Ok(0)
 }

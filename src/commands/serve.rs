@@ -1,0 +1,144 @@
+//! `millrace serve`: processors, until stopped.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use millrace_processors::cleanup::RETRY_WINDOW_MS;
+use millrace_runtime::Log;
+use millrace_topology::{streams, topology};
+
+use super::{CommandError, follow::Interrupts, run::cores};
+use crate::{
+    cli::Serve,
+    config::Config,
+    shell::{DataFolder, Running, Work, connect, http},
+};
+
+/// For how long what was begun may go on, in seconds, unless it is set otherwise.
+const GRACE_SECONDS: f64 = 30.0;
+/// Where HTTP is answered, unless it is set otherwise.
+const LISTEN: &str = "127.0.0.1:8080";
+
+pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
+    let config = merged(&call)?;
+    let mut interrupts = Interrupts::new()?;
+    let processors = config.processors.clone().unwrap_or_default();
+    known(&processors)?;
+    let grace = seconds("grace", config.grace_seconds, GRACE_SECONDS)?;
+    let window = seconds("retry-window", config.retry_window_seconds, RETRY_WINDOW_MS as f64 / 1000.0)?;
+    let work = work(&config)?;
+    let listen = config.listen.clone().unwrap_or_else(|| LISTEN.into());
+    if listen != "none" && !is_loopback(&listen) {
+        return Err(CommandError::Call(format!(
+            "--listen {listen}: only addresses of this machine are answered at, such as {LISTEN}, since nothing asks who calls"
+        )));
+    }
+    let collected = http::collect()?;
+    let kafka = connect(&config).await?;
+    let mut owned = None;
+    let log: Arc<dyn Log> = match &kafka {
+        Some(kafka) => {
+            check(kafka).await?;
+            kafka.clone()
+        }
+        None => {
+            let data = DataFolder::find(config.data.as_deref())?;
+            owned = Some(data.own()?);
+            let log = data.log()?;
+            log.ensure(&streams::ALL).await?;
+            Arc::new(log)
+        }
+    };
+    let how = Work {
+        folder: work,
+        jobs: config.jobs.map_or_else(cores, usize::from),
+        processors,
+        retry_window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX),
+    };
+    let mut running = Running::start(&how, &log)?;
+    if listen != "none" {
+        let address = http::listen(&listen, log.clone(), running.engine.stop(), collected).await?;
+        tracing::info!(%address, "answering /healthz, /readyz and /metrics");
+    }
+    tracing::info!(
+        brokers = config.brokers, work = %how.folder.display(), jobs = how.jobs, processors = ?how.processors, "serving"
+    );
+    let broken = tokio::select! {
+        error = running.broken() => Some(error),
+        () = interrupts.next() => None,
+    };
+    match &broken {
+        None => tracing::info!(?grace, "stopping: finishing what was begun; a second signal stops at once"),
+        Some(error) => tracing::error!(%error, "stopping: a processor can't go on"),
+    }
+    running.stop(grace, interrupts.next()).await;
+    drop(running);
+    if let Some(kafka) = kafka {
+        kafka.leave().await;
+    }
+    drop(owned);
+    broken.map_or(Ok(0), Err)
+}
+
+/// The settings, with the flags over them.
+fn merged(call: &Serve) -> Result<Config, CommandError> {
+    let mut config = Config::of(&call.place)?;
+    if !call.processors.is_empty() {
+        config.processors = Some(call.processors.clone());
+    }
+    config.work = call.work.clone().or(config.work);
+    config.listen = call.listen.clone().or(config.listen);
+    config.jobs = call.jobs.or(config.jobs);
+    config.instance = call.instance.clone().or(config.instance);
+    config.grace_seconds = call.grace.or(config.grace_seconds);
+    config.retry_window_seconds = call.retry_window.or(config.retry_window_seconds);
+    Ok(config)
+}
+
+fn known(names: &[String]) -> Result<(), CommandError> {
+    let graph = topology();
+    let all: Vec<&str> = graph.processors.iter().map(|spec| spec.name).collect();
+    match names.iter().find(|name| !all.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            Err(CommandError::Call(format!("there is no processor '{name}'; there are {}", all.join(", "))))
+        }
+    }
+}
+
+fn seconds(flag: &str, asked: Option<f64>, otherwise: f64) -> Result<Duration, CommandError> {
+    Duration::try_from_secs_f64(asked.unwrap_or(otherwise))
+        .map_err(|_| CommandError::Call(format!("--{flag} takes seconds, 0 or more")))
+}
+
+/// Where work objects lie: what every process of a cluster sees, or a folder of the data folder.
+fn work(config: &Config) -> Result<PathBuf, CommandError> {
+    match (&config.work, &config.brokers) {
+        (Some(url), _) => millrace_storage::path_of(url)
+            .map_err(|_| CommandError::Call(format!("--work {url}: a file URL is wanted, such as file:///mnt/work"))),
+        (None, Some(_)) => Err(CommandError::Call(
+            "with --brokers, --work is needed: a file URL that every process sees, such as file:///mnt/work".into(),
+        )),
+        (None, None) => Ok(DataFolder::find(config.data.as_deref())?.work()),
+    }
+}
+
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Refuses a cluster on which Millrace can't work; warns of what is odd.
+async fn check(kafka: &millrace_kafka::Kafka) -> Result<(), CommandError> {
+    let mut wrong = Vec::new();
+    for difference in kafka.check(&topology()).await? {
+        if difference.is_fatal {
+            wrong.push(difference.text);
+        } else {
+            tracing::warn!("{}", difference.text);
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::Failed(wrong.join("\nmillrace: ")))
+}

@@ -1,0 +1,156 @@
+//! `millrace submit`: publishes uploads, and follows them to their end.
+
+use std::{collections::HashMap, io::Read, path::Path, sync::Arc};
+
+use millrace_processors::formats;
+use millrace_runtime::{Log, Tail, table};
+use millrace_schemas::{Assembly, SourceRef, Upload, execution_id};
+use millrace_topology::{Emit, streams};
+use serde_json::json;
+
+use super::{
+    CommandError, existing_log,
+    follow::{Awaited, Ending, Results, follow},
+    print, run,
+};
+use crate::{
+    cli::Submit,
+    config::Config,
+    shell::{DataFolder, publish},
+};
+
+pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
+    let uploads = uploads(&call)?;
+    let log = match existing_log(&call.place).await? {
+        Some(log) => log,
+        None => {
+            let config = Config::of(&call.place)?;
+            let log: Arc<dyn Log> = Arc::new(DataFolder::find(config.data.as_deref())?.new_log()?);
+            log.ensure(&streams::ALL).await?;
+            log
+        }
+    };
+    let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
+    let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
+    let mut results = Results::new(call.json);
+    let (mut emits, mut awaited) = (Vec::new(), HashMap::new());
+    for upload in uploads {
+        let source = millrace_processors::split::source_url(&upload).map_err(CommandError::Call)?;
+        let execution = named(&upload, &source);
+        if call.wait && execution.is_none() {
+            return Err(CommandError::Call(format!(
+                "{source} can't be looked at from here, and so its execution is not known before it is made; give it a --name to \
+                 wait for"
+            )));
+        }
+        emits.push(Emit::new(streams::UPLOADS, &source, &upload).map_err(CommandError::failed)?);
+        let before = execution.as_ref().and_then(|id| known.get(id));
+        if !call.wait {
+            tell(&call, execution.as_deref(), &source, before);
+            continue;
+        }
+        let Some(execution) = execution else { continue };
+        if let Some(state) = before.filter(|state| state.is_terminal()) {
+            let outputs: Vec<_> = state.outputs.iter().filter_map(|output| output.facts.clone()).collect();
+            results.tell(&Ending {
+                execution: Some(&execution),
+                name: &source,
+                state: state.phase,
+                reason: state.reason.as_deref(),
+                outputs: &outputs,
+                segments: state.video_segments,
+                reused: state.video_segments,
+            });
+            continue;
+        }
+        results.begin(&execution, &run::inputs::shown(&source), before);
+        awaited.insert(execution, Awaited { name: source, attempt: upload.attempt, there_before: 0, found_before: 0 });
+    }
+    // One by one: each is there or is not, and publishing them again changes nothing.
+    for emit in emits {
+        publish(log.as_ref(), vec![emit]).await?;
+    }
+    if awaited.is_empty() {
+        return Ok(results.status());
+    }
+    follow(log, None, ended, awaited, results).await
+}
+
+/// The uploads that a call means.
+fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
+    if let Some(path) = &call.record {
+        return records(path);
+    }
+    let formats = run::wanted(&call.formats)?;
+    let seconds = formats::segment_time(call.segment_time).map_err(CommandError::Call)?;
+    formats::deadline(call.deadline).map_err(CommandError::Call)?;
+    if call.name.is_some() && call.sources.len() > 1 {
+        return Err(CommandError::Call("a name is of one source; submit the others on their own".into()));
+    }
+    let mut labels = HashMap::new();
+    for label in &call.labels {
+        let Some((name, value)) = label.split_once('=') else {
+            return Err(CommandError::Call(format!("'{label}' is no label; write NAME=VALUE")));
+        };
+        labels.insert(name.to_owned(), value.to_owned());
+    }
+    let output = url(call.output.as_deref().unwrap_or_default())?;
+    let upload = |source: &String| {
+        let of = Upload::of(&url(source)?, &output);
+        Ok(Upload {
+            segment_time_seconds: seconds,
+            dst_formats: formats.iter().map(|format| format.name.to_owned()).collect(),
+            name: call.name.clone(),
+            labels: labels.clone(),
+            deadline_seconds: call.deadline,
+            overwrite: call.overwrite,
+            ..of
+        })
+    };
+    call.sources.iter().map(upload).collect()
+}
+
+/// A URL as it is, or that of a path.
+fn url(text: &str) -> Result<String, CommandError> {
+    if text.contains("://") {
+        return Ok(text.to_owned());
+    }
+    millrace_storage::url_of(Path::new(text)).map_err(|error| CommandError::Call(error.to_string()))
+}
+
+/// Uploads as JSON, a line each.
+fn records(path: &Path) -> Result<Vec<Upload>, CommandError> {
+    let wrong = |error: &dyn std::fmt::Display| CommandError::Call(format!("{}: {error}", path.display()));
+    let mut text = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    } else {
+        text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    }
+    let values = serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>();
+    let read = |value: Result<serde_json::Value, serde_json::Error>| {
+        let value = value.map_err(|error| wrong(&error))?;
+        Upload::read(value.to_string().as_bytes()).map_err(|error| wrong(&error))
+    };
+    values.map(read).collect()
+}
+
+/// The execution that an upload asks for, where that can be told from here: what has a name, or a source that this process
+/// sees as it is.
+fn named(upload: &Upload, source: &str) -> Option<String> {
+    let pinned = match &upload.name {
+        Some(_) => SourceRef { url: source.to_owned(), version: String::new(), bytes: 0 },
+        None => millrace_storage::pin(source).ok()?,
+    };
+    Some(execution_id(upload, &pinned))
+}
+
+/// Says what was published.
+fn tell(call: &Submit, execution: Option<&str>, source: &str, before: Option<&Assembly>) {
+    let state = before.map_or("submitted", |state| state.phase.as_str());
+    if call.json {
+        print(&json!({"execution": execution, "source": source, "state": state}).to_string());
+    } else {
+        print(&format!("{:<16}  {state:<11}  {source}", execution.unwrap_or("?")));
+    }
+}

@@ -1,0 +1,162 @@
+//! Settings: a file, over it variables, over both flags.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use millrace_kafka::{Guarantee, Settings};
+use serde::Deserialize;
+
+use crate::{cli::Place, commands::CommandError};
+
+/// The file, as a person writes it. Unknown keys are an error.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Host and port of some brokers, with commas between; without them the log is a file of the data folder.
+    pub(crate) brokers: Option<String>,
+    /// The schema registry's URL.
+    pub(crate) schema_registry: Option<String>,
+    /// What topics' names begin with.
+    pub(crate) topic_prefix: Option<String>,
+    /// What the names of groups and transactional ids begin with.
+    pub(crate) application: Option<String>,
+    /// The name of a process among its like.
+    pub(crate) instance: Option<String>,
+    /// `exactly-once` or `at-least-once`.
+    #[serde(default)]
+    pub(crate) guarantee: Promise,
+    /// The data folder.
+    pub(crate) data: Option<PathBuf>,
+    /// Where work objects lie.
+    pub(crate) work: Option<String>,
+    /// Where `serve` answers HTTP.
+    pub(crate) listen: Option<String>,
+    /// How many cores to use.
+    pub(crate) jobs: Option<std::num::NonZeroUsize>,
+    /// The processors to run.
+    pub(crate) processors: Option<Vec<String>>,
+    /// For how long what was begun may go on after the first signal, in seconds.
+    pub(crate) grace_seconds: Option<f64>,
+    /// For how long a failed execution's work objects are kept, in seconds.
+    pub(crate) retry_window_seconds: Option<f64>,
+    /// What is Kafka's.
+    #[serde(default)]
+    pub(crate) kafka: KafkaConfig,
+}
+
+/// What is Kafka's.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KafkaConfig {
+    /// Properties of librdkafka.
+    #[serde(default)]
+    properties: BTreeMap<String, Property>,
+    /// Numbers of partitions, by stream.
+    #[serde(default)]
+    partitions: BTreeMap<String, u32>,
+}
+
+/// A property's value, as TOML has it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Property {
+    Text(String),
+    Number(i64),
+    Switch(bool),
+}
+
+impl std::fmt::Display for Property {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => number.fmt(f),
+            Self::Switch(on) => on.fmt(f),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Promise {
+    #[default]
+    ExactlyOnce,
+    AtLeastOnce,
+}
+
+impl Config {
+    /// What a call's file says, and its variables and flags over that.
+    pub(crate) fn of(place: &Place) -> Result<Self, CommandError> {
+        let mut config = match &place.config {
+            Some(path) => Self::read(path)?,
+            None => Self::default(),
+        };
+        let over = |flag: &Option<String>, kept: &mut Option<String>| {
+            if flag.is_some() {
+                kept.clone_from(flag);
+            }
+        };
+        over(&place.brokers, &mut config.brokers);
+        over(&place.schema_registry, &mut config.schema_registry);
+        over(&place.topic_prefix, &mut config.topic_prefix);
+        over(&place.application, &mut config.application);
+        if place.data.is_some() {
+            config.data.clone_from(&place.data);
+        }
+        for property in &place.properties {
+            let Some((name, value)) = property.split_once('=') else {
+                return Err(CommandError::Call(format!("'{property}' is no property; write NAME=VALUE")));
+            };
+            config.kafka.properties.insert(name.into(), Property::Text(value.into()));
+        }
+        Ok(config)
+    }
+
+    fn read(path: &Path) -> Result<Self, CommandError> {
+        let wrong = |error: &dyn std::fmt::Display| CommandError::Call(format!("{}: {error}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        toml::from_str(&text).map_err(|error| wrong(&error))
+    }
+
+    /// How the cluster is reached, where one is named.
+    pub(crate) fn kafka(&self) -> Option<Settings> {
+        let of = Settings::of(self.brokers.as_deref()?);
+        Some(Settings {
+            properties: self.kafka.properties.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+            topic_prefix: self.topic_prefix.clone().unwrap_or_default(),
+            application: self.application.clone().unwrap_or(of.application),
+            instance: self.instance.clone(),
+            guarantee: match self.guarantee {
+                Promise::ExactlyOnce => Guarantee::ExactlyOnce,
+                Promise::AtLeastOnce => Guarantee::AtLeastOnce,
+            },
+            partitions: self.kafka.partitions.clone(),
+            ..Settings::of(self.brokers.as_deref()?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = toml::from_str::<Config>("broker = 'b:9092'").unwrap_err().to_string();
+        assert!(error.contains("broker"), "{error}");
+        assert!(toml::from_str::<Config>("[kafka]\nporperties = {}").is_err());
+    }
+
+    #[test]
+    fn a_cluster_is_what_the_file_says_of_it() {
+        let text = "brokers = 'b:9092'\nguarantee = 'at-least-once'\napplication = 'media'\n[kafka.partitions]\nsegments = 48\n\
+                    [kafka.properties]\n'session.timeout.ms' = 30000\n'socket.keepalive.enable' = false";
+        let settings = toml::from_str::<Config>(text).unwrap().kafka().unwrap();
+        assert_eq!(settings.guarantee, Guarantee::AtLeastOnce);
+        assert_eq!(settings.partitions["segments"], 48);
+        assert_eq!(settings.properties["session.timeout.ms"], "30000");
+        assert_eq!(settings.properties["socket.keepalive.enable"], "false");
+        assert_eq!(settings.group("millrace-split"), "media-split");
+    }
+}
