@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fetches the real servers that tests run against, into target/servers: Apache Kafka and Apicurio Registry, by Maven. Does
-# nothing where they are there already.
+# Fetches what tests run against, into target/servers: Apache Kafka and Apicurio Registry, by Maven, and a Kafka client that is
+# not ours, by pip. Does nothing where they are there already.
 set -eu
 cd "$(dirname "$0")/.."
 kafka=4.1.0
@@ -24,4 +24,14 @@ if [ ! -f "$into/registry/apicurio-registry-app-$registry-runner.jar" ]; then
     rm -rf "$into/registry"
     fetch "$plugin:unpack" -Dartifact="io.apicurio:apicurio-registry-app:$registry:tar.gz:all" -DoutputDirectory="$(pwd)/$into/registry.part" -DmarkersDirectory="$(pwd)/$into/markers"
     mv "$into/registry.part" "$into/registry"
+fi
+if [ ! -f "$into/python/complete" ]; then
+    echo "servers: fetching confluent-kafka for Python"
+    rm -rf "$into/python"
+    python3 -m venv "$into/python"
+    "$into/python/bin/pip" install -q "confluent-kafka[avro,schemaregistry]==2.12.2" || {
+        echo "servers: pip could not fetch confluent-kafka; without it tests that need it fail" >&2
+        exit 1
+    }
+    touch "$into/python/complete"
 fi

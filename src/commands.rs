@@ -81,10 +81,11 @@ pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {
     }
 }
 
-/// The log that a call means: a cluster's, or a data folder's if it has one.
-async fn existing_log(place: &Place) -> Result<Option<Arc<dyn Log>>, CommandError> {
+/// The log that a call means: a cluster's, or a data folder's if it has one. Whoever writes records needs their schemas in the
+/// registry, where there is one.
+async fn existing_log(place: &Place, writes: bool) -> Result<Option<Arc<dyn Log>>, CommandError> {
     let config = Config::of(place)?;
-    if let Some(kafka) = connect(&config).await? {
+    if let Some(kafka) = connect(&config, writes).await? {
         return Ok(Some(kafka));
     }
     let Some(log) = DataFolder::find(config.data.as_deref())?.existing_log()? else { return Ok(None) };
@@ -94,8 +95,8 @@ async fn existing_log(place: &Place) -> Result<Option<Arc<dyn Log>>, CommandErro
 }
 
 /// The log that a call means; an error where there is none.
-async fn known_log(place: &Place) -> Result<Arc<dyn Log>, CommandError> {
-    existing_log(place).await?.ok_or_else(|| {
+async fn known_log(place: &Place, writes: bool) -> Result<Arc<dyn Log>, CommandError> {
+    existing_log(place, writes).await?.ok_or_else(|| {
         CommandError::Call("there is no log in this data folder; name it with --data, or a cluster with --brokers".into())
     })
 }

@@ -132,6 +132,7 @@ impl Config {
                 Promise::AtLeastOnce => Guarantee::AtLeastOnce,
             },
             partitions: self.kafka.partitions.clone(),
+            schema_registry: self.schema_registry.clone(),
             ..Settings::of(self.brokers.as_deref()?)
         })
     }

@@ -9,6 +9,7 @@ mod member;
 mod ownership;
 mod reader;
 mod records;
+mod registry;
 mod settings;
 mod transaction;
 
@@ -36,6 +37,7 @@ use committer::Committer;
 use member::Member;
 use ownership::Ownership;
 use reader::Readers;
+use registry::Registry;
 pub use settings::{Guarantee, Settings};
 
 /// For how long a call waits for an answer of the cluster.
@@ -62,6 +64,7 @@ struct Shared {
     plain: FutureProducer<Context>,
     committer: Committer,
     readers: Readers,
+    registry: Option<Registry>,
     members: Mutex<Members>,
     counts: Mutex<HashMap<String, (u32, Instant)>>,
 }
@@ -95,6 +98,7 @@ impl Kafka {
             readers: Readers::new(settings.clone(), context, changes.clone()),
             uncommitted: Arc::new(uncommitted),
             committed: Arc::new(committed),
+            registry: settings.schema_registry.as_deref().map(Registry::new).transpose()?,
             plain,
             members: Mutex::default(),
             counts: Mutex::default(),
@@ -106,6 +110,33 @@ impl Kafka {
         log.metadata(None).await?;
         tokio::spawn(tick(Arc::downgrade(&log.shared)));
         Ok(log)
+    }
+
+    /// Registers the schemas of records where a registry is named, or only looks them up, for whoever only reads.
+    ///
+    /// # Errors
+    /// Where the registry does not answer, or a schema is incompatible with one that is there.
+    pub async fn register(&self, registers: bool) -> Result<(), LogError> {
+        let Some(registry) = self.shared.registry.clone() else { return Ok(()) };
+        let settings = self.shared.settings.clone();
+        let done = tokio::task::spawn_blocking(move || registry.install(&settings, registers));
+        done.await.map_err(|_| LogError::Closed)?
+    }
+
+    /// Learns what records can't be read without.
+    async fn learn(&self, records: &[millrace_runtime::Record]) -> Result<(), LogError> {
+        match &self.shared.registry {
+            Some(registry) => registry.learn(records).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Begins transactions, so that the first one finds all there.
+    ///
+    /// # Errors
+    /// Where the cluster has none, or does not let this process have any.
+    pub async fn warm_up(&self) -> Result<(), LogError> {
+        self.shared.committer.commit(transaction::Prepared::default()).await
     }
 
     /// The settings.
@@ -300,6 +331,7 @@ impl Log for Kafka {
         }
         let fetched = reader.fetch(most);
         self.shared.readers.put(reader);
+        self.learn(&fetched.records).await?;
         Ok(fetched)
     }
 

@@ -77,6 +77,8 @@ pub(crate) struct Member {
     epoch: u64,
     /// Where each partition goes on.
     positions: BTreeMap<u32, u64>,
+    /// Taken out of the buffer, and not handed over yet: their schemas are looked up.
+    pending: Vec<millrace_runtime::Record>,
 }
 
 impl Member {
@@ -110,6 +112,7 @@ impl Member {
             changed,
             epoch: 0,
             positions: BTreeMap::new(),
+            pending: Vec::new(),
         })
     }
 
@@ -143,6 +146,9 @@ impl Member {
         if !still {
             return Ok(None);
         }
+        self.pending.retain(|record| {
+            partitions.iter().any(|owned| owned.partition == record.partition && !owned.fresh)
+        });
         self.epoch = epoch;
         self.positions = positions;
         let membership = Membership { group: self.group.clone(), member: self.number, epoch };
@@ -168,20 +174,27 @@ impl Consumer for Member {
                     None => continue,
                 }
             }
-            let records = {
+            let records = if self.pending.is_empty() {
                 let mut state = self.ownership.state();
                 // An assignment is told before what came after it.
                 let count = if state.epoch == self.epoch { most.min(state.buffer.len()) } else { 0 };
                 let records: Vec<_> = state.buffer.drain(..count).collect();
                 state.buffered_bytes -= records.iter().map(size).sum::<usize>().min(state.buffered_bytes);
                 records
+            } else {
+                Vec::new()
             };
             if !records.is_empty() {
                 self.ownership.room.notify_all();
                 for record in &records {
                     self.positions.insert(record.partition.number, record.offset + 1);
                 }
-                return Ok(Event::Records(records));
+                // Not dropped while it waits: what was taken out of the buffer must come.
+                self.pending = records;
+            }
+            if !self.pending.is_empty() {
+                self.log.learn(&self.pending).await?;
+                return Ok(Event::Records(std::mem::take(&mut self.pending)));
             }
             self.changed.changed().await;
         }

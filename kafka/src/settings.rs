@@ -34,6 +34,8 @@ pub struct Settings {
     pub guarantee: Guarantee,
     /// Numbers of partitions, by stream, where they are to be others than the graph's.
     pub partitions: BTreeMap<String, u32>,
+    /// The schema registry's URL; without one schemas have fixed ids.
+    pub schema_registry: Option<String>,
     /// Tells apart the processes that have no name.
     pub process: String,
 }

@@ -8,7 +8,10 @@ use std::io::Cursor;
 use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::RecordError;
+use crate::{
+    RecordError,
+    ids::{self, Meaning},
+};
 
 /// How many numbers of records there may be: the versions of a record are so far apart.
 const NUMBERS: u32 = 1000;
@@ -29,6 +32,8 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     const NUMBER: u32;
     /// The texts of its `.avsc` files, the oldest first; the last is what is written.
     const VERSIONS: &'static [&'static str];
+    /// Whether people write it too, with schemas of their own: fields go by their names.
+    const BY_OTHERS: bool;
     /// Its schemas, ready for use.
     fn codec() -> &'static Codec;
 
@@ -40,7 +45,7 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
         let codec = Self::codec();
         let mut value = Vec::with_capacity(256);
         value.push(0);
-        value.extend_from_slice(&codec.id.to_be_bytes());
+        value.extend_from_slice(&ids::written(codec.id).to_be_bytes());
         codec
             .writer
             .write_ser(&mut value, self)
@@ -58,8 +63,21 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
         let Some((&[0, a, b, c, d], body)) = value.split_first_chunk() else {
             return Err(RecordError::NotFramed);
         };
-        let found = u32::from_be_bytes([a, b, c, d]);
+        let given = u32::from_be_bytes([a, b, c, d]);
         let codec = Self::codec();
+        let unknown = || RecordError::UnknownSchema { record: Self::NAME, found: given, known: ids::written(codec.id) };
+        let found = match ids::read(given) {
+            Meaning::Fixed(fixed) => fixed,
+            Meaning::Unknown => return Err(unknown()),
+            Meaning::Other(other) => {
+                let latest = codec.schemas.last();
+                if latest.is_some_and(|latest| other.is_newer(Self::NAME, latest)) {
+                    let known = codec.readers.len();
+                    return Err(RecordError::Newer { record: Self::NAME, found: known + 1, known });
+                }
+                return if Self::BY_OTHERS { read_all(&other.reader, body) } else { Err(unknown()) };
+            }
+        };
         let version = (found / NUMBERS) as usize;
         let reader = match codec.readers.get(version) {
             Some(reader) if found % NUMBERS == Self::NUMBER => reader,
@@ -67,16 +85,21 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
                 let known = codec.readers.len();
                 return Err(RecordError::Newer { record: Self::NAME, found: version + 1, known });
             }
-            _ => return Err(RecordError::UnknownSchema { record: Self::NAME, found, known: codec.id }),
+            _ => return Err(unknown()),
         };
-        let mut rest = Cursor::new(body);
-        let record = reader
-            .read_deser(&mut rest)
-            .map_err(|source| RecordError::Avro { record: Self::NAME, source: Box::new(source) })?;
-        match body.len() - usize::try_from(rest.position()).unwrap_or(body.len()).min(body.len()) {
-            0 => Ok(record),
-            bytes => Err(RecordError::Trailing { record: Self::NAME, bytes }),
-        }
+        read_all(reader, body)
+    }
+}
+
+/// Reads a body to its end.
+fn read_all<R: Record>(reader: &GenericDatumReader<'static>, body: &[u8]) -> Result<R, RecordError> {
+    let mut rest = Cursor::new(body);
+    let record = reader
+        .read_deser(&mut rest)
+        .map_err(|source| RecordError::Avro { record: R::NAME, source: Box::new(source) })?;
+    match body.len() - usize::try_from(rest.position()).unwrap_or(body.len()).min(body.len()) {
+        0 => Ok(record),
+        bytes => Err(RecordError::Trailing { record: R::NAME, bytes }),
     }
 }
 

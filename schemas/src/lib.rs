@@ -6,6 +6,7 @@
 
 pub mod frame;
 mod identity;
+pub mod ids;
 mod records;
 
 pub use identity::{Fingerprint, execution_id, output_url, rendition_id};

@@ -44,6 +44,8 @@ macro_rules! record {
         impl crate::frame::Record for $type {
             const NAME: &'static str = $name;
             const NUMBER: u32 = $number;
+            // Uploads alone.
+            const BY_OTHERS: bool = $number == 1;
             const VERSIONS: &'static [&'static str] = &[$(include_str!(concat!("../../avro/", $file))),+];
             fn codec() -> &'static crate::frame::Codec {
                 static CODEC: std::sync::LazyLock<crate::frame::Codec> =

@@ -98,7 +98,7 @@ async fn letters(log: &dyn Log) -> Result<Vec<Letter>, CommandError> {
 }
 
 async fn list(place: &Place, all: bool, json: bool) -> Result<u8, CommandError> {
-    let mut found = match existing_log(place).await? {
+    let mut found = match existing_log(place, false).await? {
         Some(log) => letters(log.as_ref()).await?,
         None => Vec::new(),
     };
@@ -130,7 +130,7 @@ fn find<'a>(all: &'a [Letter], id: &str) -> Result<&'a Letter, CommandError> {
 }
 
 async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
-    let all = match existing_log(place).await? {
+    let all = match existing_log(place, false).await? {
         Some(log) => letters(log.as_ref()).await?,
         None => Vec::new(),
     };
@@ -192,7 +192,7 @@ fn dump(value: &[u8]) -> String {
 }
 
 async fn retry(ids: &[String], all: bool, place: &Place) -> Result<u8, CommandError> {
-    let log = known_log(place).await?;
+    let log = known_log(place, false).await?;
     let known = letters(log.as_ref()).await?;
     let chosen: Vec<&Letter> = if all {
         known.iter().filter(|letter| !letter.was_retried).collect()

@@ -54,7 +54,7 @@ fn as_json(state: &Assembly) -> serde_json::Value {
 }
 
 async fn list(place: &Place, json: bool) -> Result<u8, CommandError> {
-    let mut all: Vec<Assembly> = match existing_log(place).await? {
+    let mut all: Vec<Assembly> = match existing_log(place, false).await? {
         Some(log) => table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?.into_values().collect(),
         None => Vec::new(),
     };
@@ -77,7 +77,7 @@ async fn list(place: &Place, json: bool) -> Result<u8, CommandError> {
 }
 
 async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
-    let log = existing_log(place).await?;
+    let log = existing_log(place, false).await?;
     let state = find(&log, id).await?;
     if json {
         print(&as_json(&state).to_string());
@@ -104,7 +104,7 @@ async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
 }
 
 async fn events(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
-    let log = existing_log(place).await?;
+    let log = existing_log(place, false).await?;
     let state = find(&log, id).await?;
     let Some(log) = log else { return Ok(0) };
     let mut tail = Tail::<ExecutionEvent>::from_start(log, streams::EXECUTIONS).await?;
@@ -125,7 +125,7 @@ async fn events(id: &str, place: &Place, json: bool) -> Result<u8, CommandError>
 }
 
 async fn logs(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
-    let log = existing_log(place).await?;
+    let log = existing_log(place, false).await?;
     let state = find(&log, id).await?;
     let Some(log) = log else { return Ok(0) };
     let mut tail = Tail::<LogLine>::from_start(log, streams::LOGS).await?;

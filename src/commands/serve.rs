@@ -33,11 +33,12 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         )));
     }
     let collected = http::collect()?;
-    let kafka = connect(&config).await?;
+    let kafka = connect(&config, true).await?;
     let mut owned = None;
     let log: Arc<dyn Log> = match &kafka {
         Some(kafka) => {
             check(kafka).await?;
+            kafka.warm_up().await?;
             kafka.clone()
         }
         None => {

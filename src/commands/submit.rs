@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
     let uploads = uploads(&call)?;
-    let log = match existing_log(&call.place).await? {
+    let log = match existing_log(&call.place, true).await? {
         Some(log) => log,
         None => {
             let config = Config::of(&call.place)?;

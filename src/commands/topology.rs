@@ -14,7 +14,7 @@ pub(super) async fn topology(call: &Topology) -> Result<u8, CommandError> {
         return cluster(call).await;
     }
     let drawing = Drawing::from(call.format);
-    let log = if drawing == Drawing::Text { existing_log(&call.place).await? } else { None };
+    let log = if drawing == Drawing::Text { existing_log(&call.place, false).await? } else { None };
     let numbers = match log {
         Some(log) => Some(numbers(log.as_ref()).await?),
         None => None,
@@ -32,7 +32,7 @@ async fn cluster(call: &Topology) -> Result<u8, CommandError> {
         millrace_kafka::acls(&graph(), &settings, principal).iter().for_each(|line| print(line));
         return Ok(0);
     }
-    let kafka = connect(&config).await?.ok_or_else(unnamed)?;
+    let kafka = connect(&config, call.apply).await?.ok_or_else(unnamed)?;
     if call.apply {
         let made = kafka.apply(&graph().streams).await?;
         made.iter().for_each(|name| print(&format!("made  {name}")));

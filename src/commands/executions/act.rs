@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The executions of these ids, and the log that knows them.
 async fn chosen(ids: &[String], place: &Place) -> Result<(Arc<dyn Log>, Vec<Assembly>), CommandError> {
-    let log = existing_log(place).await?;
+    let log = existing_log(place, true).await?;
     let mut states = Vec::new();
     for id in ids {
         states.push(find(&log, id).await?);
