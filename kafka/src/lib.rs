@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use millrace_runtime::{
     Consumer, Fetched, Log, LogError, NewRecord, Partition, Transaction, Watched, Watcher,
 };
-use millrace_topology::{StreamSpec, millis_now};
+use millrace_topology::StreamSpec;
 use rdkafka::{
     TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
@@ -401,31 +401,5 @@ impl Kafka {
             Ok((u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0)))
         })
         .await
-    }
-
-    /// The first offset of each partition of a stream whose record was appended at this time or later.
-    ///
-    /// # Errors
-    /// Where the stream is unknown, or the cluster does not answer.
-    pub async fn since(&self, stream: &str, at_ms: i64) -> Result<Vec<(Partition, u64)>, LogError> {
-        debug_assert!(at_ms <= millis_now(), "nothing was appended in the future");
-        let mut found = Vec::new();
-        for number in 0..self.partitions(stream).await? {
-            let partition = Partition { stream: stream.into(), number };
-            let (topic, end) = (self.shared.settings.topic(stream), self.end(&partition).await?);
-            let asked = move |consumer: &BaseConsumer<Context>| {
-                let mut asked = TopicPartitionList::new();
-                let number = number.cast_signed();
-                asked.add_partition_offset(&topic, number, rdkafka::Offset::Offset(at_ms))?;
-                let found = consumer.offsets_for_times(asked, Duration::from_secs(5))?;
-                Ok(match found.find_partition(&topic, number).map(|found| found.offset()) {
-                    Some(rdkafka::Offset::Offset(offset)) => u64::try_from(offset).unwrap_or(0),
-                    _ => end,
-                })
-            };
-            let from = self.ask("looking up a time".into(), &self.shared.committed, asked).await?;
-            found.push((partition, from));
-        }
-        Ok(found)
     }
 }

@@ -22,6 +22,7 @@ fn started(segments: i32) -> Signal {
         deadline_ms: None,
         work: String::new(),
         upload: None,
+        kept: Vec::new(),
     });
     signal
 }

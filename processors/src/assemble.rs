@@ -110,7 +110,11 @@ fn begin(
     let video = plan.tracks.iter().find(|track| track.kind == TrackKind::Video);
     let video_segments = video.map_or(0, |track| track.segments);
     let known = before.map(|state| state.outputs).unwrap_or_default();
+    let kept = plan.kept;
     let outputs = plan.outputs.into_iter().map(|plan| {
+        if let Some(facts) = kept.iter().find(|facts| plan.keep && facts.url == plan.url) {
+            return PlannedOutput { facts: Some(facts.clone()), plan };
+        }
         // What an earlier attempt proved and is still there stays as it is.
         let facts =
             known.iter().filter(|_| plan.keep).find(|o| o.plan.url == plan.url && o.plan.mark == plan.mark);
@@ -141,6 +145,9 @@ fn begin(
         work: plan.work,
         upload: plan.upload,
     };
+    if segments == 0 && state.outputs.iter().all(|output| output.facts.is_some()) {
+        return end(state, Phase::Succeeded, None, at_ms);
+    }
     Ok(Fold { state: Some(state), emits: Vec::new(), changed: true })
 }
 

@@ -147,6 +147,7 @@ mod tests {
             deadline_ms: None,
             work: "e-2".into(),
             upload: None,
+        kept: Vec::new(),
         });
         let begun = crate::assemble::fold(None, signal).unwrap().state.unwrap();
         Assembly { phase, ended_ms, ..begun }

@@ -71,6 +71,17 @@ impl<P: Media + Storage> Processor for Split<P> {
             let mut plan = plan(upload, &source, &execution, &facts).map_err(PortError::Refused)?;
             for output in &mut plan.started.outputs {
                 output.keep = self.standing(output).await?;
+                let known = upload.made.iter().find(|facts| output.keep && facts.url == output.url);
+                if let Some(facts) = known
+                    && self.ports.size(&output.url).await? == Some(facts.bytes)
+                {
+                    plan.started.kept.push(facts.clone());
+                }
+            }
+            if plan.started.kept.len() == plan.started.outputs.len() {
+                // All is there: there is nothing to make.
+                plan.segments.clear();
+                plan.started.tracks.clear();
             }
             Ok::<_, PortError>(plan)
         };
@@ -211,6 +222,7 @@ fn plan(upload: &Upload, source: &SourceRef, execution: &str, facts: &SourceFact
         work,
         // Tried again, it must be the same execution: of this version of the source.
         upload: Some(Upload { version: Some(source.version.clone()), ..upload.clone() }),
+        kept: Vec::new(),
     };
     Ok(Plan { started, segments })
 }

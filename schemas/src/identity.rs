@@ -18,6 +18,15 @@ fn hash(parts: &[&str]) -> String {
 /// with what an earlier one made.
 #[must_use]
 pub fn execution_id(upload: &Upload, source: &SourceRef) -> String {
+    let first = first_id(upload, source);
+    match &upload.replay {
+        Some(replay) => hash(&["replay", replay, &first]),
+        None => first,
+    }
+}
+
+/// The execution that it is, or that it repeats.
+fn first_id(upload: &Upload, source: &SourceRef) -> String {
     if let Some(name) = &upload.name {
         return hash(&["name", name]);
     }
@@ -102,6 +111,16 @@ mod tests {
     fn a_redelivered_upload_is_the_same_execution() {
         let again = Upload { attempt: 2, overwrite: true, ..upload() };
         assert_eq!(execution_id(&upload(), &source()), execution_id(&again, &source()));
+    }
+
+    #[test]
+    fn a_replay_is_an_execution_of_its_own_and_the_same_when_it_is_redelivered() {
+        let replay = |id: &str| Upload { replay: Some(id.into()), ..upload() };
+        assert_ne!(execution_id(&replay("1"), &source()), execution_id(&upload(), &source()));
+        assert_ne!(execution_id(&replay("1"), &source()), execution_id(&replay("2"), &source()));
+        assert_eq!(execution_id(&replay("1"), &source()), execution_id(&replay("1"), &source()));
+        let named = Upload { name: Some("friday".into()), ..replay("1") };
+        assert_ne!(execution_id(&named, &source()), execution_id(&Upload { replay: None, ..named.clone() }, &source()));
     }
 
     #[test]

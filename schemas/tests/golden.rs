@@ -56,12 +56,16 @@ fn upload() -> Upload {
         attempt: 2,
         work: Some("0123456789abcdef-1".into()),
         deadline_seconds: Some(3600.0),
+        replay: Some("19a".into()),
+        made: vec![facts()],
         ..Upload::of("file:///in/a.mov", "file:///out")
     }
 }
 
-fn old_upload() -> Upload {
-    Upload { work: None, deadline_seconds: None, ..upload() }
+/// As that version knew it.
+fn old_upload(version: usize) -> Upload {
+    let second = Upload { replay: None, made: Vec::new(), ..upload() };
+    if version == 2 { second } else { Upload { work: None, deadline_seconds: None, ..second } }
 }
 
 fn source() -> SourceRef {
@@ -149,6 +153,7 @@ fn signal() -> Signal {
         deadline_ms: Some(5),
         work: "w".into(),
         upload: Some(upload()),
+        kept: vec![facts()],
     });
     signal.refused =
         Some(Refused { source: "file:///x".into(), reason: "is empty".into(), upload: Some(upload()) });
@@ -173,12 +178,16 @@ fn signal() -> Signal {
     signal
 }
 
-fn old_signal() -> Signal {
+fn old_signal(version: usize) -> Signal {
     let mut signal = signal();
     if let (Some(started), Some(refused)) = (&mut signal.started, &mut signal.refused) {
-        started.work.clear();
-        started.upload = None;
-        refused.upload = None;
+        let upload = (version == 2).then(|| old_upload(2));
+        started.upload.clone_from(&upload);
+        refused.upload = upload;
+        started.kept.clear();
+        if version == 1 {
+            started.work.clear();
+        }
     }
     signal
 }
@@ -237,10 +246,13 @@ fn merged() -> Merged {
 #[test]
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
-    golden("upload", &upload(), |_| old_upload());
+    golden("upload", &upload(), old_upload);
     golden("segment", &segment(), |_| Segment { work: none(), ..segment() });
-    golden("signal", &signal(), |_| old_signal());
-    golden("assembly", &assembly(), |_| Assembly { work: none(), upload: None, ..assembly() });
+    golden("signal", &signal(), old_signal);
+    golden("assembly", &assembly(), |version| match version {
+        1 => Assembly { work: none(), upload: None, ..assembly() },
+        version => Assembly { upload: Some(old_upload(version)), ..assembly() },
+    });
     golden("merge", &merge(), |_| Merge { work: none(), ..merge() });
     golden("merged", &merged(), |_| Merged { work: none(), ..merged() });
     let event = ExecutionEvent {
@@ -270,8 +282,8 @@ fn what_was_once_written_is_read_for_good() {
 #[test]
 fn a_record_of_a_newer_version_is_told_from_what_is_none() {
     let mut newer = upload().encode().unwrap();
-    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 3).to_be_bytes());
-    assert!(matches!(Upload::decode(&newer), Err(RecordError::Newer { found: 3, known: 2, .. })));
+    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 4).to_be_bytes());
+    assert!(matches!(Upload::decode(&newer), Err(RecordError::Newer { found: 4, known: 3, .. })));
     newer[1..5].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
     assert!(matches!(Upload::decode(&newer), Err(RecordError::UnknownSchema { .. })));
     let mut long = upload().encode().unwrap();

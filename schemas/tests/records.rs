@@ -96,13 +96,15 @@ fn upload() -> Upload {
         attempt: 3,
         work: Some("e-2".into()),
         deadline_seconds: Some(60.0),
+        replay: None,
+        made: Vec::new(),
     }
 }
 
 #[test]
 fn a_record_survives_the_frame() {
     let framed = upload().encode().unwrap();
-    assert_eq!(framed[..5], [0, 0, 0, 3, 0xe9], "version 2 of record 1");
+    assert_eq!(framed[..5], [0, 0, 0, 7, 0xd1], "version 3 of record 1");
     assert_eq!(Upload::decode(&framed).unwrap(), upload());
 
     let mut signal = Signal::new("e", 1, 7);
@@ -148,7 +150,7 @@ fn what_is_not_a_record_is_an_error_and_not_a_panic() {
         assert!(Upload::decode(&good[..cut]).is_err(), "cut at {cut}");
     }
     assert!(matches!(Upload::decode(&[1, 0, 0, 0, 1, 0]), Err(RecordError::NotFramed)));
-    assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 1001, .. })));
+    assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 2001, .. })));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod world;
 use std::{sync::Arc, time::Duration};
 
 use millrace_engine::{Ended, lag, sweep};
+use millrace_processors::cleanup;
 use millrace_runtime::{Log, Options, Watched, simulated::Spared, table};
 use millrace_schemas::Assembly;
 use millrace_topology::{
@@ -145,7 +146,7 @@ async fn quiet(world: &Arc<World>, expected: &[String]) {
 async fn last_sweep(world: &Arc<World>) {
     let ports = ports::Ports { world: world.clone(), fate: Arc::new(Spared), ended: Ended::default() };
     let options = Options { clock: clock::now_ms, ..Options::default() };
-    if let Err(error) = sweep(&world.log, &ports, options).await {
+    if let Err(error) = sweep(&world.log, &ports, options, cleanup::RETRY_WINDOW_MS).await {
         world.violated(Violation { invariant: Invariant::Gc1, what: error.to_string() });
     }
 }

@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use fastrand::Rng;
 use millrace_engine::Engine;
+use millrace_processors::cleanup;
 use millrace_runtime::{Level, Options, Watched, simulated::Fate};
 use millrace_topology::invariants::{Invariant, Violation};
 use tokio::{

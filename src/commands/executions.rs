@@ -26,7 +26,7 @@ pub(super) async fn executions(call: Executions) -> Result<u8, CommandError> {
 }
 
 /// The one execution whose id begins so.
-async fn find(log: &Option<Arc<dyn Log>>, id: &str) -> Result<Assembly, CommandError> {
+pub(super) async fn find(log: &Option<Arc<dyn Log>>, id: &str) -> Result<Assembly, CommandError> {
     let known = match log {
         Some(log) => table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?,
         None => std::collections::HashMap::new(),

@@ -30,6 +30,7 @@ fn started(attempt: i32, segments: i32) -> Signal {
         deadline_ms: Some(9000),
         work: "e-1".into(),
         upload: None,
+        kept: Vec::new(),
     });
     signal
 }
@@ -184,7 +185,27 @@ fn a_deadline_ends_an_execution() {
     let forgotten = Assemble.wakes_at(&state).unwrap();
     assert_eq!(forgotten, 9000 + HORIZON_MS);
     let fold = Assemble.punctuate(state, forgotten).unwrap();
-    assert!(fold.state.is_none() && fold.changed && fold.emits.is_empty(), "a tombstone");
+    assert!(fold.state.is_none() && fold.changed, "a tombstone");
+    let controls: Vec<_> = fold.emits.iter().map(|emit| (emit.stream, emit.value.is_none())).collect();
+    assert_eq!(controls, [("controls", true)], "and nobody need hear of it any more");
+}
+
+/// What a replay finds there, made alike, costs nothing.
+#[test]
+fn an_execution_whose_outputs_are_all_kept_succeeds_at_once() {
+    let (before, _) = run(whole(3));
+    let facts = before.unwrap().outputs.iter().filter_map(|output| output.facts.clone()).collect::<Vec<_>>();
+    assert!(!facts.is_empty());
+    let mut signal = started(1, 3);
+    let plan = signal.started.as_mut().unwrap();
+    plan.kept.clone_from(&facts);
+    plan.outputs.iter_mut().for_each(|output| output.keep = true);
+    plan.tracks.clear();
+    let (state, emits) = run([signal]);
+    assert_eq!(state.unwrap().phase, Phase::Succeeded);
+    let merged: Vec<_> = emits.iter().filter(|emit| emit.stream == "merged").collect();
+    assert_eq!(merged.len(), 1);
+    assert_eq!(Merged::decode(merged[0].value.as_ref().unwrap()).unwrap().outputs, facts);
 }
 
 proptest! {

@@ -61,7 +61,7 @@ pub struct Assembly {
     pub upload: Option<Upload>,
 }
 
-crate::records::record!(Assembly, "Assembly", 4, ["assembly/1.avsc", "assembly/2.avsc"]);
+crate::records::record!(Assembly, "Assembly", 4, ["assembly/1.avsc", "assembly/2.avsc", "assembly/3.avsc"]);
 
 impl Assembly {
     /// Whether segment `index` is there.

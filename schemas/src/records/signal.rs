@@ -37,7 +37,7 @@ pub struct Signal {
     pub cancelled: Option<Cancelled>,
 }
 
-crate::records::record!(Signal, "Signal", 3, ["signal/1.avsc", "signal/2.avsc"]);
+crate::records::record!(Signal, "Signal", 3, ["signal/1.avsc", "signal/2.avsc", "signal/3.avsc"]);
 
 impl Signal {
     /// A signal that says nothing yet; one of its fields is to be set.
@@ -82,6 +82,10 @@ pub struct Started {
     #[serde(default)]
     #[avro(default = "null")]
     pub upload: Option<Upload>,
+    /// Outputs that are there already, made alike: nothing is done for them.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub kept: Vec<OutputFacts>,
 }
 
 /// One rendition of one track of an execution.

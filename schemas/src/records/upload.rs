@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::RecordError;
+use crate::{OutputFacts, RecordError};
 
 /// What was uploaded or asked for, and how it is to be made. Key: the source's URL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
@@ -60,9 +60,17 @@ pub struct Upload {
     #[serde(default)]
     #[avro(default = "null")]
     pub deadline_seconds: Option<f64>,
+    /// The replay that asks for it: an execution of its own each time. Null where it is no replay.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub replay: Option<String>,
+    /// What is known of outputs that were made of this source before: those that are there still, made alike, are kept.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub made: Vec<OutputFacts>,
 }
 
-crate::records::record!(Upload, "Upload", 1, ["upload/1.avsc", "upload/2.avsc"]);
+crate::records::record!(Upload, "Upload", 1, ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc"]);
 
 /// In bytes. What follows from an upload holds all of it, twice at most, and must stay below what a log takes.
 const LONGEST: usize = 100_000;
@@ -95,6 +103,8 @@ impl Upload {
             attempt: first_attempt(),
             work: None,
             deadline_seconds: None,
+            replay: None,
+            made: Vec::new(),
         }
     }
 
