@@ -8,11 +8,15 @@ use millrace_topology::streams;
 
 /// The latest attempt that has ended, by execution. Hears of it from the table `controls`.
 #[derive(Debug, Clone)]
-pub struct Ended(Watched<HashMap<String, i32>>);
+pub struct Ended {
+    known: Watched<HashMap<String, i32>>,
+    /// Whether all that was told before this process began is known.
+    is_ready: Watched<bool>,
+}
 
 impl Default for Ended {
     fn default() -> Self {
-        Self(Watched::new(HashMap::new()))
+        Self { known: Watched::new(HashMap::new()), is_ready: Watched::new(false) }
     }
 }
 
@@ -20,12 +24,17 @@ impl Ended {
     /// Whether this attempt has ended, in success or not, or a later one has begun.
     #[must_use]
     pub fn has(&self, execution: &str, attempt: i32) -> bool {
-        self.0.with(|known| known.get(execution).is_some_and(|ended| *ended >= attempt))
+        self.known.with(|known| known.get(execution).is_some_and(|ended| *ended >= attempt))
     }
 
     /// Waits until it has.
     pub async fn until(&self, execution: &str, attempt: i32) {
-        self.0.until(|known| known.get(execution).is_some_and(|ended| *ended >= attempt)).await;
+        self.known.until(|known| known.get(execution).is_some_and(|ended| *ended >= attempt)).await;
+    }
+
+    /// Waits until all that was told before is known: work on what ended long ago is not begun then.
+    pub(crate) async fn ready(&self) {
+        self.is_ready.until(|ready| *ready).await;
     }
 
     /// Follows the table for good.
@@ -36,11 +45,14 @@ impl Ended {
             changes.mark_seen();
             let told = tail.take().await?;
             if !told.is_empty() {
-                self.0.modify(|known| {
+                self.known.modify(|known| {
                     for control in told {
                         known.insert(control.execution, control.attempt);
                     }
                 });
+            }
+            if !self.is_ready.with(|ready| *ready) {
+                self.is_ready.modify(|ready| *ready = true);
             }
             changes.changed().await;
         }

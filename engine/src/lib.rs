@@ -141,8 +141,17 @@ impl Engine {
     }
 
     fn spawn<P: Processor>(&mut self, spec: ProcessorSpec, processor: P, options: Options) {
-        let (log, stop) = (self.log.clone(), self.stop.clone());
-        self.tasks.spawn(run_processor(log, spec, Arc::new(processor), options, stop));
+        let (log, stop, ended) = (self.log.clone(), self.stop.clone(), self.ended.clone());
+        self.tasks.spawn(async move {
+            if ["transcode", "merge"].contains(&spec.name) {
+                tokio::select! {
+                    biased;
+                    () = ended.ready() => {}
+                    () = stop.reaches(Level::Drain) => return Ok(()),
+                }
+            }
+            run_processor(log, spec, Arc::new(processor), options, stop).await
+        });
     }
 
     /// How urgent the end is.
