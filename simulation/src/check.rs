@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millrace_runtime::{ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC, Record, simulated::Appended};
+use millrace_runtime::{
+    ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC, Log, LogError, Partition, Record, read_on,
+    simulated::Appended,
+};
 use millrace_schemas::{
     Assembly, ExecutionEvent, Merge, Merged, Phase, Segment, Signal, SourceRef, Started, Upload,
     execution_id, frame::Record as _,
@@ -274,6 +277,16 @@ impl Facts {
         Ok(())
     }
 
+    /// All that records tell.
+    fn log(&self, expected: &[String], set_back: bool) -> Held {
+        self.plans()?;
+        self.merges()?;
+        self.ends()?;
+        self.all_ended(expected)?;
+        self.nothing_lost()?;
+        if set_back { Ok(()) } else { self.exactly_once() }
+    }
+
     /// What was uploaded ends.
     fn all_ended(&self, expected: &[String]) -> Held {
         for execution in expected {
@@ -286,18 +299,29 @@ impl Facts {
     }
 }
 
+/// Holds the same invariants against what lies on any log, a real broker's too: all but what only simulated media tell. Uploads
+/// must have names, by which `expected` knows their executions.
+///
+/// # Errors
+/// Where the log can't be read.
+pub async fn check_log(log: &dyn Log, expected: &[String], set_back: bool) -> Result<Held, LogError> {
+    let mut history = Vec::new();
+    for stream in streams::ALL {
+        for number in 0..log.partitions(stream.name).await? {
+            let partition = Partition { stream: stream.name.into(), number };
+            // A log tells no transactions; but a merge is asked for after the outcomes that it rests on.
+            let transaction = u64::from(stream == streams::MERGES);
+            read_on(log, &partition, 0, |record| history.push(Appended { transaction, record })).await?;
+        }
+    }
+    let facts = Facts::of(history);
+    Ok(facts.log(expected, set_back))
+}
+
 /// Holds the invariants against what a run has left. `set_back` says that offsets were set back.
 pub(crate) fn check(history: Vec<Appended>, store: &Store, expected: &[String], set_back: bool) -> Held {
     let facts = Facts::of(history);
-    facts.plans()?;
-    facts.merges()?;
-    facts.ends()?;
     facts.reasons()?;
     facts.outputs(store)?;
-    facts.all_ended(expected)?;
-    facts.nothing_lost()?;
-    if !set_back {
-        facts.exactly_once()?;
-    }
-    Ok(())
+    facts.log(expected, set_back)
 }

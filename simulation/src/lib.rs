@@ -11,6 +11,8 @@ mod store;
 mod users;
 mod world;
 
+pub use check::check_log;
+
 use std::{sync::Arc, time::Duration};
 
 use millrace_engine::{Ended, lag, sweep};

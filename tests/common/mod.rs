@@ -1,6 +1,7 @@
 //! What the end to end tests share: media made by ffmpeg, the program under test, and ffmpeg as the judge.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
+pub mod cluster;
 pub mod judge;
 pub mod media;
 

@@ -1,0 +1,303 @@
+//! Millrace on a real cluster, as people use it: other clients, replays, poison, zombies, and everything that may be missing.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::{collections::BTreeMap, process::Command};
+
+use common::{
+    cluster::{BROKER, Cluster, REGISTRY, get, until},
+    judge::judge,
+    media::{self, Constant},
+};
+use millrace_runtime::{NewRecord, Record, Transaction};
+use millrace_schemas::{Upload, frame::Record as _};
+use millrace_topology::{Emit, Placement, StreamSpec, streams};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+/// A client that is not ours, from `tests/clients`.
+fn python(script: &str, arguments: &[&str]) -> String {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let python = millrace_servers::folder().join("python/bin/python");
+    let script = format!("{root}/tests/clients/{script}");
+    let output = Command::new(python).args(["-W", "ignore", &script]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn small() -> Constant<'static> {
+    Constant { seconds: "4", ..Constant::default() }
+}
+
+#[test]
+fn uploads_of_another_client_are_each_merged_once_and_another_client_reads_that() {
+    const COUNT: usize = 20;
+    let cluster = Cluster::with_registry();
+    let first = cluster.place.path("in/0.mp4");
+    std::fs::create_dir_all(first.parent().unwrap()).unwrap();
+    media::constant(&first, small());
+    let sources: Vec<String> = (0..COUNT)
+        .map(|number| {
+            let path = cluster.place.path(&format!("in/{number}.mp4"));
+            if number > 0 {
+                std::fs::copy(&first, &path).unwrap();
+            }
+            format!("file://{}", path.display())
+        })
+        .collect();
+    let server = cluster.serve("one", &["--jobs", "2"]).ready();
+    let out = format!("file://{}", cluster.place.path("out").display());
+    let (brokers, registry, uploads) = (BROKER.brokers(), REGISTRY.url(), cluster.topic("uploads"));
+    let mut arguments = vec![brokers.as_str(), &registry, &uploads, &out];
+    arguments.extend(sources.iter().map(String::as_str));
+    python("uploads.py", &arguments);
+    cluster.ended(COUNT);
+    let told = python("results.py", &[&brokers, &registry, &cluster.topic("merged")]);
+    let mut ends = BTreeMap::new();
+    for line in told.lines() {
+        let told: Value = serde_json::from_str(line).unwrap();
+        let record = &told["record"];
+        assert_eq!(record["state"], "succeeded", "{record}");
+        assert_eq!(told["key"], record["execution"]);
+        let urls: Vec<String> =
+            record["outputs"].as_array().unwrap().iter().map(|o| o["url"].as_str().unwrap().to_owned()).collect();
+        let twice = ends.insert(record["source"]["url"].as_str().unwrap().to_owned(), urls);
+        assert!(twice.is_none(), "an execution ended twice: {record}");
+    }
+    assert_eq!(ends.len(), COUNT);
+    for (number, source) in sources.iter().enumerate() {
+        let wanted = ["mp4", "flv"].map(|format| format!("{out}/{number}.{format}"));
+        assert_eq!(ends[source], wanted, "each output once");
+        // Of each kind of upload: JSON, the registered schema, the team's own.
+        for format in if number < 4 { &["mp4", "flv"][..] } else { &[] } {
+            judge(&cluster.place.path(&format!("in/{number}.mp4")), &cluster.place.path(&format!("out/{number}.{format}")));
+        }
+    }
+    // Nobody is behind, as Kafka's own tool counts; in its own time.
+    let groups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    let group = format!("{}-assemble", cluster.application());
+    until("no lag", || {
+        let told = millrace_servers::tool(groups, &["--bootstrap-server", &brokers, "--describe", "--group", &group]).unwrap();
+        let rows: Vec<Vec<&str>> = told.lines().map(|line| line.split_whitespace().collect()).collect();
+        let of_it = rows.iter().filter(|row| row.first() == Some(&group.as_str()));
+        // What never held anything has no offset.
+        of_it.filter(|row| row[4] != "0").all(|row| row[5] == "0")
+    });
+    assert_eq!(server.stop(), 0);
+    redelivered(&cluster, &brokers);
+}
+
+/// Offsets are set back with Kafka's own tool: nothing changes.
+fn redelivered(cluster: &Cluster, brokers: &str) {
+    let before = cluster.executions();
+    let modified = |name: &str| cluster.place.path(&format!("out/{name}")).metadata().unwrap().modified().unwrap();
+    let files = cluster.place.names("out");
+    let times: Vec<_> = files.iter().map(|name| modified(name)).collect();
+    let groups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    let mut arguments = vec!["--bootstrap-server", brokers, "--reset-offsets", "--to-earliest", "--all-topics", "--execute"];
+    let names: Vec<String> = ["split", "transcode", "assemble", "merge", "cleanup"]
+        .map(|processor| format!("{}-{processor}", cluster.application()))
+        .into();
+    names.iter().for_each(|name| arguments.extend(["--group", name]));
+    millrace_servers::tool(groups, &arguments).unwrap();
+    let server = cluster.serve("again", &[]).ready();
+    let address = server.address();
+    until("all to be consumed again", || {
+        let (_, metrics) = get(&address, "/metrics");
+        let of = |name: &str| metrics.lines().find(|line| line.starts_with(name)).is_some_and(|line| line.ends_with(" 0"));
+        ["split", "transcode", "assemble", "merge", "cleanup"]
+            .iter()
+            .all(|processor| of(&format!("millrace_lag_records{{processor=\"{processor}\"}}")))
+            && !metrics.contains("millrace_records_total{processor=\"split\"} 0")
+            && metrics.contains("millrace_records_total{processor=\"split\"}")
+    });
+    assert_eq!(server.stop(), 0);
+    assert_eq!(cluster.executions(), before);
+    assert_eq!(cluster.place.names("out"), files);
+    assert_eq!(files.iter().map(|name| modified(name)).collect::<Vec<_>>(), times);
+    assert_eq!(cluster.work(), [""; 0]);
+}
+
+#[test]
+fn a_named_upload_is_made_once_and_replays_keep_what_is_there() {
+    let cluster = Cluster::new();
+    media::constant(&cluster.place.path("a.mp4"), small());
+    let server = cluster.serve("one", &[]).ready();
+    let address = server.address();
+    assert_eq!(get(&address, "/healthz").0, 200);
+    assert_eq!(get(&address, "/readyz"), (200, "ready\n".into()));
+    let submit = ["submit", "a.mp4", "-o", "out", "-f", "mp4", "-f", "flv", "--segment-time", "1", "--name", "friday", "--wait", "--json"];
+    let first = cluster.call(&submit).json();
+    assert_eq!(first.success()["execution"], Cluster::execution("friday"));
+    judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.mp4"));
+    let again = cluster.call(&submit).json();
+    assert_eq!(again.success()["outputs"], first.lines[0]["outputs"]);
+    assert_eq!(cluster.executions().len(), 1, "submitted twice, made once");
+
+    let mp4 = cluster.place.path("out/a.mp4").metadata().unwrap().modified().unwrap();
+    std::fs::remove_file(cluster.place.path("out/a.flv")).unwrap();
+    let replayed = cluster.call(&["replay", "uploads", "--since", "2020-01-01T00:00Z"]);
+    assert_eq!(replayed.status, 0, "{}", replayed.stderr);
+    let all = cluster.ended(2);
+    assert!(all.iter().all(|one| one["state"] == "succeeded"), "{all:?}");
+    judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.flv"));
+    assert_eq!(cluster.place.path("out/a.mp4").metadata().unwrap().modified().unwrap(), mp4, "what is there is kept");
+    // What a replay published is not replayed; the upload itself is, and has nothing to make.
+    let replayed = cluster.call(&["replay", "uploads", "--since", "2020-01-01"]);
+    assert!(replayed.stdout.starts_with("2 uploads"), "the one of each submit: {}", replayed.stdout);
+    let all = cluster.ended(3);
+    let latest = all.iter().max_by_key(|one| one["started"].as_str().unwrap().to_owned()).unwrap();
+    assert_eq!((&latest["state"], &latest["segments"]), (&"succeeded".into(), &0.into()));
+
+    let execution = Cluster::execution("friday");
+    let segments = cluster.call(&["replay", "segments", "--execution", &execution]);
+    assert_eq!(segments.status, 0, "{}", segments.stderr);
+    until("the second attempt", || {
+        cluster.executions().iter().any(|one| one["execution"] == execution && one["attempt"] == 2 && one["state"] == "succeeded")
+    });
+    judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.mp4"));
+    until("cleanup", || cluster.work().is_empty());
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_cancel_stops_work_in_every_process_and_frees_it() {
+    let cluster = Cluster::new();
+    media::constant(&cluster.place.path("long.mp4"), Constant { seconds: "60", size: "1280x720", channels: 0, ..small() });
+    // One that decides, and two that work.
+    let decides = cluster.serve("decides", &["--processors", "split,assemble,cleanup"]).ready();
+    let workers = ["a", "b"].map(|name| cluster.serve(name, &["--processors", "transcode,merge"]).ready());
+    let execution = cluster.submit("long.mp4", "long", &["--segment-time", "2"]);
+    until("both to work", || workers.iter().all(|worker| worker.children() > 0));
+    let asked = std::time::Instant::now();
+    let cancelled = cluster.call(&["executions", "cancel", &execution, "--reason", "wrong cut"]);
+    assert_eq!(cancelled.status, 0, "{}", cancelled.stderr);
+    until("both to stop", || workers.iter().all(|worker| worker.children() == 0));
+    eprintln!("children stopped {:?} after the call began", asked.elapsed());
+    let shown = cluster.call(&["executions", "show", &execution]);
+    assert!(shown.stdout.contains("cancelled") && shown.stdout.contains("wrong cut"), "{}", shown.stdout);
+    until("cleanup", || cluster.work().is_empty());
+    drop(decides);
+}
+
+/// A record as anybody may put it on a topic.
+fn poison(stream: StreamSpec, key: &str, value: Vec<u8>) -> NewRecord {
+    Emit { stream: stream.name, key: key.into(), value: Some(value), placement: Placement::Exactly(0) }.into()
+}
+
+#[test]
+fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on() {
+    let cluster = Cluster::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    media::constant(&cluster.place.path("a.mp4"), small());
+    let upload = Upload::of(&format!("file://{}", cluster.place.path("late.mp4").display()), "file:///x").encode().unwrap();
+    let kinds: Vec<(&str, Vec<u8>)> = vec![
+        ("wrong magic byte", [&[7], &upload[1..]].concat()),
+        ("unknown schema id", [&[0, 0xde, 0xad, 0xbe, 0xef], &upload[5..]].concat()),
+        ("cut Avro", upload[..upload.len() / 2].to_vec()),
+        ("JSON of a wrong type", br#"{"source": 5, "output_prefix": "x"}"#.to_vec()),
+        // As large as the broker takes: its message.max.bytes less what a batch of one record needs.
+        ("as large as can be", vec![0x55; 1_048_588 - 120]),
+    ];
+    let topics = [streams::UPLOADS, streams::SEGMENTS, streams::TRANSCODED, streams::MERGES, streams::MERGED];
+    runtime.block_on(async {
+        let log = cluster.log().await;
+        for topic in topics {
+            for (kind, value) in &kinds {
+                let records = vec![poison(topic, kind, value.clone())];
+                log.commit(Transaction { records, ..Transaction::default() }).await.unwrap();
+            }
+        }
+    });
+    let server = cluster.serve("one", &[]).ready();
+    let execution = cluster.submit("a.mp4", "after", &["--segment-time", "1"]);
+    let ended = cluster.ended(1);
+    assert_eq!(ended[0]["state"], "succeeded", "partitions go on: {ended:?}");
+    assert_eq!(ended[0]["execution"], execution);
+    let letters = || -> Vec<Value> {
+        let called = cluster.call(&["dead", "list", "--json"]);
+        assert_eq!(called.status, 0, "{}", called.stderr);
+        called.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    until("all dead letters", || letters().len() == topics.len() * kinds.len());
+    for letter in letters() {
+        let reason = letter["reason"].as_str().unwrap();
+        let expected: &[&str] = match letter["key"].as_str().unwrap() {
+            "wrong magic byte" => &["not in the Confluent frame"],
+            "unknown schema id" => &["3735928559"],
+            // An Upload's on another topic is another schema.
+            "cut Avro" => &["Upload: ", "schema id is 2001"],
+            "JSON of a wrong type" => &["Upload as JSON: invalid type", "not in the Confluent frame"],
+            _ => &["1048468 bytes"],
+        };
+        assert!(expected.iter().any(|text| reason.contains(text)), "{letter}");
+    }
+    let dead = runtime.block_on(cluster.records("dead-letters"));
+    for topic in topics {
+        for (kind, value) in &kinds {
+            let is_its = |record: &&Record| {
+                record.key == kind.as_bytes() && record.header("__streams.errors.topic").as_deref() == Some(topic.name)
+            };
+            let of_it: Vec<_> = dead.iter().filter(is_its).collect();
+            assert_eq!(of_it.len(), 1, "{kind} in {}", topic.name);
+            assert!(of_it[0].value.as_ref() == Some(value), "the bytes are as they were");
+        }
+    }
+    let shown = cluster.call(&["dead", "show", letters()[0]["id"].as_str().unwrap()]);
+    assert_eq!(shown.status, 0, "{}", shown.stderr);
+    // Published again it is a dead letter again: nothing was put right.
+    let id = letters()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(cluster.call(&["dead", "retry", &id]).status, 0);
+    until("the letter to come back", || letters().len() == topics.len() * kinds.len() && letters().iter().all(|l| l["id"] != id));
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn what_was_put_right_is_made_when_its_dead_letter_is_published_again() {
+    let cluster = Cluster::with_registry();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    media::constant(&cluster.place.path("a.mp4"), small());
+    let url = |name: &str| format!("file://{}", cluster.place.path(name).display());
+    let upload = Upload { name: Some("late".into()), ..Upload::of(&url("a.mp4"), &url("out")) };
+    let server = cluster.serve("one", &[]).ready();
+    // Its schema is not in the registry yet: whoever wrote it registers it later.
+    let mut value = upload.encode().unwrap();
+    value[1..5].copy_from_slice(&4242_u32.to_be_bytes());
+    runtime.block_on(async {
+        let records = vec![poison(streams::UPLOADS, "late", value)];
+        cluster.log().await.commit(Transaction { records, ..Transaction::default() }).await.unwrap();
+    });
+    let letters = || cluster.call(&["dead", "list", "--json"]).stdout;
+    until("a dead letter", || letters().contains("schema id is 4242"));
+    // The same file, asked for in a way that is understood: with a name, so that it is the same execution.
+    let id: Value = serde_json::from_str(letters().lines().next().unwrap()).unwrap();
+    assert_eq!(id["topic"], "uploads");
+    cluster.submit("a.mp4", "late", &[]);
+    cluster.ended(1);
+    judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.mp4"));
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_process_that_slept_past_its_session_is_fenced_and_nothing_it_writes_is_seen() {
+    let cluster = Cluster::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    media::constant(&cluster.place.path("a.mp4"), Constant { seconds: "20", size: "640x360", channels: 0, ..small() });
+    let sleeper = cluster.serve("sleeper", &[]).ready();
+    let execution = cluster.submit("a.mp4", "zombie", &["--segment-time", "1"]);
+    until("it to work", || sleeper.said().contains("transcoded segment"));
+    sleeper.signal(Signal::SIGSTOP);
+    let other = cluster.serve("other", &[]).ready();
+    let ended = cluster.ended(1);
+    assert_eq!(ended[0]["state"], "succeeded", "{ended:?}");
+    sleeper.signal(Signal::SIGCONT);
+    // It wakes, finds that its partitions moved, and works on as any other.
+    cluster.submit("a.mp4", "after", &["--segment-time", "1"]);
+    let ended = cluster.ended(2);
+    assert!(ended.iter().all(|one| one["state"] == "succeeded"), "{ended:?}");
+    let expected = [execution, Cluster::execution("after")];
+    let held = runtime.block_on(async { millrace_simulation::check_log(cluster.log().await.as_ref(), &expected, false).await });
+    held.unwrap().unwrap();
+    assert_eq!((sleeper.stop(), other.stop()), (0, 0));
+}
