@@ -88,7 +88,8 @@ fn chaos(seconds: u64, every: u64) {
     // This is what trouble is made of: time. Nothing is asserted by it.
     while begun.elapsed() < Duration::from_secs(seconds) {
         expected.push(upload(&cluster, expected.len()));
-        std::thread::sleep(Duration::from_secs(every));
+        let next = begun + Duration::from_secs(every) * u32::try_from(troubles + 1).unwrap();
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
         if let Some((number, since)) = asleep
             && since.elapsed() > Duration::from_secs(15)
         {

@@ -46,6 +46,8 @@ fn wanted(spec: &StreamSpec) -> Vec<(&'static str, String)> {
             ("retention.ms", (i64::from(spec.retention.days) * DAY_MS).to_string()),
         ],
     };
+    // The brokers' clock tells when something came, not whoever sent it: deadlines and times to live count by it.
+    all.push(("message.timestamp.type", "LogAppendTime".to_owned()));
     if spec.name == streams::DEAD_LETTERS.name {
         all.push(("max.message.bytes", DEAD_BYTES.to_string()));
     }

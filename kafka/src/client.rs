@@ -6,6 +6,7 @@ use std::{
 };
 
 use millrace_runtime::LogError;
+use millrace_topology::millis_now;
 use rdkafka::{
     ClientContext,
     config::RDKafkaLogLevel,
@@ -17,6 +18,9 @@ use rdkafka::{
 
 /// How long a cluster must be away before that is worth a line: a broker that restarts, or a leader that moves, is not.
 const NOTABLE: Duration = Duration::from_secs(2);
+
+/// A clock that differs by more than this is worth a line, in milliseconds.
+const SKEW_MS: i64 = 30_000;
 
 /// Whether the cluster answers, as all clients of the process know it together.
 #[derive(Debug)]
@@ -33,6 +37,10 @@ struct State {
     reason: String,
     /// Why it will have none of us.
     refused: Option<String>,
+    /// Whether it ever answered.
+    answered: bool,
+    /// Whether a clock that differs was told of.
+    skew_told: bool,
 }
 
 impl Health {
@@ -62,11 +70,28 @@ impl Health {
     pub(crate) fn worked(&self) {
         let told = self.with(|state| {
             state.refused = None;
+            state.answered = true;
             state.down.take().filter(|(_, told)| *told).map(|(since, _)| since.elapsed())
         });
         if let Some(away) = told {
             tracing::warn!(brokers = self.brokers, ?away, "Kafka answers again");
         }
+    }
+
+    /// The brokers appended something at this time of their clock, a moment ago: another one here is told of, once.
+    pub(crate) fn clock(&self, at_ms: i64) {
+        let ahead_ms = millis_now() - at_ms;
+        if ahead_ms.abs() > SKEW_MS && !self.with(|state| std::mem::replace(&mut state.skew_told, true)) {
+            let (seconds, way) = (ahead_ms.abs() / 1000, if ahead_ms > 0 { "ahead of" } else { "behind" });
+            tracing::warn!(
+                "this machine's clock is {seconds} s {way} the brokers': deadlines end executions that much too early or too \
+                 late; let NTP set it"
+            );
+        }
+    }
+
+    pub(crate) fn has_answered(&self) -> bool {
+        self.with(|state| state.answered)
     }
 
     pub(crate) fn is_refused(&self) -> bool {
@@ -97,6 +122,10 @@ pub(crate) fn cluster_error(doing: &str, error: &KafkaError) -> LogError {
             "; 'millrace topology --acls' prints what Millrace must be allowed to do"
         }
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => "; the topic's max.message.bytes is too small",
+        Some(RDKafkaErrorCode::InvalidTimestamp) => {
+            "; this machine's clock differs from the brokers': let NTP set it, or make the topic's message.timestamp.type \
+             LogAppendTime"
+        }
         Some(RDKafkaErrorCode::PolicyViolation) => "; ask whoever administers the cluster",
         _ => "",
     };

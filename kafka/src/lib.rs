@@ -28,6 +28,7 @@ use rdkafka::{
     TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
+    message::Timestamp,
     producer::FutureProducer,
 };
 
@@ -40,8 +41,9 @@ use reader::Readers;
 use registry::Registry;
 pub use settings::{Guarantee, Settings};
 
-/// For how long a call waits for an answer of the cluster.
+/// For how long a call waits for an answer of the cluster; the first one shorter.
 const PATIENCE: Duration = Duration::from_secs(20);
+const FIRST_PATIENCE: Duration = Duration::from_secs(8);
 /// For how long the number of a topic's partitions is taken for what it was.
 const COUNTED: Duration = Duration::from_secs(60);
 /// How often those who wait look again, for what a cluster tells nobody: offsets that other processes commit.
@@ -175,7 +177,8 @@ impl Kafka {
     ) -> Result<T, LogError> {
         let (consumer, health) = (from.clone(), self.shared.health.clone());
         let asked = tokio::task::spawn_blocking(move || {
-            let until = Instant::now() + PATIENCE;
+            let patience = if health.has_answered() { PATIENCE } else { FIRST_PATIENCE };
+            let until = Instant::now() + patience;
             loop {
                 match question(&consumer) {
                     Ok(answer) => {
@@ -196,7 +199,7 @@ impl Kafka {
     async fn metadata(&self, topic: Option<String>) -> Result<HashMap<String, u32>, LogError> {
         let doing = "reading the list of topics".to_owned();
         self.ask(doing, &self.shared.uncommitted, move |consumer| {
-            let found = consumer.fetch_metadata(topic.as_deref(), Duration::from_secs(5))?;
+            let found = consumer.fetch_metadata(topic.as_deref(), Duration::from_secs(3))?;
             let counted = |topic: &rdkafka::metadata::MetadataTopic| {
                 let count = u32::try_from(topic.partitions().len()).unwrap_or(0);
                 (count > 0 && topic.error().is_none()).then(|| (topic.name().to_owned(), count))
@@ -249,7 +252,12 @@ impl Kafka {
         }
         for delivery in sent {
             match delivery.await {
-                Ok(Ok(_)) => self.shared.health.worked(),
+                Ok(Ok(delivered)) => {
+                    self.shared.health.worked();
+                    if let Timestamp::LogAppendTime(at_ms) = delivered.timestamp {
+                        self.shared.health.clock(at_ms);
+                    }
+                }
                 Ok(Err((error, _))) => return Err(self.shared.health.error("publishing", &error)),
                 Err(_) => return Err(LogError::Closed),
             }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// So many records, or so many bytes of them, wait at most: then fetching pauses.
-const MOST: usize = 2000;
+const MOST: usize = 10_000;
 const MOST_BYTES: usize = 16 << 20;
 /// How long one poll lasts at most.
 const POLL: Duration = Duration::from_millis(100);

@@ -22,8 +22,8 @@ use crate::{
 use batch::Batch;
 use restore::restore;
 
-/// How many records are folded into one transaction.
-const BATCH: usize = 1000;
+/// How many records are folded into one transaction: on a cluster one takes some tens of milliseconds, whatever is in it.
+const BATCH: usize = 5000;
 
 /// The states of the keys of one partition.
 type States<S> = BTreeMap<Vec<u8>, S>;

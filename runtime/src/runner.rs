@@ -98,18 +98,23 @@ pub async fn run_processor<P: Processor>(
             biased;
             () = stop.reaches(if level == Level::Run { Level::Drain } else { Level::Now }) => {}
             Some(done) = at_work.join_next() => {
-                if done.as_ref().is_err_and(JoinError::is_cancelled) {
-                    continue;
+                // What is finished together is published together: a commit costs the same for one record and for many.
+                let mut next = Some(done);
+                while let Some(done) = next {
+                    next = at_work.try_join_next();
+                    if done.as_ref().is_err_and(JoinError::is_cancelled) {
+                        continue;
+                    }
+                    let (partition, offset, results) = done
+                        .map_err(|error| error.to_string())
+                        .and_then(|(partition, offset, results)| Ok((partition, offset, results?)))
+                        .map_err(|reason| RunError::Fatal { processor: spec.name, reason })?;
+                    // What was left as it was stays at the front of its partition: nothing behind it is committed.
+                    if let Some(results) = results {
+                        window.finish(&partition, offset, results);
+                    }
+                    handles.remove(&(partition, offset));
                 }
-                let (partition, offset, results) = done
-                    .map_err(|error| error.to_string())
-                    .and_then(|(partition, offset, results)| Ok((partition, offset, results?)))
-                    .map_err(|reason| RunError::Fatal { processor: spec.name, reason })?;
-                // What was left as it was stays at the front of its partition: nothing behind it is committed.
-                if let Some(results) = results {
-                    window.finish(&partition, offset, results);
-                }
-                handles.remove(&(partition, offset));
             }
             // Also where there is no room: to hear of assignments.
             event = consumer.next(room) => match event.map_err(failed)? {
