@@ -9,13 +9,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use millrace_engine::{Engine, Ended};
+use millrace_engine::{Ended, Engine};
 use millrace_kafka::{Kafka, Settings};
 use millrace_processors::{assemble::Assemble, cleanup::RETRY_WINDOW_MS};
 use millrace_runtime::{Level, Log, Options, Stopper, Tail, Transaction, run_aggregation};
 use millrace_schemas::{
-    Color, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Ratio, Rendition, Segment, SegmentOutcome, Signal,
-    SourceRef, Started, TrackKind, TrackPlan, Upload, VideoSettings,
+    Color, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Ratio, Rendition, Segment, SegmentOutcome,
+    Signal, SourceRef, Started, TrackKind, TrackPlan, Upload, VideoSettings,
 };
 use millrace_topology::{
     Emit,
@@ -63,7 +63,8 @@ impl Media for Null {
             seek: millrace_schemas::Seek { by: millrace_schemas::SeekBy::Time, at: i * 1000 },
         };
         let keyframes = (0..2).map(keyframe).collect();
-        let video = VideoSource { stream: 0, settings: settings(), first: 0, end: 2000, keyframes, trusted: true };
+        let video =
+            VideoSource { stream: 0, settings: settings(), first: 0, end: 2000, keyframes, trusted: true };
         Ok(SourceFacts { video: Some(video), audio: None })
     }
 
@@ -120,8 +121,11 @@ impl Controls for Null {
 }
 
 async fn log(brokers: &str, prefix: &str) -> Arc<dyn Log> {
-    let settings =
-        Settings { topic_prefix: prefix.into(), application: prefix.trim_end_matches('.').into(), ..Settings::of(brokers) };
+    let settings = Settings {
+        topic_prefix: prefix.into(),
+        application: prefix.trim_end_matches('.').into(),
+        ..Settings::of(brokers)
+    };
     let kafka = Kafka::connect(settings).await.unwrap();
     kafka.ensure(&streams::ALL).await.unwrap();
     kafka.warm_up().await.unwrap();
@@ -135,7 +139,12 @@ async fn publish(log: &dyn Log, emits: Vec<Emit>) {
 
 fn upload(number: usize) -> Emit {
     let url = format!("file:///in/{number}.mov");
-    Emit::new(streams::UPLOADS, &url, &Upload { segment_time_seconds: 1.0, ..Upload::of(&url, "file:///out") }).unwrap()
+    Emit::new(
+        streams::UPLOADS,
+        &url,
+        &Upload { segment_time_seconds: 1.0, ..Upload::of(&url, "file:///out") },
+    )
+    .unwrap()
 }
 
 /// Waits until so many executions have ended.
@@ -178,7 +187,10 @@ async fn hops(brokers: &str) {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     times.sort_unstable();
-    println!("five hops, exactly-once: median {:?}, slowest of 20 {:?} (asked: 600 ms)", times[10], times[19]);
+    println!(
+        "five hops, exactly-once: median {:?}, slowest of 20 {:?} (asked: 600 ms)",
+        times[10], times[19]
+    );
     const MANY: usize = 1000;
     let begun = Instant::now();
     for some in (100..100 + MANY).collect::<Vec<_>>().chunks(100) {
@@ -194,7 +206,11 @@ async fn hops(brokers: &str) {
 const SEGMENTS: i32 = 40;
 
 fn started(execution: &str) -> Signal {
-    let source = SourceRef { url: format!("file:///in/{execution}.mov"), version: "4c49-17".into(), bytes: 4_000_000_000 };
+    let source = SourceRef {
+        url: format!("file:///in/{execution}.mov"),
+        version: "4c49-17".into(),
+        bytes: 4_000_000_000,
+    };
     let mut signal = Signal::new(execution, 1, 1);
     let output = OutputPlan {
         url: format!("file:///out/{execution}.mp4"),
@@ -240,7 +256,8 @@ async fn assemble(log: &Arc<dyn Log>) -> Duration {
     let spec = graph.processor("assemble").unwrap().clone();
     let (stopper, stop) = Stopper::new();
     let begun = Instant::now();
-    let running = tokio::spawn(run_aggregation(log.clone(), spec, Arc::new(Assemble), Options::default(), stop));
+    let running =
+        tokio::spawn(run_aggregation(log.clone(), spec, Arc::new(Assemble), Options::default(), stop));
     millrace_engine::caught_up(log.as_ref(), "assemble").await.unwrap();
     let took = begun.elapsed();
     stopper.raise(Level::Drain);

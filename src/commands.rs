@@ -97,7 +97,9 @@ async fn existing_log(place: &Place, writes: bool) -> Result<Option<Arc<dyn Log>
 /// The log that a call means; an error where there is none.
 async fn known_log(place: &Place, writes: bool) -> Result<Arc<dyn Log>, CommandError> {
     existing_log(place, writes).await?.ok_or_else(|| {
-        CommandError::Call("there is no log in this data folder; name it with --data, or a cluster with --brokers".into())
+        CommandError::Call(
+            "there is no log in this data folder; name it with --data, or a cluster with --brokers".into(),
+        )
     })
 }
 

@@ -114,7 +114,8 @@ impl Config {
     }
 
     fn read(path: &Path) -> Result<Self, CommandError> {
-        let wrong = |error: &dyn std::fmt::Display| CommandError::Call(format!("{}: {error}", path.display()));
+        let wrong =
+            |error: &dyn std::fmt::Display| CommandError::Call(format!("{}: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
         toml::from_str(&text).map_err(|error| wrong(&error))
     }
@@ -123,7 +124,12 @@ impl Config {
     pub(crate) fn kafka(&self) -> Option<Settings> {
         let of = Settings::of(self.brokers.as_deref()?);
         Some(Settings {
-            properties: self.kafka.properties.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+            properties: self
+                .kafka
+                .properties
+                .iter()
+                .map(|(name, value)| (name.clone(), value.to_string()))
+                .collect(),
             topic_prefix: self.topic_prefix.clone().unwrap_or_default(),
             application: self.application.clone().unwrap_or(of.application),
             instance: self.instance.clone(),

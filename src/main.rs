@@ -51,7 +51,9 @@ fn log(verbose: u8, serves: bool, as_json: bool) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let shown = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let shown = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let shown = if as_json { shown.json().boxed() } else { shown.boxed() }.with_filter(filter);
     let kept = shell::logs::Collect.with_filter(LevelFilter::INFO);
     tracing_subscriber::registry().with(shown).with(kept).init();

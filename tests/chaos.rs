@@ -37,8 +37,10 @@ fn transcoded(cluster: &Cluster) -> BTreeMap<String, usize> {
     for name in cluster.place.names(".").iter().filter(|name| name.ends_with(".log")) {
         let said = std::fs::read_to_string(cluster.place.path(name)).unwrap();
         for line in said.lines().filter(|line| line.contains("transcoded segment=")) {
-            let execution = line.split("transcode{execution=").nth(1).unwrap().split_whitespace().next().unwrap();
-            let segment = line.split("transcoded segment=").nth(1).unwrap().split_whitespace().next().unwrap();
+            let execution =
+                line.split("transcode{execution=").nth(1).unwrap().split_whitespace().next().unwrap();
+            let segment =
+                line.split("transcoded segment=").nth(1).unwrap().split_whitespace().next().unwrap();
             *times.entry(format!("{execution} {segment}")).or_default() += 1;
         }
     }
@@ -53,8 +55,9 @@ fn all_is_well(cluster: &Cluster, expected: &[String], again: usize) {
     assert!(failed.is_empty(), "{failed:?}");
     assert_eq!(ended.len(), expected.len(), "no execution but those that were asked for");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let held =
-        runtime.block_on(async { millrace_simulation::check_log(cluster.log().await.as_ref(), expected, false).await });
+    let held = runtime.block_on(async {
+        millrace_simulation::check_log(cluster.log().await.as_ref(), expected, false).await
+    });
     held.unwrap().unwrap();
     let dead = cluster.call(&["dead", "list", "--all", "--json"]);
     assert_eq!((dead.status, dead.stdout.as_str()), (0, ""), "{}", dead.stderr);
@@ -70,7 +73,10 @@ fn all_is_well(cluster: &Cluster, expected: &[String], again: usize) {
     eprintln!("{} drafts of outputs were left by what was killed", left.len());
     let times = transcoded(cluster);
     let repeated: usize = times.values().map(|times| times - 1).sum();
-    eprintln!("{} segments, {repeated} of them transcoded again; at most {again} were in flight", times.len());
+    eprintln!(
+        "{} segments, {repeated} of them transcoded again; at most {again} were in flight",
+        times.len()
+    );
     assert!(repeated <= again, "{repeated} segments were transcoded again: {times:?}");
 }
 

@@ -60,8 +60,12 @@ fn uploads_of_another_client_are_each_merged_once_and_another_client_reads_that(
         let record = &told["record"];
         assert_eq!(record["state"], "succeeded", "{record}");
         assert_eq!(told["key"], record["execution"]);
-        let urls: Vec<String> =
-            record["outputs"].as_array().unwrap().iter().map(|o| o["url"].as_str().unwrap().to_owned()).collect();
+        let urls: Vec<String> = record["outputs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|o| o["url"].as_str().unwrap().to_owned())
+            .collect();
         let twice = ends.insert(record["source"]["url"].as_str().unwrap().to_owned(), urls);
         assert!(twice.is_none(), "an execution ended twice: {record}");
     }
@@ -71,14 +75,21 @@ fn uploads_of_another_client_are_each_merged_once_and_another_client_reads_that(
         assert_eq!(ends[source], wanted, "each output once");
         // Of each kind of upload: JSON, the registered schema, the team's own.
         for format in if number < 4 { &["mp4", "flv"][..] } else { &[] } {
-            judge(&cluster.place.path(&format!("in/{number}.mp4")), &cluster.place.path(&format!("out/{number}.{format}")));
+            judge(
+                &cluster.place.path(&format!("in/{number}.mp4")),
+                &cluster.place.path(&format!("out/{number}.{format}")),
+            );
         }
     }
     // Nobody is behind, as Kafka's own tool counts; in its own time.
     let groups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
     let group = format!("{}-assemble", cluster.application());
     until("no lag", || {
-        let told = millrace_servers::tool(groups, &["--bootstrap-server", &brokers, "--describe", "--group", &group]).unwrap();
+        let told = millrace_servers::tool(
+            groups,
+            &["--bootstrap-server", &brokers, "--describe", "--group", &group],
+        )
+        .unwrap();
         let rows: Vec<Vec<&str>> = told.lines().map(|line| line.split_whitespace().collect()).collect();
         let of_it = rows.iter().filter(|row| row.first() == Some(&group.as_str()));
         // What never held anything has no offset.
@@ -91,11 +102,13 @@ fn uploads_of_another_client_are_each_merged_once_and_another_client_reads_that(
 /// Offsets are set back with Kafka's own tool: nothing changes.
 fn redelivered(cluster: &Cluster, brokers: &str) {
     let before = cluster.executions();
-    let modified = |name: &str| cluster.place.path(&format!("out/{name}")).metadata().unwrap().modified().unwrap();
+    let modified =
+        |name: &str| cluster.place.path(&format!("out/{name}")).metadata().unwrap().modified().unwrap();
     let files = cluster.place.names("out");
     let times: Vec<_> = files.iter().map(|name| modified(name)).collect();
     let groups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-    let mut arguments = vec!["--bootstrap-server", brokers, "--reset-offsets", "--to-earliest", "--all-topics", "--execute"];
+    let mut arguments =
+        vec!["--bootstrap-server", brokers, "--reset-offsets", "--to-earliest", "--all-topics", "--execute"];
     let names: Vec<String> = ["split", "transcode", "assemble", "merge", "cleanup"]
         .map(|processor| format!("{}-{processor}", cluster.application()))
         .into();
@@ -105,7 +118,9 @@ fn redelivered(cluster: &Cluster, brokers: &str) {
     let address = server.address();
     until("all to be consumed again", || {
         let (_, metrics) = get(&address, "/metrics");
-        let of = |name: &str| metrics.lines().find(|line| line.starts_with(name)).is_some_and(|line| line.ends_with(" 0"));
+        let of = |name: &str| {
+            metrics.lines().find(|line| line.starts_with(name)).is_some_and(|line| line.ends_with(" 0"))
+        };
         ["split", "transcode", "assemble", "merge", "cleanup"]
             .iter()
             .all(|processor| of(&format!("millrace_lag_records{{processor=\"{processor}\"}}")))
@@ -127,7 +142,22 @@ fn a_named_upload_is_made_once_and_replays_keep_what_is_there() {
     let address = server.address();
     assert_eq!(get(&address, "/healthz").0, 200);
     assert_eq!(get(&address, "/readyz"), (200, "ready\n".into()));
-    let submit = ["submit", "a.mp4", "-o", "out", "-f", "mp4", "-f", "flv", "--segment-time", "1", "--name", "friday", "--wait", "--json"];
+    let submit = [
+        "submit",
+        "a.mp4",
+        "-o",
+        "out",
+        "-f",
+        "mp4",
+        "-f",
+        "flv",
+        "--segment-time",
+        "1",
+        "--name",
+        "friday",
+        "--wait",
+        "--json",
+    ];
     let first = cluster.call(&submit).json();
     assert_eq!(first.success()["execution"], Cluster::execution("friday"));
     judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.mp4"));
@@ -142,7 +172,11 @@ fn a_named_upload_is_made_once_and_replays_keep_what_is_there() {
     let all = cluster.ended(2);
     assert!(all.iter().all(|one| one["state"] == "succeeded"), "{all:?}");
     judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.flv"));
-    assert_eq!(cluster.place.path("out/a.mp4").metadata().unwrap().modified().unwrap(), mp4, "what is there is kept");
+    assert_eq!(
+        cluster.place.path("out/a.mp4").metadata().unwrap().modified().unwrap(),
+        mp4,
+        "what is there is kept"
+    );
     // What a replay published is not replayed; the upload itself is, and has nothing to make.
     let replayed = cluster.call(&["replay", "uploads", "--since", "2020-01-01"]);
     assert!(replayed.stdout.starts_with("2 uploads"), "the one of each submit: {}", replayed.stdout);
@@ -154,7 +188,10 @@ fn a_named_upload_is_made_once_and_replays_keep_what_is_there() {
     let segments = cluster.call(&["replay", "segments", "--execution", &execution]);
     assert_eq!(segments.status, 0, "{}", segments.stderr);
     until("the second attempt", || {
-        cluster.executions().iter().any(|one| one["execution"] == execution && one["attempt"] == 2 && one["state"] == "succeeded")
+        cluster
+            .executions()
+            .iter()
+            .any(|one| one["execution"] == execution && one["attempt"] == 2 && one["state"] == "succeeded")
     });
     judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.mp4"));
     until("cleanup", || cluster.work().is_empty());
@@ -164,7 +201,10 @@ fn a_named_upload_is_made_once_and_replays_keep_what_is_there() {
 #[test]
 fn a_cancel_stops_work_in_every_process_and_frees_it() {
     let cluster = Cluster::new();
-    media::constant(&cluster.place.path("long.mp4"), Constant { seconds: "60", size: "1280x720", channels: 0, ..small() });
+    media::constant(
+        &cluster.place.path("long.mp4"),
+        Constant { seconds: "60", size: "1280x720", channels: 0, ..small() },
+    );
     // One that decides, and two that work.
     let decides = cluster.serve("decides", &["--processors", "split,assemble,cleanup"]).ready();
     let workers = ["a", "b"].map(|name| cluster.serve(name, &["--processors", "transcode,merge"]).ready());
@@ -191,7 +231,9 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
     let cluster = Cluster::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     media::constant(&cluster.place.path("a.mp4"), small());
-    let upload = Upload::of(&format!("file://{}", cluster.place.path("late.mp4").display()), "file:///x").encode().unwrap();
+    let upload = Upload::of(&format!("file://{}", cluster.place.path("late.mp4").display()), "file:///x")
+        .encode()
+        .unwrap();
     let kinds: Vec<(&str, Vec<u8>)> = vec![
         ("wrong magic byte", [&[7], &upload[1..]].concat()),
         ("unknown schema id", [&[0, 0xde, 0xad, 0xbe, 0xef], &upload[5..]].concat()),
@@ -237,7 +279,8 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
     for topic in topics {
         for (kind, value) in &kinds {
             let is_its = |record: &&Record| {
-                record.key == kind.as_bytes() && record.header("__streams.errors.topic").as_deref() == Some(topic.name)
+                record.key == kind.as_bytes()
+                    && record.header("__streams.errors.topic").as_deref() == Some(topic.name)
             };
             let of_it: Vec<_> = dead.iter().filter(is_its).collect();
             assert_eq!(of_it.len(), 1, "{kind} in {}", topic.name);
@@ -249,7 +292,9 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
     // Published again it is a dead letter again: nothing was put right.
     let id = letters()[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(cluster.call(&["dead", "retry", &id]).status, 0);
-    until("the letter to come back", || letters().len() == topics.len() * kinds.len() && letters().iter().all(|l| l["id"] != id));
+    until("the letter to come back", || {
+        letters().len() == topics.len() * kinds.len() && letters().iter().all(|l| l["id"] != id)
+    });
     assert_eq!(server.stop(), 0);
 }
 
@@ -283,7 +328,10 @@ fn what_was_put_right_is_made_when_its_dead_letter_is_published_again() {
 fn a_process_that_slept_past_its_session_is_fenced_and_nothing_it_writes_is_seen() {
     let cluster = Cluster::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    media::constant(&cluster.place.path("a.mp4"), Constant { seconds: "20", size: "640x360", channels: 0, ..small() });
+    media::constant(
+        &cluster.place.path("a.mp4"),
+        Constant { seconds: "20", size: "640x360", channels: 0, ..small() },
+    );
     let sleeper = cluster.serve("sleeper", &[]).ready();
     let execution = cluster.submit("a.mp4", "zombie", &["--segment-time", "1"]);
     until("it to work", || sleeper.said().contains("transcoded segment"));
@@ -297,7 +345,9 @@ fn a_process_that_slept_past_its_session_is_fenced_and_nothing_it_writes_is_seen
     let ended = cluster.ended(2);
     assert!(ended.iter().all(|one| one["state"] == "succeeded"), "{ended:?}");
     let expected = [execution, Cluster::execution("after")];
-    let held = runtime.block_on(async { millrace_simulation::check_log(cluster.log().await.as_ref(), &expected, false).await });
+    let held = runtime.block_on(async {
+        millrace_simulation::check_log(cluster.log().await.as_ref(), &expected, false).await
+    });
     held.unwrap().unwrap();
     assert_eq!((sleeper.stop(), other.stop()), (0, 0));
 }

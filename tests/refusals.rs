@@ -26,7 +26,10 @@ fn calls_that_are_wrong_begin_nothing() {
     };
     wrong(&["serve"], "--work is needed");
     wrong(&["serve", "--work", "/mnt/work"], "a file URL is wanted");
-    wrong(&["serve", "--work", WORK, "--processors", "splits"], "there are split, transcode, assemble, merge, cleanup");
+    wrong(
+        &["serve", "--work", WORK, "--processors", "splits"],
+        "there are split, transcode, assemble, merge, cleanup",
+    );
     wrong(&["serve", "--work", WORK, "--listen", "0.0.0.0:8080"], "only addresses of this machine");
     wrong(&["serve", "--work", WORK, "--grace=-1"], "--grace");
     wrong(&["serve", "--work", WORK, "--property", "linger"], "NAME=VALUE");
@@ -54,7 +57,11 @@ fn a_cluster_that_is_not_there_is_named_with_the_reason() {
 #[test]
 fn properties_that_are_none_or_are_not_the_users_are_named() {
     let cluster = Cluster::bare(&BROKER.brokers(), None);
-    for (property, said) in [("isolation.level=read_uncommitted", "can't be set"), ("linger.mz=5", "linger.mz"), ("linger.ms=x", "linger.ms")] {
+    for (property, said) in [
+        ("isolation.level=read_uncommitted", "can't be set"),
+        ("linger.mz=5", "linger.mz"),
+        ("linger.ms=x", "linger.ms"),
+    ] {
         let called = serve(&cluster, &["--property", property]);
         assert_eq!(called.status, 1, "{}", called.stderr);
         assert!(called.stderr.contains(said), "{}", called.stderr);
@@ -66,12 +73,18 @@ fn topics_that_are_missing_or_have_other_partitions_are_refused_at_start() {
     let cluster = Cluster::bare(&BROKER.brokers(), None);
     let called = serve(&cluster, &[]);
     assert_eq!(called.status, 1);
-    assert!(called.stderr.contains(&format!("the topic '{}' is missing", cluster.topic("uploads"))), "{}", called.stderr);
+    assert!(
+        called.stderr.contains(&format!("the topic '{}' is missing", cluster.topic("uploads"))),
+        "{}",
+        called.stderr
+    );
     assert!(called.stderr.contains("millrace topology --apply"), "{}", called.stderr);
     let checked = cluster.call(&["topology", "--check"]);
     assert_eq!((checked.status, checked.stdout.matches("is missing").count()), (1, 11), "{}", checked.stdout);
     // A file with fewer partitions made some of them.
-    let few = cluster.place.write("few.toml", "[kafka.partitions]\nsegments = 3\n'transcoded-segments' = 2\nassemblies = 2");
+    let few = cluster
+        .place
+        .write("few.toml", "[kafka.partitions]\nsegments = 3\n'transcoded-segments' = 2\nassemblies = 2");
     let applied = cluster.call(&["topology", "--apply", "--config", few.to_str().unwrap()]);
     assert_eq!(applied.status, 0, "{}{}", applied.stdout, applied.stderr);
     assert_eq!(applied.stdout.matches("made  ").count(), 11, "{}", applied.stdout);
@@ -109,7 +122,9 @@ fn grow(cluster: &Cluster, stream: &str, partitions: u32) {
 
 #[test]
 fn what_brokers_forget_too_early_is_told() {
-    let broker = Kafka::start_with(Security::Open, &["offsets.retention.minutes=60", "message.max.bytes=500000"]).unwrap();
+    let broker =
+        Kafka::start_with(Security::Open, &["offsets.retention.minutes=60", "message.max.bytes=500000"])
+            .unwrap();
     let cluster = Cluster::bare(&broker.brokers(), None);
     let applied = cluster.call(&["topology", "--apply"]);
     assert_eq!(applied.status, 0, "{}{}", applied.stdout, applied.stderr);
@@ -140,7 +155,8 @@ fn credentials_are_told_right_from_wrong_over_tls() {
     assert_eq!(applied.status, 0, "{}", applied.stderr);
     media::constant(&cluster.place.path("a.mp4"), Constant { seconds: "2", ..Constant::default() });
     let server = cluster.serve("one", &["--config", right]).ready();
-    let submitted = cluster.call(&["submit", "a.mp4", "-o", "out", "--wait", "--json", "--config", right]).json();
+    let submitted =
+        cluster.call(&["submit", "a.mp4", "-o", "out", "--wait", "--json", "--config", right]).json();
     submitted.success();
     judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.mp4"));
     assert_eq!(server.stop(), 0);
@@ -170,7 +186,11 @@ fn a_registry_that_is_away_or_holds_something_else_is_told() {
     let away = Cluster::on(&BROKER.brokers(), None);
     let called = serve(&away, &["--schema-registry", "http://127.0.0.1:1/apis"]);
     assert_eq!(called.status, 1);
-    assert!(called.stderr.contains("schema registry") && called.stderr.contains("does not answer"), "{}", called.stderr);
+    assert!(
+        called.stderr.contains("schema registry") && called.stderr.contains("does not answer"),
+        "{}",
+        called.stderr
+    );
     let called = serve(&away, &["--schema-registry", "registry:8081"]);
     assert!(called.stderr.contains("http"), "{}", called.stderr);
     // Somebody registered another schema under the subject.

@@ -13,8 +13,7 @@ use millrace_processors::{
     transcode::Transcode,
 };
 use millrace_runtime::{
-    Backoff, Level, Log, LogError, Options, Partition, RunError, Stop, Stopper, run_aggregation,
-    run_processor, table,
+    Backoff, Level, Log, LogError, Options, RunError, Stop, Stopper, run_aggregation, run_processor, table,
 };
 use millrace_topology::{
     Processor, ProcessorSpec,
@@ -87,7 +86,9 @@ impl Engine {
 
     /// Starts what decides about executions and frees what has ended, and nothing that makes anything.
     pub fn start_deciding<P: Storage>(&mut self, ports: &Arc<P>) {
-        for spec in topology().processors.into_iter().filter(|spec| ["cleanup", "assemble"].contains(&spec.name)) {
+        for spec in
+            topology().processors.into_iter().filter(|spec| ["cleanup", "assemble"].contains(&spec.name))
+        {
             self.decide(spec, ports);
         }
     }
@@ -121,13 +122,15 @@ impl Engine {
         if !sweeps {
             return;
         }
-        let (log, ports, options, window) = (self.log.clone(), ports.clone(), self.options, self.retry_window_ms);
+        let (log, ports, options, window) =
+            (self.log.clone(), ports.clone(), self.options, self.retry_window_ms);
         self.helpers.spawn(async move {
             loop {
                 if let Err(error) = sweep(log.as_ref(), ports.as_ref(), options, window).await {
                     tracing::warn!(%error, "what is left of executions that ended is swept later");
                 }
-                tokio::time::sleep(Duration::from_millis(cleanup::sweep_every_ms(window).unsigned_abs())).await;
+                tokio::time::sleep(Duration::from_millis(cleanup::sweep_every_ms(window).unsigned_abs()))
+                    .await;
             }
         });
     }
@@ -193,12 +196,7 @@ pub async fn caught_up(log: &dyn Log, processor: &str) -> Result<(), LogError> {
 /// # Errors
 /// Where the log can't be read.
 pub async fn lag(log: &dyn Log, spec: &ProcessorSpec) -> Result<u64, LogError> {
-    let mut lag = 0;
-    for number in 0..log.partitions(spec.reads.name).await? {
-        let partition = Partition { stream: spec.reads.name.into(), number };
-        lag += log.lag(&spec.group(), &partition).await?;
-    }
-    Ok(lag)
+    log.lag(&spec.group(), spec.reads.name).await
 }
 
 /// Why what is left could not be swept.

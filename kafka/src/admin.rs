@@ -110,7 +110,11 @@ impl Kafka {
             let Some(found) = known.get(&settings.topic(spec.name)) else { continue };
             let expected = settings.partitions_of(spec);
             if !may_grow(spec) && *found != expected || *found < expected {
-                return Err(LogError::Partitions { stream: settings.topic(spec.name), found: *found, expected });
+                return Err(LogError::Partitions {
+                    stream: settings.topic(spec.name),
+                    found: *found,
+                    expected,
+                });
             }
         }
         Ok(made)
@@ -140,7 +144,10 @@ impl Kafka {
         for spec in &graph.streams {
             let (topic, expected) = (settings.topic(spec.name), settings.partitions_of(spec));
             match known.get(&topic) {
-                None => tell(true, format!("the topic '{topic}' is missing; 'millrace topology --apply' makes it")),
+                None => tell(
+                    true,
+                    format!("the topic '{topic}' is missing; 'millrace topology --apply' makes it"),
+                ),
                 Some(count) if !may_grow(spec) && *count != expected => tell(
                     true,
                     format!(
@@ -150,7 +157,9 @@ impl Kafka {
                 ),
                 Some(count) if *count < expected => tell(
                     true,
-                    format!("the topic '{topic}' has {count} partitions, and {expected} are wanted; add some"),
+                    format!(
+                        "the topic '{topic}' has {count} partitions, and {expected} are wanted; add some"
+                    ),
                 ),
                 Some(_) => there.push(*spec),
             }
@@ -169,12 +178,19 @@ impl Kafka {
                 }
             }
             let most = number_of(&value);
-            if name == "max.message.bytes" && most < LARGEST_VALUE && spec.name != streams::DEAD_LETTERS.name {
-                tell(false, format!("the topic '{topic}' takes records of {most} bytes, and {LARGEST_VALUE} may come"));
+            if name == "max.message.bytes" && most < LARGEST_VALUE && spec.name != streams::DEAD_LETTERS.name
+            {
+                tell(
+                    false,
+                    format!(
+                        "the topic '{topic}' takes records of {most} bytes, and {LARGEST_VALUE} may come"
+                    ),
+                );
             }
         }
         for (name, value) in self.broker_configs().await? {
-            let longest = graph.streams.iter().filter(|s| s.kind == Kind::Stream).map(|s| s.retention.days).max();
+            let longest =
+                graph.streams.iter().filter(|s| s.kind == Kind::Stream).map(|s| s.retention.days).max();
             let days = i64::try_from(number_of(&value)).unwrap_or(i64::MAX) / (24 * 60);
             let longest = i64::from(longest.unwrap_or(0));
             if name == "offsets.retention.minutes" && days < longest {
@@ -188,7 +204,10 @@ impl Kafka {
                 );
             }
             if name == "message.max.bytes" && number_of(&value) < BROKER_BYTES {
-                tell(false, format!("the brokers take records of {value} bytes, and {BROKER_BYTES} may come"));
+                tell(
+                    false,
+                    format!("the brokers take records of {value} bytes, and {BROKER_BYTES} may come"),
+                );
             }
         }
         Ok(found)
@@ -221,7 +240,8 @@ impl Kafka {
             })
             .await?;
         let Some(id) = id else { return Ok(Vec::new()) };
-        let told = self.admin()?.describe_configs(&[ResourceSpecifier::Broker(id)], &AdminOptions::new()).await;
+        let told =
+            self.admin()?.describe_configs(&[ResourceSpecifier::Broker(id)], &AdminOptions::new()).await;
         let told = told.map_err(|error| self.shared.health.error("reading the brokers' settings", &error))?;
         let entries = told.into_iter().flatten().flat_map(|one| one.entries);
         Ok(entries.filter_map(|entry| Some((entry.name, entry.value?))).collect())
@@ -235,7 +255,8 @@ fn number_of(text: &str) -> usize {
 /// The lines by which Kafka's own `kafka-acls.sh` lets a principal do what Millrace does, and nothing else.
 #[must_use]
 pub fn acls(graph: &Topology, settings: &Settings, principal: &str) -> Vec<String> {
-    let tool = format!("kafka-acls.sh --bootstrap-server {} --add --allow-principal {principal}", settings.brokers);
+    let tool =
+        format!("kafka-acls.sh --bootstrap-server {} --add --allow-principal {principal}", settings.brokers);
     let mut lines = Vec::new();
     for spec in &graph.streams {
         let topic = settings.topic(spec.name);
@@ -244,7 +265,10 @@ pub fn acls(graph: &Topology, settings: &Settings, principal: &str) -> Vec<Strin
         ));
     }
     for group in graph.processors.iter().map(ProcessorSpec::group).chain(["millrace-reader".into()]) {
-        lines.push(format!("{tool} --group '{}' --operation Read --operation Describe", settings.group(&group)));
+        lines.push(format!(
+            "{tool} --group '{}' --operation Read --operation Describe",
+            settings.group(&group)
+        ));
     }
     let id = &settings.application;
     lines.push(format!(

@@ -62,7 +62,11 @@ impl Health {
             }
         });
         if tell {
-            tracing::warn!(brokers = self.brokers, reason, "Kafka does not answer; work goes on when it does");
+            tracing::warn!(
+                brokers = self.brokers,
+                reason,
+                "Kafka does not answer; work goes on when it does"
+            );
         }
     }
 
@@ -118,9 +122,9 @@ pub(crate) fn cluster_error(doing: &str, error: &KafkaError) -> LogError {
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
             "; 'millrace topology --acls' prints what Millrace must be allowed to do with topics"
         }
-        Some(RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => {
-            "; 'millrace topology --acls' prints what Millrace must be allowed to do"
-        }
+        Some(
+            RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::TransactionalIdAuthorizationFailed,
+        ) => "; 'millrace topology --acls' prints what Millrace must be allowed to do",
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => "; the topic's max.message.bytes is too small",
         Some(RDKafkaErrorCode::InvalidTimestamp) => {
             "; this machine's clock differs from the brokers': let NTP set it, or make the topic's message.timestamp.type \

@@ -185,7 +185,9 @@ impl Kafka {
                         health.worked();
                         return Ok(answer);
                     }
-                    Err(error) if client::passes(&error) && Instant::now() < until && !health.is_refused() => {
+                    Err(error)
+                        if client::passes(&error) && Instant::now() < until && !health.is_refused() =>
+                    {
                         std::thread::sleep(Duration::from_millis(100));
                     }
                     Err(error) => return Err(health.error(&doing, &error)),
@@ -384,9 +386,30 @@ impl Log for Kafka {
         }
     }
 
-    async fn lag(&self, group: &str, partition: &Partition) -> Result<u64, LogError> {
-        let (low, high) = self.watermarks(partition, &self.shared.committed).await?;
-        Ok(high.saturating_sub(self.committed(group, partition).await?.max(low)))
+    async fn lag(&self, group: &str, stream: &str) -> Result<u64, LogError> {
+        let count = self.partitions(stream).await?;
+        let topic = self.shared.settings.topic(stream);
+        let list = move |at: rdkafka::Offset| {
+            let mut all = TopicPartitionList::new();
+            (0..count)
+                .try_for_each(|number| all.add_partition_offset(&topic, number.cast_signed(), at))
+                .map(|()| all)
+        };
+        let (asked, doing) = (list.clone(), format!("reading how far {stream} is consumed"));
+        let onlooker = self.shared.readers.of_group(group)?;
+        let consumed = self
+            .ask(doing.clone(), &onlooker, move |c| {
+                c.committed_offsets(asked(rdkafka::Offset::Invalid)?, Duration::from_secs(5))
+                    .map(records::offsets)
+            })
+            .await?;
+        let ends = self.at(doing.clone(), list.clone(), rdkafka::Offset::End).await?;
+        let begins = self.at(doing, list, rdkafka::Offset::Beginning).await?;
+        let left = |number: &i32| {
+            let of = |all: &HashMap<i32, u64>| all.get(number).copied().unwrap_or(0);
+            of(&ends).saturating_sub(of(&consumed).max(of(&begins)))
+        };
+        Ok((0..count.cast_signed()).map(|number| left(&number)).sum())
     }
 
     fn changes(&self) -> Watcher<()> {
@@ -395,6 +418,20 @@ impl Log for Kafka {
 }
 
 impl Kafka {
+    /// The ends of partitions, or their beginnings: times that ListOffsets knows, all in one request.
+    async fn at(
+        &self,
+        doing: String,
+        list: impl Fn(rdkafka::Offset) -> Result<TopicPartitionList, KafkaError> + Send + 'static,
+        place: rdkafka::Offset,
+    ) -> Result<HashMap<i32, u64>, LogError> {
+        self.ask(doing, &self.shared.committed, move |consumer| {
+            let asked = list(place)?;
+            consumer.offsets_for_times(asked, Duration::from_secs(5)).map(records::offsets)
+        })
+        .await
+    }
+
     /// The first offset of a partition, and the next.
     async fn watermarks(
         &self,

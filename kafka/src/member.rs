@@ -1,9 +1,15 @@
 //! A member of a consumer group: one thread polls, and nothing else keeps it from that.
 
-use std::{collections::BTreeMap, sync::Arc, time::{Duration, Instant}};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
-use millrace_runtime::{Assignment, Consumer, Event, Log as _, LogError, Membership, Owned, Partition, Watcher};
+use millrace_runtime::{
+    Assignment, Consumer, Event, Log as _, LogError, Membership, Owned, Partition, Watcher,
+};
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -50,7 +56,8 @@ impl ConsumerContext for MemberContext {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Revoke(list) => {
-                tracing::debug!(partitions = ?numbers(list), lost = consumer.assignment_lost(), "revoked");
+                let (stream, lost) = (self.ownership.stream(), consumer.assignment_lost());
+                tracing::info!(stream, partitions = ?numbers(list), lost, "revoked");
                 self.ownership.revoke(&numbers(list));
             }
             Rebalance::Assign(_) => {}
@@ -60,7 +67,8 @@ impl ConsumerContext for MemberContext {
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(list) = rebalance {
-            tracing::debug!(partitions = ?numbers(list), "assigned");
+            let stream = self.ownership.stream();
+            tracing::info!(stream, partitions = ?numbers(list), "assigned");
             self.ownership.assign(&numbers(list));
         }
     }
@@ -98,7 +106,8 @@ impl Member {
         std::thread::Builder::new()
             .name(format!("poll {stream}"))
             .spawn(move || {
-                Poller { log: shared.clone(), ownership: held, consumer, topic, rested: BTreeMap::new() }.run();
+                Poller { log: shared.clone(), ownership: held, consumer, topic, rested: BTreeMap::new() }
+                    .run();
                 shared.with_members(|members| members.all.remove(&number));
                 shared.shared.changes.modify(|()| {});
             })
@@ -304,17 +313,21 @@ impl Poller {
             self.ownership.state().rewinds = false;
             return;
         }
-        let done = self.consumer.committed_offsets(all.clone(), Duration::from_secs(10)).and_then(|committed| {
-            for element in committed.elements() {
-                let at = match element.offset() {
-                    Offset::Offset(offset) => Offset::Offset(offset),
-                    _ => Offset::Beginning,
-                };
-                all.set_partition_offset(&self.topic, element.partition(), at)?;
-            }
-            let sought = self.consumer.seek_partitions(all, Duration::from_secs(10))?;
-            sought.elements().iter().try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)
-        });
+        let done =
+            self.consumer.committed_offsets(all.clone(), Duration::from_secs(10)).and_then(|committed| {
+                for element in committed.elements() {
+                    let at = match element.offset() {
+                        Offset::Offset(offset) => Offset::Offset(offset),
+                        _ => Offset::Beginning,
+                    };
+                    all.set_partition_offset(&self.topic, element.partition(), at)?;
+                }
+                let sought = self.consumer.seek_partitions(all, Duration::from_secs(10))?;
+                sought
+                    .elements()
+                    .iter()
+                    .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)
+            });
         match done {
             Ok(()) => self.ownership.state().rewinds = false,
             // Tried again in the next round.
@@ -350,7 +363,8 @@ impl Poller {
     fn rest(&mut self) {
         let Ok(positions) = self.consumer.position() else { return };
         for element in positions.elements() {
-            let (Offset::Offset(position), Ok(number)) = (element.offset(), u32::try_from(element.partition()))
+            let (Offset::Offset(position), Ok(number)) =
+                (element.offset(), u32::try_from(element.partition()))
             else {
                 continue;
             };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use millrace_runtime::{Partition, Record, Watched};
-use rdkafka::consumer::{BaseConsumer, ConsumerGroupMetadata, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 
 use crate::member::MemberContext;
 
@@ -52,7 +52,8 @@ impl State {
     /// Forgets records of partitions that are not consumed any more.
     pub(crate) fn purge(&mut self) {
         let held = &self.held;
-        self.buffer.retain(|record| matches!(held.get(&record.partition.number), Some(Holding::Consuming { .. })));
+        self.buffer
+            .retain(|record| matches!(held.get(&record.partition.number), Some(Holding::Consuming { .. })));
         self.buffered_bytes = self.buffer.iter().map(size).sum();
         self.progress.retain(|number, _| held.contains_key(number));
     }
@@ -119,7 +120,9 @@ impl Ownership {
     /// Whether all of these partitions are consumed, since that generation at the latest.
     pub(crate) fn owns(&self, offsets: &[(Partition, u64)], epoch: u64) -> bool {
         let state = self.state();
-        offsets.iter().all(|(partition, _)| partition.stream == self.stream && state.owns(partition.number, epoch))
+        offsets
+            .iter()
+            .all(|(partition, _)| partition.stream == self.stream && state.owns(partition.number, epoch))
     }
 
     /// Held while offsets are committed.

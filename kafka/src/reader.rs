@@ -69,8 +69,11 @@ impl Readers {
         }
         drop(idle);
         let failed = |error| cluster_error("reading", &error);
-        let consumer: StreamConsumer<Context> =
-            self.settings.reader("read_committed").create_with_context(self.context.clone()).map_err(failed)?;
+        let consumer: StreamConsumer<Context> = self
+            .settings
+            .reader("read_committed")
+            .create_with_context(self.context.clone())
+            .map_err(failed)?;
         let mut list = TopicPartitionList::new();
         let at = Offset::Offset(i64::try_from(from).unwrap_or(0));
         let topic = self.settings.topic(&partition.stream);
@@ -97,7 +100,10 @@ impl Readers {
 
     /// Lets go of readers that nobody uses.
     pub(crate) fn prune(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|reader| reader.used.elapsed() < IDLE);
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|reader| reader.used.elapsed() < IDLE);
     }
 
     /// A client that asks for the offsets of a group, and is no member of it.
@@ -207,7 +213,8 @@ impl Pump {
     /// How far the reader is: behind markers of transactions too, and what was aborted.
     fn look(&mut self, last: Option<&Record>) {
         let found = self.consumer.position().ok();
-        let found = found.and_then(|list| list.elements().first().map(|element| records::offset(Some(element.offset()))));
+        let found = found
+            .and_then(|list| list.elements().first().map(|element| records::offset(Some(element.offset()))));
         let read = last.map_or(0, |last| last.offset + 1);
         self.position = self.position.max(read).max(found.unwrap_or(0));
     }

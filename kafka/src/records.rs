@@ -1,8 +1,10 @@
 //! Records as Kafka has them.
 
+use std::collections::HashMap;
+
 use millrace_runtime::{Headers, NewRecord, Partition, Record};
 use rdkafka::{
-    Message, Offset,
+    Message, Offset, TopicPartitionList,
     message::{BorrowedMessage, Header, Headers as _, OwnedHeaders},
     producer::{BaseRecord, FutureRecord},
 };
@@ -32,7 +34,8 @@ impl Placed {
     }
 
     pub(crate) fn for_base(&self) -> BaseRecord<'_, [u8], [u8]> {
-        let mut record = BaseRecord::to(&self.topic).partition(self.partition).key(self.record.emit.key.as_slice());
+        let mut record =
+            BaseRecord::to(&self.topic).partition(self.partition).key(self.record.emit.key.as_slice());
         record.payload = self.record.emit.value.as_deref();
         record.headers = self.headers();
         record
@@ -49,9 +52,13 @@ impl Placed {
 
 /// A record that was read.
 pub(crate) fn record(stream: &str, message: &BorrowedMessage<'_>) -> Record {
-    let header = |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap_or_default().to_vec());
+    let header =
+        |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap_or_default().to_vec());
     Record {
-        partition: Partition { stream: stream.into(), number: u32::try_from(message.partition()).unwrap_or(0) },
+        partition: Partition {
+            stream: stream.into(),
+            number: u32::try_from(message.partition()).unwrap_or(0),
+        },
         offset: u64::try_from(message.offset()).unwrap_or(0),
         at_ms: message.timestamp().to_millis().unwrap_or(0),
         key: message.key().unwrap_or_default().to_vec(),
@@ -66,4 +73,10 @@ pub(crate) fn offset(offset: Option<Offset>) -> u64 {
         Some(Offset::Offset(offset)) => u64::try_from(offset).unwrap_or(0),
         _ => 0,
     }
+}
+
+/// The offsets of a topic's partitions.
+#[expect(clippy::needless_pass_by_value, reason = "it is what map takes")]
+pub(crate) fn offsets(list: TopicPartitionList) -> HashMap<i32, u64> {
+    list.elements().iter().map(|element| (element.partition(), offset(Some(element.offset())))).collect()
 }

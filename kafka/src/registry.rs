@@ -34,7 +34,8 @@ enum Refusal {
 impl Registry {
     /// At this URL; a user and a password in it are told by basic authentication.
     pub(crate) fn new(url: &str) -> Result<Self, LogError> {
-        let wrong = |reason: String| LogError::Cluster { doing: format!("the schema registry {url}"), reason };
+        let wrong =
+            |reason: String| LogError::Cluster { doing: format!("the schema registry {url}"), reason };
         let mut parsed = url::Url::parse(url).map_err(|error| wrong(error.to_string()))?;
         if !["http", "https"].contains(&parsed.scheme()) {
             return Err(wrong("an http or https URL is wanted".into()));
@@ -64,9 +65,11 @@ impl Registry {
         let request = request.header("Content-Type", CONTENT).body(text);
         let request = request.map_err(|error| Refusal::No(0, error.to_string()))?;
         let mut answer = self.agent.run(request).map_err(|error| Refusal::Away(error.to_string()))?;
-        let (status, text) = (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap_or_default());
+        let (status, text) =
+            (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap_or_default());
         let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        let message = value["message"].as_str().map_or_else(|| text.chars().take(300).collect(), str::to_owned);
+        let message =
+            value["message"].as_str().map_or_else(|| text.chars().take(300).collect(), str::to_owned);
         match status {
             200..300 => Ok(value),
             408 | 429 | 500.. => Err(Refusal::Away(format!("status {status}: {message}"))),
@@ -77,10 +80,14 @@ impl Registry {
     fn error(&self, doing: &str, refusal: Refusal) -> LogError {
         let doing = format!("{doing} at the schema registry {}", self.url);
         match refusal {
-            Refusal::Away(reason) => LogError::Cluster { doing, reason: format!("it does not answer: {reason}") },
+            Refusal::Away(reason) => {
+                LogError::Cluster { doing, reason: format!("it does not answer: {reason}") }
+            }
             Refusal::No(401 | 403, reason) => LogError::Cluster {
                 doing,
-                reason: format!("it does not take these credentials ({reason}); write them into its URL, as http://USER:PASSWORD@…"),
+                reason: format!(
+                    "it does not take these credentials ({reason}); write them into its URL, as http://USER:PASSWORD@…"
+                ),
             },
             Refusal::No(409, reason) => LogError::Cluster {
                 doing,
@@ -89,7 +96,9 @@ impl Registry {
                      remove it, or use another topic_prefix"
                 ),
             },
-            Refusal::No(status, reason) => LogError::Cluster { doing, reason: format!("status {status}: {reason}") },
+            Refusal::No(status, reason) => {
+                LogError::Cluster { doing, reason: format!("status {status}: {reason}") }
+            }
         }
     }
 
@@ -138,7 +147,12 @@ impl Registry {
                 self.ask("PUT", &path, Some(&json!({"compatibility": COMPATIBILITY}))).map(drop)
             }
             Some(other) => {
-                tracing::warn!(subject, level = other, wanted = COMPATIBILITY, "the subject's compatibility differs");
+                tracing::warn!(
+                    subject,
+                    level = other,
+                    wanted = COMPATIBILITY,
+                    "the subject's compatibility differs"
+                );
                 Ok(())
             }
         }
@@ -150,7 +164,8 @@ impl Registry {
         let mut backoff = Backoff::new(Duration::from_millis(200));
         while let Some(id) = records.iter().find_map(unknown) {
             let this = self.clone();
-            let asked = tokio::task::spawn_blocking(move || this.ask("GET", &format!("/schemas/ids/{id}"), None));
+            let asked =
+                tokio::task::spawn_blocking(move || this.ask("GET", &format!("/schemas/ids/{id}"), None));
             match asked.await.map_err(|_| LogError::Closed)? {
                 Ok(found) => {
                     let text = found["schema"].as_str().unwrap_or_default();
@@ -162,7 +177,12 @@ impl Registry {
                 }
                 Err(Refusal::Away(reason)) => {
                     let pause = backoff.pause();
-                    tracing::warn!(id, reason, ?pause, "the schema registry does not answer; what needs it waits");
+                    tracing::warn!(
+                        id,
+                        reason,
+                        ?pause,
+                        "the schema registry does not answer; what needs it waits"
+                    );
                     tokio::time::sleep(pause).await;
                 }
                 Err(Refusal::No(404, _)) => drop(ids::learn(id, None)),

@@ -88,8 +88,14 @@ impl Settings {
         if self.brokers.trim().is_empty() {
             return Err(refused("no brokers are named; give --brokers HOST:PORT".into()));
         }
-        match self.properties.keys().find(|name| OURS.contains(&name.as_str()) || *name == "request.required.acks") {
-            Some(name) => Err(refused(format!("the property '{name}' can't be set: promises of Millrace rest on it"))),
+        match self
+            .properties
+            .keys()
+            .find(|name| OURS.contains(&name.as_str()) || *name == "request.required.acks")
+        {
+            Some(name) => {
+                Err(refused(format!("the property '{name}' can't be set: promises of Millrace rest on it")))
+            }
             None => self.check_partitions(),
         }
     }
@@ -124,6 +130,10 @@ impl Settings {
         let mut config = self.consumer();
         // librdkafka wants a group, though it joins none.
         config.set("group.id", format!("{}-reader", self.application)).set("isolation.level", isolation);
+        // A reader has one partition, and seeks nothing: the broker may let it wait until something comes.
+        if !self.properties.contains_key("fetch.wait.max.ms") {
+            config.set("fetch.wait.max.ms", "5000");
+        }
         config
     }
 

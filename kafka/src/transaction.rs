@@ -67,11 +67,7 @@ pub(crate) enum Outcome {
 }
 
 /// Commits several transactions as one: all of them or none.
-pub(crate) fn commit(
-    producer: &BaseProducer<Context>,
-    settings: &Settings,
-    all: &[&Prepared],
-) -> Outcome {
+pub(crate) fn commit(producer: &BaseProducer<Context>, settings: &Settings, all: &[&Prepared]) -> Outcome {
     if let Err(error) = producer.begin_transaction() {
         return Outcome::Broken(reason(&error));
     }

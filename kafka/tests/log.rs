@@ -4,7 +4,10 @@
 #[path = "../../runtime/tests/conformance/mod.rs"]
 mod conformance;
 
-use std::sync::{Arc, LazyLock, atomic::{AtomicU32, Ordering}};
+use std::sync::{
+    Arc, LazyLock,
+    atomic::{AtomicU32, Ordering},
+};
 
 use async_trait::async_trait;
 use conformance::Backend;
@@ -12,7 +15,8 @@ use millrace_kafka::{Kafka, Settings};
 use millrace_runtime::Log;
 
 /// One broker for all; it ends with this process.
-static BROKER: LazyLock<millrace_servers::Kafka> = LazyLock::new(|| millrace_servers::Kafka::start().unwrap());
+static BROKER: LazyLock<millrace_servers::Kafka> =
+    LazyLock::new(|| millrace_servers::Kafka::start().unwrap());
 
 /// Topics of its own for each test.
 struct OnBroker(Settings);

@@ -5,8 +5,8 @@
 mod tests;
 
 use millrace_schemas::{
-    Assembly, Control, Made, Merge, MergeOutcome, Merged, Phase, PlannedOutput, RecordError, Refused, SegmentOutcome,
-    Signal, SourceRef, Started, TrackKind, TrackSum,
+    Assembly, Control, Made, Merge, MergeOutcome, Merged, Phase, PlannedOutput, RecordError, Refused,
+    SegmentOutcome, Signal, SourceRef, Started, TrackKind, TrackSum,
 };
 use millrace_topology::{
     Aggregation, Emit, Fold, HORIZON_DAYS, Placement,

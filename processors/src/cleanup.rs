@@ -147,7 +147,7 @@ mod tests {
             deadline_ms: None,
             work: "e-2".into(),
             upload: None,
-        kept: Vec::new(),
+            kept: Vec::new(),
         });
         let begun = crate::assemble::fold(None, signal).unwrap().state.unwrap();
         Assembly { phase, ended_ms, ..begun }
@@ -160,7 +160,10 @@ mod tests {
         }
         let failed = state(Phase::Failed, Some(0));
         assert!(can_go_on(&failed, 23 * HOUR, DAY) && !expired(Some(&failed), "e-2", 0, 23 * HOUR, DAY));
-        assert!(!can_go_on(&failed, 24 * HOUR, DAY) && !expired(Some(&failed), "e-2", 0, 25 * HOUR, DAY), "the grace");
+        assert!(
+            !can_go_on(&failed, 24 * HOUR, DAY) && !expired(Some(&failed), "e-2", 0, 25 * HOUR, DAY),
+            "the grace"
+        );
         assert!(expired(Some(&failed), "e-2", 0, 26 * HOUR, DAY));
     }
 

@@ -210,15 +210,18 @@ pub trait Log: Send + Sync + 'static {
     /// Where the log can't be read.
     async fn committed(&self, group: &str, partition: &Partition) -> Result<u64, LogError>;
 
-    /// How many records of a partition a group has yet to consume.
+    /// How many records of a stream a group has yet to consume.
     ///
     /// # Errors
     /// Where the log can't be read.
-    async fn lag(&self, group: &str, partition: &Partition) -> Result<u64, LogError> {
-        let from = self.committed(group, partition).await?;
+    async fn lag(&self, group: &str, stream: &str) -> Result<u64, LogError> {
         let mut lag = 0;
-        // Counted, not subtracted: offsets have gaps.
-        crate::tail::read_on(self, partition, from, |_| lag += 1).await?;
+        for number in 0..self.partitions(stream).await? {
+            let partition = Partition { stream: stream.into(), number };
+            let from = self.committed(group, &partition).await?;
+            // Counted, not subtracted: offsets have gaps.
+            crate::tail::read_on(self, &partition, from, |_| lag += 1).await?;
+        }
         Ok(lag)
     }
 

@@ -65,7 +65,8 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
         };
         let given = u32::from_be_bytes([a, b, c, d]);
         let codec = Self::codec();
-        let unknown = || RecordError::UnknownSchema { record: Self::NAME, found: given, known: ids::written(codec.id) };
+        let unknown =
+            || RecordError::UnknownSchema { record: Self::NAME, found: given, known: ids::written(codec.id) };
         let found = match ids::read(given) {
             Meaning::Fixed(fixed) => fixed,
             Meaning::Unknown => return Err(unknown()),

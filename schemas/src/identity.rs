@@ -120,7 +120,10 @@ mod tests {
         assert_ne!(execution_id(&replay("1"), &source()), execution_id(&replay("2"), &source()));
         assert_eq!(execution_id(&replay("1"), &source()), execution_id(&replay("1"), &source()));
         let named = Upload { name: Some("friday".into()), ..replay("1") };
-        assert_ne!(execution_id(&named, &source()), execution_id(&Upload { replay: None, ..named.clone() }, &source()));
+        assert_ne!(
+            execution_id(&named, &source()),
+            execution_id(&Upload { replay: None, ..named.clone() }, &source())
+        );
     }
 
     #[test]

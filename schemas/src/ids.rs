@@ -138,8 +138,10 @@ pub fn learn(id: u32, text: Option<&str>) -> Result<(), RecordError> {
 }
 
 fn recognize(text: &str) -> Result<Known, RecordError> {
-    let wrong =
-        |source: apache_avro::Error| RecordError::Avro { record: "a registry's schema", source: Box::new(source) };
+    let wrong = |source: apache_avro::Error| RecordError::Avro {
+        record: "a registry's schema",
+        source: Box::new(source),
+    };
     let schema = Schema::parse_str(text).map_err(wrong)?;
     let form = schema.canonical_form();
     for record in all() {

@@ -78,7 +78,8 @@ impl Kafka {
             format!("advertised.listeners={listener}://127.0.0.1:{port}"),
             format!("inter.broker.listener.name={listener}"),
             "controller.listener.names=CONTROLLER".to_owned(),
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL".to_owned(),
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL"
+                .to_owned(),
             format!("log.dirs={}", data.display()),
             "offsets.topic.replication.factor=1".to_owned(),
             "offsets.topic.num.partitions=8".to_owned(),
@@ -104,7 +105,8 @@ impl Kafka {
         let path = folder.join("server.properties");
         std::fs::write(&path, config).map_err(doing(format!("writing {}", path.display())))?;
         if !data.join("meta.properties").exists() {
-            let formatted = run(&["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", &path.to_string_lossy()])?;
+            let formatted =
+                run(&["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", &path.to_string_lossy()])?;
             if !formatted.status.success() {
                 let log = String::from_utf8_lossy(&formatted.stderr).into_owned();
                 return Err(ServerError::Down { what: "Kafka", log });
@@ -194,11 +196,37 @@ fn secured(folder: &Path) -> Result<String, ServerError> {
     let path = store.to_string_lossy().into_owned();
     if !store.exists() {
         key(&[
-            "-genkeypair", "-alias", "broker", "-keyalg", "RSA", "-dname", "CN=127.0.0.1", "-ext", "SAN=IP:127.0.0.1",
-            "-storetype", "PKCS12", "-keystore", &path, "-storepass", "changeit", "-validity", "30",
+            "-genkeypair",
+            "-alias",
+            "broker",
+            "-keyalg",
+            "RSA",
+            "-dname",
+            "CN=127.0.0.1",
+            "-ext",
+            "SAN=IP:127.0.0.1",
+            "-storetype",
+            "PKCS12",
+            "-keystore",
+            &path,
+            "-storepass",
+            "changeit",
+            "-validity",
+            "30",
         ])?;
         let certificate = folder.join("ca.pem").to_string_lossy().into_owned();
-        key(&["-exportcert", "-rfc", "-alias", "broker", "-keystore", &path, "-storepass", "changeit", "-file", &certificate])?;
+        key(&[
+            "-exportcert",
+            "-rfc",
+            "-alias",
+            "broker",
+            "-keystore",
+            &path,
+            "-storepass",
+            "changeit",
+            "-file",
+            &certificate,
+        ])?;
     }
     let login = "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"admin\" \
                  password=\"admin-secret\" user_admin=\"admin-secret\" user_alice=\"alice-secret\";";

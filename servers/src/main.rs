@@ -6,7 +6,10 @@ use millrace_servers::{Kafka, Registry, ServerError};
 
 fn run() -> Result<(), ServerError> {
     let folder = PathBuf::from("demo/servers");
-    eprintln!("servers: starting Kafka and Apicurio Registry; their data and logs are in {}", folder.display());
+    eprintln!(
+        "servers: starting Kafka and Apicurio Registry; their data and logs are in {}",
+        folder.display()
+    );
     let kafka = Kafka::start_at(&std::path::absolute(&folder).unwrap_or(folder.clone()), 9092)?;
     let registry = Registry::start_at(8081, &folder.join("registry.log"))?;
     println!("export MILLRACE_BROKERS={} MILLRACE_SCHEMA_REGISTRY={}", kafka.brokers(), registry.url());

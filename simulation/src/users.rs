@@ -85,7 +85,9 @@ pub(crate) async fn retry(world: &Arc<World>, execution: &str) {
             continue;
         };
         let now = clock::now_ms();
-        let work = cleanup::can_go_on(state, now, cleanup::RETRY_WINDOW_MS).then(|| state.work.clone()).filter(|work| !work.is_empty());
+        let work = cleanup::can_go_on(state, now, cleanup::RETRY_WINDOW_MS)
+            .then(|| state.work.clone())
+            .filter(|work| !work.is_empty());
         let next = Upload { attempt: state.attempt + 1, work, deadline_seconds: None, ..upload.clone() };
         world.trace(|| format!("{execution} is tried again: attempt {}", next.attempt));
         if let Ok(emit) = Emit::new(streams::UPLOADS, &state.source.url, &next) {

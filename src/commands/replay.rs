@@ -49,13 +49,17 @@ impl From {
         let parts = text.split_once(':').and_then(|(partition, offset)| {
             Some(Self::Offset(partition.parse().ok()?, offset.parse().ok()?))
         });
-        parts.ok_or_else(|| CommandError::Call(format!("--offset {text}: PARTITION:OFFSET is wanted, such as 2:1400")))
+        parts.ok_or_else(|| {
+            CommandError::Call(format!("--offset {text}: PARTITION:OFFSET is wanted, such as 2:1400"))
+        })
     }
 
     fn means(&self, record: &Record) -> bool {
         match self {
             Self::Time(since) => record.at_ms >= *since,
-            Self::Offset(partition, offset) => record.partition.number == *partition && record.offset >= *offset,
+            Self::Offset(partition, offset) => {
+                record.partition.number == *partition && record.offset >= *offset
+            }
             Self::Execution(_) => false,
         }
     }
@@ -85,14 +89,18 @@ async fn uploads(log: &Arc<dyn Log>, from: &From) -> Result<u8, CommandError> {
     let mut chosen = Vec::new();
     if let From::Execution(state) = from {
         chosen.push(state.upload.clone().ok_or_else(|| {
-            CommandError::Call(format!("{} is from an older version, which kept too little of it", state.execution))
+            CommandError::Call(format!(
+                "{} is from an older version, which kept too little of it",
+                state.execution
+            ))
         })?);
     } else {
         for number in 0..log.partitions(streams::UPLOADS.name).await? {
             let partition = Partition { stream: streams::UPLOADS.name.into(), number };
             let take = |record: Record| {
                 let own = record.header(REPLAY).is_none() && from.means(&record);
-                let upload = own.then(|| record.value.as_deref().and_then(|value| Upload::read(value).ok())).flatten();
+                let upload =
+                    own.then(|| record.value.as_deref().and_then(|value| Upload::read(value).ok())).flatten();
                 // A later attempt repeats an upload that is here itself.
                 chosen.extend(upload.filter(|upload| upload.attempt == 1));
             };
@@ -110,7 +118,9 @@ async fn uploads(log: &Arc<dyn Log>, from: &From) -> Result<u8, CommandError> {
         count += records.len();
         log.commit(Transaction { records, ..Transaction::default() }).await?;
     }
-    print(&format!("{count} uploads published again as replay {id}; 'millrace executions list' shows what becomes of them"));
+    print(&format!(
+        "{count} uploads published again as replay {id}; 'millrace executions list' shows what becomes of them"
+    ));
     Ok(0)
 }
 
@@ -130,7 +140,11 @@ fn made(states: &HashMap<String, Assembly>) -> HashMap<&str, Vec<&OutputFacts>> 
     found
 }
 
-fn again(upload: &Upload, id: &str, made: &HashMap<&str, Vec<&OutputFacts>>) -> Result<NewRecord, CommandError> {
+fn again(
+    upload: &Upload,
+    id: &str,
+    made: &HashMap<&str, Vec<&OutputFacts>>,
+) -> Result<NewRecord, CommandError> {
     let source = source_url(upload).unwrap_or_default();
     let known = made.get(source.as_str()).map(|all| all.iter().map(|facts| (*facts).clone()).collect());
     let upload = Upload {
@@ -151,7 +165,9 @@ async fn segments(id: &str, place: &Place) -> Result<u8, CommandError> {
     let state = find(&Some(log.clone()), id).await?;
     let execution = state.execution.clone();
     if !state.is_terminal() {
-        return Err(CommandError::Call(format!("{execution} is at work; 'millrace executions cancel {execution}' stops it")));
+        return Err(CommandError::Call(format!(
+            "{execution} is at work; 'millrace executions cancel {execution}' stops it"
+        )));
     }
     let gone = || {
         CommandError::Call(format!(

@@ -114,10 +114,12 @@ fn seconds(flag: &str, asked: Option<f64>, otherwise: f64) -> Result<Duration, C
 /// Where work objects lie: what every process of a cluster sees, or a folder of the data folder.
 fn work(config: &Config) -> Result<PathBuf, CommandError> {
     match (&config.work, &config.brokers) {
-        (Some(url), _) => millrace_storage::path_of(url)
-            .map_err(|_| CommandError::Call(format!("--work {url}: a file URL is wanted, such as file:///mnt/work"))),
+        (Some(url), _) => millrace_storage::path_of(url).map_err(|_| {
+            CommandError::Call(format!("--work {url}: a file URL is wanted, such as file:///mnt/work"))
+        }),
         (None, Some(_)) => Err(CommandError::Call(
-            "with --brokers, --work is needed: a file URL that every process sees, such as file:///mnt/work".into(),
+            "with --brokers, --work is needed: a file URL that every process sees, such as file:///mnt/work"
+                .into(),
         )),
         (None, None) => Ok(DataFolder::find(config.data.as_deref())?.work()),
     }
@@ -125,7 +127,8 @@ fn work(config: &Config) -> Result<PathBuf, CommandError> {
 
 fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost"
+        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Refuses a cluster on which Millrace can't work; warns of what is odd.

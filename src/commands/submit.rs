@@ -64,7 +64,10 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
             continue;
         }
         results.begin(&execution, &run::inputs::shown(&source), before);
-        awaited.insert(execution, Awaited { name: source, attempt: upload.attempt, there_before: 0, found_before: 0 });
+        awaited.insert(
+            execution,
+            Awaited { name: source, attempt: upload.attempt, there_before: 0, found_before: 0 },
+        );
     }
     // One by one: each is there or is not, and publishing them again changes nothing.
     for emit in emits {

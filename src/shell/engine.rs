@@ -92,8 +92,7 @@ impl Running {
 
     /// Frees what is left of executions that have ended.
     pub(crate) async fn sweep(&self) {
-        if let Err(error) = self.engine.sweep(self.ports.as_ref()).await
-        {
+        if let Err(error) = self.engine.sweep(self.ports.as_ref()).await {
             tracing::warn!(%error, "what is left of executions that ended is swept later");
         }
     }
@@ -123,11 +122,11 @@ pub(crate) async fn publish(log: &dyn Log, emits: Vec<Emit>) -> Result<(), LogEr
     log.commit(Transaction { records, ..Transaction::default() }).await
 }
 
-/// Puts progress on the log, a few times a second, the latest of each segment.
+/// Puts progress on the log, twice a second, the latest of each segment.
 async fn publish_progress(log: Arc<dyn Log>, mut told: mpsc::UnboundedReceiver<Progress>) {
     while let Some(first) = told.recv().await {
         let mut latest = HashMap::from([((first.execution.clone(), first.index), first)]);
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         while let Ok(next) = told.try_recv() {
             latest.insert((next.execution.clone(), next.index), next);
         }

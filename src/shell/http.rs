@@ -4,18 +4,19 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use millrace_runtime::{Log, Stop, Level, metrics};
+use millrace_runtime::{Level, Log, Stop, metrics};
 use millrace_topology::topology;
 use tokio::net::TcpListener;
 
 use crate::commands::CommandError;
 
 /// How often lag is looked up.
-const LAG_EVERY: Duration = Duration::from_secs(5);
+const LAG_EVERY: Duration = Duration::from_secs(10);
 /// For how long the log may not answer until the process counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The buckets of latencies, in seconds: from a look at a work object to an hour of transcoding.
-const BUCKETS: [f64; 14] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0, 1800.0, 3600.0];
+const BUCKETS: [f64; 14] =
+    [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0, 1800.0, 3600.0];
 
 #[derive(Clone)]
 struct Shared {
@@ -26,7 +27,8 @@ struct Shared {
 
 /// Collects metrics from now on.
 pub(crate) fn collect() -> Result<PrometheusHandle, CommandError> {
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS);
+    let builder =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS);
     let handle = builder.and_then(PrometheusBuilder::install_recorder).map_err(CommandError::failed)?;
     metrics::describe();
     Ok(handle)

@@ -126,7 +126,8 @@ impl Cluster {
 
     /// Waits until so many executions have ended; gives all.
     pub fn ended(&self, count: usize) -> Vec<Value> {
-        let over = |one: &Value| ["succeeded", "failed", "cancelled"].contains(&one["state"].as_str().unwrap());
+        let over =
+            |one: &Value| ["succeeded", "failed", "cancelled"].contains(&one["state"].as_str().unwrap());
         let mut all = Vec::new();
         until("the executions to end", || {
             all = self.executions();
@@ -152,7 +153,10 @@ impl Cluster {
         let work = format!("file://{}", self.place.path("work").display());
         let log = self.place.path(&format!("{name}.log"));
         let mut command = self.millrace();
-        command.args(["serve", "--work", &work, "--listen", "127.0.0.1:0"]).args(more).env("MILLRACE_JOBS", "1");
+        command
+            .args(["serve", "--work", &work, "--listen", "127.0.0.1:0"])
+            .args(more)
+            .env("MILLRACE_JOBS", "1");
         command.stderr(File::options().create(true).append(true).open(&log).unwrap());
         let said = std::fs::read_to_string(&log).unwrap_or_default().len();
         let child = command.stdout(Stdio::null()).spawn().unwrap();
@@ -175,7 +179,9 @@ impl Cluster {
         let mut found = Vec::new();
         for number in 0..log.partitions(stream).await.unwrap() {
             let partition = millrace_runtime::Partition { stream: stream.into(), number };
-            millrace_runtime::read_on(log.as_ref(), &partition, 0, |record| found.push(record)).await.unwrap();
+            millrace_runtime::read_on(log.as_ref(), &partition, 0, |record| found.push(record))
+                .await
+                .unwrap();
         }
         found
     }
@@ -204,7 +210,11 @@ impl Called {
 
     pub fn json(&self) -> Ran {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
-        Ran { status: self.status, lines: self.stdout.lines().map(parse).collect(), stderr: self.stderr.clone() }
+        Ran {
+            status: self.status,
+            lines: self.stdout.lines().map(parse).collect(),
+            stderr: self.stderr.clone(),
+        }
     }
 }
 
@@ -246,7 +256,8 @@ impl Server {
     pub fn children(&self) -> usize {
         let list = format!("/proc/{0}/task", self.child.id());
         let tasks = std::fs::read_dir(list).unwrap().flatten();
-        let of_it = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+        let of_it =
+            tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
         of_it.map(|children| children.split_whitespace().count()).sum()
     }
 
@@ -273,6 +284,7 @@ impl Drop for Server {
 /// What GET answers.
 pub fn get(address: &str, path: &str) -> (u16, String) {
     let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-    let mut answer = ureq::Agent::new_with_config(config).get(&format!("http://{address}{path}")).call().unwrap();
+    let mut answer =
+        ureq::Agent::new_with_config(config).get(&format!("http://{address}{path}")).call().unwrap();
     (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
 }

@@ -109,7 +109,18 @@ pub mod streams {
 
     /// All of them, in the order in which a video passes.
     pub const ALL: [StreamSpec; 11] = [
-        UPLOADS, SEGMENTS, TRANSCODED, ASSEMBLIES, CONTROLS, MERGES, MERGED, EXECUTIONS, PROGRESS, LOGS, DEAD_LETTERS];
+        UPLOADS,
+        SEGMENTS,
+        TRANSCODED,
+        ASSEMBLIES,
+        CONTROLS,
+        MERGES,
+        MERGED,
+        EXECUTIONS,
+        PROGRESS,
+        LOGS,
+        DEAD_LETTERS,
+    ];
 }
 
 /// A processor and its edges.
@@ -139,7 +150,9 @@ pub struct Topology {
 /// The graph of Millrace: the one place where processors and streams are joined.
 #[must_use]
 pub fn topology() -> Topology {
-    use streams::{ALL, ASSEMBLIES, CONTROLS, EXECUTIONS, MERGED, MERGES, PROGRESS, SEGMENTS, TRANSCODED, UPLOADS};
+    use streams::{
+        ALL, ASSEMBLIES, CONTROLS, EXECUTIONS, MERGED, MERGES, PROGRESS, SEGMENTS, TRANSCODED, UPLOADS,
+    };
     let processor = |name, does, reads, writes: &[StreamSpec], state| ProcessorSpec {
         name,
         does,

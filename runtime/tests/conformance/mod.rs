@@ -144,7 +144,8 @@ async fn settled(
                 *found = Some(assignment);
             }
         }
-        let counts: Vec<usize> = found.iter().flatten().map(|assignment| assignment.partitions.len()).collect();
+        let counts: Vec<usize> =
+            found.iter().flatten().map(|assignment| assignment.partitions.len()).collect();
         let even = counts.iter().all(|count| (share..=share + 1).contains(count));
         if counts.len() == members.len() && even && counts.iter().sum::<usize>() == partitions {
             return found.into_iter().flatten().zip(fresh).collect();
@@ -389,14 +390,14 @@ pub(crate) async fn lag_is_what_is_yet_to_come(backend: &impl Backend) {
     let membership = assigned(&mut consumer).await.membership;
     let found = records(&mut consumer, 4).await;
     let partition = found[0].partition.clone();
-    assert!(log.lag("g", &partition).await.unwrap() >= 4);
+    assert!(log.lag("g", "merged").await.unwrap() >= 4);
     let end = found[3].offset + 1;
     log.commit(commit_of(&membership, vec![(partition.clone(), end)])).await.unwrap();
     // Also behind what nobody can read, in its own time.
     let mut changes = log.changes();
     loop {
         changes.mark_seen();
-        if log.lag("g", &partition).await.unwrap() == 0 {
+        if log.lag("g", "merged").await.unwrap() == 0 {
             return;
         }
         changes.changed().await;
