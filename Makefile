@@ -5,8 +5,9 @@
 # make bench                            Millrace against ffmpeg, side by side; then the fold, the codec and the log
 # make servers                          Apache Kafka and a schema registry in the foreground, to try Millrace on a cluster
 # make crash [ROUNDS=20]                kill -9 at random moments, then the same command again
+# make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash setup test-setup servers
+.PHONY: demo test simulate faults bench crash chaos setup test-setup servers
 
 setup:
 	@scripts/setup.sh
@@ -37,13 +38,19 @@ simulate:
 faults:
 	@cargo run --quiet --release --locked -p millrace-simulation --features faults -- --faults --seeds $(or $(SEEDS),1000)
 
-bench: setup
+bench: test-setup
 	cargo bench --locked --bench compare
 	cargo bench --locked --bench split
 	cargo bench --locked -p millrace-processors --bench fold
 	cargo bench --locked -p millrace-schemas --bench codec
 	cargo bench --locked -p millrace-runtime
+	cargo bench --locked --bench cluster
+	cargo bench --locked --bench scale
 
 crash: setup
 	cargo build --release --locked
 	ROUNDS=$(or $(ROUNDS),20) cargo test --release --locked --test crash -- --ignored --nocapture --test-threads 1
+
+chaos: test-setup
+	cargo build --release --locked
+	SECONDS_OF_TROUBLE=$(or $(SECONDS),180) cargo test --release --locked --test chaos -- --ignored --nocapture

@@ -54,9 +54,9 @@ fn owned(server: &Server) -> usize {
         let list = line.split("partitions=[").nth(1).unwrap().split(']').next().unwrap();
         let numbers = list.split(", ").filter_map(|number| number.parse::<u32>().ok());
         if line.contains(": revoked ") {
-            owned.retain(|n| !numbers.clone().any(|gone| gone == *n))
+            owned.retain(|n| !numbers.clone().any(|gone| gone == *n));
         } else {
-            owned.extend(numbers)
+            owned.extend(numbers);
         }
     }
     owned.len()

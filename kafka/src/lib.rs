@@ -213,9 +213,8 @@ impl Kafka {
 
     /// What a transaction is on this cluster.
     async fn prepare(&self, transaction: Transaction) -> Result<transaction::Prepared, LogError> {
-        let mut prepared = transaction::Prepared::default();
-        prepared.records = self.placed(transaction.records).await?;
-        prepared.offsets = transaction.offsets;
+        let records = self.placed(transaction.records).await?;
+        let mut prepared = transaction::Prepared { records, offsets: transaction.offsets, owner: None };
         if let Some(membership) = transaction.membership {
             let fenced = || LogError::Fenced { group: membership.group.clone(), epoch: membership.epoch };
             // A broker holds nobody to the partitions of a transaction that names none.
@@ -277,9 +276,9 @@ fn committed<C: ConsumerContext>(
     let mut asked = TopicPartitionList::new();
     asked.add_partition(topic, number);
     let found = consumer.committed_offsets(asked, Duration::from_secs(5))?;
-    let found = found.find_partition(topic, number);
-    found.as_ref().map_or(Ok(()), |found| found.error())?;
-    Ok(records::offset(found.map(|found| found.offset())))
+    let Some(found) = found.find_partition(topic, number) else { return Ok(0) };
+    found.error()?;
+    Ok(records::offset(Some(found.offset())))
 }
 
 /// Wakes those who wait, now and then, and lets go of readers that nobody uses.

@@ -11,8 +11,9 @@ use std::sync::{
 
 use async_trait::async_trait;
 use conformance::Backend;
-use millrace_kafka::{Kafka, Settings};
-use millrace_runtime::Log;
+use millrace_kafka::{Guarantee, Kafka, Settings};
+use millrace_runtime::{Event, Log, LogError, Partition, Transaction};
+use millrace_topology::{Emit, Placement, streams};
 
 /// One broker for all; it ends with this process.
 static BROKER: LazyLock<millrace_servers::Kafka> =
@@ -34,6 +35,40 @@ impl Backend for OnBroker {
         let settings = Settings { process: Settings::of("").process, ..self.0.clone() };
         Arc::new(Kafka::connect(settings).await.unwrap())
     }
+}
+
+/// For brokers without transactions: what is published is acknowledged before the offset, and who lost a partition is fenced.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_least_once_publishes_before_it_commits_and_fences_too() {
+    let settings = Settings { guarantee: Guarantee::AtLeastOnce, ..OnBroker::new().0 };
+    let log = Kafka::connect(settings).await.unwrap();
+    log.ensure(&streams::ALL).await.unwrap();
+    let emit = |stream, value: &str| Emit {
+        stream,
+        key: b"k".to_vec(),
+        value: Some(value.into()),
+        placement: Placement::Exactly(1),
+    };
+    let records = vec![emit("merges", "1").into()];
+    log.commit(Transaction { records, ..Transaction::default() }).await.unwrap();
+    let mut consumer = log.join("g", "merges").await.unwrap();
+    let Event::Assigned(assignment) = consumer.next(0).await.unwrap() else { panic!("an assignment") };
+    let Event::Records(found) = consumer.next(9).await.unwrap() else { panic!("the record") };
+    let partition = found[0].partition.clone();
+    let step = || Transaction {
+        records: vec![emit("merged", "2").into(), emit("executions", "3").into()],
+        offsets: vec![(partition.clone(), 1)],
+        membership: Some(assignment.membership.clone()),
+    };
+    log.commit(step()).await.unwrap();
+    assert_eq!(log.committed("g", &partition).await.unwrap(), 1);
+    for stream in ["merged", "executions"] {
+        let place = Partition { stream: stream.into(), number: 1 };
+        assert_eq!(log.read(&place, 0, 9).await.unwrap().records.len(), 1);
+    }
+    drop(consumer);
+    log.leave().await;
+    assert!(matches!(log.commit(step()).await, Err(LogError::Fenced { .. })));
 }
 
 conformance::conforms!(kafka, OnBroker, start_paused = false);

@@ -152,7 +152,7 @@ fn recognize(text: &str) -> Result<Known, RecordError> {
     }
     // Schemas live as long as the process: there are as many as people register.
     let schema: &'static Schema = Box::leak(Box::new(schema));
-    let name = schema.name().map_or(String::new(), |name| name.fullname(None).to_string());
+    let name = schema.name().map_or(String::new(), |name| name.fullname(None));
     let reader = GenericDatumReader::builder(schema).build().map_err(wrong)?;
     Ok(Known::Other(Box::leak(Box::new(Other { name, fields: fields(schema), reader }))))
 }
