@@ -69,6 +69,7 @@ fn all_is_well(cluster: &Cluster, expected: &[String], again: usize) {
             judge(&cluster.place.path("a.mp4"), &cluster.place.path(&format!("out/{number}.{format}")));
         }
     }
+    quiet(cluster);
     let left: Vec<_> = cluster.place.names("out").into_iter().filter(|name| name.starts_with('.')).collect();
     eprintln!("{} drafts of outputs were left by what was killed", left.len());
     let times = transcoded(cluster);
@@ -78,6 +79,17 @@ fn all_is_well(cluster: &Cluster, expected: &[String], again: usize) {
         times.len()
     );
     assert!(repeated <= again, "{repeated} segments were transcoded again: {times:?}");
+}
+
+/// Brokers that go are worth a line, and not ten thousand.
+fn quiet(cluster: &Cluster) {
+    for name in cluster.place.names(".").iter().filter(|name| name.ends_with(".log")) {
+        let said = std::fs::read_to_string(cluster.place.path(name)).unwrap();
+        let warnings: Vec<&str> =
+            said.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
+        eprintln!("{name}: {} warnings of {} lines", warnings.len(), said.lines().count());
+        assert!(warnings.len() < 50, "{}", warnings.join("\n"));
+    }
 }
 
 /// Three processes, and trouble every so often, for so long; the broker goes twice.

@@ -298,28 +298,47 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
     assert_eq!(server.stop(), 0);
 }
 
+/// An upload by a schema that its team has not registered yet.
 #[test]
 fn what_was_put_right_is_made_when_its_dead_letter_is_published_again() {
-    let cluster = Cluster::with_registry();
+    let registry = millrace_servers::Registry::start().unwrap();
+    let cluster = Cluster::on(&BROKER.brokers(), Some(registry.url()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     media::constant(&cluster.place.path("a.mp4"), small());
     let url = |name: &str| format!("file://{}", cluster.place.path(name).display());
-    let upload = Upload { name: Some("late".into()), ..Upload::of(&url("a.mp4"), &url("out")) };
+    let text = |text: String| {
+        // A string in Avro: its length in zigzag, two bytes for these, and its bytes.
+        let length = u16::try_from(2 * text.len()).unwrap();
+        let mut bytes = match length {
+            0..0x80 => vec![length.to_be_bytes()[1]],
+            _ => vec![0x80 | (length & 0x7f).to_be_bytes()[1], (length >> 7).to_be_bytes()[1]],
+        };
+        bytes.extend(text.into_bytes());
+        bytes
+    };
     let server = cluster.serve("one", &[]).ready();
-    // Its schema is not in the registry yet: whoever wrote it registers it later.
-    let mut value = upload.encode().unwrap();
-    value[1..5].copy_from_slice(&4242_u32.to_be_bytes());
+    // The next id that this registry gives.
+    let next = u32::try_from(millrace_schemas::ids::all().len()).unwrap() + 1;
+    let value = [&[0][..], &next.to_be_bytes(), &text(url("out")), &text(url("a.mp4"))].concat();
     runtime.block_on(async {
-        let records = vec![poison(streams::UPLOADS, "late", value)];
+        let records = vec![poison(streams::UPLOADS, "early", value)];
         cluster.log().await.commit(Transaction { records, ..Transaction::default() }).await.unwrap();
     });
     let letters = || cluster.call(&["dead", "list", "--json"]).stdout;
-    until("a dead letter", || letters().contains("schema id is 4242"));
-    // The same file, asked for in a way that is understood: with a name, so that it is the same execution.
-    let id: Value = serde_json::from_str(letters().lines().next().unwrap()).unwrap();
-    assert_eq!(id["topic"], "uploads");
-    cluster.submit("a.mp4", "late", &[]);
-    cluster.ended(1);
+    until("a dead letter", || letters().contains(&format!("schema id is {next}")));
+    let schema = r#"{"schema": "{\"type\": \"record\", \"name\": \"Upload\", \"namespace\": \"millrace\", \"fields\": [{\"name\": \"output_prefix\", \"type\": \"string\"}, {\"name\": \"source\", \"type\": \"string\"}]}"}"#;
+    // Under a subject of the team's own: a registry gives an id to a text, whatever it is for.
+    let subject = format!("{}/subjects/early-value/versions", registry.url());
+    let json = "application/vnd.schemaregistry.v1+json";
+    let mut answer = ureq::post(&subject).header("Content-Type", json).send(schema).unwrap();
+    assert_eq!(answer.body_mut().read_to_string().unwrap(), format!("{{\"id\":{next}}}"));
+    // A registry's word that there is none is taken for some seconds.
+    let all = || cluster.executions();
+    until("the retry to work", || {
+        assert_eq!(cluster.call(&["dead", "retry", "--all"]).status, 0);
+        !all().is_empty()
+    });
+    assert_eq!(cluster.ended(1)[0]["state"], "succeeded");
     judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.mp4"));
     assert_eq!(server.stop(), 0);
 }

@@ -132,38 +132,71 @@ fn what_brokers_forget_too_early_is_told() {
     assert!(applied.stdout.contains("takes records of 500000 bytes"), "{}", applied.stdout);
 }
 
+/// A broker that knows who calls, and lets nobody do anything that was not granted.
 #[test]
-fn credentials_are_told_right_from_wrong_over_tls() {
-    let broker = Kafka::start_with(Security::SaslSsl, &[]).unwrap();
+fn credentials_are_told_right_from_wrong_over_tls_and_the_printed_acls_are_enough() {
+    let strict = [
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        // The controller's listener knows nobody.
+        "super.users=User:admin;User:ANONYMOUS",
+    ];
+    let broker = Kafka::start_with(Security::SaslSsl, &strict).unwrap();
     let ca = broker.folder().join("ca.pem");
-    let config = |password: &str| {
+    let config = |user: &str, password: &str| {
         format!(
             "brokers = '{}'\n[kafka.properties]\n'security.protocol' = 'sasl_ssl'\n'sasl.mechanism' = 'PLAIN'\n\
-             'sasl.username' = 'alice'\n'sasl.password' = '{password}'\n'ssl.ca.location' = '{}'\n",
+             'sasl.username' = '{user}'\n'sasl.password' = '{password}'\n'ssl.ca.location' = '{}'\n",
             broker.brokers(),
             ca.display()
         )
     };
     let cluster = Cluster::bare(&broker.brokers(), None);
-    let wrong = cluster.place.write("wrong.toml", config("guessed"));
-    let called = cluster.call(&["topology", "--apply", "--config", wrong.to_str().unwrap()]);
+    let write = |name: &str, text: String| cluster.place.write(name, text).to_string_lossy().into_owned();
+    let wrong = write("wrong.toml", config("alice", "guessed"));
+    let called = cluster.call(&["topology", "--apply", "--config", &wrong]);
     assert_eq!(called.status, 1);
     assert!(called.stderr.contains("Authentication failed"), "{}", called.stderr);
-    let right = cluster.place.write("right.toml", config("alice-secret"));
-    let right = right.to_str().unwrap();
-    let applied = cluster.call(&["topology", "--apply", "--config", right]);
-    assert_eq!(applied.status, 0, "{}", applied.stderr);
-    media::constant(&cluster.place.path("a.mp4"), Constant { seconds: "2", ..Constant::default() });
-    let server = cluster.serve("one", &["--config", right]).ready();
-    let submitted =
-        cluster.call(&["submit", "a.mp4", "-o", "out", "--wait", "--json", "--config", right]).json();
-    submitted.success();
-    judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.mp4"));
-    assert_eq!(server.stop(), 0);
     // Without TLS nothing is told to anybody.
     let called = cluster.call(&["executions", "list"]);
     assert_eq!(called.status, 1);
     assert!(called.stderr.contains("can't reach Kafka"), "{}", called.stderr);
+
+    let admin = write("admin.toml", config("admin", "admin-secret"));
+    let applied = cluster.call(&["topology", "--apply", "--config", &admin]);
+    assert_eq!(applied.status, 0, "{}", applied.stderr);
+    // Alice is known, and may do nothing yet.
+    let alice = write("alice.toml", config("alice", "alice-secret"));
+    let called = serve(&cluster, &["--config", &alice]);
+    assert_eq!(called.status, 1, "{}", called.stderr);
+    let client = write(
+        "client.properties",
+        format!(
+            "security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nssl.truststore.location={}\nssl.truststore.password=changeit\n\
+             sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username=\"admin\" \
+             password=\"admin-secret\";\n",
+            broker.folder().join("broker.p12").display()
+        ),
+    );
+    let printed = cluster.call(&["topology", "--acls", "User:alice", "--config", &alice]).stdout;
+    for line in printed.lines().take_while(|line| !line.starts_with('#')) {
+        let words: Vec<&str> = line.split_whitespace().skip(1).map(|word| word.trim_matches('\'')).collect();
+        millrace_servers::tool(
+            "org.apache.kafka.tools.AclCommand",
+            &[&words[..], &["--command-config", &client]].concat(),
+        )
+        .unwrap();
+    }
+    media::constant(&cluster.place.path("a.mp4"), Constant { seconds: "2", ..Constant::default() });
+    let server = cluster.serve("one", &["--config", &alice]).ready();
+    let submitted =
+        cluster.call(&["submit", "a.mp4", "-o", "out", "--wait", "--json", "--config", &alice]).json();
+    submitted.success();
+    judge(&cluster.place.path("a.mp4"), &cluster.place.path("out/a.mp4"));
+    for arguments in [&["executions", "list"][..], &["dead", "list"], &["topology", "--check"]] {
+        let called = cluster.call(&[arguments, &["--config", &alice]].concat());
+        assert_eq!(called.status, 0, "{arguments:?}: {}{}", called.stdout, called.stderr);
+    }
+    assert_eq!(server.stop(), 0);
 }
 
 #[test]

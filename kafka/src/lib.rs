@@ -15,7 +15,10 @@ mod transaction;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -69,6 +72,8 @@ struct Shared {
     registry: Option<Registry>,
     members: Mutex<Members>,
     counts: Mutex<HashMap<String, (u32, Instant)>>,
+    /// Whether a cluster that is away is waited for, however long.
+    waits: AtomicBool,
 }
 
 /// The members of groups in this process.
@@ -104,6 +109,7 @@ impl Kafka {
             plain,
             members: Mutex::default(),
             counts: Mutex::default(),
+            waits: AtomicBool::new(false),
             settings,
             health,
             changes,
@@ -131,6 +137,11 @@ impl Kafka {
             Some(registry) => registry.learn(records).await,
             None => Ok(()),
         }
+    }
+
+    /// From now on a cluster that goes away is waited for, however long: for whoever serves.
+    pub fn wait_for_it(&self) {
+        self.shared.waits.store(true, Ordering::Relaxed);
     }
 
     /// Begins transactions, so that the first one finds all there.
@@ -175,8 +186,9 @@ impl Kafka {
         from: &Arc<BaseConsumer<C>>,
         question: impl Fn(&BaseConsumer<C>) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T, LogError> {
-        let (consumer, health) = (from.clone(), self.shared.health.clone());
+        let (consumer, shared) = (from.clone(), self.shared.clone());
         let asked = tokio::task::spawn_blocking(move || {
+            let health = &shared.health;
             let patience = if health.has_answered() { PATIENCE } else { FIRST_PATIENCE };
             let until = Instant::now() + patience;
             loop {

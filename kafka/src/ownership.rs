@@ -183,3 +183,64 @@ impl Ownership {
         self.changed.modify(|()| {});
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(number: u32) -> (Partition, u64) {
+        (Partition { stream: "s".into(), number }, 1)
+    }
+
+    fn record(number: u32) -> Record {
+        let (partition, offset) = place(number);
+        Record { partition, offset, at_ms: 0, key: Vec::new(), value: None, headers: Vec::new() }
+    }
+
+    #[test]
+    fn what_came_back_is_not_what_was_owned_and_what_stayed_is() {
+        let ownership = Ownership::new("g", "s");
+        ownership.assign(&[0, 1]);
+        let before = ownership.state().epoch;
+        assert!(ownership.owns(&[place(0), place(1)], before));
+        ownership.revoke(&[1]);
+        assert!(ownership.owns(&[place(0)], before), "a generation that changed around it fences nobody");
+        assert!(!ownership.owns(&[place(0), place(1)], before));
+        ownership.assign(&[1]);
+        assert!(!ownership.owns(&[place(1)], before), "another member may have gone on with it");
+        let now = ownership.state().epoch;
+        assert!(ownership.owns(&[place(0), place(1)], now));
+        let elsewhere = (Partition { stream: "t".into(), number: 0 }, 1);
+        assert!(!ownership.owns(&[elsewhere], now));
+    }
+
+    #[test]
+    fn records_of_what_is_taken_away_are_forgotten() {
+        let ownership = Ownership::new("g", "s");
+        ownership.assign(&[0, 1]);
+        ownership.state().buffer.extend([record(0), record(1), record(0)]);
+        ownership.revoke(&[0]);
+        let left: Vec<u32> = ownership.state().buffer.iter().map(|record| record.partition.number).collect();
+        assert_eq!(left, [1]);
+    }
+
+    #[test]
+    fn a_revoke_waits_for_the_transaction_that_is_open_and_no_other_begins_meanwhile() {
+        let ownership = Arc::new(Ownership::new("g", "s"));
+        ownership.assign(&[0]);
+        let epoch = ownership.state().epoch;
+        let open = ownership.commit_lock();
+        let revoked = std::thread::spawn({
+            let ownership = ownership.clone();
+            move || ownership.revoke(&[0])
+        });
+        while !matches!(ownership.state().held.get(&0), Some(Holding::Draining)) {
+            std::thread::yield_now();
+        }
+        assert!(!ownership.owns(&[place(0)], epoch), "draining");
+        assert!(!revoked.is_finished(), "the transaction is open");
+        drop(open);
+        revoked.join().unwrap();
+        assert!(ownership.state().held.is_empty(), "gone");
+    }
+}

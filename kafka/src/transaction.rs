@@ -81,16 +81,14 @@ pub(crate) fn commit(producer: &BaseProducer<Context>, settings: &Settings, all:
     let _locks: Vec<_> = owners.iter().map(|(owner, _)| owner.commit_lock()).collect();
     for one in all {
         let Some((owner, _)) = &one.owner else { continue };
-        let sent = one.owned().map_err(|_| "a partition was taken away".to_owned()).and_then(|()| {
-            let metadata = owner.group_metadata().ok_or("the member has left its group")?;
-            let list = one.list(settings).map_err(|error| error.to_string())?;
-            producer.send_offsets_to_transaction(&list, &metadata, STEP).map_err(|error| reason(&error))
+        // Where a partition was taken away, or the member has left its group, nothing is sent: `Canceled` is told from
+        // ownership later.
+        let sent = one.owned().map_err(|_| KafkaError::Canceled).and_then(|()| {
+            let metadata = owner.group_metadata().ok_or(KafkaError::Canceled)?;
+            producer.send_offsets_to_transaction(&one.list(settings)?, &metadata, STEP)
         });
-        if let Err(said) = sent {
-            return match producer.abort_transaction(STEP) {
-                Ok(()) => Outcome::Aborted(said),
-                Err(error) => Outcome::Broken(format!("{said}; {}", reason(&error))),
-            };
+        if let Err(error) = sent {
+            return abort(producer, &error);
         }
     }
     match finish(producer) {
@@ -103,13 +101,32 @@ pub(crate) fn commit(producer: &BaseProducer<Context>, settings: &Settings, all:
             Outcome::Committed
         }
         Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
+            let refused = is_refused(error.code());
             match producer.abort_transaction(STEP) {
+                Ok(()) if refused => {
+                    Outcome::Refused(cluster_error("publishing", &KafkaError::Transaction(error)))
+                }
                 Ok(()) => Outcome::Aborted(error.string()),
                 Err(more) => Outcome::Broken(format!("{}; {}", error.string(), reason(&more))),
             }
         }
         Err(error) => Outcome::Uncertain(reason(&error)),
     }
+}
+
+/// Whether trying again changes nothing.
+fn is_refused(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+            | Code::MessageSizeTooLarge
+            | Code::InvalidTimestamp
+            | Code::PolicyViolation
+    )
 }
 
 /// Sends the records, and waits until the brokers have them.
@@ -146,11 +163,12 @@ fn finish(producer: &BaseProducer<Context>) -> Result<(), KafkaError> {
 }
 
 fn abort(producer: &BaseProducer<Context>, error: &KafkaError) -> Outcome {
-    let aborted = producer.abort_transaction(STEP);
-    match (passes(error), aborted) {
-        (_, Err(more)) => Outcome::Broken(format!("{}; {}", reason(error), reason(&more))),
-        (true, Ok(())) => Outcome::Aborted(reason(error)),
-        (false, Ok(())) => Outcome::Refused(cluster_error("publishing", error)),
+    match producer.abort_transaction(STEP) {
+        Err(more) => Outcome::Broken(format!("{}; {}", reason(error), reason(&more))),
+        Ok(()) if error.rdkafka_error_code().is_some_and(is_refused) => {
+            Outcome::Refused(cluster_error("publishing", error))
+        }
+        Ok(()) => Outcome::Aborted(reason(error)),
     }
 }
 

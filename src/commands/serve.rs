@@ -39,6 +39,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         Some(kafka) => {
             check(kafka).await?;
             kafka.warm_up().await?;
+            kafka.wait_for_it();
             kafka.clone()
         }
         None => {
