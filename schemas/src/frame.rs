@@ -71,12 +71,15 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
             Meaning::Fixed(fixed) => fixed,
             Meaning::Unknown => return Err(unknown()),
             Meaning::Other(other) => {
-                let latest = codec.schemas.last();
-                if latest.is_some_and(|latest| other.is_newer(Self::NAME, latest)) {
+                let latest = codec.schemas.last().ok_or_else(unknown)?;
+                if other.is_newer(Self::NAME, latest) {
                     let known = codec.readers.len();
                     return Err(RecordError::Newer { record: Self::NAME, found: known + 1, known });
                 }
-                return if Self::BY_OTHERS { read_all(&other.reader, body) } else { Err(unknown()) };
+                return match Self::BY_OTHERS {
+                    true => read_all(body, |body| other.read(body, latest)),
+                    false => Err(unknown()),
+                };
             }
         };
         let version = (found / NUMBERS) as usize;
@@ -88,16 +91,18 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
             }
             _ => return Err(unknown()),
         };
-        read_all(reader, body)
+        let wrong = |source| RecordError::Avro { record: Self::NAME, source: Box::new(source) };
+        read_all(body, |body| reader.read_deser(body).map_err(wrong))
     }
 }
 
 /// Reads a body to its end.
-fn read_all<R: Record>(reader: &GenericDatumReader<'static>, body: &[u8]) -> Result<R, RecordError> {
+fn read_all<R: Record>(
+    body: &[u8],
+    read: impl FnOnce(&mut Cursor<&[u8]>) -> Result<R, RecordError>,
+) -> Result<R, RecordError> {
     let mut rest = Cursor::new(body);
-    let record = reader
-        .read_deser(&mut rest)
-        .map_err(|source| RecordError::Avro { record: R::NAME, source: Box::new(source) })?;
+    let record = read(&mut rest)?;
     match body.len() - usize::try_from(rest.position()).unwrap_or(body.len()).min(body.len()) {
         0 => Ok(record),
         bytes => Err(RecordError::Trailing { record: R::NAME, bytes }),

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use apache_avro::{Schema, reader::datum::GenericDatumReader};
+use apache_avro::{Schema, from_value, reader::datum::GenericDatumReader};
 
 use crate::{RecordError, frame};
 
@@ -37,15 +37,51 @@ enum Known {
 pub(crate) struct Other {
     name: String,
     fields: Vec<String>,
-    pub(crate) reader: GenericDatumReader<'static>,
+    schema: &'static Schema,
 }
 
 impl Other {
+    /// Reads a body by Avro's rules: what the record's latest schema has and this one has not takes its default. A field that
+    /// the record has not is an error, as in JSON.
+    pub(crate) fn read<R: frame::Record>(
+        &self,
+        body: &mut impl std::io::Read,
+        latest: &Schema,
+    ) -> Result<R, RecordError> {
+        let wrong =
+            |source: apache_avro::Error| RecordError::Avro { record: R::NAME, source: Box::new(source) };
+        let ours = fields(latest);
+        if let Some(field) = self.fields.iter().find(|field| !ours.contains(field)) {
+            return Err(RecordError::UnknownField { record: R::NAME, field: field.clone() });
+        }
+        let reader = GenericDatumReader::builder(self.schema).reader_schema(latest).build().map_err(wrong)?;
+        let mut body = Whole { body, is_cut: false };
+        let value = reader.read_value(&mut body).map_err(wrong)?;
+        if body.is_cut {
+            return Err(RecordError::Cut { record: R::NAME });
+        }
+        from_value(&value).map_err(wrong)
+    }
+
     /// Whether a newer Millrace wrote it: it has what we know of the record, and more.
     pub(crate) fn is_newer(&self, record: &str, latest: &Schema) -> bool {
         self.name == format!("millrace.{record}")
             && fields(latest).iter().all(|field| self.fields.contains(field))
             && self.fields.len() > fields(latest).len()
+    }
+}
+
+/// Notices that more is asked for than there is: resolving takes a cut string for an empty one.
+struct Whole<'a, B> {
+    body: &'a mut B,
+    is_cut: bool,
+}
+
+impl<B: std::io::Read> std::io::Read for Whole<'_, B> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.body.read(buffer)?;
+        self.is_cut |= count < buffer.len();
+        Ok(count)
     }
 }
 
@@ -153,8 +189,7 @@ fn recognize(text: &str) -> Result<Known, RecordError> {
     // Schemas live as long as the process: there are as many as people register.
     let schema: &'static Schema = Box::leak(Box::new(schema));
     let name = schema.name().map_or(String::new(), |name| name.fullname(None));
-    let reader = GenericDatumReader::builder(schema).build().map_err(wrong)?;
-    Ok(Known::Other(Box::leak(Box::new(Other { name, fields: fields(schema), reader }))))
+    Ok(Known::Other(Box::leak(Box::new(Other { name, fields: fields(schema), schema }))))
 }
 
 /// The id that a new record carries.

@@ -55,6 +55,20 @@ pub enum RecordError {
         /// How many.
         bytes: usize,
     },
+    /// The Avro body ends early.
+    #[error("{record}: the value is cut")]
+    Cut {
+        /// The record that was to be read.
+        record: &'static str,
+    },
+    /// The schema that the value was written with has a field that the record has not.
+    #[error("{record} has no field '{field}'")]
+    UnknownField {
+        /// The record that was to be read.
+        record: &'static str,
+        /// The field.
+        field: String,
+    },
     /// An upload is carried through to every record about its execution, and so has a limit of its own.
     #[error(
         "an upload of {bytes} bytes is more than the {most} that are read; give it fewer or shorter labels"
