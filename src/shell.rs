@@ -9,6 +9,6 @@ pub(crate) mod logs;
 mod ports;
 mod slots;
 
-pub(crate) use connect::connect;
+pub(crate) use connect::{connect, connect_to_serve};
 pub(crate) use data::DataFolder;
 pub(crate) use engine::{Running, Work, publish};

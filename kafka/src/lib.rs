@@ -44,9 +44,8 @@ use reader::Readers;
 use registry::Registry;
 pub use settings::{Guarantee, Settings};
 
-/// For how long a call waits for an answer of the cluster; the first one shorter.
+/// For how long a call waits for an answer of a cluster that has answered before.
 const PATIENCE: Duration = Duration::from_secs(20);
-const FIRST_PATIENCE: Duration = Duration::from_secs(8);
 /// For how long the number of a topic's partitions is taken for what it was.
 const COUNTED: Duration = Duration::from_secs(60);
 /// How often those who wait look again, for what a cluster tells nobody: offsets that other processes commit.
@@ -149,7 +148,14 @@ impl Kafka {
     /// # Errors
     /// Where the cluster has none, or does not let this process have any.
     pub async fn warm_up(&self) -> Result<(), LogError> {
-        self.shared.committer.commit(transaction::Prepared::default()).await
+        let until = Instant::now() + 3 * PATIENCE;
+        loop {
+            match self.shared.committer.commit(transaction::Prepared::default()).await {
+                // A coordinator that is on its way up, after a restart say, is waited for.
+                Err(LogError::Aborted { .. } | LogError::Uncertain { .. }) if Instant::now() < until => {}
+                other => return other,
+            }
+        }
     }
 
     /// The settings.
@@ -189,7 +195,7 @@ impl Kafka {
         let (consumer, shared) = (from.clone(), self.shared.clone());
         let asked = tokio::task::spawn_blocking(move || {
             let health = &shared.health;
-            let patience = if health.has_answered() { PATIENCE } else { FIRST_PATIENCE };
+            let patience = if health.has_answered() { PATIENCE } else { shared.settings.patience };
             let until = Instant::now() + patience;
             loop {
                 match question(&consumer) {

@@ -1,6 +1,6 @@
 //! What a connection to a cluster is told.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use millrace_runtime::LogError;
 use rdkafka::ClientConfig;
@@ -38,7 +38,12 @@ pub struct Settings {
     pub schema_registry: Option<String>,
     /// Tells apart the processes that have no name.
     pub process: String,
+    /// For how long a cluster that has not answered yet is waited for.
+    pub patience: Duration,
 }
+
+/// For how long whoever asks something waits for a cluster that has not answered yet.
+const FIRST_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What promises of Millrace rest on.
 const OURS: [&str; 12] = [
@@ -64,6 +69,7 @@ impl Settings {
             brokers: brokers.into(),
             application: "millrace".into(),
             process: format!("{}-{:08x}", std::process::id(), fastrand::u32(..)),
+            patience: FIRST_PATIENCE,
             ..Self::default()
         }
     }

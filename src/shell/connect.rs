@@ -1,8 +1,8 @@
 //! The log on a cluster, where one is named.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use millrace_kafka::Kafka;
+use millrace_kafka::{Kafka, Settings};
 
 use crate::{commands::CommandError, config::Config};
 
@@ -10,7 +10,17 @@ use crate::{commands::CommandError, config::Config};
 /// there is a registry.
 pub(crate) async fn connect(config: &Config, writes: bool) -> Result<Option<Arc<Kafka>>, CommandError> {
     let Some(settings) = config.kafka() else { return Ok(None) };
+    reach(settings, writes).await.map(Some)
+}
+
+/// The same for whoever serves: brokers that restart while it starts are waited for.
+pub(crate) async fn connect_to_serve(config: &Config) -> Result<Option<Arc<Kafka>>, CommandError> {
+    let Some(settings) = config.kafka() else { return Ok(None) };
+    reach(Settings { patience: Duration::from_secs(20), ..settings }, true).await.map(Some)
+}
+
+async fn reach(settings: Settings, writes: bool) -> Result<Arc<Kafka>, CommandError> {
     let kafka = Kafka::connect(settings).await?;
     kafka.register(writes).await?;
-    Ok(Some(Arc::new(kafka)))
+    Ok(Arc::new(kafka))
 }

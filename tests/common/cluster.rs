@@ -264,7 +264,13 @@ impl Server {
     /// Ends it as an operator does; gives the exit status.
     pub fn stop(mut self) -> i32 {
         self.signal(Signal::SIGTERM);
-        self.child.wait().unwrap().code().unwrap_or(-1)
+        let status = self.child.wait().unwrap().code().unwrap_or(-1);
+        if status != 0 {
+            let said = self.said();
+            let last: Vec<&str> = said.lines().rev().take(20).collect();
+            eprintln!("it ended with {status}; its last words, backwards:\n{}", last.join("\n"));
+        }
+        status
     }
 
     /// Waits for its end; gives the exit status.
