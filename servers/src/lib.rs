@@ -3,6 +3,7 @@
 
 mod kafka;
 mod registry;
+mod store;
 
 use std::{
     io,
@@ -14,6 +15,7 @@ use std::{
 
 pub use kafka::{Kafka, Security, tool};
 pub use registry::Registry;
+pub use store::{ACCESS_KEY, SECRET_KEY, Store};
 
 /// For how long a server may take to come up.
 const COMES_UP: Duration = Duration::from_secs(90);

@@ -1,28 +1,23 @@
 //! `millrace probe`.
 
-use millrace_media::{InspectTask, Inspected, Launcher, ProbedStream, Reply, Task};
+use millrace_media::{Inspected, ProbedStream};
+use millrace_storage::Stores;
 
-use super::{CommandError, print};
-use crate::cli::Probe;
+use super::{CommandError, print, run::inputs};
+use crate::{
+    cli::Probe,
+    shell::probe::{Probes, as_json},
+};
 
 pub(super) async fn probe(call: &Probe) -> Result<u8, CommandError> {
-    let name = call.input.display();
-    let failed = |error: &dyn std::fmt::Display| CommandError::Failed(format!("{name}: {error}"));
-    let url = millrace_storage::url_of(&call.input).map_err(|error| failed(&error))?;
-    let source = millrace_storage::pin(&url).map_err(CommandError::failed)?;
-    let file = millrace_storage::open(&source).map_err(CommandError::failed)?;
-    let launcher = Launcher::new(std::env::current_exe().map_err(|error| failed(&error))?);
-    let task = Task::Inspect(InspectTask { segment_seconds: None });
-    let reply = launcher.run(&task, vec![file.into()], |_| {}).await.map_err(|error| failed(&error))?;
-    let Reply::Inspected(found) = reply else { return Err(failed(&"the media process gave another answer")) };
+    let name = &call.input;
+    let url = inputs::url(name).map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
+    let probes = Probes::new(Stores::default())?;
+    let (source, found) = probes.inspect(&url).await.map_err(CommandError::failed)?;
     if call.json {
-        let facts = serde_json::json!({
-            "source": url, "bytes": source.bytes, "container": found.container, "duration_seconds": found.duration_seconds,
-            "bit_rate": found.bit_rate, "streams": found.streams, "metadata": found.metadata.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-        });
-        print(&facts.to_string());
+        print(&as_json(&source, &found).to_string());
     } else {
-        show(&name.to_string(), source.bytes, &found);
+        show(name, source.bytes, &found);
     }
     Ok(0)
 }

@@ -10,6 +10,7 @@ use millrace_processors::{
 };
 use millrace_runtime::{Log, Tail, table};
 use millrace_schemas::{Assembly, Phase, Signal, Upload, execution_id};
+use millrace_storage::Stores;
 use millrace_topology::{Emit, millis_now, streams};
 
 use super::{
@@ -25,9 +26,9 @@ use inputs::Input;
 pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let formats = wanted(&call.formats)?;
     let seconds = formats::segment_time(call.segment_time).map_err(CommandError::Call)?;
-    let prefix =
-        millrace_storage::url_of(&call.output).map_err(|error| CommandError::Call(error.to_string()))?;
-    let inputs = inputs::expand(&call.inputs);
+    let prefix = inputs::url(&call.output).map_err(CommandError::Call)?;
+    let stores = Stores::default();
+    let inputs = inputs::expand(&call.inputs, &stores).await;
     inputs::check(&inputs, &prefix, &formats)?;
     let data = DataFolder::find(call.data.folder.as_deref())?;
     let _owned = data.own()?;
@@ -43,15 +44,17 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let mut awaited = HashMap::new();
     let mut uploads = Vec::new();
     for input in &inputs {
-        let source =
-            match input.source.clone().and_then(|url| millrace_storage::pin(&url).map_err(|e| e.to_string()))
-            {
-                Ok(source) => source,
-                Err(reason) => {
-                    results.tell(&refused(input, &reason));
-                    continue;
-                }
-            };
+        let pinned = match &input.source {
+            Ok(url) => stores.pin(url).await.map_err(|error| error.to_string()),
+            Err(reason) => Err(reason.clone()),
+        };
+        let source = match pinned {
+            Ok(source) => source,
+            Err(reason) => {
+                results.tell(&refused(input, &reason));
+                continue;
+            }
+        };
         let mut upload = Upload {
             version: Some(source.version.clone()),
             segment_time_seconds: seconds,
@@ -61,7 +64,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
         };
         let execution = execution_id(&upload, &source);
         let before = known.get(&execution);
-        match next(before) {
+        match next(before, &stores).await {
             Next::Done(state) => {
                 let outputs: Vec<_> =
                     state.outputs.iter().filter_map(|output| output.facts.clone()).collect();
@@ -106,11 +109,9 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     follow(log, Some(running), ended, awaited, results).await
 }
 
-/// An upload as the next attempt at an execution that has ended: it goes on with what was made, while that is there.
+/// An upload as the next attempt at an execution that has ended.
 pub(super) fn again(state: &Assembly, upload: Upload) -> Upload {
-    let now = millis_now();
-    let work = cleanup::can_go_on(state, now, cleanup::RETRY_WINDOW_MS).then(|| state.work().to_owned());
-    Upload { attempt: state.attempt + 1, work, ..upload }
+    cleanup::next_attempt(state, upload, millis_now(), cleanup::RETRY_WINDOW_MS)
 }
 
 /// How many segments of the video were made by an earlier call that nobody has counted yet.
@@ -148,7 +149,7 @@ pub(super) fn wanted(names: &[String]) -> Result<Vec<Format>, CommandError> {
 }
 
 /// What is to be done about an execution.
-pub(super) enum Next<'a> {
+enum Next<'a> {
     /// Nothing: it succeeded, and its outputs are there.
     Done(&'a Assembly),
     /// It is at work, since an earlier call.
@@ -157,22 +158,24 @@ pub(super) enum Next<'a> {
     Attempt,
 }
 
-pub(super) fn next(before: Option<&Assembly>) -> Next<'_> {
+async fn next<'a>(before: Option<&'a Assembly>, stores: &Stores) -> Next<'a> {
     match before {
         None => Next::Attempt,
         Some(state) if !state.is_terminal() => Next::Follow(state.attempt),
-        Some(state) if state.phase == Phase::Succeeded && all_there(state) => Next::Done(state),
+        Some(state) if state.phase == Phase::Succeeded && all_there(state, stores).await => Next::Done(state),
         Some(_) => Next::Attempt,
     }
 }
 
 /// Whether every output of a success is still there, as long as it was.
-fn all_there(state: &Assembly) -> bool {
-    state.outputs.iter().all(|output| {
-        let path = millrace_storage::path_of(&output.plan.url).ok();
-        let size = path.and_then(|path| path.metadata().ok()).map(|metadata| metadata.len().cast_signed());
-        size.is_some() && size == output.facts.as_ref().map(|facts| facts.bytes)
-    })
+async fn all_there(state: &Assembly, stores: &Stores) -> bool {
+    for output in &state.outputs {
+        let size = stores.size(&output.plan.url).await.ok().flatten().map(u64::cast_signed);
+        if size.is_none() || size != output.facts.as_ref().map(|facts| facts.bytes) {
+            return false;
+        }
+    }
+    true
 }
 
 fn refused<'a>(input: &'a Input, reason: &'a str) -> Ending<'a> {

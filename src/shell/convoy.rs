@@ -5,7 +5,6 @@ use std::{
     collections::VecDeque,
     io::Seek,
     os::fd::OwnedFd,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,13 +12,13 @@ use millrace_engine::Ended as Ends;
 use millrace_media::{ChildError, Launcher, Reply, Task, TimeRange, TranscodeTask};
 use millrace_runtime::{Level, Stop, metrics};
 use millrace_schemas::{Made, Progress, Rendition, Segment, TrackKind};
-use millrace_storage::{self as storage, Draft, Work};
+use millrace_storage::{Draft, StorageError, Stores, Work};
 use millrace_topology::ports::PortError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
 use super::{
-    ports::{again, blocking, copy, facts, name, port},
+    ports::{Feeds, again, facts, name, port},
     slots::{Cores, Slots},
 };
 
@@ -65,12 +64,13 @@ fn take(waiting: &mut Vec<Waiting>, side_by_side: usize) -> VecDeque<Waiting> {
     convoy
 }
 
-/// A work object that is being written, with its place.
-type Drafts = Vec<(Draft, PathBuf)>;
+/// The work objects of a segment that are being written.
+type Drafts = Vec<Draft>;
 
 /// All convoys of this process.
 pub(super) struct Convoys {
     launcher: Launcher,
+    stores: Stores,
     work: Work,
     slots: Slots,
     progress: mpsc::UnboundedSender<Progress>,
@@ -82,7 +82,7 @@ pub(super) struct Convoys {
 impl Convoys {
     pub(super) fn new(
         launcher: Launcher,
-        work: Work,
+        (stores, work): (Stores, Work),
         jobs: usize,
         progress: mpsc::UnboundedSender<Progress>,
         ended: Ends,
@@ -90,6 +90,7 @@ impl Convoys {
     ) -> Arc<Self> {
         Arc::new(Self {
             launcher,
+            stores,
             work,
             slots: Slots::new(jobs),
             progress,
@@ -185,7 +186,8 @@ impl Convoys {
         if self.stop.level() > Level::Run {
             return Err(PortError::Stopped.into());
         }
-        let (mut drafts, descriptors) = self.open(convoy).await?;
+        let feeds = Feeds::default();
+        let (mut drafts, descriptors) = self.open(convoy, &feeds).await?;
         let Some(task) = task(convoy, cores) else { return Ok(()) };
         let Some(first) = convoy.front() else { return Ok(()) };
         let (execution, attempt) = (first.segment.execution.clone(), first.segment.attempt);
@@ -235,6 +237,9 @@ impl Convoys {
                 ended = &mut child, if result.is_none() => result = Some(ended),
             }
         }
+        if let Some(reason) = feeds.failure() {
+            return Err(reason.into());
+        }
         match result {
             Some(Err(error)) => Err(Ended::Child(error)),
             _ => Err(PortError::Refused("the media process made less than it was asked for".into()).into()),
@@ -242,33 +247,27 @@ impl Convoys {
     }
 
     /// Opens the source and begins the work objects; gives the descriptors as the task wants them.
-    async fn open(&self, convoy: &VecDeque<Waiting>) -> Result<(VecDeque<Drafts>, Vec<OwnedFd>), PortError> {
-        let work = self.work.clone();
+    async fn open(
+        &self,
+        convoy: &VecDeque<Waiting>,
+        feeds: &Feeds,
+    ) -> Result<(VecDeque<Drafts>, Vec<OwnedFd>), PortError> {
         let Some(source) = convoy.front().map(|first| first.segment.source.clone()) else {
             return Err(PortError::Stopped);
         };
-        let wanted: Vec<(String, i32, Vec<String>)> = convoy
-            .iter()
-            .map(|w| {
-                (
-                    w.segment.work().to_owned(),
-                    w.segment.index,
-                    w.renditions.iter().map(|r| r.id.clone()).collect(),
-                )
-            })
-            .collect();
-        let (file, drafts) = blocking(move || {
-            let file = storage::open(&source)?;
-            let mut drafts = VecDeque::new();
-            for (place, index, renditions) in wanted {
-                let of_one = renditions.iter().map(|id| work.draft(&place, id, index));
-                drafts.push_back(of_one.collect::<Result<Drafts, _>>()?);
-            }
-            Ok((file, drafts))
-        })
-        .await?;
-        let mut descriptors = vec![copy(&file)?];
-        for (draft, _) in drafts.iter().flatten() {
+        let file = self.stores.open(&source).await.map_err(port)?;
+        let mut descriptors = vec![feeds.descriptor(&file)?];
+        let wanted: Vec<(Segment, Vec<Rendition>)> =
+            convoy.iter().map(|waiting| (waiting.segment.clone(), waiting.renditions.clone())).collect();
+        let work = self.work.clone();
+        let begun = tokio::task::spawn_blocking(move || {
+            let begin = |(segment, renditions): &(Segment, Vec<Rendition>)| {
+                renditions.iter().map(|r| work.draft(segment.work(), &r.id, segment.index)).collect()
+            };
+            wanted.iter().map(begin).collect::<Result<VecDeque<Drafts>, StorageError>>()
+        });
+        let drafts = begun.await.map_err(|error| PortError::Transient(error.to_string()))?.map_err(port)?;
+        for draft in drafts.iter().flatten() {
             let mut out = draft.descriptor().map_err(port)?;
             out.rewind().map_err(|error| PortError::Transient(error.to_string()))?;
             descriptors.push(out.into());
@@ -278,18 +277,14 @@ impl Convoys {
 
     /// Makes the work objects of a segment appear, and reads their facts: another worker's may have been first.
     async fn publish(&self, drafts: Drafts, waiting: &Waiting) -> Result<Vec<Made>, PortError> {
-        let (work, segment) = (self.work.clone(), waiting.segment.clone());
-        let ids: Vec<String> = waiting.renditions.iter().map(|rendition| rendition.id.clone()).collect();
-        blocking(move || {
-            storage::unchanged(&segment.source)?;
-            let mut made = Vec::new();
-            for ((draft, path), id) in drafts.into_iter().zip(ids) {
-                draft.publish_new(&path)?;
-                made.extend(facts(&work, segment.work(), &id, segment.index)?);
-            }
-            Ok(made)
-        })
-        .await
+        let segment = &waiting.segment;
+        self.stores.unchanged(&segment.source).await.map_err(port)?;
+        let mut made = Vec::new();
+        for (draft, rendition) in drafts.into_iter().zip(&waiting.renditions) {
+            draft.publish_new().await.map_err(port)?;
+            made.extend(facts(&self.work, segment.work(), &rendition.id, segment.index).await.map_err(port)?);
+        }
+        Ok(made)
     }
 }
 

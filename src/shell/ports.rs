@@ -1,4 +1,4 @@
-//! The ports of the processors: files through `storage`, media through children.
+//! The ports of the processors: bytes through `storage`, media through children.
 
 use std::{fs::File, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use millrace_media::{ChildError, InspectTask, Inspected, Launcher, MergeTask, Re
 use millrace_schemas::{
     Fingerprint, Made, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
 };
-use millrace_storage::{self as storage, StorageError, Work};
+use millrace_storage::{self as storage, Fed, Opened, StorageError, Stores, Work};
 use millrace_topology::ports::{
     AudioSource, Controls, Keyframe, Media, PortError, SourceFacts, Storage, VideoSource,
 };
@@ -21,6 +21,7 @@ const DEATHS: u32 = 3;
 /// The ports.
 pub(super) struct Ports {
     pub(super) launcher: Launcher,
+    pub(super) stores: Stores,
     pub(super) work: Work,
     pub(super) convoys: Arc<Convoys>,
     /// Attempts that have ended, by execution.
@@ -33,16 +34,6 @@ pub(super) fn port(error: StorageError) -> PortError {
         PortError::Transient(error.to_string())
     } else {
         PortError::Refused(error.to_string())
-    }
-}
-
-/// Blocking work on files, off the threads that run tasks.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
-) -> Result<T, PortError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(port),
-        Err(error) => Err(PortError::Transient(error.to_string())),
     }
 }
 
@@ -63,9 +54,10 @@ impl Ports {
         }
     }
 
-    async fn inspected(&self, name: &str, file: File, task: InspectTask) -> Result<Inspected, PortError> {
-        let descriptors = || Ok(vec![copy(&file)?]);
-        match self.child(name, &Task::Inspect(task), descriptors).await? {
+    async fn inspected(&self, name: &str, file: &Opened, task: InspectTask) -> Result<Inspected, PortError> {
+        let feeds = Feeds::default();
+        let descriptors = || Ok(vec![feeds.descriptor(file)?]);
+        match feeds.judge(self.child(name, &Task::Inspect(task), descriptors).await)? {
             Reply::Inspected(found) => Ok(*found),
             other => {
                 Err(PortError::Refused(format!("{name}: the media process gave another answer: {other:?}")))
@@ -88,30 +80,48 @@ pub(super) async fn again(name: &str, error: ChildError, deaths: &mut u32) -> Re
     }
 }
 
-pub(super) fn copy(file: &File) -> Result<OwnedFd, PortError> {
-    file.try_clone().map(OwnedFd::from).map_err(|error| PortError::Transient(error.to_string()))
+/// What media processes were fed over sockets: where a store gave no bytes, that is the reason, whatever they say of it.
+#[derive(Default)]
+pub(super) struct Feeds(std::sync::Mutex<Vec<Fed>>);
+
+impl Feeds {
+    /// A descriptor of a source for one media process.
+    pub(super) fn descriptor(&self, source: &Opened) -> Result<OwnedFd, PortError> {
+        let (descriptor, fed) = source.descriptor().map_err(|e| PortError::Transient(e.to_string()))?;
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(fed);
+        Ok(descriptor)
+    }
+
+    /// Why a store gave no bytes, if that was so.
+    pub(super) fn failure(&self) -> Option<PortError> {
+        let feeds = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        feeds.iter().find_map(Fed::failure).map(port)
+    }
+
+    fn judge<T>(&self, result: Result<T, PortError>) -> Result<T, PortError> {
+        match (result, self.failure()) {
+            (Err(_), Some(reason)) => Err(reason),
+            (result, _) => result,
+        }
+    }
 }
 
 /// The source's name, as a person knows it.
 pub(super) fn name(url: &str) -> String {
-    storage::path_of(url).map_or_else(|_| url.to_owned(), |path| path.display().to_string())
+    storage::shown(url)
 }
 
 /// The facts of a work object that is whole; one that is not is removed, and made again.
-pub(super) fn facts(
+pub(super) async fn facts(
     work: &Work,
     place: &str,
     rendition: &str,
     index: i32,
 ) -> Result<Option<Made>, StorageError> {
-    use std::os::unix::fs::FileExt;
-    let Some(file) = work.open(place, rendition, index)? else { return Ok(None) };
-    let whole = file
-        .metadata()
-        .and_then(|metadata| packets::facts(metadata.len(), |buffer, at| file.read_exact_at(buffer, at)));
+    let Some(tail) = work.tail(place, rendition, index).await? else { return Ok(None) };
+    let whole = packets::facts(tail.size, |buffer, at| tail.read_exact_at(buffer, at));
     if whole.is_err() {
-        // It can't be removed only where it can't be written either, which the next write says.
-        let _ = std::fs::remove_file(work.path(place, rendition, index));
+        work.discard(place, rendition, index).await;
     }
     Ok(whole.ok())
 }
@@ -119,12 +129,12 @@ pub(super) fn facts(
 #[async_trait]
 impl Media for Ports {
     async fn inspect(&self, source: &SourceRef, segment_seconds: f64) -> Result<SourceFacts, PortError> {
-        let asked = source.clone();
-        let file = blocking(move || storage::open(&asked)).await?;
+        let file = self.stores.open(source).await.map_err(port)?;
         let task = InspectTask { segment_seconds: Some(segment_seconds) };
-        let found = self.inspected(&name(&source.url), file, task).await?;
+        let found = self.inspected(&name(&source.url), &file, task).await?;
         tracing::info!(source = source.url, bytes_read = found.bytes_read, "inspected");
         Ok(SourceFacts {
+            comment: comment(&found),
             video: found.video.map(|video| VideoSource {
                 stream: video.stream,
                 settings: video.settings,
@@ -147,8 +157,8 @@ impl Media for Ports {
     }
 
     async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError> {
-        let (url, execution) = (merge.output.url.clone(), merge.execution.clone());
-        let (draft, path) = blocking(move || storage::draft_output(&url, &execution)).await?;
+        let marker = self.work.marker(merge.work());
+        let draft = self.stores.draft_output(&merge.output.url, merge.work(), marker).await.map_err(port)?;
         let task = Task::Merge(MergeTask { output: merge.output.clone(), tracks: merge.tracks.clone() });
         let descriptors = || {
             let out = draft.descriptor().map_err(port)?;
@@ -159,7 +169,7 @@ impl Media for Ports {
             for sum in &merge.tracks {
                 let (read, write) = pipe().map_err(|error| PortError::Transient(error.to_string()))?;
                 let (work, place, sum) = (self.work.clone(), merge.work().to_owned(), sum.clone());
-                tokio::task::spawn_blocking(move || feed(&work, &place, &sum, write));
+                tokio::spawn(async move { feed(&work, &place, &sum, write).await });
                 all.push(read);
             }
             Ok(all)
@@ -169,38 +179,35 @@ impl Media for Ports {
             return Err(PortError::Refused(format!("the media process gave another answer: {reply:?}")));
         };
         self.may_replace(&merge.output).await?;
-        let (out, asked) = (merge.output.clone(), merge.source.clone());
-        blocking(move || {
-            // GC-1, and a promise to whoever uploaded: an output is of one version of its source.
-            storage::unchanged(&asked)?;
-            let bytes = draft.size()?;
-            draft.publish_over(&path)?;
-            Ok(OutputFacts {
-                url: out.url,
-                format: out.format,
-                bytes: bytes.cast_signed(),
-                duration_seconds: facts.duration_seconds,
-                video: facts.video,
-                audio: facts.audio,
-            })
+        // GC-1, and a promise to whoever uploaded: an output is of one version of its source.
+        self.stores.unchanged(&merge.source).await.map_err(port)?;
+        let bytes = draft.size().map_err(port)?;
+        draft.publish_over().await.map_err(port)?;
+        Ok(OutputFacts {
+            url: merge.output.url.clone(),
+            format: merge.output.format.clone(),
+            bytes: bytes.cast_signed(),
+            duration_seconds: facts.duration_seconds,
+            video: facts.video,
+            audio: facts.audio,
         })
-        .await
     }
 
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
-        let asked = url.to_owned();
-        let file = blocking(move || storage::pin(&asked).and_then(|source| storage::open(&source))).await;
-        let Ok(file) = file else { return Ok(None) };
-        match self.inspected(&name(url), file, InspectTask { segment_seconds: None }).await {
-            Ok(found) => {
-                let comment = found.metadata.into_iter().find(|(key, _)| key.eq_ignore_ascii_case("comment"));
-                Ok(comment.map(|(_, value)| value))
-            }
+        let opened = async { self.stores.open(&self.stores.pin(url).await?).await };
+        let Ok(file) = opened.await else { return Ok(None) };
+        match self.inspected(&name(url), &file, InspectTask { segment_seconds: None }).await {
+            Ok(found) => Ok(comment(&found)),
             // No media file that can be read.
             Err(PortError::Refused(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
+}
+
+fn comment(found: &Inspected) -> Option<String> {
+    let of_it = found.metadata.iter().find(|(key, _)| key.eq_ignore_ascii_case("comment"));
+    of_it.map(|(_, value)| value.clone())
 }
 
 impl Ports {
@@ -220,15 +227,11 @@ impl Ports {
 
 /// Streams a track's work objects into a pipe, one after the other. One that is missing ends the stream early, which
 /// the merge finds out by counting.
-fn feed(work: &Work, place: &str, sum: &TrackSum, mut into: File) {
+async fn feed(work: &Work, place: &str, sum: &TrackSum, into: File) {
     for index in sum.plan.first_segment..sum.plan.first_segment + sum.plan.segments {
-        let object = match work.open(place, &sum.plan.rendition, index) {
-            Ok(Some(object)) => object,
-            missing => return tracing::error!(place, index, ?missing, "a work object is missing"),
-        };
-        if let Err(error) = io::copy(&mut &object, &mut into) {
-            // A child that has seen enough closes its end.
-            return tracing::debug!(place, index, %error, "streaming a work object");
+        if let Err(error) = work.stream(place, &sum.plan.rendition, index, &into).await {
+            // A child that has seen enough closes its end, too.
+            return tracing::warn!(place, index, %error, "a work object was not read to its end");
         }
     }
 }
@@ -236,38 +239,27 @@ fn feed(work: &Work, place: &str, sum: &TrackSum, mut into: File) {
 #[async_trait]
 impl Storage for Ports {
     async fn pin(&self, url: &str) -> Result<SourceRef, PortError> {
-        let url = url.to_owned();
-        blocking(move || storage::pin(&url)).await
+        self.stores.pin(url).await.map_err(port)
     }
 
     async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Made>, PortError> {
-        // A look that costs less than handing it to another thread; and segments that are looked for together should be
-        // known to be missing together.
-        facts(&self.work, work, rendition, index).map_err(port)
+        facts(&self.work, work, rendition, index).await.map_err(port)
     }
 
     async fn size(&self, url: &str) -> Result<Option<i64>, PortError> {
-        let url = url.to_owned();
-        blocking(move || {
-            let path = storage::path_of(&url)?;
-            Ok(path.symlink_metadata().ok().map(|metadata| metadata.len().cast_signed()))
-        })
-        .await
+        Ok(self.stores.size(url).await.map_err(port)?.map(u64::cast_signed))
     }
 
     async fn writable(&self, url: &str) -> Result<(), PortError> {
-        let url = url.to_owned();
-        blocking(move || storage::writable(&url)).await
+        self.stores.writable(url).await.map_err(port)
     }
 
     async fn works(&self) -> Result<Vec<(String, i64)>, PortError> {
-        let work = self.work.clone();
-        blocking(move || work.works()).await
+        self.work.works().await.map_err(port)
     }
 
     async fn remove_work(&self, place: &str) -> Result<bool, PortError> {
-        let (work, place) = (self.work.clone(), place.to_owned());
-        blocking(move || work.remove(&place)).await
+        self.work.remove(place).await.map_err(port)
     }
 }
 

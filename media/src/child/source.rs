@@ -1,10 +1,10 @@
-//! A source, opened from a file descriptor: only known containers, by their bytes, and nothing that they name.
+//! A source, opened from a descriptor, a file or a socket: only known containers, by their bytes, and nothing that they name.
 
 use std::{
     ffi::CString,
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::FileExt,
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{FileExt, FileTypeExt},
     ptr,
     sync::{
         Arc,
@@ -42,10 +42,52 @@ pub(crate) enum Depth {
     Decoding,
 }
 
+/// Where bytes come from.
+enum Origin {
+    /// A file, read where it is.
+    File(File),
+    /// The parent, which answers over a socket: `at:u64 most:u32` asks, `length:u32 bytes` is the answer, 2^32 - 1 that there is
+    /// none; at 2^64 - 1 it is asked how long the source is.
+    Parent(File),
+}
+
+impl Origin {
+    fn of(file: File) -> io::Result<(Self, u64)> {
+        let metadata = file.metadata()?;
+        if !metadata.file_type().is_socket() {
+            return Ok((Self::File(file), metadata.len()));
+        }
+        let mut length = [0; 8];
+        let origin = Self::Parent(file);
+        if origin.read_at(&mut length, u64::MAX)? != length.len() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok((origin, u64::from_le_bytes(length)))
+    }
+
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut socket = match self {
+            Self::File(file) => return file.read_at(buffer, at),
+            Self::Parent(socket) => socket,
+        };
+        let most = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
+        let mut ask = [0; 12];
+        ask[..8].copy_from_slice(&at.to_le_bytes());
+        ask[8..].copy_from_slice(&most.to_le_bytes());
+        socket.write_all(&ask)?;
+        let mut length = [0; 4];
+        socket.read_exact(&mut length)?;
+        let length = u32::from_le_bytes(length) as usize;
+        let into = buffer.get_mut(..length).ok_or(io::ErrorKind::BrokenPipe)?;
+        socket.read_exact(into)?;
+        Ok(length)
+    }
+}
+
 /// What reads the descriptor. While it is hollow, it gives zeros: so an index can be asked for presentation times
 /// without reading the frames that it lists.
 struct Bytes {
-    file: File,
+    origin: Origin,
     size: u64,
     at: u64,
     hollow: Arc<AtomicBool>,
@@ -64,7 +106,7 @@ impl Read for Bytes {
             most
         } else {
             let most = most.min(usize::try_from(left).unwrap_or(usize::MAX));
-            let got = self.file.read_at(&mut buffer[..most], self.at)?;
+            let got = self.origin.read_at(&mut buffer[..most], self.at)?;
             self.read.fetch_add(got as u64, Ordering::Relaxed);
             if left < u64::MAX {
                 self.left.store(left - got as u64, Ordering::Relaxed);
@@ -98,11 +140,11 @@ pub(crate) struct Source {
 impl Source {
     /// Opens what is behind the descriptor.
     pub(crate) fn open(file: File, depth: Depth) -> Result<Self, Failure> {
-        let size = file.metadata().map_err(Failure::at("reading the source"))?.len();
+        let (origin, size) = Origin::of(file).map_err(Failure::at("reading the source"))?;
         let (hollow, read) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let left = Arc::new(AtomicU64::new(u64::MAX));
         let bytes =
-            Bytes { file, size, at: 0, hollow: hollow.clone(), left: left.clone(), read: read.clone() };
+            Bytes { origin, size, at: 0, hollow: hollow.clone(), left: left.clone(), read: read.clone() };
         let io = StreamIo::from_read_seek_with_capacity(bytes, 64 * 1024)
             .map_err(Failure::at("reading the source"))?;
         Ok(Self { input: open(io, depth, &left)?, hollow, read })

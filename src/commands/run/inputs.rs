@@ -1,4 +1,4 @@
-//! The inputs of a call: files, and the media files of folders.
+//! The inputs of a call: files and objects, and the media files of folders and prefixes.
 
 use std::{
     collections::HashMap,
@@ -7,6 +7,7 @@ use std::{
 
 use millrace_processors::formats::Format;
 use millrace_schemas::output_url;
+use millrace_storage::Stores;
 
 use crate::commands::CommandError;
 
@@ -37,9 +38,51 @@ fn input(path: &Path) -> Input {
     Input { name: path.display().to_string(), source }
 }
 
-/// The files that the call's paths stand for.
-pub(super) fn expand(paths: &[PathBuf]) -> Vec<Input> {
-    paths.iter().flat_map(|path| if path.is_dir() { folder(path) } else { vec![input(path)] }).collect()
+/// The URL of a file or an object: as it is, or that of a path.
+pub(in crate::commands) fn url(text: &str) -> Result<String, String> {
+    if text.contains("://") {
+        return millrace_storage::Location::parse(text).map(|_| text.to_owned()).map_err(|e| e.to_string());
+    }
+    millrace_storage::url_of(Path::new(text)).map_err(|error| error.to_string())
+}
+
+/// The files and objects that the call's paths and URLs stand for.
+pub(super) async fn expand(named: &[String], stores: &Stores) -> Vec<Input> {
+    let mut found = Vec::new();
+    for name in named {
+        let path = Path::new(name);
+        if name.contains("://") && name.ends_with('/') {
+            found.extend(prefix(name, stores).await);
+        } else if name.contains("://") {
+            found.push(Input { name: name.clone(), source: url(name) });
+        } else if path.is_dir() {
+            found.extend(folder(path));
+        } else {
+            found.push(input(path));
+        }
+    }
+    found
+}
+
+/// The media files below a prefix of a bucket, or of a folder by its URL.
+async fn prefix(name: &str, stores: &Stores) -> Vec<Input> {
+    let refused = |reason: String| vec![Input { name: name.to_owned(), source: Err(reason) }];
+    if let Ok(path) = millrace_storage::path_of(name) {
+        return folder(&path);
+    }
+    match stores.list(name).await {
+        Ok(urls) => {
+            let media = urls.into_iter().filter(|url| is_media(Path::new(url)));
+            let found: Vec<Input> = media.map(|url| Input { name: url.clone(), source: Ok(url) }).collect();
+            if found.is_empty() {
+                return refused(format!(
+                    "{name}: no media files there (looked for .mp4, .mov, .mkv, .ts, …)"
+                ));
+            }
+            found
+        }
+        Err(error) => refused(error.to_string()),
+    }
 }
 
 fn folder(path: &Path) -> Vec<Input> {

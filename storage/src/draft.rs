@@ -1,0 +1,394 @@
+//! What is being written, and appears under its name at once and whole, or never.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use object_store::{
+    Attribute, Attributes, CopyMode, CopyOptions, GetOptions, MultipartId, ObjectStore as _,
+    ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, multipart::PartId,
+    path::Path as Key,
+};
+
+use crate::{StorageError, ranged::pause, source::blocking, stores::Bucket};
+
+/// The size of a part, in bytes, for objects of up to 80 GB: stores take 10,000 parts, all of one size but the last (R2), of
+/// at least 5 MiB (S3).
+const PART: u64 = 8 << 20;
+const MOST_PARTS: u64 = 10_000;
+/// What is at most this large is put in one request.
+const IN_ONE: u64 = PART;
+/// How often what a store refuses for now is tried again here, on top of what its client tries.
+const TRIES: u32 = 4;
+
+/// Tells apart the temporary files of one process.
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn number() -> u64 {
+    COUNTER.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A file or an object that is being written, and is gone again if it is not published.
+#[derive(Debug)]
+pub struct Draft {
+    file: Arc<File>,
+    to: To,
+}
+
+#[derive(Debug)]
+enum To {
+    /// A file beside its place; `at` is gone once it is published.
+    Path { at: Option<PathBuf>, path: PathBuf },
+    /// A file without a name on this machine; then an object.
+    Object(Box<Object>),
+}
+
+/// Where an object goes.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) bucket: Bucket,
+    pub(crate) key: Key,
+    /// The place of the execution that it belongs to, which goes with it as metadata.
+    pub(crate) place: String,
+    /// Told of an upload in parts before it begins and when it is under way, so that one that is left open can be ended.
+    pub(crate) marker: Option<crate::work::Marker>,
+}
+
+impl Draft {
+    /// A draft of a file, at `at` until it is published.
+    pub(crate) fn beside(at: PathBuf, path: PathBuf) -> Result<Self, StorageError> {
+        let folder = at.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(folder).map_err(StorageError::io("making the folder", folder))?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&at);
+        let file = Arc::new(file.map_err(StorageError::io("writing", &at))?);
+        Ok(Self { file, to: To::Path { at: Some(at), path } })
+    }
+
+    /// A draft of an object, in a file of this machine that has no name: however the process ends, it is gone.
+    pub(crate) fn of_object(object: Object) -> Result<Self, StorageError> {
+        let folder = std::env::temp_dir();
+        let file = tempfile::tempfile_in(&folder).map_err(StorageError::io("writing in", &folder))?;
+        Ok(Self { file: Arc::new(file), to: To::Object(Box::new(object)) })
+    }
+
+    /// A copy of its descriptor.
+    ///
+    /// # Errors
+    /// Where the process has no descriptors left.
+    pub fn descriptor(&self) -> Result<File, StorageError> {
+        self.file.try_clone().map_err(self.io("writing"))
+    }
+
+    fn io(&self, doing: &'static str) -> impl FnOnce(io::Error) -> StorageError {
+        let path = match &self.to {
+            To::Path { path, .. } => path.display().to_string(),
+            To::Object(object) => object.bucket.url(&object.key),
+        };
+        move |source| StorageError::Io { doing, path, source }
+    }
+
+    /// Its size in bytes.
+    ///
+    /// # Errors
+    /// Where the system can't tell.
+    pub fn size(&self) -> Result<u64, StorageError> {
+        Ok(self.file.metadata().map_err(self.io("writing"))?.len())
+    }
+
+    /// Makes it appear under its name at once and whole, and durable; `false` where something is there already and
+    /// stays.
+    ///
+    /// # Errors
+    /// Where the disk is full, or the place can't be written.
+    pub async fn publish_new(mut self) -> Result<bool, StorageError> {
+        match &mut self.to {
+            To::Path { at, path } => {
+                let (file, at, path) = (self.file.clone(), at.clone(), path.clone());
+                blocking(move || link(&file, at.as_deref(), &path)).await
+            }
+            To::Object(object) => {
+                let size =
+                    self.file.metadata().map_err(StorageError::io("writing", Path::new("a draft")))?.len();
+                object.put_new(&self.file, size).await
+            }
+        }
+    }
+
+    /// Makes it appear under its name, in place of what is there, at once and whole, and durable.
+    ///
+    /// # Errors
+    /// Where the disk is full, or the place can't be written.
+    pub async fn publish_over(mut self) -> Result<(), StorageError> {
+        match &mut self.to {
+            To::Path { at, path } => {
+                let (file, from, path) = (self.file.clone(), at.take(), path.clone());
+                blocking(move || {
+                    file.sync_data().map_err(StorageError::io("writing", &path))?;
+                    let Some(from) = from else { return Ok(()) };
+                    let renamed = fs::rename(&from, &path).map_err(StorageError::io("publishing", &path));
+                    if renamed.is_err() {
+                        // What can't be removed now is swept later.
+                        let _ = fs::remove_file(&from);
+                    }
+                    renamed?;
+                    sync_folder(&path);
+                    Ok(())
+                })
+                .await
+            }
+            To::Object(object) => {
+                let size =
+                    self.file.metadata().map_err(StorageError::io("writing", Path::new("a draft")))?.len();
+                object.put_over(&self.file, size).await
+            }
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let To::Path { at: Some(at), .. } = &self.to {
+            // What can't be removed now is swept later.
+            let _ = fs::remove_file(at);
+        }
+    }
+}
+
+/// Gives a whole file its name, unless it is taken.
+fn link(file: &File, at: Option<&Path>, path: &Path) -> Result<bool, StorageError> {
+    file.sync_data().map_err(StorageError::io("writing", path))?;
+    let Some(at) = at else { return Ok(false) };
+    let fresh = match fs::hard_link(at, path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        // A file system without links: look, then rename. Only two writers in the same instant could tell.
+        Err(_) if !path.exists() => {
+            fs::rename(at, path).map_err(StorageError::io("publishing", path))?;
+            true
+        }
+        Err(_) => false,
+    };
+    sync_folder(path);
+    Ok(fresh)
+}
+
+/// A name is durable once its folder is; a file system that can't do that has nothing to say.
+fn sync_folder(path: &Path) {
+    if let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) {
+        let _ = folder.sync_all();
+    }
+}
+
+impl Object {
+    fn attributes(&self) -> Attributes {
+        let mut attributes = Attributes::new();
+        attributes.insert(Attribute::Metadata("millrace-execution".into()), self.place.clone().into());
+        attributes
+    }
+
+    fn failed(&self, doing: &'static str) -> impl Fn(object_store::Error) -> StorageError {
+        let url = self.bucket.url(&self.key);
+        move |error| StorageError::store(doing, &url)(error)
+    }
+
+    /// The first put wins: small objects by a conditional put, larger ones by parts under another key and a conditional copy.
+    async fn put_new(&self, file: &Arc<File>, size: u64) -> Result<bool, StorageError> {
+        if size <= IN_ONE {
+            return self.put_in_one(file, size, PutMode::Create).await;
+        }
+        if self.bucket.head(&self.key).await?.is_some() {
+            return Ok(false);
+        }
+        let name =
+            format!(".{}-{}-{}", self.key.filename().unwrap_or_default(), std::process::id(), number());
+        let parent = self.key.parent().unwrap_or(Key::ROOT);
+        let aside = Self {
+            bucket: self.bucket.clone(),
+            key: parent.join(name.as_str()),
+            place: self.place.clone(),
+            marker: None,
+        };
+        aside.put_in_parts(file, size).await?;
+        let only_new = CopyOptions::new().with_mode(CopyMode::Create);
+        let mut copied = self.bucket.store.copy_opts(&aside.key, &self.key, only_new).await;
+        if matches!(
+            copied,
+            Err(object_store::Error::NotSupported { .. } | object_store::Error::NotImplemented { .. })
+        ) {
+            // A store that can't copy on condition: it was looked at above, and only two writers in the same instant could tell.
+            copied = self.bucket.store.copy(&aside.key, &self.key).await;
+        }
+        self.bucket.remove(vec![aside.key]).await?;
+        match copied {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Ok(false)
+            }
+            Err(error) => Err(self.failed("publishing")(error)),
+        }
+    }
+
+    async fn put_over(&self, file: &Arc<File>, size: u64) -> Result<(), StorageError> {
+        if size <= IN_ONE {
+            return self.put_in_one(file, size, PutMode::Overwrite).await.map(drop);
+        }
+        self.put_in_parts(file, size).await
+    }
+
+    /// One request; `false` where something is there already and was to stay.
+    async fn put_in_one(&self, file: &Arc<File>, size: u64, mode: PutMode) -> Result<bool, StorageError> {
+        let _room = self.bucket.parts.acquire().await;
+        let bytes = part(file, 0, size).await?;
+        let mut tries = 0;
+        loop {
+            let options =
+                PutOptions { mode: mode.clone(), attributes: self.attributes(), ..PutOptions::default() };
+            let put = self.bucket.store.put_opts(&self.key, PutPayload::from(bytes.clone()), options).await;
+            match put {
+                Ok(_) => return Ok(true),
+                // Also where an earlier try came through, and only its answer was lost.
+                Err(object_store::Error::AlreadyExists { .. }) if mode == PutMode::Create => {
+                    return Ok(false);
+                }
+                Err(object_store::Error::NotImplemented { .. }) if mode == PutMode::Create => {
+                    // A store without conditional puts: look, then put. Only two writers in the same instant could tell.
+                    if self.bucket.head(&self.key).await?.is_some() {
+                        return Ok(false);
+                    }
+                    let over = PutOptions { attributes: self.attributes(), ..PutOptions::default() };
+                    let put = self.bucket.store.put_opts(&self.key, PutPayload::from(bytes), over).await;
+                    return put.map(|_| true).map_err(self.failed("publishing"));
+                }
+                Err(error) => {
+                    let error = self.failed("publishing")(error);
+                    tries += 1;
+                    if !error.is_transient() || tries > TRIES {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(pause(tries)).await;
+                }
+            }
+        }
+    }
+
+    /// In parts, of which few are in memory at once; it appears when all are there.
+    async fn put_in_parts(&self, file: &Arc<File>, size: u64) -> Result<(), StorageError> {
+        if let Some(marker) = &self.marker {
+            marker.begins(&self.bucket, &self.key).await?;
+        }
+        let options = PutMultipartOptions { attributes: self.attributes(), ..PutMultipartOptions::default() };
+        let id = match self.bucket.multipart.create_multipart_opts(&self.key, options).await {
+            // Attributes are not for every store's uploads in parts.
+            Err(object_store::Error::NotSupported { .. }) => {
+                self.bucket.multipart.create_multipart(&self.key).await
+            }
+            other => other,
+        };
+        let id = id.map_err(self.failed("publishing"))?;
+        if let Some(marker) = &self.marker {
+            marker.is_under_way(&self.bucket, &self.key, &id).await?;
+        }
+        let done = self.parts(file, size, &id).await;
+        if done.is_err() {
+            // One that can't be ended now is found by its marker, or by its place.
+            let _ = self.bucket.multipart.abort_multipart(&self.key, &id).await;
+        }
+        done?;
+        match &self.marker {
+            Some(marker) => marker.is_over().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn parts(&self, file: &Arc<File>, size: u64, id: &MultipartId) -> Result<(), StorageError> {
+        let long = PART.max(size.div_ceil(MOST_PARTS).next_multiple_of(1 << 20));
+        let count = size.div_ceil(long);
+        let mut parts: Vec<Option<PartId>> = (0..count).map(|_| None).collect();
+        let mut running = tokio::task::JoinSet::new();
+        let mut next = 0;
+        loop {
+            while next < count {
+                // At least one runs; more as there is room.
+                let room = if running.is_empty() {
+                    self.bucket.parts.clone().acquire_owned().await.ok()
+                } else {
+                    match self.bucket.parts.clone().try_acquire_owned() {
+                        Ok(room) => Some(room),
+                        Err(_) => break,
+                    }
+                };
+                let (bucket, key, id, file) =
+                    (self.bucket.clone(), self.key.clone(), id.clone(), file.clone());
+                let index = next;
+                next += 1;
+                running.spawn(async move {
+                    let _room = room;
+                    let at = index * long;
+                    let bytes = part(&file, at, long.min(size - at)).await?;
+                    let number = usize::try_from(index).unwrap_or(usize::MAX);
+                    let mut tries = 0;
+                    loop {
+                        let payload = PutPayload::from(bytes.clone());
+                        match bucket.multipart.put_part(&key, &id, number, payload).await {
+                            Ok(part) => return Ok((number, part)),
+                            Err(error) => {
+                                let error = StorageError::store("publishing", &bucket.url(&key))(error);
+                                tries += 1;
+                                if !error.is_transient() || tries > TRIES {
+                                    return Err(error);
+                                }
+                                tokio::time::sleep(pause(tries)).await;
+                            }
+                        }
+                    }
+                });
+            }
+            match running.join_next().await {
+                None => break,
+                Some(Ok(Ok((number, part)))) => parts[number] = Some(part),
+                Some(Ok(Err(error))) => return Err(error),
+                Some(Err(_)) => {
+                    return Err(self.failed("publishing")(object_store::Error::Generic {
+                        store: "upload",
+                        source: "a part was given up".into(),
+                    }));
+                }
+            }
+        }
+        let parts: Vec<PartId> = parts.into_iter().flatten().collect();
+        match self.bucket.multipart.complete_multipart(&self.key, id, parts).await {
+            Ok(_) => Ok(()),
+            // Where only the answer was lost, the upload is gone and the object is there.
+            Err(_) if self.is_there(size).await => Ok(()),
+            Err(error) => Err(self.failed("publishing")(error)),
+        }
+    }
+
+    /// Whether what is there is what was put.
+    async fn is_there(&self, size: u64) -> bool {
+        let head = GetOptions { head: true, ..GetOptions::default() };
+        let Ok(found) = self.bucket.store.get_opts(&self.key, head).await else { return false };
+        found.meta.size == size
+            && found.attributes.get(&Attribute::Metadata("millrace-execution".into())).map(AsRef::as_ref)
+                == Some(self.place.as_str())
+    }
+}
+
+/// Bytes of a file.
+async fn part(file: &Arc<File>, at: u64, length: u64) -> Result<Bytes, StorageError> {
+    let file = file.clone();
+    blocking(move || {
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut bytes, at).map_err(StorageError::io("reading", Path::new("a draft")))?;
+        Ok(Bytes::from(bytes))
+    })
+    .await
+}

@@ -1,0 +1,92 @@
+//! Outputs.
+
+use crate::{
+    Draft, Location, Marker, StorageError, Stores,
+    draft::{Object, number},
+    source::blocking,
+};
+use futures_util::StreamExt as _;
+
+impl Stores {
+    /// Begins an output of an execution's attempt at this place. It appears under its name when it is published, and not before.
+    ///
+    /// # Errors
+    /// Where the folder can't be made or written.
+    pub async fn draft_output(&self, url: &str, place: &str, marker: Marker) -> Result<Draft, StorageError> {
+        match Location::parse(url)? {
+            Location::File(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                // One name for an attempt: what a killed process left is written over by the next.
+                let at = path.with_file_name(format!(".{name}.{place}.part"));
+                blocking(move || Draft::beside(at, path)).await
+            }
+            Location::Object { scheme, bucket, key } => {
+                let bucket = self.bucket(scheme, &bucket)?;
+                let object = Object { bucket, key, place: place.into(), marker: Some(marker) };
+                blocking(move || Draft::of_object(object)).await
+            }
+        }
+    }
+
+    /// How large what is at a URL is; `None` where nothing is.
+    ///
+    /// # Errors
+    /// Where the store does not say.
+    pub async fn size(&self, url: &str) -> Result<Option<u64>, StorageError> {
+        match Location::parse(url)? {
+            Location::File(path) => {
+                blocking(move || Ok(path.symlink_metadata().ok().map(|metadata| metadata.len()))).await
+            }
+            Location::Object { scheme, bucket, key } => {
+                Ok(self.bucket(scheme, &bucket)?.head(&key).await?.map(|meta| meta.size))
+            }
+        }
+    }
+
+    /// The URLs of the objects below a prefix, in order.
+    ///
+    /// # Errors
+    /// Where they can't be listed, or the URL names no bucket.
+    pub async fn list(&self, url: &str) -> Result<Vec<String>, StorageError> {
+        let Location::Object { scheme, bucket, key } = Location::parse(url)? else {
+            return Err(StorageError::Url { url: url.into(), reason: "a bucket is wanted here".into() });
+        };
+        let bucket = self.bucket(scheme, &bucket)?;
+        let mut found: Vec<String> =
+            bucket.list(&key).await?.iter().map(|meta| bucket.url(&meta.location)).collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// How many uploads in parts to this URL are under way; 0 where the store can't list them.
+    ///
+    /// # Errors
+    /// Where the store does not say.
+    pub async fn open_uploads(&self, url: &str) -> Result<usize, StorageError> {
+        let Location::Object { scheme, bucket, key } = Location::parse(url)? else { return Ok(0) };
+        let all = self.bucket(scheme, &bucket)?.uploads(key.as_ref()).await?;
+        Ok(all.iter().filter(|upload| upload.key == key.as_ref()).count())
+    }
+
+    /// Whether an output could be written: of a file its folder is made, and a file in it; of an object its bucket is there.
+    ///
+    /// # Errors
+    /// Where it can't, with the reason.
+    pub async fn writable(&self, url: &str) -> Result<(), StorageError> {
+        match Location::parse(url)? {
+            Location::File(path) => {
+                let at = path.with_file_name(format!(".millrace-{}-{}", std::process::id(), number()));
+                // Dropped at once, and with that gone.
+                blocking(move || Draft::beside(at, path).map(drop)).await
+            }
+            Location::Object { scheme, bucket, key } => {
+                let bucket = self.bucket(scheme, &bucket)?;
+                match bucket.store.list(Some(&key)).next().await {
+                    // Who may not list may write all the same.
+                    None | Some(Ok(_) | Err(object_store::Error::PermissionDenied { .. })) => Ok(()),
+                    Some(Err(error)) => Err(StorageError::store("writing to", url)(error)),
+                }
+            }
+        }
+    }
+}

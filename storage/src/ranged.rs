@@ -1,0 +1,229 @@
+//! Reading an object in ranges: many small reads cost few requests, and a connection that is lost goes on at its byte.
+
+use std::{collections::VecDeque, ops::Range, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use object_store::{GetOptions, GetRange, path::Path as Key};
+use tokio::task::JoinHandle;
+
+use crate::{StorageError, stores::Bucket};
+
+/// What a first read in a new place asks for, in bytes.
+const SHORTEST: u64 = 64 << 10;
+/// What one in a long run of reads asks for: more gains nothing, and it is the bound of what is in memory.
+const LONGEST: u64 = 4 << 20;
+/// A jump forward of less than this goes on with the run.
+const GAP: u64 = 1 << 20;
+/// So many ranges are kept.
+const KEPT: usize = 3;
+/// How often a range whose connection was lost is asked for again, from where it was.
+const LOSSES: u32 = 8;
+
+/// How far ahead to read: the longer a run of reads, the farther. Pure.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ahead {
+    /// Where the run has come to.
+    end: u64,
+    /// What was asked for last.
+    step: u64,
+}
+
+impl Ahead {
+    /// The range to ask for, for a read of so many bytes that is not there yet.
+    fn next(&mut self, at: u64, length: u64, size: u64) -> Range<u64> {
+        let goes_on = self.step > 0 && at >= self.end.saturating_sub(SHORTEST) && at <= self.end + GAP;
+        self.step = if goes_on { (self.step * 2).min(LONGEST) } else { SHORTEST };
+        self.end = at.saturating_add(self.step.max(length)).min(size);
+        at..self.end
+    }
+
+    /// The range that comes next where reads go on; none before a run is long.
+    fn after(&self, size: u64) -> Option<Range<u64>> {
+        (self.step == LONGEST && self.end < size).then(|| self.end..(self.end + LONGEST).min(size))
+    }
+}
+
+/// A range on its way.
+type Fetching = JoinHandle<Result<Bytes, StorageError>>;
+
+/// An object that is being read.
+#[derive(Debug)]
+pub struct Ranged {
+    bucket: Bucket,
+    key: Key,
+    /// What a request is held to, where the store gives it: the ETag of the version that was accepted.
+    tag: Option<String>,
+    size: u64,
+    ahead: Ahead,
+    kept: VecDeque<(u64, Bytes)>,
+    coming: Option<(Range<u64>, Fetching)>,
+}
+
+impl Ranged {
+    pub(crate) fn new(bucket: Bucket, key: Key, tag: Option<String>, size: u64) -> Self {
+        Self { bucket, key, tag, size, ahead: Ahead::default(), kept: VecDeque::new(), coming: None }
+    }
+
+    /// How many bytes there are.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes from here on: at least one and at most so many; none at the end.
+    ///
+    /// # Errors
+    /// Where the store does not give them, or the object is another by now.
+    pub async fn read(&mut self, at: u64, most: usize) -> Result<Bytes, StorageError> {
+        if at >= self.size || most == 0 {
+            return Ok(Bytes::new());
+        }
+        if let Some(found) = self.find(at, most) {
+            return Ok(found);
+        }
+        if let Some((range, coming)) = self.coming.take() {
+            if range.contains(&at) {
+                let bytes = coming.await.map_err(|_| self.lost("a read was given up"))??;
+                self.ahead.end = range.end;
+                self.keep(range.start, bytes);
+                self.look_ahead();
+                return self.find(at, most).ok_or_else(|| self.lost("it is shorter than it was"));
+            }
+            coming.abort();
+        }
+        let range = self.ahead.next(at, most as u64, self.size);
+        let bytes = fetch(&self.bucket, &self.key, self.tag.as_deref(), range.clone()).await?;
+        self.keep(range.start, bytes);
+        self.look_ahead();
+        self.find(at, most).ok_or_else(|| self.lost("it is shorter than it was"))
+    }
+
+    fn lost(&self, reason: &str) -> StorageError {
+        let path = self.bucket.url(&self.key);
+        StorageError::Store { doing: "reading", path, reason: reason.into(), passes: true }
+    }
+
+    fn find(&self, at: u64, most: usize) -> Option<Bytes> {
+        self.kept.iter().find_map(|(start, bytes)| {
+            let from = usize::try_from(at.checked_sub(*start)?).ok().filter(|from| *from < bytes.len())?;
+            Some(bytes.slice(from..bytes.len().min(from.saturating_add(most))))
+        })
+    }
+
+    fn keep(&mut self, start: u64, bytes: Bytes) {
+        if self.kept.len() >= KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back((start, bytes));
+    }
+
+    /// Asks for what comes next, while what is there is worked on.
+    fn look_ahead(&mut self) {
+        let Some(range) = self.ahead.after(self.size) else { return };
+        let (bucket, key, tag, asked) =
+            (self.bucket.clone(), self.key.clone(), self.tag.clone(), range.clone());
+        let coming = tokio::spawn(async move { fetch(&bucket, &key, tag.as_deref(), asked).await });
+        self.coming = Some((range, coming));
+    }
+}
+
+impl Drop for Ranged {
+    fn drop(&mut self) {
+        if let Some((_, coming)) = self.coming.take() {
+            coming.abort();
+        }
+    }
+}
+
+/// All bytes of a range. One whose connection is lost goes on at its byte.
+async fn fetch(
+    bucket: &Bucket,
+    key: &Key,
+    tag: Option<&str>,
+    range: Range<u64>,
+) -> Result<Bytes, StorageError> {
+    let url = bucket.url(key);
+    let whole = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let mut got = BytesMut::with_capacity(whole);
+    let mut losses = 0;
+    loop {
+        let from = range.start + got.len() as u64;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(from..range.end)),
+            if_match: tag.map(str::to_owned),
+            ..GetOptions::default()
+        };
+        let lost = match bucket.store.get_opts(key, options).await {
+            Ok(found) => {
+                let mut stream = found.into_stream();
+                let mut lost = None;
+                while let Some(next) = stream.next().await {
+                    match next {
+                        Ok(bytes) => got.extend_from_slice(&bytes),
+                        Err(error) => {
+                            lost = Some(error);
+                            break;
+                        }
+                    }
+                }
+                if got.len() >= whole {
+                    return Ok(got.freeze());
+                }
+                lost
+            }
+            Err(error) => {
+                let error = StorageError::store("reading", &url)(error);
+                if !error.is_transient() || losses >= LOSSES {
+                    return Err(error);
+                }
+                None
+            }
+        };
+        losses += 1;
+        if losses > LOSSES {
+            let reason =
+                lost.map_or("the connection is lost again and again".into(), |error| error.to_string());
+            return Err(StorageError::Store { doing: "reading", path: url, reason, passes: true });
+        }
+        tracing::debug!(url, at = range.start + got.len() as u64, losses, "a connection was lost; going on");
+        tokio::time::sleep(pause(losses)).await;
+    }
+}
+
+/// How long to wait before the nth try: doubling from 100 ms to 10 s, each with jitter, so that many that fail together do
+/// not come back together.
+pub(crate) fn pause(tries: u32) -> Duration {
+    let longest = Duration::from_millis(100 << tries.min(7)).min(Duration::from_secs(10));
+    longest.mul_f64(0.5 + 0.5 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_of_four_megabytes_costs_few_requests_and_little_more_than_itself() {
+        let (size, index) = (4_000_000_000_u64, 4_000_000_u64);
+        let (mut ahead, mut requests, mut read) = (Ahead::default(), 0, 0);
+        let mut at = size - index;
+        while at < size {
+            let range = ahead.next(at, 65_536, size);
+            requests += 1;
+            read += range.end - range.start;
+            at = range.end;
+        }
+        assert!(requests <= 8 && read <= index + LONGEST, "{requests} requests, {read} bytes");
+    }
+
+    #[test]
+    fn a_jump_begins_anew_and_a_small_gap_does_not() {
+        let mut ahead = Ahead::default();
+        assert_eq!(ahead.next(0, 100, u64::MAX), 0..SHORTEST);
+        assert_eq!(ahead.next(SHORTEST, 100, u64::MAX), SHORTEST..3 * SHORTEST);
+        assert_eq!(ahead.next(3 * SHORTEST + GAP, 100, u64::MAX), 3 * SHORTEST + GAP..7 * SHORTEST + GAP);
+        assert_eq!(ahead.next(1 << 40, 100, u64::MAX), 1 << 40..(1 << 40) + SHORTEST);
+        assert_eq!(ahead.next(0, 1 << 20, 1000), 0..1000, "no farther than its end");
+        assert!(ahead.after(1000).is_none());
+    }
+}

@@ -1,0 +1,509 @@
+//! Work objects: `<place>/<rendition>/<index>`, each execution's attempt in a place of its own, in a folder or below a prefix of
+//! a bucket. Nothing but what is named so is ever removed.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use object_store::{ObjectStoreExt as _, PutPayload, path::Path as Key};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Location, StorageError, Stores,
+    draft::{Draft, Object, number},
+    ranged::Ranged,
+    source::blocking,
+    stores::Bucket,
+};
+
+/// How much of a work object's end is read for its facts, in bytes.
+const TAIL: u64 = 4096;
+/// How much is moved at once.
+const CHUNK: usize = 1 << 20;
+/// The folder of a place that holds markers of uploads.
+const UPLOADS: &str = "uploads";
+/// How far apart an upload's begin and its marker may be, in milliseconds: clocks differ.
+const APART_MS: i64 = 60_000;
+
+/// Where work objects are.
+#[derive(Debug, Clone)]
+pub struct Work {
+    root: Root,
+    stores: Stores,
+}
+
+#[derive(Debug, Clone)]
+enum Root {
+    Folder(PathBuf),
+    Bucket { bucket: Bucket, prefix: Key },
+}
+
+/// The end of a work object.
+#[derive(Debug)]
+pub struct Tail {
+    /// How long the whole object is.
+    pub size: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    /// Bytes of the object, which must be among its last.
+    ///
+    /// # Errors
+    /// Where they are not.
+    pub fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        let start = self.size - self.bytes.len() as u64;
+        let from = at.checked_sub(start).and_then(|from| usize::try_from(from).ok());
+        let found = from.and_then(|from| self.bytes.get(from..from.checked_add(buffer.len())?));
+        buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+/// Whether a folder's name is that of a place: `<execution>-<attempt>`.
+#[must_use]
+pub fn is_place(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(execution, attempt)| {
+        execution.len() == 16 && execution.bytes().all(is_hex) && is_number(attempt)
+    })
+}
+
+fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether `<folder>/<name>` of a place is a work object, one that was being written, or a marker.
+fn is_ours(folder: &str, name: &str) -> bool {
+    let is_rendition = folder.split_once('-').is_some_and(|(kind, hash)| {
+        ["v", "a"].contains(&kind) && hash.len() == 16 && hash.bytes().all(is_hex)
+    });
+    let is_draft = name
+        .strip_prefix('.')
+        .is_some_and(|rest| rest.split(['.', '-']).filter(|part| is_number(part)).count() == 3);
+    (is_rendition && (is_number(name) || is_draft)) || (folder == UPLOADS && name.bytes().all(is_hex))
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Work {
+    /// Work objects at this URL.
+    ///
+    /// # Errors
+    /// Where it is none, or its store can't be used.
+    pub fn at(url: &str, stores: &Stores) -> Result<Self, StorageError> {
+        let root = match Location::parse(url)? {
+            Location::File(path) => Root::Folder(path),
+            Location::Object { scheme, bucket, key } => {
+                Root::Bucket { bucket: stores.bucket(scheme, &bucket)?, prefix: key }
+            }
+        };
+        Ok(Self { root, stores: stores.clone() })
+    }
+
+    /// Work objects in this folder.
+    #[must_use]
+    pub fn in_folder(path: PathBuf, stores: &Stores) -> Self {
+        Self { root: Root::Folder(path), stores: stores.clone() }
+    }
+
+    /// Begins a work object.
+    ///
+    /// # Errors
+    /// Where the folder can't be made or written.
+    pub fn draft(&self, place: &str, rendition: &str, index: i32) -> Result<Draft, StorageError> {
+        match &self.root {
+            Root::Folder(root) => {
+                let path = root.join(place).join(rendition).join(index.to_string());
+                let at = path.with_file_name(format!(".{index}.{}-{}", std::process::id(), number()));
+                Draft::beside(at, path)
+            }
+            Root::Bucket { bucket, prefix } => {
+                let key = prefix.clone().join(place).join(rendition).join(index.to_string());
+                Draft::of_object(Object { bucket: bucket.clone(), key, place: place.into(), marker: None })
+            }
+        }
+    }
+
+    /// The end of a work object, where its facts are; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it is there and can't be read.
+    pub async fn tail(&self, place: &str, rendition: &str, index: i32) -> Result<Option<Tail>, StorageError> {
+        match &self.root {
+            // A look that costs less than handing it to another thread.
+            Root::Folder(root) => file_tail(&root.join(place).join(rendition).join(index.to_string())),
+            Root::Bucket { bucket, prefix } => {
+                let key = prefix.clone().join(place).join(rendition).join(index.to_string());
+                Ok(bucket.tail(&key, TAIL).await?.map(|(size, bytes)| Tail { size, bytes }))
+            }
+        }
+    }
+
+    /// Removes a work object that is not whole.
+    pub async fn discard(&self, place: &str, rendition: &str, index: i32) {
+        // It can't be removed only where it can't be written either, which the next write says.
+        match &self.root {
+            Root::Folder(root) => {
+                drop(fs::remove_file(root.join(place).join(rendition).join(index.to_string())));
+            }
+            Root::Bucket { bucket, prefix } => {
+                let key = prefix.clone().join(place).join(rendition).join(index.to_string());
+                drop(bucket.remove(vec![key]).await);
+            }
+        }
+    }
+
+    /// Streams a work object into a pipe.
+    ///
+    /// # Errors
+    /// Where it is not there, can't be read, or nobody reads the pipe any more.
+    pub async fn stream(
+        &self,
+        place: &str,
+        rendition: &str,
+        index: i32,
+        mut into: &File,
+    ) -> Result<(), StorageError> {
+        match &self.root {
+            Root::Folder(root) => {
+                let path = root.join(place).join(rendition).join(index.to_string());
+                let out = into.try_clone().map_err(StorageError::io("streaming", &path))?;
+                blocking(move || {
+                    let file = File::open(&path).map_err(StorageError::io("opening", &path))?;
+                    io::copy(&mut &file, &mut &out).map_err(StorageError::io("streaming", &path))?;
+                    Ok(())
+                })
+                .await
+            }
+            Root::Bucket { bucket, prefix } => {
+                let key = prefix.clone().join(place).join(rendition).join(index.to_string());
+                let url = bucket.url(&key);
+                let meta =
+                    bucket.head(&key).await?.ok_or_else(|| StorageError::Missing { path: url.clone() })?;
+                let mut object = Ranged::new(bucket.clone(), key, meta.e_tag, meta.size);
+                let mut at = 0;
+                while at < meta.size {
+                    let bytes = object.read(at, CHUNK).await?;
+                    at += bytes.len() as u64;
+                    let (out, url) = (into.try_clone(), url.clone());
+                    blocking(move || {
+                        let mut out = out.map_err(StorageError::io("streaming", Path::new(&url)))?;
+                        out.write_all(&bytes).map_err(StorageError::io("streaming", Path::new(&url)))
+                    })
+                    .await?;
+                }
+                into.flush().map_err(StorageError::io("streaming", Path::new(&url)))
+            }
+        }
+    }
+
+    /// What tells of an upload to an output of this place.
+    #[must_use]
+    pub fn marker(&self, place: &str) -> Marker {
+        Marker { work: self.clone(), place: place.into(), name: format!("{:016x}", fastrand::u64(..)) }
+    }
+
+    /// Removes all work objects of a place, and ends its uploads that were left open; says whether there were any.
+    ///
+    /// # Errors
+    /// Where they are there and can't be removed.
+    pub async fn remove(&self, place: &str) -> Result<bool, StorageError> {
+        if !is_place(place) {
+            return Ok(false);
+        }
+        let ended = self.end_uploads(place).await?;
+        let removed = match &self.root {
+            Root::Folder(root) => {
+                let folder = root.join(place);
+                blocking(move || remove_folder(&folder)).await?
+            }
+            Root::Bucket { bucket, prefix } => {
+                let below = prefix.clone().join(place);
+                let depth = below.parts_count();
+                let found = bucket.list(&below).await?;
+                let keys: Vec<Key> = found
+                    .into_iter()
+                    .map(|meta| meta.location)
+                    .filter(|key| {
+                        let parts: Vec<_> = key.parts().skip(depth).collect();
+                        matches!(parts.as_slice(), [folder, name] if is_ours(folder.as_ref(), name.as_ref()))
+                    })
+                    .collect();
+                let any = !keys.is_empty();
+                bucket.remove(keys).await?;
+                // Ours by their keys: parts of work objects.
+                let mut open = false;
+                for upload in bucket.uploads(&format!("{below}/")).await? {
+                    if let Ok(key) = Key::parse(&upload.key) {
+                        bucket.end_upload(&key, &upload.upload_id).await?;
+                        open = true;
+                    }
+                }
+                any || open
+            }
+        };
+        Ok(removed || ended)
+    }
+
+    /// Ends uploads to outputs that the markers of a place tell of.
+    async fn end_uploads(&self, place: &str) -> Result<bool, StorageError> {
+        let mut any = false;
+        for told in self.markers(place).await? {
+            let Ok(Location::Object { scheme, bucket, key }) = Location::parse(&told.url) else { continue };
+            let bucket = self.stores.bucket(scheme, &bucket)?;
+            any = true;
+            if let Some(id) = &told.id {
+                bucket.end_upload(&key, id).await?;
+                continue;
+            }
+            // The process died between the begin of the upload and the note of its id.
+            for upload in bucket.uploads(key.as_ref()).await? {
+                let begun = chrono_ms(&upload.initiated);
+                if upload.key == key.as_ref()
+                    && begun.is_none_or(|begun| (begun - told.at_ms).abs() < APART_MS)
+                {
+                    bucket.end_upload(&key, &upload.upload_id).await?;
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    async fn markers(&self, place: &str) -> Result<Vec<Told>, StorageError> {
+        let texts: Vec<Vec<u8>> = match &self.root {
+            Root::Folder(root) => {
+                let folder = root.join(place).join(UPLOADS);
+                blocking(move || {
+                    let entries = match fs::read_dir(&folder) {
+                        Ok(entries) => entries,
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                        Err(error) => return Err(StorageError::io("reading", &folder)(error)),
+                    };
+                    Ok(entries.flatten().filter_map(|entry| fs::read(entry.path()).ok()).collect())
+                })
+                .await?
+            }
+            Root::Bucket { bucket, prefix } => {
+                let mut texts = Vec::new();
+                for meta in bucket.list(&prefix.clone().join(place).join(UPLOADS)).await? {
+                    texts.extend(bucket.tail(&meta.location, TAIL).await?.map(|(_, bytes)| bytes));
+                }
+                texts
+            }
+        };
+        Ok(texts.iter().filter_map(|text| serde_json::from_slice(text).ok()).collect())
+    }
+
+    /// The places, and when something was last put there, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Where the folder can't be read, or the bucket not listed.
+    pub async fn works(&self) -> Result<Vec<(String, i64)>, StorageError> {
+        match &self.root {
+            Root::Folder(root) => {
+                let root = root.clone();
+                blocking(move || folder_works(&root)).await
+            }
+            Root::Bucket { bucket, prefix } => {
+                let mut found: BTreeMap<String, i64> = BTreeMap::new();
+                let depth = prefix.parts_count();
+                let place = |key: &Key| key.parts().nth(depth).map(|part| part.as_ref().to_owned());
+                for meta in bucket.list(prefix).await? {
+                    if let Some(place) = place(&meta.location).filter(|place| is_place(place)) {
+                        let latest = found.entry(place).or_default();
+                        *latest = meta.last_modified.timestamp_millis().max(*latest);
+                    }
+                }
+                let below = if prefix.is_root() { String::new() } else { format!("{prefix}/") };
+                for upload in bucket.uploads(&below).await? {
+                    let key = Key::parse(&upload.key).ok();
+                    if let Some(place) = key.as_ref().and_then(place).filter(|place| is_place(place)) {
+                        let latest = found.entry(place).or_default();
+                        *latest = chrono_ms(&upload.initiated).unwrap_or_default().max(*latest);
+                    }
+                }
+                Ok(found.into_iter().collect())
+            }
+        }
+    }
+
+    /// Whether work objects can be listed there, which every process must.
+    ///
+    /// # Errors
+    /// Where they can't, with the reason.
+    pub async fn check(&self) -> Result<(), StorageError> {
+        match &self.root {
+            Root::Folder(_) => Ok(()),
+            Root::Bucket { bucket, prefix } => bucket.list(&prefix.clone().join("-")).await.map(drop),
+        }
+    }
+}
+
+/// RFC 3339 in milliseconds since 1970.
+fn chrono_ms(text: &str) -> Option<i64> {
+    let time = humantime::parse_rfc3339_weak(text).ok()?;
+    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
+fn file_tail(path: &Path) -> Result<Option<Tail>, StorageError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StorageError::io("opening", path)(error)),
+    };
+    let size = file.metadata().map_err(StorageError::io("reading", path))?.len();
+    let at = size.saturating_sub(TAIL);
+    let mut bytes = vec![0; usize::try_from(size - at).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, at).map_err(StorageError::io("reading", path))?;
+    Ok(Some(Tail { size, bytes }))
+}
+
+fn folder_works(root: &Path) -> Result<Vec<(String, i64)>, StorageError> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StorageError::io("reading", root)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !is_place(&name) {
+            continue;
+        }
+        let changed = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let since = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        found.push((name, i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
+    }
+    Ok(found)
+}
+
+/// Removes what is ours in a place's folder, and the folder where nothing else is in it.
+fn remove_folder(folder: &Path) -> Result<bool, StorageError> {
+    let list = |path: &Path| -> Result<Vec<fs::DirEntry>, StorageError> {
+        match fs::read_dir(path) {
+            Ok(entries) => Ok(entries.flatten().collect()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(Vec::new())
+            }
+            Err(error) => Err(StorageError::io("reading", path)(error)),
+        }
+    };
+    if !folder.is_dir() {
+        return Ok(false);
+    }
+    let mut any = false;
+    for sub in list(folder)? {
+        let name = sub.file_name().to_string_lossy().into_owned();
+        for entry in list(&sub.path())? {
+            if is_ours(&name, &entry.file_name().to_string_lossy()) {
+                match fs::remove_file(entry.path()) {
+                    Ok(()) => any = true,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(StorageError::io("removing", &entry.path())(error)),
+                }
+            }
+        }
+        // Where something else is in it, it stays.
+        let _ = fs::remove_dir(sub.path());
+    }
+    any |= fs::remove_dir(folder).is_ok();
+    Ok(any)
+}
+
+/// Tells of an upload in parts to an output, beside the work objects of its execution: so it is ended with them, whoever died.
+#[derive(Debug)]
+pub struct Marker {
+    work: Work,
+    place: String,
+    name: String,
+}
+
+/// What a marker tells.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    url: String,
+    /// Once it is known.
+    id: Option<String>,
+    at_ms: i64,
+}
+
+impl Marker {
+    pub(crate) async fn begins(&self, bucket: &Bucket, key: &Key) -> Result<(), StorageError> {
+        self.tell(&Told { url: bucket.url(key), id: None, at_ms: now_ms() }).await
+    }
+
+    pub(crate) async fn is_under_way(
+        &self,
+        bucket: &Bucket,
+        key: &Key,
+        id: &str,
+    ) -> Result<(), StorageError> {
+        self.tell(&Told { url: bucket.url(key), id: Some(id.into()), at_ms: now_ms() }).await
+    }
+
+    /// The upload is over; what tells of it goes.
+    pub(crate) async fn is_over(&self) -> Result<(), StorageError> {
+        match &self.work.root {
+            Root::Folder(root) => {
+                // What can't be removed now goes with the place.
+                let _ = fs::remove_file(root.join(&self.place).join(UPLOADS).join(&self.name));
+                Ok(())
+            }
+            Root::Bucket { bucket, prefix } => {
+                let key = prefix.clone().join(self.place.as_str()).join(UPLOADS).join(self.name.as_str());
+                bucket.remove(vec![key]).await
+            }
+        }
+    }
+
+    async fn tell(&self, told: &Told) -> Result<(), StorageError> {
+        let text = serde_json::to_vec(told).unwrap_or_default();
+        match &self.work.root {
+            Root::Folder(root) => {
+                let folder = root.join(&self.place).join(UPLOADS);
+                let path = folder.join(&self.name);
+                blocking(move || {
+                    fs::create_dir_all(&folder).map_err(StorageError::io("making the folder", &folder))?;
+                    fs::write(&path, text).map_err(StorageError::io("writing", &path))
+                })
+                .await
+            }
+            Root::Bucket { bucket, prefix } => {
+                let key = prefix.clone().join(self.place.as_str()).join(UPLOADS).join(self.name.as_str());
+                let put = bucket.store.put(&key, PutPayload::from(text)).await;
+                put.map(drop).map_err(StorageError::store("writing", &bucket.url(&key)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_millrace_makes_is_named_so() {
+        assert!(is_place("0123456789abcdef-12") && !is_place("holiday-1") && !is_place("0123456789abcdef"));
+        let rendition = "v-0123456789abcdef";
+        for name in ["0", "117", ".3.4711-0", ".3-4711-9"] {
+            assert!(is_ours(rendition, name), "{name}");
+        }
+        for (folder, name) in
+            [(rendition, "notes.txt"), (rendition, ".DS_Store"), ("holiday", "1"), (UPLOADS, "x.mov")]
+        {
+            assert!(!is_ours(folder, name), "{folder}/{name}");
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Every kind of store does what a store must do: one suite, a line for each.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use millrace_schemas::SourceRef;
+use millrace_servers::Store;
+use millrace_storage::{Location, Opened, Scheme, StorageError, Stores, Work, object_url};
+
+/// One store for all tests of this program; it ends with it.
+static S3: LazyLock<Store> = LazyLock::new(|| {
+    let store = Store::start().unwrap();
+    store.bucket("videos").unwrap();
+    store
+});
+
+const PLACE: &str = "0123456789abcdef-1";
+const RENDITION: &str = "v-0123456789abcdef";
+
+/// A prefix of its own for each test, in one kind of store.
+struct Place {
+    stores: Stores,
+    root: String,
+    _folder: Option<tempfile::TempDir>,
+}
+
+fn number() -> u32 {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Place {
+    fn files() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = format!("file://{}", folder.path().display());
+        Self { stores: Stores::default(), root, _folder: Some(folder) }
+    }
+
+    fn memory() -> Self {
+        Self { stores: Stores::default(), root: format!("memory://b{}/p", number()), _folder: None }
+    }
+
+    fn s3() -> Self {
+        let stores = Stores::with_variables(S3.variables());
+        Self { stores, root: format!("s3://videos/p{}", number()), _folder: None }
+    }
+
+    /// The URL of a name, whatever is in it.
+    fn url(&self, name: &str) -> String {
+        match Location::parse(&self.root).unwrap() {
+            Location::File(path) => millrace_storage::url_of(&path.join(name)).unwrap(),
+            Location::Object { scheme, bucket, key } => object_url(scheme, &bucket, &format!("{key}/{name}")),
+        }
+    }
+
+    fn work(&self) -> Work {
+        Work::at(&format!("{}/work", self.root), &self.stores).unwrap()
+    }
+
+    /// Puts bytes there, as anybody may.
+    async fn put(&self, name: &str, bytes: &[u8]) -> String {
+        let url = self.url(name);
+        let marker = self.work().marker(PLACE);
+        let draft = self.stores.draft_output(&url, PLACE, marker).await.unwrap();
+        draft.descriptor().unwrap().write_all(bytes).unwrap();
+        draft.publish_over().await.unwrap();
+        url
+    }
+
+    async fn bytes(&self, source: &SourceRef) -> Result<Vec<u8>, StorageError> {
+        match self.stores.open(source).await? {
+            Opened::File(mut file) => {
+                let mut found = Vec::new();
+                file.read_to_end(&mut found).unwrap();
+                Ok(found)
+            }
+            Opened::Object(object) => {
+                let (mut reader, mut found) = (object.reader(), Vec::new());
+                loop {
+                    let bytes = reader.read(found.len() as u64, 1 << 20).await?;
+                    if bytes.is_empty() {
+                        return Ok(found);
+                    }
+                    found.extend_from_slice(&bytes);
+                }
+            }
+        }
+    }
+
+    async fn draft(&self, index: i32, bytes: &[u8]) -> bool {
+        let draft = self.work().draft(PLACE, RENDITION, index).unwrap();
+        draft.descriptor().unwrap().write_all(bytes).unwrap();
+        draft.publish_new().await.unwrap()
+    }
+
+    async fn object(&self, index: i32) -> Vec<u8> {
+        let (mut read, write) = std::io::pipe().unwrap();
+        let write = File::from(std::os::fd::OwnedFd::from(write));
+        let all = tokio::task::spawn_blocking(move || {
+            let mut found = Vec::new();
+            read.read_to_end(&mut found).unwrap();
+            found
+        });
+        self.work().stream(PLACE, RENDITION, index, &write).await.unwrap();
+        drop(write);
+        all.await.unwrap()
+    }
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 7_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+async fn a_source_is_read_as_it_was_put_in_any_order(place: Place) {
+    let bytes = noise(20_000_000);
+    let url = place.put("a.mov", &bytes).await;
+    let source = place.stores.pin(&url).await.unwrap();
+    assert_eq!(source.bytes, 20_000_000);
+    assert!(place.bytes(&source).await.unwrap() == bytes);
+    if let Opened::Object(object) = place.stores.open(&source).await.unwrap() {
+        let mut reader = object.reader();
+        for at in [19_999_999, 0, 7_000_000, 7_100_000, 12, 19_000_000, 5_000_000] {
+            let found = reader.read(at, 100_000).await.unwrap();
+            let at = usize::try_from(at).unwrap();
+            assert!(!found.is_empty() && found[..] == bytes[at..at + found.len()], "at {at}");
+        }
+        assert!(reader.read(20_000_000, 5).await.unwrap().is_empty());
+    }
+}
+
+async fn names_of_all_kinds_are_kept(place: Place) {
+    let long = format!("{}.mov", "n".repeat(200));
+    for name in
+        ["a b+c.mov", "50%2F50.mov", "a..b.mov", "映像 #1?.mov", "x&y;z=\"q\".mov", "deep/er/é.mov", &long]
+    {
+        let url = place.put(name, name.as_bytes()).await;
+        let source = place.stores.pin(&url).await.unwrap();
+        assert_eq!(place.bytes(&source).await.unwrap(), name.as_bytes(), "{name}");
+    }
+}
+
+async fn a_source_that_is_missing_empty_or_another_by_now_is_refused(place: Place) {
+    let missing = place.stores.pin(&place.url("none.mov")).await.unwrap_err();
+    assert!(!missing.is_transient() && missing.to_string().contains("none.mov"), "{missing}");
+    let empty = place.put("empty.mov", b"").await;
+    assert!(matches!(place.stores.pin(&empty).await, Err(StorageError::Empty { .. })));
+    let url = place.put("a.mov", b"one").await;
+    let source = place.stores.pin(&url).await.unwrap();
+    place.stores.unchanged(&source).await.unwrap();
+    place.put("a.mov", b"another").await;
+    assert!(matches!(place.stores.unchanged(&source).await, Err(StorageError::Changed { .. })));
+    assert!(matches!(place.bytes(&source).await, Err(StorageError::Changed { .. })), "no byte of another");
+}
+
+async fn the_first_put_of_a_work_object_wins_large_or_small(place: Place) {
+    for (index, length) in [(0, 100), (1, 9 << 20), (2, 0)] {
+        let first = noise(length);
+        assert!(place.draft(index, &first).await, "{length}");
+        assert!(!place.draft(index, &noise(length + 1)).await, "{length}");
+        assert!(place.object(index).await == first, "{length}");
+        let tail = place.work().tail(PLACE, RENDITION, index).await.unwrap().unwrap();
+        assert_eq!(tail.size, length as u64);
+        let mut last = [0; 10];
+        if length >= 10 {
+            tail.read_exact_at(&mut last, length as u64 - 10).unwrap();
+            assert_eq!(last[..], first[length - 10..]);
+        }
+    }
+    assert!(place.work().tail(PLACE, RENDITION, 9).await.unwrap().is_none());
+    let works = place.work().works().await.unwrap();
+    assert_eq!(works.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [PLACE]);
+}
+
+async fn cleanup_takes_what_millrace_made_and_nothing_else(place: Place) {
+    place.draft(0, b"made").await;
+    let mut foreign = Vec::new();
+    for name in [
+        "work/notes.txt",
+        "work/holiday/1",
+        &format!("work/{PLACE}/notes.txt"),
+        &format!("work/{PLACE}/v-x/7"),
+    ] {
+        foreign.push(place.put(name, b"mine").await);
+    }
+    assert!(place.work().remove(PLACE).await.unwrap());
+    assert!(place.work().tail(PLACE, RENDITION, 0).await.unwrap().is_none());
+    assert!(!place.work().remove(PLACE).await.unwrap(), "nothing of ours is left");
+    assert!(!place.work().remove("holiday").await.unwrap(), "no place of ours");
+    for url in foreign {
+        assert_eq!(place.stores.size(&url).await.unwrap(), Some(4), "{url}");
+    }
+}
+
+async fn an_output_appears_whole_or_not_at_all(place: Place) {
+    let url = place.url("out/a b.mp4");
+    let marker = || place.work().marker(PLACE);
+    place.stores.writable(&url).await.unwrap();
+    let draft = place.stores.draft_output(&url, PLACE, marker()).await.unwrap();
+    draft.descriptor().unwrap().write_all(b"half").unwrap();
+    assert_eq!(place.stores.size(&url).await.unwrap(), None);
+    drop(draft);
+    assert_eq!(place.stores.size(&url).await.unwrap(), None);
+    for length in [20 << 20, 3_usize] {
+        let bytes = noise(length);
+        place.put("out/a b.mp4", &bytes).await;
+        let source = place.stores.pin(&url).await.unwrap();
+        assert!(place.bytes(&source).await.unwrap() == bytes, "it replaces what was there");
+    }
+    assert!(!place.work().remove(PLACE).await.unwrap(), "no marker is left");
+}
+
+macro_rules! conforms {
+    ($name:ident, $place:expr) => {
+        conforms! { @ $name, $place,
+            a_source_is_read_as_it_was_put_in_any_order
+            names_of_all_kinds_are_kept
+            a_source_that_is_missing_empty_or_another_by_now_is_refused
+            the_first_put_of_a_work_object_wins_large_or_small
+            cleanup_takes_what_millrace_made_and_nothing_else
+            an_output_appears_whole_or_not_at_all
+        }
+    };
+    (@ $name:ident, $place:expr, $($fact:ident)+) => {
+        mod $name {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $fact() {
+                super::$fact($place).await;
+            })+
+        }
+    };
+}
+
+conforms!(files, Place::files());
+conforms!(memory, Place::memory());
+conforms!(s3, Place::s3());
+
+/// What a killed process leaves: an upload that is open, and what tells of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_a_killed_process_left_open_is_ended_with_its_work_and_no_other_is() {
+    let place = Place::s3();
+    let url = place.url("out/a.mp4");
+    let bystander = place.url("out/b.mp4");
+    let open = async |url: &str, marker| {
+        let draft = place.stores.draft_output(url, PLACE, marker).await.unwrap();
+        draft.descriptor().unwrap().write_all(&noise(30 << 20)).unwrap();
+        // Dropped while parts are under way, as a process that dies drops it.
+        let publishing = draft.publish_over();
+        tokio::pin!(publishing);
+        while place.stores.open_uploads(url).await.unwrap() == 0 {
+            let step = std::time::Duration::from_millis(1);
+            assert!(
+                tokio::time::timeout(step, &mut publishing).await.is_err(),
+                "it was over before it was seen"
+            );
+        }
+    };
+    open(&url, place.work().marker(PLACE)).await;
+    open(&bystander, place.work().marker("fedcba9876543210-1")).await;
+    assert!(place.work().remove(PLACE).await.unwrap());
+    assert_eq!(place.stores.open_uploads(&url).await.unwrap(), 0);
+    assert_eq!(place.stores.open_uploads(&bystander).await.unwrap(), 1);
+    assert!(place.work().remove("fedcba9876543210-1").await.unwrap());
+    assert_eq!(place.stores.open_uploads(&bystander).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_store_is_said_without_its_secrets() {
+    LazyLock::force(&S3);
+    let told = |change: (&'static str, String)| {
+        let mut all = S3.variables().to_vec();
+        all.retain(|(name, _)| *name != change.0);
+        all.push(change);
+        Stores::with_variables(all)
+    };
+    let secret = "s3cr3t-that-is-in-no-text".to_owned();
+    let wrong = told(("AWS_SECRET_ACCESS_KEY", secret.clone()));
+    let denied = Work::at("s3://videos/work", &wrong).unwrap().check().await.unwrap_err();
+    assert!(!denied.is_transient() && denied.to_string().contains("access denied"), "{denied}");
+    assert!(!format!("{denied:?}").contains(&secret), "{denied:?}");
+    let stores = Stores::with_variables(S3.variables());
+    let absent = Work::at("s3://no-such-bucket/work", &stores).unwrap().check().await.unwrap_err();
+    assert!(absent.to_string().contains("there is no such bucket"), "{absent}");
+    let writable = stores.writable("s3://no-such-bucket/out/a.mp4").await.unwrap_err();
+    assert!(writable.to_string().contains("there is no such bucket"), "{writable}");
+    assert_eq!(Scheme::named("http"), None);
+}
