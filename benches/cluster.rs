@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use millrace_engine::{Ended, Engine};
 use millrace_kafka::{Kafka, Settings};
-use millrace_processors::{assemble::Assemble, cleanup::RETRY_WINDOW_MS};
+use millrace_processors::assemble::Assemble;
 use millrace_runtime::{Level, Log, Options, Stopper, Tail, Transaction, run_aggregation};
 use millrace_schemas::{
     Color, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Ratio, Rendition, Segment, SegmentOutcome,
@@ -65,7 +65,7 @@ impl Media for Null {
         let keyframes = (0..2).map(keyframe).collect();
         let video =
             VideoSource { stream: 0, settings: settings(), first: 0, end: 2000, keyframes, trusted: true };
-        Ok(SourceFacts { video: Some(video), audio: None })
+        Ok(SourceFacts { video: Some(video), audio: None, comment: None })
     }
 
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Made>, PortError> {
@@ -165,7 +165,8 @@ async fn ended(log: &Arc<dyn Log>, tail: &mut Tail<Merged>, count: usize) {
 }
 
 fn engine(log: &Arc<dyn Log>) -> Engine {
-    let mut engine = Engine::new(log.clone(), Options { window: 64, ..Options::default() }, RETRY_WINDOW_MS);
+    let mut engine =
+        Engine::new(log.clone(), millrace_engine::Settings::of(Options { window: 64, ..Options::default() }));
     let ports = Arc::new(Null(engine.ended()));
     engine.start(&ports, 8, &[]);
     engine

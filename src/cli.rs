@@ -92,20 +92,23 @@ Exit status:
 Examples:
   millrace run holiday.mov --output out
   millrace run holiday.mov --output out -f mp4 -f flv --segment-time 5
-  millrace run films/ --output out --json > results.jsonl";
+  millrace run films/ --output out --json > results.jsonl
+  millrace run s3://videos/in/holiday.mov --output s3://videos/out     with AWS_* variables; also gs:// and az://";
 
 const SERVE_HELP: &str = "\
 Processors are stateless: start as many processes as there is work, on as many machines, and stop them when there is less.
 What a process had begun when it died is done again by another. SIGTERM takes no more work, finishes what was begun within
 --grace, commits and leaves; a second signal leaves at once.
 
-GET /healthz says that the process lives, /readyz that it works, /metrics tells Prometheus (docs/metrics.md).
+GET /healthz says that the process lives, /readyz that it works, /metrics tells Prometheus (docs/metrics.md). Programs submit,
+follow and cancel executions at /v1 (docs/api.md).
 
 Examples:
   millrace serve --data /var/lib/millrace                               alone, without a broker
   millrace topology --apply --brokers kafka:9092                        once for a cluster
   millrace serve --brokers kafka:9092 --work file:///mnt/work           all processors
   millrace serve --brokers kafka:9092 --work file:///mnt/work --processors transcode --jobs 8
+  millrace serve --data /var/lib/millrace --watch /mnt/nas/in=/mnt/nas/out      what is put into a folder
   millrace serve --config /etc/millrace.toml --instance worker-3        docs/cluster.md has all settings";
 
 const SUBMIT_HELP: &str = "\
@@ -141,12 +144,12 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// Files, or folders whose media files are taken
+    /// Files or object URLs; folders, or URLs that end in '/', whose media files are taken
     #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<PathBuf>,
-    /// The folder for the outputs; made if it is not there
-    #[arg(short, long, value_name = "DIR")]
-    pub(crate) output: PathBuf,
+    pub(crate) inputs: Vec<String>,
+    /// Where the outputs go: a folder, made if it is not there, or a URL
+    #[arg(short, long, value_name = "DIR|URL")]
+    pub(crate) output: String,
     /// A format to make: mp4 or flv; may be given several times [default: mp4]
     #[arg(short, long = "format", value_name = "FORMAT")]
     pub(crate) formats: Vec<String>,
@@ -193,6 +196,9 @@ pub(crate) struct Place {
     /// What the names of consumer groups and transactional ids begin with [default: millrace]
     #[arg(long, value_name = "NAME", env = "MILLRACE_APPLICATION", hide_short_help = true)]
     pub(crate) application: Option<String>,
+    /// The store that is meant where an upload names only a bucket: s3, gs or az [default: s3]
+    #[arg(long, value_name = "SCHEME", env = "MILLRACE_DEFAULT_STORE", hide_short_help = true)]
+    pub(crate) default_store: Option<String>,
     /// A property of librdkafka, as NAME=VALUE; may be given several times
     #[arg(long = "property", value_name = "NAME=VALUE", hide_short_help = true)]
     pub(crate) properties: Vec<String>,
@@ -210,12 +216,18 @@ pub(crate) struct Serve {
     /// The processors to run, with commas between [default: all]
     #[arg(long, value_name = "LIST", env = "MILLRACE_PROCESSORS", value_delimiter = ',')]
     pub(crate) processors: Vec<String>,
-    /// Where work objects lie: a file URL that every process sees; required with --brokers
+    /// Where work objects lie: a URL, of a bucket or of a folder that every process sees; required with --brokers
     #[arg(long, value_name = "URL", env = "MILLRACE_WORK")]
     pub(crate) work: Option<String>,
-    /// Where to answer /healthz, /readyz and /metrics; 'none' for nowhere [default: 127.0.0.1:8080]
+    /// Start by itself on what is uploaded below FROM, a URL or a folder, and put outputs below TO; may be given several times
+    #[arg(long, value_name = "FROM=TO", env = "MILLRACE_WATCH")]
+    pub(crate) watch: Vec<String>,
+    /// Where to answer /healthz, /readyz, /metrics and /v1; 'none' for nowhere [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "MILLRACE_LISTEN")]
     pub(crate) listen: Option<String>,
+    /// A file of tokens, a line each: who calls over HTTP must show one; needed where others than this machine can call
+    #[arg(long, value_name = "FILE", env = "MILLRACE_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// How many cores to use [default: all]
     #[arg(short, long, value_name = "N", env = "MILLRACE_JOBS")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
@@ -300,8 +312,8 @@ pub(crate) enum Replay {
 
 #[derive(Debug, Args)]
 pub(crate) struct Probe {
-    /// The file
-    pub(crate) input: PathBuf,
+    /// The file, or an object's URL
+    pub(crate) input: String,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

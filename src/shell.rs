@@ -7,8 +7,10 @@ mod engine;
 pub(crate) mod http;
 pub(crate) mod logs;
 mod ports;
+pub(crate) mod probe;
 mod slots;
+pub(crate) mod watch;
 
 pub(crate) use connect::{connect, connect_to_serve};
 pub(crate) use data::DataFolder;
-pub(crate) use engine::{Running, Work, publish};
+pub(crate) use engine::{Running, STORE, Work, publish};

@@ -6,17 +6,19 @@ mod ended;
 use std::{sync::Arc, time::Duration};
 
 use millrace_processors::{
+    admit::Admit,
     assemble::Assemble,
     cleanup::{self, Cleanup},
     merge::Merger,
     split::Split,
     transcode::Transcode,
+    trigger::{Trigger, rules::Rule},
 };
 use millrace_runtime::{
     Backoff, Level, Log, LogError, Options, RunError, Stop, Stopper, run_aggregation, run_processor, table,
 };
 use millrace_topology::{
-    Processor, ProcessorSpec,
+    Aggregation, Processor, ProcessorSpec,
     ports::{Controls, Media, PortError, Storage},
     streams, topology,
 };
@@ -24,11 +26,31 @@ use tokio::task::{JoinError, JoinSet};
 
 pub use ended::Ended;
 
+/// How the processors of a process work.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How each runs; it has at most `options.window` records at work.
+    pub options: Options,
+    /// For how long the work objects of a failed execution are kept, in milliseconds.
+    pub retry_window_ms: i64,
+    /// The scheme of the store that is meant where only a bucket is named.
+    pub store: String,
+    /// What is watched. A process without rules leaves notifications to others.
+    pub rules: Vec<Rule>,
+}
+
+impl Settings {
+    /// With these options, and all else as it is by default.
+    #[must_use]
+    pub fn of(options: Options) -> Self {
+        Self { options, retry_window_ms: cleanup::RETRY_WINDOW_MS, store: "s3".into(), rules: Vec::new() }
+    }
+}
+
 /// The processors of a process.
 pub struct Engine {
     log: Arc<dyn Log>,
-    options: Options,
-    retry_window_ms: i64,
+    settings: Settings,
     stopper: Stopper,
     stop: Stop,
     ended: Ended,
@@ -38,15 +60,13 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine on this log; nothing runs yet. Each processor has at most `options.window` records at work. The work objects
-    /// of a failed execution are kept for the retry window, in milliseconds.
+    /// An engine on this log; nothing runs yet.
     #[must_use]
-    pub fn new(log: Arc<dyn Log>, options: Options, retry_window_ms: i64) -> Self {
+    pub fn new(log: Arc<dyn Log>, settings: Settings) -> Self {
         let (stopper, stop) = Stopper::new();
         Self {
             log,
-            options,
-            retry_window_ms,
+            settings,
             stopper,
             stop,
             ended: Ended::default(),
@@ -73,10 +93,16 @@ impl Engine {
             if !named.is_empty() && !named.iter().any(|name| name == spec.name) {
                 continue;
             }
-            let merging = Options { window: merges, ..self.options };
+            let options = self.settings.options;
+            let merging = Options { window: merges, ..options };
             match spec.name {
-                "split" => self.spawn(spec, Split::new(ports.clone()), self.options),
-                "transcode" => self.spawn(spec, Transcode::new(ports.clone()), self.options),
+                "trigger" if self.settings.rules.is_empty() => {}
+                "trigger" => {
+                    let rules = self.settings.rules.clone();
+                    self.spawn(spec, Trigger::new(ports.clone(), rules, &self.settings.store), options);
+                }
+                "split" => self.spawn(spec, Split::new(ports.clone(), &self.settings.store), options),
+                "transcode" => self.spawn(spec, Transcode::new(ports.clone()), options),
                 "merge" => self.spawn(spec, Merger::new(ports.clone()), merging),
                 _ => self.decide(spec, ports),
             }
@@ -96,15 +122,18 @@ impl Engine {
     fn decide<P: Storage>(&mut self, spec: ProcessorSpec, ports: &Arc<P>) {
         match spec.name {
             "cleanup" => {
-                let keep_failed = self.retry_window_ms > 0;
-                self.spawn(spec, Cleanup::new(ports.clone(), keep_failed), self.options);
+                let keep_failed = self.settings.retry_window_ms > 0;
+                self.spawn(spec, Cleanup::new(ports.clone(), keep_failed), self.settings.options);
             }
-            "assemble" => {
-                let (log, stop) = (self.log.clone(), self.stop.clone());
-                self.tasks.spawn(run_aggregation(log, spec, Arc::new(Assemble), self.options, stop));
-            }
+            "assemble" => self.fold(spec, Assemble),
+            "admit" => self.fold(spec, Admit),
             other => debug_assert!(false, "no processor '{other}' in this program"),
         }
+    }
+
+    fn fold<A: Aggregation>(&mut self, spec: ProcessorSpec, aggregation: A) {
+        let (log, stop, options) = (self.log.clone(), self.stop.clone(), self.settings.options);
+        self.tasks.spawn(run_aggregation(log, spec, Arc::new(aggregation), options, stop));
     }
 
     fn watch<P: Storage>(&mut self, ports: &Arc<P>, sweeps: bool) {
@@ -122,8 +151,8 @@ impl Engine {
         if !sweeps {
             return;
         }
-        let (log, ports, options, window) =
-            (self.log.clone(), ports.clone(), self.options, self.retry_window_ms);
+        let (log, ports) = (self.log.clone(), ports.clone());
+        let (options, window) = (self.settings.options, self.settings.retry_window_ms);
         self.helpers.spawn(async move {
             loop {
                 if let Err(error) = sweep(log.as_ref(), ports.as_ref(), options, window).await {
@@ -140,7 +169,7 @@ impl Engine {
     /// # Errors
     /// Where executions or work objects can't be read, or removed.
     pub async fn sweep<P: Storage>(&self, ports: &P) -> Result<(), SweepError> {
-        sweep(self.log.as_ref(), ports, self.options, self.retry_window_ms).await
+        sweep(self.log.as_ref(), ports, self.settings.options, self.settings.retry_window_ms).await
     }
 
     fn spawn<P: Processor>(&mut self, spec: ProcessorSpec, processor: P, options: Options) {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use millrace_schemas::{Assembly, Merged, Phase, RecordError, frame::Record as _};
+use millrace_schemas::{Assembly, Merged, Phase, RecordError, Upload, frame::Record as _};
 use millrace_topology::{
     Emit, Processor, ProcessorError, Task,
     faults::Fault,
@@ -73,6 +73,13 @@ impl<P: Storage> Processor for Cleanup<P> {
 #[must_use]
 pub fn can_go_on(state: &Assembly, now_ms: i64, window_ms: i64) -> bool {
     state.phase == Phase::Failed && state.ended_ms.is_some_and(|ended| now_ms - ended < window_ms)
+}
+
+/// An upload as the next attempt at an execution that has ended: it goes on with what was made, while that is there.
+#[must_use]
+pub fn next_attempt(state: &Assembly, upload: Upload, now_ms: i64, window_ms: i64) -> Upload {
+    let work = can_go_on(state, now_ms, window_ms).then(|| state.work().to_owned());
+    Upload { attempt: state.attempt + 1, work, ..upload }
 }
 
 /// GC-1: whether work objects that were last touched at that time may go. `state` is what is known of their execution.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_schemas::{
     Fingerprint, OutputPlan, RecordError, Refused, Rendition, Segment, Signal, SourceRef, Started, TrackKind,
-    TrackPlan, Upload, execution_id, output_url, rendition_id,
+    TrackPlan, Upload, execution_id, output_prefix, output_url, rendition_id, source_url,
 };
 use millrace_topology::{
     Emit, Processor, ProcessorError, Task,
@@ -21,31 +21,20 @@ use tracing::Instrument as _;
 use crate::{
     events::Event,
     formats::{self, Format},
+    trigger::rules,
 };
 
 /// The processor.
 pub struct Split<P> {
     ports: Arc<P>,
+    /// The scheme of the store that an upload's bucket is in.
+    store: String,
 }
 
 impl<P> Split<P> {
-    /// With these ports.
-    pub fn new(ports: Arc<P>) -> Self {
-        Self { ports }
-    }
-}
-
-/// The URL of an upload's source.
-///
-/// # Errors
-/// Where it names none, or one that is not served.
-pub fn source_url(upload: &Upload) -> Result<String, String> {
-    match (&upload.source, &upload.oss_bucket_name, &upload.video_key) {
-        (Some(url), None, None) => Ok(url.clone()),
-        (None, Some(bucket), Some(key)) => {
-            Err(format!("{bucket}/{key}: buckets are not served by this version; give 'source', a file URL"))
-        }
-        _ => Err("an upload names its source by 'source', or by 'oss_bucket_name' and 'video_key'".into()),
+    /// With these ports; uploads that name a bucket mean one of the store of this scheme.
+    pub fn new(ports: Arc<P>, store: &str) -> Self {
+        Self { ports, store: store.into() }
     }
 }
 
@@ -61,13 +50,18 @@ impl<P: Media + Storage> Processor for Split<P> {
         let source = match self.pin(upload).await {
             Ok(source) => source,
             Err(PortError::Refused(reason)) => {
-                return refusal(upload, &unpinned(upload), task.appended_ms, &reason);
+                return refusal(upload, &self.unpinned(upload), task.appended_ms, &reason);
             }
             Err(error) => return Err(error.into()),
         };
         let execution = execution_id(upload, &source);
         let result = async {
             let facts = self.ports.inspect(&source, upload.segment_time_seconds).await?;
+            if upload.labels.contains_key(rules::LABEL)
+                && facts.comment.as_deref().is_some_and(|comment| Fingerprint::read(comment).is_some())
+            {
+                return Ok(None);
+            }
             let mut plan = plan(upload, &source, &execution, &facts).map_err(PortError::Refused)?;
             for output in &mut plan.started.outputs {
                 output.keep = self.standing(output).await?;
@@ -83,11 +77,16 @@ impl<P: Media + Storage> Processor for Split<P> {
                 plan.segments.clear();
                 plan.started.tracks.clear();
             }
-            Ok::<_, PortError>(plan)
+            Ok::<_, PortError>(Some(plan))
         };
         let span = tracing::info_span!("split", execution, source = source.url);
         match result.instrument(span).await {
-            Ok(plan) => {
+            Ok(None) => {
+                // Whoever watches a place where outputs come to lie would go round in a ring.
+                tracing::info!(execution, source = source.url, "an output of Millrace triggers nothing");
+                Ok(Vec::new())
+            }
+            Ok(Some(plan)) => {
                 tracing::info!(execution, segments = plan.segments.len(), "planned");
                 Ok(publish(upload, &execution, task.appended_ms, plan)?)
             }
@@ -100,22 +99,24 @@ impl<P: Media + Storage> Processor for Split<P> {
     }
 
     fn given_up(&self, upload: &Upload, task: Task, reason: &str) -> Vec<Emit> {
-        refusal(upload, &unpinned(upload), task.now_ms(), reason).unwrap_or_default()
+        refusal(upload, &self.unpinned(upload), task.now_ms(), reason).unwrap_or_default()
     }
 }
 
-/// A source that could not be looked at: known by what the upload says of it.
-fn unpinned(upload: &Upload) -> SourceRef {
-    SourceRef {
-        url: source_url(upload).unwrap_or_default(),
-        version: upload.version.clone().unwrap_or_default(),
-        bytes: 0,
+impl<P> Split<P> {
+    /// A source that could not be looked at: known by what the upload says of it.
+    fn unpinned(&self, upload: &Upload) -> SourceRef {
+        SourceRef {
+            url: source_url(upload, &self.store).unwrap_or_default(),
+            version: upload.version.clone().unwrap_or_default(),
+            bytes: 0,
+        }
     }
 }
 
 impl<P: Media + Storage> Split<P> {
     async fn pin(&self, upload: &Upload) -> Result<SourceRef, PortError> {
-        let url = source_url(upload).map_err(PortError::Refused)?;
+        let url = source_url(upload, &self.store).map_err(PortError::Refused)?;
         let source = self.ports.pin(&url).await?;
         match &upload.version {
             Some(version) if *version != source.version => Err(PortError::Refused(format!(
@@ -158,15 +159,20 @@ fn plan(upload: &Upload, source: &SourceRef, execution: &str, facts: &SourceFact
     formats::deadline(upload.deadline_seconds)?;
     // An attempt that begins afresh has a place of its own: no sweep of what an earlier one left can touch it.
     let work = upload.work.clone().unwrap_or_else(|| format!("{execution}-{}", upload.attempt));
+    // SE-1: whoever writes an upload names no place of another.
+    if work.strip_prefix(execution).and_then(|rest| rest.strip_prefix('-')?.parse::<i32>().ok()).is_none() {
+        return Err(format!("'{work}' is no place of this execution's work; leave 'work' out"));
+    }
     let wanted =
         upload.dst_formats.iter().map(|name| formats::format(name)).collect::<Result<Vec<_>, _>>()?;
     if wanted.is_empty() {
         return Err("no format is asked for".into());
     }
+    let prefix = output_prefix(upload, &source.url)?;
     let mut segments = Vec::new();
     let mut tracks = Vec::new();
     let mut outputs: Vec<OutputPlan> =
-        wanted.iter().map(|format| output(upload, &source.url, *format)).collect();
+        wanted.iter().map(|format| output(upload, &prefix, &source.url, *format)).collect();
     if let Some(video) = &facts.video {
         let renditions = distinct(&wanted, &mut outputs, |format| Rendition {
             id: String::new(),
@@ -227,9 +233,9 @@ fn plan(upload: &Upload, source: &SourceRef, execution: &str, facts: &SourceFact
     Ok(Plan { started, segments })
 }
 
-fn output(upload: &Upload, source: &str, format: Format) -> OutputPlan {
+fn output(upload: &Upload, prefix: &str, source: &str, format: Format) -> OutputPlan {
     OutputPlan {
-        url: output_url(&upload.output_prefix, source, format.name),
+        url: output_url(prefix, source, format.name),
         format: format.name.into(),
         renditions: Vec::new(),
         keep: false,
@@ -384,6 +390,7 @@ mod tests {
                 trusted: true,
             }),
             audio: Some(AudioSource { stream: 1, sample_rate: 48_000, channels: 2, samples: 1_440_000 }),
+            comment: None,
         }
     }
 
@@ -455,8 +462,17 @@ mod tests {
     }
 
     #[test]
+    fn no_upload_reaches_the_work_of_another_execution() {
+        let work = |name: &str| BOTH.replacen('{', &format!(r#"{{"work": "{name}", "#), 1);
+        assert!(planned(&facts(), &work("e-3")).is_ok());
+        for name in ["../e-1", "f-1", "e-1/../f-1", "e-", "e", "/tmp"] {
+            assert!(planned(&facts(), &work(name)).is_err(), "{name}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_planned_is_refused_with_a_reason() {
-        let nothing = SourceFacts { video: None, audio: None };
+        let nothing = SourceFacts { video: None, audio: None, comment: None };
         assert!(planned(&nothing, BOTH).is_err());
         let format = r#"{"source": "f", "output_prefix": "o", "dst_formats": ["avi"]}"#;
         assert!(planned(&facts(), format).err().unwrap().contains("mp4, flv"));

@@ -29,5 +29,5 @@ pub use log::{
 pub use murmur2::murmur2;
 pub use runner::{Options, RunError, run_processor};
 pub use stop::{Level, Stop, Stopper};
-pub use tail::{Tail, read_on, table};
+pub use tail::{Tail, of_key, read_on, table};
 pub use watched::{Watched, Watcher};

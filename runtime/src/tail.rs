@@ -94,6 +94,23 @@ impl<R: frame::Record> Tail<R> {
     }
 }
 
+/// The records of a stream that lie where those of this key do: of its partition alone. Those that can't be read are left out.
+///
+/// # Errors
+/// Where the log can't be read.
+pub async fn of_key<R: frame::Record>(
+    log: &dyn Log,
+    stream: StreamSpec,
+    key: &str,
+) -> Result<Vec<R>, LogError> {
+    let count = log.partitions(stream.name).await?.max(1);
+    let partition = Partition { stream: stream.name.into(), number: crate::murmur2(key.as_bytes()) % count };
+    let mut found = Vec::new();
+    let take = |record: Record| found.extend(record.value.and_then(|value| R::decode(&value).ok()));
+    read_on(log, &partition, 0, take).await?;
+    Ok(found)
+}
+
 /// A table: the latest record of each key.
 ///
 /// # Errors

@@ -1,13 +1,25 @@
 //! How executions, renditions and outputs are named: by hashes of what they are made of.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::{Rendition, SourceRef, Upload};
+
+/// What a key's characters are in a URL: all but the unreserved of RFC 3986, and the slash.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// Joins parts so that no two lists of parts give the same text.
 fn hash(parts: &[&str]) -> String {
+    hash_of(parts)
+}
+
+/// A hash of these texts, in their order.
+#[must_use]
+pub fn hash_of<P: AsRef<[u8]>>(parts: &[P]) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
+        let part = part.as_ref();
         hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
+        hasher.update(part);
     }
     hasher.finalize().to_hex()[..16].to_owned()
 }
@@ -84,6 +96,41 @@ impl Fingerprint {
     }
 }
 
+/// The URL of an object, by its store's scheme, its bucket and its key as they are.
+#[must_use]
+pub fn object_url(scheme: &str, bucket: &str, key: &str) -> String {
+    format!("{scheme}://{bucket}/{}", utf8_percent_encode(key, ENCODED))
+}
+
+/// The URL of an upload's source. Where it names a bucket and a key, `store` is the scheme of the store that is meant.
+///
+/// # Errors
+/// Where it names none.
+pub fn source_url(upload: &Upload, store: &str) -> Result<String, String> {
+    match (&upload.source, &upload.oss_bucket_name, &upload.video_key) {
+        (Some(url), None, None) => Ok(url.clone()),
+        (None, Some(bucket), Some(key)) => Ok(object_url(store, bucket, key)),
+        _ => Err("an upload names its source by 'source', or by 'oss_bucket_name' and 'video_key'".into()),
+    }
+}
+
+/// Where an upload's outputs go: its prefix where that is a URL, else a prefix in the bucket of its source.
+///
+/// # Errors
+/// Where the source is in no bucket, and so the prefix must be a URL.
+pub fn output_prefix(upload: &Upload, source: &str) -> Result<String, String> {
+    let prefix = &upload.output_prefix;
+    if prefix.contains("://") {
+        return Ok(prefix.clone());
+    }
+    let bucket = source.split_once("://").filter(|(scheme, _)| *scheme != "file");
+    let bucket = bucket.and_then(|(scheme, rest)| Some((scheme, rest.split('/').next()?)));
+    let (scheme, bucket) = bucket.ok_or_else(|| {
+        format!("output_prefix '{prefix}' is in no bucket, since the source is in none: give a URL, such as file:///mnt/out")
+    })?;
+    Ok(object_url(scheme, bucket, prefix.trim_matches('/')))
+}
+
 /// Where an output goes: `<prefix>/<stem>.<format>`, the stem being the source's last path segment up to its last dot.
 #[must_use]
 pub fn output_url(prefix: &str, source: &str, format: &str) -> String {
@@ -147,6 +194,19 @@ mod tests {
         let named = Upload { name: Some("friday".into()), ..upload() };
         let other = SourceRef { version: "9".into(), ..source() };
         assert_eq!(execution_id(&named, &source()), execution_id(&named, &other));
+    }
+
+    #[test]
+    fn a_bucket_and_a_key_are_a_url_and_a_prefix_without_one_is_in_the_same_bucket() {
+        let text = br#"{"oss_bucket_name": "buckettestfnf", "video_key": "source/test 1.mov", "output_prefix": "outputs"}"#;
+        let upload = Upload::read(text).unwrap();
+        let url = source_url(&upload, "s3").unwrap();
+        assert_eq!(url, "s3://buckettestfnf/source/test%201.mov");
+        assert_eq!(output_prefix(&upload, &url).unwrap(), "s3://buckettestfnf/outputs");
+        let elsewhere = Upload { output_prefix: "file:///mnt/nas/out".into(), ..upload.clone() };
+        assert_eq!(output_prefix(&elsewhere, &url).unwrap(), "file:///mnt/nas/out");
+        assert!(output_prefix(&upload, "file:///in/a.mov").is_err());
+        assert!(source_url(&Upload { video_key: None, ..upload }, "s3").is_err());
     }
 
     #[test]

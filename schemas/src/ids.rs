@@ -125,7 +125,8 @@ pub fn all() -> Vec<Described> {
         }
     }
     use crate::records::{
-        Assembly, Control, ExecutionEvent, LogLine, Merge, Merged, Progress, Segment, Signal, Upload,
+        Arrival, Assembly, Control, ExecutionEvent, LogLine, Merge, Merged, Progress, Seen, Segment, Signal,
+        Upload,
     };
     vec![
         of::<Upload>(),
@@ -138,6 +139,8 @@ pub fn all() -> Vec<Described> {
         of::<Progress>(),
         of::<LogLine>(),
         of::<Control>(),
+        of::<Arrival>(),
+        of::<Seen>(),
     ]
 }
 

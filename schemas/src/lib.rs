@@ -9,7 +9,9 @@ mod identity;
 pub mod ids;
 mod records;
 
-pub use identity::{Fingerprint, execution_id, output_url, rendition_id};
+pub use identity::{
+    Fingerprint, execution_id, hash_of, object_url, output_prefix, output_url, rendition_id, source_url,
+};
 pub use records::*;
 
 /// Why a value could not be read or written.
@@ -78,6 +80,12 @@ pub enum RecordError {
         bytes: usize,
         /// How long it may be.
         most: usize,
+    },
+    /// The value is no notification of a store.
+    #[error("a notification that can't be read: {reason}")]
+    Notification {
+        /// Why.
+        reason: String,
     },
     /// The value is JSON, but not of the record's shape.
     #[error("{record} as JSON: {source}")]

@@ -1,5 +1,6 @@
 //! The records, one a topic, and the parts that they share.
 
+mod arrival;
 mod assembly;
 mod media;
 mod merge;
@@ -8,6 +9,7 @@ mod signal;
 mod status;
 mod upload;
 
+pub use arrival::{Arrival, Seen};
 pub use assembly::{Assembly, Phase, PlannedOutput, TrackSum};
 pub use media::{
     AudioFacts, AudioSettings, Color, Made, OutputFacts, Ratio, Rendition, SourceRef, TrackKind, VideoFacts,

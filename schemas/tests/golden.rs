@@ -277,6 +277,22 @@ fn what_was_once_written_is_read_for_good() {
     golden("log_line", &line, |_| line.clone());
     let control = Control { execution: "e".into(), attempt: 2 };
     golden("control", &control, |_| control.clone());
+    let arrival = Arrival {
+        source: "s3://videos/in/a.mov".into(),
+        version: "5d41402abc4b2a76b9719d911017c592".into(),
+        sequencer: Some("0055AED6DCD90281E5".into()),
+        at_ms: 1_800_000_000_000,
+        uploads: vec![Upload::of("s3://videos/in/a.mov", "s3://videos/out")],
+    };
+    golden("arrival", &arrival, |_| arrival.clone());
+    let seen = Seen {
+        source: arrival.source.clone(),
+        version: arrival.version.clone(),
+        sequencer: None,
+        at_ms: arrival.at_ms,
+        asked: "0123456789abcdef".into(),
+    };
+    golden("seen", &seen, |_| seen.clone());
 }
 
 #[test]

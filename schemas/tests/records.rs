@@ -56,7 +56,7 @@ fn compatible<T: Record>() {
 macro_rules! for_every_record {
     ($does:ident($($with:expr)?)) => {
         for_every_record!(@ $does, Upload "upload", Segment "segment", Signal "signal", Assembly "assembly",
-            Merge "merge", Merged "merged", ExecutionEvent "execution_event", Progress "progress", LogLine "log_line", Control "control")
+            Merge "merge", Merged "merged", ExecutionEvent "execution_event", Progress "progress", LogLine "log_line", Control "control", Arrival "arrival", Seen "seen")
     };
     (@ equal, $($type:ident $name:literal),+) => {$(equal::<$type>($name);)+};
     (@ compatible, $($type:ident $name:literal),+) => {$(compatible::<$type>();)+};

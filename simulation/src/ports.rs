@@ -130,7 +130,7 @@ impl Media for Ports {
             channels: 2,
             samples: facts.samples,
         });
-        Ok(SourceFacts { video, audio })
+        Ok(SourceFacts { video, audio, comment: None })
     }
 
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Made>, PortError> {

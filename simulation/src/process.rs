@@ -10,8 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use fastrand::Rng;
-use millrace_engine::Engine;
-use millrace_processors::cleanup;
+use millrace_engine::{Engine, Settings};
 use millrace_runtime::{Level, Options, Watched, simulated::Fate};
 use millrace_topology::invariants::{Invariant, Violation};
 use tokio::{
@@ -109,7 +108,7 @@ pub(crate) async fn keep_running(world: Arc<World>, over: Watched<bool>) {
         let number = world.next_process();
         let fate = Arc::new(ProcessFate::new(&world, number));
         let log = Arc::new(world.log.connect(number, fate.clone()));
-        let mut engine = Engine::new(log, options(&world), cleanup::RETRY_WINDOW_MS);
+        let mut engine = Engine::new(log, Settings::of(options(&world)));
         let ports = Arc::new(Ports { world: world.clone(), fate: fate.clone(), ended: engine.ended() });
         world.trace(|| format!("process {number} starts"));
         engine.start(&ports, 2, &[]);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use millrace_runtime::{Log, Tail, table};
+use millrace_api::shown;
+use millrace_runtime::{Log, of_key, table};
 use millrace_schemas::{Assembly, ExecutionEvent, LogLine};
 use millrace_topology::streams;
 use serde_json::json;
@@ -43,16 +44,6 @@ pub(super) async fn find(log: &Option<Arc<dyn Log>>, id: &str) -> Result<Assembl
     }
 }
 
-fn as_json(state: &Assembly) -> serde_json::Value {
-    json!({
-        "execution": state.execution, "attempt": state.attempt, "state": state.phase.as_str(), "reason": state.reason,
-        "source": state.source.url, "segments": state.video_segments, "segments_done": state.video_done(),
-        "started": time(state.started_ms), "ended": state.ended_ms.map(time),
-        "outputs": state.outputs.iter().map(|o| json!({"url": o.plan.url, "format": o.plan.format, "facts": o.facts})).collect::<Vec<_>>(),
-        "labels": state.labels,
-    })
-}
-
 async fn list(place: &Place, json: bool) -> Result<u8, CommandError> {
     let mut all: Vec<Assembly> = match existing_log(place, false).await? {
         Some(log) => table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?.into_values().collect(),
@@ -66,7 +57,7 @@ async fn list(place: &Place, json: bool) -> Result<u8, CommandError> {
     }
     for state in &all {
         if json {
-            print(&as_json(state).to_string());
+            print(&shown(state).to_string());
             continue;
         }
         let segments = format!("{}/{}", state.video_done(), state.video_segments);
@@ -80,7 +71,7 @@ async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
     let log = existing_log(place, false).await?;
     let state = find(&log, id).await?;
     if json {
-        print(&as_json(&state).to_string());
+        print(&shown(&state).to_string());
         return Ok(0);
     }
     print(&format!("execution  {} (attempt {})", state.execution, state.attempt));
@@ -107,8 +98,7 @@ async fn events(id: &str, place: &Place, json: bool) -> Result<u8, CommandError>
     let log = existing_log(place, false).await?;
     let state = find(&log, id).await?;
     let Some(log) = log else { return Ok(0) };
-    let mut tail = Tail::<ExecutionEvent>::from_start(log, streams::EXECUTIONS).await?;
-    let mut all = tail.take().await?;
+    let mut all = of_key::<ExecutionEvent>(log.as_ref(), streams::EXECUTIONS, &state.execution).await?;
     all.retain(|event| event.execution == state.execution);
     // Of one execution, and so of one partition: a stable sort keeps what was at one time in its order.
     all.sort_by_key(|event| event.at_ms);
@@ -128,8 +118,7 @@ async fn logs(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
     let log = existing_log(place, false).await?;
     let state = find(&log, id).await?;
     let Some(log) = log else { return Ok(0) };
-    let mut tail = Tail::<LogLine>::from_start(log, streams::LOGS).await?;
-    let mut all = tail.take().await?;
+    let mut all = of_key::<LogLine>(log.as_ref(), streams::LOGS, &state.execution).await?;
     all.retain(|line| line.execution == state.execution);
     all.sort_by_key(|line| line.at_ms);
     if all.is_empty() && !json {

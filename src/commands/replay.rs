@@ -2,14 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use millrace_processors::split::source_url;
 use millrace_runtime::{Log, NewRecord, Partition, Record, Tail, Transaction, read_on, table};
-use millrace_schemas::{Assembly, ExecutionEvent, OutputFacts, Phase, Segment, Signal, Upload};
+use millrace_schemas::{Assembly, ExecutionEvent, OutputFacts, Phase, Segment, Signal, Upload, source_url};
 use millrace_topology::{Emit, millis_now, streams};
 
 use super::{CommandError, executions::find, known_log, print};
 use crate::{
     cli::{Place, Replay},
+    config::Config,
     shell::publish,
 };
 
@@ -28,7 +28,7 @@ pub(super) async fn replay(call: Replay) -> Result<u8, CommandError> {
                 (.., Some(offset)) => From::offset(&offset)?,
                 (None, None, None) => return Err(CommandError::Call("say from when: --since TIME".into())),
             };
-            uploads(&log, &from).await
+            uploads(&log, &from, Config::of(&place)?.default_store()?).await
         }
         Replay::Segments { execution, place } => segments(&execution, &place).await,
     }
@@ -84,7 +84,7 @@ fn time(text: &str) -> Result<i64, CommandError> {
     Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-async fn uploads(log: &Arc<dyn Log>, from: &From) -> Result<u8, CommandError> {
+async fn uploads(log: &Arc<dyn Log>, from: &From, store: &str) -> Result<u8, CommandError> {
     let states = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
     let mut chosen = Vec::new();
     if let From::Execution(state) = from {
@@ -114,7 +114,8 @@ async fn uploads(log: &Arc<dyn Log>, from: &From) -> Result<u8, CommandError> {
     let made = made(&states);
     let mut count = 0;
     for some in chosen.chunks(TOGETHER) {
-        let records = some.iter().map(|upload| again(upload, &id, &made)).collect::<Result<Vec<_>, _>>()?;
+        let records =
+            some.iter().map(|upload| again(upload, store, &id, &made)).collect::<Result<Vec<_>, _>>()?;
         count += records.len();
         log.commit(Transaction { records, ..Transaction::default() }).await?;
     }
@@ -142,10 +143,11 @@ fn made(states: &HashMap<String, Assembly>) -> HashMap<&str, Vec<&OutputFacts>> 
 
 fn again(
     upload: &Upload,
+    store: &str,
     id: &str,
     made: &HashMap<&str, Vec<&OutputFacts>>,
 ) -> Result<NewRecord, CommandError> {
-    let source = source_url(upload).unwrap_or_default();
+    let source = source_url(upload, store).unwrap_or_default();
     let known = made.get(source.as_str()).map(|all| all.iter().map(|facts| (*facts).clone()).collect());
     let upload = Upload {
         replay: Some(id.to_owned()),

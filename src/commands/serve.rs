@@ -1,16 +1,21 @@
 //! `millrace serve`: processors, until stopped.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use millrace_processors::cleanup::RETRY_WINDOW_MS;
 use millrace_runtime::Log;
+use millrace_storage::{Stores, Work as Objects};
 use millrace_topology::{streams, topology};
 
 use super::{CommandError, follow::Interrupts, run::cores};
 use crate::{
     cli::Serve,
-    config::Config,
-    shell::{DataFolder, Running, Work, connect, http},
+    config::{Config, Watch},
+    shell::{
+        DataFolder, Running, Work, connect_to_serve,
+        http::{self, Listen},
+        watch,
+    },
 };
 
 /// For how long what was begun may go on, in seconds, unless it is set otherwise.
@@ -25,15 +30,25 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     known(&processors)?;
     let grace = seconds("grace", config.grace_seconds, GRACE_SECONDS)?;
     let window = seconds("retry-window", config.retry_window_seconds, RETRY_WINDOW_MS as f64 / 1000.0)?;
-    let work = work(&config)?;
+    let stores = Stores::default();
+    let (at, objects) = work(&config, &stores)?;
     let listen = config.listen.clone().unwrap_or_else(|| LISTEN.into());
-    if listen != "none" && !is_loopback(&listen) {
+    let tokens = config.tokens()?;
+    if listen != "none" && !is_loopback(&listen) && tokens.is_empty() {
         return Err(CommandError::Call(format!(
-            "--listen {listen}: only addresses of this machine are answered at, such as {LISTEN}, since nothing asks who calls"
+            "--listen {listen}: others than this machine could call; name a file of tokens with --token-file, or listen at an \
+             address of this machine, such as {LISTEN}"
         )));
     }
+    let (store, rules, folders) = (config.default_store()?.to_owned(), config.rules()?, config.folders()?);
+    if rules.is_empty() && processors.iter().any(|name| name == "trigger") {
+        return Err(CommandError::Call(
+            "trigger has nothing to watch; say what with --watch or [[watch]]".into(),
+        ));
+    }
+    objects.check().await.map_err(|error| CommandError::Failed(format!("--work: {error}")))?;
     let collected = http::collect()?;
-    let kafka = connect(&config, true).await?;
+    let kafka = connect_to_serve(&config).await?;
     let mut owned = None;
     let log: Arc<dyn Log> = match &kafka {
         Some(kafka) => {
@@ -51,18 +66,26 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         }
     };
     let how = Work {
-        folder: work,
+        objects,
+        stores: stores.clone(),
         jobs: config.jobs.map_or_else(cores, usize::from),
         processors,
         retry_window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX),
+        store: store.clone(),
+        rules,
     };
     let mut running = Running::start(&how, &log)?;
     if listen != "none" {
-        let address = http::listen(&listen, log.clone(), running.engine.stop(), collected).await?;
-        tracing::info!(%address, "answering /healthz, /readyz and /metrics");
+        let asked = Listen { address: listen, tokens, store, retry_window_ms: how.retry_window_ms };
+        let address = http::listen(asked, log.clone(), &running, &stores, collected).await?;
+        tracing::info!(%address, "answering /healthz, /readyz, /metrics and /v1");
+    }
+    let watches = how.processors.is_empty() || how.processors.iter().any(|name| name == "trigger");
+    if watches && !folders.is_empty() {
+        tokio::spawn(watch::folders(log.clone(), folders, how.rules.clone()));
     }
     tracing::info!(
-        brokers = config.brokers, work = %how.folder.display(), jobs = how.jobs, processors = ?how.processors, "serving"
+        brokers = config.brokers, work = at, jobs = how.jobs, processors = ?how.processors, "serving"
     );
     let broken = tokio::select! {
         error = running.broken() => Some(error),
@@ -89,6 +112,10 @@ fn merged(call: &Serve) -> Result<Config, CommandError> {
     }
     config.work = call.work.clone().or(config.work);
     config.listen = call.listen.clone().or(config.listen);
+    config.token_file = call.token_file.clone().or(config.token_file);
+    for watch in &call.watch {
+        config.watch.push(Watch::of(watch)?);
+    }
     config.jobs = call.jobs.or(config.jobs);
     config.instance = call.instance.clone().or(config.instance);
     config.grace_seconds = call.grace.or(config.grace_seconds);
@@ -113,17 +140,22 @@ fn seconds(flag: &str, asked: Option<f64>, otherwise: f64) -> Result<Duration, C
 }
 
 /// Where work objects lie: what every process of a cluster sees, or a folder of the data folder.
-fn work(config: &Config) -> Result<PathBuf, CommandError> {
-    match (&config.work, &config.brokers) {
-        (Some(url), _) => millrace_storage::path_of(url).map_err(|_| {
-            CommandError::Call(format!("--work {url}: a file URL is wanted, such as file:///mnt/work"))
-        }),
-        (None, Some(_)) => Err(CommandError::Call(
-            "with --brokers, --work is needed: a file URL that every process sees, such as file:///mnt/work"
-                .into(),
-        )),
-        (None, None) => Ok(DataFolder::find(config.data.as_deref())?.work()),
-    }
+fn work(config: &Config, stores: &Stores) -> Result<(String, Objects), CommandError> {
+    let url = match (&config.work, &config.brokers) {
+        (Some(url), _) => url.clone(),
+        (None, Some(_)) => {
+            return Err(CommandError::Call(
+                "with --brokers, --work is needed: a URL that every process sees, such as s3://bucket/work or \
+                 file:///mnt/work"
+                    .into(),
+            ));
+        }
+        (None, None) => millrace_storage::url_of(&DataFolder::find(config.data.as_deref())?.work())
+            .map_err(CommandError::failed)?,
+    };
+    let objects =
+        Objects::at(&url, stores).map_err(|error| CommandError::Call(format!("--work: {error}")))?;
+    Ok((url, objects))
 }
 
 fn is_loopback(address: &str) -> bool {

@@ -4,7 +4,8 @@ use std::{collections::HashMap, io::Read, path::Path, sync::Arc};
 
 use millrace_processors::formats;
 use millrace_runtime::{Log, Tail, table};
-use millrace_schemas::{Assembly, SourceRef, Upload, execution_id};
+use millrace_schemas::{Assembly, SourceRef, Upload, execution_id, output_prefix, source_url};
+use millrace_storage::Stores;
 use millrace_topology::{Emit, streams};
 use serde_json::json;
 
@@ -21,10 +22,11 @@ use crate::{
 
 pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
     let uploads = uploads(&call)?;
+    let config = Config::of(&call.place)?;
+    let store = config.default_store()?;
     let log = match existing_log(&call.place, true).await? {
         Some(log) => log,
         None => {
-            let config = Config::of(&call.place)?;
             let log: Arc<dyn Log> = Arc::new(DataFolder::find(config.data.as_deref())?.new_log()?);
             log.ensure(&streams::ALL).await?;
             log
@@ -32,11 +34,13 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
     };
     let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
     let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
+    let stores = Stores::default();
     let mut results = Results::new(call.json);
     let (mut emits, mut awaited) = (Vec::new(), HashMap::new());
     for upload in uploads {
-        let source = millrace_processors::split::source_url(&upload).map_err(CommandError::Call)?;
-        let execution = named(&upload, &source);
+        let source = source_url(&upload, store).map_err(CommandError::Call)?;
+        output_prefix(&upload, &source).map_err(CommandError::Call)?;
+        let execution = named(&upload, &source, &stores).await;
         if call.wait && execution.is_none() {
             return Err(CommandError::Call(format!(
                 "{source} can't be looked at from here, and so its execution is not known before it is made; give it a --name to \
@@ -97,9 +101,9 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
         };
         labels.insert(name.to_owned(), value.to_owned());
     }
-    let output = url(call.output.as_deref().unwrap_or_default())?;
+    let output = run::inputs::url(call.output.as_deref().unwrap_or_default()).map_err(CommandError::Call)?;
     let upload = |source: &String| {
-        let of = Upload::of(&url(source)?, &output);
+        let of = Upload::of(&run::inputs::url(source).map_err(CommandError::Call)?, &output);
         Ok(Upload {
             segment_time_seconds: seconds,
             dst_formats: formats.iter().map(|format| format.name.to_owned()).collect(),
@@ -111,14 +115,6 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
         })
     };
     call.sources.iter().map(upload).collect()
-}
-
-/// A URL as it is, or that of a path.
-fn url(text: &str) -> Result<String, CommandError> {
-    if text.contains("://") {
-        return Ok(text.to_owned());
-    }
-    millrace_storage::url_of(Path::new(text)).map_err(|error| CommandError::Call(error.to_string()))
 }
 
 /// Uploads as JSON, a line each.
@@ -140,10 +136,10 @@ fn records(path: &Path) -> Result<Vec<Upload>, CommandError> {
 
 /// The execution that an upload asks for, where that can be told from here: what has a name, or a source that this process
 /// sees as it is.
-fn named(upload: &Upload, source: &str) -> Option<String> {
+async fn named(upload: &Upload, source: &str, stores: &Stores) -> Option<String> {
     let pinned = match &upload.name {
         Some(_) => SourceRef { url: source.to_owned(), version: String::new(), bytes: 0 },
-        None => millrace_storage::pin(source).ok()?,
+        None => stores.pin(source).await.ok()?,
     };
     Some(execution_id(upload, &pinned))
 }

@@ -1,17 +1,21 @@
 //! The processors of this process, with the ports that the command gives them.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use millrace_engine::Engine;
+use millrace_engine::{Engine, Settings};
 use millrace_media::Launcher;
+use millrace_processors::trigger::rules::Rule;
 use millrace_runtime::{Level, Log, LogError, NewRecord, Options, Transaction};
 use millrace_schemas::Progress;
-use millrace_storage as storage;
+use millrace_storage::{self as storage, Stores};
 use millrace_topology::{Emit, streams};
 use tokio::sync::mpsc;
 
 use super::{DataFolder, convoy::Convoys, logs, ports::Ports};
 use crate::commands::CommandError;
+
+/// The scheme of the store that is meant where only a bucket is named, unless it is set otherwise.
+pub(crate) const STORE: &str = "s3";
 
 /// The processors and their ports.
 pub(crate) struct Running {
@@ -23,23 +27,33 @@ pub(crate) struct Running {
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
     /// Where work objects lie.
-    pub(crate) folder: PathBuf,
+    pub(crate) objects: storage::Work,
+    /// The stores of sources and outputs.
+    pub(crate) stores: Stores,
     /// How many cores to use.
     pub(crate) jobs: usize,
     /// The processors to run; none named is all.
     pub(crate) processors: Vec<String>,
     /// For how long a failed execution's work objects are kept, in milliseconds.
     pub(crate) retry_window_ms: i64,
+    /// The scheme of the store that is meant where only a bucket is named.
+    pub(crate) store: String,
+    /// What is watched.
+    pub(crate) rules: Vec<Rule>,
 }
 
 impl Work {
     /// On a data folder, as it is by default, with one core.
     pub(crate) fn of(data: &DataFolder) -> Self {
+        let stores = Stores::default();
         Self {
-            folder: data.work(),
+            objects: storage::Work::in_folder(data.work(), &stores),
+            stores,
             jobs: 1,
             processors: Vec::new(),
             retry_window_ms: millrace_processors::cleanup::RETRY_WINDOW_MS,
+            store: STORE.into(),
+            rules: Vec::new(),
         }
     }
 }
@@ -48,14 +62,27 @@ impl Work {
 fn prepare(how: &Work, log: &Arc<dyn Log>) -> Result<Running, CommandError> {
     logs::keep(log);
     let options = Options { window: 4 * how.jobs + 4, ..Options::default() };
-    let engine = Engine::new(log.clone(), options, how.retry_window_ms);
+    let settings = Settings {
+        retry_window_ms: how.retry_window_ms,
+        store: how.store.clone(),
+        rules: how.rules.clone(),
+        ..Settings::of(options)
+    };
+    let engine = Engine::new(log.clone(), settings);
     let (progress, told) = mpsc::unbounded_channel();
     let executable = std::env::current_exe().map_err(CommandError::failed)?;
     let launcher = Launcher::new(executable);
-    let work = storage::Work::new(how.folder.clone());
+    let (stores, work) = (how.stores.clone(), how.objects.clone());
     let (ended, stop) = (engine.ended(), engine.stop());
-    let convoys = Convoys::new(launcher.clone(), work.clone(), how.jobs, progress, ended.clone(), stop);
-    let ports = Arc::new(Ports { launcher, work, convoys, ended });
+    let convoys = Convoys::new(
+        launcher.clone(),
+        (stores.clone(), work.clone()),
+        how.jobs,
+        progress,
+        ended.clone(),
+        stop,
+    );
+    let ports = Arc::new(Ports { launcher, stores, work, convoys, ended });
     tokio::spawn(publish_progress(log.clone(), told));
     Ok(Running { engine, ports })
 }
@@ -73,6 +100,11 @@ impl Running {
         let mut running = prepare(how, log)?;
         running.engine.start_deciding(&running.ports);
         Ok(running)
+    }
+
+    /// Where sources, work objects and outputs are reached.
+    pub(crate) fn ports(&self) -> Arc<dyn millrace_topology::ports::Storage> {
+        self.ports.clone()
     }
 
     /// Lets the processors finish what was begun: for so long, or until told again. What is left then is done again later.

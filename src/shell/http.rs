@@ -1,13 +1,17 @@
-//! What `serve` answers over HTTP: whether it lives, whether it works, and metrics.
+//! What `serve` answers over HTTP: whether it lives, whether it works, metrics, and the API.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use millrace_runtime::{Level, Log, Stop, metrics};
-use millrace_topology::topology;
+use millrace_api::{Api, Prober, Tokens, View};
+use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
+use millrace_storage::Stores;
+use millrace_topology::{ports::PortError, topology};
 use tokio::net::TcpListener;
 
+use super::{engine::Running, probe::Probes};
 use crate::commands::CommandError;
 
 /// How often lag is looked up.
@@ -34,29 +38,73 @@ pub(crate) fn collect() -> Result<PrometheusHandle, CommandError> {
     Ok(handle)
 }
 
-/// Answers at this address, which must be one of this machine: nothing here asks who calls. Gives the address, with its port.
+/// How HTTP is answered.
+pub(crate) struct Listen {
+    /// Where.
+    pub(crate) address: String,
+    /// Who may call.
+    pub(crate) tokens: Tokens,
+    /// The scheme of the store that is meant where only a bucket is named.
+    pub(crate) store: String,
+    /// For how long a failed execution's work objects are kept, in milliseconds.
+    pub(crate) retry_window_ms: i64,
+}
+
+/// Answers at this address. Gives the address, with its port.
 pub(crate) async fn listen(
-    asked: &str,
+    asked: Listen,
     log: Arc<dyn Log>,
-    stop: Stop,
+    running: &Running,
+    stores: &Stores,
     metrics: PrometheusHandle,
 ) -> Result<SocketAddr, CommandError> {
-    let wrong = |error: &dyn std::fmt::Display| CommandError::Call(format!("--listen {asked}: {error}"));
-    let listener = TcpListener::bind(asked).await.map_err(|error| wrong(&error))?;
+    let wrong =
+        |error: &dyn std::fmt::Display| CommandError::Call(format!("--listen {}: {error}", asked.address));
+    let listener = TcpListener::bind(&asked.address).await.map_err(|error| wrong(&error))?;
     let address = listener.local_addr().map_err(|error| wrong(&error))?;
-    let shared = Shared { log: log.clone(), stop, metrics: metrics.clone() };
-    let routes = Router::new()
+    let shared = Shared { log: log.clone(), stop: running.engine.stop(), metrics: metrics.clone() };
+    let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .with_state(shared.clone());
+    let view = View::default();
+    tokio::spawn(follow(view.clone(), log.clone()));
+    let api = Api {
+        log: log.clone(),
+        storage: running.ports(),
+        prober: Arc::new(OverHttp(Probes::new(stores.clone())?)),
+        view,
+        store: asked.store,
+        retry_window_ms: asked.retry_window_ms,
+    };
+    let guarded = Router::new()
         .route("/metrics", get(|State(shared): State<Shared>| async move { shared.metrics.render() }))
-        .with_state(shared);
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, routes).await {
-            tracing::error!(%error, "HTTP is answered no more");
-        }
-    });
+        .with_state(shared)
+        .merge(api.routes());
+    tokio::spawn(millrace_api::serve(listener, open, guarded, asked.tokens));
     tokio::spawn(watch_lag(log, metrics));
     Ok(address)
+}
+
+/// Keeps what is known of executions; where the log fails, from the start.
+async fn follow(view: View, log: Arc<dyn Log>) {
+    let mut backoff = Backoff::new(Duration::from_millis(100));
+    loop {
+        if let Err(error) = view.follow(log.clone()).await {
+            tracing::warn!(%error, "executions are shown as they were");
+        }
+        tokio::time::sleep(backoff.pause()).await;
+    }
+}
+
+/// Probes for whoever calls.
+struct OverHttp(Probes);
+
+#[async_trait]
+impl Prober for OverHttp {
+    async fn probe(&self, url: &str) -> Result<serde_json::Value, PortError> {
+        self.0.probe(url).await
+    }
 }
 
 /// Ready is who takes work, and whose log answers.

@@ -67,6 +67,15 @@ pub mod streams {
     /// For what people look up, or ask for again.
     const LONG: Retention = Retention { records: 20_000, days: HORIZON_DAYS };
 
+    /// What object stores and folders tell of: JSON, in the shapes that stores send.
+    pub const NOTIFICATIONS: StreamSpec =
+        StreamSpec { name: "notifications", key: "any", record: "as stores send it", ..STREAM };
+    /// Sources that were uploaded where somebody watches.
+    pub const ARRIVALS: StreamSpec =
+        StreamSpec { name: "arrivals", key: "source URL", record: "Arrival", ..STREAM };
+    /// The latest of each source where somebody watches: the changelog of what was seen.
+    pub const SOURCES: StreamSpec =
+        StreamSpec { name: "sources", kind: Kind::Table, key: "source URL", record: "Seen", ..STREAM };
     /// What was uploaded or asked for.
     pub const UPLOADS: StreamSpec =
         StreamSpec { name: "uploads", key: "source URL", record: "Upload", retention: LONG, ..STREAM };
@@ -108,7 +117,10 @@ pub mod streams {
         StreamSpec { name: "dead-letters", key: "as the original", record: "as the original", ..STREAM };
 
     /// All of them, in the order in which a video passes.
-    pub const ALL: [StreamSpec; 11] = [
+    pub const ALL: [StreamSpec; 14] = [
+        NOTIFICATIONS,
+        ARRIVALS,
+        SOURCES,
         UPLOADS,
         SEGMENTS,
         TRANSCODED,
@@ -151,7 +163,8 @@ pub struct Topology {
 #[must_use]
 pub fn topology() -> Topology {
     use streams::{
-        ALL, ASSEMBLIES, CONTROLS, EXECUTIONS, MERGED, MERGES, PROGRESS, SEGMENTS, TRANSCODED, UPLOADS,
+        ALL, ARRIVALS, ASSEMBLIES, CONTROLS, EXECUTIONS, MERGED, MERGES, NOTIFICATIONS, PROGRESS, SEGMENTS,
+        SOURCES, TRANSCODED, UPLOADS,
     };
     let processor = |name, does, reads, writes: &[StreamSpec], state| ProcessorSpec {
         name,
@@ -163,6 +176,8 @@ pub fn topology() -> Topology {
     Topology {
         streams: ALL.to_vec(),
         processors: vec![
+            processor("trigger", "meets notifications with rules", NOTIFICATIONS, &[ARRIVALS], None),
+            processor("admit", "takes the newest of each source, once", ARRIVALS, &[UPLOADS], Some(SOURCES)),
             processor("split", "plans segments", UPLOADS, &[SEGMENTS, TRANSCODED, EXECUTIONS], None),
             processor(
                 "transcode",

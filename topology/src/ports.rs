@@ -46,6 +46,8 @@ pub struct SourceFacts {
     pub video: Option<VideoSource>,
     /// The sound track to take.
     pub audio: Option<AudioSource>,
+    /// The comment of the file, where outputs say where they came from.
+    pub comment: Option<String>,
 }
 
 /// The video stream of a source.

@@ -1,0 +1,76 @@
+//! Who may call: whoever knows a token (RFC 6750).
+
+use axum::{
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+
+use crate::problem::Problem;
+
+/// The tokens that open the API. Without any, everybody who reaches it may call.
+#[derive(Clone, Default)]
+pub struct Tokens(Vec<blake3::Hash>);
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} tokens", self.0.len())
+    }
+}
+
+impl Tokens {
+    /// These tokens, a line each; empty lines and what follows a '#' at a line's start are none.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Self(lines.map(|line| blake3::hash(line.as_bytes())).collect())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this is one of them. Hashes are compared, in a time that tells nothing.
+    fn holds(&self, token: &str) -> bool {
+        let asked = blake3::hash(token.as_bytes());
+        self.0.iter().fold(false, |found, token| found | (*token == asked))
+    }
+}
+
+/// Lets through who shows a token.
+pub(crate) async fn guard(
+    State(tokens): State<Tokens>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if tokens.is_empty() {
+        return Ok(next.run(request).await);
+    }
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = shown.and_then(|shown| {
+        let (scheme, token) = shown.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    match token {
+        Some(token) if tokens.holds(token) => Ok(next.run(request).await),
+        Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "this token is not known")),
+        None => Err(Problem::new(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tokens;
+
+    #[test]
+    fn only_what_was_given_opens() {
+        let tokens = Tokens::read("# team\nfirst\n\n  second \n");
+        assert!(tokens.holds("first") && tokens.holds("second"));
+        assert!(!tokens.holds("") && !tokens.holds("# team") && !tokens.holds("firs"));
+        assert!(Tokens::read("\n#x\n").is_empty());
+        assert_eq!(format!("{tokens:?}"), "2 tokens");
+    }
+}

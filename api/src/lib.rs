@@ -1,0 +1,118 @@
+//! Millrace over HTTP: uploads, executions, probes and notifications, for programs.
+//!
+//! Answers are JSON; what is wrong is a problem (RFC 9457). An upload is answered 202 once it is on the log, and not before.
+
+mod auth;
+mod connections;
+mod executions;
+mod problem;
+mod view;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+use millrace_runtime::{Log, NewRecord, Transaction};
+use millrace_topology::{
+    Emit, Placement,
+    ports::{PortError, Storage},
+    streams,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub use auth::Tokens;
+pub use connections::serve;
+pub use executions::shown;
+pub use view::View;
+
+use problem::{Body, Problem};
+
+/// The longest body that is read, in bytes: an upload may have 100,000.
+const LONGEST_BODY: usize = 256 * 1024;
+
+/// Looks at a media file at once, without a workflow.
+#[async_trait]
+pub trait Prober: Send + Sync + 'static {
+    /// What a file holds, as `millrace probe --json` says it.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    async fn probe(&self, url: &str) -> Result<Value, PortError>;
+}
+
+/// What the API needs of the process that serves it.
+#[derive(Clone)]
+pub struct Api {
+    /// Where uploads go, and what is known comes from.
+    pub log: Arc<dyn Log>,
+    /// Where sources are looked at.
+    pub storage: Arc<dyn Storage>,
+    /// Looks at media.
+    pub prober: Arc<dyn Prober>,
+    /// What is known of executions.
+    pub view: View,
+    /// The scheme of the store that is meant where only a bucket is named.
+    pub store: String,
+    /// For how long a failed execution's work objects are kept, in milliseconds.
+    pub retry_window_ms: i64,
+}
+
+impl Api {
+    /// The routes.
+    pub fn routes(self) -> Router {
+        Router::new()
+            .route("/v1/executions", post(executions::submit).get(executions::list))
+            .route("/v1/executions/{id}", get(executions::show))
+            .route("/v1/executions/{id}/events", get(executions::events))
+            .route("/v1/executions/{id}/cancel", post(executions::cancel))
+            .route("/v1/executions/{id}/retry", post(executions::retry))
+            .route("/v1/probe", post(probe))
+            .route("/v1/notifications", post(notify))
+            .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
+            .method_not_allowed_fallback(async || {
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method")
+            })
+            .layer(DefaultBodyLimit::max(LONGEST_BODY))
+            .with_state(self)
+    }
+
+    async fn publish(&self, emits: Vec<Emit>) -> Result<(), Problem> {
+        let records = emits.into_iter().map(NewRecord::from).collect();
+        Ok(self.log.commit(Transaction { records, ..Transaction::default() }).await?)
+    }
+}
+
+/// What is asked to be probed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Probe {
+    source: String,
+}
+
+async fn probe(State(api): State<Api>, Body(body): Body) -> Result<axum::Json<Value>, Problem> {
+    let asked: Probe = problem::json(&body)?;
+    Ok(axum::Json(api.prober.probe(&asked.source).await?))
+}
+
+/// A notification of a store; what it means is for `trigger` to say.
+async fn notify(
+    State(api): State<Api>,
+    Body(body): Body,
+) -> Result<(StatusCode, axum::Json<Value>), Problem> {
+    let read = millrace_processors::trigger::notification::read(&body);
+    let notification = read.map_err(|reason| Problem::new(StatusCode::BAD_REQUEST, &reason))?;
+    let emit = Emit {
+        stream: streams::NOTIFICATIONS.name,
+        key: Vec::new(),
+        value: Some(body.to_vec()),
+        placement: Placement::ByKey,
+    };
+    api.publish(vec![emit]).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(json!({"objects": notification.events.len()}))))
+}

@@ -1,0 +1,169 @@
+//! `admit`: of all that is told of a source, the newest, once. A keyed aggregation, and pure.
+
+use std::cmp::Ordering;
+
+use millrace_schemas::{Arrival, RecordError, Seen, Upload, frame::Record as _};
+use millrace_topology::{Aggregation, Emit, Fold, HORIZON_DAYS, streams};
+
+/// For how long a source that was seen is known, in milliseconds: as long as executions are.
+const HORIZON_MS: i64 = HORIZON_DAYS as i64 * 24 * 3600 * 1000;
+/// A sequencer of at least so many digits orders all that ever happens to an object. Shorter ones are counters that begin anew with
+/// their store's process: they order what happens in the same second.
+const LASTING: usize = 16;
+
+/// The aggregation.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Admit;
+
+impl Aggregation for Admit {
+    type In = Arrival;
+    type State = Seen;
+
+    fn fold(&self, state: Option<Seen>, arrival: Arrival) -> Result<Fold<Seen>, RecordError> {
+        fold(state, &arrival)
+    }
+
+    fn punctuate(&self, state: Seen, now_ms: i64) -> Result<Fold<Seen>, RecordError> {
+        let is_over = self.wakes_at(&state).is_some_and(|at| at <= now_ms);
+        Ok(Fold { state: (!is_over).then_some(state), emits: Vec::new(), changed: is_over })
+    }
+
+    fn wakes_at(&self, state: &Seen) -> Option<i64> {
+        Some(state.at_ms.saturating_add(HORIZON_MS))
+    }
+}
+
+/// Folds an arrival into what is known of its source.
+///
+/// # Errors
+/// Where an upload can't be encoded.
+pub fn fold(state: Option<Seen>, arrival: &Arrival) -> Result<Fold<Seen>, RecordError> {
+    let asked = asked(&arrival.uploads)?;
+    let is_new = state.as_ref().is_none_or(|seen| {
+        let is_repeated = seen.version == arrival.version && seen.asked == asked;
+        !is_repeated && order(arrival, seen) != Ordering::Less
+    });
+    if !is_new {
+        return Ok(Fold { state, emits: Vec::new(), changed: false });
+    }
+    let emit = |upload: &Upload| Emit::new(streams::UPLOADS, &arrival.source, upload);
+    let emits = arrival.uploads.iter().map(emit).collect::<Result<_, _>>()?;
+    let seen = Seen {
+        source: arrival.source.clone(),
+        version: arrival.version.clone(),
+        sequencer: arrival.sequencer.clone(),
+        at_ms: arrival.at_ms,
+        asked,
+    };
+    Ok(Fold { state: Some(seen), emits, changed: true })
+}
+
+/// Whether an arrival is older than what was seen, or newer.
+fn order(arrival: &Arrival, seen: &Seen) -> Ordering {
+    let by_time = arrival.at_ms.cmp(&seen.at_ms);
+    match (&arrival.sequencer, &seen.sequencer) {
+        (Some(a), Some(b)) if a.len().min(b.len()) >= LASTING => sequence(a, b),
+        (Some(a), Some(b)) => by_time.then_with(|| (a.len(), a).cmp(&(b.len(), b))),
+        _ => by_time,
+    }
+}
+
+/// As S3 says that sequencers are compared: the shorter one padded with zeros on its right.
+fn sequence(a: &str, b: &str) -> Ordering {
+    let digits = a.len().max(b.len());
+    let padded = |text: &str| format!("{:0<digits$}", text.to_ascii_uppercase());
+    padded(a).cmp(&padded(b))
+}
+
+/// A hash of what is asked for.
+fn asked(uploads: &[Upload]) -> Result<String, RecordError> {
+    let mut all = Vec::new();
+    for upload in uploads {
+        // Labels are in no order; what is made does not depend on them.
+        let settings = Upload { labels: std::collections::HashMap::new(), version: None, ..upload.clone() };
+        all.push(settings.encode()?);
+    }
+    Ok(millrace_schemas::hash_of(&all))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const URL: &str = "s3://b/in/a.mov";
+
+    fn arrival(version: &str, sequencer: Option<&str>, at_ms: i64) -> Arrival {
+        let upload = Upload { version: Some(version.into()), ..Upload::of(URL, "s3://b/out") };
+        Arrival {
+            source: URL.into(),
+            version: version.into(),
+            sequencer: sequencer.map(str::to_owned),
+            at_ms,
+            uploads: vec![upload],
+        }
+    }
+
+    /// The versions that are asked for when these arrive in this order.
+    fn admitted(arrivals: &[Arrival]) -> Vec<String> {
+        let (mut state, mut found) = (None, Vec::new());
+        for arrival in arrivals {
+            let folded = fold(state, arrival).unwrap();
+            state = folded.state;
+            let read = |emit: &Emit| Upload::read(emit.value.as_ref().unwrap()).unwrap().version.unwrap();
+            found.extend(folded.emits.iter().map(read));
+        }
+        found
+    }
+
+    #[test]
+    fn a_notification_that_comes_twice_is_taken_once() {
+        let one = arrival("1", Some("0055AED6DCD90281E5"), 5);
+        assert_eq!(admitted(&[one.clone(), one.clone(), one]), ["1"]);
+    }
+
+    #[test]
+    fn an_older_one_that_comes_late_is_dropped_and_the_newest_wins() {
+        let (old, new) =
+            (arrival("1", Some("0055AED6DCD90281E5"), 5), arrival("2", Some("0055AED6DCD90281E6"), 6));
+        assert_eq!(admitted(&[new.clone(), old.clone()]), ["2"]);
+        assert_eq!(admitted(&[old.clone(), new.clone(), old]), ["1", "2"]);
+        // Whatever the clocks say.
+        let late_clock = arrival("3", Some("0055AED6DCD90281E4"), 900);
+        assert_eq!(admitted(&[new, late_clock]), ["2"]);
+    }
+
+    #[test]
+    fn counters_that_begin_anew_are_ordered_by_time_first() {
+        let before = arrival("1", Some("1F"), 1000);
+        let restarted = arrival("2", Some("1"), 5000);
+        assert_eq!(admitted(&[before.clone(), restarted]), ["1", "2"]);
+        assert_eq!(admitted(&[arrival("2", Some("20"), 1000), before]), ["2"], "in the same second");
+        assert_eq!(admitted(&[arrival("2", Some("10"), 1000), arrival("1", Some("9"), 1000)]), ["2"]);
+    }
+
+    #[test]
+    fn other_rules_ask_anew() {
+        let one = arrival("1", None, 5);
+        let mut other = one.clone();
+        other.uploads[0].dst_formats = vec!["flv".into()];
+        assert_eq!(admitted(&[one.clone(), other, one]), ["1", "1", "1"]);
+    }
+
+    proptest! {
+        /// Whatever comes twice and out of order: the newest is asked for, and nothing after it.
+        #[test]
+        fn the_newest_is_admitted_once_and_last(order in Just((0..9_u32).collect::<Vec<_>>()).prop_shuffle(), twice: Vec<prop::sample::Index>) {
+            let of = |n: u32| arrival(&n.to_string(), Some(&format!("{n:018X}")), i64::from(n));
+            let mut all: Vec<Arrival> = order.iter().map(|n| of(*n)).collect();
+            for index in twice {
+                let again = all[index.index(all.len())].clone();
+                all.push(again);
+            }
+            let found = admitted(&all);
+            prop_assert_eq!(found.last().map(String::as_str), Some("8"));
+            prop_assert_eq!(found.iter().filter(|version| *version == "8").count(), 1);
+        }
+    }
+}

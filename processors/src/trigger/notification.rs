@@ -1,0 +1,252 @@
+//! What stores send when an object was put, in the shapes that they really send. Pure.
+//!
+//! | from | shape | the key |
+//! |---|---|---|
+//! | Amazon S3, and through SNS or SQS | `{"Records": [{"eventName": "ObjectCreated:Put", "s3": …}]}` | form-encoded: `+` is a space |
+//! | Amazon S3 through EventBridge | `{"source": "aws.s3", "detail-type": "Object Created", "detail": …}` | as it is |
+//! | MinIO | as S3, with `EventName` and `Key` beside | form-encoded |
+//! | versitygw | as S3 | as it was in the request's path: percent-encoded |
+//! | Alibaba Cloud OSS | `{"events": [{"eventName": "ObjectCreated:PutObject", "oss": …}]}` | as it is |
+//! | a watched folder | `{"file": URL, "version": …}` | |
+//!
+//! A key that is not what its shape promises is looked for as it stands, too.
+
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+/// What happened to an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectEvent {
+    /// Where it is: a file URL, or a bucket with what its key may be, likeliest first.
+    pub place: Place,
+    /// Its ETag without quotes, or a file's version; `None` where it was not told.
+    pub version: Option<String>,
+    /// The store's own order of what happens to an object.
+    pub sequencer: Option<String>,
+    /// When, in milliseconds since 1970; `None` where it was not told.
+    pub at_ms: Option<i64>,
+}
+
+/// Where something was put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file's URL.
+    File(String),
+    /// An object.
+    Object {
+        /// The bucket.
+        bucket: String,
+        /// What its key may be.
+        keys: Vec<String>,
+    },
+}
+
+/// A notification: what was put. Removals, restores and tests are nothing to do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notification {
+    /// What was put, in the order in which it is told.
+    pub events: Vec<ObjectEvent>,
+}
+
+/// Reads a notification.
+///
+/// # Errors
+/// Where it is of no known shape.
+pub fn read(value: &[u8]) -> Result<Notification, String> {
+    let json: Value =
+        serde_json::from_slice(value).map_err(|error| format!("a notification is JSON: {error}"))?;
+    shape(&json, 0)
+}
+
+fn shape(json: &Value, depth: usize) -> Result<Notification, String> {
+    let text = |name: &str| json.get(name).and_then(Value::as_str);
+    // SNS puts the notification, as text, into its own; so do queues that pass it on.
+    for name in ["Message", "body"] {
+        if let (Some(inner), true) = (text(name), depth < 3) {
+            let inner: Value = serde_json::from_str(inner).unwrap_or(Value::Null);
+            if inner.is_object() {
+                return shape(&inner, depth + 1);
+            }
+        }
+    }
+    if let Some(url) = text("file") {
+        let version = text("version").map(str::to_owned);
+        let at_ms = json.get("at_ms").and_then(Value::as_i64);
+        let event = ObjectEvent { place: Place::File(url.into()), version, sequencer: None, at_ms };
+        return Ok(Notification { events: vec![event] });
+    }
+    if let Some(records) = json.get("Records").or_else(|| json.get("records")).and_then(Value::as_array) {
+        let found: Vec<Result<Notification, String>> = records
+            .iter()
+            .map(|record| match record.get("s3") {
+                Some(s3) => Ok(one(record, "eventName", s3, Encoding::Form)),
+                // A queue's records hold notifications.
+                None if depth < 3 => shape(record, depth + 1),
+                None => Err("a record of no known shape".into()),
+            })
+            .collect();
+        let mut events = Vec::new();
+        for notification in found {
+            events.extend(notification?.events);
+        }
+        return Ok(Notification { events });
+    }
+    if let Some(events) = json.get("events").and_then(Value::as_array) {
+        let found = events.iter().map(|event| {
+            event.get("oss").map_or_else(
+                || Err("an event of no known shape".to_owned()),
+                |oss| Ok(one(event, "eventName", oss, Encoding::Plain).events),
+            )
+        });
+        let events = found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        return Ok(Notification { events });
+    }
+    if let (Some(_), Some(detail)) = (text("detail-type"), json.get("detail")) {
+        return Ok(one(json, "detail-type", detail, Encoding::Plain));
+    }
+    // What a store sends when notifications are set up, and what SNS sends before it sends any.
+    let is_test = text("Event").is_some_and(|event| event.ends_with("TestEvent"))
+        || text("Type").is_some_and(|kind| kind.ends_with("Confirmation"));
+    if is_test {
+        return Ok(Notification::default());
+    }
+    Err("of no known shape: S3, MinIO, versitygw, OSS and EventBridge send what is understood".into())
+}
+
+/// How a shape writes keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Plain,
+    Form,
+}
+
+fn one(event: &Value, named: &str, of: &Value, encoding: Encoding) -> Notification {
+    let name = event.get(named).and_then(Value::as_str).unwrap_or_default();
+    let is_put = name.contains("ObjectCreated") || name == "Object Created";
+    let text = |at: &str| of.pointer(at).and_then(Value::as_str);
+    let (Some(bucket), Some(key), true) = (text("/bucket/name"), text("/object/key"), is_put) else {
+        return Notification::default();
+    };
+    // What stands for a folder.
+    if key.ends_with('/') || key.is_empty() {
+        return Notification::default();
+    }
+    let time = ["eventTime", "time"].iter().find_map(|name| event.get(*name)?.as_str());
+    let tag = text("/object/eTag").or_else(|| text("/object/etag"));
+    let event = ObjectEvent {
+        place: Place::Object { bucket: bucket.into(), keys: keys(key, encoding) },
+        version: tag.map(|tag| tag.trim_matches('"').to_owned()).filter(|tag| !tag.is_empty()),
+        sequencer: text("/object/sequencer").map(str::to_owned).filter(|text| !text.is_empty()),
+        at_ms: time
+            .and_then(|time| chrono::DateTime::parse_from_rfc3339(time).ok())
+            .map(|t| t.timestamp_millis()),
+    };
+    Notification { events: vec![event] }
+}
+
+/// What a key may be, likeliest first.
+fn keys(key: &str, encoding: Encoding) -> Vec<String> {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned);
+    let form = decode(&key.replace('+', " "));
+    let (percent, plain) = (decode(key), Some(key.to_owned()));
+    let all = match encoding {
+        Encoding::Plain => [plain, form, percent],
+        Encoding::Form => [form, percent, plain],
+    };
+    let mut found: Vec<String> = Vec::new();
+    for key in all.into_iter().flatten() {
+        if !found.contains(&key) {
+            found.push(key);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_one(text: &str) -> ObjectEvent {
+        let mut events = read(text.as_bytes()).unwrap().events;
+        assert_eq!(events.len(), 1, "{events:?}");
+        events.remove(0)
+    }
+
+    fn first_key(event: &ObjectEvent) -> &str {
+        match &event.place {
+            Place::Object { keys, .. } => &keys[0],
+            Place::File(url) => url,
+        }
+    }
+
+    const S3: &str = r#"{"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-west-2",
+        "eventTime": "1970-01-01T00:00:01.500Z", "eventName": "ObjectCreated:Put", "s3": {"s3SchemaVersion": "1.0",
+        "bucket": {"name": "videos", "arn": "arn:aws:s3:::videos"}, "object": {"key": "in/my+film%2B1%E6%98%A0.mov", "size": 1024,
+        "eTag": "d41d8cd98f00b204e9800998ecf8427e", "versionId": "096fKKXTRTtl3on89fVO", "sequencer": "0055AED6DCD90281E5"}}}]}"#;
+
+    #[test]
+    fn s3_says_keys_as_forms_do() {
+        let event = read_one(S3);
+        assert_eq!(first_key(&event), "in/my film+1映.mov");
+        assert_eq!(event.at_ms, Some(1500));
+        assert_eq!(event.version.as_deref(), Some("d41d8cd98f00b204e9800998ecf8427e"));
+        assert_eq!(event.sequencer.as_deref(), Some("0055AED6DCD90281E5"));
+    }
+
+    #[test]
+    fn what_passes_through_sns_and_a_queue_is_unwrapped() {
+        let sns = serde_json::json!({"Type": "Notification", "Message": S3}).to_string();
+        assert_eq!(read_one(&sns), read_one(S3));
+        let queue = serde_json::json!({"Records": [{"messageId": "1", "body": sns}]}).to_string();
+        assert_eq!(read_one(&queue), read_one(S3));
+    }
+
+    #[test]
+    fn minio_versitygw_oss_and_eventbridge_are_read() {
+        let minio = r#"{"EventName": "s3:ObjectCreated:CompleteMultipartUpload", "Key": "videos/in/a b.mov", "Records": [{"eventName":
+            "s3:ObjectCreated:CompleteMultipartUpload", "eventTime": "2026-11-20T00:00:00.123Z", "s3": {"bucket": {"name": "videos"},
+            "object": {"key": "in%2Fa+b.mov", "size": 9, "eTag": "x-2", "sequencer": "17C4E2B1F2A3B4C5"}}}]}"#;
+        assert_eq!(first_key(&read_one(minio)), "in/a b.mov");
+        let versitygw = r#"{"Records": [{"eventName": "s3:ObjectCreated:Put", "eventTime": "2026-11-20T00:00:00+01:00", "s3": {"bucket":
+            {"name": "videos"}, "object": {"key": "in/a%20b.mov", "size": 9, "eTag": "\"abc\"", "versionId": null, "sequencer": "A"}}}]}"#;
+        let event = read_one(versitygw);
+        assert_eq!((first_key(&event), event.version.as_deref()), ("in/a b.mov", Some("abc")));
+        let oss = r#"{"events": [{"eventName": "ObjectCreated:PostObject", "eventSource": "acs:oss", "eventTime": "2026-11-20T00:00:00.000Z",
+            "oss": {"bucket": {"name": "buckettestfnf"}, "object": {"key": "source/a+b%20.mov", "size": 9, "eTag": "ABC"}}}]}"#;
+        assert_eq!(first_key(&read_one(oss)), "source/a+b%20.mov", "as it is");
+        let bridge = r#"{"version": "0", "detail-type": "Object Created", "source": "aws.s3", "time": "2026-11-20T00:00:00Z", "detail":
+            {"bucket": {"name": "videos"}, "object": {"key": "in/a b.mov", "size": 9, "etag": "abc", "sequencer": "62E"}}}"#;
+        assert_eq!(first_key(&read_one(bridge)), "in/a b.mov");
+        assert_eq!(
+            first_key(&read_one(r#"{"file": "file:///in/a.mov", "version": "9-1"}"#)),
+            "file:///in/a.mov"
+        );
+    }
+
+    #[test]
+    fn removals_tests_and_folders_are_nothing_to_do() {
+        for text in [
+            r#"{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "videos"}"#,
+            r#"{"Type": "SubscriptionConfirmation", "Message": "You have chosen to subscribe"}"#,
+            r#"{"Records": [{"eventName": "ObjectRemoved:Delete", "s3": {"bucket": {"name": "v"}, "object": {"key": "a.mov"}}}]}"#,
+            r#"{"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "v"}, "object": {"key": "in/"}}}]}"#,
+            r#"{"Records": []}"#,
+        ] {
+            assert_eq!(read(text.as_bytes()).unwrap(), Notification::default(), "{text}");
+        }
+    }
+
+    #[test]
+    fn several_records_are_all_told() {
+        let record = S3.trim_start_matches(r#"{"Records": ["#).trim_end_matches("]}");
+        let two = format!(r#"{{"Records": [{record}, {record}]}}"#);
+        assert_eq!(read(two.as_bytes()).unwrap().events.len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_notification_is_an_error() {
+        for text in ["", "[]", "{}", "hello", r#"{"Records": [{"a": 1}]}"#, r#"{"events": [5]}"#] {
+            assert!(read(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

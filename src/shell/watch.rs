@@ -1,0 +1,271 @@
+//! Watches folders: what comes to lie there whole is told to `trigger`, as a store's notification is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use millrace_processors::trigger::rules::{Rule, any_meets};
+use millrace_runtime::{Log, LogError, NewRecord, Transaction, table};
+use millrace_schemas::Seen;
+use millrace_storage::Stores;
+use millrace_topology::{Emit, Placement, millis_now, streams};
+use notify::{EventKind, RecursiveMode, Watcher as _, event::AccessKind, event::AccessMode};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+/// A file that somebody has open for writing counts as whole after so long without a change: whoever has it may have died.
+const LONGEST_OPEN: Duration = Duration::from_secs(60);
+
+/// A folder that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    /// For how long a file must stay as it is until it counts as whole.
+    pub(crate) settle: Duration,
+    /// How often the folder is looked at.
+    pub(crate) poll: Duration,
+}
+
+/// What a file looks like from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
+    bytes: u64,
+    modified: SystemTime,
+}
+
+/// What is known of a file.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    look: Look,
+    /// Since when it looks so.
+    since: Instant,
+    told: bool,
+}
+
+/// The files of a folder, over time.
+#[derive(Debug, Default)]
+struct Settling {
+    files: BTreeMap<PathBuf, Known>,
+    /// What somebody writes to, as far as the system tells.
+    open: BTreeSet<PathBuf>,
+}
+
+impl Settling {
+    /// Takes what is there now; gives what is whole and was not told of. Pure.
+    fn step(&mut self, found: BTreeMap<PathBuf, Look>, now: Instant, settle: Duration) -> Vec<PathBuf> {
+        self.files.retain(|path, _| found.contains_key(path));
+        for (path, look) in found {
+            let fresh = Known { look, since: now, told: false };
+            let known = self.files.entry(path).or_insert(fresh);
+            if known.look != look {
+                *known = fresh;
+            }
+        }
+        let is_whole = |path: &PathBuf, known: &Known| {
+            let quiet = now.duration_since(known.since);
+            let enough = if self.open.contains(path) { settle.max(LONGEST_OPEN) } else { settle };
+            known.look.bytes > 0 && quiet >= enough
+        };
+        let whole = self.files.iter().filter(|(path, known)| !known.told && is_whole(path, known));
+        whole.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Somebody begins to write, or is done.
+    fn open(&mut self, path: &Path, is_open: bool) {
+        if is_open {
+            self.open.insert(path.to_owned());
+        } else {
+            self.open.remove(path);
+        }
+    }
+
+    fn told(&mut self, path: &Path) {
+        if let Some(known) = self.files.get_mut(path) {
+            known.told = true;
+        }
+    }
+}
+
+/// Watches folders for good.
+pub(crate) async fn folders(log: Arc<dyn Log>, all: Vec<Folder>, rules: Vec<Rule>) {
+    let seen = loop {
+        match table::<Seen>(log.as_ref(), streams::SOURCES).await {
+            Ok(seen) => break seen,
+            Err(error) => {
+                tracing::warn!(%error, "folders are watched once it is known what was seen");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        }
+    };
+    let seen: Arc<HashMap<String, String>> =
+        Arc::new(seen.into_values().map(|seen| (seen.source, seen.version)).collect());
+    for folder in all {
+        tracing::info!(folder = %folder.path.display(), "watching");
+        tokio::spawn(watch(log.clone(), folder, rules.clone(), seen.clone()));
+    }
+}
+
+async fn watch(log: Arc<dyn Log>, folder: Folder, rules: Vec<Rule>, seen: Arc<HashMap<String, String>>) {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    // Where the system tells nothing, of a network share for instance, looking every so often does.
+    let _watcher = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
+        if let Ok(event) = event {
+            // The other end goes with the process.
+            let _ = tell.send(event);
+        }
+    })
+    .and_then(|mut watcher| watcher.watch(&folder.path, RecursiveMode::Recursive).map(|()| watcher))
+    .inspect_err(|error| {
+        tracing::warn!(folder = %folder.path.display(), %error, "changes are not told; the folder is looked at every so often");
+    });
+    let stores = Stores::default();
+    let mut settling = Settling::default();
+    let mut complained = false;
+    loop {
+        let (root, all) = (folder.path.clone(), rules.clone());
+        let found = tokio::task::spawn_blocking(move || {
+            let mut found = BTreeMap::new();
+            look(&root, &all, &mut found).map(|()| found)
+        });
+        match found.await {
+            Ok(Ok(found)) => {
+                complained = false;
+                for path in settling.step(found, Instant::now(), folder.settle) {
+                    match announce(log.as_ref(), &stores, &path, &seen).await {
+                        Ok(()) => settling.told(&path),
+                        Err(error) => tracing::warn!(path = %path.display(), error, "told of later"),
+                    }
+                }
+            }
+            Ok(Err(error)) if !complained => {
+                complained = true;
+                tracing::warn!(folder = %folder.path.display(), %error, "can't be looked at; it is tried again");
+            }
+            _ => {}
+        }
+        // What was just seen for the first time is whole after a while.
+        let waits = settling.files.values().any(|known| !known.told);
+        let pause =
+            if waits { folder.poll.min(folder.settle.max(Duration::from_millis(100))) } else { folder.poll };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            event = told.recv() => {
+                let mut next = event;
+                while let Some(event) = next {
+                    heard(&mut settling, &event);
+                    next = told.try_recv().ok();
+                }
+                if told.is_closed() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+}
+
+fn heard(settling: &mut Settling, event: &notify::Event) {
+    let is_open = match event.kind {
+        EventKind::Modify(_) | EventKind::Create(_) => true,
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Remove(_) => false,
+        _ => return,
+    };
+    // A rename, or a change of what is not content, opens nothing.
+    if matches!(
+        event.kind,
+        EventKind::Modify(notify::event::ModifyKind::Name(_) | notify::event::ModifyKind::Metadata(_))
+    ) {
+        return;
+    }
+    for path in &event.paths {
+        settling.open(path, is_open);
+    }
+}
+
+/// All files below a folder that any rule is met by.
+fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, Look>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() {
+            // One that is gone by now has nothing in it.
+            let _ = look(&path, rules, found);
+            continue;
+        }
+        let Ok(metadata) = fs::metadata(&path) else { continue };
+        let url = millrace_storage::url_of(&path).unwrap_or_default();
+        if let (true, true, Ok(modified)) = (metadata.is_file(), any_meets(rules, &url), metadata.modified())
+        {
+            found.insert(path, Look { bytes: metadata.len(), modified });
+        }
+    }
+    Ok(())
+}
+
+async fn announce(
+    log: &dyn Log,
+    stores: &Stores,
+    path: &Path,
+    seen: &HashMap<String, String>,
+) -> Result<(), String> {
+    let url = millrace_storage::url_of(path).map_err(|error| error.to_string())?;
+    let source = stores.pin(&url).await.map_err(|error| error.to_string())?;
+    if seen.get(&url) == Some(&source.version) {
+        return Ok(());
+    }
+    let value = json!({"file": url, "version": source.version, "at_ms": millis_now()}).to_string();
+    let emit = Emit {
+        stream: streams::NOTIFICATIONS.name,
+        key: url.into_bytes(),
+        value: Some(value.into_bytes()),
+        placement: Placement::ByKey,
+    };
+    let transaction = Transaction { records: vec![NewRecord::from(emit)], ..Transaction::default() };
+    log.commit(transaction).await.map_err(|error: LogError| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTLE: Duration = Duration::from_secs(2);
+
+    fn one(bytes: u64) -> BTreeMap<PathBuf, Look> {
+        BTreeMap::from([(PathBuf::from("a.mov"), Look { bytes, modified: SystemTime::UNIX_EPOCH })])
+    }
+
+    #[test]
+    fn a_file_is_told_of_once_when_it_has_stayed_as_it_is() {
+        let (mut files, begin) = (Settling::default(), Instant::now());
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        assert!(files.step(one(5), at(0), SETTLE).is_empty());
+        assert!(files.step(one(9), at(2), SETTLE).is_empty(), "it grew");
+        assert_eq!(files.step(one(9), at(4), SETTLE).len(), 1);
+        files.told(Path::new("a.mov"));
+        assert!(files.step(one(9), at(9), SETTLE).is_empty());
+        assert!(files.step(one(7), at(10), SETTLE).is_empty(), "another version settles anew");
+        assert_eq!(files.step(one(7), at(12), SETTLE).len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_waits_for_its_writer_and_an_empty_one_for_its_first_byte() {
+        let (mut files, begin) = (Settling::default(), Instant::now());
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        files.step(one(5), at(0), SETTLE);
+        files.open(Path::new("a.mov"), true);
+        assert!(files.step(one(5), at(10), SETTLE).is_empty());
+        files.open(Path::new("a.mov"), false);
+        assert_eq!(files.step(one(5), at(10), SETTLE).len(), 1);
+        files.open(Path::new("a.mov"), true);
+        assert_eq!(files.step(one(5), at(70), SETTLE).len(), 1, "its writer died");
+        assert!(files.step(one(0), at(80), SETTLE).is_empty());
+        assert!(files.step(one(0), at(90), SETTLE).is_empty());
+        assert!(files.step(BTreeMap::new(), at(91), SETTLE).is_empty() && files.files.is_empty());
+    }
+}
