@@ -3,11 +3,13 @@
 # make simulate [SEEDS=500] [FIRST=7]   everything that can go wrong, by seed; a failing seed is shrunk and told
 # make faults                           plant faults on purpose, and show after how many seeds each is found
 # make bench                            Millrace against ffmpeg, side by side; then the fold, the codec and the log
-# make servers                          Apache Kafka and a schema registry in the foreground, to try Millrace on a cluster
+# make servers                          Kafka, a schema registry and an S3 store in the foreground, to try Millrace on a cluster
 # make crash [ROUNDS=20]                kill -9 at random moments, then the same command again
+# make kills                            processes whose sources, work and outputs are in a bucket are killed at 50 moments
+# make burst                            500 notifications, one in five twice and out of order
 # make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash chaos setup test-setup servers
+.PHONY: demo test simulate faults bench crash chaos kills burst setup test-setup servers
 
 setup:
 	@scripts/setup.sh
@@ -17,7 +19,8 @@ test-setup:
 	@scripts/servers.sh
 
 servers: test-setup
-	@cargo run --quiet --release --locked -p millrace-servers
+	cargo build --release --locked
+	@cargo run --quiet --release --locked -p millrace-servers -- target/release/millrace
 
 demo: setup
 	cargo build --release --locked
@@ -46,6 +49,7 @@ bench: test-setup
 	cargo bench --locked -p millrace-runtime
 	cargo bench --locked --bench cluster
 	cargo bench --locked --bench scale
+	cargo bench --locked --bench stores
 
 crash: setup
 	cargo build --release --locked
@@ -54,3 +58,11 @@ crash: setup
 chaos: test-setup
 	cargo build --release --locked
 	SECONDS_OF_TROUBLE=$(or $(SECONDS),180) cargo test --release --locked --test chaos -- --ignored --nocapture
+
+kills: test-setup
+	cargo build --release --locked
+	cargo test --release --locked --test stores -- --ignored --nocapture what_is_killed_at_50
+
+burst: test-setup
+	cargo build --release --locked
+	cargo test --release --locked --test stores -- --ignored --nocapture of_500

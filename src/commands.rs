@@ -1,5 +1,6 @@
 //! The commands, a file for each.
 
+mod cleanup;
 mod dead;
 mod executions;
 mod follow;
@@ -72,6 +73,7 @@ pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {
         Command::Probe(call) => probe::probe(&call).await,
         Command::Topology(call) => topology::topology(&call).await,
         Command::Executions(call) => Box::pin(executions::executions(call)).await,
+        Command::Cleanup(call) => Box::pin(cleanup::cleanup(*call)).await,
         Command::Dead(call) => dead::dead(call).await,
         Command::Man { folder } => man::man(folder.as_deref()),
         Command::Completions { shell } => {

@@ -25,12 +25,27 @@ fn calls_that_are_wrong_begin_nothing() {
         assert!(called.stderr.contains(said), "{arguments:?}: {}", called.stderr);
     };
     wrong(&["serve"], "--work is needed");
-    wrong(&["serve", "--work", "/mnt/work"], "a file URL is wanted");
+    wrong(&["serve", "--work", "/mnt/work"], "a URL is wanted, such as s3://");
     wrong(
         &["serve", "--work", WORK, "--processors", "splits"],
-        "there are split, transcode, assemble, merge, cleanup",
+        "there are trigger, admit, split, transcode, assemble, merge, cleanup",
     );
-    wrong(&["serve", "--work", WORK, "--listen", "0.0.0.0:8080"], "only addresses of this machine");
+    wrong(&["serve", "--work", WORK, "--listen", "0.0.0.0:8080"], "--token-file");
+    wrong(&["serve", "--work", WORK, "--watch", "s3://b/in/"], "FROM=TO is wanted");
+    wrong(
+        &[
+            "serve",
+            "--work",
+            WORK,
+            "--watch",
+            "s3://b/in/=s3://b/in/out",
+            "--watch",
+            "s3://b/in/out/=s3://b/x",
+        ],
+        "of their own",
+    );
+    wrong(&["serve", "--work", WORK, "--processors", "trigger"], "nothing to watch");
+    wrong(&["serve", "--work", WORK, "--default-store", "ftp"], "there are s3, gs and az");
     wrong(&["serve", "--work", WORK, "--grace=-1"], "--grace");
     wrong(&["serve", "--work", WORK, "--property", "linger"], "NAME=VALUE");
     let config = cluster.place.write("millrace.toml", "brokerz = 'kafka:9092'");
@@ -80,14 +95,14 @@ fn topics_that_are_missing_or_have_other_partitions_are_refused_at_start() {
     );
     assert!(called.stderr.contains("millrace topology --apply"), "{}", called.stderr);
     let checked = cluster.call(&["topology", "--check"]);
-    assert_eq!((checked.status, checked.stdout.matches("is missing").count()), (1, 11), "{}", checked.stdout);
+    assert_eq!((checked.status, checked.stdout.matches("is missing").count()), (1, 14), "{}", checked.stdout);
     // A file with fewer partitions made some of them.
     let few = cluster
         .place
         .write("few.toml", "[kafka.partitions]\nsegments = 3\n'transcoded-segments' = 2\nassemblies = 2");
     let applied = cluster.call(&["topology", "--apply", "--config", few.to_str().unwrap()]);
     assert_eq!(applied.status, 0, "{}{}", applied.stdout, applied.stderr);
-    assert_eq!(applied.stdout.matches("made  ").count(), 11, "{}", applied.stdout);
+    assert_eq!(applied.stdout.matches("made  ").count(), 14, "{}", applied.stdout);
     let called = serve(&cluster, &[]);
     assert_eq!(called.status, 1);
     assert!(called.stderr.contains("has 3 partitions, and 12 are wanted"), "{}", called.stderr);

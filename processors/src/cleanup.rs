@@ -78,7 +78,9 @@ pub fn can_go_on(state: &Assembly, now_ms: i64, window_ms: i64) -> bool {
 /// An upload as the next attempt at an execution that has ended: it goes on with what was made, while that is there.
 #[must_use]
 pub fn next_attempt(state: &Assembly, upload: Upload, now_ms: i64, window_ms: i64) -> Upload {
-    let work = can_go_on(state, now_ms, window_ms).then(|| state.work().to_owned());
+    // What was refused has no place yet.
+    let goes_on = can_go_on(state, now_ms, window_ms) && !state.work.is_empty();
+    let work = goes_on.then(|| state.work.clone());
     Upload { attempt: state.attempt + 1, work, ..upload }
 }
 
@@ -108,7 +110,8 @@ fn attempt(work: &str) -> Option<i32> {
 }
 
 /// The execution whose work objects are there: a place is `<execution>-<attempt>`.
-fn execution(work: &str) -> &str {
+#[must_use]
+pub fn execution(work: &str) -> &str {
     work.rsplit_once('-').map_or(work, |(execution, _)| execution)
 }
 

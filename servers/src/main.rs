@@ -1,20 +1,43 @@
-//! `make servers`: Kafka and a schema registry in the foreground, until Ctrl-C; their data stay.
+//! `make servers`: Kafka, a schema registry and an S3 store in the foreground, until Ctrl-C; their data stay. With a program
+//! named, it is run as `PROGRAM topology --apply` in between: the store tells a topic what is put into it.
 
-use std::{io::Read, path::PathBuf, process::ExitCode};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
-use millrace_servers::{Kafka, Registry, ServerError};
+use millrace_servers::{Kafka, Registry, ServerError, Store};
 
-fn run() -> Result<(), ServerError> {
+fn run(program: Option<&str>) -> Result<(), ServerError> {
     let folder = PathBuf::from("demo/servers");
+    let folder = std::path::absolute(&folder).unwrap_or(folder);
     eprintln!(
-        "servers: starting Kafka and Apicurio Registry; their data and logs are in {}",
+        "servers: starting Kafka, Apicurio Registry and versitygw; their data and logs are in {}",
         folder.display()
     );
-    let kafka = Kafka::start_at(&std::path::absolute(&folder).unwrap_or(folder.clone()), 9092)?;
+    let kafka = Kafka::start_at(&folder, 9092)?;
     let registry = Registry::start_at(8081, &folder.join("registry.log"))?;
-    println!("export MILLRACE_BROKERS={} MILLRACE_SCHEMA_REGISTRY={}", kafka.brokers(), registry.url());
-    eprintln!("servers: Kafka and the registry answer; the line above sets up a shell; Ctrl-C ends both");
-    // Ctrl-C ends this process, and with it both, or the end of standard input does.
+    let (brokers, registry_url) = (kafka.brokers(), registry.url());
+    let mut told = None;
+    if let Some(program) = program {
+        let mut command = Command::new(Path::new(program));
+        command.args(["topology", "--apply"]).env("MILLRACE_BROKERS", &brokers);
+        match command.env("MILLRACE_SCHEMA_REGISTRY", &registry_url).output() {
+            Ok(output) if output.status.success() => told = Some((brokers.as_str(), "notifications")),
+            Ok(output) => eprintln!("servers: the topics: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(error) => eprintln!("servers: {program}: {error}"),
+        }
+    }
+    let store = Store::start_at(&folder.join("store"), 7070, told)?;
+    store.bucket("videos")?;
+    println!("export MILLRACE_BROKERS={brokers} MILLRACE_SCHEMA_REGISTRY={registry_url}");
+    let variables = store.variables().map(|(name, value)| format!("{name}={value}"));
+    println!("export {}", variables.join(" "));
+    eprintln!(
+        "servers: all three answer; the lines above set up a shell; topics and the bucket 'videos' are there; Ctrl-C ends them"
+    );
+    // Ctrl-C ends this process, and with it all, or the end of standard input does.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     loop {
         std::thread::park();
@@ -22,7 +45,7 @@ fn run() -> Result<(), ServerError> {
 }
 
 fn main() -> ExitCode {
-    match run() {
+    match run(std::env::args().nth(1).as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("servers: {error}");

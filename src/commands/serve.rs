@@ -134,13 +134,13 @@ fn known(names: &[String]) -> Result<(), CommandError> {
     }
 }
 
-fn seconds(flag: &str, asked: Option<f64>, otherwise: f64) -> Result<Duration, CommandError> {
+pub(super) fn seconds(flag: &str, asked: Option<f64>, otherwise: f64) -> Result<Duration, CommandError> {
     Duration::try_from_secs_f64(asked.unwrap_or(otherwise))
         .map_err(|_| CommandError::Call(format!("--{flag} takes seconds, 0 or more")))
 }
 
 /// Where work objects lie: what every process of a cluster sees, or a folder of the data folder.
-fn work(config: &Config, stores: &Stores) -> Result<(String, Objects), CommandError> {
+pub(super) fn work(config: &Config, stores: &Stores) -> Result<(String, Objects), CommandError> {
     let url = match (&config.work, &config.brokers) {
         (Some(url), _) => url.clone(),
         (None, Some(_)) => {

@@ -76,8 +76,11 @@ impl Stores {
     /// # Errors
     /// Where it is not there, is no file, or is empty.
     pub async fn pin(&self, url: &str) -> Result<SourceRef, StorageError> {
-        let (version, bytes) = match Location::parse(url)? {
-            Location::File(path) => blocking(move || pin_file(&path)).await?,
+        let (url, version, bytes) = match Location::parse(url)? {
+            Location::File(path) => {
+                let (version, bytes) = blocking(move || pin_file(&path)).await?;
+                (url.to_owned(), version, bytes)
+            }
             Location::Object { scheme, bucket, key } => {
                 let bucket = self.bucket(scheme, &bucket)?;
                 let meta =
@@ -85,10 +88,11 @@ impl Stores {
                 if meta.size == 0 {
                     return Err(StorageError::Empty { path: url.into() });
                 }
-                (object_version(&meta), meta.size)
+                // However it was written: the same object is the same source.
+                (bucket.url(&key), object_version(&meta), meta.size)
             }
         };
-        Ok(SourceRef { url: url.into(), version, bytes: bytes.cast_signed() })
+        Ok(SourceRef { url, version, bytes: bytes.cast_signed() })
     }
 
     /// Opens a source, which must be the one that was accepted. Of an object each read is held to that by the store.

@@ -151,11 +151,17 @@ impl Cluster {
     /// A process that serves, with one slot; `more` are its flags.
     pub fn serve(&self, name: &str, more: &[&str]) -> Server {
         let work = format!("file://{}", self.place.path("work").display());
+        self.serve_with(name, &[&["--work", &work], more].concat(), &[])
+    }
+
+    /// The same, wherever its work is, with variables.
+    pub fn serve_with(&self, name: &str, more: &[&str], variables: &[(&str, String)]) -> Server {
         let log = self.place.path(&format!("{name}.log"));
         let mut command = self.millrace();
         command
-            .args(["serve", "--work", &work, "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(more)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .env("MILLRACE_JOBS", "1");
         command.stderr(File::options().create(true).append(true).open(&log).unwrap());
         let said = std::fs::read_to_string(&log).unwrap_or_default().len();

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod judge;
 pub mod media;
+pub mod proxy;
 
 use std::{
     path::{Path, PathBuf},

@@ -1,0 +1,60 @@
+//! `millrace cleanup`: frees what is left of executions that have ended, or says what that would be.
+
+use millrace_processors::cleanup::{RETRY_WINDOW_MS, execution, expired};
+use millrace_runtime::table;
+use millrace_schemas::Assembly;
+use millrace_storage::Stores;
+use millrace_topology::{millis_now, streams};
+use serde_json::json;
+
+use super::{CommandError, existing_log, print, serve, time};
+use crate::{cli::Cleanup, config::Config};
+
+pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
+    let mut config = Config::of(&call.place)?;
+    config.work = call.work.clone().or(config.work);
+    let window = serve::seconds(
+        "retry-window",
+        call.retry_window.or(config.retry_window_seconds),
+        RETRY_WINDOW_MS as f64 / 1000.0,
+    )?;
+    let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+    let stores = Stores::default();
+    let (url, work) = serve::work(&config, &stores)?;
+    // Without a log nothing is known of any execution: what is there may be at work.
+    let log = existing_log(&call.place, false).await?;
+    let log = log.ok_or_else(|| {
+        CommandError::Call(
+            "there is no log in this data folder, and so nothing is known of what lies there".into(),
+        )
+    })?;
+    // In this order: an execution that begins in between is known before its work is seen.
+    let places = work.works().await.map_err(CommandError::failed)?;
+    let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
+    let (now, mut orphans) = (millis_now(), 0);
+    for (place, touched_ms) in &places {
+        let state = known.get(execution(place));
+        if !expired(state, place, *touched_ms, now, window_ms) {
+            continue;
+        }
+        orphans += 1;
+        if !call.dry_run {
+            work.remove(place).await.map_err(CommandError::failed)?;
+        }
+        let why = match state {
+            Some(state) => format!("its execution has {}", state.phase.as_str()),
+            None => "no execution is known".to_owned(),
+        };
+        if call.json {
+            let line = json!({"work": place, "execution": execution(place), "touched": time(*touched_ms), "why": why, "removed": !call.dry_run});
+            print(&line.to_string());
+        } else {
+            print(&format!("{place:<20}  {}  {why}", time(*touched_ms)));
+        }
+    }
+    if !call.json {
+        let did = if call.dry_run { "would be removed" } else { "were removed" };
+        eprintln!("{orphans} of {} executions' work objects below {url} {did}", places.len());
+    }
+    Ok(0)
+}
