@@ -161,6 +161,35 @@ fn what_is_killed_stopped_and_restarted_for_three_minutes_loses_nothing() {
     chaos(seconds, 10);
 }
 
+/// Leaders of partitions, groups and transactions move with each broker that goes.
+#[test]
+fn brokers_that_go_one_after_the_other_lose_nothing() {
+    let mut brokers = millrace_servers::Kafka::start_cluster(3).unwrap();
+    let names: Vec<String> = brokers.iter().map(millrace_servers::Kafka::brokers).collect();
+    let cluster = Cluster::on(&names.join(","), None);
+    let described = millrace_servers::tool(
+        "org.apache.kafka.tools.TopicCommand",
+        &["--bootstrap-server", &names[0], "--describe", "--topic", &cluster.topic("segments")],
+    );
+    assert!(described.unwrap().contains("ReplicationFactor: 3"), "as the brokers have it by default");
+    clip(&cluster);
+    let servers: Vec<Server> =
+        (0..2).map(|number| cluster.serve(&format!("process-{number}"), &FLAGS).ready()).collect();
+    let mut expected = Vec::new();
+    expected.push(upload(&cluster, 0));
+    until("it to work", || servers.iter().any(|server| server.said().contains("transcoded segment")));
+    for broker in &mut brokers {
+        broker.kill();
+        expected.push(upload(&cluster, expected.len()));
+        cluster.ended(expected.len());
+        broker.resume().unwrap();
+    }
+    all_is_well(&cluster, &expected, 4 * brokers.len());
+    for server in servers {
+        assert_eq!(server.stop(), 0);
+    }
+}
+
 #[test]
 fn a_rolling_restart_under_load_fails_nothing_and_makes_nothing_twice() {
     let broker = millrace_servers::Kafka::start().unwrap();

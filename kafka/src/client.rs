@@ -178,6 +178,7 @@ pub(crate) fn passes(error: &KafkaError) -> bool {
                 | Code::KafkaStorageError
                 | Code::FencedLeaderEpoch
                 | Code::UnknownLeaderEpoch
+                | Code::DestroyBroker
                 | Code::State
         )
     )

@@ -1,7 +1,7 @@
 //! The transactional producer of this process, and the thread that has it.
 
 use std::{
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
 
@@ -12,11 +12,13 @@ use tokio::sync::oneshot;
 use crate::{
     client::{Context, cluster_error, passes},
     settings::{Guarantee, Settings},
-    transaction::{self, Outcome, Prepared, reason},
+    transaction::{self, Attempt, Outcome, Prepared, reason},
 };
 
 /// So many transactions that wait together are committed as one.
 const TOGETHER: usize = 16;
+/// For how long the end of a transaction may take that the brokers were told of.
+const ENDING: Duration = Duration::from_secs(30);
 /// For how long a new producer waits for its predecessor's transaction to end.
 const INIT: Duration = Duration::from_secs(10);
 
@@ -82,8 +84,7 @@ impl Thread {
         if all.is_empty() {
             return;
         }
-        let prepared: Vec<&Prepared> = all.iter().map(|job| &job.prepared).collect();
-        let outcome = self.attempt(&prepared);
+        let outcome = self.attempt(&mut all);
         if all.len() > 1 && !matches!(outcome, Outcome::Committed | Outcome::Uncertain(_)) {
             // What one of them can't have costs the others nothing.
             for job in all {
@@ -111,7 +112,7 @@ impl Thread {
         }
     }
 
-    fn attempt(&mut self, prepared: &[&Prepared]) -> Outcome {
+    fn attempt(&mut self, jobs: &mut [Job]) -> Outcome {
         let producer = match self.producer() {
             Ok(producer) => producer,
             Err(Refusal::Later(reason)) => {
@@ -120,12 +121,18 @@ impl Thread {
             }
             Err(Refusal::Never(error)) => return Outcome::Refused(error),
         };
-        let outcome = match self.settings.guarantee {
-            Guarantee::ExactlyOnce => transaction::commit(&producer, &self.settings, prepared),
-            Guarantee::AtLeastOnce => match prepared {
-                [one] => transaction::commit_at_least_once(&producer, &self.settings, one),
-                _ => Outcome::Aborted("one at a time".into()),
-            },
+        let all: Arc<Vec<Prepared>> =
+            Arc::new(jobs.iter_mut().map(|job| std::mem::take(&mut job.prepared)).collect());
+        let (outcome, producer) = self.watched(&all, producer);
+        // One that hangs keeps what it was given: it is copied.
+        let all = Arc::try_unwrap(all).unwrap_or_else(|kept| kept.as_ref().clone());
+        for (job, prepared) in jobs.iter_mut().zip(all) {
+            job.prepared = prepared;
+        }
+        let Some(producer) = producer else {
+            let (Outcome::Uncertain(reason) | Outcome::Broken(reason)) = &outcome else { return outcome };
+            tracing::warn!(reason, "the producer is made anew");
+            return outcome;
         };
         match &outcome {
             Outcome::Uncertain(reason) | Outcome::Broken(reason) => {
@@ -139,6 +146,55 @@ impl Thread {
             Outcome::Aborted(_) | Outcome::Refused(_) => self.producer = Some(producer),
         }
         outcome
+    }
+
+    /// One attempt, on a thread of its own: librdkafka (2.12) never answers for offsets of a transaction whose group's coordinator
+    /// has left the cluster. Gives the producer back where it can be used still.
+    fn watched(
+        &self,
+        all: &Arc<Vec<Prepared>>,
+        producer: BaseProducer<Context>,
+    ) -> (Outcome, Option<BaseProducer<Context>>) {
+        let attempt = Arc::new(Attempt::default());
+        let (tell, told) = mpsc::channel();
+        let (settings, given, shared) = (self.settings.clone(), all.clone(), attempt.clone());
+        let thread = std::thread::Builder::new().name("transaction".into()).spawn(move || {
+            let outcome = match (settings.guarantee, given.as_slice()) {
+                (Guarantee::ExactlyOnce, all) => transaction::commit(&producer, &settings, all, &shared),
+                (Guarantee::AtLeastOnce, [one]) => {
+                    transaction::commit_at_least_once(&producer, &settings, one, &shared)
+                }
+                (Guarantee::AtLeastOnce, _) => Outcome::Aborted("one at a time".into()),
+            };
+            drop(given);
+            // Nobody waits for one that took too long.
+            let _ = tell.send((outcome, producer));
+        });
+        if thread.is_err() {
+            return (Outcome::Broken("no thread could be started".into()), None);
+        }
+        let hung = "librdkafka does not answer";
+        let answer = match told.recv_timeout(self.longest()) {
+            Err(mpsc::RecvTimeoutError::Timeout) if attempt.abandon() => {
+                return (Outcome::Broken(hung.into()), None);
+            }
+            // The brokers were told to end it: they may take their time.
+            Err(mpsc::RecvTimeoutError::Timeout) => told.recv_timeout(ENDING),
+            answer => answer,
+        };
+        match answer {
+            Ok((outcome, producer)) => (outcome, Some(producer)),
+            Err(_) => {
+                attempt.release();
+                (Outcome::Uncertain(hung.into()), None)
+            }
+        }
+    }
+
+    /// For how long an attempt may take: after that brokers have aborted it.
+    fn longest(&self) -> Duration {
+        let set = self.settings.properties.get("transaction.timeout.ms").and_then(|ms| ms.parse().ok());
+        Duration::from_millis(set.unwrap_or(10_000)).max(Duration::from_secs(10)) + Duration::from_secs(2)
     }
 
     /// The producer; made where there is none.

@@ -207,6 +207,9 @@ impl Kafka {
                         if client::passes(&error) && Instant::now() < until && !health.is_refused() =>
                     {
                         std::thread::sleep(Duration::from_millis(100));
+                        // Who leads may have changed: a leader that is gone is asked until somebody says so. Where nobody
+                        // answers, the question itself will say it.
+                        let _ = consumer.fetch_metadata(None, Duration::from_secs(2));
                     }
                     Err(error) => return Err(health.error(&doing, &error)),
                 }

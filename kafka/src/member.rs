@@ -373,7 +373,8 @@ impl Poller {
             if since.is_some_and(|since| since.elapsed() < RESTS) {
                 continue;
             }
-            let _committing = self.ownership.commit_lock();
+            // This thread polls: it waits for nobody.
+            let Some(_committing) = self.ownership.try_commit_lock() else { return };
             {
                 let mut state = self.ownership.state();
                 let consumes = matches!(state.held.get(&number), Some(Holding::Consuming { .. }));

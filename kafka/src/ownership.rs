@@ -68,13 +68,45 @@ pub(crate) fn size(record: &Record) -> usize {
     record.value.as_ref().map_or(0, Vec::len) + record.key.len() + 100
 }
 
+/// A lock that is no thread's: one that hangs does not hold it for good.
+#[derive(Debug, Default)]
+struct Lease {
+    is_held: Mutex<bool>,
+    free: Condvar,
+}
+
+/// Frees its lease when it is dropped, by whomever.
+#[derive(Debug)]
+pub(crate) struct Held(Arc<Lease>);
+
+impl Lease {
+    fn take(self: &Arc<Self>) -> Held {
+        let is_held = self.is_held.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.free.wait_while(is_held, |is_held| *is_held);
+        *waited.unwrap_or_else(PoisonError::into_inner) = true;
+        Held(self.clone())
+    }
+
+    fn try_take(self: &Arc<Self>) -> Option<Held> {
+        let mut is_held = self.is_held.lock().unwrap_or_else(PoisonError::into_inner);
+        (!std::mem::replace(&mut *is_held, true)).then(|| Held(self.clone()))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        *self.0.is_held.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.free.notify_one();
+    }
+}
+
 /// A member's ownership.
 pub(crate) struct Ownership {
     group: String,
     stream: String,
     state: Mutex<State>,
     /// Held while offsets are committed: a revoke waits for it.
-    committing: Mutex<()>,
+    committing: Arc<Lease>,
     /// The buffer has room again, or all is over.
     pub(crate) room: Condvar,
     pub(crate) changed: Watched<()>,
@@ -87,7 +119,7 @@ impl Ownership {
             group: group.into(),
             stream: stream.into(),
             state: Mutex::default(),
-            committing: Mutex::default(),
+            committing: Arc::default(),
             room: Condvar::new(),
             changed: Watched::new(()),
             consumer: Mutex::default(),
@@ -126,8 +158,13 @@ impl Ownership {
     }
 
     /// Held while offsets are committed.
-    pub(crate) fn commit_lock(&self) -> MutexGuard<'_, ()> {
-        self.committing.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn commit_lock(&self) -> Held {
+        self.committing.take()
+    }
+
+    /// The same, unless it is held.
+    pub(crate) fn try_commit_lock(&self) -> Option<Held> {
+        self.committing.try_take()
     }
 
     /// Who the member is to the brokers now. `None` where it is gone.

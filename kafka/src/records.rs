@@ -12,6 +12,7 @@ use rdkafka::{
 use crate::settings::Settings;
 
 /// A record with the topic and the partition that it goes to.
+#[derive(Clone)]
 pub(crate) struct Placed {
     topic: String,
     partition: i32,

@@ -1,7 +1,7 @@
 //! One attempt at a transaction, on the thread that has the producer.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use rdkafka::{
 
 use crate::{
     client::{Context, cluster_error, passes},
-    ownership::Ownership,
+    ownership::{Held, Ownership},
     records::Placed,
     settings::Settings,
 };
@@ -24,7 +24,7 @@ use crate::{
 const STEP: Duration = Duration::from_secs(10);
 
 /// What is to be committed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Prepared {
     pub(crate) records: Vec<Placed>,
     pub(crate) offsets: Vec<(Partition, u64)>,
@@ -66,8 +66,81 @@ pub(crate) enum Outcome {
     Refused(LogError),
 }
 
+/// One attempt, as the thread that makes it and whoever waits for it know it together.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {
+    phase: Mutex<Phase>,
+    /// What keeps partitions from being taken away before the end.
+    leases: Mutex<Vec<Held>>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Nothing can be seen of it yet.
+    #[default]
+    Open,
+    /// The brokers are told that it ends; how, they decide.
+    Ending,
+    /// Nobody waits for it any more, and it must come to nothing.
+    Abandoned,
+}
+
+impl Attempt {
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leases(&self) -> MutexGuard<'_, Vec<Held>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it may end.
+    fn may_end(&self) -> bool {
+        let mut phase = self.phase();
+        if *phase == Phase::Open {
+            *phase = Phase::Ending;
+        }
+        *phase == Phase::Ending
+    }
+
+    /// Makes it come to nothing, whatever its thread does later; false where it is too late for that.
+    pub(crate) fn abandon(&self) -> bool {
+        let mut phase = self.phase();
+        if *phase == Phase::Open {
+            *phase = Phase::Abandoned;
+        }
+        let is_abandoned = *phase == Phase::Abandoned;
+        drop(phase);
+        if is_abandoned {
+            self.release();
+        }
+        is_abandoned
+    }
+
+    /// Lets partitions be taken away again.
+    pub(crate) fn release(&self) {
+        self.leases().clear();
+    }
+}
+
 /// Commits several transactions as one: all of them or none.
-pub(crate) fn commit(producer: &BaseProducer<Context>, settings: &Settings, all: &[&Prepared]) -> Outcome {
+pub(crate) fn commit(
+    producer: &BaseProducer<Context>,
+    settings: &Settings,
+    all: &[Prepared],
+    attempt: &Attempt,
+) -> Outcome {
+    let outcome = commit_held(producer, settings, all, attempt);
+    attempt.release();
+    outcome
+}
+
+fn commit_held(
+    producer: &BaseProducer<Context>,
+    settings: &Settings,
+    all: &[Prepared],
+    attempt: &Attempt,
+) -> Outcome {
     if let Err(error) = producer.begin_transaction() {
         return Outcome::Broken(reason(&error));
     }
@@ -78,7 +151,10 @@ pub(crate) fn commit(producer: &BaseProducer<Context>, settings: &Settings, all:
     let mut owners: Vec<_> = all.iter().filter_map(|one| one.owner.as_ref()).collect();
     owners.sort_by_key(|(_, membership)| membership.member);
     owners.dedup_by_key(|(_, membership)| membership.member);
-    let _locks: Vec<_> = owners.iter().map(|(owner, _)| owner.commit_lock()).collect();
+    for (owner, _) in owners {
+        let held = owner.commit_lock();
+        attempt.leases().push(held);
+    }
     for one in all {
         let Some((owner, _)) = &one.owner else { continue };
         // Where a partition was taken away, or the member has left its group, nothing is sent: `Canceled` is told from
@@ -90,6 +166,9 @@ pub(crate) fn commit(producer: &BaseProducer<Context>, settings: &Settings, all:
         if let Err(error) = sent {
             return abort(producer, &error);
         }
+    }
+    if !attempt.may_end() {
+        return abort(producer, &KafkaError::Canceled);
     }
     match finish(producer) {
         Ok(()) => {
@@ -130,7 +209,7 @@ fn is_refused(code: RDKafkaErrorCode) -> bool {
 }
 
 /// Sends the records, and waits until the brokers have them.
-fn send(producer: &BaseProducer<Context>, all: &[&Prepared]) -> Result<(), KafkaError> {
+fn send(producer: &BaseProducer<Context>, all: &[Prepared]) -> Result<(), KafkaError> {
     for placed in all.iter().flat_map(|one| &one.records) {
         loop {
             match producer.send(placed.for_base()) {
@@ -184,8 +263,9 @@ pub(crate) fn commit_at_least_once(
     producer: &BaseProducer<Context>,
     settings: &Settings,
     one: &Prepared,
+    attempt: &Attempt,
 ) -> Outcome {
-    if let Err(error) = send(producer, &[one]) {
+    if let Err(error) = send(producer, std::slice::from_ref(one)) {
         return if passes(&error) {
             Outcome::Aborted(reason(&error))
         } else {
@@ -199,9 +279,19 @@ pub(crate) fn commit_at_least_once(
         return Outcome::Aborted(lost);
     }
     let Some((owner, _)) = &one.owner else { return Outcome::Committed };
-    let _lock = owner.commit_lock();
+    let held = owner.commit_lock();
+    attempt.leases().push(held);
+    let outcome = commit_offsets(settings, one, owner, attempt);
+    attempt.release();
+    outcome
+}
+
+fn commit_offsets(settings: &Settings, one: &Prepared, owner: &Ownership, attempt: &Attempt) -> Outcome {
     if let Err(error) = one.owned() {
         return Outcome::Refused(error);
+    }
+    if !attempt.may_end() {
+        return Outcome::Aborted(KafkaError::Canceled.to_string());
     }
     let committed = one.list(settings).and_then(|list| match owner.live_consumer() {
         Some(consumer) => consumer.commit(&list, CommitMode::Sync),

@@ -64,16 +64,68 @@ impl Kafka {
         Ok(broker)
     }
 
+    /// Starts a cluster of so many brokers, each with a copy of everything: one of three may be away.
+    ///
+    /// # Errors
+    /// Where Kafka was not fetched, or does not come up.
+    pub fn start_cluster(brokers: usize) -> Result<Vec<Self>, ServerError> {
+        let controllers = (0..brokers).map(|_| free_port()).collect::<Result<Vec<_>, _>>()?;
+        let copies = [
+            format!("default.replication.factor={brokers}"),
+            format!("offsets.topic.replication.factor={brokers}"),
+            format!("transaction.state.log.replication.factor={brokers}"),
+            format!("min.insync.replicas={}", brokers.div_ceil(2)),
+            // A broker that was killed is missed soon.
+            "broker.session.timeout.ms=3000".to_owned(),
+            "broker.heartbeat.interval.ms=500".to_owned(),
+        ];
+        let copies: Vec<&str> = copies.iter().map(String::as_str).collect();
+        let mut all = Vec::new();
+        for number in 0..brokers {
+            let temporary = tempfile::tempdir().map_err(doing("making a folder"))?;
+            let path = temporary.path().to_owned();
+            let node = Node { number, controllers: &controllers };
+            let mut broker = Self::prepare_node(&path, free_port()?, Security::Open, &copies, node)?;
+            broker.temporary = Some(temporary);
+            all.push(broker);
+        }
+        // Each waits for the others: a quorum is more than one.
+        for broker in &mut all {
+            broker.begin()?;
+        }
+        for broker in &mut all {
+            broker.until_it_listens()?;
+        }
+        Ok(all)
+    }
+
     fn prepare(folder: &Path, port: u16, security: Security, more: &[&str]) -> Result<Self, ServerError> {
+        let node = Node { number: 0, controllers: &[free_port()?] };
+        Self::prepare_node(folder, port, security, more, node)
+    }
+
+    fn prepare_node(
+        folder: &Path,
+        port: u16,
+        security: Security,
+        more: &[&str],
+        node: Node<'_>,
+    ) -> Result<Self, ServerError> {
         std::fs::create_dir_all(folder).map_err(doing(format!("making {}", folder.display())))?;
-        let controller = free_port()?;
+        let controller = node.controllers[node.number];
+        let voters: Vec<String> = node
+            .controllers
+            .iter()
+            .enumerate()
+            .map(|(i, port)| format!("{}@127.0.0.1:{port}", i + 1))
+            .collect();
         let data = folder.join("data");
         let mut config = String::new();
         let listener = if security == Security::Open { "PLAINTEXT" } else { "SASL_SSL" };
         for line in [
             "process.roles=broker,controller".to_owned(),
-            "node.id=1".to_owned(),
-            format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
+            format!("node.id={}", node.number + 1),
+            format!("controller.quorum.voters={}", voters.join(",")),
             format!("listeners={listener}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
             format!("advertised.listeners={listener}://127.0.0.1:{port}"),
             format!("inter.broker.listener.name={listener}"),
@@ -137,16 +189,30 @@ impl Kafka {
     /// # Errors
     /// Where it does not come up.
     pub fn resume(&mut self) -> Result<(), ServerError> {
+        self.begin()?;
+        self.until_it_listens()
+    }
+
+    fn begin(&mut self) -> Result<(), ServerError> {
         let mut command = java();
         command.arg("-cp").arg(class_path()?);
         command.arg(format!("-Dlog4j2.configurationFile={}", log_config(&self.folder)?.display()));
         command.arg("kafka.Kafka").arg(self.folder.join("server.properties"));
-        let mut process = Process::start("Kafka", &mut command, self.folder.join("kafka.log"))?;
-        let port = self.port;
-        process.until(|| listens(port))?;
-        self.process = Some(process);
+        self.process = Some(Process::start("Kafka", &mut command, self.folder.join("kafka.log"))?);
         Ok(())
     }
+
+    fn until_it_listens(&mut self) -> Result<(), ServerError> {
+        let port = self.port;
+        self.process.as_mut().map_or(Ok(()), |process| process.until(|| listens(port)))
+    }
+}
+
+/// One broker of a cluster.
+#[derive(Clone, Copy)]
+struct Node<'a> {
+    number: usize,
+    controllers: &'a [u16],
 }
 
 fn log_config(folder: &Path) -> Result<PathBuf, ServerError> {

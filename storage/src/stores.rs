@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use crate::{Scheme, StorageError};
 
 /// So many parts of uploads are in memory at once, over all uploads of the process.
-const PARTS: usize = 4;
+const PARTS: usize = 3;
 /// For how long a store that says nothing is waited for.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How often, and for how long, a request is tried again before its caller hears of it. Pauses double, with jitter.

@@ -272,11 +272,17 @@ impl Server {
         self.signal(Signal::SIGTERM);
         let status = self.child.wait().unwrap().code().unwrap_or(-1);
         if status != 0 {
-            let said = self.said();
-            let last: Vec<&str> = said.lines().rev().take(20).collect();
-            eprintln!("it ended with {status}; its last words, backwards:\n{}", last.join("\n"));
+            eprintln!("it ended with {status}; {}", self.last_words());
         }
         status
+    }
+
+    /// What it said last, for whoever looks for the reason of a failure.
+    fn last_words(&self) -> String {
+        let said = self.said();
+        let last: Vec<&str> = said.lines().rev().take(20).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        format!("{} said last:\n{}", self.log.display(), last.join("\n"))
     }
 
     /// Waits for its end; gives the exit status.
@@ -287,6 +293,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.last_words());
+        }
         // One that has ended needs no end.
         let _ = self.child.kill();
         let _ = self.child.wait();
