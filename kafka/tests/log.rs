@@ -71,4 +71,19 @@ async fn at_least_once_publishes_before_it_commits_and_fences_too() {
     assert!(matches!(log.commit(step()).await, Err(LogError::Fenced { .. })));
 }
 
+/// The same for brokers without transactions.
+struct AtLeastOnce(OnBroker);
+
+#[async_trait]
+impl Backend for AtLeastOnce {
+    fn new() -> Self {
+        Self(OnBroker(Settings { guarantee: Guarantee::AtLeastOnce, ..OnBroker::new().0 }))
+    }
+
+    async fn open(&self) -> Arc<dyn Log> {
+        self.0.open().await
+    }
+}
+
 conformance::conforms!(kafka, OnBroker, start_paused = false);
+conformance::conforms!(kafka_at_least_once, AtLeastOnce, start_paused = false);
