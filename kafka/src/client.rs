@@ -39,6 +39,8 @@ struct State {
     refused: Option<String>,
     /// Whether it ever answered.
     answered: bool,
+    /// When it answered last.
+    latest: Option<Instant>,
     /// Whether a clock that differs was told of.
     skew_told: bool,
 }
@@ -52,10 +54,19 @@ impl Health {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn failed(&self, reason: &str) {
+    /// No broker answers.
+    pub(crate) fn failed(&self, reason: &str) {
+        self.with(|state| {
+            state.down.get_or_insert((Instant::now(), false));
+        });
+        self.note(reason);
+    }
+
+    /// A connection fails: one of several, or one more of all that do.
+    fn note(&self, reason: &str) {
         let tell = self.with(|state| {
             reason.clone_into(&mut state.reason);
-            let (since, told) = state.down.get_or_insert((Instant::now(), false));
+            let Some((since, told)) = &mut state.down else { return false };
             !*told && since.elapsed() > NOTABLE && {
                 *told = true;
                 true
@@ -75,6 +86,7 @@ impl Health {
         let told = self.with(|state| {
             state.refused = None;
             state.answered = true;
+            state.latest = Some(Instant::now());
             state.down.take().filter(|(_, told)| *told).map(|(since, _)| since.elapsed())
         });
         if let Some(away) = told {
@@ -92,6 +104,11 @@ impl Health {
                  late; let NTP set it"
             );
         }
+    }
+
+    /// Whether nothing has been heard of it for so long.
+    pub(crate) fn is_silent(&self, long: Duration) -> bool {
+        self.with(|state| state.latest.is_some_and(|latest| latest.elapsed() > long))
     }
 
     pub(crate) fn has_answered(&self) -> bool {
@@ -230,7 +247,7 @@ impl ClientContext for Context {
             }
             Some(Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut) => {
                 // One connection of several: what all of them say together is what counts.
-                self.health.with(|state| state.reason = said(reason));
+                self.health.note(&said(reason));
             }
             _ => tracing::debug!(target: "librdkafka", %error, reason, "an error"),
         }

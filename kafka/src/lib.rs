@@ -50,6 +50,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const COUNTED: Duration = Duration::from_secs(60);
 /// How often those who wait look again, for what a cluster tells nobody: offsets that other processes commit.
 const TICK: Duration = Duration::from_millis(500);
+/// A cluster of which nothing was heard for so long is asked whether it is there.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// The log on a Kafka cluster.
 #[derive(Clone)]
@@ -302,13 +304,26 @@ fn committed<C: ConsumerContext>(
     Ok(records::offset(Some(found.offset())))
 }
 
-/// Wakes those who wait, now and then, and lets go of readers that nobody uses.
+/// Wakes those who wait, now and then, lets go of readers that nobody uses, and notices a cluster that does not answer.
 async fn tick(shared: std::sync::Weak<Shared>) {
     loop {
         tokio::time::sleep(TICK).await;
         let Some(shared) = shared.upgrade() else { return };
         shared.readers.prune();
         shared.changes.modify(|()| {});
+        if shared.health.is_silent(SILENCE) {
+            // Consumers say of a connection that it failed, and of a cluster nothing.
+            let asked = tokio::task::spawn_blocking(move || {
+                let topic = shared.settings.topic(millrace_topology::streams::UPLOADS.name);
+                match shared.uncommitted.fetch_metadata(Some(&topic), SILENCE) {
+                    Ok(_) => shared.health.worked(),
+                    Err(error) => shared.health.failed(&error.to_string()),
+                }
+            });
+            if asked.await.is_err() {
+                return;
+            }
+        }
     }
 }
 

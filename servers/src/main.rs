@@ -2,7 +2,6 @@
 //! named, it is run as `PROGRAM topology --apply` in between: the store tells a topic what is put into it.
 
 use std::{
-    io::Read,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -37,8 +36,7 @@ fn run(program: Option<&str>) -> Result<(), ServerError> {
     eprintln!(
         "servers: all three answer; the lines above set up a shell; topics and the bucket 'videos' are there; Ctrl-C ends them"
     );
-    // Ctrl-C ends this process, and with it all, or the end of standard input does.
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    // Ctrl-C ends this process, and with it all. Each of them ends when this process does, however that comes.
     loop {
         std::thread::park();
     }
