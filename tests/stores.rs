@@ -348,25 +348,16 @@ fn wrong_buckets_keys_and_credentials_are_told_with_the_reason() {
     assert!(!log.windows(secret.len()).any(|window| window == secret), "no record holds a credential");
 }
 
-#[test]
-fn an_object_that_is_written_over_in_the_middle_fails_with_the_reason_and_nothing_partial_is_seen() {
+/// Runs on an object to which something happens while it is at work; gives what it said.
+fn disturbed(key: &str, disturb: impl FnOnce(&Place)) -> (Place, Ran) {
     let place = Place::new();
-    let (clip, other) = (place.path("a.mp4"), place.path("b.mp4"));
+    let clip = place.path("a.mp4");
     media::constant(&clip, Constant { seconds: "20", size: "1280x720", channels: 0, ..small() });
-    media::constant(&other, Constant { seconds: "2", channels: 0, ..small() });
-    put(&STORE, "videos", &[(&clip, "changes/a.mp4")]);
+    put(&STORE, "videos", &[(&clip, key)]);
     let mut command = place.millrace();
     command
-        .args([
-            "-v",
-            "run",
-            "s3://videos/changes/a.mp4",
-            "--output",
-            "s3://videos/changes/out",
-            "--segment-time",
-            "1",
-        ])
-        .args(["--data", "data", "--json", "--jobs", "1"])
+        .args(["-v", "run", &format!("s3://videos/{key}"), "--output", "s3://videos/disturbed"])
+        .args(["--segment-time", "1", "--data", "data", "--json", "--jobs", "1"])
         .envs(STORE.variables())
         .stdout(Stdio::piped())
         .stderr(std::fs::File::create(place.path("said")).unwrap());
@@ -374,10 +365,77 @@ fn an_object_that_is_written_over_in_the_middle_fails_with_the_reason_and_nothin
     until("it to work", || {
         std::fs::read_to_string(place.path("said")).unwrap().contains("transcoded segment")
     });
-    put(&STORE, "videos", &[(&other, "changes/a.mp4")]);
+    disturb(&place);
     let ran = Ran::of(child.wait_with_output().unwrap());
+    (place, ran)
+}
+
+#[test]
+fn an_object_that_is_written_over_in_the_middle_fails_with_the_reason_and_nothing_partial_is_seen() {
+    let (_place, ran) = disturbed("changes/over.mp4", |place| {
+        let other = place.path("b.mp4");
+        media::constant(&other, Constant { seconds: "2", channels: 0, ..small() });
+        put(&STORE, "videos", &[(&other, "changes/over.mp4")]);
+    });
     assert!(ran.failure().contains("changed while it was being processed"), "{}", ran.failure());
-    assert!(!STORE.folder().join("videos/changes/out/a.mp4").exists());
+    assert!(!STORE.folder().join("videos/disturbed/over.mp4").exists());
+}
+
+#[test]
+fn an_object_that_is_deleted_in_the_middle_fails_with_the_reason_and_nothing_partial_is_seen() {
+    let (_place, ran) = disturbed("changes/gone.mp4", |_| {
+        std::fs::remove_file(STORE.folder().join("videos/changes/gone.mp4")).unwrap();
+    });
+    assert!(ran.failure().contains("there is no s3://videos/changes/gone.mp4"), "{}", ran.failure());
+    assert!(!STORE.folder().join("videos/disturbed/gone.mp4").exists());
+}
+
+/// As it stands in the documents, on the default store.
+#[test]
+fn an_upload_that_names_a_bucket_and_a_key_is_made_in_that_bucket() {
+    let place = Place::new();
+    let clip = place.path("test.mov");
+    media::constant(&clip, small());
+    STORE.bucket("buckettestfnf").unwrap();
+    put(&STORE, "buckettestfnf", &[(&clip, "source/test.mov")]);
+    let upload = r#"{"oss_bucket_name": "buckettestfnf", "video_key": "source/test.mov", "output_prefix": "outputs",
+        "segment_time_seconds": 15, "dst_formats": ["mp4", "flv"]}"#;
+    place.write("upload.json", upload);
+    let mut serve = place.millrace();
+    serve.args(["serve", "--data", "data", "--listen", "none"]).envs(STORE.variables());
+    let mut serving = serve.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut submit = place.millrace();
+    submit
+        .args(["submit", "--record", "upload.json", "--wait", "--json", "--data", "data"])
+        .envs(STORE.variables());
+    let ran = Ran::of(submit.output().unwrap());
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    assert_eq!(ran.success()["outputs"][0]["url"], "s3://buckettestfnf/outputs/test.mp4");
+    for format in ["mp4", "flv"] {
+        judge(&clip, &STORE.folder().join(format!("buckettestfnf/outputs/test.{format}")));
+    }
+}
+
+#[test]
+fn cleanup_lists_orphans_and_removes_them_and_nothing_else() {
+    let place = Place::new();
+    media::constant(&place.path("a.mp4"), Constant { seconds: "1", channels: 0, ..small() });
+    run(&place, &STORE.url(), &["a.mp4", "--output", "out"]).success();
+    let orphan = place.write("data/work/0123456789abcdef-1/v-0123456789abcdef/0", "left by a crash");
+    let foreign = place.write("data/work/0123456789abcdef-1/notes.txt", "somebody's");
+    let folder = orphan.parent().unwrap().parent().unwrap();
+    assert!(Command::new("touch").args(["-d", "3 days ago"]).arg(folder).status().unwrap().success());
+    let call = |more: &[&str]| {
+        let mut command = place.millrace();
+        Ran::of(command.args(["cleanup", "--data", "data", "--json"]).args(more).output().unwrap())
+    };
+    let listed = call(&["--dry-run"]);
+    assert_eq!((listed.status, listed.lines.len()), (0, 1), "{}", listed.stderr);
+    assert_eq!(listed.lines[0]["work"], "0123456789abcdef-1");
+    assert!(orphan.exists(), "it was only listed");
+    assert_eq!(call(&[]).lines[0]["removed"], true);
+    assert!(!orphan.exists() && foreign.exists());
 }
 
 #[test]
