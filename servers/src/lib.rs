@@ -1,6 +1,7 @@
 //! The real servers that Millrace's tests run against, as `scripts/servers.sh` fetched them: each a process of its own on
 //! free ports of this machine, with its data in a folder that goes with it.
 
+mod azurite;
 mod kafka;
 mod registry;
 mod store;
@@ -13,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use azurite::Azurite;
 pub use kafka::{Kafka, Security, tool};
 pub use registry::Registry;
 pub use store::{ACCESS_KEY, SECRET_KEY, Store};

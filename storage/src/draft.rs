@@ -190,7 +190,7 @@ fn sync_folder(path: &Path) {
 impl Object {
     fn attributes(&self) -> Attributes {
         let mut attributes = Attributes::new();
-        attributes.insert(Attribute::Metadata("millrace-execution".into()), self.place.clone().into());
+        attributes.insert(Attribute::Metadata("millrace".into()), self.place.clone().into());
         attributes
     }
 
@@ -377,7 +377,7 @@ impl Object {
         let head = GetOptions { head: true, ..GetOptions::default() };
         let Ok(found) = self.bucket.store.get_opts(&self.key, head).await else { return false };
         found.meta.size == size
-            && found.attributes.get(&Attribute::Metadata("millrace-execution".into())).map(AsRef::as_ref)
+            && found.attributes.get(&Attribute::Metadata("millrace".into())).map(AsRef::as_ref)
                 == Some(self.place.as_str())
     }
 }

@@ -12,7 +12,7 @@ use object_store::{
     BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _,
     RetryConfig,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, S3CopyIfNotExists},
-    azure::MicrosoftAzureBuilder,
+    azure::{AzureConfigKey, MicrosoftAzureBuilder},
     gcp::GoogleCloudStorageBuilder,
     memory::InMemory,
     multipart::MultipartStore,
@@ -101,11 +101,12 @@ impl Stores {
     }
 
     /// Whoever names an endpoint without TLS wants none.
-    fn allows_http(&self) -> bool {
+    fn allows_http(&self, of: &str) -> bool {
         let is_on = |name: &str| self.variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let names_http = |name: &str| self.variable(name).is_some_and(|value| value.starts_with("http://"));
-        is_on("AWS_ALLOW_HTTP")
-            || ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].into_iter().any(names_http)
+        let endpoints = ["ENDPOINT", "ENDPOINT_URL", "ENDPOINT_URL_S3", "STORAGE_ENDPOINT"];
+        is_on(&format!("{of}_ALLOW_HTTP"))
+            || endpoints.into_iter().any(|name| names_http(&format!("{of}_{name}")))
     }
 
     /// The bucket of that name.
@@ -132,7 +133,7 @@ impl Bucket {
                 let mut builder = AmazonS3Builder::from_env()
                     .with_bucket_name(name)
                     .with_retry(retry())
-                    .with_client_options(client().with_allow_http(stores.allows_http()))
+                    .with_client_options(client().with_allow_http(stores.allows_http("AWS")))
                     .with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
                 for (name, value) in stores.variables.iter() {
                     if let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
@@ -152,8 +153,15 @@ impl Bucket {
                 (gs.clone(), gs, None)
             }
             Scheme::Az => {
-                let builder = MicrosoftAzureBuilder::from_env().with_container_name(name).with_retry(retry());
-                let az = Arc::new(builder.with_client_options(client()).build().map_err(wrong)?);
+                let mut builder =
+                    MicrosoftAzureBuilder::from_env().with_container_name(name).with_retry(retry());
+                builder = builder.with_client_options(client().with_allow_http(stores.allows_http("AZURE")));
+                for (name, value) in stores.variables.iter() {
+                    if let Ok(key) = name.to_ascii_lowercase().parse::<AzureConfigKey>() {
+                        builder = builder.with_config(key, value);
+                    }
+                }
+                let az = Arc::new(builder.build().map_err(wrong)?);
                 (az.clone(), az, None)
             }
             Scheme::Memory => {
@@ -182,7 +190,15 @@ impl Bucket {
 
     /// The last bytes of an object, at most so many, and its size; `None` where there is none.
     pub(crate) async fn tail(&self, key: &Key, most: u64) -> Result<Option<(u64, Vec<u8>)>, StorageError> {
-        let options = GetOptions { range: Some(GetRange::Suffix(most)), ..GetOptions::default() };
+        let range = match self.scheme {
+            // Azure knows no ranges from the end.
+            Scheme::Az => match self.head(key).await? {
+                Some(meta) if meta.size > 0 => GetRange::Offset(meta.size.saturating_sub(most)),
+                found => return Ok(found.map(|_| (0, Vec::new()))),
+            },
+            _ => GetRange::Suffix(most),
+        };
+        let options = GetOptions { range: Some(range), ..GetOptions::default() };
         let url = self.url(key);
         let found = async {
             let result = self.store.get_opts(key, options).await?;

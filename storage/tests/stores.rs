@@ -11,13 +11,20 @@ use std::{
 };
 
 use millrace_schemas::SourceRef;
-use millrace_servers::Store;
+use millrace_servers::{Azurite, Store};
 use millrace_storage::{Location, Opened, Scheme, StorageError, Stores, Work, object_url};
 
 /// One store for all tests of this program; it ends with it.
 static S3: LazyLock<Store> = LazyLock::new(|| {
     let store = Store::start().unwrap();
     store.bucket("videos").unwrap();
+    store
+});
+
+/// One of Azure's kind, too.
+static AZURE: LazyLock<Azurite> = LazyLock::new(|| {
+    let store = Azurite::start().unwrap();
+    store.container("videos").unwrap();
     store
 });
 
@@ -50,6 +57,11 @@ impl Place {
     fn s3() -> Self {
         let stores = Stores::with_variables(S3.variables());
         Self { stores, root: format!("s3://videos/p{}", number()), _folder: None }
+    }
+
+    fn azure() -> Self {
+        let stores = Stores::with_variables(AZURE.variables());
+        Self { stores, root: format!("az://videos/p{}", number()), _folder: None }
     }
 
     /// The URL of a name, whatever is in it.
@@ -246,6 +258,7 @@ macro_rules! conforms {
 conforms!(files, Place::files());
 conforms!(memory, Place::memory());
 conforms!(s3, Place::s3());
+conforms!(azure, Place::azure());
 
 /// What a killed process leaves: an upload that is open, and what tells of it.
 #[tokio::test(flavor = "multi_thread")]
