@@ -1,17 +1,18 @@
 //! Work objects: `<place>/<rendition>/<index>`, each execution's attempt in a place of its own, in a folder or below a prefix of
 //! a bucket. Nothing but what is named so is ever removed.
 
+mod marker;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::UNIX_EPOCH,
 };
 
-use object_store::{ObjectStoreExt as _, PutPayload, path::Path as Key};
-use serde::{Deserialize, Serialize};
+use object_store::path::Path as Key;
 
 use crate::{
     Location, StorageError, Stores,
@@ -20,6 +21,9 @@ use crate::{
     source::blocking,
     stores::Bucket,
 };
+
+pub use marker::Marker;
+use marker::Told;
 
 /// How much of a work object's end is read for its facts, in bytes.
 const TAIL: u64 = 4096;
@@ -90,11 +94,6 @@ fn is_ours(folder: &str, name: &str) -> bool {
         .strip_prefix('.')
         .is_some_and(|rest| rest.split(['.', '-']).filter(|part| is_number(part)).count() == 3);
     (is_rendition && (is_number(name) || is_draft)) || (folder == UPLOADS && name.bytes().all(is_hex))
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Work {
@@ -420,73 +419,6 @@ fn remove_folder(folder: &Path) -> Result<bool, StorageError> {
     }
     any |= fs::remove_dir(folder).is_ok();
     Ok(any)
-}
-
-/// Tells of an upload in parts to an output, beside the work objects of its execution: so it is ended with them, whoever died.
-#[derive(Debug)]
-pub struct Marker {
-    work: Work,
-    place: String,
-    name: String,
-}
-
-/// What a marker tells.
-#[derive(Debug, Serialize, Deserialize)]
-struct Told {
-    url: String,
-    /// Once it is known.
-    id: Option<String>,
-    at_ms: i64,
-}
-
-impl Marker {
-    pub(crate) async fn begins(&self, bucket: &Bucket, key: &Key) -> Result<(), StorageError> {
-        self.tell(&Told { url: bucket.url(key), id: None, at_ms: now_ms() }).await
-    }
-
-    pub(crate) async fn is_under_way(
-        &self,
-        bucket: &Bucket,
-        key: &Key,
-        id: &str,
-    ) -> Result<(), StorageError> {
-        self.tell(&Told { url: bucket.url(key), id: Some(id.into()), at_ms: now_ms() }).await
-    }
-
-    /// The upload is over; what tells of it goes.
-    pub(crate) async fn is_over(&self) -> Result<(), StorageError> {
-        match &self.work.root {
-            Root::Folder(root) => {
-                // What can't be removed now goes with the place.
-                let _ = fs::remove_file(root.join(&self.place).join(UPLOADS).join(&self.name));
-                Ok(())
-            }
-            Root::Bucket { bucket, prefix } => {
-                let key = prefix.clone().join(self.place.as_str()).join(UPLOADS).join(self.name.as_str());
-                bucket.remove(vec![key]).await
-            }
-        }
-    }
-
-    async fn tell(&self, told: &Told) -> Result<(), StorageError> {
-        let text = serde_json::to_vec(told).unwrap_or_default();
-        match &self.work.root {
-            Root::Folder(root) => {
-                let folder = root.join(&self.place).join(UPLOADS);
-                let path = folder.join(&self.name);
-                blocking(move || {
-                    fs::create_dir_all(&folder).map_err(StorageError::io("making the folder", &folder))?;
-                    fs::write(&path, text).map_err(StorageError::io("writing", &path))
-                })
-                .await
-            }
-            Root::Bucket { bucket, prefix } => {
-                let key = prefix.clone().join(self.place.as_str()).join(UPLOADS).join(self.name.as_str());
-                let put = bucket.store.put(&key, PutPayload::from(text)).await;
-                put.map(drop).map_err(StorageError::store("writing", &bucket.url(&key)))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

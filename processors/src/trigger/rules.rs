@@ -198,6 +198,12 @@ mod tests {
     }
 
     #[test]
+    fn media_files_are_known_by_their_endings() {
+        assert!(is_media("a/B.MOV") && is_media("s3://b/%20.mp4"));
+        assert!(!is_media("a/notes.txt") && !is_media("a/.x.mp4") && !is_media("mp4"));
+    }
+
+    #[test]
     fn two_rules_ask_for_two_things() {
         let rules = [rule("s3://b/in/", "s3://b/out"), rule("s3://b/in/x/", "s3://b/small")];
         let url = "s3://b/in/x/a.mov";

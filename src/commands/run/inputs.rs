@@ -5,18 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use millrace_processors::formats::Format;
+use millrace_processors::{formats::Format, trigger::rules::is_media};
 use millrace_schemas::output_url;
 use millrace_storage::Stores;
 
 use crate::commands::CommandError;
-
-/// Extensions by which media files of a folder are known. What a file really is, its bytes say.
-const EXTENSIONS: [&str; 40] = [
-    "mp4", "m4v", "mov", "qt", "mkv", "webm", "flv", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "vob", "wmv",
-    "asf", "3gp", "3g2", "ogv", "ogg", "mxf", "dv", "f4v", "rm", "rmvb", "wtv", "nut", "ivf", "m4a", "mp3",
-    "aac", "wav", "flac", "opus", "aiff", "aif", "wma", "amr", "ac3", "mka",
-];
 
 /// An input.
 #[derive(Debug)]
@@ -25,12 +18,6 @@ pub(super) struct Input {
     pub(super) name: String,
     /// Its URL, or why it can't be taken.
     pub(super) source: Result<String, String>,
-}
-
-fn is_media(path: &Path) -> bool {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    !hidden && extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
 fn input(path: &Path) -> Input {
@@ -72,7 +59,7 @@ async fn prefix(name: &str, stores: &Stores) -> Vec<Input> {
     }
     match stores.list(name).await {
         Ok(urls) => {
-            let media = urls.into_iter().filter(|url| is_media(Path::new(url)));
+            let media = urls.into_iter().filter(|url| is_media(url));
             let found: Vec<Input> = media.map(|url| Input { name: url.clone(), source: Ok(url) }).collect();
             if found.is_empty() {
                 return refused(format!(
@@ -93,7 +80,8 @@ fn folder(path: &Path) -> Vec<Input> {
         Err(error) => return refused(format!("reading the folder {name}: {error}")),
     };
     let files = entries.flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = files.filter(|path| path.is_file() && is_media(path)).collect();
+    let mut files: Vec<PathBuf> =
+        files.filter(|path| path.is_file() && is_media(&path.to_string_lossy())).collect();
     files.sort();
     if files.is_empty() {
         return refused(format!(
@@ -161,12 +149,5 @@ mod tests {
     #[test]
     fn an_input_is_never_written_over() {
         assert!(check(&[named("file:///a/x.mp4")], "file:///a", &FORMATS).is_err());
-    }
-
-    #[test]
-    fn media_files_are_known_by_extension() {
-        assert!(is_media(Path::new("a/B.MOV")));
-        assert!(!is_media(Path::new("a/notes.txt")));
-        assert!(!is_media(Path::new("a/.x.mp4")));
     }
 }
