@@ -218,6 +218,10 @@ fn what_is_wrong_with_a_request_is_a_problem_that_says_what_to_do() {
     assert_eq!(serving.get("/v1/probe").0, 405);
     assert_eq!(serving.get("/v1/executions?state=done").0, 400);
     assert_eq!(serving.post("/v1/notifications", &json!({"hello": 1})).0, 400);
+    let test = r#"{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "videos"}"#;
+    let sns = [("Content-Type", "text/plain; charset=UTF-8"), ("x-amz-sns-message-type", "Notification")];
+    assert_eq!(serving.call("POST", "/v1/notifications", &sns, Some(test)).0, 200);
+    assert_eq!(serving.call("POST", "/v1/notifications", &plain, Some(test)).0, 415);
     let (status, list) = serving.get("/v1/executions");
     assert_eq!((status, list["executions"].as_array().unwrap().len()), (200, 0), "nothing was begun");
 }

@@ -390,6 +390,39 @@ fn an_object_that_is_deleted_in_the_middle_fails_with_the_reason_and_nothing_par
     assert!(!STORE.folder().join("videos/disturbed/gone.mp4").exists());
 }
 
+#[test]
+fn a_notification_over_http_starts_an_execution() {
+    let place = Place::new();
+    let clip = place.path("a.mp4");
+    media::constant(&clip, Constant { seconds: "1", ..small() });
+    put(&STORE, "videos", &[(&clip, "http/in/a b.mp4")]);
+    let mut serve = place.millrace();
+    serve.args([
+        "serve",
+        "--data",
+        "data",
+        "--listen",
+        "127.0.0.1:0",
+        "--watch",
+        "s3://videos/http/in/=s3://videos/http/out",
+    ]);
+    serve.envs(STORE.variables()).stdout(Stdio::null());
+    let mut serving = serve.stderr(std::fs::File::create(place.path("said")).unwrap()).spawn().unwrap();
+    let said = || std::fs::read_to_string(place.path("said")).unwrap();
+    until("it to serve", || said().contains("serving"));
+    let address = said().split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let told = json!({"Records": [{"eventName": "ObjectCreated:Put", "eventTime": "2026-11-20T08:00:00.000Z",
+        "s3": {"bucket": {"name": "videos"}, "object": {"key": "http/in/a+b.mp4", "sequencer": "0055AED6DCD90281E5"}}}]});
+    let url = format!("http://{address}/v1/notifications");
+    let answer = ureq::post(&url).header("Content-Type", "application/json").send(told.to_string()).unwrap();
+    assert_eq!(answer.status(), 202);
+    let output = STORE.folder().join("videos/http/out/a b.mp4");
+    until("the output", || output.exists());
+    judge(&clip, &output);
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+}
+
 /// As it stands in the documents, on the default store.
 #[test]
 fn an_upload_that_names_a_bucket_and_a_key_is_made_in_that_bucket() {

@@ -7,6 +7,8 @@ use axum::{
     response::Response,
 };
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
 use crate::problem::Problem;
 
 /// The tokens that open the API. Without any, everybody who reaches it may call.
@@ -50,20 +52,38 @@ pub(crate) async fn guard(
         return Ok(next.run(request).await);
     }
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = shown.and_then(|shown| {
-        let (scheme, token) = shown.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-    });
-    match token {
-        Some(token) if tokens.holds(token) => Ok(next.run(request).await),
+    match shown.and_then(token) {
+        Some(token) if tokens.holds(&token) => Ok(next.run(request).await),
         Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "this token is not known")),
         None => Err(Problem::new(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN")),
     }
 }
 
+/// The token in an Authorization header; of who can only send a name and a password, as SNS does, the password.
+fn token(shown: &str) -> Option<String> {
+    let (scheme, rest) = shown.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let plain = BASE64_STANDARD.decode(rest.trim()).ok()?;
+    Some(String::from_utf8(plain).ok()?.split_once(':')?.1.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Tokens;
+    use super::{Tokens, token};
+
+    #[test]
+    fn a_token_comes_as_a_bearers_or_as_a_password() {
+        assert_eq!(token("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(token("basic c25zOmFiYw==").as_deref(), Some("abc"));
+        for wrong in ["", "abc", "Basic ???", "Basic c25z", "Digest abc"] {
+            assert_eq!(token(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn only_what_was_given_opens() {

@@ -107,6 +107,13 @@ async fn notify(
 ) -> Result<(StatusCode, axum::Json<Value>), Problem> {
     let read = millrace_processors::trigger::notification::read(&body);
     let notification = read.map_err(|reason| Problem::new(StatusCode::BAD_REQUEST, &reason))?;
+    if let Some(url) = confirmation(&body) {
+        tracing::warn!(url, "SNS asks whether it may send notifications; open the URL to confirm");
+    }
+    if notification.events.is_empty() {
+        // A test, a removal: nothing to do, and nothing to keep.
+        return Ok((StatusCode::OK, axum::Json(json!({"objects": 0}))));
+    }
     let emit = Emit {
         stream: streams::NOTIFICATIONS.name,
         key: Vec::new(),
@@ -115,4 +122,11 @@ async fn notify(
     };
     api.publish(vec![emit]).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(json!({"objects": notification.events.len()}))))
+}
+
+/// Where SNS wants to be told that its notifications are wanted. Nothing here calls an address that a stranger names.
+fn confirmation(body: &[u8]) -> Option<String> {
+    let json: Value = serde_json::from_slice(body).ok()?;
+    let is_asked = json.get("Type").and_then(Value::as_str) == Some("SubscriptionConfirmation");
+    is_asked.then(|| json.get("SubscribeURL").and_then(Value::as_str).unwrap_or("not told").to_owned())
 }

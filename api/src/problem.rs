@@ -82,12 +82,13 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        // Notifications come as what their senders call them.
+        // SNS calls its JSON text; a page can't send its header to strangers either.
+        let is_sns = request.headers().contains_key("x-amz-sns-message-type");
         let is_json = kind.is_some_and(|kind| {
             let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
         });
-        if !is_json {
+        if !is_json && !is_sns {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "the body must be JSON, and its Content-Type application/json",
