@@ -97,6 +97,8 @@ impl Engine {
             let merging = Options { window: merges, ..options };
             match spec.name {
                 "trigger" if self.settings.rules.is_empty() => {}
+                // Where nothing is watched nothing arrives, unless others watch and say so.
+                "admit" if self.settings.rules.is_empty() && named.is_empty() => {}
                 "trigger" => {
                     let rules = self.settings.rules.clone();
                     self.spawn(spec, Trigger::new(ports.clone(), rules, &self.settings.store), options);

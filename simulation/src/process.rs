@@ -1,6 +1,7 @@
 //! Processes: what happens to them, and who starts them again.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -11,6 +12,7 @@ use std::{
 use async_trait::async_trait;
 use fastrand::Rng;
 use millrace_engine::{Engine, Settings};
+use millrace_processors::trigger::rules::Rule;
 use millrace_runtime::{Level, Options, Watched, simulated::Fate};
 use millrace_topology::invariants::{Invariant, Violation};
 use tokio::{
@@ -102,13 +104,29 @@ fn options(world: &World) -> Options {
     }
 }
 
+/// Something is watched, so that notifications are consumed; what strangers put there too.
+fn watched() -> Rule {
+    Rule {
+        from: "s3://watched/".into(),
+        suffixes: Vec::new(),
+        min_bytes: 0,
+        max_bytes: i64::MAX,
+        to: "s3://made".into(),
+        formats: vec!["mp4".into()],
+        segment_time: 15.0,
+        labels: HashMap::new(),
+        overwrite: false,
+    }
+}
+
 /// Keeps a process running: one that died is started anew, until all is over.
 pub(crate) async fn keep_running(world: Arc<World>, over: Watched<bool>) {
     loop {
         let number = world.next_process();
         let fate = Arc::new(ProcessFate::new(&world, number));
         let log = Arc::new(world.log.connect(number, fate.clone()));
-        let mut engine = Engine::new(log, Settings::of(options(&world)));
+        let mut engine =
+            Engine::new(log, Settings { rules: vec![watched()], ..Settings::of(options(&world)) });
         let ports = Arc::new(Ports { world: world.clone(), fate: fate.clone(), ended: engine.ended() });
         world.trace(|| format!("process {number} starts"));
         engine.start(&ports, 2, &[]);

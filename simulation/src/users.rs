@@ -84,11 +84,8 @@ pub(crate) async fn retry(world: &Arc<World>, execution: &str) {
         let Some((state, upload)) = again.and_then(|state| Some((state, state.upload.as_ref()?))) else {
             continue;
         };
-        let now = clock::now_ms();
-        let work = cleanup::can_go_on(state, now, cleanup::RETRY_WINDOW_MS)
-            .then(|| state.work.clone())
-            .filter(|work| !work.is_empty());
-        let next = Upload { attempt: state.attempt + 1, work, deadline_seconds: None, ..upload.clone() };
+        let asked = Upload { deadline_seconds: None, ..upload.clone() };
+        let next = cleanup::next_attempt(state, asked, clock::now_ms(), cleanup::RETRY_WINDOW_MS);
         world.trace(|| format!("{execution} is tried again: attempt {}", next.attempt));
         if let Ok(emit) = Emit::new(streams::UPLOADS, &state.source.url, &next) {
             append(world, vec![emit]).await;
