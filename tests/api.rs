@@ -181,7 +181,7 @@ fn what_is_wrong_with_a_request_is_a_problem_that_says_what_to_do() {
     let out = url(&place, "out");
     for (body, status, said) in [
         ("{".to_owned(), 400, "EOF"),
-        ("[]".to_owned(), 400, "not in the Confluent frame"),
+        ("[]".to_owned(), 400, "a JSON object"),
         (json!({"source": source}).to_string(), 400, "output_prefix"),
         (json!({"source": source, "output_prefix": out, "crf": 5}).to_string(), 400, "crf"),
         (

@@ -53,10 +53,10 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let mut upload = Upload::read(&body)?;
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "an upload is a JSON object"));
     }
+    let mut upload = Upload::read(&body)?;
     if upload.work.is_some() || upload.attempt != 1 || upload.replay.is_some() || !upload.made.is_empty() {
         return Err(Problem::unprocessable(
             "'work', 'attempt', 'replay' and 'made' are Millrace's own; leave them out",

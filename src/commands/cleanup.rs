@@ -28,7 +28,7 @@ pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
             "there is no log in this data folder, and so nothing is known of what lies there".into(),
         )
     })?;
-    // In this order: an execution that begins in between is known before its work is seen.
+    // In this order: whatever is seen of an execution, the execution is known by then.
     let places = work.works().await.map_err(CommandError::failed)?;
     let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
     let (now, mut orphans) = (millis_now(), 0);

@@ -90,10 +90,22 @@ fn is_ours(folder: &str, name: &str) -> bool {
     let is_rendition = folder.split_once('-').is_some_and(|(kind, hash)| {
         ["v", "a"].contains(&kind) && hash.len() == 16 && hash.bytes().all(is_hex)
     });
-    let is_draft = name
-        .strip_prefix('.')
-        .is_some_and(|rest| rest.split(['.', '-']).filter(|part| is_number(part)).count() == 3);
-    (is_rendition && (is_number(name) || is_draft)) || (folder == UPLOADS && name.bytes().all(is_hex))
+    let is_draft = name.strip_prefix('.').is_some_and(|rest| {
+        let parts: Vec<&str> = rest.split(['.', '-']).collect();
+        parts.len() == 3 && parts.into_iter().all(is_number)
+    });
+    let is_marker = folder == UPLOADS && name.len() == 16 && name.bytes().all(is_hex);
+    (is_rendition && (is_number(name) || is_draft)) || is_marker
+}
+
+/// Where a work object is in a folder.
+fn file(root: &Path, place: &str, rendition: &str, index: i32) -> PathBuf {
+    root.join(place).join(rendition).join(index.to_string())
+}
+
+/// Where it is in a bucket.
+fn key(prefix: &Key, place: &str, rendition: &str, index: i32) -> Key {
+    prefix.clone().join(place).join(rendition).join(index.to_string())
 }
 
 impl Work {
@@ -124,12 +136,12 @@ impl Work {
     pub fn draft(&self, place: &str, rendition: &str, index: i32) -> Result<Draft, StorageError> {
         match &self.root {
             Root::Folder(root) => {
-                let path = root.join(place).join(rendition).join(index.to_string());
+                let path = file(root, place, rendition, index);
                 let at = path.with_file_name(format!(".{index}.{}-{}", std::process::id(), number()));
                 Draft::beside(at, path)
             }
             Root::Bucket { bucket, prefix } => {
-                let key = prefix.clone().join(place).join(rendition).join(index.to_string());
+                let key = key(prefix, place, rendition, index);
                 Draft::of_object(Object { bucket: bucket.clone(), key, place: place.into(), marker: None })
             }
         }
@@ -142,9 +154,9 @@ impl Work {
     pub async fn tail(&self, place: &str, rendition: &str, index: i32) -> Result<Option<Tail>, StorageError> {
         match &self.root {
             // A look that costs less than handing it to another thread.
-            Root::Folder(root) => file_tail(&root.join(place).join(rendition).join(index.to_string())),
+            Root::Folder(root) => file_tail(&file(root, place, rendition, index)),
             Root::Bucket { bucket, prefix } => {
-                let key = prefix.clone().join(place).join(rendition).join(index.to_string());
+                let key = key(prefix, place, rendition, index);
                 Ok(bucket.tail(&key, TAIL).await?.map(|(size, bytes)| Tail { size, bytes }))
             }
         }
@@ -155,10 +167,10 @@ impl Work {
         // It can't be removed only where it can't be written either, which the next write says.
         match &self.root {
             Root::Folder(root) => {
-                drop(fs::remove_file(root.join(place).join(rendition).join(index.to_string())));
+                drop(fs::remove_file(file(root, place, rendition, index)));
             }
             Root::Bucket { bucket, prefix } => {
-                let key = prefix.clone().join(place).join(rendition).join(index.to_string());
+                let key = key(prefix, place, rendition, index);
                 drop(bucket.remove(vec![key]).await);
             }
         }
@@ -177,7 +189,7 @@ impl Work {
     ) -> Result<(), StorageError> {
         match &self.root {
             Root::Folder(root) => {
-                let path = root.join(place).join(rendition).join(index.to_string());
+                let path = file(root, place, rendition, index);
                 let out = into.try_clone().map_err(StorageError::io("streaming", &path))?;
                 blocking(move || {
                     let file = File::open(&path).map_err(StorageError::io("opening", &path))?;
@@ -187,7 +199,7 @@ impl Work {
                 .await
             }
             Root::Bucket { bucket, prefix } => {
-                let key = prefix.clone().join(place).join(rendition).join(index.to_string());
+                let key = key(prefix, place, rendition, index);
                 let url = bucket.url(&key);
                 let meta =
                     bucket.head(&key).await?.ok_or_else(|| StorageError::Missing { path: url.clone() })?;
@@ -426,15 +438,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn times_are_read_as_stores_write_them() {
+        for text in ["2026-11-20T00:00:01.500Z", "2026-11-20T00:00:01.5Z"] {
+            assert_eq!(chrono_ms(text), Some(1_795_132_801_500), "{text}");
+        }
+        assert_eq!(chrono_ms("2026-11-20T00:00:01Z"), Some(1_795_132_801_000));
+    }
+
+    #[test]
     fn only_what_millrace_makes_is_named_so() {
         assert!(is_place("0123456789abcdef-12") && !is_place("holiday-1") && !is_place("0123456789abcdef"));
         let rendition = "v-0123456789abcdef";
         for name in ["0", "117", ".3.4711-0", ".3-4711-9"] {
             assert!(is_ours(rendition, name), "{name}");
         }
-        for (folder, name) in
-            [(rendition, "notes.txt"), (rendition, ".DS_Store"), ("holiday", "1"), (UPLOADS, "x.mov")]
-        {
+        assert!(is_ours(UPLOADS, "0123456789abcdef"));
+        for (folder, name) in [
+            (rendition, "notes.txt"),
+            (rendition, ".DS_Store"),
+            ("holiday", "1"),
+            (UPLOADS, "x.mov"),
+            (rendition, ".3.4-5.bak"),
+        ] {
             assert!(!is_ours(folder, name), "{folder}/{name}");
         }
     }
