@@ -27,8 +27,9 @@ fi
 if [ ! -f "$into/registry/apicurio-registry-app-$registry-runner.jar" ]; then
     name="Apicurio Registry $registry"
     echo "servers: fetching $name"
-    rm -rf "$into/registry"
-    fetch "$plugin:unpack" -Dartifact="io.apicurio:apicurio-registry-app:$registry:tar.gz:all" -DoutputDirectory="$into/registry.part" -DmarkersDirectory="$into/markers"
+    # What Maven notes of what it has unpacked, too: else it does not again.
+    rm -rf "$into/registry" target/servers/maven
+    fetch -f servers/pom.xml "$plugin:unpack" -Dartifact="io.apicurio:apicurio-registry-app:$registry:tar.gz:all" -DoutputDirectory="$into/registry.part"
     mv "$into/registry.part" "$into/registry"
 fi
 clients="confluent-kafka[avro,schemaregistry]==2.12.2 boto3==1.44.8 azure-storage-blob==12.31.1"
