@@ -243,7 +243,7 @@ fn started(execution: &str) -> Signal {
 fn outcome(execution: &str, index: i32) -> Signal {
     let mut signal = Signal::new(execution, 1, 2);
     let made = vec![made("v-0123456789abcdef", index)];
-    signal.segment = Some(SegmentOutcome { index, made, reused: false, failure: None });
+    signal.segment = Some(SegmentOutcome { index, made, reused: false, failure: None, warnings: Vec::new() });
     signal
 }
 

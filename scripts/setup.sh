@@ -4,9 +4,9 @@
 # root, or sudo.
 set -eu
 
-libraries="libavcodec libavformat libavutil libswscale libswresample libssl libsasl2 libcurl zlib"
+libraries="libavcodec libavfilter libavformat libavutil libswscale libswresample libssl libsasl2 libcurl zlib"
 packages="ffmpeg pkg-config clang libclang-dev gcc g++ libc6-dev make cmake \
-libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
+libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
 libssl-dev libsasl2-dev libcurl4-openssl-dev zlib1g-dev"
 commands="ffmpeg ffprobe pkg-config clang cc c++ cmake"
 if [ "${1:-}" = tests ]; then

@@ -39,7 +39,7 @@ fn outcome(index: i32) -> Signal {
         reorder: 2,
         digest: 0x0123_4567_89ab_cdef,
     };
-    signal.segment = Some(SegmentOutcome { index, made: vec![made], reused: false, failure: None });
+    signal.segment = Some(SegmentOutcome { index, made: vec![made], reused: false, failure: None, warnings: Vec::new() });
     signal
 }
 

@@ -20,7 +20,7 @@ fn outcome() -> Signal {
         reorder: 2,
         digest: 0x0123_4567_89ab_cdef,
     };
-    signal.segment = Some(SegmentOutcome { index: 77, made: vec![made], reused: false, failure: None });
+    signal.segment = Some(SegmentOutcome { index: 77, made: vec![made], reused: false, failure: None, warnings: Vec::new() });
     signal
 }
 
@@ -39,6 +39,7 @@ fn segment() -> millrace_schemas::Segment {
         renditions: Vec::new(),
         expected_units: 125,
         work: "0123456789abcdef-1".into(),
+        jumps: Vec::new(),
     }
 }
 

@@ -48,14 +48,21 @@ fn first_id(upload: &Upload, source: &SourceRef) -> String {
     formats.dedup();
     let mut parts = vec!["source", &source.url, &source.version, &time, &upload.output_prefix];
     parts.extend(formats);
+    // Behind the formats, and only where they are asked for: others keep the ids that they had.
+    parts.extend(upload.strict.then_some("strict"));
+    parts.extend(upload.keep_location.then_some("location"));
     hash(&parts)
 }
 
 /// A rendition's id: a hash of its settings.
 #[must_use]
 pub fn rendition_id(rendition: &Rendition) -> String {
-    let settings = serde_json::to_string(&(&rendition.video, &rendition.audio)).unwrap_or_default();
-    let kind = if rendition.video.is_some() { "v" } else { "a" };
+    let settings = serde_json::to_string(&(&rendition.video, &rendition.audio, &rendition.side)).unwrap_or_default();
+    let kind = match rendition {
+        Rendition { video: Some(_), .. } => "v",
+        Rendition { audio: Some(_), .. } => "a",
+        _ => "s",
+    };
     format!("{kind}-{}", hash(&["rendition", &settings]))
 }
 

@@ -48,7 +48,7 @@ fn written_by<R: Record>(record: &R, version: usize) -> Vec<u8> {
     bytes
 }
 
-fn upload() -> Upload {
+fn upload(new: bool) -> Upload {
     Upload {
         version: Some("9-abc".into()),
         dst_formats: vec!["mp4".into(), "flv".into()],
@@ -57,14 +57,19 @@ fn upload() -> Upload {
         work: Some("0123456789abcdef-1".into()),
         deadline_seconds: Some(3600.0),
         replay: Some("19a".into()),
-        made: vec![facts()],
+        made: vec![facts(new)],
+        strict: new,
+        keep_location: new,
         ..Upload::of("file:///in/a.mov", "file:///out")
     }
 }
 
 /// As that version knew it.
 fn old_upload(version: usize) -> Upload {
-    let second = Upload { replay: None, made: Vec::new(), ..upload() };
+    let second = Upload { replay: None, made: Vec::new(), ..upload(false) };
+    if version == 3 {
+        return upload(false);
+    }
     if version == 2 { second } else { Upload { work: None, deadline_seconds: None, ..second } }
 }
 
@@ -72,7 +77,7 @@ fn source() -> SourceRef {
     SourceRef { url: "file:///in/a.mov".into(), version: "9-abc".into(), bytes: 4_000_000_000 }
 }
 
-fn settings() -> VideoSettings {
+fn settings(new: bool) -> VideoSettings {
     VideoSettings {
         codec: "h264".into(),
         preset: "medium".into(),
@@ -85,10 +90,14 @@ fn settings() -> VideoSettings {
         sample_aspect: Ratio { num: 1, den: 1 },
         color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
         rotation: 90,
+        mirrored: new,
+        field_order: i32::from(new),
+        source_color: new.then_some(Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 1 }),
+        tone_map: new,
     }
 }
 
-fn segment() -> Segment {
+fn segment(new: bool) -> Segment {
     Segment {
         execution: "0123456789abcdef".into(),
         attempt: 1,
@@ -100,23 +109,25 @@ fn segment() -> Segment {
         start: Some(-5),
         end: None,
         seeks: vec![Seek { by: SeekBy::Byte, at: 77 }],
-        renditions: vec![Rendition { id: "v-1".into(), video: Some(settings()), audio: None }],
+        renditions: vec![Rendition { id: "v-1".into(), video: Some(settings(new)), audio: None, side: new.then(|| SideSettings { codec: "mov_text".into() }) }],
         expected_units: 450,
         work: "0123456789abcdef-1".into(),
+        jumps: if new { vec![-95_443_000_000] } else { Vec::new() },
     }
 }
 
-fn track() -> TrackPlan {
+fn track(new: bool) -> TrackPlan {
     TrackPlan {
         rendition: "v-1".into(),
         kind: TrackKind::Video,
         first_segment: 0,
         segments: 9,
-        video: Some(settings()),
+        video: Some(settings(new)),
+        tags: new.then(|| TrackTags { language: "deu".into(), title: "Ton".into(), dispositions: 1 }),
     }
 }
 
-fn output() -> OutputPlan {
+fn output(new: bool) -> OutputPlan {
     OutputPlan {
         url: "file:///out/a.mp4".into(),
         format: "mp4".into(),
@@ -124,39 +135,72 @@ fn output() -> OutputPlan {
         keep: true,
         mark: "millrace a b".into(),
         overwrite: true,
+        extras: new.then(|| Extras {
+            metadata: HashMap::from([("title".into(), "A film".into())]),
+            chapters: vec![Chapter { start_seconds: 0.0, end_seconds: 1.5, title: "One".into() }],
+            timecode: Some("01:00:00:00".into()),
+        }),
     }
 }
 
-fn facts() -> OutputFacts {
+fn facts(new: bool) -> OutputFacts {
+    let told = |value: f64| if new { value } else { 0.0 };
+    let text = |value: &str| if new { value.to_owned() } else { String::new() };
+    let sound = AudioFacts {
+        codec: "aac".into(),
+        sample_rate: 48_000,
+        samples: 72_000,
+        channels: 2 * i32::from(new),
+        first_seconds: told(0.25),
+        language: text("eng"),
+        headers: text("0022"),
+    };
     OutputFacts {
         url: "file:///out/a.mp4".into(),
         format: "mp4".into(),
         bytes: 123,
         duration_seconds: 1.5,
-        video: Some(VideoFacts { codec: "h264".into(), width: 1920, height: 1080, frames: 45 }),
-        audio: Some(AudioFacts { codec: "aac".into(), sample_rate: 48_000, samples: 72_000 }),
+        video: Some(VideoFacts {
+            codec: "h264".into(),
+            width: 1920,
+            height: 1080,
+            frames: 45,
+            first_seconds: told(0.5),
+            last_seconds: told(1.5),
+            frame_rate: told(30.0),
+            pixel_format: text("yuv420p"),
+            sample_aspect: told(1.0),
+            color: new.then_some(Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 }),
+            field_order: i32::from(new),
+            headers: text("0011"),
+        }),
+        audio: Some(sound.clone()),
+        more_audio: if new { vec![sound] } else { Vec::new() },
+        text: if new { vec!["deu".into()] } else { Vec::new() },
+        chapters: 2 * i32::from(new),
     }
 }
 
-fn sum() -> TrackSum {
-    TrackSum { plan: track(), units: 45, packets: 45, bytes: 99, reorder: 2, digest: -3 }
+fn sum(new: bool) -> TrackSum {
+    TrackSum { plan: track(new), units: 45, packets: 45, bytes: 99, reorder: 2, digest: -3 }
 }
 
 /// A signal that says everything, which no real one does.
-fn signal() -> Signal {
+fn signal(new: bool) -> Signal {
     let mut signal = Signal::new("0123456789abcdef", 2, 1_700_000_000_000);
     signal.started = Some(Started {
         source: source(),
-        tracks: vec![track()],
-        outputs: vec![output()],
+        tracks: vec![track(new)],
+        outputs: vec![output(new)],
         labels: HashMap::new(),
         deadline_ms: Some(5),
         work: "w".into(),
-        upload: Some(upload()),
-        kept: vec![facts()],
+        upload: Some(upload(new)),
+        kept: vec![facts(new)],
+        warnings: warnings(new),
     });
     signal.refused =
-        Some(Refused { source: "file:///x".into(), reason: "is empty".into(), upload: Some(upload()) });
+        Some(Refused { source: "file:///x".into(), reason: "is empty".into(), upload: Some(upload(new)) });
     let made = Made {
         rendition: "v-1".into(),
         units: 5,
@@ -168,10 +212,10 @@ fn signal() -> Signal {
         digest: i64::MIN,
     };
     signal.segment =
-        Some(SegmentOutcome { index: 3, made: vec![made], reused: true, failure: Some("broken".into()) });
+        Some(SegmentOutcome { index: 3, made: vec![made], reused: true, failure: Some("broken".into()), warnings: warnings(new) });
     signal.merge = Some(MergeOutcome {
         url: "file:///out/a.mp4".into(),
-        facts: Some(facts()),
+        facts: Some(facts(new)),
         failure: Some("no room".into()),
     });
     signal.cancelled = Some(Cancelled { reason: "asked".into() });
@@ -179,7 +223,10 @@ fn signal() -> Signal {
 }
 
 fn old_signal(version: usize) -> Signal {
-    let mut signal = signal();
+    let mut signal = signal(false);
+    if version == 3 {
+        return signal;
+    }
     if let (Some(started), Some(refused)) = (&mut signal.started, &mut signal.refused) {
         let upload = (version == 2).then(|| old_upload(2));
         started.upload.clone_from(&upload);
@@ -192,7 +239,7 @@ fn old_signal(version: usize) -> Signal {
     signal
 }
 
-fn assembly() -> Assembly {
+fn assembly(new: bool) -> Assembly {
     Assembly {
         execution: "0123456789abcdef".into(),
         attempt: 2,
@@ -204,57 +251,63 @@ fn assembly() -> Assembly {
         done: 3,
         video_segments: 9,
         reused: 1,
-        tracks: vec![sum()],
-        outputs: vec![PlannedOutput { plan: output(), facts: Some(facts()) }],
+        tracks: vec![sum(new)],
+        outputs: vec![PlannedOutput { plan: output(new), facts: Some(facts(new)) }],
         labels: HashMap::from([("team".into(), "film".into())]),
         started_ms: 1,
         ended_ms: Some(2),
         deadline_ms: Some(3),
         work: "w".into(),
-        upload: Some(upload()),
+        upload: Some(upload(new)),
+        warnings: warnings(new),
     }
 }
 
-fn merge() -> Merge {
+fn merge(new: bool) -> Merge {
     Merge {
         execution: "0123456789abcdef".into(),
         attempt: 2,
         source: source(),
-        output: output(),
-        tracks: vec![sum()],
+        output: output(new),
+        tracks: vec![sum(new)],
         work: "w".into(),
     }
 }
 
-fn merged() -> Merged {
+fn merged(new: bool) -> Merged {
     Merged {
         execution: "0123456789abcdef".into(),
         attempt: 2,
         state: Phase::Succeeded,
         reason: None,
         source: source(),
-        outputs: vec![facts()],
+        outputs: vec![facts(new)],
         segments: 9,
         segments_reused: 1,
         started_ms: 1,
         ended_ms: 2,
         labels: HashMap::new(),
         work: "w".into(),
+        warnings: warnings(new),
     }
+}
+
+fn warnings(new: bool) -> Vec<String> {
+    if new { vec!["2 pictures between 1.000 s and 1.040 s are damaged".into()] } else { Vec::new() }
 }
 
 #[test]
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
-    golden("upload", &upload(), old_upload);
-    golden("segment", &segment(), |_| Segment { work: none(), ..segment() });
-    golden("signal", &signal(), old_signal);
-    golden("assembly", &assembly(), |version| match version {
-        1 => Assembly { work: none(), upload: None, ..assembly() },
-        version => Assembly { upload: Some(old_upload(version)), ..assembly() },
+    golden("upload", &upload(true), old_upload);
+    golden("segment", &segment(true), |version| Segment { work: if version == 1 { none() } else { segment(true).work }, ..segment(false) });
+    golden("signal", &signal(true), old_signal);
+    golden("assembly", &assembly(true), |version| match version {
+        1 => Assembly { work: none(), upload: None, ..assembly(false) },
+        version => Assembly { upload: Some(old_upload(version)), ..assembly(false) },
     });
-    golden("merge", &merge(), |_| Merge { work: none(), ..merge() });
-    golden("merged", &merged(), |_| Merged { work: none(), ..merged() });
+    golden("merge", &merge(true), |version| Merge { work: if version == 1 { none() } else { merge(true).work }, ..merge(false) });
+    golden("merged", &merged(true), |version| Merged { work: if version == 1 { none() } else { merged(true).work }, ..merged(false) });
     let event = ExecutionEvent {
         execution: "e".into(),
         attempt: 1,
@@ -297,12 +350,12 @@ fn what_was_once_written_is_read_for_good() {
 
 #[test]
 fn a_record_of_a_newer_version_is_told_from_what_is_none() {
-    let mut newer = upload().encode().unwrap();
-    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 4).to_be_bytes());
-    assert!(matches!(Upload::decode(&newer), Err(RecordError::Newer { found: 4, known: 3, .. })));
+    let mut newer = upload(true).encode().unwrap();
+    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 5).to_be_bytes());
+    assert!(matches!(Upload::decode(&newer), Err(RecordError::Newer { found: 5, known: 4, .. })));
     newer[1..5].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
     assert!(matches!(Upload::decode(&newer), Err(RecordError::UnknownSchema { .. })));
-    let mut long = upload().encode().unwrap();
+    let mut long = upload(true).encode().unwrap();
     long.push(0);
     assert!(matches!(Upload::decode(&long), Err(RecordError::Trailing { bytes: 1, .. })));
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn track(rendition: &str, kind: TrackKind, first_segment: i32, segments: i32) -> TrackPlan {
-    TrackPlan { rendition: rendition.into(), kind, first_segment, segments, video: None }
+    TrackPlan { rendition: rendition.into(), kind, first_segment, segments, video: None, tags: None }
 }
 
 fn output(format: &str) -> OutputPlan {
@@ -47,7 +47,7 @@ fn made(attempt: i32, segments: i32, index: i32) -> Signal {
         reorder: index % 3,
         digest: i64::from(index) * 0x1234_5678_9abc,
     };
-    signal.segment = Some(SegmentOutcome { index, made: vec![made], reused: index % 2 == 0, failure: None });
+    signal.segment = Some(SegmentOutcome { index, made: vec![made], reused: index % 2 == 0, failure: None, warnings: Vec::new() });
     signal
 }
 
@@ -62,14 +62,14 @@ fn merged(attempt: i32, format: &str) -> Signal {
         video: None,
         audio: None,
     };
-    signal.merge = Some(MergeOutcome { url, facts: Some(facts), failure: None });
+    signal.merge = Some(MergeOutcome { url, facts: Some(facts), failure: None, warnings: Vec::new() });
     signal
 }
 
 fn failed(attempt: i32, index: i32) -> Signal {
     let mut signal = Signal::new("e", attempt, 4000);
     signal.segment =
-        Some(SegmentOutcome { index, made: vec![], reused: false, failure: Some("broken".into()) });
+        Some(SegmentOutcome { index, made: vec![], reused: false, failure: Some("broken".into()), warnings: Vec::new() });
     signal
 }
 

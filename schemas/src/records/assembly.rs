@@ -59,9 +59,13 @@ pub struct Assembly {
     #[serde(default)]
     #[avro(default = "null")]
     pub upload: Option<Upload>,
+    /// What of the source was damaged or missing, and where.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub warnings: Vec<String>,
 }
 
-crate::records::record!(Assembly, "Assembly", 4, ["assembly/1.avsc", "assembly/2.avsc", "assembly/3.avsc"]);
+crate::records::record!(Assembly, "Assembly", 4, ["assembly/1.avsc", "assembly/2.avsc", "assembly/3.avsc", "assembly/4.avsc"]);
 
 impl Assembly {
     /// Whether segment `index` is there.

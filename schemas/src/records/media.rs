@@ -57,7 +57,8 @@ pub struct Color {
 pub enum TrackKind {
     // Moving pictures.
     Video,
-    // Sound.
+    // All else: sound, and what lies beside it (the rendition says what). A symbol more would be one that older
+    // versions can't read.
     Audio,
 }
 
@@ -90,6 +91,22 @@ pub struct VideoSettings {
     #[serde(default)]
     #[avro(default = "0")]
     pub rotation: i32,
+    /// Whether the source's pictures are mirrored, left to right, before they are turned.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub mirrored: bool,
+    /// Which field is shown first: 0 pictures are whole, 1 the top field, 2 the bottom field.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub field_order: i32,
+    /// The source's colour, where it is converted; null where the pictures keep theirs.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub source_color: Option<Color>,
+    /// Whether high dynamic range is brought down to the standard one.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub tone_map: bool,
 }
 
 /// Everything that shapes an audio encoder.
@@ -106,6 +123,14 @@ pub struct AudioSettings {
     pub channels: i32,
 }
 
+/// What lies beside pictures and sound: text, or a cover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct SideSettings {
+    /// The codec, by libav's name: `mov_text`, into which text is converted; `mjpeg` or `png`, covers that are copied.
+    pub codec: String,
+}
+
 /// A distinct set of encoder settings. A format is a container around renditions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
@@ -120,6 +145,10 @@ pub struct Rendition {
     #[serde(default)]
     #[avro(default = "null")]
     pub audio: Option<AudioSettings>,
+    /// Settings of text, or of a cover.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub side: Option<SideSettings>,
 }
 
 /// Facts of one work object: one rendition of one segment.
@@ -164,10 +193,22 @@ pub struct OutputFacts {
     pub video: Option<VideoFacts>,
     /// Its sound.
     pub audio: Option<AudioFacts>,
+    /// Its further sound tracks.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub more_audio: Vec<AudioFacts>,
+    /// Its text tracks: the language of each, as it is in the file.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub text: Vec<String>,
+    /// How many chapters it has.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub chapters: i32,
 }
 
-/// Facts of the pictures in an output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+/// Facts of the pictures in an output, each read from the finished file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct VideoFacts {
     /// Codec, by libav's name.
@@ -178,10 +219,42 @@ pub struct VideoFacts {
     pub height: i32,
     /// How many pictures.
     pub frames: i64,
+    /// Presentation time of the first picture, in seconds.
+    #[serde(default)]
+    #[avro(default = "0.0")]
+    pub first_seconds: f64,
+    /// Presentation time of the last picture, in seconds.
+    #[serde(default)]
+    #[avro(default = "0.0")]
+    pub last_seconds: f64,
+    /// Pictures a second, on average; 0 where there is one.
+    #[serde(default)]
+    #[avro(default = "0.0")]
+    pub frame_rate: f64,
+    /// Pixel format, by libav's name.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub pixel_format: String,
+    /// Sample aspect ratio; 0 where none is told.
+    #[serde(default)]
+    #[avro(default = "0.0")]
+    pub sample_aspect: f64,
+    /// Colour.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub color: Option<Color>,
+    /// Which field is shown first: 0 pictures are whole, 1 the top field, 2 the bottom field.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub field_order: i32,
+    /// The first eight bytes of the codec headers' BLAKE3 digest, in hexadecimal digits.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub headers: String,
 }
 
-/// Facts of the sound in an output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+/// Facts of the sound in an output, each read from the finished file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct AudioFacts {
     /// Codec, by libav's name.
@@ -190,4 +263,20 @@ pub struct AudioFacts {
     pub sample_rate: i32,
     /// How many samples, without the encoder's priming and padding.
     pub samples: i64,
+    /// Channels.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub channels: i32,
+    /// When it is first heard, in seconds.
+    #[serde(default)]
+    #[avro(default = "0.0")]
+    pub first_seconds: f64,
+    /// The language, as it is in the file; empty where none is told.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub language: String,
+    /// The first eight bytes of the codec headers' BLAKE3 digest, in hexadecimal digits.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub headers: String,
 }

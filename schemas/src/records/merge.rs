@@ -25,7 +25,7 @@ pub struct Merge {
     pub work: String,
 }
 
-crate::records::record!(Merge, "Merge", 5, ["merge/1.avsc", "merge/2.avsc"]);
+crate::records::record!(Merge, "Merge", 5, ["merge/1.avsc", "merge/2.avsc", "merge/3.avsc"]);
 
 /// An execution's end. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
@@ -59,6 +59,10 @@ pub struct Merged {
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub work: String,
+    /// What of the source was damaged or missing, and where.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub warnings: Vec<String>,
 }
 
-crate::records::record!(Merged, "Merged", 6, ["merged/1.avsc", "merged/2.avsc"]);
+crate::records::record!(Merged, "Merged", 6, ["merged/1.avsc", "merged/2.avsc", "merged/3.avsc"]);

@@ -11,7 +11,7 @@ pub struct Segment {
     pub execution: String,
     /// Which try at it, from 1.
     pub attempt: i32,
-    /// The number of this segment, from 0: the video's segments in order, then the sound tracks.
+    /// The number of this segment, from 0: the video's segments in order, then those of the sound tracks.
     pub index: i32,
     /// How many segments of the video there are.
     pub video_segments: i32,
@@ -21,7 +21,8 @@ pub struct Segment {
     pub stream: i32,
     /// Picture or sound.
     pub kind: TrackKind,
-    /// Start of the half-open range of presentation time, in the source stream's clock; null for the first segment.
+    /// Start of the half-open range of presentation time, in the source stream's clock, of sound in samples of the
+    /// renditions; null for the first segment.
     pub start: Option<i64>,
     /// End of the range; null for the last segment.
     pub end: Option<i64>,
@@ -37,9 +38,14 @@ pub struct Segment {
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub work: String,
+    /// Where the source's clock jumps: by how many microseconds each part behind a jump is moved, so that it follows the
+    /// one before.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub jumps: Vec<i64>,
 }
 
-crate::records::record!(Segment, "Segment", 2, ["segment/1.avsc", "segment/2.avsc"]);
+crate::records::record!(Segment, "Segment", 2, ["segment/1.avsc", "segment/2.avsc", "segment/3.avsc"]);
 
 /// A place to begin reading a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]

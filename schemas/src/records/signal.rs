@@ -37,7 +37,7 @@ pub struct Signal {
     pub cancelled: Option<Cancelled>,
 }
 
-crate::records::record!(Signal, "Signal", 3, ["signal/1.avsc", "signal/2.avsc", "signal/3.avsc"]);
+crate::records::record!(Signal, "Signal", 3, ["signal/1.avsc", "signal/2.avsc", "signal/3.avsc", "signal/4.avsc"]);
 
 impl Signal {
     /// A signal that says nothing yet; one of its fields is to be set.
@@ -86,6 +86,10 @@ pub struct Started {
     #[serde(default)]
     #[avro(default = "[]")]
     pub kept: Vec<OutputFacts>,
+    /// What of the source is damaged.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub warnings: Vec<String>,
 }
 
 /// One rendition of one track of an execution.
@@ -104,10 +108,50 @@ pub struct TrackPlan {
     #[serde(default)]
     #[avro(default = "null")]
     pub video: Option<VideoSettings>,
+    /// What the file is to say of it.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub tags: Option<TrackTags>,
+}
+
+/// What a file says of one of its tracks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct TrackTags {
+    /// The language, as the source has it (ISO 639-2); empty where it tells none.
+    pub language: String,
+    /// The title.
+    pub title: String,
+    /// What it is for, as libavformat's `AV_DISPOSITION_*` bits.
+    pub dispositions: i32,
+}
+
+/// What a file holds beside its tracks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Extras {
+    /// Title, time of creation, and, where it was asked for, the location.
+    pub metadata: HashMap<String, String>,
+    /// Chapters, in order.
+    pub chapters: Vec<Chapter>,
+    /// The timecode of the first picture (SMPTE ST 12-1).
+    pub timecode: Option<String>,
+}
+
+/// A chapter, in the source's time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Chapter {
+    /// Where it begins, in seconds.
+    pub start_seconds: f64,
+    /// Where it ends, in seconds.
+    pub end_seconds: f64,
+    /// Its title.
+    pub title: String,
 }
 
 /// One output of an execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct OutputPlan {
     /// Where it goes.
@@ -126,6 +170,10 @@ pub struct OutputPlan {
     #[serde(default)]
     #[avro(default = "false")]
     pub overwrite: bool,
+    /// What it holds beside its tracks.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub extras: Option<Extras>,
 }
 
 /// Why an upload can't be processed.
@@ -158,6 +206,10 @@ pub struct SegmentOutcome {
     #[serde(default)]
     #[avro(default = "null")]
     pub failure: Option<String>,
+    /// What of the source was damaged or missing, and where.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub warnings: Vec<String>,
 }
 
 /// Facts of an output, or why it can't be put together.

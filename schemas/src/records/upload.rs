@@ -68,9 +68,17 @@ pub struct Upload {
     #[serde(default)]
     #[avro(default = "[]")]
     pub made: Vec<OutputFacts>,
+    /// Whether a source that is damaged fails, in place of being made as far as it can be decoded.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub strict: bool,
+    /// Whether outputs say where the source was recorded, if it does.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub keep_location: bool,
 }
 
-crate::records::record!(Upload, "Upload", 1, ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc"]);
+crate::records::record!(Upload, "Upload", 1, ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc", "upload/4.avsc"]);
 
 /// In bytes. What follows from an upload holds all of it, twice at most, and must stay below what a log takes.
 const LONGEST: usize = 100_000;
@@ -105,6 +113,8 @@ impl Upload {
             deadline_seconds: None,
             replay: None,
             made: Vec::new(),
+            strict: false,
+            keep_location: false,
         }
     }
 
