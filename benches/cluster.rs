@@ -19,7 +19,7 @@ use millrace_schemas::{
 };
 use millrace_topology::{
     Emit,
-    ports::{Controls, Keyframe, Media, PortError, SourceFacts, Storage, VideoSource},
+    ports::{Controls, Keyframe, Media, PortError, SourceFacts, Storage, Stored, VideoSource},
     streams, topology,
 };
 
@@ -39,6 +39,10 @@ fn settings() -> VideoSettings {
         sample_aspect: Ratio { num: 1, den: 1 },
         color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
         rotation: 0,
+        mirrored: false,
+        field_order: 0,
+        source_color: None,
+        tone_map: false,
     }
 }
 
@@ -65,16 +69,18 @@ impl Media for Null {
         let keyframes = (0..2).map(keyframe).collect();
         let video =
             VideoSource { stream: 0, settings: settings(), first: 0, end: 2000, keyframes, trusted: true };
-        Ok(SourceFacts { video: Some(video), audio: None, comment: None })
+        Ok(SourceFacts { video: Some(video), ..SourceFacts::default() })
     }
 
-    async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Made>, PortError> {
-        Ok(renditions.iter().map(|rendition| made(&rendition.id, segment.index)).collect())
+    async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError> {
+        let stored =
+            |rendition: &Rendition| Stored { made: made(&rendition.id, segment.index), warnings: Vec::new() };
+        Ok(renditions.iter().map(stored).collect())
     }
 
     async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError> {
         let (url, format) = (merge.output.url.clone(), merge.output.format.clone());
-        Ok(OutputFacts { url, format, bytes: 1, duration_seconds: 2.0, video: None, audio: None })
+        Ok(OutputFacts { url, format, bytes: 1, duration_seconds: 2.0, ..OutputFacts::default() })
     }
 
     async fn comment(&self, _: &str) -> Result<Option<String>, PortError> {
@@ -88,7 +94,7 @@ impl Storage for Null {
         Ok(SourceRef { url: url.into(), version: "1".into(), bytes: 1 })
     }
 
-    async fn made(&self, _: &str, _: &str, _: i32) -> Result<Option<Made>, PortError> {
+    async fn made(&self, _: &str, _: &str, _: i32) -> Result<Option<Stored>, PortError> {
         Ok(None)
     }
 
@@ -220,6 +226,7 @@ fn started(execution: &str) -> Signal {
         keep: false,
         mark: "millrace 0123456789abcdef 0123456789abcdef".into(),
         overwrite: false,
+        extras: None,
     };
     signal.started = Some(Started {
         upload: Some(Upload::of(&source.url, "file:///out")),
@@ -230,12 +237,14 @@ fn started(execution: &str) -> Signal {
             first_segment: 0,
             segments: SEGMENTS,
             video: Some(settings()),
+            tags: None,
         }],
         outputs: vec![output],
         labels: std::collections::HashMap::new(),
         deadline_ms: None,
         work: format!("{execution}-1"),
         kept: Vec::new(),
+        warnings: Vec::new(),
     });
     signal
 }

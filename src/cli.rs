@@ -187,6 +187,8 @@ pub(crate) struct Run {
     /// Replace output files that came from another source
     #[arg(long)]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) care: Care,
     /// How many cores to use [default: all]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
@@ -302,6 +304,8 @@ pub(crate) struct Submit {
     /// Replace output files that came from another source
     #[arg(long)]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) care: Care,
     /// Wait for the end, with progress
     #[arg(short, long)]
     pub(crate) wait: bool,
@@ -310,6 +314,17 @@ pub(crate) struct Submit {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) place: Place,
+}
+
+/// What is to be taken care of.
+#[derive(Debug, Args)]
+pub(crate) struct Care {
+    /// Fail where a source is damaged, in place of making what can be decoded of it and saying what is missing
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Let outputs say where the source was recorded, if it does
+    #[arg(long)]
+    pub(crate) keep_location: bool,
 }
 
 #[derive(Debug, Subcommand)]

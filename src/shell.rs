@@ -5,6 +5,7 @@ mod convoy;
 mod data;
 mod engine;
 pub(crate) mod http;
+mod limits;
 pub(crate) mod logs;
 mod ports;
 pub(crate) mod probe;

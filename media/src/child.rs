@@ -1,11 +1,13 @@
 //! The child: one task, from stdin; replies on stdout. The only code that runs libav.
 
 mod convert;
+mod damage;
 mod encoder;
 mod inspect;
 mod merge;
 mod mux;
 mod prove;
+mod side;
 mod sound;
 mod source;
 mod transcode;
@@ -18,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use millrace_schemas::{Made, TrackKind};
+use millrace_schemas::{Made, Rendition};
 
 use crate::protocol::{FIRST_FD, Reply, Task};
 
@@ -91,9 +93,14 @@ pub fn child_main() -> ExitCode {
         }
         Task::Transcode(task) => {
             let outputs = (1..=task.renditions.len() * task.ranges.len()).map(fd).collect();
-            match task.kind {
-                TrackKind::Video => transcode::transcode(fd(0), &task, outputs, &mut reporter),
-                TrackKind::Audio => sound::transcode(fd(0), &task, outputs, &mut reporter),
+            match task.renditions.first() {
+                Some(Rendition { video: Some(_), .. }) => {
+                    transcode::transcode(fd(0), &task, outputs, &mut reporter)
+                }
+                Some(Rendition { audio: Some(_), .. }) => {
+                    sound::transcode(fd(0), &task, outputs, &mut reporter)
+                }
+                _ => side::transcode(fd(0), &task, outputs, &mut reporter),
             }
             .map(|()| Reply::Transcoded)
         }

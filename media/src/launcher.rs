@@ -12,7 +12,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::ChildStderr,
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 use tracing::Instrument as _;
 
@@ -35,6 +35,16 @@ pub enum ChildError {
     /// The media, the disk or the task is at fault; the text is the child's own.
     #[error("{0}")]
     Failed(String),
+    /// The child was still at work when its time was over: its media did that, and will again.
+    #[error("the media process was still {doing} after {limit:?}, and was ended{said}")]
+    Late {
+        /// What it was doing.
+        doing: &'static str,
+        /// How long it had.
+        limit: Duration,
+        /// The last that it printed.
+        said: String,
+    },
     /// The child died, hung or said nothing: its media did that.
     #[error("the media process {what} while {doing}{said}")]
     Died {
@@ -65,7 +75,7 @@ impl Launcher {
     }
 
     /// Runs a task in a child. The descriptors are those that the task names, in order. `heard` is told of what comes
-    /// before the last reply. Dropping the future kills the child.
+    /// before the last reply. Dropping the future kills the child; so does `limit`, and a silence of three minutes.
     ///
     /// # Errors
     /// See [`ChildError`].
@@ -73,8 +83,10 @@ impl Launcher {
         &self,
         task: &Task,
         descriptors: Vec<OwnedFd>,
+        limit: Duration,
         mut heard: impl FnMut(Reply) + Send,
     ) -> Result<Reply, ChildError> {
+        let ends = Instant::now() + limit;
         let doing = match task {
             Task::Inspect(_) => "reading its headers",
             Task::Transcode(_) => "transcoding it",
@@ -91,11 +103,11 @@ impl Launcher {
         tracing::info!(target: "media", pid, "a media process begins {doing}");
         let said = tokio::spawn(listen(child.stderr.take(), pid).in_current_span());
         let mut reply = None;
-        let mut hung = false;
+        let (mut hung, mut late) = (false, false);
         if let Some(stdout) = child.stdout.take() {
             let mut lines = BufReader::new(stdout).lines();
             loop {
-                match timeout(SILENCE, lines.next_line()).await {
+                match timeout_at(ends.min(Instant::now() + SILENCE), lines.next_line()).await {
                     Ok(Ok(Some(line))) => match serde_json::from_str(&line) {
                         Ok(on_the_way @ (Reply::Progress { .. } | Reply::Made { .. })) => heard(on_the_way),
                         Ok(end) => reply = Some(end),
@@ -103,7 +115,8 @@ impl Launcher {
                     },
                     Ok(_) => break,
                     Err(_) => {
-                        hung = true;
+                        late = Instant::now() >= ends;
+                        hung = !late;
                         // It may have ended by itself in this moment.
                         let _ = child.start_kill();
                         break;
@@ -114,12 +127,13 @@ impl Launcher {
         let status = child.wait().await.map_err(ChildError::Start)?;
         let last_words = said.await.unwrap_or_default();
         tracing::info!(target: "media", pid, "the media process has ended: {status}");
+        let said = last_words.map_or(String::new(), |line| format!(": {line}"));
         match reply {
+            _ if late => Err(ChildError::Late { doing, limit, said }),
             Some(Reply::Failed(reason)) => Err(ChildError::Failed(reason)),
             Some(reply) if status.success() => Ok(reply),
             _ => {
                 let what = if hung { format!("hung for {SILENCE:?}") } else { format!("died ({status})") };
-                let said = last_words.map_or(String::new(), |line| format!(": {line}"));
                 Err(ChildError::Died { what, doing, said })
             }
         }
@@ -200,6 +214,38 @@ pub fn pipe() -> std::io::Result<(OwnedFd, File)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A child that does what a script says.
+    fn child(script: &str) -> (tempfile::TempDir, Launcher) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("child");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        (folder, Launcher::new(path))
+    }
+
+    async fn ran(script: &str, limit: Duration) -> Result<Reply, ChildError> {
+        let (_folder, launcher) = child(script);
+        let task = Task::Inspect(crate::InspectTask { segment_seconds: None });
+        launcher.run(&task, Vec::new(), limit, drop).await
+    }
+
+    #[tokio::test]
+    async fn a_child_that_goes_on_for_ever_is_ended_at_its_limit() {
+        let script = r#"while :; do echo '{"progress":{"range":0,"done":1}}'; done"#;
+        let ended = ran(script, Duration::from_millis(300)).await;
+        assert!(matches!(ended, Err(ChildError::Late { .. })), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_crashes_is_dead_and_one_that_refuses_has_failed() {
+        let hour = Duration::from_secs(3600);
+        assert!(matches!(ran("kill -SEGV $$", hour).await, Err(ChildError::Died { .. })));
+        assert!(matches!(ran("exit 0", hour).await, Err(ChildError::Died { .. })), "it said nothing");
+        let refused = ran(r#"echo '{"failed":"no media"}'; exit 1"#, hour).await;
+        assert!(matches!(refused, Err(ChildError::Failed(reason)) if reason == "no media"));
+    }
 
     #[test]
     fn what_a_child_says_does_nothing_to_a_terminal() {

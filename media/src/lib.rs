@@ -2,6 +2,7 @@
 //! executable again with [`CHILD_ARGUMENT`], hands it a task on stdin and bytes as file descriptors, and never a path,
 //! a host or a credential.
 
+mod captions;
 mod child;
 mod launcher;
 pub mod packets;
@@ -12,7 +13,7 @@ pub use child::child_main;
 pub use launcher::{ChildError, Launcher, pipe};
 pub use protocol::{
     AudioTrackFacts, FIRST_FD, InspectTask, Inspected, KeyframeFacts, MergeTask, Merged, ProbedStream, Reply,
-    Task, TimeRange, TranscodeTask, VideoTrackFacts,
+    SideTrackFacts, Task, TimeRange, TranscodeTask, VideoTrackFacts,
 };
 pub use timeline::{Clock, Timeline, place, reorder_depth};
 

@@ -13,7 +13,8 @@
 
 use std::io::{self, Read, Write};
 
-use millrace_schemas::{AudioSettings, Made, VideoSettings};
+use millrace_schemas::{AudioSettings, Made, SideSettings, VideoSettings};
+use millrace_topology::ports::Stored;
 use serde::{Deserialize, Serialize};
 
 const MAGIC: &[u8; 4] = b"MLRP";
@@ -37,6 +38,9 @@ pub struct Header {
     pub video: Option<VideoSettings>,
     /// The settings of an audio encoder.
     pub audio: Option<AudioSettings>,
+    /// The settings of what lies beside.
+    #[serde(default)]
+    pub side: Option<SideSettings>,
     /// Samples that an audio encoder puts before the first one.
     pub padding: i64,
     /// Samples in a packet of an audio encoder.
@@ -71,6 +75,9 @@ pub struct Facts {
     pub next: Option<i64>,
     /// Reorder depth.
     pub reorder: i32,
+    /// What of the source was damaged or missing, and where.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Writes a work object.
@@ -169,7 +176,7 @@ fn broken(what: &str) -> io::Error {
 ///
 /// # Errors
 /// Where the object is cut off, is something else, or can't be read.
-pub fn facts(size: u64, read_at: impl Fn(&mut [u8], u64) -> io::Result<()>) -> io::Result<Made> {
+pub fn facts(size: u64, read_at: impl Fn(&mut [u8], u64) -> io::Result<()>) -> io::Result<Stored> {
     let mut tail = [0; TAIL as usize];
     let at = size.checked_sub(TAIL).ok_or_else(|| broken("is cut off"))?;
     read_at(&mut tail, at)?;
@@ -183,7 +190,9 @@ pub fn facts(size: u64, read_at: impl Fn(&mut [u8], u64) -> io::Result<()>) -> i
     let mut json = vec![0; json_length as usize];
     read_at(&mut json, at)?;
     let bytes = i64::try_from(size).map_err(|_| broken("is too large"))?;
-    Ok(made(serde_json::from_slice(&json)?, bytes, *digest))
+    let mut facts: Facts = serde_json::from_slice(&json)?;
+    let warnings = std::mem::take(&mut facts.warnings);
+    Ok(Stored { made: made(facts, bytes, *digest), warnings })
 }
 
 /// Reads work objects, one after the other, out of one stream.
@@ -294,6 +303,7 @@ mod tests {
             clock: (1, 90_000),
             video: None,
             audio: None,
+            side: None,
             padding: 1024,
             frame_size: 1024,
         }
@@ -312,12 +322,13 @@ mod tests {
             first: 0,
             next: Some(9),
             reorder: 2,
+            warnings: vec!["a picture is damaged".into()],
         };
         let made = writer.finish(facts).unwrap();
         (bytes, made)
     }
 
-    fn read_facts(bytes: &[u8]) -> io::Result<Made> {
+    fn read_facts(bytes: &[u8]) -> io::Result<Stored> {
         facts(bytes.len() as u64, |buffer, at| {
             let from = bytes.get(at as usize..).ok_or(io::ErrorKind::UnexpectedEof)?;
             buffer.copy_from_slice(from.get(..buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -329,7 +340,8 @@ mod tests {
     fn objects_in_a_row_are_read_back() {
         let (mut bytes, made) = object(&[(0, b"key"), (-5, b"")]);
         assert_eq!(made.bytes, bytes.len() as i64);
-        assert_eq!(read_facts(&bytes).unwrap(), made);
+        let stored = read_facts(&bytes).unwrap();
+        assert_eq!((stored.made, stored.warnings.len()), (made.clone(), 1));
         bytes.extend(object(&[]).0);
         let mut reader = Reader::new(bytes.as_slice());
         assert_eq!(reader.header().unwrap(), Some(header()));

@@ -2,7 +2,8 @@
 //! on its stdout. Bytes go through file descriptors, numbered from [`FIRST_FD`] in the order that the task names.
 
 use millrace_schemas::{
-    AudioSettings, Made, OutputPlan, Rendition, Seek, TrackKind, TrackSum, VideoSettings,
+    AudioFacts, AudioSettings, Chapter, Made, OutputPlan, Rendition, Seek, TrackKind, TrackSum, TrackTags,
+    VideoFacts, VideoSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,9 @@ pub struct TranscodeTask {
     pub ranges: Vec<TimeRange>,
     /// Where to begin reading for the first, best first.
     pub seeks: Vec<Seek>,
+    /// By how many microseconds each part behind a jump of the source's clock is moved.
+    #[serde(default)]
+    pub jumps: Vec<i64>,
     /// What to make of each.
     pub renditions: Vec<Rendition>,
     /// On how many cores.
@@ -99,9 +103,15 @@ pub struct Merged {
     /// How long it plays, in seconds.
     pub duration_seconds: f64,
     /// Pictures.
-    pub video: Option<millrace_schemas::VideoFacts>,
+    pub video: Option<VideoFacts>,
     /// Sound.
-    pub audio: Option<millrace_schemas::AudioFacts>,
+    pub audio: Option<AudioFacts>,
+    /// Further sound tracks.
+    pub more_audio: Vec<AudioFacts>,
+    /// The languages of the text tracks.
+    pub text: Vec<String>,
+    /// How many chapters.
+    pub chapters: i32,
 }
 
 /// What a source holds.
@@ -119,8 +129,20 @@ pub struct Inspected {
     pub metadata: Vec<(String, String)>,
     /// The video to take.
     pub video: Option<VideoTrackFacts>,
-    /// The sound to take.
-    pub audio: Option<AudioTrackFacts>,
+    /// The sound to take, in the order of the source.
+    pub sounds: Vec<AudioTrackFacts>,
+    /// Text and covers to take.
+    pub sides: Vec<SideTrackFacts>,
+    /// Chapters.
+    pub chapters: Vec<Chapter>,
+    /// The timecode of the first picture (SMPTE ST 12-1).
+    pub timecode: Option<String>,
+    /// Where the source's clock jumps, by how many microseconds each part behind a jump is moved.
+    pub jumps: Vec<i64>,
+    /// What is damaged.
+    pub warnings: Vec<String>,
+    /// What can't be taken, and why.
+    pub left_out: Vec<String>,
     /// How many bytes were read to find this out.
     pub bytes_read: u64,
 }
@@ -194,4 +216,20 @@ pub struct AudioTrackFacts {
     pub settings: AudioSettings,
     /// How many samples, as far as the container tells.
     pub samples: i64,
+    /// Where the first sample lies, in samples, if this is long sound whose index shows that every packet follows the
+    /// one before without a hole: then it can be cut anywhere.
+    pub first: Option<i64>,
+    /// What the container says of it.
+    pub tags: TrackTags,
+}
+
+/// Text, or a cover, to take from a source.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SideTrackFacts {
+    /// Its index in the container.
+    pub stream: i32,
+    /// The codec that it becomes, by libav's name.
+    pub codec: String,
+    /// What the container says of it.
+    pub tags: TrackTags,
 }

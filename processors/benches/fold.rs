@@ -13,6 +13,7 @@ fn started(segments: i32) -> Signal {
         first_segment,
         segments,
         video: None,
+        tags: None,
     };
     signal.started = Some(Started {
         source: SourceRef { url: "file:///in/a.mov".into(), version: "1".into(), bytes: 1 },
@@ -23,6 +24,7 @@ fn started(segments: i32) -> Signal {
         work: String::new(),
         upload: None,
         kept: Vec::new(),
+        warnings: Vec::new(),
     });
     signal
 }
@@ -39,7 +41,8 @@ fn outcome(index: i32) -> Signal {
         reorder: 2,
         digest: 0x0123_4567_89ab_cdef,
     };
-    signal.segment = Some(SegmentOutcome { index, made: vec![made], reused: false, failure: None, warnings: Vec::new() });
+    signal.segment =
+        Some(SegmentOutcome { index, made: vec![made], reused: false, failure: None, warnings: Vec::new() });
     signal
 }
 

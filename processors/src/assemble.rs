@@ -144,6 +144,11 @@ fn begin(
         deadline_ms: plan.deadline_ms,
         work: plan.work,
         upload: plan.upload,
+        warnings: Vec::new(),
+    };
+    let state = match warned(state, plan.warnings) {
+        Ok(state) => state,
+        Err((state, reason)) => return end(state, Phase::Failed, Some(reason), at_ms),
     };
     if segments == 0 && state.outputs.iter().all(|output| output.facts.is_some()) {
         return end(state, Phase::Succeeded, None, at_ms);
@@ -176,15 +181,31 @@ fn refuse(
         deadline_ms: None,
         work: String::new(),
         upload: refusal.upload,
+        warnings: Vec::new(),
     };
     end(state, Phase::Failed, Some(refusal.reason), at_ms)
 }
 
-fn fold_segment(
-    mut state: Assembly,
-    outcome: SegmentOutcome,
-    at_ms: i64,
-) -> Result<Fold<Assembly>, RecordError> {
+/// How many warnings of an execution are kept.
+const MOST_WARNINGS: usize = 20;
+
+/// Adds what is said of a damaged source; where nothing may be damaged, that is the reason of a failure.
+fn warned(mut state: Assembly, warnings: Vec<String>) -> Result<Assembly, (Assembly, String)> {
+    for warning in warnings {
+        if state.warnings.len() < MOST_WARNINGS && !state.warnings.contains(&warning) {
+            state.warnings.push(warning);
+        }
+    }
+    match state.warnings.first() {
+        Some(first) if state.upload.as_ref().is_some_and(|upload| upload.strict) => {
+            let reason = format!("the source is damaged, and was asked for whole (strict): {first}");
+            Err((state, reason))
+        }
+        _ => Ok(state),
+    }
+}
+
+fn fold_segment(state: Assembly, outcome: SegmentOutcome, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
     if let Some(reason) = outcome.failure {
         let reason = if outcome.index < state.video_segments && state.video_segments > 1 {
             format!("segment {} of {}: {reason}", outcome.index, state.video_segments)
@@ -203,8 +224,14 @@ fn fold_segment(
             format!("segment {}: {} renditions instead of {expected}", outcome.index, outcome.made.len());
         return end(state, Phase::Failed, Some(reason), at_ms);
     }
+    let mut state = match warned(state, outcome.warnings) {
+        Ok(state) => state,
+        Err((state, reason)) => return end(state, Phase::Failed, Some(reason), at_ms),
+    };
     for made in &outcome.made {
-        let track = state.tracks.iter_mut().find(|track| track.plan.rendition == made.rendition);
+        let of_it =
+            |track: &&mut TrackSum| track.plan.rendition == made.rendition && holds(track, outcome.index);
+        let track = state.tracks.iter_mut().find(of_it);
         if let Some(track) = track {
             add(track, made, outcome.index);
         }
@@ -315,6 +342,7 @@ fn end(
         ended_ms: at_ms,
         labels: state.labels.clone(),
         work: state.work.clone(),
+        warnings: state.warnings.clone(),
     };
     let told = event(&state, at_ms, phase.as_str(), state.reason.clone().unwrap_or_default()).emit()?;
     let control = Control { execution: state.execution.clone(), attempt: state.attempt };

@@ -158,6 +158,7 @@ mod tests {
             work: "e-2".into(),
             upload: None,
             kept: Vec::new(),
+            warnings: Vec::new(),
         });
         let begun = crate::assemble::fold(None, signal).unwrap().state.unwrap();
         Assembly { phase, ended_ms, ..begun }

@@ -1,6 +1,6 @@
 //! The formats that can be made. A format is a container around renditions; those of equal settings cost one encode.
 
-use millrace_schemas::{AudioSettings, VideoSettings};
+use millrace_schemas::{AudioSettings, Color, VideoSettings};
 
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub struct Format {
     pub video_codec: &'static str,
     /// The audio codec.
     pub audio_codec: &'static str,
+    /// Whether it holds several sound tracks, text, covers, chapters, metadata and timecode, and says that an encoder's
+    /// priming is not heard.
+    pub holds_all: bool,
 }
 
 /// All formats.
@@ -22,12 +25,14 @@ pub const FORMATS: [Format; 2] = [
         about: "H.264 and AAC, index in front (faststart)",
         video_codec: "h264",
         audio_codec: "aac",
+        holds_all: true,
     },
     Format {
         name: "flv",
         about: "H.264 and AAC, for RTMP and old players",
         video_codec: "h264",
         audio_codec: "aac",
+        holds_all: false,
     },
 ];
 
@@ -71,23 +76,67 @@ pub fn deadline(seconds: Option<f64>) -> Result<(), String> {
 /// The encoder settings of a video rendition in this format, of a source like that.
 #[must_use]
 pub fn video_settings(format: Format, source: &VideoSettings) -> VideoSettings {
-    VideoSettings {
+    let mut settings = VideoSettings {
         codec: format.video_codec.into(),
         preset: "medium".into(),
         crf: 23.0,
         pixel_format: "yuv420p".into(),
         ..source.clone()
+    };
+    // Laid down otherwise, rows of a field are none any more; and H.264 keeps fields of frames whose height is a multiple
+    // of four in 4:2:0 (ITU-T H.264, 7.4.2.1.1). Those of other heights keep their pictures, as they are.
+    if settings.rotation != 0 || settings.mirrored || settings.height % 4 != 0 {
+        settings.field_order = 0;
     }
+    (settings.color, settings.tone_map) = shown_color(source);
+    settings.source_color = (settings.color != source.color).then_some(source.color);
+    settings
+}
+
+/// Transfer characteristics of high dynamic range: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67).
+const HIGH_RANGE: [i32; 2] = [16, 18];
+/// Matrix coefficients of RGB: there are none.
+const RGB: i32 = 0;
+
+/// The colour that 8-bit H.264 shows of a source's, and whether its range is brought down for that.
+fn shown_color(source: &VideoSettings) -> (Color, bool) {
+    let color = source.color;
+    if HIGH_RANGE.contains(&color.transfer) {
+        return (Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 }, true);
+    }
+    if is_rgb(&source.pixel_format) {
+        // What a player takes for granted at that size where it does not look (BT.601 below HD).
+        let matrix = if source.height > 576 { 1 } else { 6 };
+        return (Color { matrix, range: 1, chroma: 1, ..color }, false);
+    }
+    // A file that calls planes of luma and chroma RGB is wrong.
+    (Color { matrix: if color.matrix == RGB { 2 } else { color.matrix }, ..color }, false)
+}
+
+/// Whether a pixel format of libav's is of red, green and blue, or a palette of them.
+fn is_rgb(pixel_format: &str) -> bool {
+    ["rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "x2rgb", "x2bgr", "pal8", "mono"]
+        .iter()
+        .any(|start| pixel_format.starts_with(start))
 }
 
 /// Sampling rates of AAC (ISO/IEC 14496-3, table 1.18).
 const AAC_RATES: [i32; 13] =
     [7350, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000];
+/// The lowest rate where an encoder's priming is heard: 32 ms of it.
+const LOWEST_PRIMED: i32 = 32_000;
 
 /// The encoder settings of an audio rendition in this format, of a source like that.
 #[must_use]
 pub fn audio_settings(format: Format, sample_rate: i32, channels: i32) -> AudioSettings {
     let rate = AAC_RATES.into_iter().find(|rate| *rate >= sample_rate).unwrap_or(96_000);
+    // Before the sound comes a packet of priming; where it is heard, it is to be short. Multiples keep the samples.
+    let primed = |rate: i32| (1..).map(|n| n * rate).find(|rate| *rate >= LOWEST_PRIMED).unwrap_or(rate);
+    let rate = if format.holds_all || rate >= LOWEST_PRIMED {
+        rate
+    } else {
+        AAC_RATES.into_iter().find(|known| *known >= primed(rate)).unwrap_or(96_000)
+    };
     AudioSettings {
         codec: format.audio_codec.into(),
         bit_rate: 128_000,
@@ -100,8 +149,17 @@ pub fn audio_settings(format: Format, sample_rate: i32, channels: i32) -> AudioS
     }
 }
 
+/// Samples in a packet of a codec: the grid on which its sound can be cut; `None` where it can't be.
+#[must_use]
+pub fn sound_grid(settings: &AudioSettings) -> Option<i64> {
+    // ISO/IEC 14496-3: AAC-LC.
+    (settings.codec == "aac").then_some(1024)
+}
+
 #[cfg(test)]
 mod tests {
+    use millrace_schemas::Ratio;
+
     use super::*;
 
     #[test]
@@ -123,5 +181,63 @@ mod tests {
         assert_eq!(audio_settings(FORMATS[0], 44_100, 2).sample_rate, 44_100);
         assert_eq!(audio_settings(FORMATS[0], 10_000, 1).sample_rate, 11_025);
         assert_eq!(audio_settings(FORMATS[0], 192_000, 2).sample_rate, 96_000);
+    }
+
+    #[test]
+    fn where_priming_is_heard_low_rates_become_multiples() {
+        for (source, made) in
+            [(8000, 32_000), (16_000, 32_000), (11_025, 44_100), (12_000, 48_000), (44_100, 44_100)]
+        {
+            assert_eq!(audio_settings(FORMATS[1], source, 1).sample_rate, made, "{source}");
+        }
+    }
+
+    fn source(pixel_format: &str, color: Color) -> VideoSettings {
+        VideoSettings {
+            codec: String::new(),
+            preset: String::new(),
+            crf: 0.0,
+            width: 1920,
+            height: 1080,
+            pixel_format: pixel_format.into(),
+            time_base: Ratio { num: 1, den: 1000 },
+            frame_rate: Ratio { num: 25, den: 1 },
+            sample_aspect: Ratio { num: 1, den: 1 },
+            color,
+            rotation: 0,
+            mirrored: false,
+            field_order: 1,
+            source_color: None,
+            tone_map: false,
+        }
+    }
+
+    #[test]
+    fn high_range_becomes_bt709_and_nothing_else_is_mapped() {
+        let hdr = Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 3 };
+        let made = video_settings(FORMATS[0], &source("yuv420p10le", hdr));
+        assert_eq!((made.color.primaries, made.color.transfer, made.color.matrix), (1, 1, 1));
+        assert!(made.tone_map);
+        assert_eq!(made.source_color, Some(hdr));
+        let wide = Color { transfer: 14, ..hdr };
+        let made = video_settings(FORMATS[0], &source("yuv420p10le", wide));
+        assert_eq!((made.color, made.source_color, made.tone_map), (wide, None, false));
+    }
+
+    #[test]
+    fn rgb_gets_the_matrix_of_its_size_and_keeps_its_curve() {
+        let srgb = Color { primaries: 1, transfer: 13, matrix: 0, range: 2, chroma: 0 };
+        let made = video_settings(FORMATS[0], &source("gbrp", srgb));
+        assert_eq!(made.color, Color { primaries: 1, transfer: 13, matrix: 1, range: 1, chroma: 1 });
+    }
+
+    #[test]
+    fn fields_are_kept_where_h264_can_hold_them() {
+        let color = Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 };
+        let fields = |height, rotation| {
+            let source = VideoSettings { height, rotation, ..source("yuv420p", color) };
+            video_settings(FORMATS[0], &source).field_order
+        };
+        assert_eq!((fields(1080, 0), fields(486, 0), fields(1080, 90)), (1, 0, 0));
     }
 }

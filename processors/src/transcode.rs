@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_schemas::{
-    Made, RecordError, Rendition, Segment, SegmentOutcome, Signal, TrackKind, frame::Record as _,
-};
+use millrace_schemas::{RecordError, Rendition, Segment, SegmentOutcome, Signal, frame::Record as _};
 use millrace_topology::{
     Emit, Processor, ProcessorError, Task,
-    ports::{Controls, Media, PortError, Storage},
+    ports::{Controls, Media, PortError, Storage, Stored},
     streams,
 };
 
@@ -80,7 +78,7 @@ impl<P: Media + Storage + Controls> Transcode<P> {
     }
 
     /// What of a segment is there already, and what is missing. A redelivered segment costs this look.
-    async fn look(&self, segment: &Segment) -> Result<(Vec<Made>, Vec<Rendition>), ProcessorError> {
+    async fn look(&self, segment: &Segment) -> Result<(Vec<Stored>, Vec<Rendition>), ProcessorError> {
         let (mut made, mut missing) = (Vec::new(), Vec::new());
         for rendition in &segment.renditions {
             match self.ports.made(segment.work(), &rendition.id, segment.index).await? {
@@ -96,15 +94,20 @@ impl<P: Media + Storage + Controls> Transcode<P> {
 fn outcome(
     segment: &Segment,
     task: Task,
-    made: Vec<Made>,
+    stored: Vec<Stored>,
     failure: Option<String>,
     elapsed_ms: Option<i64>,
 ) -> Result<Vec<Emit>, RecordError> {
     let at_ms = task.now_ms();
-    let what = match segment.kind {
-        TrackKind::Video => format!("segment {}", segment.index),
-        TrackKind::Audio => "sound".to_owned(),
+    let what = match segment.renditions.first() {
+        Some(Rendition { audio: Some(_), .. }) => "sound".to_owned(),
+        Some(Rendition { side: Some(side), .. }) => side.codec.clone(),
+        _ => format!("segment {}", segment.index),
     };
+    // The renditions of a segment are of one decode, and tell the same.
+    let mut warnings: Vec<String> = stored.iter().flat_map(|stored| stored.warnings.clone()).collect();
+    warnings.sort();
+    warnings.dedup();
     let (event, detail) = match &failure {
         Some(reason) => ("segment-failed", format!("{what}: {reason}")),
         None if elapsed_ms.is_none() => ("reused", what),
@@ -121,6 +124,23 @@ fn outcome(
     };
     let mut signal = Signal::new(&segment.execution, segment.attempt, at_ms);
     let reused = failure.is_none() && elapsed_ms.is_none();
-    signal.segment = Some(SegmentOutcome { index: segment.index, made, reused, failure });
-    Ok(vec![Emit::new(streams::TRANSCODED, &segment.execution, &signal)?, told.emit()?])
+    let mut emits = vec![told.emit()?];
+    if !warnings.is_empty() {
+        let detail = warnings.join("; ");
+        tracing::warn!(segment = segment.index, "the source is damaged: {detail}");
+        let damaged = Event {
+            execution: &segment.execution,
+            attempt: segment.attempt,
+            at_ms,
+            processor: "transcode",
+            event: "damaged",
+            detail,
+            elapsed_ms: None,
+        };
+        emits.push(damaged.emit()?);
+    }
+    let made = stored.into_iter().map(|stored| stored.made).collect();
+    signal.segment = Some(SegmentOutcome { index: segment.index, made, reused, failure, warnings });
+    emits.insert(0, Emit::new(streams::TRANSCODED, &segment.execution, &signal)?);
+    Ok(emits)
 }

@@ -20,7 +20,13 @@ fn outcome() -> Signal {
         reorder: 2,
         digest: 0x0123_4567_89ab_cdef,
     };
-    signal.segment = Some(SegmentOutcome { index: 77, made: vec![made], reused: false, failure: None, warnings: Vec::new() });
+    signal.segment = Some(SegmentOutcome {
+        index: 77,
+        made: vec![made],
+        reused: false,
+        failure: None,
+        warnings: Vec::new(),
+    });
     signal
 }
 

@@ -57,7 +57,8 @@ fn first_id(upload: &Upload, source: &SourceRef) -> String {
 /// A rendition's id: a hash of its settings.
 #[must_use]
 pub fn rendition_id(rendition: &Rendition) -> String {
-    let settings = serde_json::to_string(&(&rendition.video, &rendition.audio, &rendition.side)).unwrap_or_default();
+    let settings =
+        serde_json::to_string(&(&rendition.video, &rendition.audio, &rendition.side)).unwrap_or_default();
     let kind = match rendition {
         Rendition { video: Some(_), .. } => "v",
         Rendition { audio: Some(_), .. } => "a",

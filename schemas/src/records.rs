@@ -12,14 +12,14 @@ mod upload;
 pub use arrival::{Arrival, Seen};
 pub use assembly::{Assembly, Phase, PlannedOutput, TrackSum};
 pub use media::{
-    AudioFacts, AudioSettings, Color, Made, OutputFacts, Ratio, Rendition, SideSettings, SourceRef, TrackKind,
-    VideoFacts, VideoSettings,
+    AudioFacts, AudioSettings, Color, Made, OutputFacts, Ratio, Rendition, SideSettings, SourceRef,
+    TrackKind, VideoFacts, VideoSettings,
 };
 pub use merge::{Merge, Merged};
 pub use segment::{Seek, SeekBy, Segment};
 pub use signal::{
-    Cancelled, Chapter, Extras, MergeOutcome, OutputPlan, Refused, SegmentOutcome, Signal, Started, TrackPlan,
-    TrackTags,
+    Cancelled, Chapter, Extras, MergeOutcome, OutputPlan, Refused, SegmentOutcome, Signal, Started,
+    TrackPlan, TrackTags,
 };
 pub use status::{Control, ExecutionEvent, LogLine, Progress};
 pub use upload::Upload;

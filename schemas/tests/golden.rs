@@ -109,7 +109,12 @@ fn segment(new: bool) -> Segment {
         start: Some(-5),
         end: None,
         seeks: vec![Seek { by: SeekBy::Byte, at: 77 }],
-        renditions: vec![Rendition { id: "v-1".into(), video: Some(settings(new)), audio: None, side: new.then(|| SideSettings { codec: "mov_text".into() }) }],
+        renditions: vec![Rendition {
+            id: "v-1".into(),
+            video: Some(settings(new)),
+            audio: None,
+            side: new.then(|| SideSettings { codec: "mov_text".into() }),
+        }],
         expected_units: 450,
         work: "0123456789abcdef-1".into(),
         jumps: if new { vec![-95_443_000_000] } else { Vec::new() },
@@ -211,8 +216,13 @@ fn signal(new: bool) -> Signal {
         reorder: 1,
         digest: i64::MIN,
     };
-    signal.segment =
-        Some(SegmentOutcome { index: 3, made: vec![made], reused: true, failure: Some("broken".into()), warnings: warnings(new) });
+    signal.segment = Some(SegmentOutcome {
+        index: 3,
+        made: vec![made],
+        reused: true,
+        failure: Some("broken".into()),
+        warnings: warnings(new),
+    });
     signal.merge = Some(MergeOutcome {
         url: "file:///out/a.mp4".into(),
         facts: Some(facts(new)),
@@ -300,14 +310,23 @@ fn warnings(new: bool) -> Vec<String> {
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
     golden("upload", &upload(true), old_upload);
-    golden("segment", &segment(true), |version| Segment { work: if version == 1 { none() } else { segment(true).work }, ..segment(false) });
+    golden("segment", &segment(true), |version| Segment {
+        work: if version == 1 { none() } else { segment(true).work },
+        ..segment(false)
+    });
     golden("signal", &signal(true), old_signal);
     golden("assembly", &assembly(true), |version| match version {
         1 => Assembly { work: none(), upload: None, ..assembly(false) },
         version => Assembly { upload: Some(old_upload(version)), ..assembly(false) },
     });
-    golden("merge", &merge(true), |version| Merge { work: if version == 1 { none() } else { merge(true).work }, ..merge(false) });
-    golden("merged", &merged(true), |version| Merged { work: if version == 1 { none() } else { merged(true).work }, ..merged(false) });
+    golden("merge", &merge(true), |version| Merge {
+        work: if version == 1 { none() } else { merge(true).work },
+        ..merge(false)
+    });
+    golden("merged", &merged(true), |version| Merged {
+        work: if version == 1 { none() } else { merged(true).work },
+        ..merged(false)
+    });
     let event = ExecutionEvent {
         execution: "e".into(),
         attempt: 1,

@@ -8,11 +8,11 @@ use millrace_engine::Ended;
 use millrace_runtime::simulated::Fate;
 use millrace_schemas::{
     AudioFacts, Color, Fingerprint, Made, Merge, OutputFacts, Ratio, Rendition, Seek, SeekBy, Segment,
-    SourceRef, TrackKind, TrackSum, VideoFacts, VideoSettings,
+    SourceRef, TrackKind, TrackSum, TrackTags, VideoFacts, VideoSettings,
 };
 use millrace_topology::{
     invariants::its_own,
-    ports::{AudioSource, Controls, Keyframe, Media, PortError, SourceFacts, Storage, VideoSource},
+    ports::{AudioSource, Controls, Keyframe, Media, PortError, SourceFacts, Storage, Stored, VideoSource},
 };
 use tokio::time::sleep;
 
@@ -102,6 +102,10 @@ fn settings() -> VideoSettings {
         sample_aspect: Ratio { num: 1, den: 1 },
         color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
         rotation: 0,
+        mirrored: false,
+        field_order: 0,
+        source_color: None,
+        tone_map: false,
     }
 }
 
@@ -129,11 +133,13 @@ impl Media for Ports {
             sample_rate: 48_000,
             channels: 2,
             samples: facts.samples,
+            first: None,
+            tags: TrackTags::default(),
         });
-        Ok(SourceFacts { video, audio, comment: None })
+        Ok(SourceFacts { video, sounds: audio.into_iter().collect(), ..SourceFacts::default() })
     }
 
-    async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Made>, PortError> {
+    async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError> {
         self.call("transcode").await?;
         // A child is stopped when its execution has ended, and who hears of that first is chance.
         let stopped = async {
@@ -180,7 +186,8 @@ impl Media for Ports {
             };
             self.call("put").await?;
             let key = (segment.work().to_owned(), rendition.id.clone(), segment.index);
-            made.push(self.world.store().put(key, object, clock::now_ms()));
+            let stored = self.world.store().put(key, object, clock::now_ms());
+            made.push(Stored { made: stored, warnings: Vec::new() });
             self.answer("put").await?;
         }
         Ok(made)
@@ -207,8 +214,15 @@ impl Media for Ports {
                 width: 640,
                 height: 360,
                 frames: count,
+                ..VideoFacts::default()
             }),
-            audio: (samples > 0).then(|| AudioFacts { codec: "aac".into(), sample_rate: 48_000, samples }),
+            audio: (samples > 0).then(|| AudioFacts {
+                codec: "aac".into(),
+                sample_rate: 48_000,
+                samples,
+                ..AudioFacts::default()
+            }),
+            ..OutputFacts::default()
         };
         let output =
             Output { source: merge.source.url.clone(), mark: merge.output.mark.clone(), pictures, samples };
@@ -231,10 +245,15 @@ impl Storage for Ports {
         Ok(SourceRef { url: url.into(), version: "1".into(), bytes: 1 })
     }
 
-    async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Made>, PortError> {
+    async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Stored>, PortError> {
         self.call("look").await?;
         let key = (work.to_owned(), rendition.to_owned(), index);
-        Ok(self.world.store().objects.get(&key).map(|object| object.made.clone()))
+        Ok(self
+            .world
+            .store()
+            .objects
+            .get(&key)
+            .map(|object| Stored { made: object.made.clone(), warnings: Vec::new() }))
     }
 
     async fn size(&self, url: &str) -> Result<Option<i64>, PortError> {

@@ -41,6 +41,8 @@ pub(super) struct Ending<'a> {
     pub(super) outputs: &'a [OutputFacts],
     pub(super) segments: i32,
     pub(super) reused: i32,
+    /// What of the source was damaged.
+    pub(super) warnings: &'a [String],
 }
 
 /// Tells the results of a call, and keeps count.
@@ -78,10 +80,13 @@ impl Results {
         if self.json {
             let line = json!({
                 "execution": ending.execution, "source": ending.name, "state": ending.state.as_str(), "reason": ending.reason,
-                "outputs": ending.outputs, "segments": ending.segments, "segments_reused": ending.reused,
+                "outputs": ending.outputs, "segments": ending.segments, "segments_reused": ending.reused, "warnings": ending.warnings,
                 "elapsed_seconds": (elapsed * 1000.0).round() / 1000.0,
             });
             print(&line.to_string());
+        }
+        for warning in ending.warnings {
+            self.display.say(&format!("millrace: warning: {}: {warning}", ending.name));
         }
         match ending.reason {
             Some(reason) => self.display.say(&format!("millrace: {}: {reason}", ending.state.as_str())),
@@ -128,6 +133,7 @@ pub(super) async fn follow(
                 outputs: &merged.outputs,
                 segments: merged.segments,
                 reused,
+                warnings: &merged.warnings,
             });
             awaited.remove(&merged.execution);
         }

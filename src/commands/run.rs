@@ -60,6 +60,8 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
             segment_time_seconds: seconds,
             dst_formats: formats.iter().map(|format| format.name.to_owned()).collect(),
             overwrite: call.overwrite,
+            strict: call.care.strict,
+            keep_location: call.care.keep_location,
             ..Upload::of(&source.url, &prefix)
         };
         let execution = execution_id(&upload, &source);
@@ -76,6 +78,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
                     outputs: &outputs,
                     segments: state.video_segments,
                     reused: state.video_segments,
+                    warnings: &state.warnings,
                 });
                 continue;
             }
@@ -187,5 +190,6 @@ fn refused<'a>(input: &'a Input, reason: &'a str) -> Ending<'a> {
         outputs: &[],
         segments: 0,
         reused: 0,
+        warnings: &[],
     }
 }

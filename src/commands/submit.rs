@@ -64,6 +64,7 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
                 outputs: &outputs,
                 segments: state.video_segments,
                 reused: state.video_segments,
+                warnings: &state.warnings,
             });
             continue;
         }
@@ -111,6 +112,8 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
             labels: labels.clone(),
             deadline_seconds: call.deadline,
             overwrite: call.overwrite,
+            strict: call.care.strict,
+            keep_location: call.care.keep_location,
             ..of
         })
     };

@@ -11,13 +11,14 @@ use std::{
 use millrace_engine::Ended as Ends;
 use millrace_media::{ChildError, Launcher, Reply, Task, TimeRange, TranscodeTask};
 use millrace_runtime::{Level, Stop, metrics};
-use millrace_schemas::{Made, Progress, Rendition, Segment, TrackKind};
+use millrace_schemas::{Progress, Rendition, Segment, TrackKind};
 use millrace_storage::{Draft, StorageError, Stores, Work};
-use millrace_topology::ports::PortError;
+use millrace_topology::ports::{PortError, Stored};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
 use super::{
+    limits,
     ports::{Feeds, again, facts, name, port},
     slots::{Cores, Slots},
 };
@@ -29,7 +30,7 @@ const LONGEST: usize = 64;
 struct Waiting {
     segment: Segment,
     renditions: Vec<Rendition>,
-    result: oneshot::Sender<Result<Vec<Made>, PortError>>,
+    result: oneshot::Sender<Result<Vec<Stored>, PortError>>,
 }
 
 impl Waiting {
@@ -105,7 +106,7 @@ impl Convoys {
         self: &Arc<Self>,
         segment: &Segment,
         renditions: &[Rendition],
-    ) -> Result<Vec<Made>, PortError> {
+    ) -> Result<Vec<Stored>, PortError> {
         let (result, made) = oneshot::channel();
         let waiting = Waiting { segment: segment.clone(), renditions: renditions.to_vec(), result };
         if segment.kind == TrackKind::Audio {
@@ -190,6 +191,9 @@ impl Convoys {
         let (mut drafts, descriptors) = self.open(convoy, &feeds).await?;
         let Some(task) = task(convoy, cores) else { return Ok(()) };
         let Some(first) = convoy.front() else { return Ok(()) };
+        let units = convoy.iter().map(|waiting| waiting.segment.expected_units).sum();
+        let limit = limits::transcode(&task, first.segment.source.bytes, units);
+        let task = Task::Transcode(task);
         let (execution, attempt) = (first.segment.execution.clone(), first.segment.attempt);
         let pictures: Vec<Option<Progress>> =
             convoy.iter().map(|waiting| progress(&waiting.segment)).collect();
@@ -204,7 +208,7 @@ impl Convoys {
             Reply::Made { .. } => drop(tell.send(())),
             _ => {}
         };
-        let child = self.launcher.run(&task, descriptors, heard);
+        let child = self.launcher.run(&task, descriptors, limit, heard);
         let over = self.ended.until(&execution, attempt);
         tokio::pin!(child, over);
         let mut result = None;
@@ -276,7 +280,7 @@ impl Convoys {
     }
 
     /// Makes the work objects of a segment appear, and reads their facts: another worker's may have been first.
-    async fn publish(&self, drafts: Drafts, waiting: &Waiting) -> Result<Vec<Made>, PortError> {
+    async fn publish(&self, drafts: Drafts, waiting: &Waiting) -> Result<Vec<Stored>, PortError> {
         let segment = &waiting.segment;
         self.stores.unchanged(&segment.source).await.map_err(port)?;
         let mut made = Vec::new();
@@ -300,23 +304,24 @@ impl From<PortError> for Ended {
     }
 }
 
-fn task(convoy: &VecDeque<Waiting>, cores: &Cores) -> Option<Task> {
+fn task(convoy: &VecDeque<Waiting>, cores: &Cores) -> Option<TranscodeTask> {
     let first = convoy.front()?;
     let range = |waiting: &Waiting| TimeRange { start: waiting.segment.start, end: waiting.segment.end };
-    Some(Task::Transcode(TranscodeTask {
+    Some(TranscodeTask {
         stream: first.segment.stream,
         kind: first.segment.kind,
         ranges: convoy.iter().map(range).collect(),
         seeks: first.segment.seeks.clone(),
+        jumps: first.segment.jumps.clone(),
         renditions: first.renditions.clone(),
         cores: cores.count,
-    }))
+    })
 }
 
 /// Counts pictures.
-fn count(segment: &Segment, made: &Result<Vec<Made>, PortError>) {
+fn count(segment: &Segment, made: &Result<Vec<Stored>, PortError>) {
     if let (TrackKind::Video, Ok(made)) = (segment.kind, made) {
-        metrics::encoded(made.iter().map(|made| made.units.unsigned_abs()).sum());
+        metrics::encoded(made.iter().map(|stored| stored.made.units.unsigned_abs()).sum());
     }
 }
 
@@ -353,6 +358,7 @@ mod tests {
                 renditions: Vec::new(),
                 expected_units: 0,
                 work: String::new(),
+                jumps: Vec::new(),
             },
             renditions: Vec::new(),
             result: oneshot::channel().0,

@@ -4,16 +4,18 @@ use std::{fs::File, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use millrace_engine::Ended;
-use millrace_media::{ChildError, InspectTask, Inspected, Launcher, MergeTask, Reply, Task, packets, pipe};
+use millrace_media::{
+    AudioTrackFacts, ChildError, InspectTask, Inspected, Launcher, MergeTask, Reply, Task, packets, pipe,
+};
 use millrace_schemas::{
-    Fingerprint, Made, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
+    Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
 };
 use millrace_storage::{self as storage, Fed, Opened, StorageError, Stores, Work};
 use millrace_topology::ports::{
-    AudioSource, Controls, Keyframe, Media, PortError, SourceFacts, Storage, VideoSource,
+    AudioSource, Controls, Keyframe, Media, PortError, SideSource, SourceFacts, Storage, Stored, VideoSource,
 };
 
-use super::convoy::Convoys;
+use super::{convoy::Convoys, limits};
 
 /// How often a child that died is started again, before its media is held to blame.
 const DEATHS: u32 = 3;
@@ -43,21 +45,29 @@ impl Ports {
         &self,
         name: &str,
         task: &Task,
+        limit: Duration,
         descriptors: impl Fn() -> Result<Vec<OwnedFd>, PortError>,
     ) -> Result<Reply, PortError> {
         let mut deaths = 0;
         loop {
-            match self.launcher.run(task, descriptors()?, drop).await {
+            match self.launcher.run(task, descriptors()?, limit, drop).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => again(name, error, &mut deaths).await?,
             }
         }
     }
 
-    async fn inspected(&self, name: &str, file: &Opened, task: InspectTask) -> Result<Inspected, PortError> {
+    async fn inspected(
+        &self,
+        source: &SourceRef,
+        file: &Opened,
+        task: InspectTask,
+    ) -> Result<Inspected, PortError> {
+        let name = &name(&source.url);
+        let limit = limits::inspect(source.bytes);
         let feeds = Feeds::default();
         let descriptors = || Ok(vec![feeds.descriptor(file)?]);
-        match feeds.judge(self.child(name, &Task::Inspect(task), descriptors).await)? {
+        match feeds.judge(self.child(name, &Task::Inspect(task), limit, descriptors).await)? {
             Reply::Inspected(found) => Ok(*found),
             other => {
                 Err(PortError::Refused(format!("{name}: the media process gave another answer: {other:?}")))
@@ -70,6 +80,8 @@ impl Ports {
 pub(super) async fn again(name: &str, error: ChildError, deaths: &mut u32) -> Result<(), PortError> {
     match error {
         ChildError::Failed(reason) => Err(PortError::Refused(format!("{name}: {reason}"))),
+        // It would be late again.
+        ChildError::Late { .. } => Err(PortError::Refused(format!("{name}: {error}"))),
         ChildError::Died { .. } if *deaths + 1 < DEATHS => {
             *deaths += 1;
             tokio::time::sleep(Duration::from_millis(100 << *deaths)).await;
@@ -117,7 +129,7 @@ pub(super) async fn facts(
     place: &str,
     rendition: &str,
     index: i32,
-) -> Result<Option<Made>, StorageError> {
+) -> Result<Option<Stored>, StorageError> {
     let Some(tail) = work.tail(place, rendition, index).await? else { return Ok(None) };
     let whole = packets::facts(tail.size, |buffer, at| tail.read_exact_at(buffer, at));
     if whole.is_err() {
@@ -131,10 +143,15 @@ impl Media for Ports {
     async fn inspect(&self, source: &SourceRef, segment_seconds: f64) -> Result<SourceFacts, PortError> {
         let file = self.stores.open(source).await.map_err(port)?;
         let task = InspectTask { segment_seconds: Some(segment_seconds) };
-        let found = self.inspected(&name(&source.url), &file, task).await?;
+        let found = self.inspected(source, &file, task).await?;
         tracing::info!(source = source.url, bytes_read = found.bytes_read, "inspected");
         Ok(SourceFacts {
-            comment: comment(&found),
+            metadata: found.metadata,
+            chapters: found.chapters,
+            timecode: found.timecode,
+            jumps: found.jumps,
+            warnings: found.warnings,
+            left_out: found.left_out,
             video: found.video.map(|video| VideoSource {
                 stream: video.stream,
                 settings: video.settings,
@@ -143,23 +160,25 @@ impl Media for Ports {
                 keyframes: video.keyframes.iter().map(|k| Keyframe { pts: k.pts, seek: k.seek }).collect(),
                 trusted: video.trusted,
             }),
-            audio: found.audio.map(|audio| AudioSource {
-                stream: audio.stream,
-                sample_rate: audio.settings.sample_rate,
-                channels: audio.settings.channels,
-                samples: audio.samples,
-            }),
+            sounds: found.sounds.into_iter().map(sound).collect(),
+            sides: found
+                .sides
+                .into_iter()
+                .map(|side| SideSource { stream: side.stream, codec: side.codec, tags: side.tags })
+                .collect(),
         })
     }
 
-    async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Made>, PortError> {
+    async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError> {
         self.convoys.transcode(segment, renditions).await
     }
 
     async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError> {
         let marker = self.work.marker(merge.work());
         let draft = self.stores.draft_output(&merge.output.url, merge.work(), marker).await.map_err(port)?;
-        let task = Task::Merge(MergeTask { output: merge.output.clone(), tracks: merge.tracks.clone() });
+        let task = MergeTask { output: merge.output.clone(), tracks: merge.tracks.clone() };
+        let limit = limits::merge(&task);
+        let task = Task::Merge(task);
         let descriptors = || {
             let out = draft.descriptor().map_err(port)?;
             out.set_len(0)
@@ -174,7 +193,7 @@ impl Media for Ports {
             }
             Ok(all)
         };
-        let reply = self.child(&name(&merge.output.url), &task, descriptors).await?;
+        let reply = self.child(&name(&merge.output.url), &task, limit, descriptors).await?;
         let Reply::Merged(facts) = reply else {
             return Err(PortError::Refused(format!("the media process gave another answer: {reply:?}")));
         };
@@ -190,18 +209,36 @@ impl Media for Ports {
             duration_seconds: facts.duration_seconds,
             video: facts.video,
             audio: facts.audio,
+            more_audio: facts.more_audio,
+            text: facts.text,
+            chapters: facts.chapters,
         })
     }
 
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
-        let opened = async { self.stores.open(&self.stores.pin(url).await?).await };
-        let Ok(file) = opened.await else { return Ok(None) };
-        match self.inspected(&name(url), &file, InspectTask { segment_seconds: None }).await {
+        let opened = async {
+            let source = self.stores.pin(url).await?;
+            let file = self.stores.open(&source).await?;
+            Ok::<_, StorageError>((source, file))
+        };
+        let Ok((source, file)) = opened.await else { return Ok(None) };
+        match self.inspected(&source, &file, InspectTask { segment_seconds: None }).await {
             Ok(found) => Ok(comment(&found)),
             // No media file that can be read.
             Err(PortError::Refused(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn sound(facts: AudioTrackFacts) -> AudioSource {
+    AudioSource {
+        stream: facts.stream,
+        sample_rate: facts.settings.sample_rate,
+        channels: facts.settings.channels,
+        samples: facts.samples,
+        first: facts.first,
+        tags: facts.tags,
     }
 }
 
@@ -242,7 +279,7 @@ impl Storage for Ports {
         self.stores.pin(url).await.map_err(port)
     }
 
-    async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Made>, PortError> {
+    async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Stored>, PortError> {
         facts(&self.work, work, rendition, index).await.map_err(port)
     }
 

@@ -9,7 +9,10 @@ use millrace_topology::ports::PortError;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::ports::{Feeds, again, name, port};
+use super::{
+    limits,
+    ports::{Feeds, again, name, port},
+};
 use crate::commands::CommandError;
 
 /// Looks at media, a few at a time.
@@ -36,7 +39,8 @@ impl Probes {
         let mut deaths = 0;
         loop {
             let feeds = Feeds::default();
-            let reply = self.launcher.run(&task, vec![feeds.descriptor(&opened)?], drop).await;
+            let limit = limits::inspect(source.bytes);
+            let reply = self.launcher.run(&task, vec![feeds.descriptor(&opened)?], limit, drop).await;
             match (reply, feeds.failure()) {
                 (Ok(Reply::Inspected(found)), _) => return Ok((source, *found)),
                 (_, Some(reason)) => return Err(reason),

@@ -1,7 +1,9 @@
 //! What processors ask of the world. The shell implements these; tests put fakes in their place.
 
 use async_trait::async_trait;
-use millrace_schemas::{Made, Merge, OutputFacts, Rendition, Segment, SourceRef};
+use millrace_schemas::{
+    Chapter, Made, Merge, OutputFacts, Rendition, Segment, SourceRef, TrackTags, VideoSettings,
+};
 
 use crate::processor::ProcessorError;
 
@@ -40,14 +42,37 @@ pub struct Keyframe {
 }
 
 /// What split must know of a source.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceFacts {
     /// The main video stream.
     pub video: Option<VideoSource>,
-    /// The sound track to take.
-    pub audio: Option<AudioSource>,
+    /// The sound tracks to take, in the order of the source.
+    pub sounds: Vec<AudioSource>,
+    /// Text and covers to take.
+    pub sides: Vec<SideSource>,
+    /// Metadata of the container, as it has it.
+    pub metadata: Vec<(String, String)>,
+    /// Chapters.
+    pub chapters: Vec<Chapter>,
+    /// The timecode of the first picture (SMPTE ST 12-1).
+    pub timecode: Option<String>,
+    /// Where the clock jumps, by how many microseconds each part behind a jump is moved.
+    pub jumps: Vec<i64>,
+    /// What is damaged.
+    pub warnings: Vec<String>,
+    /// What can't be taken, and why.
+    pub left_out: Vec<String>,
+}
+
+impl SourceFacts {
     /// The comment of the file, where outputs say where they came from.
-    pub comment: Option<String>,
+    #[must_use]
+    pub fn comment(&self) -> Option<&str> {
+        self.metadata
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case("comment"))
+            .map(|(_, value)| value.as_str())
+    }
 }
 
 /// The video stream of a source.
@@ -56,7 +81,7 @@ pub struct VideoSource {
     /// Its index in the container.
     pub stream: i32,
     /// What its pictures are, as encoder settings: size, clock, rate, colour.
-    pub settings: millrace_schemas::VideoSettings,
+    pub settings: VideoSettings,
     /// First presentation time, in the stream's clock.
     pub first: i64,
     /// End of the last picture, as far as the container tells.
@@ -78,6 +103,30 @@ pub struct AudioSource {
     pub channels: i32,
     /// How many samples, as far as the container tells; 0 where it does not.
     pub samples: i64,
+    /// Where the first sample lies, in samples, where the sound can be cut anywhere: it is long, and has no holes.
+    pub first: Option<i64>,
+    /// What the container says of it.
+    pub tags: TrackTags,
+}
+
+/// Text, or a cover, of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SideSource {
+    /// Its index in the container.
+    pub stream: i32,
+    /// The codec that it becomes, by libav's name.
+    pub codec: String,
+    /// What the container says of it.
+    pub tags: TrackTags,
+}
+
+/// A work object that is there: its facts, and what of the source was damaged when it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its facts.
+    pub made: Made,
+    /// What was damaged, and where.
+    pub warnings: Vec<String>,
 }
 
 /// What is done with media; every call runs outside this process.
@@ -88,7 +137,7 @@ pub trait Media: Send + Sync + 'static {
 
     /// Makes these renditions of a segment, each a work object of its own, in one decode. A work object that is
     /// there already wins; the facts are of the object that is stored.
-    async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Made>, PortError>;
+    async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError>;
 
     /// Puts an output together out of work objects, proves it, and makes it appear at once and whole.
     async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError>;
@@ -104,7 +153,7 @@ pub trait Storage: Send + Sync + 'static {
     async fn pin(&self, url: &str) -> Result<SourceRef, PortError>;
 
     /// The facts of a work object, if it is there and whole. Its key is `<work>/<rendition>/<index>`.
-    async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Made>, PortError>;
+    async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Stored>, PortError>;
 
     /// Whether something is at an output's URL, and how large it is.
     async fn size(&self, url: &str) -> Result<Option<i64>, PortError>;

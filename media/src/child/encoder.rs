@@ -6,14 +6,14 @@ use std::{collections::VecDeque, fs::File, io::BufWriter};
 use ffmpeg_next::{
     self as ff, ChannelLayout, Dictionary, Packet, Rational, codec,
     ffi::{
-        AV_CODEC_FLAG_GLOBAL_HEADER, AVChromaLocation, AVCodecContext, AVColorPrimaries, AVColorRange,
-        AVColorSpace, AVColorTransferCharacteristic,
+        AV_CODEC_FLAG_GLOBAL_HEADER, AV_CODEC_FLAG_INTERLACED_DCT, AVChromaLocation, AVCodecContext,
+        AVColorPrimaries, AVColorRange, AVColorSpace, AVColorTransferCharacteristic,
     },
     format::{Pixel, Sample},
 };
 use millrace_schemas::{AudioSettings, Color, Made, Ratio, Rendition};
 
-use super::Failure;
+use super::{Failure, damage::Damage};
 use crate::{
     packets::{Facts, Header, Writer},
     protocol::TimeRange,
@@ -92,7 +92,7 @@ pub(crate) struct VideoEncoder {
     encoder: ff::encoder::video::Encoder,
     header: Header,
     rendition: String,
-    ends: Vec<Option<i64>>,
+    ranges: Vec<TimeRange>,
     outputs: VecDeque<File>,
     /// How many pictures of each range went in.
     sent: Vec<i64>,
@@ -129,6 +129,9 @@ impl VideoEncoder {
             c.color_range = color.range;
             c.chroma_sample_location = color.chroma;
             c.flags |= AV_CODEC_FLAG_GLOBAL_HEADER as i32;
+            if s.field_order != 0 {
+                c.flags |= AV_CODEC_FLAG_INTERLACED_DCT as i32;
+            }
             c.thread_count = threads(cores);
         }
         let mut options = Dictionary::new();
@@ -139,7 +142,12 @@ impl VideoEncoder {
         // `stitchable`: codec headers that depend on the settings alone, so that segments can be joined.
         // `sync-lookahead=0`: no pictures are held for a lookahead that runs by itself. What it gains in time, one
         // more thread gains too, for less memory; the stream is the same.
-        options.set("x264-params", "stitchable=1:sync-lookahead=0");
+        let fields = match s.field_order {
+            1 => ":tff=1",
+            2 => ":bff=1",
+            _ => "",
+        };
+        options.set("x264-params", &format!("stitchable=1:sync-lookahead=0{fields}"));
         let encoder = context
             .encoder()
             .video()
@@ -150,6 +158,7 @@ impl VideoEncoder {
             clock: (s.time_base.num, s.time_base.den),
             video: Some(s.clone()),
             audio: None,
+            side: None,
             padding: 0,
             frame_size: 0,
         };
@@ -157,7 +166,7 @@ impl VideoEncoder {
             encoder,
             header,
             rendition: rendition.id.clone(),
-            ends: ranges.iter().map(|range| range.end).collect(),
+            ranges: ranges.to_vec(),
             outputs,
             sent: vec![0; ranges.len()],
             sending: 0,
@@ -173,9 +182,16 @@ impl VideoEncoder {
     }
 
     /// Encodes a picture; gives the work objects that became whole by that.
-    pub(crate) fn encode(&mut self, frame: &mut ff::frame::Video, pts: i64) -> Result<Vec<Made>, Failure> {
+    pub(crate) fn encode(
+        &mut self,
+        frame: &mut ff::frame::Video,
+        pts: i64,
+        damage: &Damage,
+    ) -> Result<Vec<Made>, Failure> {
         let before = self.sending;
-        while self.sending + 1 < self.ends.len() && self.ends[self.sending].is_some_and(|end| pts >= end) {
+        while self.sending + 1 < self.ranges.len()
+            && self.ranges[self.sending].end.is_some_and(|end| pts >= end)
+        {
             self.sending += 1;
         }
         self.sent[self.sending] += 1;
@@ -183,17 +199,18 @@ impl VideoEncoder {
         frame.set_pts(Some(pts));
         frame.set_kind(if begins { ff::picture::Type::I } else { ff::picture::Type::None });
         self.encoder.send_frame(frame).map_err(Failure::at("encoding a picture"))?;
-        self.take()
+        self.take(damage)
     }
 
-    fn take(&mut self) -> Result<Vec<Made>, Failure> {
+    fn take(&mut self, damage: &Damage) -> Result<Vec<Made>, Failure> {
         let mut whole = Vec::new();
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
-            while self.filling + 1 < self.ends.len() && self.ends[self.filling].is_some_and(|end| pts >= end)
+            while self.filling + 1 < self.ranges.len()
+                && self.ranges[self.filling].end.is_some_and(|end| pts >= end)
             {
-                whole.push(self.end_range(Some(pts), pts)?);
+                whole.push(self.end_range(Some(pts), pts, damage)?);
             }
             self.times.push(pts);
             let (key, duration) = (packet.is_key(), packet.duration());
@@ -214,8 +231,11 @@ impl VideoEncoder {
     }
 
     /// Ends a work object. `empty_at` is the time that stands for a range without a picture.
-    fn end_range(&mut self, next: Option<i64>, empty_at: i64) -> Result<Made, Failure> {
+    fn end_range(&mut self, next: Option<i64>, empty_at: i64, damage: &Damage) -> Result<Made, Failure> {
         self.writer()?;
+        let tick = f64::from(self.header.clock.0) / f64::from(self.header.clock.1.max(1));
+        let range = self.ranges[self.filling];
+        let seconds = |ticks: Option<i64>| ticks.map(|ticks| ticks as f64 * tick);
         let times = std::mem::take(&mut self.times);
         let (packets, sent) = (i64::try_from(times.len()).unwrap_or(i64::MAX), self.sent[self.filling]);
         if packets != sent {
@@ -228,6 +248,7 @@ impl VideoEncoder {
             first: times.iter().min().copied().unwrap_or(empty_at),
             next,
             reorder: i32::try_from(reorder_depth(&times)).unwrap_or(i32::MAX),
+            warnings: damage.told("pictures", seconds(range.start), seconds(range.end)),
         };
         self.filling += 1;
         let writer = self.writer.take().ok_or_else(|| Failure::new("a range without an output"))?;
@@ -235,11 +256,16 @@ impl VideoEncoder {
     }
 
     /// Ends all work objects; gives those that were not whole before.
-    pub(crate) fn finish(mut self, next: Option<i64>, empty_at: i64) -> Result<Vec<Made>, Failure> {
+    pub(crate) fn finish(
+        mut self,
+        next: Option<i64>,
+        empty_at: i64,
+        damage: &Damage,
+    ) -> Result<Vec<Made>, Failure> {
         self.encoder.send_eof().map_err(Failure::at("encoding the last pictures"))?;
-        let mut whole = self.take()?;
-        while self.filling < self.ends.len() {
-            whole.push(self.end_range(next, next.unwrap_or(empty_at))?);
+        let mut whole = self.take(damage)?;
+        while self.filling < self.ranges.len() {
+            whole.push(self.end_range(next, next.unwrap_or(empty_at), damage)?);
         }
         Ok(whole)
     }
@@ -261,16 +287,28 @@ pub(crate) struct AudioEncoder {
     waiting: Vec<Vec<f32>>,
     start: i64,
     samples: i64,
+    /// The packets that are kept, by their times in samples.
+    range: TimeRange,
     packets: i64,
 }
 
 impl AudioEncoder {
-    /// `start` is the time of the first sample, in samples.
+    /// How many samples a codec puts in a packet: the grid on which sound can be cut.
+    pub(crate) fn frame_size_of(s: &AudioSettings) -> Result<i64, Failure> {
+        match s.codec.as_str() {
+            // ISO/IEC 14496-3: AAC-LC.
+            "aac" => Ok(1024),
+            other => Err(Failure::new(format!("sound of codec '{other}' is not cut"))),
+        }
+    }
+
+    /// `start` is the time of the first sample, in samples. Of what is encoded, the packets of the range are kept.
     pub(crate) fn open(
         rendition: &Rendition,
         s: &AudioSettings,
         out: File,
         start: i64,
+        range: TimeRange,
     ) -> Result<Self, Failure> {
         let layout = ChannelLayout::default(s.channels);
         let mut audio = codec::Context::new_with_codec(find(&s.codec)?)
@@ -292,6 +330,7 @@ impl AudioEncoder {
             clock: (1, s.sample_rate),
             video: None,
             audio: Some(s.clone()),
+            side: None,
             padding,
             frame_size: frame_size as i64,
         };
@@ -307,8 +346,14 @@ impl AudioEncoder {
             waiting: vec![Vec::new(); usize::try_from(s.channels).unwrap_or(0)],
             start,
             samples: 0,
+            range,
             packets: 0,
         })
+    }
+
+    /// Samples in a packet.
+    pub(crate) fn frame_size(&self) -> i64 {
+        self.frame_size as i64
     }
 
     /// The time after the last sample so far, in samples.
@@ -366,6 +411,10 @@ impl AudioEncoder {
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
+            let TimeRange { start, end } = self.range;
+            if start.is_some_and(|start| pts < start) || end.is_some_and(|end| pts >= end) {
+                continue;
+            }
             self.packets += 1;
             self.writer
                 .packet(true, pts, packet.duration(), packet.data().unwrap_or_default())
@@ -374,17 +423,24 @@ impl AudioEncoder {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<Made, Failure> {
+    pub(crate) fn finish(mut self, damage: &Damage) -> Result<Made, Failure> {
         self.encode(1)?;
         self.encoder.send_eof().map_err(Failure::at("encoding the last of the sound"))?;
         self.take()?;
+        let ends = self.start + self.samples;
+        let first = self.range.start.unwrap_or(self.start);
+        // What follows begins there, if anything does.
+        let next = self.range.end.filter(|end| ends > *end);
+        let seconds =
+            |samples: Option<i64>| samples.map(|samples| samples as f64 / f64::from(self.rate.max(1)));
         let facts = Facts {
             rendition: self.rendition,
-            units: self.samples,
+            units: (next.unwrap_or(ends) - first).max(0),
             packets: self.packets,
-            first: self.start,
-            next: None,
+            first,
+            next,
             reorder: 0,
+            warnings: damage.told("sound", seconds(self.range.start), seconds(self.range.end)),
         };
         self.writer.finish(facts).map_err(Failure::at("writing a work object"))
     }

@@ -7,11 +7,11 @@ use std::{
     io::{BufReader, Seek},
 };
 
-use millrace_schemas::{AudioFacts, TrackKind, TrackSum, VideoFacts};
+use millrace_schemas::TrackSum;
 
 use super::{
     Failure, Reporter,
-    mux::{Muxer, Timed, container},
+    mux::{Muxer, Planned, Timed, container},
     prove::{Expected, prove},
 };
 use crate::{
@@ -33,10 +33,13 @@ pub(crate) fn merge(
     }
     let origin = origin(&tracks, container.edit_lists)
         .ok_or_else(|| Failure::new("there is neither a picture nor a sound to put together"))?;
-    let headers: Vec<&Header> = tracks.iter().map(|track| &track.header).collect();
+    let planned: Vec<Planned<'_>> = tracks
+        .iter()
+        .map(|track| Planned { header: &track.header, tags: track.sum.plan.tags.clone().unwrap_or_default() })
+        .collect();
     let packets = tracks.iter().map(|track| track.sum.packets).sum();
     let copy = output.try_clone().map_err(Failure::at("writing the output"))?;
-    let mut muxer = Muxer::open(copy, container, &headers, &task.output.mark, packets)?;
+    let mut muxer = Muxer::open(copy, container, &planned, &task.output, seconds(origin), packets)?;
     for (i, track) in tracks.iter_mut().enumerate() {
         track.begin(muxer.clock(i), origin)?;
     }
@@ -45,7 +48,7 @@ pub(crate) fn merge(
     while let Some(next) = earliest(&mut tracks)? {
         if let Some(packet) = tracks[next].ready.pop_front() {
             muxer.write(next, &packet)?;
-            written += i64::from(tracks[next].sum.plan.kind == TrackKind::Video);
+            written += i64::from(tracks[next].header.video.is_some());
             reporter.progress(0, written);
         }
     }
@@ -54,25 +57,11 @@ pub(crate) fn merge(
     let expected: Vec<Expected> = tracks.into_iter().map(Track::expected).collect::<Result<_, _>>()?;
     let mut reread = output.try_clone().map_err(Failure::at("reading the output again"))?;
     reread.rewind().map_err(Failure::at("reading the output again"))?;
-    prove(reread, &expected, reporter)?;
-    Ok(facts(&expected))
+    prove(reread, &task.output, container, &expected, reporter)
 }
 
-fn facts(expected: &[Expected]) -> Merged {
-    let video = expected.iter().find(|track| track.header.video.is_some());
-    let audio = expected.iter().find(|track| track.header.audio.is_some());
-    Merged {
-        duration_seconds: expected.iter().map(|track| track.ends_at).fold(0.0, f64::max),
-        video: video.and_then(|track| {
-            let settings = track.header.video.as_ref()?;
-            let (width, height) = (settings.width, settings.height);
-            Some(VideoFacts { codec: settings.codec.clone(), width, height, frames: track.sum.units })
-        }),
-        audio: audio.and_then(|track| {
-            let s = track.header.audio.as_ref()?;
-            Some(AudioFacts { codec: s.codec.clone(), sample_rate: s.sample_rate, samples: track.sum.units })
-        }),
-    }
+fn seconds((ticks, clock): (i64, Clock)) -> f64 {
+    ticks as f64 * clock.num as f64 / clock.den as f64
 }
 
 /// Time zero of the output: the earliest start of its tracks; where the container has no edit lists, of their first
@@ -80,6 +69,8 @@ fn facts(expected: &[Expected]) -> Merged {
 fn origin(tracks: &[Track], edit_lists: bool) -> Option<(i64, Clock)> {
     tracks
         .iter()
+        // What lies beside begins when it begins.
+        .filter(|track| track.header.side.is_none())
         .filter_map(|track| {
             let first = track.first?;
             Some(if edit_lists { (first, track.clock) } else { (first - track.lead(), track.clock) })
@@ -105,6 +96,9 @@ fn earliest(tracks: &mut [Track]) -> Result<Option<usize>, Failure> {
         .map(|(i, _)| i))
 }
 
+/// A text of no length.
+const EMPTY_TEXT: [u8; 2] = [0, 0];
+
 /// A track that is being read.
 struct Track {
     sum: TrackSum,
@@ -123,6 +117,8 @@ struct Track {
     ready: VecDeque<Timed>,
     /// Presentation times in the output's clock, for the proof.
     times: Vec<i64>,
+    /// Of text: up to when there is something to show, or nothing, in the output's clock.
+    shown_until: i64,
     // What the segments that were read add up to.
     segments: i32,
     units: i64,
@@ -150,6 +146,7 @@ impl Track {
             timeline: Timeline::new(0, 1),
             ready: VecDeque::new(),
             times: Vec::new(),
+            shown_until: 0,
             segments: 0,
             units: 0,
             packets: 0,
@@ -196,8 +193,37 @@ impl Track {
         let pts = place(packet.pts, self.clock, self.origin, self.out);
         if self.header.video.is_some() {
             self.timeline.push(pts, packet);
+        } else if self.header.side.is_some() {
+            self.take_beside(pts, packet);
         } else {
             self.hand_on(pts, pts, packet);
+        }
+    }
+
+    /// A cover has no time; a text that is over before the output begins is not in it.
+    fn take_beside(&mut self, pts: i64, packet: Packet) {
+        if packet.duration == 0 {
+            self.ready.push_back(Timed { pts: 0, dts: 0, duration: 0, key: true, data: packet.data });
+            return;
+        }
+        let zero = (0, self.clock);
+        let end = pts + place(packet.duration, self.clock, zero, self.out);
+        let start = pts.max(self.shown_until);
+        if end > start {
+            self.nothing_until(start);
+            self.times.push(start);
+            let (duration, data) = (end - start, packet.data);
+            self.ready.push_back(Timed { pts: start, dts: start, duration, key: true, data });
+            self.shown_until = end;
+        }
+    }
+
+    /// A text track of mp4 has a sample for every moment: where there is no text, an empty one (3GPP TS 26.245, 5.2).
+    fn nothing_until(&mut self, start: i64) {
+        let from = self.shown_until;
+        if start > from {
+            let data = EMPTY_TEXT.to_vec();
+            self.ready.push_back(Timed { pts: from, dts: from, duration: start - from, key: true, data });
         }
     }
 
@@ -291,6 +317,7 @@ impl Track {
         self.times.sort_unstable();
         let end = match &self.header.video {
             Some(_) => self.times.last().map_or(0, |last| last + self.step(self.out)),
+            None if self.header.side.is_some() => 0,
             None => {
                 let first = self.first.unwrap_or(0);
                 place(first + self.units, self.clock, self.origin, self.out)

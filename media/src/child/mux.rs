@@ -9,11 +9,13 @@ use std::{
 use ffmpeg_next::{
     self as ff, Dictionary, Packet,
     ffi::{
-        AV_INPUT_BUFFER_PADDING_SIZE, AVCodecID, AVMediaType, av_channel_layout_default, av_mallocz,
-        avformat_new_stream,
+        AV_DISPOSITION_ATTACHED_PIC, AV_INPUT_BUFFER_PADDING_SIZE, AVCodecID, AVFieldOrder, AVMediaType,
+        av_channel_layout_default, av_mallocz, avformat_new_stream,
     },
     format::context::{Output, StreamIo},
 };
+
+use millrace_schemas::{Chapter, OutputPlan, TrackTags};
 
 use super::{
     Failure,
@@ -76,6 +78,12 @@ impl Seek for Bytes {
     }
 }
 
+/// A stream that an output is to have.
+pub(crate) struct Planned<'a> {
+    pub(crate) header: &'a Header,
+    pub(crate) tags: TrackTags,
+}
+
 /// An output that is being written.
 pub(crate) struct Muxer {
     output: Output,
@@ -83,31 +91,48 @@ pub(crate) struct Muxer {
 }
 
 impl Muxer {
-    /// Begins an output with a stream for each header. `packets` bounds how many there will be.
+    /// Begins an output with these streams. `origin` is its time zero in the source's, in seconds; `packets` bounds how many
+    /// packets there will be.
     pub(crate) fn open(
         file: File,
         container: Container,
-        headers: &[&Header],
-        mark: &str,
+        planned: &[Planned<'_>],
+        output: &OutputPlan,
+        origin: f64,
         packets: i64,
     ) -> Result<Self, Failure> {
         let error = Arc::new(Mutex::new(None));
         let io = StreamIo::from_write_seek_with_capacity(Bytes { file, error: error.clone() }, 256 * 1024)
             .map_err(Failure::at("writing the output"))?;
-        let output = ff::format::output_to_stream(io, None, Some(container.muxer))
+        let context = ff::format::output_to_stream(io, None, Some(container.muxer))
             .map_err(Failure::at("beginning the output"))?;
-        let mut muxer = Self { output, error };
-        for header in headers {
-            muxer.add_stream(header)?;
+        let mut muxer = Self { output: context, error };
+        let extras = output.extras.clone().unwrap_or_default();
+        for planned in planned {
+            let timecode = extras.timecode.as_deref().filter(|_| planned.header.video.is_some());
+            muxer.add_stream(planned, timecode)?;
         }
         let mut metadata = Dictionary::new();
-        metadata.set("comment", mark);
+        for (key, value) in &extras.metadata {
+            metadata.set(key, value);
+        }
+        metadata.set("comment", &output.mark);
         muxer.output.set_metadata(metadata);
+        for (chapter, id) in extras.chapters.iter().zip(1..) {
+            muxer.add_chapter(id, chapter, origin)?;
+        }
+        // Text that lies in the header, and for chapters also in a track of its own; each with a box around it.
+        let text: usize = extras.metadata.values().map(|value| value.len() + 256).sum::<usize>()
+            + extras.chapters.iter().map(|chapter| 2 * chapter.title.len() + 256).sum::<usize>()
+            + planned.iter().map(|planned| planned.tags.title.len() + 4096).sum::<usize>();
         let mut options = Dictionary::new();
         if container.index_in_front {
             // For a packet of mp4's index at the most: size 4, decoding time 8, composition offset 8, sync 4, and a
             // chunk of its own 20 (ISO/IEC 14496-12, 8.6 and 8.7).
-            options.set("moov_size", &(8192 + 44 * packets).to_string());
+            // A text may be followed by one that is empty. A cover lies in the header, too.
+            let covers: i64 = planned.iter().filter(|p| is_cover(p.header)).map(|_| LARGEST_COVER).sum();
+            let reserved = 8192 + 44 * packets + i64::try_from(text).unwrap_or(0) + covers;
+            options.set("moov_size", &reserved.to_string());
         }
         let begun = muxer.output.write_header_with(options).map(drop);
         begun.map_err(|error| muxer.failure("beginning the output", error))?;
@@ -121,7 +146,27 @@ impl Muxer {
         }
     }
 
-    fn add_stream(&mut self, header: &Header) -> Result<(), Failure> {
+    /// Adds a chapter, less what of it comes before time zero.
+    fn add_chapter(&mut self, id: i64, chapter: &Chapter, origin: f64) -> Result<(), Failure> {
+        let at = |seconds: f64| ((seconds - origin).max(0.0) * 1000.0).round() as i64;
+        let (start, end) = (at(chapter.start_seconds), at(chapter.end_seconds));
+        let added =
+            self.output.add_chapter(id, ff::Rational::new(1, 1000), start, end.max(start), &chapter.title);
+        added.map(drop).map_err(Failure::at("adding a chapter"))
+    }
+
+    fn add_stream(&mut self, planned: &Planned<'_>, timecode: Option<&str>) -> Result<(), Failure> {
+        let header = planned.header;
+        let mut metadata = Dictionary::new();
+        for (key, value) in [
+            ("language", planned.tags.language.as_str()),
+            ("title", planned.tags.title.as_str()),
+            ("timecode", timecode.unwrap_or_default()),
+        ] {
+            if !value.is_empty() {
+                metadata.set(key, value);
+            }
+        }
         // SAFETY: the context is open for writing, its stream was just made, and its parameters are plain fields; the
         // extradata is copied into memory of libav's, with the padding that it asks for.
         unsafe {
@@ -130,7 +175,12 @@ impl Muxer {
                 return Err(Failure::new("out of memory"));
             }
             let (stream, p) = (&mut *stream, &mut *(*stream).codecpar);
-            stream.time_base = ff::Rational::new(header.clock.0, header.clock.1).into();
+            stream.metadata = metadata.disown();
+            stream.disposition = planned.tags.dispositions;
+            // libavformat ends texts by itself where its count of their ticks falls behind another track's, whatever the clocks
+            // (movenc, at "Subtitles require special handling"): the finest clock keeps it from that.
+            let clock = if header.side.is_some() { (1, TEXT_TICKS) } else { header.clock };
+            stream.time_base = ff::Rational::new(clock.0, clock.1).into();
             let size = header.extradata.len();
             if size > 0 {
                 let copy = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();
@@ -156,6 +206,11 @@ impl Muxer {
                 p.color_space = color.matrix;
                 p.color_range = color.range;
                 p.chroma_location = color.chroma;
+                p.field_order = match video.field_order {
+                    1 => AVFieldOrder::AV_FIELD_TT,
+                    2 => AVFieldOrder::AV_FIELD_BB,
+                    _ => AVFieldOrder::AV_FIELD_PROGRESSIVE,
+                };
                 stream.sample_aspect_ratio = p.sample_aspect_ratio;
                 stream.avg_frame_rate = rational(video.frame_rate).into();
             }
@@ -167,6 +222,16 @@ impl Muxer {
                 p.frame_size = i32::try_from(header.frame_size).unwrap_or(0);
                 p.initial_padding = i32::try_from(header.padding).unwrap_or(0);
                 av_channel_layout_default(&raw mut p.ch_layout, audio.channels);
+            }
+            if let Some(side) = &header.side {
+                (p.codec_type, p.codec_id) = match side.codec.as_str() {
+                    "mjpeg" => (AVMediaType::AVMEDIA_TYPE_VIDEO, AVCodecID::AV_CODEC_ID_MJPEG),
+                    "png" => (AVMediaType::AVMEDIA_TYPE_VIDEO, AVCodecID::AV_CODEC_ID_PNG),
+                    _ => (AVMediaType::AVMEDIA_TYPE_SUBTITLE, AVCodecID::AV_CODEC_ID_MOV_TEXT),
+                };
+                if is_cover(header) {
+                    stream.disposition = AV_DISPOSITION_ATTACHED_PIC;
+                }
             }
         }
         Ok(())
@@ -199,6 +264,16 @@ impl Muxer {
         let kept = error.lock().unwrap_or_else(PoisonError::into_inner).take();
         kept.map_or(Ok(()), |error| Err(Failure::at("ending the output")(error)))
     }
+}
+
+/// Ticks a second of a text track: no fewer than other tracks have.
+const TEXT_TICKS: i32 = 1_000_000;
+/// The largest cover, in bytes.
+pub(crate) const LARGEST_COVER: i64 = 4 << 20;
+
+/// Whether a track is a cover.
+pub(crate) fn is_cover(header: &Header) -> bool {
+    header.side.as_ref().is_some_and(|side| side.codec != "mov_text")
 }
 
 /// A packet with its times in the output's clock.

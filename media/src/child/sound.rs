@@ -1,6 +1,9 @@
-//! A whole sound track, decoded once and encoded for each rendition as one continuous stream.
+//! A sound track, or a part of one, decoded once and encoded for each rendition as one continuous stream.
+//!
+//! A part is a range of samples on the codec's frame grid. Its encoder begins so many frames earlier that it stands
+//! where one that began at the start would; their packets are thrown away. So parts join without a seam.
 
-use std::fs::File;
+use std::{fs::File, time::Duration};
 
 use ffmpeg_next::{
     self as ff, ChannelLayout, Packet, codec,
@@ -8,16 +11,17 @@ use ffmpeg_next::{
     format::{Sample, sample::Type},
     software::resampling,
 };
-use millrace_schemas::{AudioSettings, Made};
+use millrace_schemas::{AudioSettings, Made, Seek, SeekBy};
 
 use super::{
     Failure, Reporter,
+    damage::{self, Damage},
     encoder::AudioEncoder,
     inspect::parameters,
     source::{Depth, Source},
 };
 use crate::{
-    protocol::TranscodeTask,
+    protocol::{TimeRange, TranscodeTask},
     timeline::{Clock, place},
 };
 
@@ -25,58 +29,51 @@ use crate::{
 const TOLERANCE_SECONDS: f64 = 0.05;
 /// The longest hole that is filled with silence.
 const LONGEST_HOLE_SECONDS: i64 = 24 * 3600;
+/// How many frames are encoded before a part begins and thrown away: measured, AAC stands where it would after 32.
+pub(crate) const LEAD_FRAMES: i64 = 32;
+/// How many frames behind the end of a part are encoded: what the last packets overlap with, and are weighed by.
+const TAIL_FRAMES: i64 = 4;
+/// How much earlier reading begins than the lead: what a decoder needs to stand where it would.
+const PREROLL: Duration = Duration::from_secs(1);
 
-pub(crate) fn transcode(
-    file: File,
-    task: &TranscodeTask,
-    outputs: Vec<File>,
-    reporter: &mut Reporter,
-) -> Result<(), Failure> {
-    let mut source = Source::open(file, Depth::Decoding)?;
-    source.only(task.stream)?;
-    let clock = clock(&source, task.stream)?;
-    let mut tracks = Vec::new();
-    for (rendition, output) in task.renditions.iter().zip(outputs) {
-        let settings =
-            rendition.audio.clone().ok_or_else(|| Failure::new("a rendition without audio settings"))?;
-        tracks.push(Track { settings, rendition, output: Some(output), encoder: None, resampler: None });
+/// A decoder whose channels always have names.
+pub(crate) struct SoundDecoder(ff::decoder::Opened);
+
+impl SoundDecoder {
+    pub(crate) fn open(source: &Source, stream: i32) -> Result<Self, Failure> {
+        let doing = "opening the audio decoder";
+        let clock = source.clock(stream);
+        let mut decoder = codec::Context::from_parameters(parameters(source, stream)?)
+            .map_err(Failure::at(doing))?
+            .decoder();
+        decoder.set_packet_time_base(ff::Rational::new(clock.num as i32, clock.den as i32));
+        super::open_decoder(decoder, doing).map(Self)
     }
-    let mut decoder = codec::Context::from_parameters(parameters(&source, task.stream)?)
-        .map_err(Failure::at("opening the audio decoder"))?
-        .decoder();
-    decoder.set_packet_time_base(ff::Rational::new(clock.num as i32, clock.den as i32));
-    let mut decoder = super::open_decoder(decoder, "opening the audio decoder")?;
-    let mut frame = ff::frame::Audio::empty();
-    let mut packet = Packet::empty();
-    loop {
-        let ended = loop {
-            match packet.read(&mut source.input) {
-                Ok(()) if i32::try_from(packet.stream()).ok() == Some(task.stream) => break false,
-                Ok(()) => {}
-                Err(_) => break true,
-            }
-        };
-        let done = tracks.first().and_then(|track| track.encoder.as_ref()).map_or(0, AudioEncoder::end);
-        reporter.progress(0, done);
-        if ended {
-            // A decoder that was ended before takes no second end.
-            let _ = decoder.send_eof();
-        } else if decoder.send_packet(&packet).is_err() {
-            continue;
-        }
-        while decoder.receive_frame(&mut frame).is_ok() {
-            name_channels(&mut frame);
-            for track in &mut tracks {
-                track.take(&frame, clock)?;
-            }
-        }
-        if ended {
-            break;
-        }
+
+    /// Samples a second.
+    pub(crate) fn rate(&self) -> i32 {
+        // SAFETY: a plain field of an open decoder.
+        unsafe { (*self.0.as_ptr()).sample_rate }
     }
-    let made = tracks.into_iter().map(Track::finish).collect::<Result<_, _>>()?;
-    reporter.made(0, made);
-    Ok(())
+
+    pub(crate) fn send(&mut self, packet: &Packet) -> Result<(), ff::Error> {
+        self.0.send_packet(packet)
+    }
+
+    /// Says that no packets follow.
+    pub(crate) fn end(&mut self) {
+        // A decoder that was ended before takes no second end.
+        let _ = self.0.send_eof();
+    }
+
+    /// The next decoded samples, if there are any.
+    pub(crate) fn receive(&mut self, frame: &mut ff::frame::Audio) -> bool {
+        let there = self.0.receive_frame(frame).is_ok();
+        if there {
+            name_channels(frame);
+        }
+        there
+    }
 }
 
 /// Gives channels that have no names the usual ones: what comes without a layout (wav, raw) is as a player takes it.
@@ -88,19 +85,94 @@ fn name_channels(frame: &mut ff::frame::Audio) {
     }
 }
 
-fn clock(source: &Source, stream: i32) -> Result<Clock, Failure> {
-    let index = usize::try_from(stream).ok().and_then(|index| source.input.stream(index));
-    let stream = index.ok_or_else(|| Failure::new("the sound track is gone"))?;
-    let tb = stream.time_base();
-    Ok(Clock { num: i64::from(tb.numerator()), den: i64::from(tb.denominator().max(1)) })
+pub(crate) fn transcode(
+    file: File,
+    task: &TranscodeTask,
+    outputs: Vec<File>,
+    reporter: &mut Reporter,
+) -> Result<(), Failure> {
+    let mut source = Source::open(file, Depth::Decoding)?;
+    source.only(task.stream)?;
+    source.set_jumps(&task.jumps);
+    let clock = source.clock(task.stream);
+    let range = task.ranges.first().copied().unwrap_or(TimeRange { start: None, end: None });
+    let mut tracks = Vec::new();
+    for (rendition, output) in task.renditions.iter().zip(outputs) {
+        let settings =
+            rendition.audio.clone().ok_or_else(|| Failure::new("a rendition without audio settings"))?;
+        tracks.push(Track {
+            settings,
+            rendition,
+            range,
+            output: Some(output),
+            encoder: None,
+            resampler: None,
+            late: false,
+        });
+    }
+    let mut decoder = SoundDecoder::open(&source, task.stream)?;
+    if let Some(start) = range.start {
+        seek(&mut source, task.stream, start, tracks.first().map_or(1, Track::rate));
+    }
+    let mut damage = Damage::default();
+    let tick = clock.num as f64 / clock.den as f64;
+    let mut frame = ff::frame::Audio::empty();
+    let mut packet = Packet::empty();
+    loop {
+        let ended = match source.read(task.stream, &mut packet) {
+            Ok(there) => !there,
+            Err(error) => {
+                damage.ended(format!("the source can't be read on, and its sound ends there: {error}"));
+                true
+            }
+        };
+        let done = tracks.first().and_then(|track| track.encoder.as_ref()).map_or(0, AudioEncoder::end);
+        reporter.progress(0, done);
+        if ended {
+            decoder.end();
+        } else if decoder.send(&packet).is_err() {
+            damage.packet(damage::at(&packet, tick));
+            continue;
+        }
+        while decoder.receive(&mut frame) {
+            if let Some(pts) = frame.timestamp() {
+                damage.frame(&frame, pts as f64 * tick);
+            }
+            for track in &mut tracks {
+                track.take(&frame, clock)?;
+            }
+        }
+        if ended || tracks.iter().all(Track::is_full) {
+            break;
+        }
+    }
+    if tracks.iter().any(|track| track.late) {
+        return Err(Failure::new("sound can't be read from where its index says that it lies"));
+    }
+    let made = tracks.into_iter().map(|track| track.finish(&damage)).collect::<Result<_, _>>()?;
+    reporter.made(0, made);
+    Ok(())
+}
+
+/// Goes to where a part of the sound begins, less what comes before it.
+fn seek(source: &mut Source, stream: i32, start: i64, rate: i64) {
+    let clock = source.clock(stream);
+    let samples = Clock { num: 1, den: rate };
+    let lead = LEAD_FRAMES * 1024 + i64::try_from(PREROLL.as_secs()).unwrap_or(1) * rate;
+    let at = place(start - lead, samples, (0, clock), clock);
+    // Where it can't, it is read from the start.
+    source.seek(stream, Seek { by: SeekBy::Time, at });
 }
 
 struct Track<'a> {
     settings: AudioSettings,
     rendition: &'a millrace_schemas::Rendition,
+    range: TimeRange,
     output: Option<File>,
     encoder: Option<AudioEncoder>,
     resampler: Option<resampling::Context>,
+    /// Whether the first samples came after those that were to be first.
+    late: bool,
 }
 
 impl Track<'_> {
@@ -108,18 +180,51 @@ impl Track<'_> {
         i64::from(self.settings.sample_rate.max(1))
     }
 
+    /// Whether all was encoded that a part needs.
+    fn is_full(&self) -> bool {
+        match (&self.encoder, self.range.end) {
+            (Some(encoder), Some(end)) => encoder.end() >= end + TAIL_FRAMES * encoder.frame_size(),
+            _ => false,
+        }
+    }
+
+    /// Whether this is a part of a track: then it is known that the source has no holes, and each sample its place.
+    fn is_part(&self) -> bool {
+        self.range.start.is_some() || self.range.end.is_some()
+    }
+
+    fn open(&mut self, first: i64) -> Result<&mut AudioEncoder, Failure> {
+        let output = self.output.take().ok_or_else(|| Failure::new("an output was used twice"))?;
+        let encoder = AudioEncoder::open(self.rendition, &self.settings, output, first, self.range)?;
+        Ok(self.encoder.insert(encoder))
+    }
+
     /// Takes decoded samples to where their time says.
     fn take(&mut self, frame: &ff::frame::Audio, clock: Clock) -> Result<(), Failure> {
+        if self.is_full() {
+            return Ok(());
+        }
         let samples = Clock { num: 1, den: self.rate() };
         let at = frame.timestamp().map(|pts| place(pts, clock, (0, samples), samples));
-        let encoder = match &mut self.encoder {
-            Some(encoder) => encoder,
-            none => {
-                let output = self.output.take().ok_or_else(|| Failure::new("an output was used twice"))?;
-                none.insert(AudioEncoder::open(self.rendition, &self.settings, output, at.unwrap_or(0))?)
-            }
-        };
-        let tolerance = (TOLERANCE_SECONDS * samples.den as f64) as i64;
+        let (is_part, range) = (self.is_part(), self.range);
+        if self.encoder.is_none() {
+            let first = match range.start {
+                None => at.unwrap_or(0),
+                Some(start) => {
+                    let begins = start - LEAD_FRAMES * AudioEncoder::frame_size_of(&self.settings)?;
+                    let ends = at.unwrap_or(0) + frame.samples() as i64;
+                    if ends <= begins {
+                        return Ok(());
+                    }
+                    self.late = at.is_none_or(|at| at > begins);
+                    begins
+                }
+            };
+            self.open(first)?;
+        }
+        let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        let tolerance =
+            if is_part { encoder.frame_size() / 4 } else { (TOLERANCE_SECONDS * samples.den as f64) as i64 };
         let held =
             self.resampler.as_ref().and_then(resampling::Context::delay).map_or(0, |delay| delay.output);
         let hole = at.map_or(0, |at| at - (encoder.end() + held));
@@ -131,7 +236,7 @@ impl Track<'_> {
                 ));
             }
             encoder.silence(usize::try_from(hole).unwrap_or(0))?;
-        } else if hole < -tolerance {
+        } else if hole < -tolerance || (is_part && hole < 0) {
             skip = usize::try_from(-hole).unwrap_or(0);
         }
         self.convert(Some(frame), skip)
@@ -181,8 +286,15 @@ impl Track<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<Made, Failure> {
+    fn finish(mut self, damage: &Damage) -> Result<Made, Failure> {
         self.convert(None, 0)?;
-        self.encoder.ok_or_else(|| Failure::new("no sound of the track could be decoded"))?.finish()
+        if self.encoder.is_none()
+            && let Some(start) = self.range.start
+        {
+            // A part behind the end of a source that is cut off.
+            self.open(start)?;
+        }
+        let encoder = self.encoder.ok_or_else(|| Failure::new("no sound of the track could be decoded"))?;
+        encoder.finish(damage)
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use ffmpeg_next::{
-    self as ff, Dictionary,
+    self as ff, Dictionary, Packet,
     ffi::{
         AVERROR, AVFMT_FLAG_CUSTOM_IO, AVFormatContext, AVIOContext, AVSEEK_FLAG_BACKWARD, AVSEEK_FLAG_BYTE,
         EPERM, av_seek_frame, avformat_alloc_context, avformat_close_input, avformat_find_stream_info,
@@ -24,6 +24,11 @@ use ffmpeg_next::{
 use millrace_schemas::{Seek as Place, SeekBy};
 
 use super::Failure;
+use crate::timeline::Clock;
+
+mod jumps;
+
+pub(crate) use jumps::{JumpFinder, Jumps};
 
 /// The containers that are opened. What is missing here on purpose: playlists and scripts (hls, dash, concat, ffmetadata,
 /// sdp, …), which name other files, and devices.
@@ -135,6 +140,7 @@ pub(crate) struct Source {
     pub(crate) input: Input,
     hollow: Arc<AtomicBool>,
     read: Arc<AtomicU64>,
+    jumps: Jumps,
 }
 
 impl Source {
@@ -147,7 +153,31 @@ impl Source {
             Bytes { origin, size, at: 0, hollow: hollow.clone(), left: left.clone(), read: read.clone() };
         let io = StreamIo::from_read_seek_with_capacity(bytes, 64 * 1024)
             .map_err(Failure::at("reading the source"))?;
-        Ok(Self { input: open(io, depth, &left)?, hollow, read })
+        Ok(Self { input: open(io, depth, &left)?, hollow, read, jumps: Jumps::new(&[]) })
+    }
+
+    /// From here on, times behind these jumps are moved.
+    pub(crate) fn set_jumps(&mut self, jumps: &[i64]) {
+        self.jumps = Jumps::new(jumps);
+    }
+
+    /// Reads the next packet of a stream; `false` at the end, or where nothing more can be read.
+    ///
+    /// # Errors
+    /// What libav says of the place where reading ended, where it is not the end of the source.
+    pub(crate) fn read(&mut self, stream: i32, packet: &mut Packet) -> Result<bool, ff::Error> {
+        loop {
+            match packet.read(&mut self.input) {
+                Ok(()) if i32::try_from(packet.stream()).ok() == Some(stream) => {
+                    let clock = self.clock(stream);
+                    self.jumps.apply(packet, clock);
+                    return Ok(true);
+                }
+                Ok(()) => {}
+                Err(ff::Error::Eof) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// From here on, frame data reads as zeros and costs nothing.
@@ -171,6 +201,28 @@ impl Source {
         };
         // SAFETY: the context is open, and the stream index was checked when the stream was chosen.
         unsafe { av_seek_frame(self.input.as_mut_ptr(), stream, place.at, flags) >= 0 }
+    }
+
+    /// Goes back to the start, as far as the container lets it.
+    pub(crate) fn rewind(&mut self, stream: i32) {
+        // SAFETY: the context is open.
+        unsafe {
+            let input = self.input.as_mut_ptr();
+            let first = match (*input).start_time {
+                ff::ffi::AV_NOPTS_VALUE => 0,
+                first => first,
+            };
+            if av_seek_frame(input, -1, first, AVSEEK_FLAG_BACKWARD) < 0 {
+                av_seek_frame(input, stream, 0, AVSEEK_FLAG_BYTE);
+            }
+        }
+    }
+
+    /// The clock of a stream; that of one that is not there is a second.
+    pub(crate) fn clock(&self, stream: i32) -> Clock {
+        let stream = usize::try_from(stream).ok().and_then(|index| self.input.stream(index));
+        let tb = stream.map_or(ff::Rational::new(1, 1), |stream| stream.time_base());
+        Clock { num: i64::from(tb.numerator()), den: i64::from(tb.denominator().max(1)) }
     }
 
     /// Leaves all streams but one out of what is read.

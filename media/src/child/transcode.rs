@@ -11,6 +11,7 @@ use millrace_schemas::{Made, Seek, SeekBy, VideoSettings};
 use super::{
     Failure, Reporter,
     convert::Converter,
+    damage::{self, Damage},
     encoder::VideoEncoder,
     inspect::parameters,
     source::{Depth, Source},
@@ -30,14 +31,23 @@ pub(crate) fn transcode(
     }
     let mut encoders = Vec::new();
     for (rendition, outputs) in task.renditions.iter().zip(of_rendition) {
-        let converter = Converter::new(rendition)?;
+        let converter = Converter::new(rendition, task.cores)?;
         encoders.push((converter, VideoEncoder::open(rendition, &task.ranges, outputs, task.cores)?));
     }
     let start = task.ranges.first().and_then(|range| range.start);
     let end = task.ranges.last().and_then(|range| range.end);
     let step = task.renditions.iter().find_map(|r| r.video.as_ref()).map_or(1, frame_ticks);
-    let mut work =
-        Work { encoders, whole: Whole::new(task), start, end, step, last: None, next: None, count: 0 };
+    let mut work = Work {
+        encoders,
+        whole: Whole::new(task),
+        start,
+        end,
+        step,
+        last: None,
+        next: None,
+        count: 0,
+        damage: Damage::default(),
+    };
     let mut places: VecDeque<Option<Seek>> = task.seeks.iter().copied().map(Some).chain([None]).collect();
     if start.is_none() {
         places = VecDeque::from([None]);
@@ -46,6 +56,7 @@ pub(crate) fn transcode(
         let copy = file.try_clone().map_err(Failure::at("reading the source"))?;
         let mut source = Source::open(copy, Depth::Decoding)?;
         source.only(task.stream)?;
+        source.set_jumps(&task.jumps);
         if let Some(place) = place
             && !source.seek(task.stream, place)
         {
@@ -66,7 +77,7 @@ pub(crate) fn transcode(
     }
     let empty_at = work.next.or(start).unwrap_or(0);
     for (_, encoder) in work.encoders {
-        work.whole.add(encoder.finish(work.next, empty_at)?, reporter);
+        work.whole.add(encoder.finish(work.next, empty_at, &work.damage)?, reporter);
     }
     Ok(())
 }
@@ -133,6 +144,7 @@ struct Work {
     last: Option<i64>,
     next: Option<i64>,
     count: i64,
+    damage: Damage,
 }
 
 impl Work {
@@ -155,7 +167,7 @@ impl Work {
         self.last = Some(pts);
         self.count += 1;
         for (converter, encoder) in &mut self.encoders {
-            let made = encoder.encode(converter.convert(frame)?, pts)?;
+            let made = encoder.encode(converter.convert(frame)?, pts, &self.damage)?;
             self.whole.add(made, reporter);
         }
         Ok(ControlFlow::Continue(()))
@@ -180,14 +192,18 @@ fn decode(
     let mut packet = Packet::empty();
     let mut seen = false;
     let mut estimate = work.start.unwrap_or(0);
+    let clock = source.clock(task.stream);
+    let tick = clock.num as f64 / clock.den as f64;
+    // What an earlier try found in its lead-in is found again.
+    work.damage = Damage::default();
     loop {
-        let ended = loop {
-            match packet.read(&mut source.input) {
-                Ok(()) if i32::try_from(packet.stream()).ok() == Some(task.stream) => break false,
-                Ok(()) => {}
-                Err(ff::Error::Eof) => break true,
-                // What follows a damaged place can't be read; what came before it is there.
-                Err(_) => break true,
+        let ended = match source.read(task.stream, &mut packet) {
+            Ok(there) => !there,
+            // What follows a damaged place can't be read; what came before it is there.
+            Err(error) => {
+                work.damage
+                    .ended(format!("the source can't be read on, and its pictures end there: {error}"));
+                true
             }
         };
         let (range, done) = work.progress();
@@ -197,12 +213,14 @@ fn decode(
             let _ = decoder.send_eof();
         } else if decoder.send_packet(&packet).is_err() {
             // A damaged packet costs its pictures, as it does in every player.
+            work.damage.packet(damage::at(&packet, tick));
             continue;
         }
         while decoder.receive_frame(&mut frame).is_ok() {
             // A picture without a time follows the one before it.
             let pts = frame.timestamp().unwrap_or(estimate);
             estimate = pts.saturating_add(work.step);
+            work.damage.frame(&frame, pts as f64 * tick);
             if !std::mem::replace(&mut seen, true)
                 && may_be_late
                 && work.start.is_some_and(|start| pts > start)
@@ -214,9 +232,34 @@ fn decode(
             }
         }
         if ended {
+            if let Some(missing) = missing_at_end(source, task.stream, &packet) {
+                work.damage.ended(missing);
+            }
             return Ok(if seen || !may_be_late { Outcome::Done } else { Outcome::TooLate });
         }
     }
+}
+
+/// What an index lists behind the last packet that could be read: the source is cut off.
+fn missing_at_end(source: &Source, stream: i32, last: &Packet) -> Option<String> {
+    let of_index = source.input.stream(usize::try_from(stream).ok()?)?;
+    // SAFETY: the stream is of an open context; the entry is read before the next call.
+    let ends = unsafe {
+        let raw = of_index.as_ptr();
+        let count = ff::ffi::avformat_index_get_entries_count(raw);
+        let entry = avformat_index_get_entry(raw.cast_mut(), count - 1);
+        (!entry.is_null()).then(|| (*entry).timestamp)?
+    };
+    let clock = source.clock(stream);
+    let seconds = |ticks: i64| ticks as f64 * clock.num as f64 / clock.den as f64;
+    let read = last.dts()?;
+    (source.container().contains("mp4") && ends > read).then(|| {
+        format!(
+            "the source is cut off: its index goes on to {:.3} s, and its pictures end near {:.3} s",
+            seconds(ends),
+            seconds(read)
+        )
+    })
 }
 
 /// The length of a picture in ticks of its clock.

@@ -1,4 +1,4 @@
-use millrace_schemas::{Cancelled, OutputFacts, OutputPlan, TrackPlan, frame::Record as _};
+use millrace_schemas::{Cancelled, OutputFacts, OutputPlan, TrackPlan, Upload, frame::Record as _};
 use millrace_topology::invariants::{merged_once, nothing_changed};
 use proptest::prelude::*;
 
@@ -16,6 +16,7 @@ fn output(format: &str) -> OutputPlan {
         keep: false,
         mark: format!("mark {format}"),
         overwrite: false,
+        extras: None,
     }
 }
 
@@ -31,6 +32,7 @@ fn started(attempt: i32, segments: i32) -> Signal {
         work: "e-1".into(),
         upload: None,
         kept: Vec::new(),
+        warnings: Vec::new(),
     });
     signal
 }
@@ -47,7 +49,13 @@ fn made(attempt: i32, segments: i32, index: i32) -> Signal {
         reorder: index % 3,
         digest: i64::from(index) * 0x1234_5678_9abc,
     };
-    signal.segment = Some(SegmentOutcome { index, made: vec![made], reused: index % 2 == 0, failure: None, warnings: Vec::new() });
+    signal.segment = Some(SegmentOutcome {
+        index,
+        made: vec![made],
+        reused: index % 2 == 0,
+        failure: None,
+        warnings: Vec::new(),
+    });
     signal
 }
 
@@ -61,15 +69,21 @@ fn merged(attempt: i32, format: &str) -> Signal {
         duration_seconds: 1.0,
         video: None,
         audio: None,
+        ..OutputFacts::default()
     };
-    signal.merge = Some(MergeOutcome { url, facts: Some(facts), failure: None, warnings: Vec::new() });
+    signal.merge = Some(MergeOutcome { url, facts: Some(facts), failure: None });
     signal
 }
 
 fn failed(attempt: i32, index: i32) -> Signal {
     let mut signal = Signal::new("e", attempt, 4000);
-    signal.segment =
-        Some(SegmentOutcome { index, made: vec![], reused: false, failure: Some("broken".into()), warnings: Vec::new() });
+    signal.segment = Some(SegmentOutcome {
+        index,
+        made: vec![],
+        reused: false,
+        failure: Some("broken".into()),
+        warnings: Vec::new(),
+    });
     signal
 }
 
@@ -249,4 +263,45 @@ proptest! {
         let shuffled = run(std::iter::once(started(1, 20)).chain(order.into_iter().map(|i| made(1, 20, i)))).0.unwrap();
         prop_assert_eq!(in_order.tracks, shuffled.tracks);
     }
+}
+
+#[test]
+fn damage_is_told_once_and_reaches_the_end() {
+    let mut state = fold(None, started(1, 1)).unwrap().state;
+    for index in [0, 1] {
+        let mut signal = made(1, 1, index);
+        let outcome = signal.segment.as_mut().unwrap();
+        outcome.warnings = vec!["pictures are damaged at 1.000 s".into()];
+        state = fold(state, signal).unwrap().state;
+    }
+    let state = state.unwrap();
+    assert_eq!(state.warnings, ["pictures are damaged at 1.000 s"]);
+    let fold = end(state, Phase::Succeeded, None, 9).unwrap();
+    let merged = Merged::decode(fold.emits[0].value.as_ref().unwrap()).unwrap();
+    assert_eq!(merged.warnings.len(), 1);
+}
+
+#[test]
+fn a_strict_execution_fails_where_its_source_is_damaged() {
+    let mut begin = started(1, 2);
+    let plan = begin.started.as_mut().unwrap();
+    plan.upload = Some(Upload { strict: true, ..Upload::of("file:///a.mov", "file:///o") });
+    let state = fold(None, begin).unwrap().state;
+    let mut signal = made(1, 2, 0);
+    signal.segment.as_mut().unwrap().warnings = vec!["pictures are missing at 1.000 s".into()];
+    let state = fold(state, signal).unwrap().state.unwrap();
+    assert_eq!(state.phase, Phase::Failed);
+    assert!(state.reason.unwrap().contains("missing at 1.000 s"));
+}
+
+#[test]
+fn two_sound_tracks_with_the_same_settings_are_counted_each_by_itself() {
+    let mut begin = started(1, 1);
+    begin.started.as_mut().unwrap().tracks.push(track("a", TrackKind::Audio, 2, 1));
+    let mut state = fold(None, begin).unwrap().state;
+    for index in 0..3 {
+        state = fold(state, made(1, 1, index)).unwrap().state;
+    }
+    let units: Vec<i64> = state.unwrap().tracks.iter().map(|track| track.packets).collect();
+    assert_eq!(units, [25, 25, 25]);
 }

@@ -62,6 +62,20 @@ pub fn plan(first: i64, end: i64, keyframes: &[Keyframe], step: i64, longest_lea
     ranges
 }
 
+/// Cuts sound on a grid of so many samples, counted from its first sample, into parts of about this length. Half-open
+/// ranges in samples; the first has no start, the last no end, and the last is no shorter than half a part.
+#[must_use]
+pub fn parts(first: i64, samples: i64, part: i64, grid: i64) -> Vec<(Option<i64>, Option<i64>)> {
+    let part = (part / grid.max(1)).max(1) * grid.max(1);
+    let end = first.saturating_add(samples);
+    let cuts: Vec<i64> = (1..).map(|n| first + n * part).take_while(|cut| *cut <= end - part / 2).collect();
+    let starts = std::iter::once(None).chain(cuts.iter().copied().map(Some));
+    let ends = cuts.iter().copied().map(Some).chain(std::iter::once(None));
+    let parts: Vec<_> = starts.zip(ends).collect();
+    debug_hold(|| covers_once(parts.iter().copied()));
+    parts
+}
+
 /// Where to begin reading for a cut: the keyframe at or before it. In an index the worker finds the ones before that
 /// by itself; of byte offsets it is given two more.
 fn seeks(keyframes: &[Keyframe], cut: i64) -> Vec<Seek> {

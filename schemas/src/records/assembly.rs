@@ -65,7 +65,12 @@ pub struct Assembly {
     pub warnings: Vec<String>,
 }
 
-crate::records::record!(Assembly, "Assembly", 4, ["assembly/1.avsc", "assembly/2.avsc", "assembly/3.avsc", "assembly/4.avsc"]);
+crate::records::record!(
+    Assembly,
+    "Assembly",
+    4,
+    ["assembly/1.avsc", "assembly/2.avsc", "assembly/3.avsc", "assembly/4.avsc"]
+);
 
 impl Assembly {
     /// Whether segment `index` is there.

@@ -178,7 +178,7 @@ pub struct Made {
 }
 
 /// Facts of a file that was made and proven.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct OutputFacts {
     /// Where it is.
@@ -208,7 +208,7 @@ pub struct OutputFacts {
 }
 
 /// Facts of the pictures in an output, each read from the finished file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct VideoFacts {
     /// Codec, by libav's name.
@@ -254,7 +254,7 @@ pub struct VideoFacts {
 }
 
 /// Facts of the sound in an output, each read from the finished file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct AudioFacts {
     /// Codec, by libav's name.

@@ -37,7 +37,12 @@ pub struct Signal {
     pub cancelled: Option<Cancelled>,
 }
 
-crate::records::record!(Signal, "Signal", 3, ["signal/1.avsc", "signal/2.avsc", "signal/3.avsc", "signal/4.avsc"]);
+crate::records::record!(
+    Signal,
+    "Signal",
+    3,
+    ["signal/1.avsc", "signal/2.avsc", "signal/3.avsc", "signal/4.avsc"]
+);
 
 impl Signal {
     /// A signal that says nothing yet; one of its fields is to be set.

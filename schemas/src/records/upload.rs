@@ -78,7 +78,12 @@ pub struct Upload {
     pub keep_location: bool,
 }
 
-crate::records::record!(Upload, "Upload", 1, ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc", "upload/4.avsc"]);
+crate::records::record!(
+    Upload,
+    "Upload",
+    1,
+    ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc", "upload/4.avsc"]
+);
 
 /// In bytes. What follows from an upload holds all of it, twice at most, and must stay below what a log takes.
 const LONGEST: usize = 100_000;

@@ -1,0 +1,74 @@
+//! Lays pictures down as a player would: mirrored, then turned.
+
+use ffmpeg_next::frame;
+
+/// Mirrors a picture of planes of bytes, left to right, then turns it clockwise by 0, 90, 180 or 270 degrees.
+pub(super) fn lay(from: &frame::Video, degrees: i32, mirrored: bool) -> frame::Video {
+    let swapped = degrees % 180 != 0;
+    let (width, height) = if swapped { (from.height(), from.width()) } else { (from.width(), from.height()) };
+    let mut to = frame::Video::new(from.format(), width, height);
+    for plane in 0..from.planes().min(to.planes()) {
+        let (from_stride, to_stride) = (from.stride(plane), to.stride(plane));
+        let (w, h) = (from.plane_width(plane) as usize, from.plane_height(plane) as usize);
+        let (columns, rows) = if swapped { (h, w) } else { (w, h) };
+        let source = from.data(plane);
+        let target = to.data_mut(plane);
+        for y in 0..rows {
+            for x in 0..columns {
+                let (from_x, from_y) = match degrees {
+                    90 => (y, h - 1 - x),
+                    180 => (w - 1 - x, h - 1 - y),
+                    270 => (w - 1 - y, x),
+                    _ => (x, y),
+                };
+                let from_x = if mirrored { w - 1 - from_x } else { from_x };
+                target[y * to_stride + x] = source[from_y * from_stride + from_x];
+            }
+        }
+    }
+    to
+}
+
+#[cfg(test)]
+mod tests {
+    use ffmpeg_next::format::Pixel;
+
+    use super::*;
+
+    /// A 4x2 picture whose samples are numbered from the top left.
+    fn numbered() -> frame::Video {
+        let mut picture = frame::Video::new(Pixel::GRAY8, 4, 2);
+        let stride = picture.stride(0);
+        for y in 0..2 {
+            for x in 0..4 {
+                picture.data_mut(0)[y * stride + x] = (y * 4 + x) as u8;
+            }
+        }
+        picture
+    }
+
+    fn rows(picture: &frame::Video) -> Vec<Vec<u8>> {
+        let width = picture.width() as usize;
+        let stride = picture.stride(0);
+        picture
+            .data(0)
+            .chunks(stride)
+            .take(picture.height() as usize)
+            .map(|row| row[..width].to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn pictures_are_turned_clockwise() {
+        assert_eq!(rows(&lay(&numbered(), 90, false)), [[4, 0], [5, 1], [6, 2], [7, 3]]);
+        assert_eq!(rows(&lay(&numbered(), 180, false)), [[7, 6, 5, 4], [3, 2, 1, 0]]);
+        assert_eq!(rows(&lay(&numbered(), 270, false)), [[3, 7], [2, 6], [1, 5], [0, 4]]);
+    }
+
+    #[test]
+    fn pictures_are_mirrored_before_they_are_turned() {
+        assert_eq!(rows(&lay(&numbered(), 0, true)), [[3, 2, 1, 0], [7, 6, 5, 4]]);
+        assert_eq!(rows(&lay(&numbered(), 90, true)), [[7, 3], [6, 2], [5, 1], [4, 0]]);
+        assert_eq!(rows(&lay(&numbered(), 180, true)), [[4, 5, 6, 7], [0, 1, 2, 3]]);
+    }
+}

@@ -1,0 +1,117 @@
+//! What of a source is damaged, and where: gathered while it is decoded, told in words.
+
+use ffmpeg_next::{Packet, ffi::AV_FRAME_FLAG_CORRUPT};
+
+/// Events that are no further apart, in seconds, are told as one.
+const TOGETHER_SECONDS: f64 = 1.0;
+/// How many places are told; further ones are counted.
+const MOST_PLACES: usize = 5;
+
+/// What happened at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A packet that could not be decoded.
+    Undecodable,
+    /// A picture, or sound, with errors in it.
+    Concealed,
+}
+
+/// Damage, by time.
+#[derive(Debug, Default)]
+pub(crate) struct Damage {
+    events: Vec<(f64, Kind)>,
+    ends: Option<String>,
+}
+
+impl Damage {
+    /// A packet could not be decoded; `at` in seconds.
+    pub(crate) fn packet(&mut self, at: Option<f64>) {
+        let at = at.or_else(|| self.events.last().map(|event| event.0));
+        self.events.push((at.unwrap_or(0.0), Kind::Undecodable));
+    }
+
+    /// A decoded frame with its time in seconds: it counts where its decoder says that it had to guess.
+    pub(crate) fn frame(&mut self, frame: &ffmpeg_next::Frame, at: f64) {
+        // SAFETY: plain fields of a decoded frame.
+        let (flags, errors) = unsafe { ((*frame.as_ptr()).flags, (*frame.as_ptr()).decode_error_flags) };
+        if flags & AV_FRAME_FLAG_CORRUPT as i32 != 0 || errors != 0 {
+            self.events.push((at, Kind::Concealed));
+        }
+    }
+
+    /// The source ended too early.
+    pub(crate) fn ended(&mut self, what: String) {
+        self.ends.get_or_insert(what);
+    }
+
+    /// What is damaged from `start` up to `end`, in seconds; `what` names what is there, such as "pictures".
+    pub(crate) fn told(&self, what: &str, start: Option<f64>, end: Option<f64>) -> Vec<String> {
+        let inside =
+            |at: f64| start.is_none_or(|start| at >= start - 1e-9) && end.is_none_or(|end| at < end - 1e-9);
+        let mut events: Vec<_> = self.events.iter().filter(|event| inside(event.0)).collect();
+        events.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let places: Vec<_> = events.chunk_by(|a, b| b.0 - a.0 <= TOGETHER_SECONDS).collect();
+        let mut told: Vec<String> = places.iter().take(MOST_PLACES).map(|place| tell(place, what)).collect();
+        if places.len() > MOST_PLACES {
+            told.push(format!("{what} are damaged in {} more places", places.len() - MOST_PLACES));
+        }
+        told.extend(self.ends.iter().filter(|_| end.is_none()).cloned());
+        told
+    }
+}
+
+fn tell(place: &[&(f64, Kind)], what: &str) -> String {
+    let count = |kind| place.iter().filter(|event| event.1 == kind).count();
+    let (lost, concealed) = (count(Kind::Undecodable), count(Kind::Concealed));
+    let (first, last) =
+        (place.first().map_or(0.0, |event| event.0), place.last().map_or(0.0, |event| event.0));
+    let at = if last - first < 0.001 {
+        format!("at {first:.3} s")
+    } else {
+        format!("from {first:.3} s to {last:.3} s")
+    };
+    match (lost, concealed) {
+        (0, _) => format!("{what} are damaged {at} ({concealed} were patched up)"),
+        (_, 0) => format!("{what} are missing {at} ({lost} packets can't be decoded)"),
+        _ => format!(
+            "{what} are damaged {at} ({lost} packets can't be decoded, {concealed} {what} were patched up)"
+        ),
+    }
+}
+
+/// A packet's time in seconds.
+pub(crate) fn at(packet: &Packet, tick: f64) -> Option<f64> {
+    packet.pts().or(packet.dts()).map(|ticks| ticks as f64 * tick)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_told_by_place_and_within_a_range() {
+        let mut damage = Damage::default();
+        for at in [1.0, 1.04, 5.0] {
+            damage.packet(Some(at));
+        }
+        damage.ended("the source ends".into());
+        assert_eq!(
+            damage.told("pictures", None, Some(5.0)),
+            ["pictures are missing from 1.000 s to 1.040 s (2 packets can't be decoded)"]
+        );
+        assert_eq!(
+            damage.told("pictures", Some(5.0), None),
+            ["pictures are missing at 5.000 s (1 packets can't be decoded)", "the source ends"]
+        );
+        assert!(damage.told("pictures", Some(2.0), Some(3.0)).is_empty());
+    }
+
+    #[test]
+    fn damage_everywhere_is_not_told_everywhere() {
+        let mut damage = Damage::default();
+        (0..100).for_each(|i| damage.packet(Some(f64::from(i) * 10.0)));
+        let told = damage.told("sound", None, None);
+        assert_eq!(told.len(), MOST_PLACES + 1);
+        assert_eq!(told[MOST_PLACES], "sound are damaged in 95 more places");
+    }
+}

@@ -1,0 +1,298 @@
+//! Where a source can be cut: keyframes with their presentation times, out of its index, or by reading its packets.
+
+use ffmpeg_next::{
+    self as ff, Packet,
+    ffi::{
+        AV_CODEC_PROP_INTRA_ONLY, AVCodecContext, AVCodecParserContext, AVFMT_NO_BYTE_SEEK, AVFMT_TS_DISCONT,
+        AVINDEX_KEYFRAME, av_parser_close, av_parser_init, av_parser_parse2, avcodec_alloc_context3,
+        avcodec_descriptor_get, avcodec_free_context, avcodec_parameters_to_context,
+        avformat_index_get_entries_count, avformat_index_get_entry,
+    },
+};
+use millrace_schemas::{Seek, SeekBy};
+
+use super::{Failure, Reporter, Source, raw};
+use crate::{
+    child::source::JumpFinder,
+    protocol::{InspectTask, Inspected, KeyframeFacts, VideoTrackFacts},
+};
+
+/// Finds keyframes near the cuts that are asked for, and whether the timestamps can be trusted.
+pub(super) fn find(
+    source: &mut Source,
+    task: &InspectTask,
+    facts: &mut VideoTrackFacts,
+    found: &mut Inspected,
+    reporter: &mut Reporter,
+) -> Result<(), Failure> {
+    let Some(segment) = task.segment_seconds else { return Ok(()) };
+    let step = (segment / facts.settings.time_base.as_f64()) as i64;
+    source.only(facts.stream)?;
+    let mut keys = None;
+    match indexed(source, facts, step.max(1), &found.container) {
+        Index::Keyframes(keyframes) => {
+            facts.keyframes = keyframes;
+            facts.trusted = true;
+            return Ok(());
+        }
+        // An mp4 without a list of sync samples says that every sample is one (ISO/IEC 14496-12, 8.6.2).
+        Index::AllKeys => keys = Keys::new(source, facts.stream),
+        Index::None => {}
+    }
+    scan(source, facts, keys, found, reporter)
+}
+
+/// Where the clock of a source without pictures jumps.
+pub(super) fn jumps(source: &mut Source, stream: i32, reporter: &mut Reporter) -> Result<Vec<i64>, Failure> {
+    if flags(source) & AVFMT_TS_DISCONT == 0 {
+        return Ok(Vec::new());
+    }
+    source.only(stream)?;
+    let mut finder = JumpFinder::new(source.clock(stream));
+    let mut packet = Packet::empty();
+    while packet.read(&mut source.input).is_ok() {
+        reporter.progress(0, 0);
+        finder.see(&packet);
+    }
+    Ok(finder.jumps())
+}
+
+fn flags(source: &Source) -> i32 {
+    // SAFETY: the format of an open context is a static of libavformat.
+    unsafe { (*(*source.input.as_ptr()).iformat).flags }
+}
+
+/// What a container's index says.
+enum Index {
+    /// Keyframes near the cuts.
+    Keyframes(Vec<KeyframeFacts>),
+    /// That every picture of a codec that refers to others is a keyframe, which nobody needs to believe.
+    AllKeys,
+    /// Too little: there is none, or it does not cover the stream.
+    None,
+}
+
+/// Of the times of an index, those that a cut near a multiple of `step` after the first may use: the last at or before
+/// it, and the first after it.
+fn near(times: &[i64], step: i64) -> Vec<usize> {
+    let Some(first) = times.first() else { return Vec::new() };
+    let mut chosen = vec![0];
+    let mut target = first.saturating_add(step);
+    for (i, pair) in times.windows(2).enumerate() {
+        if pair[1] > target {
+            chosen.extend([i, i + 1]);
+            let past = (pair[1] - first) / step;
+            target = first.saturating_add(step.saturating_mul(past + 1));
+        } else if pair[1] == target {
+            chosen.push(i + 1);
+            target = target.saturating_add(step);
+        }
+    }
+    chosen.push(times.len() - 1);
+    chosen.sort_unstable();
+    chosen.dedup();
+    chosen
+}
+
+/// Keyframes out of the container's index.
+fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &str) -> Index {
+    let is_mp4 = container.contains("mp4");
+    if !is_mp4 && !container.contains("matroska") {
+        return Index::None;
+    }
+    if !is_mp4 {
+        // Matroska's cues are read when somebody first seeks.
+        source.seek(facts.stream, Seek { by: SeekBy::Time, at: facts.first });
+    }
+    let mut entries = Vec::new();
+    let (mut last, mut count, mut refers) = (None, 0, false);
+    if let Some(stream) = usize::try_from(facts.stream).ok().and_then(|index| source.input.stream(index)) {
+        let (s, parameters) = raw(&stream);
+        // SAFETY: the stream is of an open context, and each entry is read before the next call; a descriptor is a
+        // static of libavcodec.
+        unsafe {
+            count = avformat_index_get_entries_count(s);
+            for i in 0..count {
+                let entry = avformat_index_get_entry(std::ptr::from_ref(s).cast_mut(), i);
+                if entry.is_null() {
+                    return Index::None;
+                }
+                last = Some((*entry).timestamp);
+                if (*entry).flags() & AVINDEX_KEYFRAME != 0 {
+                    entries.push((*entry).timestamp);
+                }
+            }
+            let descriptor = avcodec_descriptor_get(parameters.codec_id);
+            refers = !descriptor.is_null() && (*descriptor).props & AV_CODEC_PROP_INTRA_ONLY == 0;
+        }
+    }
+    if is_mp4 && refers && count > 1 && entries.len() == usize::try_from(count).unwrap_or(0) {
+        return Index::AllKeys;
+    }
+    // A fragmented mp4 is indexed as far as it was read.
+    let span = facts.end - facts.first;
+    let covered = last.unwrap_or(facts.first).saturating_sub(facts.first);
+    let whole = if is_mp4 { covered >= span - span / 10 - step } else { entries.len() > 1 };
+    if entries.is_empty() || !whole {
+        return Index::None;
+    }
+    if !is_mp4 {
+        // The cues' times are presentation times.
+        let near = near(&entries, step);
+        let keyframe =
+            |i: &usize| KeyframeFacts { pts: entries[*i], seek: Seek { by: SeekBy::Time, at: entries[*i] } };
+        return Index::Keyframes(near.iter().map(keyframe).collect());
+    }
+    // mp4's index gives decoding times. The demuxer knows the presentation times of the packets, whose bytes are not
+    // needed for that.
+    source.make_hollow();
+    let mut keyframes = Vec::new();
+    for i in near(&entries, step) {
+        let seek = Seek { by: SeekBy::Time, at: entries[i] };
+        let mut packet = Packet::empty();
+        if source.seek(facts.stream, seek) && packet.read(&mut source.input).is_ok() {
+            keyframes.extend(packet.pts().map(|pts| KeyframeFacts { pts, seek }));
+        }
+    }
+    keyframes.sort_unstable_by_key(|keyframe| keyframe.pts);
+    Index::Keyframes(keyframes)
+}
+
+/// Reads the packets of a source that has no index: keyframes and where to begin reading for them, the exact span,
+/// whether every picture has a time of its own, and where the clock jumps.
+fn scan(
+    source: &mut Source,
+    facts: &mut VideoTrackFacts,
+    keys: Option<Keys>,
+    found: &mut Inspected,
+    reporter: &mut Reporter,
+) -> Result<(), Failure> {
+    // What was read to learn the codecs, or an index, is read again.
+    source.rewind(facts.stream);
+    let flags = flags(source);
+    let by_byte = flags & AVFMT_NO_BYTE_SEEK == 0 && BY_BYTE.contains(&found.container.as_str());
+    let mut jumps = (flags & AVFMT_TS_DISCONT != 0).then(|| JumpFinder::new(source.clock(facts.stream)));
+    let mut times = Vec::new();
+    let mut trusted = true;
+    loop {
+        let mut packet = Packet::empty();
+        match packet.read(&mut source.input) {
+            Ok(()) => {}
+            Err(ff::Error::Eof) => break,
+            // What can be read ends here for everybody.
+            Err(_) => break,
+        }
+        reporter.progress(0, 0);
+        if i32::try_from(packet.stream()).ok() != Some(facts.stream) {
+            continue;
+        }
+        let moved = jumps.as_mut().map_or(0, |jumps| jumps.see(&packet));
+        let Some(pts) = packet.pts() else {
+            trusted = false;
+            continue;
+        };
+        let pts = pts.saturating_add(moved);
+        if keys.as_ref().map_or(packet.is_key(), |keys| keys.is_key(&packet)) {
+            let seek = match i64::try_from(packet.position()) {
+                Ok(at) if by_byte && at >= 0 => Seek { by: SeekBy::Byte, at },
+                _ => Seek { by: SeekBy::Time, at: packet.dts().unwrap_or(pts) },
+            };
+            facts.keyframes.push(KeyframeFacts { pts, seek });
+        }
+        times.push((pts, packet.duration().max(0)));
+    }
+    times.sort_unstable();
+    trusted &= times.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    trusted &=
+        facts.keyframes.windows(2).all(|pair| pair[0].pts < pair[1].pts && pair[0].seek.at < pair[1].seek.at);
+    if let (Some(first), Some(last)) = (times.first(), times.last()) {
+        facts.first = first.0;
+        facts.end = last.0 + last.1.max(1);
+    }
+    found.jumps = jumps.map_or_else(Vec::new, |jumps| jumps.jumps());
+    facts.trusted = trusted && found.jumps.is_empty() && !facts.keyframes.is_empty();
+    if !facts.trusted {
+        facts.keyframes.clear();
+    }
+    Ok(())
+}
+
+/// Containers where a byte offset says more than a time: they have no index at all.
+const BY_BYTE: [&str; 3] = ["mpegts", "mpeg", "flv"];
+
+/// Tells keyframes by their bytes.
+struct Keys {
+    parser: *mut AVCodecParserContext,
+    context: *mut AVCodecContext,
+}
+
+impl Keys {
+    fn new(source: &Source, stream: i32) -> Option<Self> {
+        let stream = usize::try_from(stream).ok().and_then(|index| source.input.stream(index))?;
+        let (_, parameters) = raw(&stream);
+        // SAFETY: both contexts are made here and freed by `drop`, also where only one could be made.
+        unsafe {
+            let keys = Self {
+                parser: av_parser_init(parameters.codec_id as i32),
+                context: avcodec_alloc_context3(std::ptr::null()),
+            };
+            if keys.parser.is_null() || keys.context.is_null() {
+                return None;
+            }
+            if avcodec_parameters_to_context(keys.context, parameters) < 0 {
+                return None;
+            }
+            (*keys.parser).flags |= ff::ffi::PARSER_FLAG_COMPLETE_FRAMES as i32;
+            Some(keys)
+        }
+    }
+
+    fn is_key(&self, packet: &Packet) -> bool {
+        let Some(data) = packet.data() else { return false };
+        let size = i32::try_from(data.len()).unwrap_or(0);
+        // SAFETY: the contexts are whole; the packet's data has libavcodec's padding behind it; what comes out points into it
+        // and is not used.
+        unsafe {
+            let (mut out, mut out_size) = (std::ptr::null_mut(), 0);
+            let none = ff::ffi::AV_NOPTS_VALUE;
+            av_parser_parse2(
+                self.parser,
+                self.context,
+                &raw mut out,
+                &raw mut out_size,
+                data.as_ptr(),
+                size,
+                none,
+                none,
+                -1,
+            );
+            (*self.parser).key_frame == 1
+        }
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        // SAFETY: both are this one's own; freeing null is nothing.
+        unsafe {
+            if !self.parser.is_null() {
+                av_parser_close(self.parser);
+            }
+            avcodec_free_context(&raw mut self.context);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::near;
+
+    #[test]
+    fn keyframes_on_both_sides_of_each_cut_are_kept() {
+        assert_eq!(near(&[0, 10, 20, 30, 40, 50, 60], 25), [0, 2, 3, 5, 6]);
+        assert_eq!(near(&[0, 10, 20], 100), [0, 2]);
+        assert_eq!(near(&[0], 5), [0]);
+        assert_eq!(near(&[], 5), [0; 0]);
+        assert_eq!(near(&[0, 1000, 1001], 5), [0, 1, 2]);
+    }
+}

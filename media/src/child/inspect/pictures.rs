@@ -1,0 +1,185 @@
+//! What the pictures of a source are, as encoder settings.
+
+use ffmpeg_next::ffi::{
+    AV_NOPTS_VALUE, AVFieldOrder, AVPacketSideDataType, AVRational, AVStream, av_guess_frame_rate,
+    av_stream_get_side_data,
+};
+use millrace_schemas::{Color, Ratio, VideoSettings};
+
+use super::{Failure, Source, need_decoder, pixel_format_name, ratio, raw};
+use crate::protocol::VideoTrackFacts;
+
+/// The largest picture that is taken.
+const MAX_PIXELS: i64 = 16_384 * 16_384;
+
+pub(super) fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failure> {
+    let stream = source.input.stream(index).ok_or_else(|| Failure::new("a stream went missing"))?;
+    let (s, parameters) = raw(&stream);
+    need_decoder(parameters)?;
+    no_enhancement_needed(s)?;
+    // SAFETY: pointers of an open context; guessing a rate only reads them, though C has no const for it.
+    let rate = unsafe {
+        let stream = std::ptr::from_ref(s).cast_mut();
+        av_guess_frame_rate(source.input.as_ptr().cast_mut(), stream, std::ptr::null_mut())
+    };
+    let Orientation { rotation, mirrored } = orientation(s);
+    let turned = rotation % 180 != 0;
+    let (width, height) = (parameters.width, parameters.height);
+    if width < 2 || height < 2 || i64::from(width) * i64::from(height) > MAX_PIXELS {
+        return Err(Failure::new(format!(
+            "pictures of {width}x{height} are out of range (2x2 to 16384x16384)"
+        )));
+    }
+    let name = pixel_format_name(parameters.format).unwrap_or_default();
+    let full = name.starts_with("yuvj") || parameters.color_range as i32 == 2;
+    let aspect =
+        if s.sample_aspect_ratio.num > 0 { s.sample_aspect_ratio } else { parameters.sample_aspect_ratio };
+    let known = |r: AVRational| r.num > 0 && r.den > 0;
+    let rate = if known(rate) { rate } else { AVRational { num: 25, den: 1 } };
+    let first = if s.start_time == AV_NOPTS_VALUE { 0 } else { s.start_time };
+    let duration = if s.duration > 0 {
+        s.duration
+    } else {
+        (source.input.duration().max(0) as f64 / 1e6 / ratio(s.time_base).as_f64()) as i64
+    };
+    Ok(VideoTrackFacts {
+        stream: s.index,
+        settings: VideoSettings {
+            codec: String::new(),
+            preset: String::new(),
+            crf: 0.0,
+            // 4:2:0 has a colour sample for two pixels each way: an odd last row or column is left off.
+            width: if turned { height } else { width } & !1,
+            height: if turned { width } else { height } & !1,
+            pixel_format: name,
+            time_base: ratio(s.time_base),
+            frame_rate: ratio(rate),
+            sample_aspect: match ratio(aspect) {
+                Ratio { num, den } if num > 0 && den > 0 && turned => Ratio { num: den, den: num },
+                aspect if aspect.num > 0 && aspect.den > 0 => aspect,
+                _ => Ratio { num: 0, den: 1 },
+            },
+            color: Color {
+                primaries: parameters.color_primaries as i32,
+                transfer: parameters.color_trc as i32,
+                matrix: parameters.color_space as i32,
+                range: if full { 2 } else { parameters.color_range as i32 },
+                chroma: parameters.chroma_location as i32,
+            },
+            rotation,
+            mirrored,
+            field_order: match parameters.field_order {
+                // By which is shown first: stored first, shown first.
+                AVFieldOrder::AV_FIELD_TT | AVFieldOrder::AV_FIELD_BT => 1,
+                AVFieldOrder::AV_FIELD_BB | AVFieldOrder::AV_FIELD_TB => 2,
+                _ => 0,
+            },
+            source_color: None,
+            tone_map: false,
+        },
+        first,
+        end: first.saturating_add(duration),
+        keyframes: Vec::new(),
+        trusted: false,
+    })
+}
+
+/// Dolby Vision whose base layer is no picture by itself can't be taken: nothing here applies its enhancement.
+///
+/// The record is `DOVIDecoderConfigurationRecord` ("Dolby Vision Streams within the ISO Base Media File Format", 3.2);
+/// libavutil keeps it as eight bytes, of which the third is the profile and the last what the base layer is compatible
+/// with, 0 being nothing.
+fn no_enhancement_needed(stream: &AVStream) -> Result<(), Failure> {
+    let Some(record) = side_data(stream, AVPacketSideDataType::AV_PKT_DATA_DOVI_CONF) else { return Ok(()) };
+    let (profile, fallback) = (record.get(2).copied().unwrap_or(0), record.get(7).copied().unwrap_or(0));
+    if profile == 5 || (fallback == 0 && !matches!(profile, 4 | 7)) {
+        return Err(Failure::new(format!(
+            "Dolby Vision of profile {profile} has no fallback layer that others can show; export it with one \
+             (profile 8.1 or 8.4), or as HDR10"
+        )));
+    }
+    Ok(())
+}
+
+/// Side data of a stream, if it has any of that kind.
+fn side_data(stream: &AVStream, kind: AVPacketSideDataType) -> Option<&[u8]> {
+    // SAFETY: the side data is of an open context's stream, which is borrowed, and of the size that it says.
+    unsafe {
+        let mut size = 0;
+        let data = av_stream_get_side_data(stream, kind, &raw mut size);
+        (!data.is_null()).then(|| std::slice::from_raw_parts(data, size))
+    }
+}
+
+/// How a player lays a picture down: mirrored first, then turned, clockwise.
+#[derive(Debug, PartialEq, Eq)]
+struct Orientation {
+    rotation: i32,
+    mirrored: bool,
+}
+
+fn orientation(stream: &AVStream) -> Orientation {
+    let upright = Orientation { rotation: 0, mirrored: false };
+    let Some(bytes) = side_data(stream, AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX) else {
+        return upright;
+    };
+    let (words, _) = bytes.as_chunks::<4>();
+    let word = |i: usize| words.get(i).map_or(0, |word| i32::from_ne_bytes(*word));
+    matrix([word(0), word(1), word(3), word(4)]).unwrap_or(upright)
+}
+
+/// What a display matrix (ISO/IEC 14496-12, 8.3.2) does to pictures: `[a, b, c, d]` takes (x, y) to (ax + cy, bx + dy), y
+/// downwards. Turns by other angles than quarters are none that pixels can follow: `None`.
+fn matrix([a, b, c, d]: [i32; 4]) -> Option<Orientation> {
+    let orientation = |rotation, mirrored| Some(Orientation { rotation, mirrored });
+    // Whatever it scales by, it does so to all: only directions count.
+    match [a.signum(), b.signum(), c.signum(), d.signum()] {
+        [1, 0, 0, 1] => orientation(0, false),
+        [0, 1, -1, 0] => orientation(90, false),
+        [-1, 0, 0, -1] => orientation(180, false),
+        [0, -1, 1, 0] => orientation(270, false),
+        [-1, 0, 0, 1] => orientation(0, true),
+        [0, -1, -1, 0] => orientation(90, true),
+        [1, 0, 0, -1] => orientation(180, true),
+        [0, 1, 1, 0] => orientation(270, true),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_display_matrix_is_a_mirror_and_a_turn() {
+        const ONE: i32 = 1 << 16;
+        let of = |m: [i32; 4]| matrix(m.map(|x| x * ONE)).map(|o| (o.rotation, o.mirrored));
+        assert_eq!(of([1, 0, 0, 1]), Some((0, false)));
+        assert_eq!(of([0, 1, -1, 0]), Some((90, false)));
+        assert_eq!(of([-1, 0, 0, -1]), Some((180, false)));
+        assert_eq!(of([0, -1, 1, 0]), Some((270, false)));
+        assert_eq!(of([1, 0, 0, -1]), Some((180, true)), "upside down is mirrored and turned half");
+        assert_eq!(matrix([46_341, 46_341, -46_341, 46_341]), None, "an eighth of a turn");
+    }
+
+    /// By hand: where the corner at the top right of a picture of 2 x 1 comes to lie.
+    #[test]
+    fn a_mirror_comes_before_the_turn() {
+        for m in [[0, -1, -1, 0], [0, 1, 1, 0], [-1, 0, 0, 1], [1, 0, 0, -1]] {
+            let Orientation { rotation, mirrored } = matrix(m).unwrap();
+            let (mut x, mut y) = (1, 0);
+            if mirrored {
+                x = -x;
+            }
+            for _ in 0..rotation / 90 {
+                (x, y) = (-y, x);
+            }
+            assert_eq!((x, y), (m[0], m[1]), "{m:?}");
+            let (mut x, mut y) = (0, 1);
+            for _ in 0..rotation / 90 {
+                (x, y) = (-y, x);
+            }
+            assert_eq!((x, y), (m[2], m[3]), "{m:?}");
+        }
+    }
+}

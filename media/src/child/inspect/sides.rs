@@ -1,0 +1,95 @@
+//! What lies beside pictures and sound: text, covers, chapters, timecode; and what can't be taken.
+
+use ffmpeg_next::{
+    self as ff,
+    ffi::{
+        AV_CODEC_PROP_TEXT_SUB, AV_DISPOSITION_ATTACHED_PIC, AV_TIME_BASE, AVCodecID, AVMediaType,
+        avcodec_descriptor_get,
+    },
+};
+use millrace_schemas::Chapter;
+
+use super::{Source, codec_name, has_decoder, is, raw, tags};
+use crate::child::mux::LARGEST_COVER;
+use crate::protocol::{Inspected, SideTrackFacts};
+
+/// Text is converted to what mp4 takes.
+const TEXT: &str = "mov_text";
+/// How many chapters are carried over, and how long their titles are, in characters: they travel in records.
+const MOST_CHAPTERS: usize = 500;
+const LONGEST_TITLE: usize = 100;
+
+/// Takes text and one cover; `video` is the stream of the pictures.
+pub(super) fn take(source: &Source, video: Option<usize>, found: &mut Inspected) {
+    let mut cover = false;
+    for stream in source.input.streams() {
+        let (s, parameters) = raw(&stream);
+        let codec = codec_name(parameters);
+        let mut leave = |what: &str, why: &str| {
+            found.left_out.push(format!("{what} {} ({codec}): {why}", s.index));
+        };
+        let target = if s.disposition & AV_DISPOSITION_ATTACHED_PIC != 0 {
+            let known =
+                matches!(parameters.codec_id, AVCodecID::AV_CODEC_ID_MJPEG | AVCodecID::AV_CODEC_ID_PNG);
+            match s.attached_pic.size {
+                1.. if known
+                    && i64::from(s.attached_pic.size) <= LARGEST_COVER
+                    && !std::mem::replace(&mut cover, true) =>
+                {
+                    Some(codec.clone())
+                }
+                _ => {
+                    leave("cover", "one of JPEG or PNG up to 4 MiB is carried over");
+                    None
+                }
+            }
+        } else if parameters.codec_type == AVMediaType::AVMEDIA_TYPE_SUBTITLE {
+            // SAFETY: a descriptor is a static of libavcodec.
+            let text = unsafe {
+                let descriptor = avcodec_descriptor_get(parameters.codec_id);
+                !descriptor.is_null() && (*descriptor).props & AV_CODEC_PROP_TEXT_SUB != 0
+            };
+            if !text {
+                leave("subtitle", "pictures of text are not carried over");
+            } else if !has_decoder(parameters) {
+                leave("subtitle", "this FFmpeg has no decoder for it");
+            }
+            (text && has_decoder(parameters)).then(|| TEXT.to_owned())
+        } else {
+            if is(&stream, AVMediaType::AVMEDIA_TYPE_VIDEO) && Some(stream.index()) != video {
+                leave("video", "one video is taken");
+            } else if parameters.codec_type == AVMediaType::AVMEDIA_TYPE_DATA
+                && stream.metadata().get("timecode").is_none()
+            {
+                leave("data", "only a timecode is carried over");
+            }
+            None
+        };
+        if let Some(codec) = target {
+            found.sides.push(SideTrackFacts { stream: s.index, codec, tags: tags(&stream) });
+        }
+    }
+}
+
+/// The chapters of a source.
+pub(super) fn chapters(source: &Source) -> Vec<Chapter> {
+    let seconds = |ticks: i64, tb: ff::Rational| ticks as f64 * f64::from(tb);
+    source
+        .input
+        .chapters()
+        .take(MOST_CHAPTERS)
+        .map(|chapter| Chapter {
+            start_seconds: seconds(chapter.start(), chapter.time_base()),
+            end_seconds: seconds(chapter.end(), chapter.time_base()),
+            title: chapter.metadata().get("title").unwrap_or_default().chars().take(LONGEST_TITLE).collect(),
+        })
+        // Times that no clock holds are damage.
+        .filter(|chapter| chapter.start_seconds.abs() < f64::from(i32::MAX) / f64::from(AV_TIME_BASE) * 1e6)
+        .collect()
+}
+
+/// The timecode of the first picture: of a track of its own, of the video, or of the container.
+pub(super) fn timecode(source: &Source) -> Option<String> {
+    let of_streams = source.input.streams().find_map(|s| s.metadata().get("timecode").map(str::to_owned));
+    of_streams.or_else(|| source.input.metadata().get("timecode").map(str::to_owned))
+}

@@ -1,0 +1,80 @@
+//! What an output holds beside its tracks. Pure.
+
+use std::collections::HashMap;
+
+use millrace_schemas::{Extras, Ratio};
+use millrace_topology::ports::SourceFacts;
+
+use crate::formats::Format;
+
+/// Where a container says where it was recorded: as libavformat calls it, and as Apple does.
+const LOCATIONS: [&str; 3] = ["location", "location-eng", "com.apple.quicktime.location.iso6709"];
+/// The longest text that is carried over, in characters: it travels in records.
+const LONGEST: usize = 1000;
+
+/// What an output of this format takes over from its source. Where somebody was is nobody's affair, unless asked for.
+pub(super) fn of(facts: &SourceFacts, format: Format, keep_location: bool) -> Extras {
+    let of_source = |names: &[&str]| {
+        let named = |(key, _): &&(String, String)| names.iter().any(|name| key.eq_ignore_ascii_case(name));
+        let (_, value) = facts.metadata.iter().find(named)?;
+        let text: String = value.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+        (!text.trim().is_empty()).then_some(text)
+    };
+    let mut metadata = HashMap::new();
+    for (key, names) in [("title", &["title"][..]), ("creation_time", &["creation_time"])] {
+        metadata.extend(of_source(names).map(|value| (key.to_owned(), value)));
+    }
+    if keep_location {
+        metadata.extend(of_source(&LOCATIONS).map(|value| ("location".to_owned(), value)));
+    }
+    if !format.holds_all {
+        return Extras { metadata, ..Extras::default() };
+    }
+    let rate = facts.video.as_ref().map(|video| video.settings.frame_rate);
+    let timecode = facts.timecode.clone().filter(|code| rate.is_some_and(|rate| counts(code, rate)));
+    Extras { metadata, chapters: facts.chapters.clone(), timecode }
+}
+
+/// Whether this is a timecode (SMPTE ST 12-1) that pictures of this rate can be counted by.
+fn counts(code: &str, rate: Ratio) -> bool {
+    let shape = code.len() == 11
+        && code.bytes().enumerate().all(|(i, byte)| match i {
+            2 | 5 => byte == b':',
+            8 => matches!(byte, b':' | b';' | b'.'),
+            _ => byte.is_ascii_digit(),
+        });
+    let rate = rate.as_f64();
+    let nominal = [24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0, 150.0];
+    shape && nominal.iter().any(|n| (rate - n).abs() < 1e-3 || (rate - n / 1.001).abs() < 1e-3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::FORMATS;
+
+    #[test]
+    fn where_it_was_recorded_is_told_only_if_asked_for() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let facts = SourceFacts {
+            metadata: vec![
+                pair("TITLE", "A film"),
+                pair("encoder", "x"),
+                pair("com.apple.quicktime.location.ISO6709", "+48.8577+002.295/"),
+            ],
+            ..SourceFacts::default()
+        };
+        assert_eq!(of(&facts, FORMATS[0], false).metadata, HashMap::from([pair("title", "A film")]));
+        assert_eq!(of(&facts, FORMATS[0], true).metadata["location"], "+48.8577+002.295/");
+    }
+
+    #[test]
+    fn a_timecode_is_one_that_the_rate_can_count() {
+        let pal = Ratio { num: 25, den: 1 };
+        assert!(counts("01:00:00:00", pal));
+        assert!(counts("01:00:00;00", Ratio { num: 30_000, den: 1001 }));
+        assert!(!counts("01:00:00:00", Ratio { num: 1000, den: 33 }));
+        assert!(!counts("1:00:00:00", pal));
+        assert!(!counts("01:00:00:0x", pal));
+    }
+}
