@@ -16,6 +16,7 @@ Examples:
   millrace serve --brokers kafka:9092 --work file:///work  one of the processes of a cluster
   millrace submit holiday.mov --output out --wait          an upload for whoever serves
   millrace probe holiday.mov                               what a file holds
+  millrace verify holiday.mov out/holiday.mp4              the proof that an output is right
   millrace executions list                                 what was made, and what failed
   millrace executions logs 5e2ea7                          all that was logged about one of them
   millrace dead list                                       records that could not be processed
@@ -47,6 +48,11 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Show what a media file holds
     Probe(Probe),
+    /// Hold an output to its source: the proof that it is right
+    ///
+    /// Both are decoded. Any pair will do, whoever made the output.
+    #[command(after_help = VERIFY_HELP)]
+    Verify(Verify),
     /// Draw the processors and the streams between them
     ///
     /// As text it also shows how many records each stream of the data folder's log holds (depth), and how many each
@@ -78,6 +84,23 @@ pub(crate) enum Command {
         shell: clap_complete::Shell,
     },
 }
+
+const VERIFY_HELP: &str = "\
+What must hold: as many pictures, each in its time within a tick and a half of the coarser clock; decoding times that increase;
+no errors; size, sample aspect, colour and fields; sound as long as the source's within two codec frames, begun as far from the
+first picture within 30 ms, without a hole of its own; all sound and text tracks, chapters and the title, where the container
+holds them. With --pictures each picture looks like its own source picture (20 dB of PSNR at least) and not like its
+neighbours'; with --sound each second sounds like its own (correlation of 0.75 at least), within 8 ms and 1.5 dB.
+
+Exit status:
+  0  all of it holds
+  1  something does not, or can't be read
+  2  the call was wrong
+
+Examples:
+  millrace verify holiday.mov out/holiday.mp4
+  millrace verify holiday.mov out/holiday.mp4 --pictures --sound
+  millrace verify s3://videos/in/a.mov s3://videos/out/a.mp4 --json";
 
 const RUN_HELP: &str = "\
 Each INPUT becomes OUTPUT/<name>.<format>. An output appears when it is whole and proven, and not before. Called again
@@ -358,6 +381,23 @@ pub(crate) struct Probe {
     /// The file, or an object's URL
     pub(crate) input: String,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The source: a file, or an object's URL
+    pub(crate) source: String,
+    /// What was made of it
+    pub(crate) output: String,
+    /// Compare picture by picture, too
+    #[arg(long)]
+    pub(crate) pictures: bool,
+    /// Compare sound second by second, too
+    #[arg(long)]
+    pub(crate) sound: bool,
+    /// Print JSON: every check, and all that was measured
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -11,6 +11,7 @@ mod run;
 mod serve;
 mod submit;
 mod topology;
+mod verify;
 
 use std::{
     sync::Arc,
@@ -71,6 +72,7 @@ pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {
         Command::Submit(call) => Box::pin(submit::submit(*call)).await,
         Command::Replay(call) => Box::pin(replay::replay(call)).await,
         Command::Probe(call) => probe::probe(&call).await,
+        Command::Verify(call) => Box::pin(verify::verify(&call)).await,
         Command::Topology(call) => topology::topology(&call).await,
         Command::Executions(call) => Box::pin(executions::executions(call)).await,
         Command::Cleanup(call) => Box::pin(cleanup::cleanup(*call)).await,

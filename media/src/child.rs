@@ -2,6 +2,7 @@
 
 mod convert;
 mod damage;
+mod decoder;
 mod encoder;
 mod inspect;
 mod merge;
@@ -11,6 +12,7 @@ mod side;
 mod sound;
 mod source;
 mod transcode;
+mod verify;
 
 use std::{
     fs::File,
@@ -108,6 +110,8 @@ pub fn child_main() -> ExitCode {
             let tracks = (1..=task.tracks.len()).map(fd).collect();
             merge::merge(&fd(0), &task, tracks, &mut reporter).map(Reply::Merged)
         }
+        Task::Verify(task) => verify::verify(&fd(0), &fd(1), &task, &mut reporter)
+            .map(|measured| Reply::Verified(Box::new(measured))),
     };
     match result {
         Ok(reply) => {
@@ -127,14 +131,4 @@ fn fd(number: usize) -> File {
     // SAFETY: the parent passed a descriptor of this number for the task, and nothing else here owns it. Where it did
     // not, every use of it fails with EBADF.
     File::from(unsafe { OwnedFd::from_raw_fd(raw) })
-}
-
-/// Opens the decoder that libav has for a codec.
-fn open_decoder(
-    decoder: ffmpeg_next::decoder::Decoder,
-    doing: &str,
-) -> Result<ffmpeg_next::decoder::Opened, Failure> {
-    let codec = ffmpeg_next::decoder::find(decoder.id());
-    let codec = codec.ok_or_else(|| Failure::new(format!("{doing}: this FFmpeg has none for it")))?;
-    decoder.open_as(codec).map_err(Failure::at(doing))
 }

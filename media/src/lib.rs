@@ -12,8 +12,9 @@ mod timeline;
 pub use child::child_main;
 pub use launcher::{ChildError, Launcher, pipe};
 pub use protocol::{
-    AudioTrackFacts, FIRST_FD, InspectTask, Inspected, KeyframeFacts, MergeTask, Merged, ProbedStream, Reply,
-    SideTrackFacts, Task, TimeRange, TranscodeTask, VideoTrackFacts,
+    AudioTrackFacts, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts, Likeness, MergeTask, Merged,
+    PicturesMeasured, ProbedStream, Reply, SecondMeasured, Side, SideTrackFacts, SoundMeasured, Task,
+    TimeRange, TranscodeTask, Verified, VerifyTask, VideoTrackFacts,
 };
 pub use timeline::{Clock, Timeline, place, reorder_depth};
 

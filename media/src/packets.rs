@@ -41,6 +41,9 @@ pub struct Header {
     /// The settings of what lies beside.
     #[serde(default)]
     pub side: Option<SideSettings>,
+    /// Of a cover: its size in pixels.
+    #[serde(default)]
+    pub size: Option<(i32, i32)>,
     /// Samples that an audio encoder puts before the first one.
     pub padding: i64,
     /// Samples in a packet of an audio encoder.
@@ -304,6 +307,7 @@ mod tests {
             video: None,
             audio: None,
             side: None,
+            size: None,
             padding: 1024,
             frame_size: 1024,
         }

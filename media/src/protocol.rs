@@ -21,6 +21,8 @@ pub enum Task {
     /// Descriptors: the output (to read and write), then one to read for each track: its work objects, one after the
     /// other.
     Merge(MergeTask),
+    /// Descriptors: the source, the output.
+    Verify(VerifyTask),
 }
 
 /// Read headers and index.
@@ -69,6 +71,125 @@ pub struct MergeTask {
     pub tracks: Vec<TrackSum>,
 }
 
+/// Hold an output to its source: both are decoded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyTask {
+    /// What to decode of the source.
+    pub source: Side,
+    /// What to decode of the output.
+    pub output: Side,
+    /// What the source's pictures are to become; none where it has none.
+    pub video: Option<VideoSettings>,
+    /// Whether pictures are compared, one by one.
+    pub pictures: bool,
+    /// Whether sound is compared, second by second.
+    pub sound: bool,
+}
+
+/// What to decode of one side of a comparison.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Side {
+    /// The stream of its pictures.
+    pub video: Option<i32>,
+    /// Those of its sound.
+    pub sounds: Vec<i32>,
+    /// See [`TranscodeTask::jumps`].
+    pub jumps: Vec<i64>,
+}
+
+/// What was measured of a source and an output.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Of their pictures, where both have some.
+    pub pictures: Option<PicturesMeasured>,
+    /// Of their sound tracks, pair by pair.
+    pub sounds: Vec<SoundMeasured>,
+    /// Where decoding times of the output do not increase.
+    pub disorder: Option<String>,
+    /// Picture by picture, in decibels of PSNR against its own source picture, the one before and the one after it; empty
+    /// where that was not asked for.
+    pub likeness: Vec<Likeness>,
+    /// Second by second, of each sound track; empty where that was not asked for.
+    pub seconds: Vec<SecondMeasured>,
+}
+
+/// Times of pictures, in seconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PicturesMeasured {
+    /// How many the source shows.
+    pub source: i64,
+    /// How many the output shows.
+    pub output: i64,
+    /// How far a picture is at most from where its source picture is, both counted from the first.
+    pub off: f64,
+    /// Which picture that is.
+    pub off_at: i64,
+    /// The coarser of the two clocks: seconds a tick.
+    pub tick: f64,
+    /// When the first is shown.
+    pub source_first: f64,
+    /// When the first is shown.
+    pub output_first: f64,
+    /// Packets and pictures with errors.
+    pub source_damaged: i64,
+    /// Packets and pictures with errors.
+    pub output_damaged: i64,
+}
+
+/// A pair of sound tracks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SoundMeasured {
+    /// The source's.
+    pub source: Heard,
+    /// The output's.
+    pub output: Heard,
+}
+
+/// What is heard of a sound track; times in seconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Heard {
+    /// When it begins.
+    pub start: f64,
+    /// When it ends.
+    pub end: f64,
+    /// Samples.
+    pub samples: i64,
+    /// Samples a second.
+    pub rate: i32,
+    /// Channels.
+    pub channels: i32,
+    /// Places where it stops for more than 2 ms, or overlaps.
+    pub holes: i64,
+    /// Packets and frames with errors.
+    pub damaged: i64,
+}
+
+/// How much a picture of the output is like pictures of the source, in decibels of PSNR, 100 where they are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Likeness {
+    /// Its own.
+    pub own: f32,
+    /// The one before.
+    pub before: Option<f32>,
+    /// The one after.
+    pub after: Option<f32>,
+}
+
+/// How much a second of the output's sound is like the source's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SecondMeasured {
+    /// Which pair of tracks.
+    pub track: usize,
+    /// Which second of the source.
+    pub second: i64,
+    /// The normalized correlation where it is greatest: 1 is the same.
+    pub likeness: f64,
+    /// By how many milliseconds it is moved there.
+    pub shift_ms: f64,
+    /// By how much it is louder, in decibels.
+    pub level_db: f64,
+}
+
 /// What a child says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -93,6 +214,8 @@ pub enum Reply {
     Transcoded,
     /// To [`Task::Merge`].
     Merged(Merged),
+    /// To [`Task::Verify`].
+    Verified(Box<Verified>),
     /// The task can't be done: why, for the person whose media it is.
     Failed(String),
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use millrace_media::{MergeTask, TranscodeTask};
+use millrace_media::{MergeTask, TranscodeTask, VerifyTask};
 use millrace_schemas::Rendition;
 
 /// What everything may take: a machine may be busy, a store slow to begin.
@@ -46,6 +46,17 @@ pub(super) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duratio
 /// For putting an output together, and reading it again.
 pub(super) fn merge(task: &MergeTask) -> Duration {
     limit(2.0 * reading(task.tracks.iter().map(|track| track.bytes).sum()))
+}
+
+/// For decoding a source and an output of so many bytes together, of so many seconds.
+pub(super) fn verify(task: &VerifyTask, bytes: i64, seconds: f64) -> Duration {
+    let video = task.video.as_ref();
+    let picture = video.map_or(0.0, |v| f64::from(v.width) * f64::from(v.height) / PIXELS);
+    let rate = video.map_or(0.0, |v| v.frame_rate.as_f64().clamp(1.0, 1000.0));
+    let sounds = task.source.sounds.len() as f64;
+    limit(
+        2.0 * reading(bytes) + seconds.max(0.0) * (2.0 * picture * rate + 4.0 * sounds * 48_000.0 / SAMPLES),
+    )
 }
 
 #[cfg(test)]

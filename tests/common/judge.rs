@@ -215,3 +215,102 @@ pub fn judge_sound(source: &Path, output: &Path) {
     let frame = if priming_is_heard(output) { 1024.0 / 44_100.0 } else { 0.0 };
     sound_is_the_same(source, output, 8.0 + 1000.0 * frame);
 }
+
+/// What ffprobe says of these entries, a line for each, as values alone.
+pub fn probed(path: &Path, entries: &str) -> String {
+    let arguments = ["-v", "error", "-show_entries", entries, "-of", "csv=p=0", path.to_str().unwrap()];
+    let lines = text("ffprobe", &arguments);
+    lines
+        .lines()
+        .map(|line| line.trim_end_matches(','))
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The least likeness of a picture to its source picture after a filter, in decibels of PSNR. Orientation is the filter's.
+pub fn likeness_after(source: &Path, filter: &str, output: &Path) -> f64 {
+    let clock = "settb=1/1000,setpts=N*40";
+    let fit = "scale=trunc(iw/2)*2:trunc(ih/2)*2,format=yuv420p";
+    let graph = format!(
+        "[0:v:0]{filter},{fit},{clock}[a];[1:v:0]{fit},{clock}[b];[a][b]psnr=stats_file=-:shortest=1"
+    );
+    let (source, output) = (source.to_str().unwrap(), output.to_str().unwrap());
+    let arguments =
+        ["-v", "error", "-noautorotate", "-i", source, "-i", output, "-lavfi", &graph, "-f", "null", "-"];
+    let listing = text("ffmpeg", &arguments);
+    let value = |line: &str| {
+        let text = line.split("psnr_avg:").nth(1)?.split(' ').next()?;
+        Some(if text == "inf" { 99.0 } else { text.parse::<f64>().unwrap() })
+    };
+    listing.lines().filter_map(value).reduce(f64::min).unwrap()
+}
+
+/// The darkest and the brightest luma of the first picture.
+pub fn levels(path: &Path) -> (f64, f64) {
+    let entries = "frame_tags=lavfi.signalstats.YLOW,lavfi.signalstats.YHIGH";
+    let graph = format!("movie={},signalstats", path.display());
+    let arguments = [
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        &graph,
+        "-read_intervals",
+        "%+#1",
+        "-show_entries",
+        entries,
+        "-of",
+        "csv=p=0",
+    ];
+    let line = text("ffprobe", &arguments);
+    let mut values = line.trim().split(',').map(|value| value.parse::<f64>().unwrap());
+    (values.next().unwrap(), values.next().unwrap())
+}
+
+/// How long the sound is, in seconds.
+pub fn span_of_sound(path: &Path) -> f64 {
+    let rows = sound(path);
+    rows[rows.len() - 1].0 + rows[rows.len() - 1].1 - rows[0].0
+}
+
+/// When the sound gets loud or silent, in seconds from the first picture.
+pub fn loud(path: &Path) -> Vec<f64> {
+    let first = pictures(path)[0] - sound(path)[0].0;
+    let samples = samples(path);
+    let mut edges = Vec::new();
+    let mut was = false;
+    for (i, window) in samples.chunks(80).enumerate() {
+        let is = window.iter().any(|x| x.abs() > 0.05);
+        if is != std::mem::replace(&mut was, is) {
+            edges.push(i as f64 / 100.0 - first.min(0.0).abs() - first.max(0.0));
+        }
+    }
+    edges
+}
+
+/// Which channels do not sound like their source's; nothing where all do.
+pub fn likeness_of_channels(source: &Path, output: &Path) -> String {
+    let channel = |path: &Path, number: usize| -> Vec<f32> {
+        let pan = format!("pan=mono|c0=c{number}");
+        let path = path.to_str().unwrap();
+        let raw = out("ffmpeg", &["-v", "error", "-i", path, "-af", &pan, "-ar", "8000", "-f", "f32le", "-"]);
+        raw.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    let count: usize = field(source, "a", "channels").parse().unwrap();
+    let energy =
+        |samples: &[f32]| samples.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / samples.len() as f64;
+    let unlike = (0..count).filter(|number| {
+        let (a, b) = (energy(&channel(source, *number)), energy(&channel(output, *number)));
+        (a > 1e-7 || b > 1e-7) && (a / b.max(1e-12)).log10().abs() > 0.3
+    });
+    unlike.map(|number| number.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// The first text track, as SubRip.
+pub fn texts(path: &Path) -> String {
+    let srt =
+        text("ffmpeg", &["-v", "error", "-i", path.to_str().unwrap(), "-map", "0:s:0", "-f", "srt", "-"]);
+    srt.replace('\r', "")
+}

@@ -1,5 +1,8 @@
 //! Media of each kind, made by the ffmpeg command. Each function is named for what it makes.
 
+pub mod boxes;
+pub mod kinds;
+
 use std::{path::Path, process::Command};
 
 /// Runs ffmpeg, which must succeed.

@@ -39,6 +39,11 @@ impl Damage {
         }
     }
 
+    /// How many packets and frames are damaged.
+    pub(crate) fn count(&self) -> i64 {
+        i64::try_from(self.events.len()).unwrap_or(i64::MAX)
+    }
+
     /// The source ended too early.
     pub(crate) fn ended(&mut self, what: String) {
         self.ends.get_or_insert(what);

@@ -159,6 +159,7 @@ impl VideoEncoder {
             video: Some(s.clone()),
             audio: None,
             side: None,
+            size: None,
             padding: 0,
             frame_size: 0,
         };
@@ -276,6 +277,10 @@ fn threads(cores: usize) -> i32 {
     i32::try_from(if cores <= 1 { 1 } else { cores * 2 }).unwrap_or(1)
 }
 
+/// The most samples that a codec pads the end of sound by: two frames of HE-AAC. A container that says that there are more
+/// behind its end is wrong.
+const MOST_PADDING: usize = 4096;
+
 /// An audio encoder, and the work object that it fills.
 pub(crate) struct AudioEncoder {
     encoder: ff::encoder::audio::Encoder,
@@ -331,6 +336,7 @@ impl AudioEncoder {
             video: None,
             audio: Some(s.clone()),
             side: None,
+            size: None,
             padding,
             frame_size: frame_size as i64,
         };
@@ -366,7 +372,7 @@ impl AudioEncoder {
         for (waiting, samples) in self.waiting.iter_mut().zip(channels) {
             waiting.extend_from_slice(samples);
         }
-        self.encode(self.frame_size)
+        self.encode(self.frame_size + MOST_PADDING)
     }
 
     /// Adds silence.
@@ -378,12 +384,12 @@ impl AudioEncoder {
                 waiting.resize(waiting.len() + now, 0.0);
             }
             left -= now;
-            self.encode(self.frame_size)?;
+            self.encode(self.frame_size + MOST_PADDING)?;
         }
         Ok(())
     }
 
-    /// Encodes while at least so many samples wait.
+    /// Encodes while at least so many samples wait. The last ones are held back: they may turn out to be padding.
     fn encode(&mut self, at_least: usize) -> Result<(), Failure> {
         let mut taken = 0;
         let there = self.waiting.first().map_or(0, Vec::len);
@@ -423,7 +429,15 @@ impl AudioEncoder {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self, damage: &Damage) -> Result<Made, Failure> {
+    /// Ends the work object. `ends` is where the container says that the sound ends: what a codec padded behind it is left
+    /// out.
+    pub(crate) fn finish(mut self, ends: Option<i64>, damage: &Damage) -> Result<Made, Failure> {
+        let padding = ends.map_or(0, |ends| usize::try_from(self.end() - ends).unwrap_or(0));
+        if padding <= MOST_PADDING {
+            for waiting in &mut self.waiting {
+                waiting.truncate(waiting.len().saturating_sub(padding));
+            }
+        }
         self.encode(1)?;
         self.encoder.send_eof().map_err(Failure::at("encoding the last of the sound"))?;
         self.take()?;

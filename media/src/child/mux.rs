@@ -230,6 +230,7 @@ impl Muxer {
                     _ => (AVMediaType::AVMEDIA_TYPE_SUBTITLE, AVCodecID::AV_CODEC_ID_MOV_TEXT),
                 };
                 if is_cover(header) {
+                    (p.width, p.height) = header.size.unwrap_or_default();
                     stream.disposition = AV_DISPOSITION_ATTACHED_PIC;
                 }
             }

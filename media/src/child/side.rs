@@ -55,6 +55,7 @@ pub(crate) fn transcode(
             video: None,
             audio: None,
             side: Some(side),
+            size: track.size,
             padding: 0,
             frame_size: 0,
         };
@@ -81,6 +82,7 @@ pub(crate) fn transcode(
 
 /// Packets with their times and lengths in milliseconds, and the codec's private data.
 struct Side {
+    size: Option<(i32, i32)>,
     extradata: Vec<u8>,
     packets: Vec<(i64, i64, Vec<u8>)>,
 }
@@ -112,7 +114,12 @@ fn cover(source: &Source, stream: i32) -> Result<Side, Failure> {
             std::slice::from_raw_parts(picture.data, size).to_vec()
         }
     };
-    Ok(Side { extradata: Vec::new(), packets: vec![(0, 0, data)] })
+    // SAFETY: the parameters are of a stream of an open context.
+    let size = unsafe { ((*(*stream.as_ptr()).codecpar).width, (*(*stream.as_ptr()).codecpar).height) };
+    if size.0 < 1 || size.1 < 1 {
+        return Err(Failure::new("the cover has no size: it is damaged"));
+    }
+    Ok(Side { size: Some(size), extradata: Vec::new(), packets: vec![(0, 0, data)] })
 }
 
 fn text(
@@ -159,7 +166,7 @@ fn text(
     for caption in lay_out(captions) {
         packets.push((caption.start, caption.end - caption.start, coder.encode(&caption)?));
     }
-    Ok(Side { extradata: coder.extradata(), packets })
+    Ok(Side { size: None, extradata: coder.extradata(), packets })
 }
 
 /// A text of a packet; times in milliseconds after the packet's.

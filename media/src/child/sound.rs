@@ -6,8 +6,8 @@
 use std::{fs::File, time::Duration};
 
 use ffmpeg_next::{
-    self as ff, ChannelLayout, Packet, codec,
-    ffi::{AVChannelOrder, swr_convert_frame},
+    self as ff, ChannelLayout, Packet,
+    ffi::swr_convert_frame,
     format::{Sample, sample::Type},
     software::resampling,
 };
@@ -16,8 +16,8 @@ use millrace_schemas::{AudioSettings, Made, Seek, SeekBy};
 use super::{
     Failure, Reporter,
     damage::{self, Damage},
+    decoder::{Received, SoundDecoder},
     encoder::AudioEncoder,
-    inspect::parameters,
     source::{Depth, Source},
 };
 use crate::{
@@ -35,55 +35,6 @@ pub(crate) const LEAD_FRAMES: i64 = 32;
 const TAIL_FRAMES: i64 = 4;
 /// How much earlier reading begins than the lead: what a decoder needs to stand where it would.
 const PREROLL: Duration = Duration::from_secs(1);
-
-/// A decoder whose channels always have names.
-pub(crate) struct SoundDecoder(ff::decoder::Opened);
-
-impl SoundDecoder {
-    pub(crate) fn open(source: &Source, stream: i32) -> Result<Self, Failure> {
-        let doing = "opening the audio decoder";
-        let clock = source.clock(stream);
-        let mut decoder = codec::Context::from_parameters(parameters(source, stream)?)
-            .map_err(Failure::at(doing))?
-            .decoder();
-        decoder.set_packet_time_base(ff::Rational::new(clock.num as i32, clock.den as i32));
-        super::open_decoder(decoder, doing).map(Self)
-    }
-
-    /// Samples a second.
-    pub(crate) fn rate(&self) -> i32 {
-        // SAFETY: a plain field of an open decoder.
-        unsafe { (*self.0.as_ptr()).sample_rate }
-    }
-
-    pub(crate) fn send(&mut self, packet: &Packet) -> Result<(), ff::Error> {
-        self.0.send_packet(packet)
-    }
-
-    /// Says that no packets follow.
-    pub(crate) fn end(&mut self) {
-        // A decoder that was ended before takes no second end.
-        let _ = self.0.send_eof();
-    }
-
-    /// The next decoded samples, if there are any.
-    pub(crate) fn receive(&mut self, frame: &mut ff::frame::Audio) -> bool {
-        let there = self.0.receive_frame(frame).is_ok();
-        if there {
-            name_channels(frame);
-        }
-        there
-    }
-}
-
-/// Gives channels that have no names the usual ones: what comes without a layout (wav, raw) is as a player takes it.
-fn name_channels(frame: &mut ff::frame::Audio) {
-    // SAFETY: a plain field of a frame that was just decoded.
-    let unnamed = unsafe { (*frame.as_ptr()).ch_layout.order == AVChannelOrder::AV_CHANNEL_ORDER_UNSPEC };
-    if unnamed {
-        frame.set_channel_layout(ChannelLayout::default(i32::from(frame.channels())));
-    }
-}
 
 pub(crate) fn transcode(
     file: File,
@@ -134,7 +85,15 @@ pub(crate) fn transcode(
             damage.packet(damage::at(&packet, tick));
             continue;
         }
-        while decoder.receive(&mut frame) {
+        loop {
+            match decoder.receive(&mut frame) {
+                Received::Frame => {}
+                Received::Nothing => break,
+                Received::Damaged => {
+                    damage.packet(damage::at(&packet, tick));
+                    continue;
+                }
+            }
             if let Some(pts) = frame.timestamp() {
                 damage.frame(&frame, pts as f64 * tick);
             }
@@ -149,9 +108,22 @@ pub(crate) fn transcode(
     if tracks.iter().any(|track| track.late) {
         return Err(Failure::new("sound can't be read from where its index says that it lies"));
     }
-    let made = tracks.into_iter().map(|track| track.finish(&damage)).collect::<Result<_, _>>()?;
+    let ends = ends(&source, task.stream).filter(|_| range.end.is_none());
+    let finish = |track: Track<'_>| {
+        let samples = Clock { num: 1, den: track.rate() };
+        track.finish(ends.map(|ends| place(ends, clock, (0, samples), samples)), &damage)
+    };
+    let made = tracks.into_iter().map(finish).collect::<Result<_, _>>()?;
     reporter.made(0, made);
     Ok(())
+}
+
+/// Where a stream ends by what an mp4 says of it, which knows what a codec padded; other demuxers tell of each packet.
+fn ends(source: &Source, stream: i32) -> Option<i64> {
+    let stream = source.input.stream(usize::try_from(stream).ok()?)?;
+    let first = stream.start_time();
+    let known = stream.duration() > 0 && first > i64::MIN && source.container().contains("mp4");
+    known.then(|| first.saturating_add(stream.duration()))
 }
 
 /// Goes to where a part of the sound begins, less what comes before it.
@@ -286,7 +258,7 @@ impl Track<'_> {
         }
     }
 
-    fn finish(mut self, damage: &Damage) -> Result<Made, Failure> {
+    fn finish(mut self, ends: Option<i64>, damage: &Damage) -> Result<Made, Failure> {
         self.convert(None, 0)?;
         if self.encoder.is_none()
             && let Some(start) = self.range.start
@@ -295,6 +267,6 @@ impl Track<'_> {
             self.open(start)?;
         }
         let encoder = self.encoder.ok_or_else(|| Failure::new("no sound of the track could be decoded"))?;
-        encoder.finish(damage)
+        encoder.finish(ends, damage)
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, fs::File, ops::ControlFlow};
 
 use ffmpeg_next::{
-    self as ff, Packet, codec,
+    self as ff, Packet,
     ffi::{AVSEEK_FLAG_BACKWARD, av_index_search_timestamp, avformat_index_get_entry},
 };
 use millrace_schemas::{Made, Seek, SeekBy, VideoSettings};
@@ -12,8 +12,8 @@ use super::{
     Failure, Reporter,
     convert::Converter,
     damage::{self, Damage},
+    decoder::{PictureDecoder, Received},
     encoder::VideoEncoder,
-    inspect::parameters,
     source::{Depth, Source},
 };
 use crate::protocol::TranscodeTask;
@@ -187,13 +187,14 @@ fn decode(
     work: &mut Work,
     reporter: &mut Reporter,
 ) -> Result<Outcome, Failure> {
-    let mut decoder = decoder(source, task)?;
+    let mut decoder = PictureDecoder::open(source, task.stream, task.cores)?;
     let mut frame = ff::frame::Video::empty();
     let mut packet = Packet::empty();
     let mut seen = false;
     let mut estimate = work.start.unwrap_or(0);
     let clock = source.clock(task.stream);
     let tick = clock.num as f64 / clock.den as f64;
+    let mut read = None;
     // What an earlier try found in its lead-in is found again.
     work.damage = Damage::default();
     loop {
@@ -208,15 +209,25 @@ fn decode(
         };
         let (range, done) = work.progress();
         reporter.progress(range, done);
+        if !ended {
+            read = packet.dts().or(read);
+        }
         if ended {
-            // A decoder that was ended before takes no second end.
-            let _ = decoder.send_eof();
-        } else if decoder.send_packet(&packet).is_err() {
+            decoder.end();
+        } else if decoder.send(&packet).is_err() {
             // A damaged packet costs its pictures, as it does in every player.
             work.damage.packet(damage::at(&packet, tick));
             continue;
         }
-        while decoder.receive_frame(&mut frame).is_ok() {
+        loop {
+            match decoder.receive(&mut frame) {
+                Received::Frame => {}
+                Received::Nothing => break,
+                Received::Damaged => {
+                    work.damage.packet(damage::at(&packet, tick));
+                    continue;
+                }
+            }
             // A picture without a time follows the one before it.
             let pts = frame.timestamp().unwrap_or(estimate);
             estimate = pts.saturating_add(work.step);
@@ -232,7 +243,7 @@ fn decode(
             }
         }
         if ended {
-            if let Some(missing) = missing_at_end(source, task.stream, &packet) {
+            if let Some(missing) = missing_at_end(source, task.stream, read) {
                 work.damage.ended(missing);
             }
             return Ok(if seen || !may_be_late { Outcome::Done } else { Outcome::TooLate });
@@ -241,7 +252,7 @@ fn decode(
 }
 
 /// What an index lists behind the last packet that could be read: the source is cut off.
-fn missing_at_end(source: &Source, stream: i32, last: &Packet) -> Option<String> {
+fn missing_at_end(source: &Source, stream: i32, last: Option<i64>) -> Option<String> {
     let of_index = source.input.stream(usize::try_from(stream).ok()?)?;
     // SAFETY: the stream is of an open context; the entry is read before the next call.
     let ends = unsafe {
@@ -252,7 +263,7 @@ fn missing_at_end(source: &Source, stream: i32, last: &Packet) -> Option<String>
     };
     let clock = source.clock(stream);
     let seconds = |ticks: i64| ticks as f64 * clock.num as f64 / clock.den as f64;
-    let read = last.dts()?;
+    let read = last.unwrap_or(0);
     (source.container().contains("mp4") && ends > read).then(|| {
         format!(
             "the source is cut off: its index goes on to {:.3} s, and its pictures end near {:.3} s",
@@ -266,22 +277,4 @@ fn missing_at_end(source: &Source, stream: i32, last: &Packet) -> Option<String>
 fn frame_ticks(settings: &VideoSettings) -> i64 {
     let ticks = 1.0 / (settings.frame_rate.as_f64() * settings.time_base.as_f64());
     if ticks.is_finite() { (ticks.round() as i64).max(1) } else { 1 }
-}
-
-fn decoder(source: &Source, task: &TranscodeTask) -> Result<ff::decoder::Opened, Failure> {
-    let mut decoder = codec::Context::from_parameters(parameters(source, task.stream)?)
-        .map_err(Failure::at("opening the video decoder"))?
-        .decoder();
-    let time_base = task.renditions.iter().find_map(|r| r.video.as_ref()).map(|s| s.time_base);
-    if let Some(time_base) = time_base {
-        decoder.set_packet_time_base(super::encoder::rational(time_base));
-    }
-    // Decoding is a small part of the work: a second thread pays where there are many cores, and each costs pictures
-    // of memory.
-    decoder.set_threading(codec::threading::Config {
-        kind: codec::threading::Type::Frame,
-        count: task.cores.div_ceil(4),
-        ..Default::default()
-    });
-    super::open_decoder(decoder, "opening the video decoder")
 }

@@ -167,8 +167,10 @@ fn scan(
     found: &mut Inspected,
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
-    // What was read to learn the codecs, or an index, is read again.
-    source.rewind(facts.stream);
+    // Where an index was looked for, or sound. Others stand at their start, and can't go back to it by its time.
+    if found.container.contains("mp4") || found.container.contains("matroska") {
+        source.rewind(facts.stream);
+    }
     let flags = flags(source);
     let by_byte = flags & AVFMT_NO_BYTE_SEEK == 0 && BY_BYTE.contains(&found.container.as_str());
     let mut jumps = (flags & AVFMT_TS_DISCONT != 0).then(|| JumpFinder::new(source.clock(facts.stream)));

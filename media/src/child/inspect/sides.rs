@@ -33,6 +33,8 @@ pub(super) fn take(source: &Source, video: Option<usize>, found: &mut Inspected)
                 matches!(parameters.codec_id, AVCodecID::AV_CODEC_ID_MJPEG | AVCodecID::AV_CODEC_ID_PNG);
             match s.attached_pic.size {
                 1.. if known
+                    && parameters.width > 0
+                    && parameters.height > 0
                     && i64::from(s.attached_pic.size) <= LARGEST_COVER
                     && !std::mem::replace(&mut cover, true) =>
                 {

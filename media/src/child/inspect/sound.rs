@@ -8,7 +8,7 @@ use millrace_schemas::AudioSettings;
 
 use super::{Failure, Source, codec_name, has_decoder, is, raw, seconds, tags};
 use crate::{
-    child::sound::SoundDecoder,
+    child::decoder::{Received, SoundDecoder},
     protocol::{AudioTrackFacts, InspectTask, Inspected},
     timeline::{Clock, place},
 };
@@ -116,7 +116,7 @@ fn first_sample(source: &mut Source, stream: i32) -> Result<Option<i64>, Failure
             break;
         }
         let mut frame = ff::frame::Audio::empty();
-        if decoder.receive(&mut frame) {
+        if decoder.receive(&mut frame) == Received::Frame {
             return Ok(frame.timestamp().map(|pts| place(pts, clock, (0, rate), rate)));
         }
     }

@@ -1,0 +1,146 @@
+//! Decoders, as pictures and sound are taken from them.
+
+use ffmpeg_next::{
+    self as ff, ChannelLayout, Error, Packet, codec,
+    error::EAGAIN,
+    ffi::{AV_CODEC_FLAG_OUTPUT_CORRUPT, AV_FRAME_FLAG_CORRUPT, AVChannelOrder, AVCodecID},
+};
+
+use super::{Failure, inspect::parameters, source::Source};
+
+/// What a decoder gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// A frame.
+    Frame,
+    /// Nothing, since it wants more packets, or has ended.
+    Nothing,
+    /// An error, of one frame: others may follow.
+    Damaged,
+}
+
+impl Received {
+    fn of(result: Result<(), Error>) -> Self {
+        match result {
+            Ok(()) => Self::Frame,
+            Err(Error::Eof | Error::Other { errno: EAGAIN }) => Self::Nothing,
+            Err(_) => Self::Damaged,
+        }
+    }
+}
+
+/// Opens the decoder that libav has for a codec.
+fn open(decoder: ff::decoder::Decoder, doing: &str) -> Result<ff::decoder::Opened, Failure> {
+    let codec = ff::decoder::find(decoder.id());
+    let codec = codec.ok_or_else(|| Failure::new(format!("{doing}: this FFmpeg has none for it")))?;
+    decoder.open_as(codec).map_err(Failure::at(doing))
+}
+
+/// Sets up a decoder for a stream of a source.
+fn set_up(source: &Source, stream: i32, doing: &str) -> Result<ff::decoder::Decoder, Failure> {
+    let mut decoder =
+        codec::Context::from_parameters(parameters(source, stream)?).map_err(Failure::at(doing))?.decoder();
+    let clock = source.clock(stream);
+    decoder.set_packet_time_base(ff::Rational::new(clock.num as i32, clock.den as i32));
+    Ok(decoder)
+}
+
+/// A decoder of pictures.
+pub(crate) struct PictureDecoder {
+    decoder: ff::decoder::Opened,
+    /// Whether pictures that refer to what was never decoded come marked, and are left out here.
+    marked: bool,
+}
+
+impl PictureDecoder {
+    pub(crate) fn open(source: &Source, stream: i32, cores: usize) -> Result<Self, Failure> {
+        let doing = "opening the video decoder";
+        let mut decoder = set_up(source, stream, doing)?;
+        // Decoding is a small part of the work: a second thread pays where there are many cores, and each costs pictures
+        // of memory.
+        decoder.set_threading(codec::threading::Config {
+            kind: codec::threading::Type::Frame,
+            count: cores.div_ceil(4),
+            ..Default::default()
+        });
+        // SAFETY: plain fields of a context that is not open yet.
+        let marked = unsafe {
+            let context = &mut *decoder.as_mut_ptr();
+            // Its decoder takes a picture that it leaves out itself, at the end, for the end of all pictures.
+            let marked = context.codec_id == AVCodecID::AV_CODEC_ID_H264;
+            if marked {
+                context.flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT as i32;
+            }
+            marked
+        };
+        Ok(Self { decoder: open(decoder, doing)?, marked })
+    }
+
+    pub(crate) fn send(&mut self, packet: &Packet) -> Result<(), Error> {
+        self.decoder.send_packet(packet)
+    }
+
+    /// Says that no packets follow.
+    pub(crate) fn end(&mut self) {
+        // A decoder that was ended before takes no second end.
+        let _ = self.decoder.send_eof();
+    }
+
+    /// The next picture, if there is one.
+    pub(crate) fn receive(&mut self, frame: &mut ff::frame::Video) -> Received {
+        loop {
+            let received = Received::of(self.decoder.receive_frame(frame));
+            // SAFETY: a plain field of a frame that was just decoded.
+            let left_out = received == Received::Frame
+                && self.marked
+                && unsafe { (*frame.as_ptr()).flags } & AV_FRAME_FLAG_CORRUPT as i32 != 0;
+            if !left_out {
+                return received;
+            }
+        }
+    }
+}
+
+/// A decoder whose channels always have names.
+pub(crate) struct SoundDecoder(ff::decoder::Opened);
+
+impl SoundDecoder {
+    pub(crate) fn open(source: &Source, stream: i32) -> Result<Self, Failure> {
+        let doing = "opening the audio decoder";
+        open(set_up(source, stream, doing)?, doing).map(Self)
+    }
+
+    /// Samples a second.
+    pub(crate) fn rate(&self) -> i32 {
+        // SAFETY: a plain field of an open decoder.
+        unsafe { (*self.0.as_ptr()).sample_rate }
+    }
+
+    pub(crate) fn send(&mut self, packet: &Packet) -> Result<(), Error> {
+        self.0.send_packet(packet)
+    }
+
+    /// Says that no packets follow.
+    pub(crate) fn end(&mut self) {
+        // A decoder that was ended before takes no second end.
+        let _ = self.0.send_eof();
+    }
+
+    /// The next decoded samples, if there are any.
+    pub(crate) fn receive(&mut self, frame: &mut ff::frame::Audio) -> Received {
+        let received = Received::of(self.0.receive_frame(frame));
+        if received == Received::Frame {
+            name_channels(frame);
+        }
+        received
+    }
+}
+
+/// Gives channels that have no names the usual ones: what comes without a layout (wav, raw) is as a player takes it.
+fn name_channels(frame: &mut ff::frame::Audio) {
+    // SAFETY: a plain field of a frame that was just decoded.
+    let unnamed = unsafe { (*frame.as_ptr()).ch_layout.order == AVChannelOrder::AV_CHANNEL_ORDER_UNSPEC };
+    if unnamed {
+        frame.set_channel_layout(ChannelLayout::default(i32::from(frame.channels())));
+    }
+}

@@ -1,0 +1,71 @@
+//! Holds an output to its source: both are decoded, and what they show and sound like is measured. What the measures must
+//! be is for the parent to say.
+
+mod pictures;
+mod sound;
+
+use std::{collections::HashMap, fs::File};
+
+use ffmpeg_next::Packet;
+
+use super::{
+    Failure, Reporter,
+    source::{Depth, Source},
+};
+use crate::protocol::{Side, Verified, VerifyTask};
+
+pub(crate) fn verify(
+    source: &File,
+    output: &File,
+    task: &VerifyTask,
+    reporter: &mut Reporter,
+) -> Result<Verified, Failure> {
+    let mut measured = Verified { disorder: disorder(output, reporter)?, ..Verified::default() };
+    if let (Some(a), Some(b)) = (task.source.video, task.output.video) {
+        let mut source = pictures::Reader::open(open(source, &task.source)?, a)?;
+        let mut output = pictures::Reader::open(open(output, &task.output)?, b)?;
+        let settings = task.video.as_ref().filter(|_| task.pictures);
+        let (pictures, likeness) = pictures::measure(&mut source, &mut output, settings, reporter)?;
+        (measured.pictures, measured.likeness) = (Some(pictures), likeness);
+    }
+    for (track, (a, b)) in task.source.sounds.iter().zip(&task.output.sounds).enumerate() {
+        let heard = sound::measure(open(source, &task.source)?, *a, reporter)?;
+        let again = sound::measure(open(output, &task.output)?, *b, reporter)?;
+        if task.sound {
+            // Both are counted from the first picture; sound alone from its own start.
+            let first = measured.pictures.as_ref();
+            let from = first.map_or((heard.start, again.start), |p| (p.source_first, p.output_first));
+            let a = sound::Mono::open(open(source, &task.source)?, *a, from.0)?;
+            let b = sound::Mono::open(open(output, &task.output)?, *b, from.1)?;
+            measured.seconds.extend(sound::compare(a, b, track, reporter)?);
+        }
+        measured.sounds.push(crate::protocol::SoundMeasured { source: heard, output: again });
+    }
+    Ok(measured)
+}
+
+/// Opens one side anew, from its start.
+fn open(file: &File, side: &Side) -> Result<Source, Failure> {
+    let copy = file.try_clone().map_err(Failure::at("reading it"))?;
+    let mut source = Source::open(copy, Depth::Header)?;
+    source.set_jumps(&side.jumps);
+    Ok(source)
+}
+
+/// TS-1: where decoding times of a stream do not increase.
+fn disorder(file: &File, reporter: &mut Reporter) -> Result<Option<String>, Failure> {
+    let copy = file.try_clone().map_err(Failure::at("reading it"))?;
+    let mut source = Source::open(copy, Depth::Header)?;
+    let mut last: HashMap<usize, i64> = HashMap::new();
+    let mut packet = Packet::empty();
+    while packet.read(&mut source.input).is_ok() {
+        reporter.progress(0, 0);
+        let Some(dts) = packet.dts() else { continue };
+        if let Some(before) = last.insert(packet.stream(), dts)
+            && before >= dts
+        {
+            return Ok(Some(format!("stream {}: {dts} after {before}", packet.stream())));
+        }
+    }
+    Ok(None)
+}

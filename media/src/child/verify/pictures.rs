@@ -1,0 +1,198 @@
+//! Pictures: how many, when, and how much they are alike.
+
+use ffmpeg_next::{Packet, frame};
+use millrace_schemas::{Rendition, VideoSettings};
+
+use crate::{
+    child::{
+        Failure, Reporter,
+        convert::Converter,
+        damage::Damage,
+        decoder::{PictureDecoder, Received},
+        source::Source,
+    },
+    protocol::{Likeness, PicturesMeasured},
+    timeline::Clock,
+};
+
+/// What stands for pictures that are the same, in decibels.
+const SAME: f32 = 100.0;
+
+/// The pictures of a source, one by one.
+pub(super) struct Reader {
+    source: Source,
+    stream: i32,
+    clock: Clock,
+    decoder: PictureDecoder,
+    packet: Packet,
+    ended: bool,
+    damaged: i64,
+    last: Option<i64>,
+}
+
+impl Reader {
+    pub(super) fn open(mut source: Source, stream: i32) -> Result<Self, Failure> {
+        source.only(stream)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let decoder = PictureDecoder::open(&source, stream, 4 * cores)?;
+        let clock = source.clock(stream);
+        Ok(Self {
+            source,
+            stream,
+            clock,
+            decoder,
+            packet: Packet::empty(),
+            ended: false,
+            damaged: 0,
+            last: None,
+        })
+    }
+
+    fn tick(&self) -> f64 {
+        self.clock.num as f64 / self.clock.den as f64
+    }
+
+    /// The next picture, with its time in seconds.
+    fn next(&mut self) -> Option<(frame::Video, f64)> {
+        let mut picture = frame::Video::empty();
+        loop {
+            let received = self.decoder.receive(&mut picture);
+            if received == Received::Damaged {
+                self.damaged += 1;
+                continue;
+            }
+            if received == Received::Frame {
+                let mut damage = Damage::default();
+                damage.frame(&picture, 0.0);
+                self.damaged += damage.count();
+                let time = picture.timestamp().or(self.last.map(|last| last + 1)).unwrap_or(0);
+                self.last = Some(time);
+                return Some((picture, time as f64 * self.tick()));
+            }
+            if self.ended {
+                return None;
+            }
+            self.ended = !self.source.read(self.stream, &mut self.packet).unwrap_or(false);
+            if self.ended {
+                self.decoder.end();
+            } else if self.decoder.send(&self.packet).is_err() {
+                self.damaged += 1;
+            }
+        }
+    }
+}
+
+/// Reads both to their ends; with `settings`, the source's pictures are converted by them and compared.
+pub(super) fn measure(
+    source: &mut Reader,
+    output: &mut Reader,
+    settings: Option<&VideoSettings>,
+    reporter: &mut Reporter,
+) -> Result<(PicturesMeasured, Vec<Likeness>), Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let rendition = settings.map(|settings| Rendition {
+        id: String::new(),
+        video: Some(settings.clone()),
+        audio: None,
+        side: None,
+    });
+    let mut converter = rendition.map(|rendition| Converter::new(&rendition, cores)).transpose()?;
+    let mut found =
+        PicturesMeasured { tick: source.tick().max(output.tick()), ..PicturesMeasured::default() };
+    let mut likeness = Vec::new();
+    // The source's picture before, its own, and the one after it.
+    let (mut before, mut own, mut after) = (None, None, None);
+    let mut take = |source: &mut Reader, found: &mut PicturesMeasured| -> Result<_, Failure> {
+        let Some((mut picture, time)) = source.next() else { return Ok(None) };
+        found.source += 1;
+        let shown =
+            converter.as_mut().map(|converter| converter.convert(&mut picture).cloned()).transpose()?;
+        Ok(Some((shown, time)))
+    };
+    loop {
+        if own.is_none() {
+            own = take(source, &mut found)?;
+            after = take(source, &mut found)?;
+        }
+        let made = output.next();
+        reporter.progress(0, found.source);
+        let (Some((_, at)), Some((picture, time))) = (&own, &made) else {
+            found.output += i64::from(made.is_some());
+            if own.is_none() && made.is_none() {
+                break;
+            }
+            (before, own, after) = (own.take(), after.take(), take(source, &mut found)?);
+            continue;
+        };
+        if found.output == 0 {
+            (found.source_first, found.output_first) = (*at, *time);
+        }
+        let off = ((time - found.output_first) - (at - found.source_first)).abs();
+        if off > found.off {
+            (found.off, found.off_at) = (off, found.output);
+        }
+        found.output += 1;
+        if settings.is_some() {
+            likeness.push(Likeness {
+                own: psnr(shown(&own), Some(picture)).unwrap_or(0.0),
+                before: psnr(shown(&before), Some(picture)),
+                after: psnr(shown(&after), Some(picture)),
+            });
+        }
+        (before, own, after) = (own.take(), after.take(), take(source, &mut found)?);
+    }
+    (found.source_damaged, found.output_damaged) = (source.damaged, output.damaged);
+    Ok((found, likeness))
+}
+
+type Shown = Option<(Option<frame::Video>, f64)>;
+
+fn shown(picture: &Shown) -> Option<&frame::Video> {
+    picture.as_ref().and_then(|(shown, _)| shown.as_ref())
+}
+
+/// The ratio of the peak to the noise between two pictures of bytes, over all planes, in decibels; none where they are of
+/// another size or kind.
+fn psnr(a: Option<&frame::Video>, b: Option<&frame::Video>) -> Option<f32> {
+    let (a, b) = (a?, b?);
+    if (a.width(), a.height(), a.planes()) != (b.width(), b.height(), b.planes()) {
+        return None;
+    }
+    let (mut sum, mut count) = (0_u64, 0_u64);
+    for plane in 0..a.planes() {
+        let (width, height) = (a.plane_width(plane) as usize, a.plane_height(plane) as usize);
+        for row in 0..height {
+            let x = a.data(plane).get(row * a.stride(plane)..)?.get(..width)?;
+            let y = b.data(plane).get(row * b.stride(plane)..)?.get(..width)?;
+            let squares = x.iter().zip(y).map(|(x, y)| u32::from(x.abs_diff(*y)).pow(2));
+            sum += squares.map(u64::from).sum::<u64>();
+        }
+        count += (width * height) as u64;
+    }
+    if sum == 0 {
+        return Some(SAME);
+    }
+    Some((10.0 * (255.0 * 255.0 * count as f64 / sum as f64).log10()) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use ffmpeg_next::format::Pixel;
+
+    use super::*;
+
+    fn grey(level: u8) -> frame::Video {
+        let mut picture = frame::Video::new(Pixel::GRAY8, 16, 2);
+        picture.data_mut(0).fill(level);
+        picture
+    }
+
+    #[test]
+    fn likeness_is_the_ratio_of_the_peak_to_the_noise() {
+        assert_eq!(psnr(Some(&grey(7)), Some(&grey(7))), Some(SAME));
+        let one = psnr(Some(&grey(7)), Some(&grey(8))).unwrap();
+        assert!((one - 48.13).abs() < 0.01, "{one}");
+        assert_eq!(psnr(Some(&grey(7)), Some(&frame::Video::new(Pixel::GRAY8, 8, 2))), None);
+        assert_eq!(psnr(None, Some(&grey(7))), None);
+    }
+}

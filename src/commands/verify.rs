@@ -1,0 +1,56 @@
+//! `millrace verify`: the proof that an output is right, for a person.
+
+mod checks;
+
+use millrace_processors::formats::{FORMATS, video_settings};
+use millrace_storage::Stores;
+use serde_json::json;
+
+use super::{CommandError, print, run::inputs};
+use crate::{cli::Verify, shell::probe::Probes};
+use checks::{Check, checks};
+
+pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
+    let url =
+        |name: &str| inputs::url(name).map_err(|error| CommandError::Failed(format!("{name}: {error}")));
+    let (source, output) = (url(&call.source)?, url(&call.output)?);
+    let probes = Probes::new(Stores::default())?;
+    let asked = (call.pictures, call.sound);
+    // What becomes of pictures is the same in all formats.
+    let settings = |source: &_| video_settings(FORMATS[0], source);
+    let comparison = probes.verify(&source, &output, asked, settings).await.map_err(CommandError::failed)?;
+    let checks = checks(&comparison);
+    let holds = checks.iter().all(|check| check.holds);
+    if call.json {
+        let line = json!({
+            "source": source, "output": output, "holds": holds, "checks": checks,
+            "measured": comparison.measured,
+        });
+        print(&line.to_string());
+    } else {
+        show(&checks, holds);
+    }
+    Ok(u8::from(!holds))
+}
+
+/// A table: what is held, what it is in the source and in the output, and whether it holds.
+fn show(checks: &[Check], holds: bool) {
+    let width = |of: fn(&Check) -> &str, title: &str| {
+        checks.iter().map(|check| of(check).chars().count()).max().unwrap_or(0).max(title.len())
+    };
+    let (a, b) = (width(|c| &c.what, "what"), width(|c| &c.source, "source"));
+    let c = width(|c| &c.output, "output");
+    print(&format!("{:a$}  {:b$}  {:c$}", "what", "source", "output"));
+    for check in checks {
+        let verdict = if check.holds { "holds" } else { "WRONG" };
+        let why = if check.note.is_empty() { String::new() } else { format!(": {}", check.note) };
+        print(&format!("{:a$}  {:b$}  {:c$}  {verdict}{why}", check.what, check.source, check.output));
+    }
+    let wrong = checks.iter().filter(|check| !check.holds).count();
+    let last = if holds {
+        "The output holds.".to_owned()
+    } else {
+        format!("{wrong} of {} do not hold.", checks.len())
+    };
+    print(&last);
+}

@@ -1,0 +1,228 @@
+//! What must hold between a source and an output. Pure.
+
+use millrace_media::{Heard, Inspected, Verified};
+use millrace_schemas::Ratio;
+use serde::Serialize;
+
+use crate::shell::probe::Comparison;
+
+/// One thing that is held.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Check {
+    /// What it is.
+    pub(super) what: String,
+    /// What the source has.
+    pub(super) source: String,
+    /// What the output has.
+    pub(super) output: String,
+    /// Whether it is as it must be.
+    pub(super) holds: bool,
+    /// What more there is to say.
+    pub(super) note: String,
+}
+
+/// How far a picture may be from its time, in ticks of the coarser clock.
+const SLACK_TICKS: f64 = 1.5;
+/// How much sound may move against pictures, in seconds.
+const SLACK_SYNC: f64 = 0.030;
+/// The least likeness of a picture to its own source picture, in decibels of PSNR.
+const LEAST_LIKE: f32 = 20.0;
+/// A picture that is so like its own source picture is it, whatever else it is like: pictures of a standing scene are alike.
+const SURELY_LIKE: f32 = 38.0;
+/// The least likeness of a second of sound: the correlation.
+const LEAST_SOUND: f64 = 0.75;
+/// How far a second of sound may be moved, in milliseconds, and how much louder or softer it may be, in decibels.
+const SLACK_SOUND_MS: f64 = 8.0;
+const SLACK_LEVEL_DB: f64 = 1.5;
+
+/// All that is held.
+pub(super) fn checks(comparison: &Comparison) -> Vec<Check> {
+    let mut checks = Vec::new();
+    pictures(comparison, &mut checks);
+    sound(comparison, &mut checks);
+    beside(&comparison.source, &comparison.output, &mut checks);
+    let measured = &comparison.measured;
+    hold(
+        &mut checks,
+        "decoding times",
+        ("", if measured.disorder.is_some() { "out of order" } else { "increase" }),
+        measured.disorder.is_none(),
+        measured.disorder.clone().unwrap_or_default(),
+    );
+    checks
+}
+
+fn hold(
+    checks: &mut Vec<Check>,
+    what: &str,
+    (source, output): (impl ToString, impl ToString),
+    holds: bool,
+    note: impl Into<String>,
+) {
+    let (source, output) = (source.to_string(), output.to_string());
+    checks.push(Check { what: what.into(), source, output, holds, note: note.into() });
+}
+
+fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
+    let (source, output) = (&comparison.source.video, &comparison.output.video);
+    let words = |there: bool| if there { "yes" } else { "none" };
+    let (Some(source), Some(output), Some(asked)) = (source, output, &comparison.video) else {
+        let (a, b) = (source.is_some(), output.is_some());
+        if a || b {
+            hold(checks, "pictures", (words(a), words(b)), false, "");
+        }
+        return;
+    };
+    let measured = comparison.measured.pictures.clone().unwrap_or_default();
+    hold(checks, "pictures", (measured.source, measured.output), measured.source == measured.output, "");
+    let slack = (SLACK_TICKS * measured.tick).max(0.0005);
+    hold(
+        checks,
+        "times",
+        ("", format!("off by {:.2} ms at most", measured.off * 1000.0)),
+        measured.off <= slack,
+        if measured.off > slack { format!("picture {}", measured.off_at) } else { String::new() },
+    );
+    let damaged = (measured.source_damaged, measured.output_damaged);
+    hold(checks, "damaged pictures", damaged, measured.output_damaged == 0, "");
+    let (was, made) = (&source.settings, &output.settings);
+    let size = |width: i32, height: i32| format!("{width}x{height}");
+    let same = (asked.width, asked.height) == (made.width, made.height);
+    hold(checks, "size", (size(asked.width, asked.height), size(made.width, made.height)), same, turned(was));
+    let upright = made.rotation == 0 && !made.mirrored;
+    hold(checks, "upright", (turned(was), turned(made)), upright, "");
+    let aspect = |ratio: Ratio| if ratio.num > 0 { ratio.as_f64() } else { 1.0 };
+    let (a, b) = (aspect(asked.sample_aspect), aspect(made.sample_aspect));
+    hold(checks, "sample aspect", (format!("{a:.4}"), format!("{b:.4}")), (a - b).abs() <= 0.001 * a, "");
+    let known = |a: i32, b: i32| a == b || matches!(a, 0 | 2);
+    let (a, b) = (asked.color, made.color);
+    let same = known(a.primaries, b.primaries)
+        && known(a.transfer, b.transfer)
+        && known(a.matrix, b.matrix)
+        && (a.range == 2) == (b.range == 2);
+    let text = |c: millrace_schemas::Color| {
+        let range = if c.range == 2 { "full" } else { "limited" };
+        format!("{}/{}/{} {range}", c.primaries, c.transfer, c.matrix)
+    };
+    let note = if asked.tone_map { format!("mapped from {}", text(was.color)) } else { String::new() };
+    hold(checks, "colour (H.273)", (text(a), text(b)), same, note);
+    let fields = |order: i32| match order {
+        1 => "top first",
+        2 => "bottom first",
+        _ => "none",
+    };
+    let (a, b) = (asked.field_order, made.field_order);
+    hold(checks, "fields", (fields(a), fields(b)), a == b, "");
+    like(&comparison.measured, checks);
+}
+
+/// How a picture is to be laid down.
+fn turned(settings: &millrace_schemas::VideoSettings) -> String {
+    match (settings.mirrored, settings.rotation) {
+        (false, 0) => String::new(),
+        (false, degrees) => format!("turned by {degrees}"),
+        (true, degrees) => format!("mirrored, turned by {degrees}"),
+    }
+}
+
+/// Picture by picture.
+fn like(measured: &Verified, checks: &mut Vec<Check>) {
+    let all = &measured.likeness;
+    let Some((worst, least)) = all.iter().map(|l| l.own).enumerate().min_by(|a, b| a.1.total_cmp(&b.1))
+    else {
+        return;
+    };
+    let mean = all.iter().map(|l| f64::from(l.own)).sum::<f64>() / all.len() as f64;
+    let note = format!("picture {worst}; {mean:.1} dB on average");
+    hold(checks, "each picture", ("", format!("{least:.1} dB at least")), least >= LEAST_LIKE, note);
+    let nearer = |l: &millrace_media::Likeness| {
+        let other = l.before.into_iter().chain(l.after).fold(f32::MIN, f32::max);
+        l.own < SURELY_LIKE && other > l.own + 1.0
+    };
+    let misplaced = all.iter().filter(|l| nearer(l)).count();
+    let first = all.iter().position(nearer).map_or(String::new(), |first| format!("from picture {first} on"));
+    hold(checks, "like a neighbour", ("", misplaced), misplaced == 0, first);
+}
+
+fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
+    let (source, output) = (&comparison.source, &comparison.output);
+    let (a, b) = (source.sounds.len(), output.sounds.len());
+    // FLV holds one (Adobe Flash Video File Format, E.4.1).
+    let asked = if output.container == "flv" { a.min(1) } else { a };
+    if a + b > 0 {
+        hold(checks, "sound tracks", (a, b), b == asked, "");
+    }
+    let first = comparison.measured.pictures.as_ref().map(|p| (p.source_first, p.output_first));
+    let primed =
+        matches!(output.container.as_str(), "flv" | "mpegts") || output.container.contains("matroska");
+    for (i, pair) in comparison.measured.sounds.iter().enumerate() {
+        let of = |what: &str| if a > 1 { format!("{what} {i}") } else { what.to_owned() };
+        let (x, y) = (&pair.source, &pair.output);
+        let span = |heard: &Heard| heard.end - heard.start;
+        // AAC's: the longest of the codecs that are made.
+        let frame = 1024.0 / f64::from(y.rate.max(8000));
+        let slack = 2.0 * frame + 0.005;
+        let text = |heard: &Heard| format!("{:.3} s", span(heard));
+        hold(checks, &of("sound length"), (text(x), text(y)), (span(x) - span(y)).abs() <= slack, "");
+        if let Some((from, to)) = first {
+            let (x, y) = (x.start - from, y.start - to);
+            let slack = SLACK_SYNC + if primed { frame } else { 0.0 };
+            let text = |at: f64| format!("{at:+.3} s");
+            hold(
+                checks,
+                &of("sound begins"),
+                (text(x), text(y)),
+                (x - y).abs() <= slack,
+                "from the first picture",
+            );
+        }
+        hold(checks, &of("holes in sound"), (x.holes, y.holes), y.holes <= x.holes, "");
+        hold(checks, &of("damaged sound"), (x.damaged, y.damaged), y.damaged == 0, "");
+        hold(checks, &of("channels"), (x.channels, y.channels), y.channels >= x.channels.min(2), "");
+        let slack = SLACK_SOUND_MS + if primed { 1000.0 * frame } else { 0.0 };
+        alike(&comparison.measured, i, slack, checks);
+    }
+}
+
+/// Second by second.
+fn alike(measured: &Verified, track: usize, slack_ms: f64, checks: &mut Vec<Check>) {
+    let all: Vec<_> = measured.seconds.iter().filter(|second| second.track == track).collect();
+    let Some(worst) = all.iter().min_by(|a, b| a.likeness.total_cmp(&b.likeness)) else { return };
+    let note = format!("second {}", worst.second);
+    let value = format!("correlation {:.3} at least", worst.likeness);
+    hold(checks, "each second", ("", value), worst.likeness >= LEAST_SOUND, note);
+    let shift = all.iter().map(|s| s.shift_ms).max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
+    hold(checks, "moved by", ("", format!("{shift:+.1} ms at most")), shift.abs() <= slack_ms, "");
+    let level = all.iter().map(|s| s.level_db).max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
+    hold(checks, "louder by", ("", format!("{level:+.2} dB at most")), level.abs() <= SLACK_LEVEL_DB, "");
+}
+
+/// What lies beside, where the container holds it.
+fn beside(source: &Inspected, output: &Inspected, checks: &mut Vec<Check>) {
+    if output.container == "flv" {
+        return;
+    }
+    let texts = |found: &Inspected| found.sides.iter().filter(|side| side.codec == "mov_text").count();
+    let (a, b) = (texts(source), texts(output));
+    if a + b > 0 {
+        // Chapters are text, too, in mp4.
+        hold(checks, "text tracks", (a, b), b == a || b == a + usize::from(!output.chapters.is_empty()), "");
+    }
+    let (a, b) = (source.chapters.len(), output.chapters.len());
+    if a + b > 0 {
+        hold(checks, "chapters", (a, b), a == b, "");
+    }
+    let title = |found: &Inspected| {
+        let of_it = found.metadata.iter().find(|(key, _)| key.eq_ignore_ascii_case("title"));
+        of_it.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let (a, b) = (title(source), title(output));
+    if !a.is_empty() {
+        hold(checks, "title", (&a, &b), a == b, "");
+    }
+    if let Some(code) = &source.timecode {
+        let made = output.timecode.clone().unwrap_or_default();
+        let same = *code == made;
+        hold(checks, "timecode", (code, &made), same, "");
+    }
+}
