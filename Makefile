@@ -7,9 +7,10 @@
 # make crash [ROUNDS=20]                kill -9 at random moments, then the same command again
 # make kills                            processes whose sources, work and outputs are in a bucket are killed at 50 moments
 # make burst                            500 notifications, one in five twice and out of order
+# make mutants [FIRST=1] [COUNT=5000]   broken files, by seed: each must end in a clear verdict
 # make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash chaos kills burst setup test-setup servers
+.PHONY: demo test simulate faults bench crash chaos kills burst mutants setup test-setup servers
 
 setup:
 	@scripts/setup.sh
@@ -66,3 +67,7 @@ kills: test-setup
 burst: test-setup
 	cargo build --release --locked
 	cargo test --release --locked --test stores -- --ignored --nocapture of_500
+
+mutants: setup
+	cargo build --release --locked
+	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),5000) cargo test --release --locked --test mutants -- --ignored --nocapture

@@ -108,7 +108,7 @@ pub fn child_main() -> ExitCode {
         }
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();
-            merge::merge(&fd(0), &task, tracks, &mut reporter).map(Reply::Merged)
+            merge::merge(&fd(0), &task, tracks, &mut reporter).map(|merged| Reply::Merged(Box::new(merged)))
         }
         Task::Verify(task) => verify::verify(&fd(0), &fd(1), &task, &mut reporter)
             .map(|measured| Reply::Verified(Box::new(measured))),

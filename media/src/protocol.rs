@@ -213,7 +213,7 @@ pub enum Reply {
     /// To [`Task::Transcode`], after all of its [`Reply::Made`].
     Transcoded,
     /// To [`Task::Merge`].
-    Merged(Merged),
+    Merged(Box<Merged>),
     /// To [`Task::Verify`].
     Verified(Box<Verified>),
     /// The task can't be done: why, for the person whose media it is.

@@ -121,7 +121,7 @@ fn begin(
         let facts = facts.and_then(|output| output.facts.clone());
         PlannedOutput { plan, facts }
     });
-    let state = Assembly {
+    let mut state = Assembly {
         execution,
         attempt,
         phase: Phase::Transcoding,
@@ -146,10 +146,9 @@ fn begin(
         upload: plan.upload,
         warnings: Vec::new(),
     };
-    let state = match warned(state, plan.warnings) {
-        Ok(state) => state,
-        Err((state, reason)) => return end(state, Phase::Failed, Some(reason), at_ms),
-    };
+    if let Some(reason) = warn(&mut state, plan.warnings) {
+        return end(state, Phase::Failed, Some(reason), at_ms);
+    }
     if segments == 0 && state.outputs.iter().all(|output| output.facts.is_some()) {
         return end(state, Phase::Succeeded, None, at_ms);
     }
@@ -189,23 +188,23 @@ fn refuse(
 /// How many warnings of an execution are kept.
 const MOST_WARNINGS: usize = 20;
 
-/// Adds what is said of a damaged source; where nothing may be damaged, that is the reason of a failure.
-fn warned(mut state: Assembly, warnings: Vec<String>) -> Result<Assembly, (Assembly, String)> {
+/// Adds what is said of a damaged source; where nothing may be damaged, that is the reason of a failure, which it gives.
+fn warn(state: &mut Assembly, warnings: Vec<String>) -> Option<String> {
     for warning in warnings {
         if state.warnings.len() < MOST_WARNINGS && !state.warnings.contains(&warning) {
             state.warnings.push(warning);
         }
     }
-    match state.warnings.first() {
-        Some(first) if state.upload.as_ref().is_some_and(|upload| upload.strict) => {
-            let reason = format!("the source is damaged, and was asked for whole (strict): {first}");
-            Err((state, reason))
-        }
-        _ => Ok(state),
-    }
+    let strict = state.upload.as_ref().is_some_and(|upload| upload.strict);
+    let first = state.warnings.first().filter(|_| strict)?;
+    Some(format!("the source is damaged, and was asked for whole (strict): {first}"))
 }
 
-fn fold_segment(state: Assembly, outcome: SegmentOutcome, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
+fn fold_segment(
+    mut state: Assembly,
+    outcome: SegmentOutcome,
+    at_ms: i64,
+) -> Result<Fold<Assembly>, RecordError> {
     if let Some(reason) = outcome.failure {
         let reason = if outcome.index < state.video_segments && state.video_segments > 1 {
             format!("segment {} of {}: {reason}", outcome.index, state.video_segments)
@@ -224,10 +223,9 @@ fn fold_segment(state: Assembly, outcome: SegmentOutcome, at_ms: i64) -> Result<
             format!("segment {}: {} renditions instead of {expected}", outcome.index, outcome.made.len());
         return end(state, Phase::Failed, Some(reason), at_ms);
     }
-    let mut state = match warned(state, outcome.warnings) {
-        Ok(state) => state,
-        Err((state, reason)) => return end(state, Phase::Failed, Some(reason), at_ms),
-    };
+    if let Some(reason) = warn(&mut state, outcome.warnings) {
+        return end(state, Phase::Failed, Some(reason), at_ms);
+    }
     for made in &outcome.made {
         let of_it =
             |track: &&mut TrackSum| track.plan.rendition == made.rendition && holds(track, outcome.index);

@@ -87,8 +87,10 @@ fn is_number(text: &str) -> bool {
 
 /// Whether `<folder>/<name>` of a place is a work object, one that was being written, or a marker.
 fn is_ours(folder: &str, name: &str) -> bool {
-    let is_rendition = folder.split_once('-').is_some_and(|(kind, hash)| {
-        ["v", "a"].contains(&kind) && hash.len() == 16 && hash.bytes().all(is_hex)
+    // A kind, a hash, and of further tracks with the same settings their number.
+    let is_rendition = folder.split_once('-').is_some_and(|(kind, rest)| {
+        let (hash, number) = rest.split_once('.').unwrap_or((rest, "0"));
+        ["v", "a", "s"].contains(&kind) && hash.len() == 16 && hash.bytes().all(is_hex) && is_number(number)
     });
     let is_draft = name.strip_prefix('.').is_some_and(|rest| {
         let parts: Vec<&str> = rest.split(['.', '-']).collect();
@@ -452,6 +454,10 @@ mod tests {
         for name in ["0", "117", ".3.4711-0", ".3-4711-9"] {
             assert!(is_ours(rendition, name), "{name}");
         }
+        for other in ["a-0123456789abcdef", "s-0123456789abcdef", "a-0123456789abcdef.2"] {
+            assert!(is_ours(other, "3"), "{other}");
+        }
+        assert!(!is_ours("a-0123456789abcdef.x", "3"));
         assert!(is_ours(UPLOADS, "0123456789abcdef"));
         for (folder, name) in [
             (rendition, "notes.txt"),

@@ -2,6 +2,7 @@
 
 pub mod boxes;
 pub mod kinds;
+pub mod mutate;
 
 use std::{path::Path, process::Command};
 

@@ -125,7 +125,8 @@ impl Converter {
     fn scaler_for(&self, frame: &frame::Video) -> Result<Scaler, Failure> {
         let (width, height) = (frame.width(), frame.height());
         // Rows of one field are no neighbours of the other's: they were seen at another time.
-        let in_fields = self.settings.field_order != 0 && height % 4 == 0 && self.height % 4 == 0;
+        let in_fields =
+            self.settings.field_order != 0 && height.is_multiple_of(4) && self.height.is_multiple_of(4);
         let fields = if in_fields { 2 } else { 1 };
         let flags = scaling::Flags::BICUBIC | scaling::Flags::ACCURATE_RND | scaling::Flags::FULL_CHR_H_INT;
         let mut context = scaling::Context::get(
@@ -159,13 +160,13 @@ impl Converter {
 
 /// libswscale's name for a matrix of H.273; what it does not know is not converted, and then any will do.
 fn coefficients(color: Color) -> i32 {
-    (match color.matrix {
+    match color.matrix {
         1 => SWS_CS_ITU709,
         4 => SWS_CS_FCC,
         7 => SWS_CS_SMPTE240M,
         9 | 10 => SWS_CS_BT2020,
         _ => SWS_CS_ITU601,
-    }) as i32
+    }
 }
 
 impl Scaler {

@@ -34,7 +34,7 @@ impl Damage {
     pub(crate) fn frame(&mut self, frame: &ffmpeg_next::Frame, at: f64) {
         // SAFETY: plain fields of a decoded frame.
         let (flags, errors) = unsafe { ((*frame.as_ptr()).flags, (*frame.as_ptr()).decode_error_flags) };
-        if flags & AV_FRAME_FLAG_CORRUPT as i32 != 0 || errors != 0 {
+        if flags & AV_FRAME_FLAG_CORRUPT != 0 || errors != 0 {
             self.events.push((at, Kind::Concealed));
         }
     }
@@ -117,6 +117,6 @@ mod tests {
         (0..100).for_each(|i| damage.packet(Some(f64::from(i) * 10.0)));
         let told = damage.told("sound", None, None);
         assert_eq!(told.len(), MOST_PLACES + 1);
-        assert_eq!(told[MOST_PLACES], "sound are damaged in 95 more places");
+        assert_eq!(told[MOST_PLACES], "sound is damaged in 95 more places");
     }
 }

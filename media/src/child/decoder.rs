@@ -93,7 +93,7 @@ impl PictureDecoder {
             // SAFETY: a plain field of a frame that was just decoded.
             let left_out = received == Received::Frame
                 && self.marked
-                && unsafe { (*frame.as_ptr()).flags } & AV_FRAME_FLAG_CORRUPT as i32 != 0;
+                && unsafe { (*frame.as_ptr()).flags } & AV_FRAME_FLAG_CORRUPT != 0;
             if !left_out {
                 return received;
             }

@@ -52,7 +52,7 @@ pub fn starting_at(path: &Path, seconds: &str) {
 /// Fields, the top one or the bottom one first, in H.264.
 pub fn interlaced(path: &Path, order: &str) {
     let graph = format!("testsrc2=size=320x180:rate=50:duration=3,interlace=scan={order}");
-    let (params, graph) = (format!("-x264-params {order}=1"), graph.replace("scan=bff", "scan=bff"));
+    let params = format!("-x264-params {order}=1");
     line(format_args!("-f lavfi -i {graph} {H264} -g 12 -flags +ildct+ilme {params} {}", path.display()));
 }
 

@@ -211,7 +211,7 @@ fn scan(
         facts.first = first.0;
         facts.end = last.0 + last.1.max(1);
     }
-    found.jumps = jumps.map_or_else(Vec::new, |jumps| jumps.jumps());
+    found.jumps = jumps.map_or_else(Vec::new, JumpFinder::jumps);
     facts.trusted = trusted && found.jumps.is_empty() && !facts.keyframes.is_empty();
     if !facts.trusted {
         facts.keyframes.clear();
@@ -244,7 +244,7 @@ impl Keys {
             if avcodec_parameters_to_context(keys.context, parameters) < 0 {
                 return None;
             }
-            (*keys.parser).flags |= ff::ffi::PARSER_FLAG_COMPLETE_FRAMES as i32;
+            (*keys.parser).flags |= ff::ffi::PARSER_FLAG_COMPLETE_FRAMES;
             Some(keys)
         }
     }

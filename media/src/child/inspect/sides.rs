@@ -10,8 +10,14 @@ use ffmpeg_next::{
 use millrace_schemas::Chapter;
 
 use super::{Source, codec_name, has_decoder, is, raw, tags};
-use crate::child::mux::LARGEST_COVER;
-use crate::protocol::{Inspected, SideTrackFacts};
+use crate::{
+    child::{
+        damage::Damage,
+        decoder::{PictureDecoder, Received},
+        mux::LARGEST_COVER,
+    },
+    protocol::{Inspected, SideTrackFacts},
+};
 
 /// Text is converted to what mp4 takes.
 const TEXT: &str = "mov_text";
@@ -21,7 +27,7 @@ const LONGEST_TITLE: usize = 100;
 
 /// Takes text and one cover; `video` is the stream of the pictures.
 pub(super) fn take(source: &Source, video: Option<usize>, found: &mut Inspected) {
-    let mut cover = false;
+    let (mut has_cover, mut damaged) = (false, Vec::new());
     for stream in source.input.streams() {
         let (s, parameters) = raw(&stream);
         let codec = codec_name(parameters);
@@ -29,16 +35,11 @@ pub(super) fn take(source: &Source, video: Option<usize>, found: &mut Inspected)
             found.left_out.push(format!("{what} {} ({codec}): {why}", s.index));
         };
         let target = if s.disposition & AV_DISPOSITION_ATTACHED_PIC != 0 {
-            let known =
-                matches!(parameters.codec_id, AVCodecID::AV_CODEC_ID_MJPEG | AVCodecID::AV_CODEC_ID_PNG);
-            match s.attached_pic.size {
-                1.. if known
-                    && parameters.width > 0
-                    && parameters.height > 0
-                    && i64::from(s.attached_pic.size) <= LARGEST_COVER
-                    && !std::mem::replace(&mut cover, true) =>
-                {
-                    Some(codec.clone())
+            match cover(source, &stream) {
+                Cover::Whole if !std::mem::replace(&mut has_cover, true) => Some(codec.clone()),
+                Cover::Damaged => {
+                    damaged.push(format!("the cover (stream {}) is damaged and is left out", s.index));
+                    None
                 }
                 _ => {
                     leave("cover", "one of JPEG or PNG up to 4 MiB is carried over");
@@ -71,6 +72,42 @@ pub(super) fn take(source: &Source, video: Option<usize>, found: &mut Inspected)
             found.sides.push(SideTrackFacts { stream: s.index, codec, tags: tags(&stream) });
         }
     }
+    found.warnings.extend(damaged);
+}
+
+/// What a cover is good for.
+enum Cover {
+    Whole,
+    Damaged,
+    /// Too large, or of a kind that mp4 does not hold.
+    Other,
+}
+
+/// Looks at a cover: it is copied, and so must be one that players can show.
+fn cover(source: &Source, stream: &ff::Stream<'_>) -> Cover {
+    let (s, parameters) = raw(stream);
+    let known = matches!(parameters.codec_id, AVCodecID::AV_CODEC_ID_MJPEG | AVCodecID::AV_CODEC_ID_PNG);
+    let size = i64::from(s.attached_pic.size);
+    if !known || size > LARGEST_COVER {
+        return Cover::Other;
+    }
+    let shown = || {
+        let mut decoder = PictureDecoder::open(source, s.index, 1).ok()?;
+        // SAFETY: the attached picture is of a stream of an open context, and of the size that it says.
+        let data = unsafe {
+            (!s.attached_pic.data.is_null() && size > 0).then(|| {
+                std::slice::from_raw_parts(s.attached_pic.data, usize::try_from(size).unwrap_or(0))
+            })?
+        };
+        decoder.send(&ff::Packet::copy(data)).ok()?;
+        decoder.end();
+        let mut picture = ff::frame::Video::empty();
+        let mut damage = Damage::default();
+        let there = decoder.receive(&mut picture) == Received::Frame;
+        damage.frame(&picture, 0.0);
+        (there && damage.count() == 0 && parameters.width > 0 && parameters.height > 0).then_some(())
+    };
+    if shown().is_some() { Cover::Whole } else { Cover::Damaged }
 }
 
 /// The chapters of a source.

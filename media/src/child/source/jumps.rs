@@ -26,7 +26,7 @@ impl Standing {
     fn step(&mut self, dts: i64, duration: i64) -> Option<i64> {
         let missed = self.expected.map_or(0, |expected| dts - expected);
         self.expected = Some(dts + duration);
-        (missed > LONGEST_PAUSE || missed < -LONGEST_SLIP).then_some(missed)
+        (!(-LONGEST_SLIP..=LONGEST_PAUSE).contains(&missed)).then_some(missed)
     }
 }
 
