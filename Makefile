@@ -51,6 +51,7 @@ bench: test-setup
 	cargo bench --locked --bench cluster
 	cargo bench --locked --bench scale
 	cargo bench --locked --bench stores
+	cargo bench --locked --bench exactness
 
 crash: setup
 	cargo build --release --locked

@@ -29,8 +29,10 @@ use crate::{
 const TOLERANCE_SECONDS: f64 = 0.05;
 /// The longest hole that is filled with silence.
 const LONGEST_HOLE_SECONDS: i64 = 24 * 3600;
-/// How many frames are encoded before a part begins and thrown away: measured, AAC stands where it would after 32.
-pub(crate) const LEAD_FRAMES: i64 = 32;
+/// How many frames are encoded before a part begins and thrown away. Windows and bits in hand of AAC stand where they would
+/// after 32, but how finely it quantizes goes on settling: measured on tones, the error was 9 dB above the rest after 32, and
+/// is where it would be after 60.
+const LEAD_FRAMES: i64 = 128;
 /// How many frames behind the end of a part are encoded: what the last packets overlap with, and are weighed by.
 const TAIL_FRAMES: i64 = 4;
 /// How much earlier reading begins than the lead: what a decoder needs to stand where it would.
