@@ -107,9 +107,12 @@ Each INPUT becomes OUTPUT/<name>.<format>. An output appears when it is whole an
 after an interruption, a crash or kill -9, the same command goes on where it was; after a success it checks that the
 outputs are still there and makes what is missing; after a failure it tries again and keeps what was made.
 
+All that a source holds goes over, as far as the format holds it; docs/exactness.md has the list. What is damaged is made as far as
+it can be decoded, and warned of; with --strict it fails.
+
 With --json, stdout gets one line for each input as it ends:
   {\"execution\", \"source\", \"state\": \"succeeded\"|\"failed\"|\"cancelled\", \"reason\", \"outputs\": [{\"url\", \"format\", \"bytes\",
-   \"duration_seconds\", \"video\", \"audio\"}], \"segments\", \"segments_reused\", \"elapsed_seconds\"}
+   \"duration_seconds\", \"video\", \"audio\", …}], \"segments\", \"segments_reused\", \"elapsed_seconds\", \"warnings\"}
 
 Exit status:
   0  all inputs succeeded

@@ -122,7 +122,10 @@ fn decodes(source: &str, url: &str) {
     let output =
         Command::new("ffmpeg").args(["-v", "error", "-i", path, "-f", "null", "-"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    let harmless = |line: &str| line.contains("non monotonically");
+    // The clock of a comparison that is written nowhere.
+    let harmless = |line: &str| {
+        line.contains("non monotonically") || line.contains("Last message repeated") || line.is_empty()
+    };
     assert!(output.status.success() && said.lines().all(harmless), "{source}: {said}");
 }
 

@@ -238,6 +238,58 @@ fn padding_and_priming_are_not_heard() {
 }
 
 #[test]
+fn long_sound_is_made_in_parts_that_join_without_a_seam() {
+    let place = Place::new();
+    let source = place.path("long.m4a");
+    kinds::long_sound(&source);
+    let whole = place.run(&[&source], &["--segment-time", "86400"]).success()["outputs"][0].clone();
+    let samples = judge::sound_of(&place.path("out/long.mp4"));
+    let parts = place.run(&[&source], &["--segment-time", "5", "--overwrite"]);
+    let made = parts.success();
+    let events = place
+        .millrace()
+        .args(["executions", "events", made["execution"].as_str().unwrap(), "--data", "data"])
+        .output()
+        .unwrap();
+    let events = String::from_utf8(events.stdout).unwrap();
+    assert_eq!(events.matches("sound").count(), 3, "{events}");
+    assert_eq!(made["outputs"][0]["audio"]["samples"], whole["audio"]["samples"]);
+    let joined = judge::sound_of(&place.path("out/long.mp4"));
+    assert_eq!(samples.len(), joined.len());
+    // Near the seams both differ from the source as much as elsewhere.
+    let original = judge::sound_of(&source);
+    let error = |at: usize| -> f64 {
+        let range = at - 1200..at + 1200;
+        range.map(|i| f64::from(joined[i] - original[i]).powi(2)).sum::<f64>().sqrt()
+    };
+    let part = 60 * 48_000 / 1024 * 1024;
+    let elsewhere = (1..50).map(|i| error(i * 100_000)).sum::<f64>() / 49.0;
+    for seam in [part, 2 * part] {
+        assert!(error(seam) < 1.5 * elsewhere, "{} at {seam}, {elsewhere} elsewhere", error(seam));
+    }
+}
+
+#[test]
+fn in_many_segments_or_in_one_it_is_the_same() {
+    for (file, make) in [
+        ("open.mp4", kinds::open_groups as fn(&Path)),
+        ("edited.mp4", kinds::edited),
+        ("sparse.mkv", kinds::sparse_sound),
+        ("many.mkv", kinds::many_tracks),
+    ] {
+        let (many, one) = (made_in(file, "0.3", make), made_in(file, "1000", make));
+        assert_eq!(one.result["segments"], 1);
+        for format in ["mp4", "flv"] {
+            let (many, one) = (many.output(format), one.output(format));
+            assert_eq!(pictures(&many), pictures(&one), "{file}: times");
+            if judge::has(&one, "a") {
+                assert_eq!(judge::sound_of(&many), judge::sound_of(&one), "{file}: samples");
+            }
+        }
+    }
+}
+
+#[test]
 fn sound_that_is_not_always_there_stays_where_it_is() {
     let made = made("a.mkv", kinds::sparse_sound);
     let (source, output) = (judge::loud(&made.source), judge::loud(&made.output("mp4")));

@@ -44,6 +44,7 @@ pub fn shown(state: &Assembly) -> Value {
         "execution": state.execution, "attempt": state.attempt, "state": state.phase.as_str(), "reason": state.reason,
         "source": state.source.url, "segments": state.video_segments, "segments_done": state.video_done(),
         "started": time(state.started_ms), "ended": state.ended_ms.map(time), "outputs": outputs, "labels": state.labels,
+        "warnings": state.warnings,
     })
 }
 

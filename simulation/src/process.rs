@@ -116,6 +116,8 @@ fn watched() -> Rule {
         segment_time: 15.0,
         labels: HashMap::new(),
         overwrite: false,
+        strict: false,
+        keep_location: false,
     }
 }
 

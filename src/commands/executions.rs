@@ -85,6 +85,9 @@ async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
     if let Some(ended) = state.ended_ms {
         print(&format!("ended      {} ({:.1} s)", time(ended), (ended - state.started_ms) as f64 / 1000.0));
     }
+    for warning in &state.warnings {
+        print(&format!("warning    {warning}"));
+    }
     for output in &state.outputs {
         let facts = output.facts.as_ref().map_or("not made".to_owned(), |facts| {
             format!("{}, {:.3} s", indicatif::HumanBytes(facts.bytes.unsigned_abs()), facts.duration_seconds)

@@ -35,6 +35,12 @@ pub(crate) struct Watch {
     /// Replace output files that came from another source.
     #[serde(default)]
     overwrite: bool,
+    /// Fail where a source is damaged.
+    #[serde(default)]
+    strict: bool,
+    /// Let outputs say where a source was recorded.
+    #[serde(default)]
+    keep_location: bool,
     /// Of a folder: how long a file must stay as it is until it counts as whole.
     #[serde(default = "settle")]
     settle_seconds: f64,
@@ -71,6 +77,8 @@ impl Watch {
             max_bytes: None,
             labels: HashMap::new(),
             overwrite: false,
+            strict: false,
+            keep_location: false,
             settle_seconds: settle(),
             poll_seconds: poll(),
         })
@@ -94,6 +102,8 @@ impl Watch {
             segment_time: self.segment_time_seconds,
             labels: self.labels.clone(),
             overwrite: self.overwrite,
+            strict: self.strict,
+            keep_location: self.keep_location,
         })
     }
 

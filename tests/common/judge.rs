@@ -314,3 +314,13 @@ pub fn texts(path: &Path) -> String {
         text("ffmpeg", &["-v", "error", "-i", path.to_str().unwrap(), "-map", "0:s:0", "-f", "srt", "-"]);
     srt.replace('\r', "")
 }
+
+/// All samples of the sound, as one channel of 48,000 a second.
+pub fn sound_of(path: &Path) -> Vec<f32> {
+    let path = path.to_str().unwrap();
+    let raw = out(
+        "ffmpeg",
+        &["-v", "error", "-i", path, "-map", "0:a:0", "-ac", "1", "-ar", "48000", "-f", "f32le", "-"],
+    );
+    raw.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}

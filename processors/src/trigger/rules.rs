@@ -30,6 +30,10 @@ pub struct Rule {
     pub labels: HashMap<String, String>,
     /// Whether output files that came from another source are replaced.
     pub overwrite: bool,
+    /// Fail where a source is damaged.
+    pub strict: bool,
+    /// Let outputs say where a source was recorded.
+    pub keep_location: bool,
 }
 
 /// Endings by which media are known where no others are named.
@@ -107,6 +111,8 @@ pub fn uploads(rules: &[Rule], url: &str, found: Option<&SourceRef>) -> Vec<Uplo
                 segment_time_seconds: rule.segment_time,
                 labels,
                 overwrite: rule.overwrite,
+                strict: rule.strict,
+                keep_location: rule.keep_location,
                 ..Upload::of(url, &rule.prefix(url))
             }
         })
@@ -158,6 +164,8 @@ mod tests {
             segment_time: 15.0,
             labels: HashMap::new(),
             overwrite: false,
+            strict: false,
+            keep_location: false,
         }
     }
 

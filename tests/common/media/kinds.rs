@@ -162,6 +162,13 @@ pub fn gapless(path: &Path) {
     line(format_args!("-f lavfi -i {tone} -c:a aac {}", path.display()));
 }
 
+/// Sound of 190 s that never repeats.
+pub fn long_sound(path: &Path) {
+    let tones =
+        "0.2*sin(2*PI*(173*t+40*sin(0.37*t)))+0.1*sin(2*PI*(1418*t+160*sin(0.15*t)))+0.004*(random(0)-0.5)";
+    line(format_args!("-f lavfi -i aevalsrc={tones}:s=48000:d=190 -c:a alac {}", path.display()));
+}
+
 /// Sound that begins 0.8 s late and ends 0.7 s early, with a hole of 0.5 s.
 pub fn sparse_sound(path: &Path) {
     let cut = "aselect='between(t,0.8,1.4)+between(t,1.9,2.3)'";

@@ -94,13 +94,17 @@ fn has_no_holes(source: &Source, facts: &AudioTrackFacts, container: &str) -> bo
             times.push((*entry).timestamp);
         }
     }
-    let step = i64::from(parameters.frame_size);
+    let Some(step) = times.first().zip(times.get(1)).map(|(first, second)| second - first) else {
+        return false;
+    };
     let covered = times.first().zip(times.last()).map_or(0, |(first, last)| last - first);
     let whole = covered as f64 >= 0.98 * facts.samples as f64;
-    // Raw samples come in chunks of any length, each as long as it says.
-    let raw_samples = step <= 1;
-    whole && step >= 0 && !raw_samples && times.windows(2).all(|pair| pair[1] - pair[0] == step)
+    // Raw samples come in chunks of any length.
+    whole && step >= SHORTEST_PACKET && times.windows(2).all(|pair| pair[1] - pair[0] == step)
 }
+
+/// Packets of coded sound hold so many samples at least.
+const SHORTEST_PACKET: i64 = 64;
 
 /// Where the first sample lies that is heard, in samples; it is decoded to find out what is skipped.
 fn first_sample(source: &mut Source, stream: i32) -> Result<Option<i64>, Failure> {
