@@ -142,12 +142,15 @@ impl VideoEncoder {
         // `stitchable`: codec headers that depend on the settings alone, so that segments can be joined.
         // `sync-lookahead=0`: no pictures are held for a lookahead that runs by itself. What it gains in time, one
         // more thread gains too, for less memory; the stream is the same.
+        // `zones`: an encoder's first picture is a keyframe like the others. x264 quantizes a keyframe by the P-frames before
+        // it, finer by its `ipratio` (1.4), and the first, which has none before it, not so: each segment would begin with a
+        // picture that is coarser than in one encode (measured: a tenth of the size, 0.7 of VMAF, in segments of 2 s).
         let fields = match s.field_order {
             1 => ":tff=1",
             2 => ":bff=1",
             _ => "",
         };
-        options.set("x264-params", &format!("stitchable=1:sync-lookahead=0{fields}"));
+        options.set("x264-params", &format!("stitchable=1:sync-lookahead=0:zones=0,0,b=1.4{fields}"));
         let encoder = context
             .encoder()
             .video()
@@ -179,10 +182,18 @@ impl VideoEncoder {
 
     /// Which range is going in, and how many of its pictures have.
     pub(crate) fn progress(&self) -> (usize, i64) {
-        (self.sending, self.sent[self.sending])
+        let range = self.sending.min(self.sent.len().saturating_sub(1));
+        (range, self.sent.get(range).copied().unwrap_or(0))
     }
 
-    /// Encodes a picture; gives the work objects that became whole by that.
+    /// Whether all ranges are whole: what goes in now is for nothing.
+    pub(crate) fn is_done(&self) -> bool {
+        self.filling == self.ranges.len()
+    }
+
+    /// Encodes a picture; gives the work objects that became whole by that. Pictures behind the last range are looked ahead at:
+    /// what comes after a picture says how much it is worth, and at an end it would be worth less than in one encode (measured:
+    /// 6 % of the size, 0.5 of VMAF, in segments of 2 s).
     pub(crate) fn encode(
         &mut self,
         frame: &mut ff::frame::Video,
@@ -190,12 +201,12 @@ impl VideoEncoder {
         damage: &Damage,
     ) -> Result<Vec<Made>, Failure> {
         let before = self.sending;
-        while self.sending + 1 < self.ranges.len()
-            && self.ranges[self.sending].end.is_some_and(|end| pts >= end)
-        {
+        while self.ranges.get(self.sending).is_some_and(|range| range.end.is_some_and(|end| pts >= end)) {
             self.sending += 1;
         }
-        self.sent[self.sending] += 1;
+        if let Some(sent) = self.sent.get_mut(self.sending) {
+            *sent += 1;
+        }
         let begins = self.sending > before;
         frame.set_pts(Some(pts));
         frame.set_kind(if begins { ff::picture::Type::I } else { ff::picture::Type::None });
@@ -208,10 +219,11 @@ impl VideoEncoder {
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
-            while self.filling + 1 < self.ranges.len()
-                && self.ranges[self.filling].end.is_some_and(|end| pts >= end)
-            {
+            while self.ranges.get(self.filling).is_some_and(|range| range.end.is_some_and(|end| pts >= end)) {
                 whole.push(self.end_range(Some(pts), pts, damage)?);
+            }
+            if self.is_done() {
+                continue;
             }
             self.times.push(pts);
             let (key, duration) = (packet.is_key(), packet.duration());
@@ -263,6 +275,10 @@ impl VideoEncoder {
         empty_at: i64,
         damage: &Damage,
     ) -> Result<Vec<Made>, Failure> {
+        if self.is_done() {
+            // What is still looked ahead at is never encoded.
+            return Ok(Vec::new());
+        }
         self.encoder.send_eof().map_err(Failure::at("encoding the last pictures"))?;
         let mut whole = self.take(damage)?;
         while self.filling < self.ranges.len() {

@@ -148,7 +148,7 @@ struct Work {
 }
 
 impl Work {
-    /// Takes a decoded picture; breaks at the end of the last range.
+    /// Takes a decoded picture; breaks once all ranges are whole.
     fn picture(
         &mut self,
         frame: &mut ff::frame::Video,
@@ -159,13 +159,16 @@ impl Work {
             return Ok(ControlFlow::Continue(()));
         }
         if self.end.is_some_and(|end| pts >= end) {
-            self.next = Some(pts);
-            return Ok(ControlFlow::Break(()));
+            self.next.get_or_insert(pts);
+            if self.encoders.iter().all(|(_, encoder)| encoder.is_done()) {
+                return Ok(ControlFlow::Break(()));
+            }
+        } else {
+            self.count += 1;
         }
         // Times that repeat or run backward move one tick on.
         let pts = self.last.map_or(pts, |last| pts.max(last + 1));
         self.last = Some(pts);
-        self.count += 1;
         for (converter, encoder) in &mut self.encoders {
             let made = encoder.encode(converter.convert(frame)?, pts, &self.damage)?;
             self.whole.add(made, reporter);
