@@ -155,6 +155,22 @@ fn a_broken_file_ends_in_a_clear_verdict() {
     mutants(1, PORTION);
 }
 
+/// To look at one: `FIRST=2403 COUNT=1 KEEP=/tmp cargo test --test mutants -- --ignored kept`.
+#[test]
+#[ignore = "writes files"]
+fn broken_files_are_kept() {
+    let place = Place::new();
+    let names = whole(&place);
+    let folder = PathBuf::from(std::env::var("KEEP").unwrap());
+    for seed in number("FIRST", 1)..number("FIRST", 1) + number("COUNT", 1) {
+        let name = &names[usize::try_from(seed).unwrap() % names.len()];
+        let mut bytes = std::fs::read(name).unwrap();
+        mutate::mutate(&mut bytes, seed);
+        std::fs::write(folder.join(format!("{seed}.{}", name.extension().unwrap().to_str().unwrap())), bytes)
+            .unwrap();
+    }
+}
+
 #[test]
 #[ignore = "make mutants"]
 fn thousands_of_broken_files_end_in_clear_verdicts() {

@@ -5,6 +5,7 @@ mod damage;
 mod decoder;
 mod encoder;
 mod inspect;
+mod leaps;
 mod merge;
 mod mux;
 mod prove;

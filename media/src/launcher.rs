@@ -35,17 +35,19 @@ pub enum ChildError {
     /// The media, the disk or the task is at fault; the text is the child's own.
     #[error("{0}")]
     Failed(String),
-    /// The child was still at work when its time was over: its media did that, and will again.
-    #[error("the media process was still {doing} after {limit:?}, and was ended{said}")]
+    /// The child was still at work when its time was over, or said nothing for so long: its media did that, and will again.
+    #[error("the media process was still {doing} after {limit:?}{how}, and was ended{said}")]
     Late {
         /// What it was doing.
         doing: &'static str,
         /// How long it had.
         limit: Duration,
+        /// Whether it was silent all that time.
+        how: &'static str,
         /// The last that it printed.
         said: String,
     },
-    /// The child died, hung or said nothing: its media did that.
+    /// The child died, or ended without a word: its media did that, or the machine.
     #[error("the media process {what} while {doing}{said}")]
     Died {
         /// How it ended.
@@ -130,11 +132,12 @@ impl Launcher {
         tracing::info!(target: "media", pid, "the media process has ended: {status}");
         let said = last_words.map_or(String::new(), |line| format!(": {line}"));
         match reply {
-            _ if late => Err(ChildError::Late { doing, limit, said }),
+            _ if late => Err(ChildError::Late { doing, limit, how: "", said }),
+            _ if hung => Err(ChildError::Late { doing, limit: SILENCE, how: " without a word", said }),
             Some(Reply::Failed(reason)) => Err(ChildError::Failed(reason)),
             Some(reply) if status.success() => Ok(reply),
             _ => {
-                let what = if hung { format!("hung for {SILENCE:?}") } else { format!("died ({status})") };
+                let what = format!("died ({status})");
                 Err(ChildError::Died { what, doing, said })
             }
         }

@@ -18,6 +18,7 @@ use super::{
     damage::{self, Damage},
     decoder::{Received, SoundDecoder},
     encoder::AudioEncoder,
+    leaps::Leaps,
     source::{Depth, Source},
 };
 use crate::{
@@ -69,8 +70,9 @@ pub(crate) fn transcode(
     }
     let mut damage = Damage::default();
     let tick = clock.num as f64 / clock.den as f64;
-    let mut frame = ff::frame::Audio::empty();
     let mut packet = Packet::empty();
+    let mut leaps = Leaps::new(1.0 / tick);
+    let mut estimate = 0;
     loop {
         let ended = match source.read(task.stream, &mut packet) {
             Ok(there) => !there,
@@ -88,6 +90,7 @@ pub(crate) fn transcode(
             continue;
         }
         loop {
+            let mut frame = ff::frame::Audio::empty();
             match decoder.receive(&mut frame) {
                 Received::Frame => {}
                 Received::Nothing => break,
@@ -96,12 +99,16 @@ pub(crate) fn transcode(
                     continue;
                 }
             }
-            if let Some(pts) = frame.timestamp() {
-                damage.frame(&frame, pts as f64 * tick);
+            let (time, long) = (frame.timestamp(), length(&frame, clock));
+            let at = time.unwrap_or(estimate);
+            estimate = at.saturating_add(long);
+            for ((frame, time), at, lied) in leaps.take((frame, time), at, long) {
+                damage.frame(&frame, at as f64 * tick);
+                hear(&mut tracks, &frame, time.filter(|_| !lied), clock, reporter)?;
             }
-            for track in &mut tracks {
-                track.take(&frame, clock)?;
-            }
+        }
+        if ended && let Some(((frame, time), _, lied)) = leaps.end() {
+            hear(&mut tracks, &frame, time.filter(|_| !lied), clock, reporter)?;
         }
         if ended || tracks.iter().all(Track::is_full) {
             break;
@@ -118,6 +125,23 @@ pub(crate) fn transcode(
     let made = tracks.into_iter().map(finish).collect::<Result<_, _>>()?;
     reporter.made(0, made);
     Ok(())
+}
+
+/// How long decoded samples are heard, in ticks.
+fn length(frame: &ff::frame::Audio, clock: Clock) -> i64 {
+    let samples = Clock { num: 1, den: i64::from(frame.rate().max(1)) };
+    place(i64::try_from(frame.samples()).unwrap_or(0), samples, (0, clock), clock)
+}
+
+/// Gives decoded samples to all tracks; `time` is theirs, if they have one that can be believed.
+fn hear(
+    tracks: &mut [Track<'_>],
+    frame: &ff::frame::Audio,
+    time: Option<i64>,
+    clock: Clock,
+    reporter: &mut Reporter,
+) -> Result<(), Failure> {
+    tracks.iter_mut().try_for_each(|track| track.take(frame, time, clock, reporter))
 }
 
 /// Where a stream ends by what an mp4 says of it, which knows what a codec padded; other demuxers tell of each packet.
@@ -174,12 +198,18 @@ impl Track<'_> {
     }
 
     /// Takes decoded samples to where their time says.
-    fn take(&mut self, frame: &ff::frame::Audio, clock: Clock) -> Result<(), Failure> {
+    fn take(
+        &mut self,
+        frame: &ff::frame::Audio,
+        time: Option<i64>,
+        clock: Clock,
+        reporter: &mut Reporter,
+    ) -> Result<(), Failure> {
         if self.is_full() {
             return Ok(());
         }
         let samples = Clock { num: 1, den: self.rate() };
-        let at = frame.timestamp().map(|pts| place(pts, clock, (0, samples), samples));
+        let at = time.map(|pts| place(pts, clock, (0, samples), samples));
         let (is_part, range) = (self.is_part(), self.range);
         if self.encoder.is_none() {
             let first = match range.start {
@@ -209,7 +239,13 @@ impl Track<'_> {
                     "the sound has a hole of more than a day: its timestamps are damaged",
                 ));
             }
-            encoder.silence(usize::try_from(hole).unwrap_or(0))?;
+            // A long silence takes its time, too.
+            let (mut left, minute) = (hole, 60 * samples.den);
+            while left > 0 {
+                encoder.silence(usize::try_from(left.min(minute)).unwrap_or(0))?;
+                left -= minute;
+                reporter.progress(0, encoder.end());
+            }
         } else if hole < -tolerance || (is_part && hole < 0) {
             skip = usize::try_from(-hole).unwrap_or(0);
         }

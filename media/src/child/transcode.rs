@@ -14,6 +14,7 @@ use super::{
     damage::{self, Damage},
     decoder::{PictureDecoder, Received},
     encoder::VideoEncoder,
+    leaps::Leaps,
     source::{Depth, Source},
 };
 use crate::protocol::TranscodeTask;
@@ -191,13 +192,13 @@ fn decode(
     reporter: &mut Reporter,
 ) -> Result<Outcome, Failure> {
     let mut decoder = PictureDecoder::open(source, task.stream, task.cores)?;
-    let mut frame = ff::frame::Video::empty();
     let mut packet = Packet::empty();
     let mut seen = false;
     let mut estimate = work.start.unwrap_or(0);
     let clock = source.clock(task.stream);
     let tick = clock.num as f64 / clock.den as f64;
     let mut read = None;
+    let mut leaps = Leaps::new(1.0 / tick);
     // What an earlier try found in its lead-in is found again.
     work.damage = Damage::default();
     loop {
@@ -223,6 +224,7 @@ fn decode(
             continue;
         }
         loop {
+            let mut frame = ff::frame::Video::empty();
             match decoder.receive(&mut frame) {
                 Received::Frame => {}
                 Received::Nothing => break,
@@ -241,11 +243,18 @@ fn decode(
             {
                 return Ok(Outcome::TooLate);
             }
-            if work.picture(&mut frame, pts, reporter)?.is_break() {
-                return Ok(Outcome::Done);
+            for (mut frame, pts, _) in leaps.take(frame, pts, work.step) {
+                if work.picture(&mut frame, pts, reporter)?.is_break() {
+                    return Ok(Outcome::Done);
+                }
             }
         }
         if ended {
+            if let Some((mut frame, pts, _)) = leaps.end()
+                && work.picture(&mut frame, pts, reporter)?.is_break()
+            {
+                return Ok(Outcome::Done);
+            }
             if let Some(missing) = missing_at_end(source, task.stream, read) {
                 work.damage.ended(missing);
             }
