@@ -135,7 +135,7 @@ fn drift() {
     let beep = "if(lt(mod(t,60),0.1),0.5*sin(2*PI*(500+4000*mod(t,60))*mod(t,60)),0)";
     shell(&format!(
         "test -f drift.mp4 || ffmpeg -v error -y -f lavfi -i \"color=black:s=64x64:r=25:d=7200,format=yuv420p,\
-         geq=lum='if(lt(mod(T,60),0.03),235,16)':cb=128:cr=128\" -f lavfi -i 'aevalsrc={beep}:s=48000:d=7200' \
+         geq=lum='if(lt(mod(T,60),0.03),235,16)':cb=128:cr=128\" -f lavfi -i \"aevalsrc='{beep}':s=48000:d=7200\" \
          -c:v libx264 -preset veryfast -g 250 -c:a aac -b:a 128k drift.mp4"
     ));
     let begun = Instant::now();

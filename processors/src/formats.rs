@@ -131,12 +131,8 @@ const LOWEST_PRIMED: i32 = 32_000;
 pub fn audio_settings(format: Format, sample_rate: i32, channels: i32) -> AudioSettings {
     let rate = AAC_RATES.into_iter().find(|rate| *rate >= sample_rate).unwrap_or(96_000);
     // Before the sound comes a packet of priming; where it is heard, it is to be short. Multiples keep the samples.
-    let primed = |rate: i32| (1..).map(|n| n * rate).find(|rate| *rate >= LOWEST_PRIMED).unwrap_or(rate);
-    let rate = if format.holds_all || rate >= LOWEST_PRIMED {
-        rate
-    } else {
-        AAC_RATES.into_iter().find(|known| *known >= primed(rate)).unwrap_or(96_000)
-    };
+    let primed = |known: &i32| *known >= LOWEST_PRIMED && known % rate == 0;
+    let rate = if format.holds_all { rate } else { AAC_RATES.into_iter().find(primed).unwrap_or(rate) };
     AudioSettings {
         codec: format.audio_codec.into(),
         bit_rate: 128_000,
@@ -185,9 +181,14 @@ mod tests {
 
     #[test]
     fn where_priming_is_heard_low_rates_become_multiples() {
-        for (source, made) in
-            [(8000, 32_000), (16_000, 32_000), (11_025, 44_100), (12_000, 48_000), (44_100, 44_100)]
-        {
+        for (source, made) in [
+            (8000, 32_000),
+            (16_000, 32_000),
+            (11_025, 44_100),
+            (12_000, 48_000),
+            (7350, 44_100),
+            (44_100, 44_100),
+        ] {
             assert_eq!(audio_settings(FORMATS[1], source, 1).sample_rate, made, "{source}");
         }
     }

@@ -58,7 +58,7 @@ impl Damage {
         let places: Vec<_> = events.chunk_by(|a, b| b.0 - a.0 <= TOGETHER_SECONDS).collect();
         let mut told: Vec<String> = places.iter().take(MOST_PLACES).map(|place| tell(place, what)).collect();
         if places.len() > MOST_PLACES {
-            told.push(format!("{what} are damaged in {} more places", places.len() - MOST_PLACES));
+            told.push(format!("{what} {} damaged in {} more places", verb(what), places.len() - MOST_PLACES));
         }
         told.extend(self.ends.iter().filter(|_| end.is_none()).cloned());
         told
@@ -75,13 +75,21 @@ fn tell(place: &[&(f64, Kind)], what: &str) -> String {
     } else {
         format!("from {first:.3} s to {last:.3} s")
     };
+    let is = verb(what);
+    let lost_words = if lost == 1 {
+        "1 packet can't be decoded".into()
+    } else {
+        format!("{lost} packets can't be decoded")
+    };
     match (lost, concealed) {
-        (0, _) => format!("{what} are damaged {at} ({concealed} were patched up)"),
-        (_, 0) => format!("{what} are missing {at} ({lost} packets can't be decoded)"),
-        _ => format!(
-            "{what} are damaged {at} ({lost} packets can't be decoded, {concealed} {what} were patched up)"
-        ),
+        (0, _) => format!("{what} {is} damaged {at} (patched up {concealed} times)"),
+        (_, 0) => format!("{what} {is} missing {at} ({lost_words})"),
+        _ => format!("{what} {is} damaged {at} ({lost_words}, patched up {concealed} times)"),
     }
+}
+
+fn verb(what: &str) -> &'static str {
+    if what == "sound" { "is" } else { "are" }
 }
 
 /// A packet's time in seconds.
@@ -106,7 +114,7 @@ mod tests {
         );
         assert_eq!(
             damage.told("pictures", Some(5.0), None),
-            ["pictures are missing at 5.000 s (1 packets can't be decoded)", "the source ends"]
+            ["pictures are missing at 5.000 s (1 packet can't be decoded)", "the source ends"]
         );
         assert!(damage.told("pictures", Some(2.0), Some(3.0)).is_empty());
     }
