@@ -28,8 +28,8 @@ use crate::{
 
 /// A hole, or samples that overlap, shorter than this are the container's rounding.
 const TOLERANCE_SECONDS: f64 = 0.05;
-/// The longest hole that is filled with silence.
-const LONGEST_HOLE_SECONDS: i64 = 24 * 3600;
+/// How much silence holes are filled with at the most, in seconds, all together.
+const MOST_SILENCE_SECONDS: i64 = 12 * 3600;
 /// How many frames are encoded before a part begins and thrown away. Windows and bits in hand of AAC stand where they would
 /// after 32, but how finely it quantizes goes on settling: measured on tones, the error was 9 dB above the rest after 32, and
 /// is where it would be after 60.
@@ -61,6 +61,7 @@ pub(crate) fn transcode(
             output: Some(output),
             encoder: None,
             resampler: None,
+            filled: 0,
             late: false,
         });
     }
@@ -169,6 +170,8 @@ struct Track<'a> {
     output: Option<File>,
     encoder: Option<AudioEncoder>,
     resampler: Option<resampling::Context>,
+    /// How many samples of silence holes were filled with.
+    filled: i64,
     /// Whether the first samples came after those that were to be first.
     late: bool,
 }
@@ -234,9 +237,10 @@ impl Track<'_> {
         let hole = at.map_or(0, |at| at - (encoder.end() + held));
         let mut skip = 0;
         if hole > tolerance {
-            if hole > LONGEST_HOLE_SECONDS * samples.den {
+            self.filled = self.filled.saturating_add(hole);
+            if self.filled > MOST_SILENCE_SECONDS * samples.den {
                 return Err(Failure::new(
-                    "the sound has a hole of more than a day: its timestamps are damaged",
+                    "the sound has holes of more than 12 hours: its timestamps are damaged",
                 ));
             }
             // A long silence takes its time, too.
