@@ -44,6 +44,11 @@ impl Damage {
         i64::try_from(self.events.len()).unwrap_or(i64::MAX)
     }
 
+    /// A time that could not be believed was put where it belongs.
+    pub(crate) fn time(&mut self, at: f64) {
+        self.events.push((at, Kind::Concealed));
+    }
+
     /// The source ended too early.
     pub(crate) fn ended(&mut self, what: String) {
         self.ends.get_or_insert(what);

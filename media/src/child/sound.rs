@@ -105,10 +105,16 @@ pub(crate) fn transcode(
             estimate = at.saturating_add(long);
             for ((frame, time), at, lied) in leaps.take((frame, time), at, long) {
                 damage.frame(&frame, at as f64 * tick);
+                if lied {
+                    damage.time(at as f64 * tick);
+                }
                 hear(&mut tracks, &frame, time.filter(|_| !lied), clock, reporter)?;
             }
         }
-        if ended && let Some(((frame, time), _, lied)) = leaps.end() {
+        if ended && let Some(((frame, time), at, lied)) = leaps.end() {
+            if lied {
+                damage.time(at as f64 * tick);
+            }
             hear(&mut tracks, &frame, time.filter(|_| !lied), clock, reporter)?;
         }
         if ended || tracks.iter().all(Track::is_full) {

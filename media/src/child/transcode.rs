@@ -243,7 +243,10 @@ fn decode(
             {
                 return Ok(Outcome::TooLate);
             }
-            for (mut frame, pts, _) in leaps.take(frame, pts, work.step) {
+            for (mut frame, pts, lied) in leaps.take(frame, pts, work.step) {
+                if lied {
+                    work.damage.time(pts as f64 * tick);
+                }
                 if work.picture(&mut frame, pts, reporter)?.is_break() {
                     return Ok(Outcome::Done);
                 }

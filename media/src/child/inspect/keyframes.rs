@@ -39,7 +39,8 @@ pub(super) fn find(
         Index::AllKeys => keys = Keys::new(source, facts.stream),
         Index::None => {}
     }
-    scan(source, facts, keys, found, reporter)
+    scan(source, facts, keys, found, reporter);
+    Ok(())
 }
 
 /// Where the clock of a source without pictures jumps.
@@ -166,7 +167,7 @@ fn scan(
     keys: Option<Keys>,
     found: &mut Inspected,
     reporter: &mut Reporter,
-) -> Result<(), Failure> {
+) {
     // Where an index was looked for, or sound. Others stand at their start, and can't go back to it by its time.
     if found.container.contains("mp4") || found.container.contains("matroska") {
         source.rewind(facts.stream);
@@ -176,14 +177,9 @@ fn scan(
     let mut jumps = (flags & AVFMT_TS_DISCONT != 0).then(|| JumpFinder::new(source.clock(facts.stream)));
     let mut times = Vec::new();
     let mut trusted = true;
-    loop {
-        let mut packet = Packet::empty();
-        match packet.read(&mut source.input) {
-            Ok(()) => {}
-            Err(ff::Error::Eof) => break,
-            // What can be read ends here for everybody.
-            Err(_) => break,
-        }
+    let mut packet = Packet::empty();
+    // Where it can't be read on, it ends for everybody.
+    while packet.read(&mut source.input).is_ok() {
         reporter.progress(0, 0);
         if i32::try_from(packet.stream()).ok() != Some(facts.stream) {
             continue;
@@ -216,7 +212,6 @@ fn scan(
     if !facts.trusted {
         facts.keyframes.clear();
     }
-    Ok(())
 }
 
 /// Containers where a byte offset says more than a time: they have no index at all.

@@ -27,8 +27,8 @@ const RATE: i64 = 8000;
 const REACH: usize = 480;
 /// A second that is more silent, on average, is not compared.
 const SILENT: f64 = 1e-3;
-/// The longest hole that is filled, in samples: a day.
-const LONGEST_HOLE: i64 = 86_400 * RATE;
+/// The longest hole that is filled, in samples: an hour. It lies in memory.
+const LONGEST_HOLE: i64 = 3600 * RATE;
 
 /// The decoded sound of a source, frame by frame.
 struct Frames {
