@@ -1,6 +1,7 @@
 //! Holds an output to its source: both are decoded, and what they show and sound like is measured. What the measures must
 //! be is for the parent to say.
 
+mod frames;
 mod pictures;
 mod sound;
 

@@ -1,18 +1,12 @@
 //! Pictures: how many, when, and how much they are alike.
 
-use ffmpeg_next::{Packet, frame};
+use ffmpeg_next::frame;
 use millrace_schemas::{Rendition, VideoSettings};
 
+use super::frames::Frames;
 use crate::{
-    child::{
-        Failure, Reporter,
-        convert::Converter,
-        damage::Damage,
-        decoder::{PictureDecoder, Received},
-        source::Source,
-    },
+    child::{Failure, Reporter, convert::Converter, decoder::PictureDecoder, source::Source},
     protocol::{Likeness, PicturesMeasured},
-    timeline::Clock,
 };
 
 /// What stands for pictures that are the same, in decibels.
@@ -20,65 +14,21 @@ const SAME: f32 = 100.0;
 
 /// The pictures of a source, one by one.
 pub(super) struct Reader {
-    source: Source,
-    stream: i32,
-    clock: Clock,
-    decoder: PictureDecoder,
-    packet: Packet,
-    ended: bool,
-    damaged: i64,
+    frames: Frames<PictureDecoder>,
     last: Option<i64>,
 }
 
 impl Reader {
-    pub(super) fn open(mut source: Source, stream: i32) -> Result<Self, Failure> {
-        source.only(stream)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let decoder = PictureDecoder::open(&source, stream, 4 * cores)?;
-        let clock = source.clock(stream);
-        Ok(Self {
-            source,
-            stream,
-            clock,
-            decoder,
-            packet: Packet::empty(),
-            ended: false,
-            damaged: 0,
-            last: None,
-        })
-    }
-
-    fn tick(&self) -> f64 {
-        self.clock.num as f64 / self.clock.den as f64
+    pub(super) fn open(source: Source, stream: i32) -> Result<Self, Failure> {
+        Ok(Self { frames: Frames::open(source, stream)?, last: None })
     }
 
     /// The next picture, with its time in seconds.
     fn next(&mut self) -> Option<(frame::Video, f64)> {
-        let mut picture = frame::Video::empty();
-        loop {
-            let received = self.decoder.receive(&mut picture);
-            if received == Received::Damaged {
-                self.damaged += 1;
-                continue;
-            }
-            if received == Received::Frame {
-                let mut damage = Damage::default();
-                damage.frame(&picture, 0.0);
-                self.damaged += damage.count();
-                let time = picture.timestamp().or(self.last.map(|last| last + 1)).unwrap_or(0);
-                self.last = Some(time);
-                return Some((picture, time as f64 * self.tick()));
-            }
-            if self.ended {
-                return None;
-            }
-            self.ended = !self.source.read(self.stream, &mut self.packet).unwrap_or(false);
-            if self.ended {
-                self.decoder.end();
-            } else if self.decoder.send(&self.packet).is_err() {
-                self.damaged += 1;
-            }
-        }
+        let picture = self.frames.next()?;
+        let time = picture.timestamp().or(self.last.map(|last| last + 1)).unwrap_or(0);
+        self.last = Some(time);
+        Some((picture, time as f64 * self.frames.tick()))
     }
 }
 
@@ -97,8 +47,10 @@ pub(super) fn measure(
         side: None,
     });
     let mut converter = rendition.map(|rendition| Converter::new(&rendition, cores)).transpose()?;
-    let mut found =
-        PicturesMeasured { tick: source.tick().max(output.tick()), ..PicturesMeasured::default() };
+    let mut found = PicturesMeasured {
+        tick: source.frames.tick().max(output.frames.tick()),
+        ..PicturesMeasured::default()
+    };
     let mut likeness = Vec::new();
     // The source's picture before, its own, and the one after it.
     let (mut before, mut own, mut after) = (None, None, None);
@@ -141,7 +93,7 @@ pub(super) fn measure(
         }
         (before, own, after) = (own.take(), after.take(), take(source, &mut found)?);
     }
-    (found.source_damaged, found.output_damaged) = (source.damaged, output.damaged);
+    (found.source_damaged, found.output_damaged) = (source.frames.damaged, output.frames.damaged);
     Ok((found, likeness))
 }
 

@@ -1,20 +1,16 @@
 //! Sound: when it is heard, and how much it is alike.
 
 use ffmpeg_next::{
-    self as ff, ChannelLayout, Packet,
+    self as ff, ChannelLayout,
     ffi::swr_convert_frame,
     format::{Sample, sample::Type},
     frame,
     software::resampling,
 };
 
+use super::frames::Frames;
 use crate::{
-    child::{
-        Failure, Reporter,
-        damage::Damage,
-        decoder::{Received, SoundDecoder},
-        source::Source,
-    },
+    child::{Failure, Reporter, decoder::SoundDecoder, source::Source},
     protocol::{Heard, SecondMeasured},
     timeline::{Clock, place},
 };
@@ -30,65 +26,15 @@ const SILENT: f64 = 1e-3;
 /// The longest hole that is filled, in samples: an hour. It lies in memory.
 const LONGEST_HOLE: i64 = 3600 * RATE;
 
-/// The decoded sound of a source, frame by frame.
-struct Frames {
-    source: Source,
-    stream: i32,
-    clock: Clock,
-    decoder: SoundDecoder,
-    packet: Packet,
-    ended: bool,
-    damaged: i64,
-}
-
-impl Frames {
-    fn open(mut source: Source, stream: i32) -> Result<Self, Failure> {
-        source.only(stream)?;
-        let decoder = SoundDecoder::open(&source, stream)?;
-        let clock = source.clock(stream);
-        Ok(Self { source, stream, clock, decoder, packet: Packet::empty(), ended: false, damaged: 0 })
-    }
-
-    fn next(&mut self) -> Option<frame::Audio> {
-        let mut frame = frame::Audio::empty();
-        loop {
-            let received = self.decoder.receive(&mut frame);
-            if received == Received::Damaged {
-                self.damaged += 1;
-                continue;
-            }
-            if received == Received::Frame {
-                let mut damage = Damage::default();
-                damage.frame(&frame, 0.0);
-                self.damaged += damage.count();
-                return Some(frame);
-            }
-            if self.ended {
-                return None;
-            }
-            self.ended = !self.source.read(self.stream, &mut self.packet).unwrap_or(false);
-            if self.ended {
-                self.decoder.end();
-            } else if self.decoder.send(&self.packet).is_err() {
-                self.damaged += 1;
-            }
-        }
-    }
-
-    fn seconds(&self, frame: &frame::Audio) -> Option<f64> {
-        frame.timestamp().map(|pts| pts as f64 * self.clock.num as f64 / self.clock.den as f64)
-    }
-}
-
 /// Decodes a track to its end.
 pub(super) fn measure(source: Source, stream: i32, reporter: &mut Reporter) -> Result<Heard, Failure> {
-    let mut frames = Frames::open(source, stream)?;
+    let mut frames = Frames::<SoundDecoder>::open(source, stream)?;
     let mut heard = Heard::default();
     let mut begun = false;
     while let Some(frame) = frames.next() {
         reporter.progress(0, 0);
         let (rate, samples) = (f64::from(frame.rate().max(1)), frame.samples() as f64);
-        let at = frames.seconds(&frame).unwrap_or(heard.end);
+        let at = frame.timestamp().map_or(heard.end, |pts| pts as f64 * frames.tick());
         if !std::mem::replace(&mut begun, true) {
             heard = Heard {
                 start: at,
@@ -108,7 +54,7 @@ pub(super) fn measure(source: Source, stream: i32, reporter: &mut Reporter) -> R
 
 /// A track as one channel of few samples a second, each in its place.
 pub(super) struct Mono {
-    frames: Frames,
+    frames: Frames<SoundDecoder>,
     resampler: Option<resampling::Context>,
     /// Time zero, in samples.
     zero: i64,
