@@ -187,6 +187,11 @@ impl Convoys {
         if self.stop.level() > Level::Run {
             return Err(PortError::Stopped.into());
         }
+        // Whoever waits may not have heard of the end yet: what is begun now, cleanup has not seen.
+        let has_ended = |first: &Waiting| self.ended.has(&first.segment.execution, first.segment.attempt);
+        if convoy.front().is_some_and(has_ended) {
+            return Err(PortError::Stopped.into());
+        }
         let feeds = Feeds::default();
         let (mut drafts, descriptors) = self.open(convoy, &feeds).await?;
         let Some(task) = task(convoy, cores) else { return Ok(()) };

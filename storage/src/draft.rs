@@ -45,8 +45,8 @@ pub struct Draft {
 
 #[derive(Debug)]
 enum To {
-    /// A file beside its place; `at` is gone once it is published.
-    Path { at: Option<PathBuf>, path: PathBuf },
+    /// A file beside its place; `at` is gone once it is published. Of a work object also its folders, where they are empty.
+    Path { at: Option<PathBuf>, path: PathBuf, is_work: bool },
     /// A file without a name on this machine; then an object.
     Object(Box<Object>),
 }
@@ -65,11 +65,25 @@ pub(crate) struct Object {
 impl Draft {
     /// A draft of a file, at `at` until it is published.
     pub(crate) fn beside(at: PathBuf, path: PathBuf) -> Result<Self, StorageError> {
-        let folder = at.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(folder).map_err(StorageError::io("making the folder", folder))?;
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&at);
-        let file = Arc::new(file.map_err(StorageError::io("writing", &at))?);
-        Ok(Self { file, to: To::Path { at: Some(at), path } })
+        let file = create(&at)?;
+        Ok(Self { file: Arc::new(file), to: To::Path { at: Some(at), path, is_work: false } })
+    }
+
+    /// A draft of a work object: one that is dropped leaves no folders, also where all else of its execution is gone.
+    pub(crate) fn of_work(at: PathBuf, path: PathBuf) -> Result<Self, StorageError> {
+        let mut tries = 0;
+        let file = loop {
+            match create(&at) {
+                // Its folder was empty for a moment, and whoever left it empty removed it.
+                Err(StorageError::Io { source, .. })
+                    if source.kind() == io::ErrorKind::NotFound && tries < TRIES =>
+                {
+                    tries += 1;
+                }
+                created => break created?,
+            }
+        };
+        Ok(Self { file: Arc::new(file), to: To::Path { at: Some(at), path, is_work: true } })
     }
 
     /// A draft of an object, in a file of this machine that has no name: however the process ends, it is gone.
@@ -110,7 +124,7 @@ impl Draft {
     /// Where the disk is full, or the place can't be written.
     pub async fn publish_new(mut self) -> Result<bool, StorageError> {
         match &mut self.to {
-            To::Path { at, path } => {
+            To::Path { at, path, .. } => {
                 let (file, at, path) = (self.file.clone(), at.clone(), path.clone());
                 blocking(move || link(&file, at.as_deref(), &path)).await
             }
@@ -128,7 +142,7 @@ impl Draft {
     /// Where the disk is full, or the place can't be written.
     pub async fn publish_over(mut self) -> Result<(), StorageError> {
         match &mut self.to {
-            To::Path { at, path } => {
+            To::Path { at, path, .. } => {
                 let (file, from, path) = (self.file.clone(), at.take(), path.clone());
                 blocking(move || {
                     file.sync_data().map_err(StorageError::io("writing", &path))?;
@@ -155,11 +169,25 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if let To::Path { at: Some(at), .. } = &self.to {
+        if let To::Path { at: Some(at), is_work, .. } = &self.to {
             // What can't be removed now is swept later.
             let _ = fs::remove_file(at);
+            if *is_work {
+                // The rendition's and the place's; where something is in them they stay.
+                for folder in at.ancestors().skip(1).take(2) {
+                    let _ = fs::remove_dir(folder);
+                }
+            }
         }
     }
+}
+
+/// An empty file, with the folders that it is in.
+fn create(at: &Path) -> Result<File, StorageError> {
+    let folder = at.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).map_err(StorageError::io("making the folder", folder))?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(at);
+    file.map_err(StorageError::io("writing", at))
 }
 
 /// Gives a whole file its name, unless it is taken.

@@ -140,7 +140,7 @@ impl Work {
             Root::Folder(root) => {
                 let path = file(root, place, rendition, index);
                 let at = path.with_file_name(format!(".{index}.{}-{}", std::process::id(), number()));
-                Draft::beside(at, path)
+                Draft::of_work(at, path)
             }
             Root::Bucket { bucket, prefix } => {
                 let key = key(prefix, place, rendition, index);
@@ -419,17 +419,23 @@ fn remove_folder(folder: &Path) -> Result<bool, StorageError> {
     let mut any = false;
     for sub in list(folder)? {
         let name = sub.file_name().to_string_lossy().into_owned();
-        for entry in list(&sub.path())? {
-            if is_ours(&name, &entry.file_name().to_string_lossy()) {
-                match fs::remove_file(entry.path()) {
-                    Ok(()) => any = true,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(StorageError::io("removing", &entry.path())(error)),
+        loop {
+            let mut found = false;
+            for entry in list(&sub.path())? {
+                if is_ours(&name, &entry.file_name().to_string_lossy()) {
+                    match fs::remove_file(entry.path()) {
+                        Ok(()) => found = true,
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => return Err(StorageError::io("removing", &entry.path())(error)),
+                    }
                 }
             }
+            any |= found;
+            // Where it is not empty, something else is in it, which stays; or what a worker made whole meanwhile.
+            if fs::remove_dir(sub.path()).is_ok() || !found {
+                break;
+            }
         }
-        // Where something else is in it, it stays.
-        let _ = fs::remove_dir(sub.path());
     }
     any |= fs::remove_dir(folder).is_ok();
     Ok(any)

@@ -215,6 +215,18 @@ async fn cleanup_takes_what_millrace_made_and_nothing_else(place: Place) {
     }
 }
 
+/// A worker that hears late of the end of its execution begins some when cleanup is done.
+async fn work_that_is_dropped_leaves_nothing(place: Place) {
+    let draft = |index| place.work().draft(PLACE, RENDITION, index).unwrap();
+    drop((draft(0), draft(1)));
+    assert!(!place.work().remove(PLACE).await.unwrap());
+    assert!(place.work().works().await.unwrap().is_empty());
+    let (made, left) = (draft(0), draft(1));
+    made.publish_new().await.unwrap();
+    drop(left);
+    assert!(place.work().tail(PLACE, RENDITION, 0).await.unwrap().is_some(), "what is there stays");
+}
+
 async fn an_output_appears_whole_or_not_at_all(place: Place) {
     let url = place.url("out/a b.mp4");
     let marker = || place.work().marker(PLACE);
@@ -241,6 +253,7 @@ macro_rules! conforms {
             a_source_that_is_missing_empty_or_another_by_now_is_refused
             the_first_put_of_a_work_object_wins_large_or_small
             cleanup_takes_what_millrace_made_and_nothing_else
+            work_that_is_dropped_leaves_nothing
             an_output_appears_whole_or_not_at_all
         }
     };
