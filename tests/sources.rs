@@ -77,6 +77,34 @@ fn edit_lists_are_followed() {
 }
 
 #[test]
+fn animations_and_bare_pictures_are_videos() {
+    for name in ["a.gif", "a.apng", "a.mjpeg", "a.y4m"] {
+        made(name, kinds::animated).is_right(1);
+    }
+}
+
+#[test]
+fn what_a_part_alone_could_not_know_is_made_in_one() {
+    for (name, kind) in [("colours.avi", kinds::paletted as fn(&Path)), ("times.h263", kinds::timeless)] {
+        let made = made(name, kind);
+        made.is_right(1);
+        assert_eq!(made.result["segments"], 1, "{name}");
+    }
+}
+
+#[test]
+fn sound_that_begins_behind_much_video_is_found() {
+    // Not by ffmpeg, which takes a late sound of these alone for one whose clock jumped.
+    for name in ["a.ts", "a.mpg"] {
+        let made = made(name, kinds::fast_before_sound);
+        for format in ["mp4", "flv"] {
+            made.is_verified(format);
+            assert_eq!(field(&made.output(format), "a", "codec_name"), "aac");
+        }
+    }
+}
+
+#[test]
 fn times_may_begin_anywhere() {
     made("late.ts", |path| kinds::starting_at(path, "100")).is_right(6);
     made("late.mkv", |path| kinds::starting_at(path, "7.3")).is_right(6);

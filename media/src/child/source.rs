@@ -31,12 +31,19 @@ mod jumps;
 pub(crate) use jumps::{JumpFinder, Jumps};
 
 /// The containers that are opened. What is missing here on purpose: playlists and scripts (hls, dash, concat, ffmetadata,
-/// sdp, …), which name other files, and devices.
-const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,avi,mpegts,mpeg,mpegvideo,asf,ogg,mp3,wav,w64,aiff,\
-                          aac,ac3,eac3,flac,amr,amrnb,amrwb,caf,au,dv,gxf,mxf,nut,ivf,h264,hevc,m4v,obu,rm,wtv,tta,ape,wv,dts,truehd,latm,loas,y4m,yuv4mpegpipe";
+/// sdp, …), which name other files, devices, pictures that stand, and music that is played by a program.
+const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,live_flv,kux,avi,mpegts,mpeg,mpegvideo,asf,asf_o,ogg,dv,gxf,mxf,nut,nuv,\
+                          nsv,ivf,ivr,rm,wtv,lxf,pva,roq,smk,bink,flic,film_cpk,gif,apng,mjpeg,mpjpeg,jpeg_pipe,yuv4mpegpipe,\
+                          h261,h263,h264,hevc,m4v,av1,obu,vc1,vc1test,cavsvideo,dnxhd,\
+                          mp3,wav,w64,aiff,caf,au,voc,iff,aac,ac3,eac3,dts,dtshd,truehd,mlp,loas,flac,amr,amrnb,amrwb,ape,tak,tta,wv,\
+                          mpc,mpc8,dsf,oma,qcp,gsm,sbc,adx,xwma";
 
 /// How much frame data is read to learn the codecs of an mp4, in bytes.
 const MOST_FRAME_DATA: u64 = 500_000;
+
+/// How much is read to learn the codecs of a container that does not say them in a header, in bytes: a sound that begins a
+/// second after fast video is behind all of that.
+const MOST_TO_LEARN: i64 = 100 << 20;
 
 /// How a source is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,7 +276,6 @@ fn open(mut io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failu
     options.set("format_whitelist", CONTAINERS);
     options.set("protocol_whitelist", "none");
     options.set("max_streams", "100");
-    options.set("probesize", "500000");
     let name = CString::default();
     // SAFETY: the context is allocated here, and freed by libav where opening fails; where it succeeds, `Input` owns
     // it and the I/O context with it. The options are handed over and taken back.
@@ -289,6 +295,11 @@ fn open(mut io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failu
         }
         let name = std::ffi::CStr::from_ptr((*(*context).iformat).name).to_string_lossy();
         let in_header = depth == Depth::Decoding && (name.contains("mp4") || name.contains("matroska"));
+        if name.contains("mp4") || name.contains("matroska") {
+            (*context).probesize = MOST_FRAME_DATA.cast_signed();
+        } else if depth == Depth::Header {
+            (*context).probesize = MOST_TO_LEARN;
+        }
         if depth == Depth::Header && name.contains("mp4") {
             left.store(MOST_FRAME_DATA, Ordering::Relaxed);
         }

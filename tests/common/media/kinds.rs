@@ -44,6 +44,28 @@ pub fn paused(path: &Path) {
     boxes::edit(path, &[(700, -1), (2000, 5_120 + 1024)]);
 }
 
+/// An animation, or pictures alone behind one another, with the codec that the name asks for.
+pub fn animated(path: &Path) {
+    line(format_args!("{PICTURES} {}", path.display()));
+}
+
+/// Pictures whose colours come beside them, and change.
+pub fn paletted(path: &Path) {
+    line(format_args!("{PICTURES} -c:v rawvideo -pix_fmt pal8 {}", path.display()));
+}
+
+/// A stream of a codec that says no times.
+pub fn timeless(path: &Path) {
+    line(format_args!("{PICTURES} -s 352x288 -c:v h263 -g 12 {}", path.display()));
+}
+
+/// So many bytes each second that the sound, which begins late, is behind a megabyte of pictures.
+pub fn fast_before_sound(path: &Path) {
+    let noise = "nullsrc=size=320x180:rate=25:duration=3,geq=random(1)*255:128:128";
+    let late = "-af asetpts=PTS+1.5/TB -c:a mp2";
+    line(format_args!("-f lavfi -i {noise} {SOUND} -c:v mpeg2video -q:v 1 -g 12 {late} {}", path.display()));
+}
+
 /// Times that begin where told, in seconds.
 pub fn starting_at(path: &Path, seconds: &str) {
     both(path, &format!("-g 12 -avoid_negative_ts disabled -output_ts_offset {seconds}"));

@@ -3,10 +3,10 @@
 use ffmpeg_next::{
     self as ff, Packet,
     ffi::{
-        AV_CODEC_PROP_INTRA_ONLY, AVCodecContext, AVCodecParserContext, AVFMT_NO_BYTE_SEEK, AVFMT_TS_DISCONT,
-        AVINDEX_KEYFRAME, av_parser_close, av_parser_init, av_parser_parse2, avcodec_alloc_context3,
-        avcodec_descriptor_get, avcodec_free_context, avcodec_parameters_to_context,
-        avformat_index_get_entries_count, avformat_index_get_entry,
+        AV_CODEC_PROP_INTRA_ONLY, AVCodecContext, AVCodecParserContext, AVFMT_NO_BYTE_SEEK,
+        AVFMT_NOTIMESTAMPS, AVFMT_TS_DISCONT, AVINDEX_KEYFRAME, av_parser_close, av_parser_init,
+        av_parser_parse2, avcodec_alloc_context3, avcodec_descriptor_get, avcodec_free_context,
+        avcodec_parameters_to_context, avformat_index_get_entries_count, avformat_index_get_entry,
     },
 };
 use millrace_schemas::{Seek, SeekBy};
@@ -40,6 +40,13 @@ pub(super) fn find(
         Index::None => {}
     }
     scan(source, facts, keys, found, reporter);
+    // Times that were counted from where reading began are others in the middle, and colours that come beside the pictures
+    // when they change are missing there.
+    let counted = BARE.contains(&found.container.as_str());
+    if counted || (facts.settings.pixel_format == "pal8" && !found.container.contains("mp4")) {
+        facts.trusted = false;
+        facts.keyframes.clear();
+    }
     Ok(())
 }
 
@@ -216,6 +223,9 @@ fn scan(
 
 /// Containers where a byte offset says more than a time: they have no index at all.
 const BY_BYTE: [&str; 3] = ["mpegts", "mpeg", "flv"];
+
+/// Streams of a codec alone, which say no times.
+const BARE: [&str; 8] = ["h261", "h263", "h264", "hevc", "mpegvideo", "vc1", "cavsvideo", "dnxhd"];
 
 /// Tells keyframes by their bytes.
 struct Keys {
