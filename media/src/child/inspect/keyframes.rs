@@ -3,10 +3,10 @@
 use ffmpeg_next::{
     self as ff, Packet,
     ffi::{
-        AV_CODEC_PROP_INTRA_ONLY, AVCodecContext, AVCodecParserContext, AVFMT_NO_BYTE_SEEK,
-        AVFMT_NOTIMESTAMPS, AVFMT_TS_DISCONT, AVINDEX_KEYFRAME, av_parser_close, av_parser_init,
-        av_parser_parse2, avcodec_alloc_context3, avcodec_descriptor_get, avcodec_free_context,
-        avcodec_parameters_to_context, avformat_index_get_entries_count, avformat_index_get_entry,
+        AV_CODEC_PROP_INTRA_ONLY, AVCodecContext, AVCodecParserContext, AVFMT_NO_BYTE_SEEK, AVFMT_TS_DISCONT,
+        AVINDEX_KEYFRAME, av_parser_close, av_parser_init, av_parser_parse2, avcodec_alloc_context3,
+        avcodec_descriptor_get, avcodec_free_context, avcodec_parameters_to_context,
+        avformat_index_get_entries_count, avformat_index_get_entry,
     },
 };
 use millrace_schemas::{Seek, SeekBy};
