@@ -67,8 +67,16 @@ impl Media for Null {
             seek: millrace_schemas::Seek { by: millrace_schemas::SeekBy::Time, at: i * 1000 },
         };
         let keyframes = (0..2).map(keyframe).collect();
-        let video =
-            VideoSource { stream: 0, settings: settings(), first: 0, end: 2000, keyframes, trusted: true };
+        let video = VideoSource {
+            stream: 0,
+            settings: settings(),
+            first: 0,
+            end: 2000,
+            keyframes,
+            trusted: true,
+            longest_gap: 0,
+            last_time: 0,
+        };
         Ok(SourceFacts { video: Some(video), ..SourceFacts::default() })
     }
 

@@ -214,6 +214,8 @@ impl Maker {
                 ranges,
                 seeks,
                 jumps: Vec::new(),
+                longest_gap: 0,
+                last_time: 0,
                 renditions: vec![rendition.clone()],
                 cores: 1,
             })

@@ -405,6 +405,15 @@ fn damage_in_the_middle_costs_its_pictures_alone() {
     assert!(events.status.success());
 }
 
+/// Only where a container is whole does reading from its middle find what reading from its start does.
+#[test]
+fn what_is_not_found_from_the_middle_is_read_from_the_start() {
+    let made = made("a.mxf", kinds::damaged_for_seekers);
+    assert!(made.result["segments"].as_u64().unwrap() >= 5);
+    assert_eq!(pictures(&made.output("mp4")).len(), 75);
+    made.is_verified("mp4");
+}
+
 fn pictures_of_damaged(path: &Path) -> usize {
     let output = std::process::Command::new("ffmpeg")
         .args(["-v", "quiet", "-i", path.to_str().unwrap(), "-map", "0:v", "-f", "framecrc", "-"])

@@ -56,6 +56,12 @@ pub struct TranscodeTask {
     /// By how many microseconds each part behind a jump of the source's clock is moved.
     #[serde(default)]
     pub jumps: Vec<i64>,
+    /// The longest time from one picture of the source to the next, in ticks; 0 where it is not known.
+    #[serde(default)]
+    pub longest_gap: i64,
+    /// The time of its last picture, in ticks, where that is known.
+    #[serde(default)]
+    pub last_time: i64,
     /// What to make of each.
     pub renditions: Vec<Rendition>,
     /// On how many cores.
@@ -319,6 +325,10 @@ pub struct VideoTrackFacts {
     pub keyframes: Vec<KeyframeFacts>,
     /// Whether the timestamps can be trusted.
     pub trusted: bool,
+    /// The longest time from one picture to the next, where all were looked at, in ticks; otherwise 0.
+    pub longest_gap: i64,
+    /// The time of the last picture, where all were looked at, in ticks.
+    pub last_time: i64,
 }
 
 /// A keyframe.

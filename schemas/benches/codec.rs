@@ -46,6 +46,8 @@ fn segment() -> millrace_schemas::Segment {
         expected_units: 125,
         work: "0123456789abcdef-1".into(),
         jumps: Vec::new(),
+        longest_gap: 0,
+        last_time: 0,
     }
 }
 

@@ -118,6 +118,8 @@ fn segment(new: bool) -> Segment {
         expected_units: 450,
         work: "0123456789abcdef-1".into(),
         jumps: if new { vec![-95_443_000_000] } else { Vec::new() },
+        longest_gap: if new { 3600 } else { 0 },
+        last_time: if new { 900_000 } else { 0 },
     }
 }
 

@@ -127,6 +127,8 @@ impl Media for Ports {
             end: last + 1,
             keyframes: facts.pictures.iter().step_by(GOP).map(keyframe).collect(),
             trusted: true,
+            longest_gap: 0,
+            last_time: 0,
         });
         let audio = (facts.samples > 0).then_some(AudioSource {
             stream: 1,

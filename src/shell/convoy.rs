@@ -318,6 +318,8 @@ fn task(convoy: &VecDeque<Waiting>, cores: &Cores) -> Option<TranscodeTask> {
         ranges: convoy.iter().map(range).collect(),
         seeks: first.segment.seeks.clone(),
         jumps: first.segment.jumps.clone(),
+        longest_gap: first.segment.longest_gap,
+        last_time: first.segment.last_time,
         renditions: first.renditions.clone(),
         cores: cores.count,
     })
@@ -364,6 +366,8 @@ mod tests {
                 expected_units: 0,
                 work: String::new(),
                 jumps: Vec::new(),
+                longest_gap: 0,
+                last_time: 0,
             },
             renditions: Vec::new(),
             result: oneshot::channel().0,

@@ -74,6 +74,8 @@ mod tests {
             ranges: Vec::new(),
             seeks: Vec::new(),
             jumps: Vec::new(),
+            longest_gap: 0,
+            last_time: 0,
             renditions: vec![rendition],
             cores: 1,
         };

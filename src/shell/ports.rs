@@ -159,6 +159,8 @@ impl Media for Ports {
                 end: video.end,
                 keyframes: video.keyframes.iter().map(|k| Keyframe { pts: k.pts, seek: k.seek }).collect(),
                 trusted: video.trusted,
+                longest_gap: video.longest_gap,
+                last_time: video.last_time,
             }),
             sounds: found.sounds.into_iter().map(sound).collect(),
             sides: found

@@ -90,6 +90,10 @@ pub struct VideoSource {
     pub keyframes: Vec<Keyframe>,
     /// Whether the timestamps can be trusted; where not, the source is one segment.
     pub trusted: bool,
+    /// The longest time from one picture to the next, in ticks; 0 where it is not known.
+    pub longest_gap: i64,
+    /// The time of the last picture, in ticks, where the longest gap is known.
+    pub last_time: i64,
 }
 
 /// The sound track of a source.

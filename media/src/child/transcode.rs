@@ -1,6 +1,10 @@
 //! Ranges of pictures that follow one another, decoded once and encoded for each rendition.
 
-use std::{collections::VecDeque, fs::File, ops::ControlFlow};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fs::File,
+    ops::ControlFlow,
+};
 
 use ffmpeg_next::{
     self as ff, Packet,
@@ -45,6 +49,7 @@ pub(crate) fn transcode(
         end,
         step,
         last: None,
+        resumed: None,
         next: None,
         count: 0,
         damage: Damage::default(),
@@ -69,6 +74,11 @@ pub(crate) fn transcode(
                 if let Some(earlier) = place.and_then(|place| before(&source, task.stream, place)) {
                     places.push_front(Some(earlier));
                 }
+            }
+            // Read from the start, as it was when all pictures were found, and go on where it ended.
+            Outcome::Gap => {
+                work.resumed = work.last;
+                places = VecDeque::from([None]);
             }
             Outcome::Done => break,
         }
@@ -132,6 +142,23 @@ fn before(source: &Source, stream: i32, place: Seek) -> Option<Seek> {
 enum Outcome {
     Done,
     TooLate,
+    /// Pictures that are in the source were not read: a damaged container is read otherwise from the middle.
+    Gap,
+}
+
+/// Times of packets that were read, by which it is told whether there is a packet for every picture that was found once.
+struct Packets {
+    times: BTreeSet<i64>,
+    longest_gap: i64,
+}
+
+impl Packets {
+    /// Whether nothing was read for what lies between these pictures, where there must be something.
+    fn miss(&mut self, last: Option<i64>, pts: i64) -> bool {
+        let Some(last) = last.filter(|_| self.longest_gap > 0) else { return false };
+        self.times = self.times.split_off(&last.saturating_add(1));
+        pts.saturating_sub(last) > self.longest_gap && self.times.first().is_none_or(|next| *next >= pts)
+    }
 }
 
 /// All that is to be made, and how far it is.
@@ -143,6 +170,8 @@ struct Work {
     /// The length of a picture in ticks.
     step: i64,
     last: Option<i64>,
+    /// What came up to here went in before.
+    resumed: Option<i64>,
     next: Option<i64>,
     count: i64,
     damage: Damage,
@@ -156,7 +185,7 @@ impl Work {
         pts: i64,
         reporter: &Reporter,
     ) -> Result<ControlFlow<()>, Failure> {
-        if self.start.is_some_and(|start| pts < start) {
+        if self.start.is_some_and(|start| pts < start) || self.resumed.is_some_and(|last| pts <= last) {
             return Ok(ControlFlow::Continue(()));
         }
         if self.end.is_some_and(|end| pts >= end) {
@@ -198,6 +227,9 @@ fn decode(
     let clock = source.clock(task.stream);
     let tick = clock.num as f64 / clock.den as f64;
     let mut read = None;
+    // From the start there is no more to be found.
+    let longest_gap = if may_be_late { task.longest_gap } else { 0 };
+    let mut packets = Packets { times: BTreeSet::new(), longest_gap };
     let mut leaps = Leaps::new(1.0 / tick);
     // What an earlier try found in its lead-in is found again.
     work.damage = Damage::default();
@@ -215,6 +247,7 @@ fn decode(
         reporter.progress(range, done);
         if !ended {
             read = packet.dts().or(read);
+            packets.times.extend(packet.pts().filter(|_| longest_gap > 0));
         }
         if ended {
             decoder.end();
@@ -244,6 +277,9 @@ fn decode(
                 return Ok(Outcome::TooLate);
             }
             for (mut frame, pts, lied) in leaps.take(frame, pts, work.step) {
+                if packets.miss(work.last, pts) {
+                    return Ok(Outcome::Gap);
+                }
                 if lied {
                     work.damage.time(pts as f64 * tick);
                 }
@@ -253,6 +289,11 @@ fn decode(
             }
         }
         if ended {
+            let last = work.last.or(work.start.map(|start| start - 1));
+            let follows = work.end.unwrap_or(task.last_time.saturating_add(1));
+            if packets.miss(last, follows) {
+                return Ok(Outcome::Gap);
+            }
             if let Some((mut frame, pts, _)) = leaps.end()
                 && work.picture(&mut frame, pts, reporter)?.is_break()
             {
@@ -292,4 +333,26 @@ fn missing_at_end(source: &Source, stream: i32, last: Option<i64>) -> Option<Str
 fn frame_ticks(settings: &VideoSettings) -> i64 {
     let ticks = 1.0 / (settings.frame_rate.as_f64() * settings.time_base.as_f64());
     if ticks.is_finite() { (ticks.round() as i64).max(1) } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_missed_where_no_packet_was_read_for_them() {
+        let packets = |times: &[i64]| Packets { times: times.iter().copied().collect(), longest_gap: 2 };
+        assert!(!packets(&[0, 1, 2, 4]).miss(Some(2), 4), "as far apart as they are anywhere");
+        assert!(packets(&[0, 1, 8]).miss(Some(1), 8));
+        assert!(
+            !packets(&[0, 1, 3, 8]).miss(Some(1), 8),
+            "what was read and can't be decoded is damaged, not missed"
+        );
+        assert!(packets(&[]).miss(Some(1), 8), "nothing more came");
+        assert!(!packets(&[]).miss(None, 8), "nothing is known of what comes before");
+        assert!(
+            !Packets { times: BTreeSet::new(), longest_gap: 0 }.miss(Some(1), 8),
+            "an index said where they are"
+        );
+    }
 }

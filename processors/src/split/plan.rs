@@ -61,6 +61,8 @@ pub(super) fn plan(
         expected_units: 0,
         work: work.clone(),
         jumps: facts.jumps.clone(),
+        longest_gap: 0,
+        last_time: 0,
     };
     let mut building = Building { wanted, outputs, blank, segments: Vec::new(), tracks: Vec::new() };
     if let Some(video) = &facts.video {
@@ -150,6 +152,8 @@ impl Building {
                 seeks,
                 renditions: renditions.clone(),
                 expected_units,
+                longest_gap: video.longest_gap,
+                last_time: video.last_time,
                 ..self.blank.clone()
             });
         }
@@ -303,6 +307,8 @@ mod tests {
                 end: 30_000,
                 keyframes: (0..30).map(keyframe).collect(),
                 trusted: true,
+                longest_gap: 0,
+                last_time: 0,
             }),
             sounds: vec![sound(1)],
             ..SourceFacts::default()

@@ -43,6 +43,15 @@ pub struct Segment {
     #[serde(default)]
     #[avro(default = "[]")]
     pub jumps: Vec<i64>,
+    /// No two pictures of the source that follow one another are further apart, in ticks of its clock; 0 where that is not
+    /// known. Where they are, when they are read from the middle, the source is damaged and is read from its start.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub longest_gap: i64,
+    /// When the last picture of the source is shown, in ticks, where the longest gap is known.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub last_time: i64,
 }
 
 crate::records::record!(Segment, "Segment", 2, ["segment/1.avsc", "segment/2.avsc", "segment/3.avsc"]);

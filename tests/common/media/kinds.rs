@@ -272,3 +272,19 @@ pub fn damaged(path: &Path) {
     both(path, "-g 12");
     boxes::damage_frames(path, 0.5, 0.54);
 }
+
+/// With a length overwritten, so that a demuxer that comes from the middle reads on no further, though one that comes from the start does.
+pub fn damaged_for_seekers(path: &Path) {
+    line(format_args!(
+        "{PICTURES} {SOUND} -c:v mpeg2video -q:v 3 -bf 2 -g 12 -c:a pcm_s16le {}",
+        path.display()
+    ));
+    let mut bytes = std::fs::read(path).unwrap();
+    // The key of a sound element (SMPTE ST 379-1), with its length behind it.
+    const KEY_BYTES: usize = 16;
+    const KEY: [u8; 13] = [6, 14, 43, 52, 1, 2, 1, 1, 13, 1, 3, 1, 22];
+    let keys: Vec<usize> = (0..bytes.len() - 100).filter(|at| bytes[*at..].starts_with(&KEY)).collect();
+    let at = keys[keys.len() * 3 / 10] + KEY_BYTES;
+    bytes[at..at + 60].fill(0xff);
+    std::fs::write(path, bytes).unwrap();
+}

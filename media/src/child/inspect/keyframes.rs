@@ -167,7 +167,7 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
 }
 
 /// Reads the packets of a source that has no index: keyframes and where to begin reading for them, the exact span,
-/// whether every picture has a time of its own, and where the clock jumps.
+/// the longest time between two pictures, whether every picture has a time of its own, and where the clock jumps.
 fn scan(
     source: &mut Source,
     facts: &mut VideoTrackFacts,
@@ -212,8 +212,10 @@ fn scan(
         facts.keyframes.windows(2).all(|pair| pair[0].pts < pair[1].pts && pair[0].seek.at < pair[1].seek.at);
     if let (Some(first), Some(last)) = (times.first(), times.last()) {
         facts.first = first.0;
+        facts.last_time = last.0;
         facts.end = last.0 + last.1.max(1);
     }
+    facts.longest_gap = times.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap_or(0);
     found.jumps = jumps.map_or_else(Vec::new, JumpFinder::jumps);
     facts.trusted = trusted && found.jumps.is_empty() && !facts.keyframes.is_empty();
     if !facts.trusted {

@@ -81,6 +81,8 @@ pub(super) fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Fa
         end: first.saturating_add(duration),
         keyframes: Vec::new(),
         trusted: false,
+        longest_gap: 0,
+        last_time: 0,
     })
 }
 
