@@ -405,6 +405,37 @@ fn damage_in_the_middle_costs_its_pictures_alone() {
     assert!(events.status.success());
 }
 
+#[test]
+fn sound_behind_damage_stays_in_its_place() {
+    let place = Place::new();
+    let (whole, source) = (place.path("whole.m4a"), place.path("a.m4a"));
+    kinds::tones(&whole);
+    kinds::damaged_tones(&whole, &source);
+    let ran = place.run(&[&source], &[]);
+    let warnings = ran.success()["warnings"].to_string();
+    assert!(warnings.contains("sound is missing"), "{warnings}");
+    // All of it, from behind the damage on.
+    let (made, original) = (judge::sound_of(&place.path("out/a.mp4")), judge::sound_of(&whole));
+    let (from, window) = (2 * 48_000, 9_600);
+    let error = |shift: usize| -> f64 {
+        (0..window).map(|i| f64::from(made[from + i] - original[from - 4_800 + shift + i]).powi(2)).sum()
+    };
+    let best = (0..9_600).min_by(|a, b| error(*a).total_cmp(&error(*b))).unwrap();
+    assert!(best.abs_diff(4_800) < 100, "moved by {} samples", best.abs_diff(4_800));
+}
+
+#[test]
+fn what_is_missing_of_sound_that_counts_its_samples_is_told() {
+    let place = Place::new();
+    let (whole, source) = (place.path("whole.flac"), place.path("a.flac"));
+    kinds::tones(&whole);
+    kinds::broken_sound(&whole, &source, 80);
+    let ran = place.run(&[&source], &[]);
+    let warnings = ran.success()["warnings"].to_string();
+    assert!(warnings.contains("sound is missing from 1."), "{warnings}");
+    assert!(warnings.contains("it says that it is 3.000 s long, and its sound ends near 2."), "{warnings}");
+}
+
 /// Only where a container is whole does reading from its middle find what reading from its start does.
 #[test]
 fn what_is_not_found_from_the_middle_is_read_from_the_start() {

@@ -14,6 +14,8 @@ enum Kind {
     Undecodable,
     /// A picture, or sound, with errors in it.
     Concealed,
+    /// Nothing, where there is something in a source that is whole.
+    Absent,
 }
 
 /// Damage, by time.
@@ -47,6 +49,11 @@ impl Damage {
     /// A time that could not be believed was put where it belongs.
     pub(crate) fn time(&mut self, at: f64) {
         self.events.push((at, Kind::Concealed));
+    }
+
+    /// Nothing was there where there is always something.
+    pub(crate) fn absent(&mut self, at: f64) {
+        self.events.push((at, Kind::Absent));
     }
 
     /// The source ended too early.
@@ -87,6 +94,7 @@ fn tell(place: &[&(f64, Kind)], what: &str) -> String {
         format!("{lost} packets can't be decoded")
     };
     match (lost, concealed) {
+        (0, 0) => format!("{what} {is} missing {at} (there is nothing to decode)"),
         (0, _) => format!("{what} {is} damaged {at} (patched up {concealed} times)"),
         (_, 0) => format!("{what} {is} missing {at} ({lost_words})"),
         _ => format!("{what} {is} damaged {at} ({lost_words}, patched up {concealed} times)"),
@@ -122,6 +130,16 @@ mod tests {
             ["pictures are missing at 5.000 s (1 packet can't be decoded)", "the source ends"]
         );
         assert!(damage.told("pictures", Some(2.0), Some(3.0)).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        let mut damage = Damage::default();
+        damage.absent(2.0);
+        assert_eq!(
+            damage.told("sound", None, None),
+            ["sound is missing at 2.000 s (there is nothing to decode)"]
+        );
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod sound;
 
 use std::fs::File;
 
+pub(crate) use sound::COUNTED;
+
 use ffmpeg_next::{
     self as ff, codec,
     ffi::{

@@ -18,6 +18,7 @@ use super::{
     damage::{self, Damage},
     decoder::{Received, SoundDecoder},
     encoder::AudioEncoder,
+    inspect::COUNTED,
     leaps::Leaps,
     source::{Depth, Source},
 };
@@ -28,6 +29,8 @@ use crate::{
 
 /// A hole, or samples that overlap, shorter than this are the container's rounding.
 const TOLERANCE_SECONDS: f64 = 0.05;
+/// For how many frames behind damage that does not count: what was lost is shorter than that, and all later sound would be early.
+const WARY_FRAMES: u32 = 16;
 /// How much silence holes are filled with at the most, in seconds, all together.
 const MOST_SILENCE_SECONDS: i64 = 12 * 3600;
 /// How many frames are encoded before a part begins and thrown away. Windows and bits in hand of AAC stand where they would
@@ -74,6 +77,8 @@ pub(crate) fn transcode(
     let mut packet = Packet::empty();
     let mut leaps = Leaps::new(1.0 / tick);
     let mut estimate = 0;
+    let seamless = COUNTED.contains(&source.container().as_str()) || tracks.iter().any(Track::is_part);
+    let mut wary = 0;
     loop {
         let ended = match source.read(task.stream, &mut packet) {
             Ok(there) => !there,
@@ -88,6 +93,7 @@ pub(crate) fn transcode(
             decoder.end();
         } else if decoder.send(&packet).is_err() {
             damage.packet(damage::at(&packet, tick));
+            wary = WARY_FRAMES;
             continue;
         }
         loop {
@@ -97,6 +103,7 @@ pub(crate) fn transcode(
                 Received::Nothing => break,
                 Received::Damaged => {
                     damage.packet(damage::at(&packet, tick));
+                    wary = WARY_FRAMES;
                     continue;
                 }
             }
@@ -108,14 +115,18 @@ pub(crate) fn transcode(
                 if lied {
                     damage.time(at as f64 * tick);
                 }
-                hear(&mut tracks, &frame, time.filter(|_| !lied), clock, reporter)?;
+                let time = time.filter(|_| !lied);
+                if hear(&mut tracks, &frame, time, (clock, wary > 0), reporter)? && seamless {
+                    damage.absent(at as f64 * tick);
+                }
+                wary = wary.saturating_sub(1);
             }
         }
         if ended && let Some(((frame, time), at, lied)) = leaps.end() {
             if lied {
                 damage.time(at as f64 * tick);
             }
-            hear(&mut tracks, &frame, time.filter(|_| !lied), clock, reporter)?;
+            hear(&mut tracks, &frame, time.filter(|_| !lied), (clock, wary > 0), reporter)?;
         }
         if ended || tracks.iter().all(Track::is_full) {
             break;
@@ -123,6 +134,9 @@ pub(crate) fn transcode(
     }
     if tracks.iter().any(|track| track.late) {
         return Err(Failure::new("sound can't be read from where its index says that it lies"));
+    }
+    if let Some(cut_off) = cut_off(&source, task.stream, estimate) {
+        damage.ended(cut_off);
     }
     let ends = ends(&source, task.stream).filter(|_| range.end.is_none());
     let finish = |track: Track<'_>| {
@@ -140,15 +154,20 @@ fn length(frame: &ff::frame::Audio, clock: Clock) -> i64 {
     place(i64::try_from(frame.samples()).unwrap_or(0), samples, (0, clock), clock)
 }
 
-/// Gives decoded samples to all tracks; `time` is theirs, if they have one that can be believed.
+/// Gives decoded samples to all tracks; `time` is theirs, if they have one that can be believed. `true` where a hole before them
+/// was filled.
 fn hear(
     tracks: &mut [Track<'_>],
     frame: &ff::frame::Audio,
     time: Option<i64>,
-    clock: Clock,
+    (clock, wary): (Clock, bool),
     reporter: &mut Reporter,
-) -> Result<(), Failure> {
-    tracks.iter_mut().try_for_each(|track| track.take(frame, time, clock, reporter))
+) -> Result<bool, Failure> {
+    let mut filled = false;
+    for track in tracks {
+        filled |= track.take(frame, time, (clock, wary), reporter)?;
+    }
+    Ok(filled)
 }
 
 /// Where a stream ends by what an mp4 says of it, which knows what a codec padded; other demuxers tell of each packet.
@@ -157,6 +176,18 @@ fn ends(source: &Source, stream: i32) -> Option<i64> {
     let first = stream.start_time();
     let known = stream.duration() > 0 && first > i64::MIN && source.container().contains("mp4");
     known.then(|| first.saturating_add(stream.duration()))
+}
+
+/// What a container that counts samples says, where the sound ends so much earlier that it was cut off.
+fn cut_off(source: &Source, stream: i32, end: i64) -> Option<String> {
+    let of_it = source.input.stream(usize::try_from(stream).ok()?)?;
+    let seconds = |ticks: i64| ticks as f64 * f64::from(of_it.time_base());
+    let (long, heard) = (seconds(of_it.duration()), seconds(end));
+    (COUNTED.contains(&source.container().as_str()) && heard + 0.5 < long).then(|| {
+        format!(
+            "the source is cut off: it says that it is {long:.3} s long, and its sound ends near {heard:.3} s"
+        )
+    })
 }
 
 /// Goes to where a part of the sound begins, less what comes before it.
@@ -206,16 +237,17 @@ impl Track<'_> {
         Ok(self.encoder.insert(encoder))
     }
 
-    /// Takes decoded samples to where their time says.
+    /// Takes decoded samples to where their time says, which is to be believed to the millisecond behind damage (`wary`); `true`
+    /// where a hole was filled.
     fn take(
         &mut self,
         frame: &ff::frame::Audio,
         time: Option<i64>,
-        clock: Clock,
+        (clock, wary): (Clock, bool),
         reporter: &mut Reporter,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         if self.is_full() {
-            return Ok(());
+            return Ok(false);
         }
         let samples = Clock { num: 1, den: self.rate() };
         let at = time.map(|pts| place(pts, clock, (0, samples), samples));
@@ -227,7 +259,7 @@ impl Track<'_> {
                     let begins = start - LEAD_FRAMES * AudioEncoder::frame_size_of(&self.settings)?;
                     let ends = at.unwrap_or(0) + frame.samples() as i64;
                     if ends <= begins {
-                        return Ok(());
+                        return Ok(false);
                     }
                     self.late = at.is_none_or(|at| at > begins);
                     begins
@@ -235,9 +267,12 @@ impl Track<'_> {
             };
             self.open(first)?;
         }
-        let Some(encoder) = &mut self.encoder else { return Ok(()) };
-        let tolerance =
-            if is_part { encoder.frame_size() / 4 } else { (TOLERANCE_SECONDS * samples.den as f64) as i64 };
+        let Some(encoder) = &mut self.encoder else { return Ok(false) };
+        let tolerance = if is_part || wary {
+            encoder.frame_size() / 4
+        } else {
+            (TOLERANCE_SECONDS * samples.den as f64) as i64
+        };
         let held =
             self.resampler.as_ref().and_then(resampling::Context::delay).map_or(0, |delay| delay.output);
         let hole = at.map_or(0, |at| at - (encoder.end() + held));
@@ -259,7 +294,8 @@ impl Track<'_> {
         } else if hole < -tolerance || (is_part && hole < 0) {
             skip = usize::try_from(-hole).unwrap_or(0);
         }
-        self.convert(Some(frame), skip)
+        self.convert(Some(frame), skip)?;
+        Ok(hole > tolerance)
     }
 
     /// Resamples, leaving out the first so many samples; `None` takes what the resampler holds.

@@ -191,6 +191,26 @@ pub fn long_sound(path: &Path) {
     line(format_args!("-f lavfi -i aevalsrc={tones}:s=48000:d=190 -c:a alac {}", path.display()));
 }
 
+/// Sound alone, in the codec that the name asks for.
+pub fn tones(path: &Path) {
+    line(format_args!("{SOUND} {}", path.display()));
+}
+
+/// A copy of it in which two packets near the middle can't be decoded.
+pub fn damaged_tones(whole: &Path, path: &Path) {
+    std::fs::copy(whole, path).unwrap();
+    boxes::damage_frames(path, 0.5, 0.512);
+}
+
+/// A copy of sound, cut off at so many of a hundred bytes, with some in its middle overwritten.
+pub fn broken_sound(whole: &Path, path: &Path, percent: usize) {
+    let mut bytes = std::fs::read(whole).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half..half + 20_000].fill(0x5a);
+    bytes.truncate(bytes.len() * percent / 100);
+    std::fs::write(path, bytes).unwrap();
+}
+
 /// Sound that begins 0.8 s late and ends 0.7 s early, with a hole of 0.5 s.
 pub fn sparse_sound(path: &Path) {
     let cut = "aselect='between(t,0.8,1.4)+between(t,1.9,2.3)'";

@@ -68,7 +68,7 @@ pub(super) fn take(source: &mut Source, task: &InspectTask, found: &mut Inspecte
 }
 
 /// Containers of sound alone that count samples: there are no holes in them, and times are exact.
-const COUNTED: [&str; 6] = ["wav", "flac", "aiff", "w64", "caf", "au"];
+pub(crate) const COUNTED: [&str; 6] = ["wav", "flac", "aiff", "w64", "caf", "au"];
 
 /// Whether the index shows that every packet follows the one before it to the sample.
 fn has_no_holes(source: &Source, facts: &AudioTrackFacts, container: &str) -> bool {

@@ -80,19 +80,43 @@ pub(super) struct Frames<D> {
     ended: bool,
     /// How many packets and frames had errors so far.
     pub(super) damaged: i64,
+    /// How many more frames come so soon behind damage that their times are to be believed to the millisecond.
+    wary: u32,
 }
+
+/// See `wary`.
+const WARY_FRAMES: u32 = 16;
 
 impl<D: Decode> Frames<D> {
     pub(super) fn open(mut source: Source, stream: i32) -> Result<Self, Failure> {
         source.only(stream)?;
         let decoder = D::open(&source, stream)?;
         let clock = source.clock(stream);
-        Ok(Self { source, stream, clock, decoder, packet: Packet::empty(), ended: false, damaged: 0 })
+        Ok(Self {
+            source,
+            stream,
+            clock,
+            decoder,
+            packet: Packet::empty(),
+            ended: false,
+            damaged: 0,
+            wary: 0,
+        })
     }
 
     /// Seconds a tick.
     pub(super) fn tick(&self) -> f64 {
         self.clock.num as f64 / self.clock.den as f64
+    }
+
+    /// Whether the frame before had damage near before it.
+    pub(super) fn is_wary(&self) -> bool {
+        self.wary > 0
+    }
+
+    fn damage(&mut self) {
+        self.damaged += 1;
+        self.wary = WARY_FRAMES;
     }
 
     /// The next one; none at the end.
@@ -103,10 +127,11 @@ impl<D: Decode> Frames<D> {
                     let mut damage = Damage::default();
                     damage.frame(&frame, 0.0);
                     self.damaged += damage.count();
+                    self.wary = self.wary.saturating_sub(1);
                     return Some(frame);
                 }
                 (Received::Damaged, _) => {
-                    self.damaged += 1;
+                    self.damage();
                     continue;
                 }
                 (Received::Nothing, _) if self.ended => return None,
@@ -116,7 +141,7 @@ impl<D: Decode> Frames<D> {
             if self.ended {
                 self.decoder.end();
             } else if self.decoder.send(&self.packet).is_err() {
-                self.damaged += 1;
+                self.damage();
             }
         }
     }

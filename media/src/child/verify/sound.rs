@@ -2,7 +2,7 @@
 
 use ffmpeg_next::{
     self as ff, ChannelLayout,
-    ffi::swr_convert_frame,
+    ffi::{av_samples_set_silence, swr_convert_frame},
     format::{Sample, sample::Type},
     frame,
     software::resampling,
@@ -23,8 +23,8 @@ const RATE: i64 = 8000;
 const REACH: usize = 480;
 /// A second that is more silent, on average, is not compared.
 const SILENT: f64 = 1e-3;
-/// The longest hole that is filled, in samples: an hour. It lies in memory.
-const LONGEST_HOLE: i64 = 3600 * RATE;
+/// The longest hole that is filled, in seconds. It lies in memory.
+const LONGEST_HOLE_SECONDS: i64 = 3600;
 
 /// Decodes a track to its end.
 pub(super) fn measure(source: Source, stream: i32, reporter: &mut Reporter) -> Result<Heard, Failure> {
@@ -56,6 +56,8 @@ pub(super) fn measure(source: Source, stream: i32, reporter: &mut Reporter) -> R
 pub(super) struct Mono {
     frames: Frames<SoundDecoder>,
     resampler: Option<resampling::Context>,
+    /// Where the sound that was put in so far ends, in the source's samples.
+    end: i64,
     /// Time zero, in samples.
     zero: i64,
     /// The samples from `start` on, in samples from time zero.
@@ -69,7 +71,7 @@ impl Mono {
     pub(super) fn open(source: Source, stream: i32, zero: f64) -> Result<Self, Failure> {
         let frames = Frames::open(source, stream)?;
         let zero = (zero * RATE as f64).round() as i64;
-        Ok(Self { frames, resampler: None, zero, samples: Vec::new(), start: 0, ended: false })
+        Ok(Self { frames, resampler: None, end: 0, zero, samples: Vec::new(), start: 0, ended: false })
     }
 
     /// Makes samples from `from` up to `to` be there, and forgets those before; `false` where it ends earlier.
@@ -100,11 +102,11 @@ impl Mono {
                 (input.format, input.rate, input.channel_layout)
                     == (frame.format(), frame.rate(), frame.channel_layout())
             });
-            let held = self.resampler.as_ref().and_then(resampling::Context::delay).map_or(0, |d| d.output);
-            let end = self.start + self.samples.len() as i64 + held;
-            let hole = at.map_or(0, |at| at - end);
+            let rate = i64::from(frame.rate().max(1));
+            let in_source = Clock { num: 1, den: rate };
+            let exact = frame.timestamp().map(|pts| place(pts, self.frames.clock, (0, in_source), in_source));
             let begins = self.resampler.is_none();
-            if !fits || hole.abs() > RATE / 20 {
+            if !fits {
                 self.resample(None)?;
                 let mono = ChannelLayout::MONO;
                 let format = Sample::F32(Type::Planar);
@@ -116,13 +118,29 @@ impl Mono {
                     mono,
                     RATE as u32,
                 );
+                if let Some(old) = &self.resampler {
+                    let old = Clock { num: 1, den: i64::from(old.input().rate.max(1)) };
+                    self.end = place(self.end, old, (0, in_source), in_source);
+                }
                 self.resampler = Some(made.map_err(Failure::at("converting sound"))?);
             }
             if begins && self.samples.is_empty() {
                 self.start = at.unwrap_or(0);
-            } else if (RATE / 20..LONGEST_HOLE).contains(&hole) {
-                self.samples.resize(self.samples.len() + usize::try_from(hole).unwrap_or(0), 0.0);
+                self.end = exact.unwrap_or(0);
             }
+            // As sound is transcoded: what is shorter is the container's rounding, but for behind damage. Silence goes in at
+            // the source's rate: a part of a sample here would move all that follows.
+            let rounding = if self.frames.is_wary() { rate / 200 } else { rate / 20 };
+            let mut hole = exact.map_or(0, |exact| exact - self.end);
+            if (rounding..LONGEST_HOLE_SECONDS * rate).contains(&hole) {
+                self.end += hole;
+                while hole > 0 {
+                    let long = hole.min(rate);
+                    self.resample(Some(&silence(frame, usize::try_from(long).unwrap_or(0))))?;
+                    hole -= long;
+                }
+            }
+            self.end += frame.samples() as i64;
         }
         self.resample(frame)
     }
@@ -153,6 +171,24 @@ impl Mono {
         let at = |i: usize| usize::try_from(from + i as i64 - self.start).ok();
         (0..count).map(|i| at(i).and_then(|at| self.samples.get(at)).copied().unwrap_or(0.0)).collect()
     }
+}
+
+/// So many samples of silence, like a frame.
+fn silence(like: &frame::Audio, samples: usize) -> frame::Audio {
+    let mut silent = frame::Audio::new(like.format(), samples, like.channel_layout());
+    silent.set_rate(like.rate());
+    // SAFETY: the frame was made here with room for so many samples, in this format.
+    unsafe {
+        let raw = silent.as_mut_ptr();
+        av_samples_set_silence(
+            (*raw).extended_data,
+            0,
+            (*raw).nb_samples,
+            (*raw).ch_layout.nb_channels,
+            like.format().into(),
+        );
+    }
+    silent
 }
 
 /// Compares two tracks, second by second of the first.
