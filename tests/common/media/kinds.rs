@@ -199,7 +199,7 @@ pub fn tones(path: &Path) {
 /// A copy of it in which two packets near the middle can't be decoded.
 pub fn damaged_tones(whole: &Path, path: &Path) {
     std::fs::copy(whole, path).unwrap();
-    boxes::damage_frames(path, 0.5, 0.512);
+    boxes::damage_frames(path, 0.5, 0.505);
 }
 
 /// A copy of sound, cut off at so many of a hundred bytes, with some in its middle overwritten.
