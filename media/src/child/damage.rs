@@ -7,6 +7,10 @@ const TOGETHER_SECONDS: f64 = 1.0;
 /// How many places are told; further ones are counted.
 const MOST_PLACES: usize = 5;
 
+/// For how many frames behind damage a time is believed to the millisecond: what was lost may be shorter than what else counts as
+/// the container's rounding, and all later sound would be early.
+pub(crate) const WARY_FRAMES: u32 = 16;
+
 /// What happened at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

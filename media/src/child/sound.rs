@@ -15,7 +15,7 @@ use millrace_schemas::{AudioSettings, Made, Seek, SeekBy};
 
 use super::{
     Failure, Reporter,
-    damage::{self, Damage},
+    damage::{self, Damage, WARY_FRAMES},
     decoder::{Received, SoundDecoder},
     encoder::AudioEncoder,
     inspect::COUNTED,
@@ -29,8 +29,6 @@ use crate::{
 
 /// A hole, or samples that overlap, shorter than this are the container's rounding.
 const TOLERANCE_SECONDS: f64 = 0.05;
-/// For how many frames behind damage that does not count: what was lost is shorter than that, and all later sound would be early.
-const WARY_FRAMES: u32 = 16;
 /// How much silence holes are filled with at the most, in seconds, all together.
 const MOST_SILENCE_SECONDS: i64 = 12 * 3600;
 /// How many frames are encoded before a part begins and thrown away. Windows and bits in hand of AAC stand where they would

@@ -54,7 +54,12 @@ pub struct Segment {
     pub last_time: i64,
 }
 
-crate::records::record!(Segment, "Segment", 2, ["segment/1.avsc", "segment/2.avsc", "segment/3.avsc"]);
+crate::records::record!(
+    Segment,
+    "Segment",
+    2,
+    ["segment/1.avsc", "segment/2.avsc", "segment/3.avsc", "segment/4.avsc"]
+);
 
 /// A place to begin reading a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]

@@ -7,7 +7,7 @@ use ffmpeg_next::{Error, Frame, Packet, frame};
 use crate::{
     child::{
         Failure,
-        damage::Damage,
+        damage::{Damage, WARY_FRAMES},
         decoder::{PictureDecoder, Received, SoundDecoder},
         source::Source,
     },
@@ -83,9 +83,6 @@ pub(super) struct Frames<D> {
     /// How many more frames come so soon behind damage that their times are to be believed to the millisecond.
     wary: u32,
 }
-
-/// See `wary`.
-const WARY_FRAMES: u32 = 16;
 
 impl<D: Decode> Frames<D> {
     pub(super) fn open(mut source: Source, stream: i32) -> Result<Self, Failure> {
