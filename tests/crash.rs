@@ -7,7 +7,7 @@ use std::{
     fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -152,6 +152,60 @@ fn burst(uploads: usize, kills: usize) {
 #[test]
 fn many_uploads_at_once_survive_kills_and_leave_nothing() {
     burst(24, 3);
+}
+
+/// The hidden file that an output is being written to, as soon as there is something in it.
+fn draft(place: &Place) -> Option<PathBuf> {
+    let hidden = place.names("out").into_iter().filter(|name| name.starts_with('.'));
+    let paths = hidden.map(|name| place.path("out").join(name));
+    paths.into_iter().find(|path| fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0))
+}
+
+#[test]
+fn a_draft_goes_with_the_same_command_where_its_process_was_killed_and_stays_where_it_lives() {
+    let place = Place::new();
+    let source = place.path("a.mov");
+    media::constant(&source, Constant { seconds: "6", ..Constant::default() });
+    let run = |data: &str| {
+        let mut command = place.millrace();
+        command.arg("run").arg(&source).args(["--output", "out", "--data", data, "--json"]);
+        command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+        command
+    };
+    let signal = |name: &str, group: &Child| {
+        Command::new("kill").args([name, "--", &format!("-{}", group.id())]).status().unwrap();
+    };
+    // A process, and its media processes, that stand still in the middle of a merge; and the draft.
+    let stopped = |data: &str| {
+        for _ in 0..20 {
+            let mut child = run(data).process_group(0).spawn().unwrap();
+            while draft(&place).is_none() && child.try_wait().unwrap().is_none() {}
+            signal("-STOP", &child);
+            if let Some(draft) = draft(&place) {
+                return (child, draft);
+            }
+            // The merge was over before it was looked at.
+            signal("-CONT", &child);
+            child.wait().unwrap();
+            fs::remove_file(place.path("out/a.mp4")).unwrap();
+        }
+        panic!("no merge was ever seen");
+    };
+    let (mut killed, left) = stopped("data");
+    signal("-KILL", &killed);
+    killed.wait().unwrap();
+    assert!(left.exists());
+    common::Ran::of(run("data").output().unwrap()).success();
+    assert_eq!(place.names("out"), ["a.mp4"]);
+
+    fs::remove_file(place.path("out/a.mp4")).unwrap();
+    let (sleeping, draft) = stopped("other");
+    common::Ran::of(run("data").output().unwrap()).success();
+    assert!(draft.exists() && place.path("out/a.mp4").exists());
+    signal("-CONT", &sleeping);
+    common::Ran::of(sleeping.wait_with_output().unwrap()).success();
+    assert_eq!(place.names("out"), ["a.mp4"]);
+    judge(&source, &place.path("out/a.mp4"));
 }
 
 /// `make crash`.

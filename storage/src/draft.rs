@@ -1,14 +1,12 @@
 //! What is being written, and appears under its name at once and whole, or never.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    ffi::OsStr,
+    fs::{self, File},
     io,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -18,7 +16,7 @@ use object_store::{
     path::Path as Key,
 };
 
-use crate::{StorageError, ranged::pause, source::blocking, stores::Bucket};
+use crate::{StorageError, hidden, ranged::pause, source::blocking, stores::Bucket};
 
 /// The size of a part, in bytes, for objects of up to 80 GB: stores take 10,000 parts, all of one size but the last (R2), of
 /// at least 5 MiB (S3).
@@ -28,13 +26,6 @@ const MOST_PARTS: u64 = 10_000;
 const IN_ONE: u64 = PART;
 /// How often what a store refuses for now is tried again here, on top of what its client tries.
 const TRIES: u32 = 4;
-
-/// Tells apart the temporary files of one process.
-static COUNTER: AtomicU64 = AtomicU64::new(0);
-
-pub(crate) fn number() -> u64 {
-    COUNTER.fetch_add(1, Ordering::Relaxed)
-}
 
 /// A file or an object that is being written, and is gone again if it is not published.
 #[derive(Debug)]
@@ -63,26 +54,17 @@ pub(crate) struct Object {
 }
 
 impl Draft {
-    /// A draft of a file, at `at` until it is published.
-    pub(crate) fn beside(at: PathBuf, path: PathBuf) -> Result<Self, StorageError> {
-        let file = create(&at)?;
+    /// A draft of an output, in a hidden file beside `path` until it is published. Drafts of the same output that killed processes
+    /// left are removed.
+    pub(crate) fn of_output(path: PathBuf) -> Result<Self, StorageError> {
+        hidden::remove_abandoned(&path);
+        let (file, at) = hidden::create_locked(&path)?;
         Ok(Self { file: Arc::new(file), to: To::Path { at: Some(at), path, is_work: false } })
     }
 
     /// A draft of a work object: one that is dropped leaves no folders, also where all else of its execution is gone.
-    pub(crate) fn of_work(at: PathBuf, path: PathBuf) -> Result<Self, StorageError> {
-        let mut tries = 0;
-        let file = loop {
-            match create(&at) {
-                // Its folder was empty for a moment, and whoever left it empty removed it.
-                Err(StorageError::Io { source, .. })
-                    if source.kind() == io::ErrorKind::NotFound && tries < TRIES =>
-                {
-                    tries += 1;
-                }
-                created => break created?,
-            }
-        };
+    pub(crate) fn of_work(path: PathBuf) -> Result<Self, StorageError> {
+        let (file, at) = hidden::create(&path)?;
         Ok(Self { file: Arc::new(file), to: To::Path { at: Some(at), path, is_work: true } })
     }
 
@@ -154,6 +136,8 @@ impl Draft {
                     }
                     renamed?;
                     sync_folder(&path);
+                    // A process that was killed a moment ago may have had a media process that outlived it until now.
+                    hidden::remove_abandoned(&path);
                     Ok(())
                 })
                 .await
@@ -180,14 +164,6 @@ impl Drop for Draft {
             }
         }
     }
-}
-
-/// An empty file, with the folders that it is in.
-fn create(at: &Path) -> Result<File, StorageError> {
-    let folder = at.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder).map_err(StorageError::io("making the folder", folder))?;
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(at);
-    file.map_err(StorageError::io("writing", at))
 }
 
 /// Gives a whole file its name, unless it is taken.
@@ -235,8 +211,7 @@ impl Object {
         if self.bucket.head(&self.key).await?.is_some() {
             return Ok(false);
         }
-        let name =
-            format!(".{}-{}-{}", self.key.filename().unwrap_or_default(), std::process::id(), number());
+        let name = hidden::name(OsStr::new(self.key.filename().unwrap_or_default()));
         let parent = self.key.parent().unwrap_or(Key::ROOT);
         let aside = Self {
             bucket: self.bucket.clone(),

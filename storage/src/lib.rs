@@ -7,6 +7,7 @@
 mod draft;
 mod error;
 mod feed;
+mod hidden;
 mod location;
 mod output;
 mod ranged;

@@ -1,10 +1,8 @@
 //! Outputs.
 
-use crate::{
-    Draft, Location, Marker, StorageError, Stores,
-    draft::{Object, number},
-    source::blocking,
-};
+use std::fs;
+
+use crate::{Draft, Location, Marker, StorageError, Stores, draft::Object, hidden, source::blocking};
 use futures_util::StreamExt as _;
 
 impl Stores {
@@ -14,12 +12,7 @@ impl Stores {
     /// Where the folder can't be made or written.
     pub async fn draft_output(&self, url: &str, place: &str, marker: Marker) -> Result<Draft, StorageError> {
         match Location::parse(url)? {
-            Location::File(path) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                // One name for an attempt: what a killed process left is written over by the next.
-                let at = path.with_file_name(format!(".{name}.{place}.part"));
-                blocking(move || Draft::beside(at, path)).await
-            }
+            Location::File(path) => blocking(move || Draft::of_output(path)).await,
             Location::Object { scheme, bucket, key } => {
                 let bucket = self.bucket(scheme, &bucket)?;
                 let object = Object { bucket, key, place: place.into(), marker: Some(marker) };
@@ -75,9 +68,11 @@ impl Stores {
     pub async fn writable(&self, url: &str) -> Result<(), StorageError> {
         match Location::parse(url)? {
             Location::File(path) => {
-                let at = path.with_file_name(format!(".millrace-{}-{}", std::process::id(), number()));
-                // Dropped at once, and with that gone.
-                blocking(move || Draft::beside(at, path).map(drop)).await
+                let probe = move || {
+                    let (_file, at) = hidden::create_locked(&path)?;
+                    fs::remove_file(&at).map_err(StorageError::io("removing", &at))
+                };
+                blocking(probe).await
             }
             Location::Object { scheme, bucket, key } => {
                 let bucket = self.bucket(scheme, &bucket)?;

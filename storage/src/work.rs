@@ -16,7 +16,8 @@ use object_store::path::Path as Key;
 
 use crate::{
     Location, StorageError, Stores,
-    draft::{Draft, Object, number},
+    draft::{Draft, Object},
+    hidden::is_hidden,
     ranged::Ranged,
     source::blocking,
     stores::Bucket,
@@ -92,12 +93,8 @@ fn is_ours(folder: &str, name: &str) -> bool {
         let (hash, number) = rest.split_once('.').unwrap_or((rest, "0"));
         ["v", "a", "s"].contains(&kind) && hash.len() == 16 && hash.bytes().all(is_hex) && is_number(number)
     });
-    let is_draft = name.strip_prefix('.').is_some_and(|rest| {
-        let parts: Vec<&str> = rest.split(['.', '-']).collect();
-        parts.len() == 3 && parts.into_iter().all(is_number)
-    });
     let is_marker = folder == UPLOADS && name.len() == 16 && name.bytes().all(is_hex);
-    (is_rendition && (is_number(name) || is_draft)) || is_marker
+    (is_rendition && (is_number(name) || is_hidden(name))) || is_marker
 }
 
 /// Where a work object is in a folder.
@@ -137,11 +134,7 @@ impl Work {
     /// Where the folder can't be made or written.
     pub fn draft(&self, place: &str, rendition: &str, index: i32) -> Result<Draft, StorageError> {
         match &self.root {
-            Root::Folder(root) => {
-                let path = file(root, place, rendition, index);
-                let at = path.with_file_name(format!(".{index}.{}-{}", std::process::id(), number()));
-                Draft::of_work(at, path)
-            }
+            Root::Folder(root) => Draft::of_work(file(root, place, rendition, index)),
             Root::Bucket { bucket, prefix } => {
                 let key = key(prefix, place, rendition, index);
                 Draft::of_object(Object { bucket: bucket.clone(), key, place: place.into(), marker: None })
@@ -457,7 +450,7 @@ mod tests {
     fn only_what_millrace_makes_is_named_so() {
         assert!(is_place("0123456789abcdef-12") && !is_place("holiday-1") && !is_place("0123456789abcdef"));
         let rendition = "v-0123456789abcdef";
-        for name in ["0", "117", ".3.4711-0", ".3-4711-9"] {
+        for name in ["0", "117", ".millrace-0123abcd-0123456789abcdef.part"] {
             assert!(is_ours(rendition, name), "{name}");
         }
         for other in ["a-0123456789abcdef", "s-0123456789abcdef", "a-0123456789abcdef.2"] {
@@ -470,7 +463,7 @@ mod tests {
             (rendition, ".DS_Store"),
             ("holiday", "1"),
             (UPLOADS, "x.mov"),
-            (rendition, ".3.4-5.bak"),
+            (rendition, ".millrace.part"),
         ] {
             assert!(!is_ours(folder, name), "{folder}/{name}");
         }

@@ -1,0 +1,160 @@
+//! Names of files: whatever the file system takes, and drafts of which nothing stays.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use millrace_storage::{Draft, Stores, Work, url_of};
+
+const PLACE: &str = "0123456789abcdef-1";
+/// The URL of the output that [`a_process_with_a_draft`] begins.
+const URL: &str = "MILLRACE_TEST_DRAFT";
+
+async fn draft(url: &str) -> Draft {
+    let stores = Stores::default();
+    let marker = Work::in_folder("/nonexistent".into(), &stores).marker(PLACE);
+    stores.draft_output(url, PLACE, marker).await.unwrap()
+}
+
+async fn publish(url: &str, bytes: &[u8]) {
+    let draft = draft(url).await;
+    draft.descriptor().unwrap().write_all(bytes).unwrap();
+    draft.publish_over().await.unwrap();
+}
+
+fn names(folder: &Path) -> Vec<OsString> {
+    let mut names: Vec<OsString> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn an_output_may_have_the_longest_name_that_the_file_system_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = Stores::default();
+    for length in [234, 255] {
+        let path = folder.path().join(format!("{}.mp4", "n".repeat(length - 4)));
+        let url = url_of(&path).unwrap();
+        stores.writable(&url).await.unwrap();
+        publish(&url, b"whole").await;
+        assert_eq!(fs::read(&path).unwrap(), b"whole", "{length}");
+    }
+    assert_eq!(names(folder.path()).len(), 2);
+}
+
+/// Two processes that make the same output at once, one of which is fenced.
+#[tokio::test]
+async fn two_drafts_of_one_output_do_not_mix() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mp4");
+    let url = url_of(&path).unwrap();
+    let (one, other) = (draft(&url).await, draft(&url).await);
+    one.descriptor().unwrap().write_all(b"the first, which is longer").unwrap();
+    other.descriptor().unwrap().write_all(b"the second").unwrap();
+    one.publish_over().await.unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"the first, which is longer");
+    other.publish_over().await.unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"the second");
+    assert_eq!(names(folder.path()), ["a.mp4"]);
+}
+
+/// A process of its own that writes to a draft of this output until it is killed, and the draft's path.
+struct Writer {
+    process: Child,
+    draft: PathBuf,
+}
+
+impl Writer {
+    fn of(output: &Path) -> Self {
+        let before = names(output.parent().unwrap());
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["a_process_with_a_draft", "--exact", "--ignored"]).env(URL, url_of(output).unwrap());
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        loop {
+            let fresh = names(output.parent().unwrap()).into_iter().find(|name| !before.contains(name));
+            let path = fresh.map(|name| output.with_file_name(name));
+            // It is locked before it is written to.
+            match path.filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0)) {
+                Some(draft) => return Self { process, draft },
+                None => assert!(begun.elapsed() < Duration::from_secs(60), "it never wrote"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // One that was killed already needs no end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+#[ignore = "a process that the tests below start"]
+async fn a_process_with_a_draft() {
+    let Ok(url) = std::env::var(URL) else { return };
+    let draft = draft(&url).await;
+    draft.descriptor().unwrap().write_all(b"half").unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_draft_of_a_killed_process_is_removed_when_its_output_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(format!("{}.mp4", "n".repeat(251)));
+    let url = url_of(&path).unwrap();
+    let mut killed = Writer::of(&path);
+    killed.kill();
+    assert!(killed.draft.exists());
+    publish(&url_of(&folder.path().join("other.mp4")).unwrap(), b"whole").await;
+    assert!(killed.draft.exists(), "it is another output's");
+    drop(draft(&url).await);
+    assert_eq!(names(folder.path()), ["other.mp4"]);
+    // Also one whose process dies while its output is made again.
+    let mut late = Writer::of(&path);
+    let again = draft(&url).await;
+    late.kill();
+    again.publish_over().await.unwrap();
+    assert_eq!(names(folder.path()), [path.file_name().unwrap(), OsStr::new("other.mp4")]);
+}
+
+#[tokio::test]
+async fn a_draft_of_a_living_process_is_left_alone_whatever_it_is_doing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mp4");
+    let living = Writer::of(&path);
+    let signal = |name: &str| Command::new("kill").args([name, &living.process.id().to_string()]).status();
+    signal("-STOP").unwrap();
+    publish(&url_of(&path).unwrap(), b"whole").await;
+    assert!(living.draft.exists());
+    assert_eq!(names(folder.path()).len(), 2);
+}
+
+#[tokio::test]
+async fn what_others_have_hidden_beside_an_output_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mp4");
+    let mut foreign = [".a.mp4.part", ".millrace-notes.part", ".millrace-0123abcd-0123456789abcdef.part"];
+    for name in foreign {
+        fs::write(folder.path().join(name), "mine").unwrap();
+    }
+    publish(&url_of(&path).unwrap(), b"whole").await;
+    fs::remove_file(&path).unwrap();
+    foreign.sort_unstable();
+    assert_eq!(names(folder.path()), foreign);
+}
