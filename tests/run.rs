@@ -292,3 +292,21 @@ fn probe_tells_what_a_file_holds() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("text.mp4"));
 }
+
+#[test]
+fn an_output_whose_name_would_be_too_long_is_refused_before_any_work() {
+    let place = Place::new();
+    let made = clip(&place, "a.mov");
+    let source = place.path(&format!("{}.ts", "n".repeat(252)));
+    fs::rename(made, &source).unwrap();
+    let ran = place.run(&[&source], &[]);
+    assert!(ran.failure().contains("its name is longer than the file system allows"), "{}", ran.failure());
+    assert!(
+        ran.failure().contains("nnn.mp4") && ran.failure().contains("a shorter name"),
+        "{}",
+        ran.failure()
+    );
+    let events = place.millrace().args(["executions", "list", "--data", "data", "--json"]).output().unwrap();
+    assert_eq!(Ran::of(events).lines[0]["segments_done"], 0);
+    assert_eq!((place.names("out"), place.names("data/work")), (Vec::new(), Vec::new()));
+}

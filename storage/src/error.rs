@@ -53,6 +53,15 @@ pub enum StorageError {
         /// Where.
         path: String,
     },
+    /// An output's name, or its whole path, is longer than its file system allows.
+    #[error(
+        "{path} can't be written: its name is longer than the file system allows (255 bytes are usual, and 4,096 for a whole path); \
+         give the source a shorter name"
+    )]
+    LongName {
+        /// The output.
+        path: String,
+    },
     /// The system said no.
     #[error("{doing} {path}: {source}")]
     Io {

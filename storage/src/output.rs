@@ -1,6 +1,6 @@
 //! Outputs.
 
-use std::fs;
+use std::{fs, io, path::Path};
 
 use crate::{Draft, Location, Marker, StorageError, Stores, draft::Object, hidden, source::blocking};
 use futures_util::StreamExt as _;
@@ -70,7 +70,10 @@ impl Stores {
             Location::File(path) => {
                 let probe = move || {
                     let (_file, at) = hidden::create_locked(&path)?;
-                    fs::remove_file(&at).map_err(StorageError::io("removing", &at))
+                    // A name is looked at only once its folder is there.
+                    let fits = name_fits(&path);
+                    fs::remove_file(&at).map_err(StorageError::io("removing", &at))?;
+                    fits
                 };
                 blocking(probe).await
             }
@@ -83,5 +86,16 @@ impl Stores {
                 }
             }
         }
+    }
+}
+
+/// Asks the file system whether it takes a file of this name, since the name of a draft is another and shorter one.
+fn name_fits(path: &Path) -> Result<(), StorageError> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+            Err(StorageError::LongName { path: path.display().to_string() })
+        }
+        // Creating a file beside it has found out about everything else.
+        _ => Ok(()),
     }
 }

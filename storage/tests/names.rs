@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use millrace_storage::{Draft, Stores, Work, url_of};
+use millrace_storage::{Draft, StorageError, Stores, Work, url_of};
 
 const PLACE: &str = "0123456789abcdef-1";
 /// The URL of the output that [`a_process_with_a_draft`] begins.
@@ -47,6 +47,17 @@ async fn an_output_may_have_the_longest_name_that_the_file_system_takes() {
         assert_eq!(fs::read(&path).unwrap(), b"whole", "{length}");
     }
     assert_eq!(names(folder.path()).len(), 2);
+}
+
+#[tokio::test]
+async fn a_longer_name_is_refused_before_any_work_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out").join(format!("{}.mp4", "n".repeat(252)));
+    let refused = Stores::default().writable(&url_of(&path).unwrap()).await.unwrap_err();
+    assert!(matches!(refused, StorageError::LongName { .. }) && !refused.is_transient(), "{refused}");
+    let said = refused.to_string();
+    assert!(said.contains("nnn.mp4 can't be written") && said.contains("a shorter name"), "{said}");
+    assert_eq!(names(&folder.path().join("out")), [""; 0]);
 }
 
 /// Two processes that make the same output at once, one of which is fenced.
