@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use millrace_topology::Drawing;
@@ -200,10 +200,10 @@ pub(crate) struct Cleanup {
 pub(crate) struct Run {
     /// Files or object URLs; folders, or URLs that end in '/', whose media files are taken
     #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<String>,
+    pub(crate) inputs: Vec<OsString>,
     /// Where the outputs go: a folder, made if it is not there, or a URL
     #[arg(short, long, value_name = "DIR|URL")]
-    pub(crate) output: String,
+    pub(crate) output: OsString,
     /// A format to make: mp4 or flv; may be given several times [default: mp4]
     #[arg(short, long = "format", value_name = "FORMAT")]
     pub(crate) formats: Vec<String>,
@@ -305,10 +305,10 @@ pub(crate) struct Serve {
 pub(crate) struct Submit {
     /// The sources: files, or URLs; or with --record none
     #[arg(required_unless_present = "record", value_name = "SOURCE")]
-    pub(crate) sources: Vec<String>,
+    pub(crate) sources: Vec<OsString>,
     /// Where the outputs go: a folder, or a URL
     #[arg(short, long, value_name = "DIR|URL", required_unless_present = "record")]
-    pub(crate) output: Option<String>,
+    pub(crate) output: Option<OsString>,
     /// An upload as JSON, from a file or with '-' from stdin; a line each
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sources", "output"])]
     pub(crate) record: Option<PathBuf>,
@@ -382,7 +382,7 @@ pub(crate) enum Replay {
 #[derive(Debug, Args)]
 pub(crate) struct Probe {
     /// The file, or an object's URL
-    pub(crate) input: String,
+    pub(crate) input: OsString,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -391,9 +391,9 @@ pub(crate) struct Probe {
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The source: a file, or an object's URL
-    pub(crate) source: String,
+    pub(crate) source: OsString,
     /// What was made of it
-    pub(crate) output: String,
+    pub(crate) output: OsString,
     /// Compare picture by picture, too
     #[arg(long)]
     pub(crate) pictures: bool,

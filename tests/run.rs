@@ -3,7 +3,13 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+    process::Command,
+};
 
 use common::{
     Place, Ran,
@@ -291,6 +297,55 @@ fn probe_tells_what_a_file_holds() {
     let refused = place.millrace().args(["probe", "text.mp4"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("text.mp4"));
+}
+
+#[test]
+fn names_are_whatever_the_file_system_takes_and_need_not_be_utf_8() {
+    let place = Place::new();
+    let made = clip(&place, "a.mov");
+    let (here, folder) = (place.path(""), place.path("").join(OsStr::from_bytes(b"in-\xff")));
+    fs::create_dir(&folder).unwrap();
+    let latin = OsStr::from_bytes(b"caf\xe9 %41#.mov");
+    // With .mp4 for .mov the output's name has 234 bytes, or 255: the most that there are.
+    let (long, longest) = (format!("{}.mov", "l".repeat(230)), format!("{}.mov", "m".repeat(251)));
+    for name in [latin, OsStr::new(&long), OsStr::new(&longest)] {
+        fs::copy(&made, folder.join(name)).unwrap();
+    }
+    let (out, data) = (here.join(OsStr::from_bytes(b"out-\xff")), here.join(OsStr::from_bytes(b"data-\xff")));
+    let run = |input: &Path| {
+        let mut command = place.millrace();
+        command.arg("run").arg(input).arg("--output").arg(&out).arg("--data").arg(&data).arg("--json");
+        Ran::of(command.output().unwrap())
+    };
+    // The file on its own, then all of its folder.
+    let alone = run(&folder.join(latin));
+    assert!(
+        alone.success()["source"].as_str().unwrap().ends_with("caf\u{fffd} %41#.mov"),
+        "{:?}",
+        alone.lines
+    );
+    let url = alone.success()["outputs"][0]["url"].as_str().unwrap();
+    assert!(url.ends_with("/out-%FF/caf%E9%20%2541%23.mp4"), "{url}");
+    let all = run(&folder);
+    assert_eq!((all.status, all.lines.len()), (0, 3), "{}\n{:?}", all.stderr, all.lines);
+    let mut names: Vec<OsString> =
+        fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    let mp4 = |name: &str| OsString::from(name.replace(".mov", ".mp4"));
+    assert_eq!(names, [OsStr::from_bytes(b"caf\xe9 %41#.mp4").into(), mp4(&long), mp4(&longest)]);
+
+    // Other commands take them, too; and a file is the same by its path and by its URL.
+    let output = out.join(OsStr::from_bytes(b"caf\xe9 %41#.mp4"));
+    let call =
+        |command: &str, arguments: &[&OsStr]| place.millrace().arg(command).args(arguments).output().unwrap();
+    let verified = call("verify", &[folder.join(latin).as_os_str(), OsStr::new(url)]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    let probed = call("probe", &[output.as_os_str(), OsStr::new("--json")]);
+    assert_eq!(Ran::of(probed).lines[0]["streams"][0]["codec"], "h264");
+    let mut submit = place.millrace();
+    submit.arg("submit").arg(folder.join(latin)).arg("--output").arg(&out).arg("--data").arg(&data);
+    let submitted = Ran::of(submit.args(["--wait", "--json"]).output().unwrap());
+    assert_eq!(submitted.success()["execution"], alone.lines[0]["execution"]);
 }
 
 #[test]

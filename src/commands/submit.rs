@@ -1,6 +1,6 @@
 //! `millrace submit`: publishes uploads, and follows them to their end.
 
-use std::{collections::HashMap, io::Read, path::Path, sync::Arc};
+use std::{collections::HashMap, ffi::OsString, io::Read, path::Path, sync::Arc};
 
 use millrace_processors::formats;
 use millrace_runtime::{Log, Tail, table};
@@ -103,7 +103,7 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
         labels.insert(name.to_owned(), value.to_owned());
     }
     let output = run::inputs::url(call.output.as_deref().unwrap_or_default()).map_err(CommandError::Call)?;
-    let upload = |source: &String| {
+    let upload = |source: &OsString| {
         let of = Upload::of(&run::inputs::url(source).map_err(CommandError::Call)?, &output);
         Ok(Upload {
             segment_time_seconds: seconds,

@@ -2,6 +2,8 @@
 
 mod checks;
 
+use std::ffi::OsStr;
+
 use millrace_processors::formats::{FORMATS, video_settings};
 use millrace_storage::Stores;
 use serde_json::json;
@@ -11,8 +13,10 @@ use crate::{cli::Verify, shell::probe::Probes};
 use checks::{Check, checks};
 
 pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
-    let url =
-        |name: &str| inputs::url(name).map_err(|error| CommandError::Failed(format!("{name}: {error}")));
+    let url = |argument: &OsStr| {
+        let failed = |error| CommandError::Failed(format!("{}: {error}", argument.to_string_lossy()));
+        inputs::url(argument).map_err(failed)
+    };
     let (source, output) = (url(&call.source)?, url(&call.output)?);
     let probes = Probes::new(Stores::default())?;
     let asked = (call.pictures, call.sound);

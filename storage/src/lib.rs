@@ -19,7 +19,7 @@ mod work;
 pub use draft::Draft;
 pub use error::StorageError;
 pub use feed::Fed;
-pub use location::{Location, Scheme, object_url, path_of, shown, url_of};
+pub use location::{Location, Scheme, as_url, object_url, path_of, shown, url_of};
 pub use ranged::Ranged;
 pub use source::{ObjectSource, Opened};
 pub use stores::Stores;

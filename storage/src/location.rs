@@ -1,9 +1,12 @@
 //! Where something lies: a path, or an object in a bucket.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use object_store::path::Path as Key;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, percent_decode_str, percent_encode};
 use url::Url;
 
 use crate::StorageError;
@@ -84,7 +87,9 @@ impl Location {
         if bucket.is_empty() || bucket.contains(['@', '?', '#', ':', '%']) {
             return Err(wrong("it names no bucket"));
         }
-        let key = percent_decode_str(key).decode_utf8().map_err(|_| wrong("its key is no UTF-8"))?;
+        let key = percent_decode_str(key)
+            .decode_utf8()
+            .map_err(|_| wrong("its key is not UTF-8, as keys of object stores must be; rename it"))?;
         if key.len() > LONGEST_KEY {
             return Err(wrong("its key is longer than 1,024 bytes, which no store holds"));
         }
@@ -102,7 +107,25 @@ pub fn object_url(scheme: Scheme, bucket: &str, key: &str) -> String {
     millrace_schemas::object_url(scheme.as_str(), bucket, key)
 }
 
-/// The file URL of a path, made absolute.
+/// The URL that an argument is, if it begins with a scheme and `://`; any other argument is a path.
+///
+/// An argument need not be UTF-8: if it is not, its bytes that are not ASCII are percent-encoded.
+#[must_use]
+pub fn as_url(argument: &OsStr) -> Option<String> {
+    /// No ASCII character: what stands there is as the person wrote it.
+    const BYTES: &AsciiSet = &AsciiSet::EMPTY;
+    let bytes = argument.as_encoded_bytes();
+    let end = bytes.windows(3).position(|three| three == b"://")?;
+    // RFC 3986, 3.1.
+    let is_scheme = bytes[..end].first().is_some_and(u8::is_ascii_alphabetic)
+        && bytes[..end].iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+    is_scheme.then(|| match argument.to_str() {
+        Some(text) => text.to_owned(),
+        None => percent_encode(bytes, BYTES).to_string(),
+    })
+}
+
+/// The file URL of a path, made absolute. The path's bytes are percent-encoded as they are, whether they are UTF-8 or not.
 ///
 /// # Errors
 /// Where the current folder is gone.

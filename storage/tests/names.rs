@@ -5,12 +5,13 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     io::Write as _,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use millrace_storage::{Draft, StorageError, Stores, Work, url_of};
+use millrace_storage::{Draft, StorageError, Stores, Work, path_of, url_of};
 
 const PLACE: &str = "0123456789abcdef-1";
 /// The URL of the output that [`a_process_with_a_draft`] begins.
@@ -58,6 +59,30 @@ async fn a_longer_name_is_refused_before_any_work_with_what_to_do() {
     let said = refused.to_string();
     assert!(said.contains("nnn.mp4 can't be written") && said.contains("a shorter name"), "{said}");
     assert_eq!(names(&folder.path().join("out")), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_name_of_any_bytes_goes_into_a_url_and_comes_out_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut all: Vec<Vec<u8>> =
+        vec![b"\xff\xfe.mov".to_vec(), b"caf\xe9 %41 #1?.mov".to_vec(), b"a\nb\\.mov".to_vec()];
+    // Every byte that a name may have.
+    all.push((1..=255).filter(|byte| *byte != b'/').collect());
+    for name in all {
+        let path = folder.path().join(OsStr::from_bytes(&name));
+        let url = url_of(&path).unwrap();
+        assert!(url.is_ascii(), "{url}");
+        assert_eq!(path_of(&url).unwrap(), path, "{url}");
+        publish(&url, &name).await;
+        assert_eq!(fs::read(&path).unwrap(), name, "{url}");
+        let stores = Stores::default();
+        let source = stores.pin(&url).await.unwrap();
+        stores.unchanged(&source).await.unwrap();
+        fs::remove_file(&path).unwrap();
+        let missing = stores.pin(&url).await.unwrap_err();
+        assert!(missing.to_string().contains(&path.display().to_string()), "{missing}");
+    }
+    assert_eq!(names(folder.path()), [""; 0]);
 }
 
 /// Two processes that make the same output at once, one of which is fenced.
@@ -168,4 +193,18 @@ async fn what_others_have_hidden_beside_an_output_stays() {
     fs::remove_file(&path).unwrap();
     foreign.sort_unstable();
     assert_eq!(names(folder.path()), foreign);
+}
+
+#[test]
+fn an_argument_is_a_url_where_it_begins_with_a_scheme_and_else_a_path() {
+    let argument = |bytes: &[u8]| millrace_storage::as_url(&OsString::from_vec(bytes.to_vec()));
+    assert_eq!(argument(b"s3://videos/a b.mov").unwrap(), "s3://videos/a b.mov");
+    assert_eq!(argument(b"http://h/x").unwrap(), "http://h/x");
+    let url = argument(b"file:///in/caf\xe9.mov").unwrap();
+    assert_eq!(path_of(&url).unwrap(), Path::new(OsStr::from_bytes(b"/in/caf\xe9.mov")));
+    for path in
+        [&b"a.mov"[..], b"caf\xe9.mov", b"./s3://videos/a.mov", b"/in/x://y.mov", b"", b"://a", b"1a://b"]
+    {
+        assert_eq!(argument(path), None, "{}", path.escape_ascii());
+    }
 }

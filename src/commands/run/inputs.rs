@@ -2,50 +2,52 @@
 
 use std::{
     collections::HashMap,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
 use millrace_processors::{formats::Format, trigger::rules::is_media};
 use millrace_schemas::output_url;
-use millrace_storage::Stores;
+use millrace_storage::{Location, StorageError, Stores, as_url, url_of};
 
 use crate::commands::CommandError;
 
 /// An input.
 #[derive(Debug)]
 pub(super) struct Input {
-    /// As the person named it.
+    /// As the person named it; what is not UTF-8 in it is replaced, so it is only to be shown.
     pub(super) name: String,
     /// Its URL, or why it can't be taken.
     pub(super) source: Result<String, String>,
 }
 
 fn input(path: &Path) -> Input {
-    let source = millrace_storage::url_of(path).map_err(|error| error.to_string());
+    let source = url_of(path).map_err(|error| error.to_string());
     Input { name: path.display().to_string(), source }
 }
 
-/// The URL of a file or an object: as it is, or that of a path.
-pub(in crate::commands) fn url(text: &str) -> Result<String, String> {
-    if text.contains("://") {
-        return millrace_storage::Location::parse(text).map(|_| text.to_owned()).map_err(|e| e.to_string());
-    }
-    millrace_storage::url_of(Path::new(text)).map_err(|error| error.to_string())
+/// The URL of a file or an object that an argument names by its URL or its path, written in one way for each file.
+pub(in crate::commands) fn url(argument: &OsStr) -> Result<String, String> {
+    let named = || -> Result<String, StorageError> {
+        let Some(url) = as_url(argument) else { return url_of(Path::new(argument)) };
+        match Location::parse(&url)? {
+            Location::File(path) => url_of(&path),
+            Location::Object { .. } => Ok(url),
+        }
+    };
+    named().map_err(|error| error.to_string())
 }
 
 /// The files and objects that the call's paths and URLs stand for.
-pub(super) async fn expand(named: &[String], stores: &Stores) -> Vec<Input> {
+pub(super) async fn expand(named: &[OsString], stores: &Stores) -> Vec<Input> {
     let mut found = Vec::new();
-    for name in named {
-        let path = Path::new(name);
-        if name.contains("://") && name.ends_with('/') {
-            found.extend(prefix(name, stores).await);
-        } else if name.contains("://") {
-            found.push(Input { name: name.clone(), source: url(name) });
-        } else if path.is_dir() {
-            found.extend(folder(path));
-        } else {
-            found.push(input(path));
+    for argument in named {
+        let path = Path::new(argument);
+        match as_url(argument) {
+            Some(name) if name.ends_with('/') => found.extend(prefix(&name, stores).await),
+            Some(name) => found.push(Input { name, source: url(argument) }),
+            None if path.is_dir() => found.extend(folder(path)),
+            None => found.push(input(path)),
         }
     }
     found
@@ -129,6 +131,8 @@ pub(in crate::commands) fn shown(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use millrace_processors::formats::FORMATS;
 
     use super::*;
@@ -144,6 +148,20 @@ mod tests {
         assert_eq!(error.status(), 2);
         assert!(error.to_string().contains("a/x.mov"), "{error}");
         assert!(check(&inputs[..1], "file:///out", &FORMATS).is_ok());
+    }
+
+    #[test]
+    fn a_file_has_one_url_however_an_argument_names_it() {
+        for argument in ["/in/a b.mov", "file:///in/a b.mov", "file:///in/%61%20b.mov", "/in/./x/../a b.mov"]
+        {
+            assert_eq!(url(OsStr::new(argument)).unwrap(), "file:///in/a%20b.mov", "{argument}");
+        }
+        assert_eq!(url(OsStr::new("s3://b/a b.mov")).unwrap(), "s3://b/a b.mov");
+        let latin = OsStr::from_bytes(b"/in/caf\xe9.mov");
+        assert_eq!(url(latin).unwrap(), "file:///in/caf%E9.mov");
+        assert_eq!(url(OsStr::from_bytes(b"file:///in/caf\xe9.mov")), url(latin));
+        let error = url(OsStr::from_bytes(b"s3://b/caf\xe9.mov")).unwrap_err();
+        assert!(error.contains("UTF-8"), "{error}");
     }
 
     #[test]
