@@ -277,7 +277,7 @@ pub(crate) struct Serve {
     pub(crate) work: Option<String>,
     /// Start by itself on what is uploaded below FROM, a URL or a folder, and put outputs below TO; may be given several times
     #[arg(long, value_name = "FROM=TO", env = "MILLRACE_WATCH")]
-    pub(crate) watch: Vec<String>,
+    pub(crate) watch: Vec<OsString>,
     /// Where to answer /healthz, /readyz, /metrics and /v1; 'none' for nowhere [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "MILLRACE_LISTEN")]
     pub(crate) listen: Option<String>,

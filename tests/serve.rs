@@ -4,7 +4,9 @@
 mod common;
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::File,
+    os::unix::ffi::OsStrExt as _,
     process::{Child, Command, Stdio},
 };
 
@@ -25,9 +27,12 @@ impl Drop for Serving {
     }
 }
 
-fn serve(place: &Place) -> Serving {
+fn serve(place: &Place, more: &[&OsStr]) -> Serving {
     let mut command: Command = place.millrace();
-    command.args(["serve", "--data", "data", "--listen", "none", "--log-json"]).stdout(Stdio::null());
+    command
+        .args(["serve", "--data", "data", "--listen", "none", "--log-json"])
+        .args(more)
+        .stdout(Stdio::null());
     let serving = Serving(command.stderr(File::create(place.path("serve.log")).unwrap()).spawn().unwrap());
     until("it to serve", || {
         std::fs::read_to_string(place.path("serve.log")).unwrap().contains("\"serving\"")
@@ -42,7 +47,7 @@ fn a_process_alone_serves_what_others_submit_replay_and_cancel() {
     // Submitted before anybody serves: it waits.
     let submitted = call(&place, &["submit", "a.mp4", "-o", "out", "--name", "early", "--json"]);
     assert_eq!(submitted.lines[0]["state"], "submitted");
-    let mut serving = serve(&place);
+    let mut serving = serve(&place, &[]);
     let waited = call(&place, &["submit", "a.mp4", "-o", "out", "--name", "early", "--wait", "--json"]);
     assert_eq!(waited.success()["execution"], submitted.lines[0]["execution"]);
     judge(&place.path("a.mp4"), &place.path("out/a.mp4"));
@@ -83,4 +88,19 @@ fn a_process_alone_serves_what_others_submit_replay_and_cancel() {
         let told: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         assert!(told["level"].is_string() && told["timestamp"].is_string(), "{line}");
     }
+}
+
+#[test]
+fn a_watched_folder_and_what_is_put_into_it_may_have_names_that_are_not_utf_8() {
+    let place = Place::new();
+    let name = |bytes: &[u8]| place.path("").join(OsStr::from_bytes(bytes));
+    std::fs::create_dir_all(name(b"in-\xff/f\xfcr")).unwrap();
+    media::clip(&place.path("a.mp4"));
+    let watch: OsString = [name(b"in-\xff").as_os_str(), name(b"out-\xff").as_os_str()].join(OsStr::new("="));
+    let _serving = serve(&place, &[OsStr::new("--watch"), &watch]);
+    std::fs::copy(place.path("a.mp4"), name(b"in-\xff/f\xfcr/caf\xe9.mp4")).unwrap();
+    let made = name(b"out-\xff/f\xfcr/caf\xe9.mp4");
+    until("it to be made", || made.exists());
+    std::fs::rename(&made, place.path("made.mp4")).unwrap();
+    judge(&place.path("a.mp4"), &place.path("made.mp4"));
 }

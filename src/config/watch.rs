@@ -1,8 +1,9 @@
 //! What is watched, as the settings say it.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
 
 use millrace_processors::trigger::rules::Rule;
+use millrace_storage::{Location, StorageError, as_url, object_url, path_of, url_of};
 use serde::Deserialize;
 
 use crate::{commands::CommandError, shell::watch::Folder};
@@ -61,15 +62,18 @@ fn poll() -> f64 {
 
 impl Watch {
     /// As `--watch FROM=TO` says it.
-    pub(crate) fn of(text: &str) -> Result<Self, CommandError> {
-        let Some((from, to)) = text.split_once('=') else {
-            return Err(CommandError::Call(format!(
-                "--watch {text}: FROM=TO is wanted, such as s3://videos/in/=s3://videos/out"
-            )));
+    pub(crate) fn of(argument: &OsStr) -> Result<Self, CommandError> {
+        let wrong =
+            |reason: &str| CommandError::Call(format!("--watch {}: {reason}", argument.to_string_lossy()));
+        let bytes = argument.as_bytes();
+        let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
+            return Err(wrong("FROM=TO is wanted, such as s3://videos/in/=s3://videos/out"));
         };
+        // As URLs, so that what is not UTF-8 is kept.
+        let url = |bytes| plain_url(OsStr::from_bytes(bytes)).map_err(|reason| wrong(&reason));
         Ok(Self {
-            from: from.into(),
-            to: to.into(),
+            from: url(&bytes[..at])?,
+            to: url(&bytes[at + 1..])?,
             formats: Vec::new(),
             segment_time_seconds: segment_time(),
             suffixes: Vec::new(),
@@ -86,8 +90,9 @@ impl Watch {
 
     /// The rule, with URLs as sources' are.
     pub(super) fn rule(&self) -> Result<Rule, CommandError> {
-        let url =
-            |text: &str| plain_url(text).map_err(|reason| CommandError::Call(format!("watch: {reason}")));
+        let url = |text: &str| {
+            plain_url(text.as_ref()).map_err(|reason| CommandError::Call(format!("watch: {reason}")))
+        };
         let mut from = url(&self.from)?;
         if from.starts_with("file:") && !from.ends_with('/') {
             from.push('/');
@@ -109,7 +114,7 @@ impl Watch {
 
     /// The folder, if it is one.
     pub(super) fn folder(&self) -> Result<Option<Folder>, CommandError> {
-        let Ok(path) = millrace_storage::path_of(&self.rule()?.from) else { return Ok(None) };
+        let Ok(path) = path_of(&self.rule()?.from) else { return Ok(None) };
         let seconds = |name: &str, value: f64| {
             std::time::Duration::try_from_secs_f64(value)
                 .map_err(|_| CommandError::Call(format!("watch: {name} takes seconds, 0 or more")))
@@ -120,21 +125,19 @@ impl Watch {
     }
 }
 
-/// A URL with its key encoded as everywhere, so that one begins with the other where it does; with its last slash.
-fn plain_url(text: &str) -> Result<String, String> {
-    let url = if text.contains("://") {
-        text.to_owned()
-    } else {
-        let url = millrace_storage::url_of(Path::new(text)).map_err(|error| error.to_string())?;
-        if text.ends_with('/') { format!("{}/", url.trim_end_matches('/')) } else { url }
-    };
-    match millrace_storage::Location::parse(&url).map_err(|error| error.to_string())? {
-        millrace_storage::Location::File(_) => Ok(url),
-        millrace_storage::Location::Object { scheme, bucket, key } => {
-            let last = if url.ends_with('/') && !key.is_root() { "/" } else { "" };
-            Ok(format!("{}{last}", millrace_storage::object_url(scheme, &bucket, key.as_ref())))
+/// The URL that a URL or a path names, encoded as sources' URLs are, so that one begins with the other where it does; with its
+/// last slash.
+fn plain_url(text: &OsStr) -> Result<String, String> {
+    let plain = || -> Result<String, StorageError> {
+        let Some(url) = as_url(text) else { return url_of(Path::new(text)) };
+        match Location::parse(&url)? {
+            Location::File(path) => url_of(&path),
+            Location::Object { scheme, bucket, key } => Ok(object_url(scheme, &bucket, key.as_ref())),
         }
-    }
+    };
+    let url = plain().map_err(|error| error.to_string())?;
+    let slash = if text.as_bytes().ends_with(b"/") && !url.ends_with('/') { "/" } else { "" };
+    Ok(url + slash)
 }
 
 #[cfg(test)]
@@ -153,11 +156,23 @@ mod tests {
         );
         assert_eq!(rules[0].suffixes, [".mov"]);
         assert!(config.folders().unwrap().is_empty());
-        let folder = Config { watch: vec![Watch::of("/mnt/in=/mnt/out").unwrap()], ..Config::default() };
+        let folder =
+            Config { watch: vec![Watch::of("/mnt/in=/mnt/out".as_ref()).unwrap()], ..Config::default() };
         assert_eq!(folder.rules().unwrap()[0].from, "file:///mnt/in/");
         assert_eq!(folder.folders().unwrap()[0].path, Path::new("/mnt/in/"));
+        // The same folder, by its URL; and one whose name is not UTF-8.
+        for (named, from, path) in [
+            (&b"file:///mnt/in put=/mnt/out"[..], "file:///mnt/in%20put/", &b"/mnt/in put/"[..]),
+            (b"/mnt/\xe9/=/mnt/out", "file:///mnt/%E9/", b"/mnt/\xe9/"),
+            (b"/=/mnt/out", "file:///", b"/"),
+        ] {
+            let watch = Watch::of(OsStr::from_bytes(named)).unwrap();
+            assert_eq!(watch.rule().unwrap().from, from);
+            assert_eq!(watch.folder().unwrap().unwrap().path, Path::new(OsStr::from_bytes(path)));
+        }
         for wrong in ["/mnt/in", "s3://b/in/=s3://b", "http://x/=s3://b/out"] {
-            let watch = Watch::of(wrong).map(|watch| Config { watch: vec![watch], ..Config::default() });
+            let watch =
+                Watch::of(wrong.as_ref()).map(|watch| Config { watch: vec![watch], ..Config::default() });
             assert!(watch.and_then(|config| config.rules()).is_err(), "{wrong}");
         }
     }
