@@ -14,6 +14,9 @@ fn started(segments: i32) -> Signal {
         segments,
         video: None,
         tags: None,
+        audio: None,
+        source: None,
+        order: Vec::new(),
     };
     signal.started = Some(Started {
         source: SourceRef { url: "file:///in/a.mov".into(), version: "1".into(), bytes: 1 },
@@ -41,8 +44,14 @@ fn outcome(index: i32) -> Signal {
         reorder: 2,
         digest: 0x0123_4567_89ab_cdef,
     };
-    signal.segment =
-        Some(SegmentOutcome { index, made: vec![made], reused: false, failure: None, warnings: Vec::new() });
+    signal.segment = Some(SegmentOutcome {
+        index,
+        made: vec![made],
+        reused: false,
+        failure: None,
+        warnings: Vec::new(),
+        replaced: Vec::new(),
+    });
     signal
 }
 

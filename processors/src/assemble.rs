@@ -1,6 +1,7 @@
 //! `assemble`: the keyed aggregation over segment counts. It alone decides what becomes of an execution, and alone
 //! writes `merged`. Pure: `fold(state, signal) -> (state, records)`.
 
+mod again;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use millrace_topology::{
 };
 
 use crate::events::Event;
+use again::{fold_again, make_again};
 
 /// The aggregation.
 #[derive(Debug, Clone, Copy, Default)]
@@ -145,8 +147,13 @@ fn begin(
         work: plan.work,
         upload: plan.upload,
         warnings: Vec::new(),
+        segment_warnings: Vec::new(),
+        round: 0,
+        again: Vec::new(),
     };
-    if let Some(reason) = warn(&mut state, plan.warnings) {
+    warn(&mut state.warnings, plan.warnings);
+    if let Some(first) = state.warnings.first().filter(|_| is_strict(&state)) {
+        let reason = format!("the source can't be made as it is (strict): {first}");
         return end(state, Phase::Failed, Some(reason), at_ms);
     }
     if segments == 0 && state.outputs.iter().all(|output| output.facts.is_some()) {
@@ -181,6 +188,9 @@ fn refuse(
         work: String::new(),
         upload: refusal.upload,
         warnings: Vec::new(),
+        segment_warnings: Vec::new(),
+        round: 0,
+        again: Vec::new(),
     };
     end(state, Phase::Failed, Some(refusal.reason), at_ms)
 }
@@ -188,16 +198,18 @@ fn refuse(
 /// How many warnings of an execution are kept.
 const MOST_WARNINGS: usize = 20;
 
-/// Adds what is said of a damaged source; where nothing may be damaged, that is the reason of a failure, which it gives.
-fn warn(state: &mut Assembly, warnings: Vec<String>) -> Option<String> {
+/// Adds what is said of a source, each once.
+fn warn(known: &mut Vec<String>, warnings: Vec<String>) {
     for warning in warnings {
-        if state.warnings.len() < MOST_WARNINGS && !state.warnings.contains(&warning) {
-            state.warnings.push(warning);
+        if known.len() < MOST_WARNINGS && !known.contains(&warning) {
+            known.push(warning);
         }
     }
-    let strict = state.upload.as_ref().is_some_and(|upload| upload.strict);
-    let first = state.warnings.first().filter(|_| strict)?;
-    Some(format!("the source is damaged, and was asked for whole (strict): {first}"))
+}
+
+/// Whether anything that is to be said of the source is a failure.
+fn is_strict(state: &Assembly) -> bool {
+    state.upload.as_ref().is_some_and(|upload| upload.strict)
 }
 
 fn fold_segment(
@@ -205,6 +217,15 @@ fn fold_segment(
     outcome: SegmentOutcome,
     at_ms: i64,
 ) -> Result<Fold<Assembly>, RecordError> {
+    // LG-2: counted once, however often it is reported. An outcome that is not awaited changes nothing, a failure neither: its
+    // work object is there, or is no longer used.
+    let again = state.again.iter().position(|again| again.index == outcome.index);
+    let slot = usize::try_from(outcome.index).ok().filter(|_| outcome.index < state.segments);
+    let counted = state.has(outcome.index) && !Fault::NoDedup.is_planted();
+    let slot = slot.filter(|_| !counted);
+    if again.or(slot).is_none() {
+        return unchanged(Some(state));
+    }
     if let Some(reason) = outcome.failure {
         let reason = if outcome.index < state.video_segments && state.video_segments > 1 {
             format!("segment {} of {}: {reason}", outcome.index, state.video_segments)
@@ -213,22 +234,21 @@ fn fold_segment(
         };
         return end(state, Phase::Failed, Some(reason), at_ms);
     }
-    // LG-2: counted once, however often it is told.
-    let slot = usize::try_from(outcome.index).ok().filter(|_| outcome.index < state.segments);
-    let counted = state.has(outcome.index) && !Fault::NoDedup.is_planted();
-    let Some(slot) = slot.filter(|_| !counted) else { return unchanged(Some(state)) };
-    let expected = state.tracks.iter().filter(|track| holds(track, outcome.index)).count();
+    if let Some(again) = again {
+        return fold_again(state, again, outcome, at_ms);
+    }
+    let Some(slot) = slot else { return unchanged(Some(state)) };
+    let expected = state.tracks.iter().filter(|track| track.plan.holds(outcome.index)).count();
     if outcome.made.len() != expected {
         let reason =
             format!("segment {}: {} renditions instead of {expected}", outcome.index, outcome.made.len());
         return end(state, Phase::Failed, Some(reason), at_ms);
     }
-    if let Some(reason) = warn(&mut state, outcome.warnings) {
-        return end(state, Phase::Failed, Some(reason), at_ms);
-    }
+    // Not yet a reason to fail: which segments are used is known once their seams are proven, by merge.
+    warn(&mut state.segment_warnings, outcome.warnings);
     for made in &outcome.made {
         let of_it =
-            |track: &&mut TrackSum| track.plan.rendition == made.rendition && holds(track, outcome.index);
+            |track: &&mut TrackSum| track.plan.rendition == made.rendition && track.plan.holds(outcome.index);
         let track = state.tracks.iter_mut().find(of_it);
         if let Some(track) = track {
             add(track, made, outcome.index);
@@ -248,10 +268,6 @@ fn fold_segment(
     state.phase = Phase::Merging;
     state.segments_done.clear();
     merges(state, at_ms)
-}
-
-fn holds(track: &TrackSum, index: i32) -> bool {
-    (track.plan.first_segment..track.plan.first_segment + track.plan.segments).contains(&index)
 }
 
 fn add(track: &mut TrackSum, made: &Made, index: i32) {
@@ -274,6 +290,8 @@ fn merges(state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
             output: output.plan.clone(),
             tracks: tracks.cloned().collect(),
             work: state.work.clone(),
+            round: state.round,
+            strict: is_strict(&state),
         };
         emits.push(Emit::new(streams::MERGES, &state.execution, &merge)?);
     }
@@ -285,18 +303,25 @@ fn merges(state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
 }
 
 fn fold_merge(mut state: Assembly, outcome: MergeOutcome, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
-    // Nothing was asked to be merged before all segments were there.
-    if state.phase != Phase::Merging {
+    // Nothing was asked to be merged before all segments were there; and since an earlier round some were made again.
+    let is_old = outcome.round != state.round && !Fault::OldRoundCounts.is_planted();
+    if state.phase != Phase::Merging || is_old {
         return unchanged(Some(state));
     }
+    // LG-2: nor does it matter what a redelivered merge reports of an output that is proven.
+    let awaited = |output: &&mut PlannedOutput| output.plan.url == outcome.url && output.facts.is_none();
+    let Some(output) = state.outputs.iter_mut().find(awaited) else { return unchanged(Some(state)) };
     if let Some(reason) = outcome.failure {
         return end(state, Phase::Failed, Some(reason), at_ms);
     }
-    let output = state.outputs.iter_mut().find(|output| output.plan.url == outcome.url);
-    match output {
-        Some(output) if output.facts.is_none() && outcome.facts.is_some() => output.facts = outcome.facts,
-        _ => return unchanged(Some(state)),
+    if !outcome.again.is_empty() {
+        return make_again(state, outcome.again, at_ms);
     }
+    if outcome.facts.is_none() {
+        return unchanged(Some(state));
+    }
+    output.facts = outcome.facts;
+    warn(&mut state.warnings, outcome.warnings);
     if state.outputs.iter().all(|output| output.facts.is_some()) {
         return end(state, Phase::Succeeded, None, at_ms);
     }
@@ -340,7 +365,13 @@ fn end(
         ended_ms: at_ms,
         labels: state.labels.clone(),
         work: state.work.clone(),
-        warnings: state.warnings.clone(),
+        warnings: {
+            let mut warnings = state.warnings.clone();
+            if !succeeded {
+                warn(&mut warnings, state.segment_warnings.clone());
+            }
+            warnings
+        },
     };
     let told = event(&state, at_ms, phase.as_str(), state.reason.clone().unwrap_or_default()).emit()?;
     let control = Control { execution: state.execution.clone(), attempt: state.attempt };

@@ -2,6 +2,8 @@
 
 use millrace_schemas::{AudioSettings, Color, VideoSettings};
 
+use crate::layouts::{self, Fit};
+
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
@@ -126,23 +128,34 @@ const AAC_RATES: [i32; 13] =
 /// The lowest rate where an encoder's priming is heard: 32 ms of it.
 const LOWEST_PRIMED: i32 = 32_000;
 
-/// The encoder settings of an audio rendition in this format, of a source like that.
+/// The encoder settings of an audio rendition in this format, of a source of this rate, layout and number of channels; and
+/// what is to be said, where the channels can't stay as they are.
 #[must_use]
-pub fn audio_settings(format: Format, sample_rate: i32, channels: i32) -> AudioSettings {
+pub fn audio_settings(
+    format: Format,
+    sample_rate: i32,
+    (layout, channels): (&str, i32),
+) -> (AudioSettings, Option<String>) {
     let rate = AAC_RATES.into_iter().find(|rate| *rate >= sample_rate).unwrap_or(96_000);
     // Before the sound comes a packet of priming; where it is heard, it is to be short. Multiples keep the samples.
     let primed = |known: &i32| *known >= LOWEST_PRIMED && known % rate == 0;
     let rate = if format.holds_all { rate } else { AAC_RATES.into_iter().find(primed).unwrap_or(rate) };
-    AudioSettings {
+    let (made, count, fit) = layouts::aac_layout(layout, channels);
+    let settings = AudioSettings {
         codec: format.audio_codec.into(),
         bit_rate: 128_000,
         sample_rate: rate,
-        channels: match channels {
-            ..=6 => channels.max(1),
-            7 => 6,
-            _ => 8,
-        },
-    }
+        channels: count,
+        layout: made.clone(),
+    };
+    let (from, to) = (layouts::describe(layout, channels), layouts::describe(&made, count));
+    let remark = match fit {
+        Fit::Kept => None,
+        Fit::Renamed => Some(format!("AAC has no channel layout {from}: its channels are called {to}")),
+        Fit::Widened => Some(format!("AAC has no channel layout {from}: its channels are kept in {to}")),
+        Fit::MixedDown => Some(format!("AAC has no channel layout {from}: it is mixed down to {to}")),
+    };
+    (settings, remark)
 }
 
 /// Samples in a packet of a codec: the grid on which its sound can be cut; `None` where it can't be.
@@ -174,9 +187,18 @@ mod tests {
 
     #[test]
     fn a_rate_that_aac_has_not_becomes_the_next_that_it_has() {
-        assert_eq!(audio_settings(FORMATS[0], 44_100, 2).sample_rate, 44_100);
-        assert_eq!(audio_settings(FORMATS[0], 10_000, 1).sample_rate, 11_025);
-        assert_eq!(audio_settings(FORMATS[0], 192_000, 2).sample_rate, 96_000);
+        let made = |rate| audio_settings(FORMATS[0], rate, ("stereo", 2)).0.sample_rate;
+        assert_eq!([made(44_100), made(10_000), made(192_000)], [44_100, 11_025, 96_000]);
+    }
+
+    #[test]
+    fn what_becomes_of_channels_is_said_by_the_names_of_layouts() {
+        let remark = |layout, channels| audio_settings(FORMATS[0], 48_000, (layout, channels)).1;
+        assert_eq!(remark("5.1", 6), None);
+        let side = "AAC has no channel layout 5.1(side): its channels are called 5.1";
+        assert_eq!(remark("5.1(side)", 6).as_deref(), Some(side));
+        let seven = "AAC has no channel layout of 7 channels: its channels are kept in 7.1";
+        assert_eq!(remark("7 channels", 7).as_deref(), Some(seven));
     }
 
     #[test]
@@ -189,7 +211,7 @@ mod tests {
             (7350, 44_100),
             (44_100, 44_100),
         ] {
-            assert_eq!(audio_settings(FORMATS[1], source, 1).sample_rate, made, "{source}");
+            assert_eq!(audio_settings(FORMATS[1], source, ("mono", 1)).0.sample_rate, made, "{source}");
         }
     }
 

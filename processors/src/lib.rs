@@ -6,6 +6,7 @@ pub mod assemble;
 pub mod cleanup;
 mod events;
 pub mod formats;
+pub mod layouts;
 pub mod merge;
 pub mod split;
 pub mod transcode;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_schemas::{Merge, MergeOutcome, OutputFacts, RecordError, Signal, frame::Record as _};
+use millrace_schemas::{Merge, MergeOutcome, RecordError, Signal, frame::Record as _};
 use millrace_topology::{
     Emit, Processor, ProcessorError, Task,
-    ports::{Controls, Media, PortError},
+    ports::{Controls, Joined, Media, PortError},
     streams,
 };
 
@@ -46,9 +46,14 @@ impl<P: Media + Controls> Processor for Merger<P> {
             result = self.ports.merge(merge).instrument(span) => result,
         };
         match result {
-            Ok(facts) => {
+            Ok(Joined::Proven { facts, warnings }) => {
                 tracing::info!(execution = merge.execution, output = merge.output.url, "merged and proven");
-                Ok(outcome(merge, task, Some(facts), None, Some(task.now_ms() - begun))?)
+                let found = MergeOutcome { facts: Some(*facts), warnings, ..blank(merge) };
+                Ok(outcome(merge, task, found, Some(task.now_ms() - begun))?)
+            }
+            Ok(Joined::Unclean(runs)) => {
+                tracing::info!(execution = merge.execution, runs = runs.len(), "seams are not clean");
+                Ok(outcome(merge, task, MergeOutcome { again: runs, ..blank(merge) }, None)?)
             }
             Err(PortError::Refused(reason)) => {
                 tracing::warn!(
@@ -57,38 +62,52 @@ impl<P: Media + Controls> Processor for Merger<P> {
                     reason,
                     "can't be merged"
                 );
-                Ok(outcome(merge, task, None, Some(reason), None)?)
+                Ok(outcome(merge, task, failed(merge, reason), None)?)
             }
             Err(error) => Err(error.into()),
         }
     }
 
     fn given_up(&self, merge: &Merge, task: Task, reason: &str) -> Vec<Emit> {
-        outcome(merge, task, None, Some(reason.into()), None).unwrap_or_default()
+        outcome(merge, task, failed(merge, reason.into()), None).unwrap_or_default()
     }
+}
+
+/// An outcome that says nothing yet.
+fn blank(merge: &Merge) -> MergeOutcome {
+    MergeOutcome { url: merge.output.url.clone(), round: merge.round, ..MergeOutcome::default() }
+}
+
+fn failed(merge: &Merge, reason: String) -> MergeOutcome {
+    MergeOutcome { failure: Some(reason), ..blank(merge) }
 }
 
 fn outcome(
     merge: &Merge,
     task: Task,
-    facts: Option<OutputFacts>,
-    failure: Option<String>,
+    found: MergeOutcome,
     elapsed_ms: Option<i64>,
 ) -> Result<Vec<Emit>, RecordError> {
     let at_ms = task.now_ms();
+    let url = &merge.output.url;
+    let (event, detail) = match &found.failure {
+        Some(reason) => ("merge-failed", format!("{url}: {reason}")),
+        None if found.facts.is_some() => ("merged", url.clone()),
+        None => {
+            let segments: usize = found.again.iter().map(|run| run.replaces.len()).sum();
+            ("seams-unclean", format!("{url}: {segments} segments decode otherwise than in one piece"))
+        }
+    };
     let told = Event {
         execution: &merge.execution,
         attempt: merge.attempt,
         at_ms,
         processor: "merge",
-        event: if failure.is_some() { "merge-failed" } else { "merged" },
-        detail: match &failure {
-            Some(reason) => format!("{}: {reason}", merge.output.url),
-            None => merge.output.url.clone(),
-        },
+        event,
+        detail,
         elapsed_ms,
     };
     let mut signal = Signal::new(&merge.execution, merge.attempt, at_ms);
-    signal.merge = Some(MergeOutcome { url: merge.output.url.clone(), facts, failure });
+    signal.merge = Some(found);
     Ok(vec![Emit::new(streams::TRANSCODED, &merge.execution, &signal)?, told.emit()?])
 }

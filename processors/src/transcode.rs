@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_schemas::{RecordError, Rendition, Segment, SegmentOutcome, Signal, frame::Record as _};
+use millrace_schemas::{Made, RecordError, Rendition, Segment, SegmentOutcome, Signal, frame::Record as _};
 use millrace_topology::{
     Emit, Processor, ProcessorError, Task,
     ports::{Controls, Media, PortError, Storage, Stored},
@@ -40,7 +40,8 @@ impl<P: Media + Storage + Controls> Processor for Transcode<P> {
     }
 
     fn given_up(&self, segment: &Segment, task: Task, reason: &str) -> Vec<Emit> {
-        outcome(segment, task, Vec::new(), Some(reason.into()), None).unwrap_or_default()
+        outcome(segment, task, Outcome { failure: Some(reason.into()), ..Outcome::default() })
+            .unwrap_or_default()
     }
 }
 
@@ -64,7 +65,11 @@ impl<P: Media + Storage + Controls> Transcode<P> {
                 Ok(new) => made.extend(new),
                 Err(PortError::Refused(reason)) => {
                     tracing::warn!(segment = segment.index, reason, "can't be transcoded");
-                    return Ok(outcome(segment, task, Vec::new(), Some(reason), None)?);
+                    return Ok(outcome(
+                        segment,
+                        task,
+                        Outcome { failure: Some(reason), ..Outcome::default() },
+                    )?);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -74,7 +79,32 @@ impl<P: Media + Storage + Controls> Transcode<P> {
             Some(ms) => tracing::info!(segment = segment.index, ms, "transcoded"),
             None => tracing::info!(segment = segment.index, "its work objects were there already"),
         }
-        Ok(outcome(segment, task, made, None, elapsed)?)
+        let replaced = self.replaced(segment).await?;
+        Ok(outcome(segment, task, Outcome { stored: made, replaced, failure: None, elapsed_ms: elapsed })?)
+    }
+
+    /// The sums over the segments that this one stands for, one a rendition. Work objects never change, so these are the
+    /// facts that were counted.
+    async fn replaced(&self, segment: &Segment) -> Result<Vec<Made>, ProcessorError> {
+        let mut sums = Vec::new();
+        for rendition in segment.renditions.iter().filter(|_| !segment.replaces.is_empty()) {
+            let mut sum = Made { rendition: rendition.id.clone(), ..Made::default() };
+            for index in &segment.replaces {
+                let Some(Stored { made, .. }) =
+                    self.ports.made(segment.work(), &rendition.id, *index).await?
+                else {
+                    return Err(ProcessorError::Permanent(format!(
+                        "the work object of segment {index} is gone"
+                    )));
+                };
+                sum.units += made.units;
+                sum.packets += made.packets;
+                sum.bytes += made.bytes;
+                sum.digest = sum.digest.wrapping_add(made.digest.wrapping_mul(2 * i64::from(*index) + 1));
+            }
+            sums.push(sum);
+        }
+        Ok(sums)
     }
 
     /// What of a segment is there already, and what is missing. A redelivered segment costs this look.
@@ -90,14 +120,19 @@ impl<P: Media + Storage + Controls> Transcode<P> {
     }
 }
 
-/// `elapsed_ms` is none where the work objects were there already.
-fn outcome(
-    segment: &Segment,
-    task: Task,
+/// What became of a segment.
+#[derive(Default)]
+struct Outcome {
     stored: Vec<Stored>,
+    /// See [`SegmentOutcome::replaced`].
+    replaced: Vec<Made>,
     failure: Option<String>,
+    /// `None` where the work objects were there already.
     elapsed_ms: Option<i64>,
-) -> Result<Vec<Emit>, RecordError> {
+}
+
+fn outcome(segment: &Segment, task: Task, outcome: Outcome) -> Result<Vec<Emit>, RecordError> {
+    let Outcome { stored, replaced, failure, elapsed_ms } = outcome;
     let at_ms = task.now_ms();
     let what = match segment.renditions.first() {
         Some(Rendition { audio: Some(_), .. }) => "sound".to_owned(),
@@ -140,7 +175,7 @@ fn outcome(
         emits.push(damaged.emit()?);
     }
     let made = stored.into_iter().map(|stored| stored.made).collect();
-    signal.segment = Some(SegmentOutcome { index: segment.index, made, reused, failure, warnings });
+    signal.segment = Some(SegmentOutcome { index: segment.index, made, reused, failure, warnings, replaced });
     emits.insert(0, Emit::new(streams::TRANSCODED, &segment.execution, &signal)?);
     Ok(emits)
 }

@@ -26,6 +26,7 @@ fn outcome() -> Signal {
         reused: false,
         failure: None,
         warnings: Vec::new(),
+        replaced: Vec::new(),
     });
     signal
 }
@@ -48,6 +49,10 @@ fn segment() -> millrace_schemas::Segment {
         jumps: Vec::new(),
         longest_gap: 0,
         last_time: 0,
+        also: Vec::new(),
+        shape: None,
+        states: Vec::new(),
+        replaces: Vec::new(),
     }
 }
 

@@ -10,16 +10,16 @@ mod status;
 mod upload;
 
 pub use arrival::{Arrival, Seen};
-pub use assembly::{Assembly, Phase, PlannedOutput, TrackSum};
+pub use assembly::{Again, Assembly, Phase, PlannedOutput, TrackSum};
 pub use media::{
-    AudioFacts, AudioSettings, Color, Made, OutputFacts, Ratio, Rendition, SideSettings, SourceRef,
-    TrackKind, VideoFacts, VideoSettings,
+    AudioFacts, AudioSettings, Color, Made, OutputFacts, PictureShape, Ratio, Rendition, SideSettings,
+    SourceRef, TrackKind, VideoFacts, VideoSettings,
 };
 pub use merge::{Merge, Merged};
-pub use segment::{Seek, SeekBy, Segment};
+pub use segment::{Seek, SeekBy, Segment, TrackSource};
 pub use signal::{
     Cancelled, Chapter, Extras, MergeOutcome, OutputPlan, Refused, SegmentOutcome, Signal, Started,
-    TrackPlan, TrackTags,
+    TrackPlan, TrackTags, UncleanRun,
 };
 pub use status::{Control, ExecutionEvent, LogLine, Progress};
 pub use upload::Upload;

@@ -48,7 +48,26 @@ fn written_by<R: Record>(record: &R, version: usize) -> Vec<u8> {
     bytes
 }
 
-fn upload(new: bool) -> Upload {
+/// The fields of records, by when they came. A record has those up to one of these.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Fields {
+    /// What `before` does not leave out of the first versions.
+    Early,
+    /// Facts that are read from a file, what else than pictures and sound it holds, damage.
+    Facts,
+    /// Segments that are made again, channel layouts, when tracks end. All there are.
+    Seams,
+}
+use Fields::{Early, Facts, Seams};
+
+impl Fields {
+    /// The value, if its field is one of these; else its default.
+    fn since<T: Default>(self, first: Self, value: T) -> T {
+        if self >= first { value } else { T::default() }
+    }
+}
+
+fn upload(fields: Fields) -> Upload {
     Upload {
         version: Some("9-abc".into()),
         dst_formats: vec!["mp4".into(), "flv".into()],
@@ -57,27 +76,29 @@ fn upload(new: bool) -> Upload {
         work: Some("0123456789abcdef-1".into()),
         deadline_seconds: Some(3600.0),
         replay: Some("19a".into()),
-        made: vec![facts(new)],
-        strict: new,
-        keep_location: new,
+        made: vec![facts(fields)],
+        strict: fields >= Facts,
+        keep_location: fields >= Facts,
         ..Upload::of("file:///in/a.mov", "file:///out")
     }
 }
 
 /// As that version knew it.
 fn old_upload(version: usize) -> Upload {
-    let second = Upload { replay: None, made: Vec::new(), ..upload(false) };
-    if version == 3 {
-        return upload(false);
+    let second = Upload { replay: None, made: Vec::new(), ..upload(Early) };
+    match version {
+        1 => Upload { work: None, deadline_seconds: None, ..second },
+        2 => second,
+        3 => upload(Early),
+        _ => upload(Facts),
     }
-    if version == 2 { second } else { Upload { work: None, deadline_seconds: None, ..second } }
 }
 
 fn source() -> SourceRef {
     SourceRef { url: "file:///in/a.mov".into(), version: "9-abc".into(), bytes: 4_000_000_000 }
 }
 
-fn settings(new: bool) -> VideoSettings {
+fn settings(fields: Fields) -> VideoSettings {
     VideoSettings {
         codec: "h264".into(),
         preset: "medium".into(),
@@ -90,14 +111,49 @@ fn settings(new: bool) -> VideoSettings {
         sample_aspect: Ratio { num: 1, den: 1 },
         color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
         rotation: 90,
-        mirrored: new,
-        field_order: i32::from(new),
-        source_color: new.then_some(Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 1 }),
-        tone_map: new,
+        mirrored: fields >= Facts,
+        field_order: fields.since(Facts, 1),
+        source_color: fields
+            .since(Facts, Some(Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 1 })),
+        tone_map: fields >= Facts,
     }
 }
 
-fn segment(new: bool) -> Segment {
+fn sound_settings() -> AudioSettings {
+    AudioSettings {
+        codec: "aac".into(),
+        bit_rate: 128_000,
+        sample_rate: 48_000,
+        channels: 4,
+        layout: "quad".into(),
+    }
+}
+
+fn shape() -> PictureShape {
+    PictureShape {
+        width: 1440,
+        height: 1080,
+        sample_aspect: Ratio { num: 4, den: 3 },
+        pixel_format: "yuv420p10le".into(),
+        color: Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 3 },
+        rotation: 270,
+        mirrored: true,
+    }
+}
+
+fn track_source() -> TrackSource {
+    TrackSource {
+        stream: 1,
+        also: vec![4, 5],
+        jumps: vec![-95_443_000_000],
+        longest_gap: 3600,
+        last_time: 900_000,
+        shape: Some(shape()),
+        states: vec!["AWQAH//h".into()],
+    }
+}
+
+fn segment(fields: Fields) -> Segment {
     Segment {
         execution: "0123456789abcdef".into(),
         attempt: 1,
@@ -108,33 +164,41 @@ fn segment(new: bool) -> Segment {
         kind: TrackKind::Video,
         start: Some(-5),
         end: None,
-        seeks: vec![Seek { by: SeekBy::Byte, at: 77 }],
+        seeks: vec![Seek { by: SeekBy::Byte, at: 77, state: fields.since(Seams, 1) }],
         renditions: vec![Rendition {
             id: "v-1".into(),
-            video: Some(settings(new)),
+            video: Some(settings(fields)),
             audio: None,
-            side: new.then(|| SideSettings { codec: "mov_text".into() }),
+            side: fields.since(Facts, Some(SideSettings { codec: "mov_text".into() })),
         }],
         expected_units: 450,
         work: "0123456789abcdef-1".into(),
-        jumps: if new { vec![-95_443_000_000] } else { Vec::new() },
-        longest_gap: if new { 3600 } else { 0 },
-        last_time: if new { 900_000 } else { 0 },
+        jumps: fields.since(Facts, vec![-95_443_000_000]),
+        longest_gap: fields.since(Facts, 3600),
+        last_time: fields.since(Facts, 900_000),
+        also: fields.since(Seams, vec![4, 5]),
+        shape: fields.since(Seams, Some(shape())),
+        states: fields.since(Seams, vec!["AWQAH//h".into()]),
+        replaces: fields.since(Seams, vec![5, 2_100_000]),
     }
 }
 
-fn track(new: bool) -> TrackPlan {
+fn track(fields: Fields) -> TrackPlan {
     TrackPlan {
         rendition: "v-1".into(),
         kind: TrackKind::Video,
         first_segment: 0,
         segments: 9,
-        video: Some(settings(new)),
-        tags: new.then(|| TrackTags { language: "deu".into(), title: "Ton".into(), dispositions: 1 }),
+        video: Some(settings(fields)),
+        tags: fields
+            .since(Facts, Some(TrackTags { language: "deu".into(), title: "Ton".into(), dispositions: 1 })),
+        audio: fields.since(Seams, Some(sound_settings())),
+        source: fields.since(Seams, Some(track_source())),
+        order: fields.since(Seams, vec![0, 1, 2_100_000, 8]),
     }
 }
 
-fn output(new: bool) -> OutputPlan {
+fn output(fields: Fields) -> OutputPlan {
     OutputPlan {
         url: "file:///out/a.mp4".into(),
         format: "mp4".into(),
@@ -142,23 +206,29 @@ fn output(new: bool) -> OutputPlan {
         keep: true,
         mark: "millrace a b".into(),
         overwrite: true,
-        extras: new.then(|| Extras {
-            metadata: HashMap::from([("title".into(), "A film".into())]),
-            chapters: vec![Chapter { start_seconds: 0.0, end_seconds: 1.5, title: "One".into() }],
-            timecode: Some("01:00:00:00".into()),
-        }),
+        extras: fields.since(
+            Facts,
+            Some(Extras {
+                metadata: HashMap::from([("title".into(), "A film".into())]),
+                chapters: vec![Chapter { start_seconds: 0.0, end_seconds: 1.5, title: "One".into() }],
+                timecode: Some("01:00:00:00".into()),
+            }),
+        ),
+        remarks: fields.since(Seams, vec!["AAC has no channel layout 5.1(side)".into()]),
     }
 }
 
-fn facts(new: bool) -> OutputFacts {
-    let told = |value: f64| if new { value } else { 0.0 };
-    let text = |value: &str| if new { value.to_owned() } else { String::new() };
+fn facts(fields: Fields) -> OutputFacts {
+    let seconds = |value: f64| fields.since(Facts, value);
+    let text = |value: &str| fields.since(Facts, value.to_owned());
     let sound = AudioFacts {
         codec: "aac".into(),
         sample_rate: 48_000,
         samples: 72_000,
-        channels: 2 * i32::from(new),
-        first_seconds: told(0.25),
+        channels: fields.since(Facts, 2),
+        layout: fields.since(Seams, "stereo".into()),
+        first_seconds: seconds(0.25),
+        end_seconds: fields.since(Seams, 1.5),
         language: text("eng"),
         headers: text("0022"),
     };
@@ -172,42 +242,44 @@ fn facts(new: bool) -> OutputFacts {
             width: 1920,
             height: 1080,
             frames: 45,
-            first_seconds: told(0.5),
-            last_seconds: told(1.5),
-            frame_rate: told(30.0),
+            first_seconds: seconds(0.5),
+            last_seconds: seconds(1.5),
+            end_seconds: fields.since(Seams, 1.54),
+            frame_rate: seconds(30.0),
             pixel_format: text("yuv420p"),
-            sample_aspect: told(1.0),
-            color: new.then_some(Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 }),
-            field_order: i32::from(new),
+            sample_aspect: seconds(1.0),
+            color: fields
+                .since(Facts, Some(Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 })),
+            field_order: fields.since(Facts, 1),
             headers: text("0011"),
         }),
         audio: Some(sound.clone()),
-        more_audio: if new { vec![sound] } else { Vec::new() },
-        text: if new { vec!["deu".into()] } else { Vec::new() },
-        chapters: 2 * i32::from(new),
+        more_audio: fields.since(Facts, vec![sound]),
+        text: fields.since(Facts, vec!["deu".into()]),
+        chapters: fields.since(Facts, 2),
     }
 }
 
-fn sum(new: bool) -> TrackSum {
-    TrackSum { plan: track(new), units: 45, packets: 45, bytes: 99, reorder: 2, digest: -3 }
+fn sum(fields: Fields) -> TrackSum {
+    TrackSum { plan: track(fields), units: 45, packets: 45, bytes: 99, reorder: 2, digest: -3 }
 }
 
 /// A signal that says everything, which no real one does.
-fn signal(new: bool) -> Signal {
+fn signal(fields: Fields) -> Signal {
     let mut signal = Signal::new("0123456789abcdef", 2, 1_700_000_000_000);
     signal.started = Some(Started {
         source: source(),
-        tracks: vec![track(new)],
-        outputs: vec![output(new)],
+        tracks: vec![track(fields)],
+        outputs: vec![output(fields)],
         labels: HashMap::new(),
         deadline_ms: Some(5),
         work: "w".into(),
-        upload: Some(upload(new)),
-        kept: vec![facts(new)],
-        warnings: warnings(new),
+        upload: Some(upload(fields)),
+        kept: vec![facts(fields)],
+        warnings: warnings(fields),
     });
     signal.refused =
-        Some(Refused { source: "file:///x".into(), reason: "is empty".into(), upload: Some(upload(new)) });
+        Some(Refused { source: "file:///x".into(), reason: "is empty".into(), upload: Some(upload(fields)) });
     let made = Made {
         rendition: "v-1".into(),
         units: 5,
@@ -220,23 +292,36 @@ fn signal(new: bool) -> Signal {
     };
     signal.segment = Some(SegmentOutcome {
         index: 3,
-        made: vec![made],
+        made: vec![made.clone()],
         reused: true,
         failure: Some("broken".into()),
-        warnings: warnings(new),
+        warnings: warnings(fields),
+        replaced: fields.since(Seams, vec![made]),
     });
     signal.merge = Some(MergeOutcome {
         url: "file:///out/a.mp4".into(),
-        facts: Some(facts(new)),
+        facts: Some(facts(fields)),
         failure: Some("no room".into()),
+        round: fields.since(Seams, 1),
+        again: fields.since(
+            Seams,
+            vec![UncleanRun {
+                rendition: "v-1".into(),
+                replaces: vec![3, 4],
+                start: Some(90_000),
+                end: None,
+                seeks: vec![Seek { by: SeekBy::Time, at: 45_000, state: 0 }],
+            }],
+        ),
+        warnings: fields.since(Seams, vec!["sound runs 1.0 % fast".into()]),
     });
     signal.cancelled = Some(Cancelled { reason: "asked".into() });
     signal
 }
 
 fn old_signal(version: usize) -> Signal {
-    let mut signal = signal(false);
-    if version == 3 {
+    let mut signal = signal(if version == 4 { Facts } else { Early });
+    if version >= 3 {
         return signal;
     }
     if let (Some(started), Some(refused)) = (&mut signal.started, &mut signal.refused) {
@@ -251,7 +336,7 @@ fn old_signal(version: usize) -> Signal {
     signal
 }
 
-fn assembly(new: bool) -> Assembly {
+fn assembly(fields: Fields) -> Assembly {
     Assembly {
         execution: "0123456789abcdef".into(),
         attempt: 2,
@@ -263,72 +348,81 @@ fn assembly(new: bool) -> Assembly {
         done: 3,
         video_segments: 9,
         reused: 1,
-        tracks: vec![sum(new)],
-        outputs: vec![PlannedOutput { plan: output(new), facts: Some(facts(new)) }],
+        tracks: vec![sum(fields)],
+        outputs: vec![PlannedOutput { plan: output(fields), facts: Some(facts(fields)) }],
         labels: HashMap::from([("team".into(), "film".into())]),
         started_ms: 1,
         ended_ms: Some(2),
         deadline_ms: Some(3),
         work: "w".into(),
-        upload: Some(upload(new)),
-        warnings: warnings(new),
+        upload: Some(upload(fields)),
+        warnings: warnings(fields),
+        segment_warnings: fields.since(Seams, vec!["a picture at 0.500 s is damaged".into()]),
+        round: fields.since(Seams, 1),
+        again: fields.since(Seams, vec![Again { index: 2_100_001, replaces: vec![3, 4] }]),
     }
 }
 
-fn merge(new: bool) -> Merge {
+fn merge(fields: Fields) -> Merge {
     Merge {
         execution: "0123456789abcdef".into(),
         attempt: 2,
         source: source(),
-        output: output(new),
-        tracks: vec![sum(new)],
+        output: output(fields),
+        tracks: vec![sum(fields)],
         work: "w".into(),
+        round: fields.since(Seams, 1),
+        strict: fields >= Seams,
     }
 }
 
-fn merged(new: bool) -> Merged {
+fn merged(fields: Fields) -> Merged {
     Merged {
         execution: "0123456789abcdef".into(),
         attempt: 2,
         state: Phase::Succeeded,
         reason: None,
         source: source(),
-        outputs: vec![facts(new)],
+        outputs: vec![facts(fields)],
         segments: 9,
         segments_reused: 1,
         started_ms: 1,
         ended_ms: 2,
         labels: HashMap::new(),
         work: "w".into(),
-        warnings: warnings(new),
+        warnings: warnings(fields),
     }
 }
 
-fn warnings(new: bool) -> Vec<String> {
-    if new { vec!["2 pictures between 1.000 s and 1.040 s are damaged".into()] } else { Vec::new() }
+fn warnings(fields: Fields) -> Vec<String> {
+    fields.since(Facts, vec!["2 pictures between 1.000 s and 1.040 s are damaged".into()])
 }
 
 #[test]
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
-    golden("upload", &upload(true), old_upload);
-    golden("segment", &segment(true), |version| match version {
-        1 => Segment { work: none(), ..segment(false) },
-        2 => segment(false),
-        _ => Segment { longest_gap: 0, last_time: 0, ..segment(true) },
+    golden("upload", &upload(Seams), old_upload);
+    golden("segment", &segment(Seams), |version| match version {
+        1 => Segment { work: none(), ..segment(Early) },
+        2 => segment(Early),
+        3 => Segment { longest_gap: 0, last_time: 0, ..segment(Facts) },
+        _ => segment(Facts),
     });
-    golden("signal", &signal(true), old_signal);
-    golden("assembly", &assembly(true), |version| match version {
-        1 => Assembly { work: none(), upload: None, ..assembly(false) },
-        version => Assembly { upload: Some(old_upload(version)), ..assembly(false) },
+    golden("signal", &signal(Seams), old_signal);
+    golden("assembly", &assembly(Seams), |version| match version {
+        1 => Assembly { work: none(), upload: None, ..assembly(Early) },
+        2 | 3 => Assembly { upload: Some(old_upload(version)), ..assembly(Early) },
+        _ => assembly(Facts),
     });
-    golden("merge", &merge(true), |version| Merge {
-        work: if version == 1 { none() } else { merge(true).work },
-        ..merge(false)
+    golden("merge", &merge(Seams), |version| match version {
+        1 => Merge { work: none(), ..merge(Early) },
+        2 => merge(Early),
+        _ => merge(Facts),
     });
-    golden("merged", &merged(true), |version| Merged {
-        work: if version == 1 { none() } else { merged(true).work },
-        ..merged(false)
+    golden("merged", &merged(Seams), |version| match version {
+        1 => Merged { work: none(), ..merged(Early) },
+        2 => merged(Early),
+        _ => merged(Facts),
     });
     let event = ExecutionEvent {
         execution: "e".into(),
@@ -372,12 +466,12 @@ fn what_was_once_written_is_read_for_good() {
 
 #[test]
 fn a_record_of_a_newer_version_is_told_from_what_is_none() {
-    let mut newer = upload(true).encode().unwrap();
-    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 5).to_be_bytes());
-    assert!(matches!(Upload::decode(&newer), Err(RecordError::Newer { found: 5, known: 4, .. })));
+    let mut newer = upload(Seams).encode().unwrap();
+    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 6).to_be_bytes());
+    assert!(matches!(Upload::decode(&newer), Err(RecordError::Newer { found: 6, known: 5, .. })));
     newer[1..5].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
     assert!(matches!(Upload::decode(&newer), Err(RecordError::UnknownSchema { .. })));
-    let mut long = upload(true).encode().unwrap();
+    let mut long = upload(Seams).encode().unwrap();
     long.push(0);
     assert!(matches!(Upload::decode(&long), Err(RecordError::Trailing { bytes: 1, .. })));
 }

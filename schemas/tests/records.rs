@@ -106,7 +106,7 @@ fn upload() -> Upload {
 #[test]
 fn a_record_survives_the_frame() {
     let framed = upload().encode().unwrap();
-    assert_eq!(framed[..5], [0, 0, 0, 0x0b, 0xb9], "version 4 of record 1");
+    assert_eq!(framed[..5], [0, 0, 0, 0x0f, 0xa1], "version 5 of record 1");
     assert_eq!(Upload::decode(&framed).unwrap(), upload());
 
     let mut signal = Signal::new("e", 1, 7);
@@ -125,6 +125,7 @@ fn a_record_survives_the_frame() {
         reused: true,
         failure: None,
         warnings: Vec::new(),
+        replaced: Vec::new(),
     });
     assert_eq!(Signal::decode(&signal.encode().unwrap()).unwrap(), signal);
 }
@@ -153,7 +154,7 @@ fn what_is_not_a_record_is_an_error_and_not_a_panic() {
         assert!(Upload::decode(&good[..cut]).is_err(), "cut at {cut}");
     }
     assert!(matches!(Upload::decode(&[1, 0, 0, 0, 1, 0]), Err(RecordError::NotFramed)));
-    assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 3001, .. })));
+    assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 4001, .. })));
 }
 
 #[test]

@@ -12,8 +12,8 @@ use millrace_schemas::{
 };
 use millrace_topology::{
     invariants::{
-        Held, Invariant, all_segments, all_there, as_many_samples, held, merged_once, same_frames,
-        strictly_increase,
+        Held, Invariant, all_segments, all_there, as_many_samples, covers_once, held, merged_once,
+        same_frames, strictly_increase,
     },
     streams,
 };
@@ -33,7 +33,8 @@ struct Facts {
     /// How often a segment was told to be made or not, and when first.
     outcomes: BTreeMap<(Attempt, i32), (usize, u64)>,
     merges: Vec<(u64, Merge)>,
-    merge_outcomes: BTreeSet<(Attempt, String)>,
+    /// By output and round.
+    merge_outcomes: BTreeSet<(Attempt, String, i32)>,
     merged: Vec<Merged>,
     ends: BTreeMap<Attempt, usize>,
     states: BTreeMap<String, Assembly>,
@@ -92,7 +93,7 @@ impl Facts {
         } else if stream == streams::EXECUTIONS.name
             && let Ok(event) = ExecutionEvent::decode(&value)
             && event.processor == "assemble"
-            && event.event != "merging"
+            && !matches!(event.event.as_str(), "merging" | "making-again")
         {
             *self.ends.entry((event.execution, event.attempt)).or_default() += 1;
         }
@@ -108,7 +109,7 @@ impl Facts {
             let told = self.outcomes.entry((attempt, outcome.index)).or_insert((0, transaction));
             told.0 += 1;
         } else if let Some(outcome) = signal.merge {
-            self.merge_outcomes.insert((attempt, outcome.url));
+            self.merge_outcomes.insert((attempt, outcome.url, outcome.round));
         }
     }
 
@@ -119,7 +120,9 @@ impl Facts {
     /// SG-1: a plan and all of its segments are one transaction.
     fn plans(&self) -> Held {
         let mut published: BTreeMap<(u64, Attempt), Vec<i32>> = BTreeMap::new();
-        for (transaction, segment) in &self.segments {
+        // Those that are made again in place of others are no part of a plan.
+        for (transaction, segment) in self.segments.iter().filter(|(_, segment)| segment.replaces.is_empty())
+        {
             let attempt = (segment.execution.clone(), segment.attempt);
             published.entry((*transaction, attempt)).or_default().push(segment.index);
         }
@@ -149,20 +152,46 @@ impl Facts {
         held(Invariant::Sg1, without.is_none(), || format!("segments without their plan: {without:?}"))
     }
 
-    /// MG-1, and LG-2: each output is asked for once.
+    /// MG-1, FR-1: a merge has all of its segments, and they cover all of the source once. LG-2: each output is asked for once,
+    /// and once more for each round of segments that were made again.
     fn merges(&self) -> Held {
+        let range = |(_, s): &(u64, Segment)| (((s.execution.clone(), s.attempt), s.index), (s.start, s.end));
+        let ranges: BTreeMap<(Attempt, i32), _> = self.segments.iter().map(range).collect();
         let mut asked = BTreeSet::new();
         for (transaction, merge) in &self.merges {
             let attempt = (merge.execution.clone(), merge.attempt);
             let plan = self.started.get(&attempt).and_then(|plans| plans.first());
             let tracks = plan.map_or(&[][..], |(_, plan)| &plan.tracks);
             let segments = tracks.iter().map(|t| t.first_segment + t.segments).max().unwrap_or(0);
-            all_there(&merge.execution, segments, |index| {
+            let there = |index| {
                 let outcome = self.outcomes.get(&(attempt.clone(), index));
                 outcome.is_some_and(|(_, first)| first < transaction)
-            })?;
-            let first = asked.insert((attempt.clone(), &merge.output.url));
+            };
+            all_there(&merge.execution, segments, there)?;
+            for track in &merge.tracks {
+                let used = track.plan.indices();
+                let missing = used.iter().find(|index| !there(**index));
+                held(Invariant::Mg1, missing.is_none(), || {
+                    format!("{attempt:?} is merged without {missing:?}")
+                })?;
+                let ranges = used.iter().filter_map(|index| ranges.get(&(attempt.clone(), *index)).copied());
+                covers_once(ranges)?;
+            }
+            let first = asked.insert((attempt.clone(), &merge.output.url, merge.round));
             held(Invariant::Lg2, first, || format!("{attempt:?}: {} is asked for twice", merge.output.url))?;
+        }
+        Ok(())
+    }
+
+    /// LG-2: a segment is made again once.
+    fn made_again(&self) -> Held {
+        let mut asked = BTreeSet::new();
+        let again = self.segments.iter().map(|(_, segment)| segment).filter(|s| !s.replaces.is_empty());
+        for segment in again {
+            let first = asked.insert((&segment.execution, segment.attempt, segment.index));
+            held(Invariant::Lg2, first, || {
+                format!("segment {} of {} is made again twice", segment.index, segment.execution)
+            })?;
         }
         Ok(())
     }
@@ -233,7 +262,8 @@ impl Facts {
         for (_, merge) in &self.merges {
             let attempt = (merge.execution.clone(), merge.attempt);
             let url = &merge.output.url;
-            let told = self.merge_outcomes.contains(&(attempt.clone(), url.clone())) || self.ended(&attempt);
+            let told = self.merge_outcomes.contains(&(attempt.clone(), url.clone(), merge.round))
+                || self.ended(&attempt);
             held(Invariant::Lg1, told, || format!("the merge of {url} was lost"))?;
         }
         for record in &self.unreadable {
@@ -281,6 +311,7 @@ impl Facts {
     fn log(&self, expected: &[String], set_back: bool) -> Held {
         self.plans()?;
         self.merges()?;
+        self.made_again()?;
         self.ends()?;
         self.all_ended(expected)?;
         self.nothing_lost()?;

@@ -38,11 +38,13 @@ pub enum Trouble {
     Deadline,
     /// Sources can't be read, or not to their end.
     Broken,
+    /// Sources have keyframes from which decoding can't begin.
+    FalseKeyframes,
 }
 
 impl Trouble {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Crash,
         Self::Sleep,
         Self::Restart,
@@ -58,6 +60,7 @@ impl Trouble {
         Self::Duplicate,
         Self::Deadline,
         Self::Broken,
+        Self::FalseKeyframes,
     ];
 }
 

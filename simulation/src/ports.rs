@@ -1,6 +1,6 @@
 //! Media and storage as small fakes that keep facts: which pictures, which objects.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use fastrand::Rng;
@@ -8,25 +8,28 @@ use millrace_engine::Ended;
 use millrace_runtime::simulated::Fate;
 use millrace_schemas::{
     AudioFacts, Color, Fingerprint, Made, Merge, OutputFacts, Ratio, Rendition, Seek, SeekBy, Segment,
-    SourceRef, TrackKind, TrackSum, TrackTags, VideoFacts, VideoSettings,
+    SourceRef, TrackKind, TrackPlan, TrackSum, VideoFacts, VideoSettings,
 };
 use millrace_topology::{
     invariants::its_own,
-    ports::{AudioSource, Controls, Keyframe, Media, PortError, SourceFacts, Storage, Stored, VideoSource},
+    ports::{
+        AudioSource, Controls, Joined, Keyframe, Media, PortError, SourceFacts, Storage, Stored, UncleanRun,
+        VideoSource,
+    },
 };
 use tokio::time::sleep;
 
 use crate::{
     clock,
-    plan::Trouble,
+    plan::{Plan, Trouble},
     store::{Object, Output, Source},
     world::World,
 };
 
 /// Pictures a second; the clock of every source ticks once a picture.
 const RATE: i64 = 10;
-/// Pictures from a keyframe to the next.
-const GOP: usize = 5;
+/// After so many rounds a track whose seams are still not clean is made in one piece, as the real merge has it.
+const ROUNDS: i32 = 2;
 
 /// The ports of a process.
 pub(crate) struct Ports {
@@ -63,18 +66,27 @@ impl Ports {
         found.ok_or_else(|| PortError::Refused(format!("{url} is not there")))
     }
 
-    /// Reads a track's work objects as a merge does: missing ones, and others than were counted, are found.
-    fn track(&self, merge: &Merge, sum: &TrackSum) -> Result<(Vec<i64>, i64), PortError> {
+    /// Reads a track's work objects, in the order of their times, as a merge does.
+    fn objects(&self, merge: &Merge, plan: &TrackPlan) -> Result<Vec<Object>, PortError> {
         let store = self.world.store();
-        let (mut pictures, mut samples, mut units, mut digest) = (Vec::new(), 0, 0, 0_i64);
-        for index in sum.plan.first_segment..sum.plan.first_segment + sum.plan.segments {
-            let key = (merge.work().to_owned(), sum.plan.rendition.clone(), index);
+        let mut objects = Vec::new();
+        for index in plan.indices() {
+            let key = (merge.work().to_owned(), plan.rendition.clone(), index);
             let Some(object) = store.objects.get(&key) else {
                 return Err(PortError::Refused(format!("work object {key:?} is missing")));
             };
             if let Err(violation) = its_own(&merge.execution, &object.source, &merge.source.url) {
                 self.world.violated(violation);
             }
+            objects.push(object.clone());
+        }
+        Ok(objects)
+    }
+
+    /// Puts a track together; others than were counted are found.
+    fn track(&self, merge: &Merge, sum: &TrackSum) -> Result<(Vec<i64>, i64), PortError> {
+        let (mut pictures, mut samples, mut units, mut digest) = (Vec::new(), 0, 0, 0_i64);
+        for (object, index) in self.objects(merge, &sum.plan)?.iter().zip(sum.plan.indices()) {
             pictures.extend(&object.pictures);
             samples += object.samples;
             units += object.made.units;
@@ -87,6 +99,40 @@ impl Ports {
         }
         Ok((pictures, samples))
     }
+
+    /// The runs of a track's segments that were decoded otherwise than in one piece: the first picture of one is not what the
+    /// one before saw behind its end. They are to be read from where that one was.
+    fn unclean(&self, merge: &Merge, plan: &TrackPlan) -> Result<Vec<UncleanRun>, PortError> {
+        let (objects, indices) = (self.objects(merge, plan)?, plan.indices());
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for (position, pair) in (1..).zip(objects.windows(2)) {
+            match runs.last_mut().filter(|(_, last)| last + 1 == position) {
+                _ if pair[0].tail == pair[1].head => {}
+                Some((_, last)) => *last = position,
+                None => runs.push((position, position)),
+            }
+        }
+        if merge.round >= ROUNDS && !runs.is_empty() {
+            runs = vec![(0, objects.len() - 1)];
+        }
+        let run = |(first, last): (usize, usize)| UncleanRun {
+            rendition: plan.rendition.clone(),
+            replaces: indices[first..=last].to_vec(),
+            start: objects[first].start,
+            end: objects[last].end,
+            seeks: first
+                .checked_sub(1)
+                .and_then(|before| objects[before].from)
+                .map(seek)
+                .into_iter()
+                .collect(),
+        };
+        Ok(runs.into_iter().map(run).collect())
+    }
+}
+
+fn seek(at: i64) -> Seek {
+    Seek { by: SeekBy::Time, at, state: 0 }
 }
 
 fn settings() -> VideoSettings {
@@ -118,25 +164,27 @@ impl Media for Ports {
         if facts.is_garbage {
             return Err(PortError::Refused(format!("{} is no media file", source.url)));
         }
-        let keyframe = |pts: &i64| Keyframe { pts: *pts, seek: Seek { by: SeekBy::Time, at: *pts } };
+        let keyframe = |pts| Keyframe { pts, seek: seek(pts) };
         let (first, last) = (facts.pictures.first(), facts.pictures.last());
         let video = first.zip(last).map(|(first, last)| VideoSource {
             stream: 0,
             settings: settings(),
             first: *first,
             end: last + 1,
-            keyframes: facts.pictures.iter().step_by(GOP).map(keyframe).collect(),
+            keyframes: facts.keyframes().map(keyframe).collect(),
             trusted: true,
             longest_gap: 0,
             last_time: 0,
+            also: Vec::new(),
+            shape: None,
+            states: Vec::new(),
         });
         let audio = (facts.samples > 0).then_some(AudioSource {
             stream: 1,
             sample_rate: 48_000,
             channels: 2,
             samples: facts.samples,
-            first: None,
-            tags: TrackTags::default(),
+            ..AudioSource::default()
         });
         Ok(SourceFacts { video, sounds: audio.into_iter().collect(), ..SourceFacts::default() })
     }
@@ -163,8 +211,11 @@ impl Media for Ports {
         if is_video && source.broken_at.is_some_and(|at| inside(&at)) {
             return Err(PortError::Refused(format!("{} can't be decoded", segment.source.url)));
         }
-        let pictures: Vec<i64> =
-            if is_video { source.pictures.iter().copied().filter(inside).collect() } else { Vec::new() };
+        let from = segment.seeks.first().map(|seek| seek.at);
+        let decoded = if is_video { source.decode(from) } else { Vec::new() };
+        let since = |at: i64| decoded.iter().copied().find(|pts| *pts >= at);
+        let (head, tail) = (since(segment.start.unwrap_or(i64::MIN)), segment.end.and_then(since));
+        let pictures: Vec<i64> = decoded.iter().copied().filter(inside).collect();
         let samples = if is_video { 0 } else { source.samples };
         let mut made = Vec::new();
         for rendition in renditions {
@@ -176,7 +227,7 @@ impl Media for Ports {
                 packets: units,
                 bytes: 100,
                 first: pictures.first().copied().unwrap_or(0),
-                next: segment.end,
+                next: tail,
                 reorder: 2,
                 digest: self.world.chance(|rng| rng.i64(..)),
             };
@@ -185,6 +236,11 @@ impl Media for Ports {
                 pictures: pictures.clone(),
                 samples,
                 made: facts,
+                start: segment.start,
+                end: segment.end,
+                from,
+                head,
+                tail,
             };
             self.call("put").await?;
             let key = (segment.work().to_owned(), rendition.id.clone(), segment.index);
@@ -195,9 +251,19 @@ impl Media for Ports {
         Ok(made)
     }
 
-    async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError> {
+    async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
         self.call("merge").await?;
         self.work_for(10, 1500).await;
+        let mut unclean = Vec::new();
+        for sum in merge.tracks.iter().filter(|sum| sum.plan.kind == TrackKind::Video) {
+            unclean.extend(self.unclean(merge, &sum.plan)?);
+        }
+        if !unclean.is_empty() {
+            let replaces: Vec<_> = unclean.iter().map(|run| &run.replaces).collect();
+            self.world
+                .trace(|| format!("round {} of {}: {replaces:?} are unclean", merge.round, merge.output.url));
+            return Ok(Joined::Unclean(unclean));
+        }
         let (mut pictures, mut samples) = (Vec::new(), 0);
         for sum in &merge.tracks {
             let (more, sound) = self.track(merge, sum)?;
@@ -230,7 +296,7 @@ impl Media for Ports {
             Output { source: merge.source.url.clone(), mark: merge.output.mark.clone(), pictures, samples };
         self.world.store().outputs.insert(merge.output.url.clone(), output);
         self.answer("publish").await?;
-        Ok(facts)
+        Ok(Joined::Proven { facts: Box::new(facts), warnings: Vec::new() })
     }
 
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
@@ -293,16 +359,21 @@ impl Controls for Ports {
 }
 
 /// A source, by chance.
-pub(crate) fn some_source(rng: &mut Rng, may_be_broken: bool) -> Source {
+pub(crate) fn some_source(rng: &mut Rng, plan: &Plan) -> Source {
     let count = rng.i64(1..=60);
-    let pictures: Vec<i64> = (0..count).collect();
-    let broken = may_be_broken && rng.u8(..) < 80;
-    Source {
+    let is_broken = plan.has(Trouble::Broken);
+    let mut source = Source {
+        pictures: (0..count).collect(),
         samples: if rng.bool() { count * 4800 } else { 0 },
-        broken_at: broken.then(|| rng.i64(0..count)),
-        is_garbage: may_be_broken && rng.u8(..) < 30,
-        pictures,
+        broken_at: (is_broken && rng.u8(..) < 80).then(|| rng.i64(0..count)),
+        is_garbage: is_broken && rng.u8(..) < 30,
+        false_keyframes: BTreeSet::new(),
+    };
+    if plan.has(Trouble::FalseKeyframes) {
+        let share = rng.f64();
+        source.false_keyframes = source.keyframes().skip(1).filter(|_| rng.f64() < share).collect();
     }
+    source
 }
 
 /// Whether a file's mark says that it came of this source.

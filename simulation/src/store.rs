@@ -1,6 +1,6 @@
 //! The object store, and what media become in it: facts in place of bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_schemas::Made;
 
@@ -15,6 +15,27 @@ pub(crate) struct Source {
     pub(crate) broken_at: Option<i64>,
     /// Whether not even its headers can be read.
     pub(crate) is_garbage: bool,
+    /// Pictures that its container calls keyframes, and from which decoding can't begin.
+    pub(crate) false_keyframes: BTreeSet<i64>,
+}
+
+/// Pictures from a keyframe to the next.
+const GOP: usize = 5;
+
+impl Source {
+    /// The keyframes that its container names.
+    pub(crate) fn keyframes(&self) -> impl Iterator<Item = i64> {
+        self.pictures.iter().copied().step_by(GOP)
+    }
+
+    /// The pictures that are decoded where reading begins at this keyframe, or at the start: what comes before the next true
+    /// keyframe is lost.
+    pub(crate) fn decode(&self, from: Option<i64>) -> Vec<i64> {
+        let begins =
+            |from: i64| self.keyframes().find(|at| *at >= from && !self.false_keyframes.contains(at));
+        let first = from.map_or(Some(i64::MIN), begins);
+        self.pictures.iter().copied().filter(|pts| first.is_some_and(|first| *pts >= first)).collect()
+    }
 }
 
 /// A work object.
@@ -24,6 +45,15 @@ pub(crate) struct Object {
     pub(crate) pictures: Vec<i64>,
     pub(crate) samples: i64,
     pub(crate) made: Made,
+    /// The range of its segment.
+    pub(crate) start: Option<i64>,
+    pub(crate) end: Option<i64>,
+    /// Where reading began; `None` for the start of the source.
+    pub(crate) from: Option<i64>,
+    /// The first picture that was decoded from the start of the range on.
+    pub(crate) head: Option<i64>,
+    /// The first picture that was decoded from the end of the range on.
+    pub(crate) tail: Option<i64>,
 }
 
 /// An output.

@@ -31,8 +31,7 @@ async fn append(world: &World, emits: Vec<Emit>) {
 pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
     sleep(world.milliseconds(0, world.plan.seconds * 500)).await;
     let url = format!("sim://in/{number}.mov");
-    let may_break = world.plan.has(Trouble::Broken);
-    let source = world.chance(|rng| some_source(rng, may_break));
+    let source = world.chance(|rng| some_source(rng, &world.plan));
     world.store().sources.insert(url.clone(), source);
     let mut upload = Upload { segment_time_seconds: 1.0, ..Upload::of(&url, "sim://out") };
     if world.chance(Rng::bool) {

@@ -23,6 +23,17 @@ fn the_invariants_hold_in_two_hundred_runs() {
     }
 }
 
+/// First runs of segments, then what is behind them, at last the whole video in one piece.
+#[test]
+fn segments_are_made_again_in_up_to_three_rounds() {
+    let plans = (1..=100).map(Plan::of).filter(|plan| plan.has(Trouble::FalseKeyframes));
+    let trace: Vec<String> = plans.flat_map(|plan| run(&plan, true).trace).collect();
+    for round in ["round 0 ", "round 1 ", "round 2 "] {
+        assert!(trace.iter().any(|line| line.contains(round)), "{round}");
+    }
+    assert!(!trace.iter().any(|line| line.contains("round 3 ")), "then every seam is clean");
+}
+
 #[test]
 fn every_kind_of_trouble_comes_up() {
     for trouble in Trouble::ALL {

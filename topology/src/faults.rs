@@ -31,11 +31,15 @@ pub enum Fault {
     AbortForgets,
     /// Segments are published in two transactions.
     HalfPlan,
+    /// The facts of segments that were made again are counted, too.
+    ReplacedStillCounted,
+    /// What merges of an earlier round report is folded like what those of this round do.
+    OldRoundCounts,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::CommitBeforePublish,
         Self::NoDedup,
         Self::OffsetOutOfOrder,
@@ -48,6 +52,8 @@ impl Fault {
         Self::LostAckRepeated,
         Self::AbortForgets,
         Self::HalfPlan,
+        Self::ReplacedStillCounted,
+        Self::OldRoundCounts,
     ];
 
     /// Whether this fault is the one that is planted. Always false without the feature.

@@ -190,7 +190,7 @@ pub fn topology() -> Topology {
                 "assemble",
                 "counts segments",
                 TRANSCODED,
-                &[MERGES, MERGED, CONTROLS, EXECUTIONS],
+                &[MERGES, SEGMENTS, MERGED, CONTROLS, EXECUTIONS],
                 Some(ASSEMBLIES),
             ),
             processor("merge", "joins and proves", MERGES, &[TRANSCODED, EXECUTIONS], None),

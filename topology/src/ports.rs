@@ -1,8 +1,10 @@
 //! What processors ask of the world. The shell implements these; tests put fakes in their place.
 
 use async_trait::async_trait;
+pub use millrace_schemas::UncleanRun;
 use millrace_schemas::{
-    Chapter, Made, Merge, OutputFacts, Rendition, Segment, SourceRef, TrackTags, VideoSettings,
+    Chapter, Made, Merge, OutputFacts, PictureShape, Rendition, Seek, Segment, SourceRef, TrackTags,
+    VideoSettings,
 };
 
 use crate::processor::ProcessorError;
@@ -38,7 +40,7 @@ pub struct Keyframe {
     /// Presentation time, in the stream's clock.
     pub pts: i64,
     /// Where to begin reading for it.
-    pub seek: millrace_schemas::Seek,
+    pub seek: Seek,
 }
 
 /// What split must know of a source.
@@ -94,10 +96,16 @@ pub struct VideoSource {
     pub longest_gap: i64,
     /// The time of the last picture, in ticks, where the longest gap is known.
     pub last_time: i64,
+    /// Further streams of the same track.
+    pub also: Vec<i32>,
+    /// The first picture, as it is decoded.
+    pub shape: Option<PictureShape>,
+    /// Codec headers that lie between packets, base64; seek points name them, from 1.
+    pub states: Vec<String>,
 }
 
 /// The sound track of a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AudioSource {
     /// Its index in the container.
     pub stream: i32,
@@ -105,6 +113,12 @@ pub struct AudioSource {
     pub sample_rate: i32,
     /// Channels.
     pub channels: i32,
+    /// The layout of the channels, by libav's name; empty where the source names none.
+    pub layout: String,
+    /// For how long it plays, in seconds, as far as the container tells.
+    pub seconds: f64,
+    /// Further streams of the same track.
+    pub also: Vec<i32>,
     /// How many samples, as far as the container tells; 0 where it does not.
     pub samples: i64,
     /// Where the first sample lies, in samples, where the sound can be cut anywhere: it is long, and has no holes.
@@ -133,6 +147,20 @@ pub struct Stored {
     pub warnings: Vec<String>,
 }
 
+/// What became of putting an output together.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Joined {
+    /// It is proven and published.
+    Proven {
+        /// Its facts.
+        facts: Box<OutputFacts>,
+        /// What is to be said of it: damage of its source, and what it could not take over.
+        warnings: Vec<String>,
+    },
+    /// Nothing was published: segments were decoded otherwise than in one piece.
+    Unclean(Vec<UncleanRun>),
+}
+
 /// What is done with media; every call runs outside this process.
 #[async_trait]
 pub trait Media: Send + Sync + 'static {
@@ -144,7 +172,7 @@ pub trait Media: Send + Sync + 'static {
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError>;
 
     /// Puts an output together out of work objects, proves it, and makes it appear at once and whole.
-    async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError>;
+    async fn merge(&self, merge: &Merge) -> Result<Joined, PortError>;
 
     /// The comment that a media file carries, if it is one that can be read.
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError>;

@@ -1,11 +1,25 @@
-use millrace_schemas::{Cancelled, OutputFacts, OutputPlan, TrackPlan, Upload, frame::Record as _};
+mod again;
+
+use millrace_schemas::{
+    Cancelled, OutputFacts, OutputPlan, TrackPlan, TrackSource, Upload, frame::Record as _,
+};
 use millrace_topology::invariants::{merged_once, nothing_changed};
 use proptest::prelude::*;
 
 use super::*;
 
 fn track(rendition: &str, kind: TrackKind, first_segment: i32, segments: i32) -> TrackPlan {
-    TrackPlan { rendition: rendition.into(), kind, first_segment, segments, video: None, tags: None }
+    TrackPlan {
+        rendition: rendition.into(),
+        kind,
+        first_segment,
+        segments,
+        video: None,
+        tags: None,
+        audio: None,
+        source: Some(TrackSource { stream: i32::from(kind == TrackKind::Audio), ..TrackSource::default() }),
+        order: Vec::new(),
+    }
 }
 
 fn output(format: &str) -> OutputPlan {
@@ -17,6 +31,7 @@ fn output(format: &str) -> OutputPlan {
         mark: format!("mark {format}"),
         overwrite: false,
         extras: None,
+        remarks: Vec::new(),
     }
 }
 
@@ -55,6 +70,7 @@ fn made(attempt: i32, segments: i32, index: i32) -> Signal {
         reused: index % 2 == 0,
         failure: None,
         warnings: Vec::new(),
+        replaced: Vec::new(),
     });
     signal
 }
@@ -71,7 +87,7 @@ fn merged(attempt: i32, format: &str) -> Signal {
         audio: None,
         ..OutputFacts::default()
     };
-    signal.merge = Some(MergeOutcome { url, facts: Some(facts), failure: None });
+    signal.merge = Some(MergeOutcome { url, facts: Some(facts), ..MergeOutcome::default() });
     signal
 }
 
@@ -83,6 +99,7 @@ fn failed(attempt: i32, index: i32) -> Signal {
         reused: false,
         failure: Some("broken".into()),
         warnings: Vec::new(),
+        replaced: Vec::new(),
     });
     signal
 }
@@ -265,33 +282,87 @@ proptest! {
     }
 }
 
-#[test]
-fn damage_is_told_once_and_reaches_the_end() {
-    let mut state = fold(None, started(1, 1)).unwrap().state;
-    for index in [0, 1] {
-        let mut signal = made(1, 1, index);
-        let outcome = signal.segment.as_mut().unwrap();
-        outcome.warnings = vec!["pictures are damaged at 1.000 s".into()];
-        state = fold(state, signal).unwrap().state;
+/// An execution of so many segments; whether warnings are reasons to fail.
+fn began(segments: i32, strict: bool, warnings: &[&str]) -> Signal {
+    let mut begin = started(1, segments);
+    let plan = begin.started.as_mut().unwrap();
+    plan.upload = Some(Upload { strict, ..Upload::of("file:///a.mov", "file:///o") });
+    plan.warnings = warnings.iter().map(|&warning| warning.into()).collect();
+    begin
+}
+
+/// The outcome of a segment, or of a merge, with a warning.
+fn with_warning(mut signal: Signal, warning: &str) -> Signal {
+    let warnings = vec![warning.to_owned()];
+    match (&mut signal.segment, &mut signal.merge) {
+        (Some(outcome), _) => outcome.warnings = warnings,
+        (_, Some(outcome)) => outcome.warnings = warnings,
+        _ => {}
     }
-    let state = state.unwrap();
-    assert_eq!(state.warnings, ["pictures are damaged at 1.000 s"]);
-    let fold = end(state, Phase::Succeeded, None, 9).unwrap();
-    let merged = Merged::decode(fold.emits[0].value.as_ref().unwrap()).unwrap();
-    assert_eq!(merged.warnings.len(), 1);
+    signal
+}
+
+/// The only record of an execution's end.
+fn the_end(emits: &[Emit]) -> Merged {
+    let ends = on(emits, "merged");
+    assert_eq!(ends.len(), 1);
+    Merged::decode(&ends[0]).unwrap()
 }
 
 #[test]
-fn a_strict_execution_fails_where_its_source_is_damaged() {
-    let mut begin = started(1, 2);
-    let plan = begin.started.as_mut().unwrap();
-    plan.upload = Some(Upload { strict: true, ..Upload::of("file:///a.mov", "file:///o") });
-    let state = fold(None, begin).unwrap().state;
-    let mut signal = made(1, 2, 0);
-    signal.segment.as_mut().unwrap().warnings = vec!["pictures are missing at 1.000 s".into()];
-    let state = fold(state, signal).unwrap().state.unwrap();
-    assert_eq!(state.phase, Phase::Failed);
-    assert!(state.reason.unwrap().contains("missing at 1.000 s"));
+fn a_success_has_the_warnings_of_split_and_merge_each_once() {
+    let (_, emits) = run([
+        began(1, false, &["the index ends early"]),
+        with_warning(made(1, 1, 0), "a picture is damaged"),
+        made(1, 1, 1),
+        with_warning(merged(1, "mp4"), "sound runs 1.0 % fast"),
+        with_warning(merged(1, "flv"), "sound runs 1.0 % fast"),
+    ]);
+    // Which segments are used is known to merge, and it reads their warnings.
+    assert_eq!(the_end(&emits).warnings, ["the index ends early", "sound runs 1.0 % fast"]);
+}
+
+#[test]
+fn a_failure_has_the_warnings_of_segments_too() {
+    let warning = "a picture is damaged";
+    let (_, emits) = run([
+        began(3, false, &[]),
+        with_warning(made(1, 3, 0), warning),
+        with_warning(made(1, 3, 1), warning),
+        failed(1, 2),
+    ]);
+    assert_eq!(the_end(&emits).warnings, [warning]);
+}
+
+#[test]
+fn a_strict_execution_fails_at_once_where_its_source_is_damaged() {
+    let (state, emits) = run([began(2, true, &["the index ends early"])]);
+    let reason = state.unwrap().reason.unwrap();
+    assert!(reason.contains("(strict): the index ends early"), "{reason}");
+    assert_eq!(the_end(&emits).state, Phase::Failed);
+}
+
+#[test]
+fn a_strict_execution_leaves_the_warnings_of_segments_to_merge() {
+    let (state, emits) =
+        run([began(1, true, &[]), with_warning(made(1, 1, 0), "a picture is damaged"), made(1, 1, 1)]);
+    assert_eq!(state.unwrap().phase, Phase::Merging);
+    assert!(on(&emits, "merges").iter().all(|value| Merge::decode(value).unwrap().strict));
+    let (_, emits) = run([began(1, false, &[]), made(1, 1, 0), made(1, 1, 1)]);
+    assert!(on(&emits, "merges").iter().all(|value| !Merge::decode(value).unwrap().strict));
+}
+
+#[test]
+fn a_failure_of_what_is_there_already_changes_nothing() {
+    let (state, _) = run(whole(3).into_iter().take(3));
+    let again = fold(state.clone(), failed(1, 1)).unwrap();
+    assert_eq!(nothing_changed(&state, &again.state, again.emits.len()), Ok(()));
+    let (state, _) = run(whole(3).into_iter().take(6));
+    let mut signal = merged(1, "mp4");
+    let outcome = signal.merge.as_mut().unwrap();
+    (outcome.facts, outcome.failure) = (None, Some("no answer".into()));
+    let again = fold(state.clone(), signal).unwrap();
+    assert_eq!(nothing_changed(&state, &again.state, again.emits.len()), Ok(()));
 }
 
 #[test]

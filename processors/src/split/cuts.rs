@@ -92,7 +92,10 @@ mod tests {
     use super::*;
 
     fn keyframes(times: &[i64]) -> Vec<Keyframe> {
-        times.iter().map(|pts| Keyframe { pts: *pts, seek: Seek { by: SeekBy::Time, at: pts - 2 } }).collect()
+        times
+            .iter()
+            .map(|pts| Keyframe { pts: *pts, seek: Seek { by: SeekBy::Time, at: pts - 2, state: 0 } })
+            .collect()
     }
 
     fn starts(ranges: &[Range]) -> Vec<i64> {
@@ -103,14 +106,14 @@ mod tests {
     fn cuts_lie_on_keyframes_near_the_asked_times() {
         let ranges = plan(0, 100, &keyframes(&[0, 24, 48, 72, 96]), 25, 1000);
         assert_eq!(starts(&ranges), [24, 48, 72]);
-        assert_eq!(ranges[1].seeks, [Seek { by: SeekBy::Time, at: 22 }]);
+        assert_eq!(ranges[1].seeks, [Seek { by: SeekBy::Time, at: 22, state: 0 }]);
     }
 
     #[test]
     fn a_gap_between_keyframes_is_cut_all_the_same() {
         let ranges = plan(0, 100, &keyframes(&[0, 90]), 25, 1000);
         assert_eq!(starts(&ranges), [25, 50, 75]);
-        assert_eq!(ranges[3].seeks, [Seek { by: SeekBy::Time, at: -2 }]);
+        assert_eq!(ranges[3].seeks, [Seek { by: SeekBy::Time, at: -2, state: 0 }]);
     }
 
     #[test]
@@ -130,8 +133,9 @@ mod tests {
 
     #[test]
     fn byte_offsets_come_with_two_more_to_fall_back_on() {
-        let keyframes: Vec<_> =
-            (0..5).map(|i| Keyframe { pts: i * 10, seek: Seek { by: SeekBy::Byte, at: i * 1000 } }).collect();
+        let keyframes: Vec<_> = (0..5)
+            .map(|i| Keyframe { pts: i * 10, seek: Seek { by: SeekBy::Byte, at: i * 1000, state: 0 } })
+            .collect();
         let ranges = plan(0, 50, &keyframes, 10, 100);
         assert_eq!(ranges[3].seeks.iter().map(|seek| seek.at).collect::<Vec<_>>(), [3000, 2000, 1000]);
     }

@@ -29,9 +29,9 @@ pub struct Assembly {
     pub segments: i32,
     /// How many of them are there.
     pub done: i32,
-    /// How many segments of the video there are.
+    /// How many segments of the video the plan has.
     pub video_segments: i32,
-    /// How many of the video's segments had their work objects already.
+    /// How many of these had their work objects already.
     pub reused: i32,
     /// The tracks, with the sums of their segments' facts.
     pub tracks: Vec<TrackSum>,
@@ -59,17 +59,40 @@ pub struct Assembly {
     #[serde(default)]
     #[avro(default = "null")]
     pub upload: Option<Upload>,
-    /// What of the source was damaged or missing, and where.
+    /// What of the source was damaged or missing, and where, as far as it was known before any segment was made, and
+    /// what was said of the outputs.
     #[serde(default)]
     #[avro(default = "[]")]
     pub warnings: Vec<String>,
+    /// What was said of segments; those that are made again may have been read wrongly.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub segment_warnings: Vec<String>,
+    /// How often segments were made again since seams were not clean.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub round: i32,
+    /// Segments that are being made again.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub again: Vec<Again>,
+}
+
+/// A segment that is being made in place of others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Again {
+    /// Its number.
+    pub index: i32,
+    /// The numbers of those that it stands for.
+    pub replaces: Vec<i32>,
 }
 
 crate::records::record!(
     Assembly,
     "Assembly",
     4,
-    ["assembly/1.avsc", "assembly/2.avsc", "assembly/3.avsc", "assembly/4.avsc"]
+    ["assembly/1.avsc", "assembly/2.avsc", "assembly/3.avsc", "assembly/4.avsc", "assembly/5.avsc"]
 );
 
 impl Assembly {

@@ -49,6 +49,26 @@ pub struct Color {
     pub chroma: i32,
 }
 
+/// A picture as its decoder describes it, before anything is made of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct PictureShape {
+    /// Width in pixels.
+    pub width: i32,
+    /// Height in pixels.
+    pub height: i32,
+    /// Sample aspect ratio by the stream itself; 0/1 where it does not say.
+    pub sample_aspect: Ratio,
+    /// Pixel format, by libav's name.
+    pub pixel_format: String,
+    /// Colour.
+    pub color: Color,
+    /// Degrees by which the picture asks to be turned, clockwise, in side data of its own.
+    pub rotation: i32,
+    /// Whether the picture asks to be mirrored, left to right, before it is turned.
+    pub mirrored: bool,
+}
+
 /// Picture or sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
@@ -121,6 +141,10 @@ pub struct AudioSettings {
     pub sample_rate: i32,
     /// Channels.
     pub channels: i32,
+    /// The channel layout, by libav's name; empty for libav's default layout of that many channels.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub layout: String,
 }
 
 /// What lies beside pictures and sound: text, or a cover.
@@ -152,7 +176,7 @@ pub struct Rendition {
 }
 
 /// Facts of one work object: one rendition of one segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Made {
     /// The rendition.
@@ -227,6 +251,10 @@ pub struct VideoFacts {
     #[serde(default)]
     #[avro(default = "0.0")]
     pub last_seconds: f64,
+    /// When the last picture ends, in seconds; 0 where the container can't say.
+    #[serde(default)]
+    #[avro(default = "0.0")]
+    pub end_seconds: f64,
     /// Pictures a second, on average; 0 where there is one.
     #[serde(default)]
     #[avro(default = "0.0")]
@@ -267,10 +295,18 @@ pub struct AudioFacts {
     #[serde(default)]
     #[avro(default = "0")]
     pub channels: i32,
+    /// The channel layout, by libav's name.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub layout: String,
     /// When it is first heard, in seconds.
     #[serde(default)]
     #[avro(default = "0.0")]
     pub first_seconds: f64,
+    /// When it ends, in seconds.
+    #[serde(default)]
+    #[avro(default = "0.0")]
+    pub end_seconds: f64,
     /// The language, as it is in the file; empty where none is told.
     #[serde(default)]
     #[avro(default = r#""""#)]

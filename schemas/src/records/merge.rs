@@ -23,9 +23,17 @@ pub struct Merge {
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub work: String,
+    /// How often segments of the execution were made again before this merge.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub round: i32,
+    /// Whether the output is not to be made where there is anything to warn of.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub strict: bool,
 }
 
-crate::records::record!(Merge, "Merge", 5, ["merge/1.avsc", "merge/2.avsc", "merge/3.avsc"]);
+crate::records::record!(Merge, "Merge", 5, ["merge/1.avsc", "merge/2.avsc", "merge/3.avsc", "merge/4.avsc"]);
 
 /// An execution's end. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
@@ -43,7 +51,7 @@ pub struct Merged {
     pub source: SourceRef,
     /// The outputs with their proven facts; empty where it did not succeed.
     pub outputs: Vec<OutputFacts>,
-    /// How many segments the video had.
+    /// How many segments of the video the plan had.
     pub segments: i32,
     /// How many of them had their work objects already.
     pub segments_reused: i32,
@@ -65,4 +73,9 @@ pub struct Merged {
     pub warnings: Vec<String>,
 }
 
-crate::records::record!(Merged, "Merged", 6, ["merged/1.avsc", "merged/2.avsc", "merged/3.avsc"]);
+crate::records::record!(
+    Merged,
+    "Merged",
+    6,
+    ["merged/1.avsc", "merged/2.avsc", "merged/3.avsc", "merged/4.avsc"]
+);

@@ -3,7 +3,9 @@ use std::collections::HashMap;
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Made, OutputFacts, SourceRef, TrackKind, Upload, VideoSettings};
+use super::{
+    AudioSettings, Made, OutputFacts, Seek, SourceRef, TrackKind, TrackSource, Upload, VideoSettings,
+};
 
 /// What the aggregation must know of an execution; exactly one of the nullable fields is set. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
@@ -41,7 +43,7 @@ crate::records::record!(
     Signal,
     "Signal",
     3,
-    ["signal/1.avsc", "signal/2.avsc", "signal/3.avsc", "signal/4.avsc"]
+    ["signal/1.avsc", "signal/2.avsc", "signal/3.avsc", "signal/4.avsc", "signal/5.avsc"]
 );
 
 impl Signal {
@@ -117,6 +119,40 @@ pub struct TrackPlan {
     #[serde(default)]
     #[avro(default = "null")]
     pub tags: Option<TrackTags>,
+    /// What the sound must be, for the proof.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub audio: Option<AudioSettings>,
+    /// Where it lies in the source, so that segments of it can be made again.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub source: Option<TrackSource>,
+    /// The segments in the order of their times, where some were made again; empty for `segments` ones from
+    /// `first_segment` on.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub order: Vec<i32>,
+}
+
+impl TrackPlan {
+    /// The numbers of its segments, in the order of their times.
+    #[must_use]
+    pub fn indices(&self) -> Vec<i32> {
+        if self.order.is_empty() {
+            return (self.first_segment..self.first_segment.saturating_add(self.segments)).collect();
+        }
+        self.order.clone()
+    }
+
+    /// Whether a segment is one of this track's.
+    #[must_use]
+    pub fn holds(&self, index: i32) -> bool {
+        if self.order.is_empty() {
+            let end = self.first_segment.saturating_add(self.segments);
+            return (self.first_segment..end).contains(&index);
+        }
+        self.order.contains(&index)
+    }
 }
 
 /// What a file says of one of its tracks.
@@ -179,6 +215,10 @@ pub struct OutputPlan {
     #[serde(default)]
     #[avro(default = "null")]
     pub extras: Option<Extras>,
+    /// What its format can't take over as it is; said in the warnings, and no reason to fail.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub remarks: Vec<String>,
 }
 
 /// Why an upload can't be processed.
@@ -215,10 +255,14 @@ pub struct SegmentOutcome {
     #[serde(default)]
     #[avro(default = "[]")]
     pub warnings: Vec<String>,
+    /// Of a segment that stands for others: the sums over those, one a rendition, which count no longer.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub replaced: Vec<Made>,
 }
 
 /// Facts of an output, or why it can't be put together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct MergeOutcome {
     /// Where the output was to go.
@@ -227,6 +271,34 @@ pub struct MergeOutcome {
     pub facts: Option<OutputFacts>,
     /// Why it can't be put together.
     pub failure: Option<String>,
+    /// The round of the merge, see [`Merge::round`](super::Merge::round).
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub round: i32,
+    /// Segments to make again, since seams between them are not clean. Where there are some, nothing was published.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub again: Vec<UncleanRun>,
+    /// What is to be said of the output: damage of its source, and what it could not take over.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub warnings: Vec<String>,
+}
+
+/// Neighbouring segments of a track that are to be made again as one, since they decode otherwise than in one piece.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct UncleanRun {
+    /// One of the renditions that are made of these segments. The others are of the same decode.
+    pub rendition: String,
+    /// The numbers of the segments, in the order of their times.
+    pub replaces: Vec<i32>,
+    /// Start of their range, see [`Segment::start`](super::Segment::start); null for the start of the source.
+    pub start: Option<i64>,
+    /// End of their range; null for the end of the source.
+    pub end: Option<i64>,
+    /// Where to begin reading, best first; empty for the start of the source.
+    pub seeks: Vec<Seek>,
 }
 
 /// Somebody asked for the end of an execution.

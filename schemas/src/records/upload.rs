@@ -82,7 +82,7 @@ crate::records::record!(
     Upload,
     "Upload",
     1,
-    ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc", "upload/4.avsc"]
+    ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc", "upload/4.avsc", "upload/5.avsc"]
 );
 
 /// In bytes. What follows from an upload holds all of it, twice at most, and must stay below what a log takes.

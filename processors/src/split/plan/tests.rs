@@ -1,0 +1,218 @@
+use millrace_schemas::{Color, Ratio, Seek, SeekBy, Signal, VideoSettings, frame::Record as _};
+use millrace_topology::{
+    invariants::all_segments,
+    ports::{Keyframe, SideSource},
+};
+use proptest::prelude::*;
+
+use super::*;
+
+fn facts() -> SourceFacts {
+    let settings = VideoSettings {
+        codec: String::new(),
+        preset: String::new(),
+        crf: 0.0,
+        width: 640,
+        height: 360,
+        pixel_format: "yuv420p".into(),
+        time_base: Ratio { num: 1, den: 1000 },
+        frame_rate: Ratio { num: 25, den: 1 },
+        sample_aspect: Ratio { num: 1, den: 1 },
+        color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
+        rotation: 0,
+        mirrored: false,
+        field_order: 0,
+        source_color: None,
+        tone_map: false,
+    };
+    let seek = |at| Seek { by: SeekBy::Time, at, state: 0 };
+    let keyframe = |i: i64| Keyframe { pts: i * 1000, seek: seek(i * 1000) };
+    SourceFacts {
+        video: Some(VideoSource {
+            stream: 0,
+            settings,
+            first: 0,
+            end: 30_000,
+            keyframes: (0..30).map(keyframe).collect(),
+            trusted: true,
+            longest_gap: 0,
+            last_time: 0,
+            also: Vec::new(),
+            shape: None,
+            states: Vec::new(),
+        }),
+        sounds: vec![sound(1)],
+        ..SourceFacts::default()
+    }
+}
+
+fn sound(stream: i32) -> AudioSource {
+    AudioSource { stream, sample_rate: 48_000, channels: 2, samples: 1_440_000, ..AudioSource::default() }
+}
+
+fn planned(facts: &SourceFacts, json: &str) -> Result<Plan, String> {
+    let source = SourceRef { url: "file:///a.mov".into(), version: "1".into(), bytes: 1 };
+    plan(&Upload::read(json.as_bytes()).unwrap(), &source, "e", facts)
+}
+
+const BOTH: &str = r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "segment_time_seconds": 5,
+    "dst_formats": ["mp4", "flv"]}"#;
+
+#[test]
+fn formats_of_equal_settings_cost_one_encode() {
+    let plan = planned(&facts(), BOTH).unwrap();
+    assert_eq!(plan.started.tracks.len(), 2);
+    assert_eq!(plan.started.outputs.len(), 2);
+    assert_eq!(plan.started.outputs[0].renditions, plan.started.outputs[1].renditions);
+    assert!(plan.segments.iter().all(|segment| segment.renditions.len() == 1));
+}
+
+#[test]
+fn segments_are_numbered_video_first_and_sound_is_whole() {
+    let plan = planned(&facts(), BOTH).unwrap();
+    assert_eq!(plan.segments.iter().map(|s| s.index).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6]);
+    let sound = &plan.segments[6];
+    assert_eq!((sound.kind, sound.start, sound.end), (TrackKind::Audio, None, None));
+    assert_eq!(plan.segments[0].expected_units, 125);
+}
+
+#[test]
+fn formats_of_one_sound_track_take_the_default_and_others_all() {
+    let mut facts = facts();
+    facts.sounds = vec![sound(1), sound(2), sound(3)];
+    facts.sounds[1].tags.dispositions = DEFAULT;
+    let plan = planned(&facts, BOTH).unwrap();
+    let [mp4, flv] = plan.started.outputs.as_slice() else { panic!("two outputs") };
+    assert_eq!(mp4.renditions.len(), 4);
+    assert_eq!(flv.renditions, [mp4.renditions[0].clone(), mp4.renditions[2].clone()]);
+    let mut ids: Vec<_> = plan.started.tracks.iter().map(|track| track.rendition.clone()).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "equal settings of two tracks are two renditions");
+}
+
+#[test]
+fn formats_of_one_sound_track_take_the_one_that_plays() {
+    let sounds = |sounds: &[(bool, f64)]| -> usize {
+        let sounds: Vec<AudioSource> = sounds
+            .iter()
+            .map(|(default, seconds)| AudioSource {
+                seconds: *seconds,
+                tags: TrackTags { dispositions: i32::from(*default) * DEFAULT, ..TrackTags::default() },
+                ..sound(1)
+            })
+            .collect();
+        main_sound(&sounds)
+    };
+    assert_eq!(sounds(&[(false, 60.0), (true, 2.0)]), 1, "the default one");
+    assert_eq!(sounds(&[(true, 2.0), (true, 60.0)]), 1, "of two, the longer one");
+    assert_eq!(sounds(&[(false, 2.0), (false, 60.0), (false, 60.0)]), 1, "the first of equal ones");
+    assert_eq!(sounds(&[(false, 59.9), (false, 60.0)]), 0, "a packet more makes it no other");
+    assert_eq!(sounds(&[(false, 0.0), (false, 0.0)]), 0, "no length is known");
+}
+
+#[test]
+fn a_track_says_how_all_of_its_segments_are_read() {
+    let mut facts = facts();
+    facts.jumps = vec![-40];
+    facts.sounds[0] = AudioSource { samples: 48_000 * 600, first: Some(0), also: vec![8], ..sound(1) };
+    facts.sides = vec![SideSource { stream: 2, codec: "mov_text".into(), tags: TrackTags::default() }];
+    if let Some(video) = &mut facts.video {
+        (video.also, video.states, video.longest_gap) = (vec![7], vec!["AWQ=".into()], 80);
+    }
+    let plan = planned(&facts, BOTH).unwrap();
+    for track in &plan.started.tracks {
+        let segments: Vec<_> = plan.segments.iter().filter(|s| track.holds(s.index)).collect();
+        assert_eq!(segments.len(), track.indices().len());
+        for segment in segments {
+            assert_eq!(Some(segment.track_source()), track.source, "segment {}", segment.index);
+            let rendition = segment.renditions.iter().find(|r| r.id == track.rendition).unwrap();
+            assert_eq!((&rendition.video, &rendition.audio), (&track.video, &track.audio));
+        }
+    }
+}
+
+#[test]
+fn long_sound_without_holes_is_cut_on_the_grid_and_other_sound_is_whole() {
+    let mut facts = facts();
+    facts.sounds[0] = AudioSource { samples: 48_000 * 600, first: Some(-7), ..sound(1) };
+    let plan = planned(&facts, BOTH).unwrap();
+    let parts: Vec<_> = plan.segments.iter().filter(|s| s.stream == 1).collect();
+    assert_eq!(parts.len(), 10);
+    assert_eq!((parts[0].start, parts[9].end), (None, None));
+    for pair in parts.windows(2) {
+        assert_eq!(pair[0].end, pair[1].start);
+        assert_eq!((pair[1].start.unwrap() + 7) % 1024, 0);
+    }
+    facts.sounds[0].sample_rate = 10_000;
+    let plan = planned(&facts, BOTH).unwrap();
+    assert_eq!(plan.segments.iter().filter(|s| s.stream == 1).count(), 1, "it is resampled");
+}
+
+#[test]
+fn what_lies_beside_goes_to_formats_that_hold_it() {
+    let mut facts = facts();
+    facts.sides = vec![SideSource { stream: 2, codec: "mov_text".into(), tags: TrackTags::default() }];
+    let plan = planned(&facts, BOTH).unwrap();
+    assert_eq!(plan.started.outputs[0].renditions.len(), 3);
+    assert_eq!(plan.started.outputs[1].renditions.len(), 2);
+}
+
+proptest! {
+    /// SG-1: whatever is asked for, what is published is the plan and all of its segments.
+    #[test]
+    fn a_plan_is_published_with_all_of_its_segments(
+        seconds in 0.2..40.0_f64, formats in 1..4_usize, video: bool, audio: bool, attempt in 1..4,
+    ) {
+        let mut facts = facts();
+        facts.video = facts.video.filter(|_| video);
+        facts.sounds.retain(|_| audio);
+        let upload = Upload {
+            segment_time_seconds: seconds,
+            dst_formats: ["mp4", "flv", "mp4"][..formats].iter().map(|f| (*f).to_owned()).collect(),
+            attempt,
+            ..Upload::of("file:///a.mov", "file:///o")
+        };
+        let source = SourceRef { url: "file:///a.mov".into(), version: "1".into(), bytes: 1 };
+        let Ok(plan) = plan(&upload, &source, "e", &facts) else {
+            prop_assert!(!video && !audio);
+            return Ok(());
+        };
+        let emits = crate::split::publish(&upload, "e", 7, plan).unwrap();
+        let on = |stream: &str| -> Vec<Vec<u8>> {
+            emits.iter().filter(|e| e.stream == stream).filter_map(|e| e.value.clone()).collect()
+        };
+        let signal = Signal::decode(&on("transcoded-segments")[0]).unwrap();
+        let segments: Vec<Segment> = on("segments").iter().map(|v| Segment::decode(v).unwrap()).collect();
+        prop_assert_eq!(all_segments(&signal.started.unwrap(), segments.iter().map(|s| s.index)), Ok(()));
+        let work = format!("e-{attempt}");
+        prop_assert!(segments.iter().all(|segment| segment.work() == work));
+    }
+}
+
+#[test]
+fn timestamps_that_cannot_be_trusted_make_one_segment() {
+    let mut facts = facts();
+    if let Some(video) = &mut facts.video {
+        video.trusted = false;
+    }
+    assert_eq!(planned(&facts, BOTH).unwrap().started.tracks[0].segments, 1);
+}
+
+#[test]
+fn no_upload_reaches_the_work_of_another_execution() {
+    let work = |name: &str| BOTH.replacen('{', &format!(r#"{{"work": "{name}", "#), 1);
+    assert!(planned(&facts(), &work("e-3")).is_ok());
+    for name in ["../e-1", "f-1", "e-1/../f-1", "e-", "e", "/tmp"] {
+        assert!(planned(&facts(), &work(name)).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_planned_is_refused_with_a_reason() {
+    let nothing = SourceFacts::default();
+    assert!(planned(&nothing, BOTH).is_err());
+    let format = r#"{"source": "f", "output_prefix": "o", "dst_formats": ["avi"]}"#;
+    assert!(planned(&facts(), format).err().unwrap().contains("mp4, flv"));
+    let time = r#"{"source": "f", "output_prefix": "o", "segment_time_seconds": 0}"#;
+    assert!(planned(&facts(), time).is_err());
+}
