@@ -345,7 +345,8 @@ pub(crate) struct Submit {
 /// What is to be taken care of.
 #[derive(Debug, Args)]
 pub(crate) struct Care {
-    /// Fail where a source is damaged, in place of making what can be decoded of it and saying what is missing
+    /// Fail where there is anything to warn of in a source (damage, a track that is left out, a clock that drifts), in place of
+    /// making what can be made of it and saying what is wrong
     #[arg(long)]
     pub(crate) strict: bool,
     /// Let outputs say where the source was recorded, if it does

@@ -4,15 +4,21 @@ mod convert;
 mod damage;
 mod decoder;
 mod encoder;
+mod frames;
 mod inspect;
+mod layout;
 mod leaps;
 mod merge;
 mod mux;
+mod overlap;
 mod prove;
+mod resampler;
 mod side;
 mod sound;
 mod source;
+mod text;
 mod transcode;
+mod units;
 mod verify;
 
 use std::{
@@ -109,7 +115,7 @@ pub fn child_main() -> ExitCode {
         }
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();
-            merge::merge(&fd(0), &task, tracks, &mut reporter).map(|merged| Reply::Merged(Box::new(merged)))
+            merge::merge(&fd(0), &task, tracks, &mut reporter)
         }
         Task::Verify(task) => verify::verify(&fd(0), &fd(1), &task, &mut reporter)
             .map(|measured| Reply::Verified(Box::new(measured))),

@@ -57,6 +57,14 @@ pub enum ChildError {
         /// The last that it printed.
         said: String,
     },
+    /// The child ended by itself, and its reply can't be read: a mistake of ours, not of the media.
+    #[error("the media process replied with what can't be read, while {doing}: {field}; please report this")]
+    Unreadable {
+        /// What it was doing.
+        doing: &'static str,
+        /// The field, and what is wrong with it.
+        field: String,
+    },
     /// No child could be started.
     #[error("starting a media process: {0}")]
     Start(#[source] std::io::Error),
@@ -106,15 +114,19 @@ impl Launcher {
         tracing::info!(target: "media", pid, "a media process begins {doing}");
         let said = tokio::spawn(listen(child.stderr.take(), pid).in_current_span());
         let mut reply = None;
+        let mut unreadable = None;
         let (mut hung, mut late) = (false, false);
         if let Some(stdout) = child.stdout.take() {
-            let mut lines = BufReader::new(stdout).lines();
+            let mut lines = BufReader::new(stdout).split(b'\n');
             loop {
-                match timeout_at(ends.min(Instant::now() + SILENCE), lines.next_line()).await {
-                    Ok(Ok(Some(line))) => match serde_json::from_str(&line) {
+                match timeout_at(ends.min(Instant::now() + SILENCE), lines.next_segment()).await {
+                    Ok(Ok(Some(line))) => match read_reply(&line) {
                         Ok(on_the_way @ (Reply::Progress { .. } | Reply::Made { .. })) => heard(on_the_way),
                         Ok(end) => reply = Some(end),
-                        Err(error) => tracing::warn!(%error, "a media process said what is no reply"),
+                        Err(error) => {
+                            tracing::warn!(error, "a media process gave a reply that can't be read");
+                            unreadable.get_or_insert(error);
+                        }
                     },
                     Ok(_) => break,
                     Err(_) => {
@@ -136,6 +148,9 @@ impl Launcher {
             _ if hung => Err(ChildError::Late { doing, limit: SILENCE, how: " without a word", said }),
             Some(Reply::Failed(reason)) => Err(ChildError::Failed(reason)),
             Some(reply) if status.success() => Ok(reply),
+            None if status.success() && unreadable.is_some() => {
+                Err(ChildError::Unreadable { doing, field: unreadable.unwrap_or_default() })
+            }
             _ => {
                 let what = format!("died ({status})");
                 Err(ChildError::Died { what, doing, said })
@@ -160,6 +175,13 @@ impl Launcher {
             .map_err(std::io::Error::other)?;
         tokio::process::Command::from(command).kill_on_drop(true).spawn()
     }
+}
+
+/// Reads a line of a child's stdout; the error names the field that can't be read.
+fn read_reply(line: &[u8]) -> Result<Reply, String> {
+    let mut json = serde_json::Deserializer::from_slice(line);
+    serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| format!("'{}': {}", error.path(), error.inner()))
 }
 
 /// Logs what a child says on stderr, line by line and not without end; gives its last words.
@@ -247,6 +269,8 @@ mod tests {
         let hour = Duration::from_secs(3600);
         assert!(matches!(ran("kill -SEGV $$", hour).await, Err(ChildError::Died { .. })));
         assert!(matches!(ran("exit 0", hour).await, Err(ChildError::Died { .. })), "it said nothing");
+        let unreadable = ran(r#"printf '{"failed":"\\377"}\n'"#, hour).await;
+        assert!(matches!(unreadable, Err(ChildError::Unreadable { field, .. }) if field.contains("failed")));
         let refused = ran(r#"echo '{"failed":"no media"}'; exit 1"#, hour).await;
         assert!(matches!(refused, Err(ChildError::Failed(reason)) if reason == "no media"));
     }

@@ -2,21 +2,24 @@
 //! executable again with [`CHILD_ARGUMENT`], hands it a task on stdin and bytes as file descriptors, and never a path,
 //! a host or a credential.
 
+mod boxes;
 mod captions;
 mod child;
+mod ends;
 mod launcher;
 pub mod packets;
 mod protocol;
+pub mod seams;
 mod timeline;
 
 pub use child::child_main;
 pub use launcher::{ChildError, Launcher, pipe};
 pub use protocol::{
-    AudioTrackFacts, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts, Likeness, MergeTask, Merged,
-    PicturesMeasured, ProbedStream, Reply, SecondMeasured, Side, SideTrackFacts, SoundMeasured, Task,
-    TimeRange, TranscodeTask, Verified, VerifyTask, VideoTrackFacts,
+    AudioTrackFacts, ChannelMeasured, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts, Likeness,
+    MergeTask, Merged, PicturesMeasured, ProbedStream, Reply, SecondMeasured, Side, SideTrackFacts,
+    SoundMeasured, Task, TimeRange, TranscodeTask, Unclean, Verified, VerifyTask, VideoTrackFacts,
 };
-pub use timeline::{Clock, Timeline, place, reorder_depth};
+pub use timeline::{Clock, Placed, Timeline, place, reorder_depth};
 
 /// The first argument that makes the executable a media child.
 pub const CHILD_ARGUMENT: &str = "__media-child";

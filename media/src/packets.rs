@@ -4,8 +4,9 @@
 //! one after the other out of a pipe; so this is a plain list.
 //!
 //! ```text
-//! object  = "MLRP" version:u8 json-length:u32 header-json packet* trailer
+//! object  = "MLRP" version:u8 json-length:u32 header-json packet* decoded trailer
 //! packet  = 'P' flags:u8 pts:i64 duration:i64 length:u32 bytes        flags: 1 = keyframe
+//! decoded = 'D' json-length:u32 decoded-json                          how it was decoded; not in version 1
 //! trailer = 'E' json-length:u32 facts-json digest:[u8; 8] json-length:u32 "MLRE"
 //! ```
 //!
@@ -17,9 +18,11 @@ use millrace_schemas::{AudioSettings, Made, SideSettings, VideoSettings};
 use millrace_topology::ports::Stored;
 use serde::{Deserialize, Serialize};
 
+use crate::seams::Decoded;
+
 const MAGIC: &[u8; 4] = b"MLRP";
-const END: &[u8; 4] = b"MLRE";
-const VERSION: u8 = 1;
+const END_MAGIC: &[u8; 4] = b"MLRE";
+const VERSION: u8 = 2;
 /// The longest header or trailer that is believed.
 const MAX_JSON: u32 = 1 << 20;
 /// The largest packet that is believed.
@@ -123,11 +126,15 @@ impl<W: Write> Writer<W> {
         self.put(data)
     }
 
-    /// Ends the work object; says the facts of it.
+    /// Ends the work object; says the facts of it. How it was decoded is for the proof of its seams.
     ///
     /// # Errors
     /// Where it can't be written.
-    pub fn finish(mut self, facts: Facts) -> io::Result<Made> {
+    pub fn finish(mut self, facts: Facts, decoded: &Decoded) -> io::Result<Made> {
+        let json = serde_json::to_vec(decoded)?;
+        self.put(b"D")?;
+        self.put(&length(&json)?.to_le_bytes())?;
+        self.put(&json)?;
         let json = serde_json::to_vec(&facts)?;
         let size = length(&json)?.to_le_bytes();
         self.put(b"E")?;
@@ -136,7 +143,7 @@ impl<W: Write> Writer<W> {
         let digest = self.digest();
         self.out.write_all(&digest)?;
         self.out.write_all(&size)?;
-        self.out.write_all(END)?;
+        self.out.write_all(END_MAGIC)?;
         self.out.flush()?;
         let tail = i64::try_from(TAIL).unwrap_or(0);
         Ok(made(facts, self.bytes + tail, digest))
@@ -186,7 +193,7 @@ pub fn facts(size: u64, read_at: impl Fn(&mut [u8], u64) -> io::Result<()>) -> i
     let (digest, rest) = tail.split_first_chunk::<8>().ok_or_else(|| broken("is cut off"))?;
     let (json_length, end) = rest.split_first_chunk::<4>().ok_or_else(|| broken("is cut off"))?;
     let json_length = u32::from_le_bytes(*json_length);
-    if end != END || json_length > MAX_JSON {
+    if end != END_MAGIC || json_length > MAX_JSON {
         return Err(broken("is cut off"));
     }
     let at = at.checked_sub(u64::from(json_length)).ok_or_else(|| broken("is cut off"))?;
@@ -203,6 +210,7 @@ pub struct Reader<R: Read> {
     from: R,
     hasher: blake3::Hasher,
     bytes: i64,
+    decoded: Decoded,
 }
 
 /// What comes next in a work object.
@@ -210,14 +218,25 @@ pub struct Reader<R: Read> {
 pub enum Item {
     /// A packet.
     Packet(Packet),
-    /// Its end, with its facts; its digest was right.
-    End(Made),
+    /// Its end; its digest was right.
+    End(Box<End>),
+}
+
+/// What the end of a work object says of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct End {
+    /// Its facts.
+    pub made: Made,
+    /// What of the source was damaged or missing, and where.
+    pub warnings: Vec<String>,
+    /// How it was decoded.
+    pub decoded: Decoded,
 }
 
 impl<R: Read> Reader<R> {
     /// Reads from this stream.
     pub fn new(from: R) -> Self {
-        Self { from, hasher: blake3::Hasher::new(), bytes: 0 }
+        Self { from, hasher: blake3::Hasher::new(), bytes: 0, decoded: Decoded::default() }
     }
 
     /// The header of the next work object; `None` at the end of the stream.
@@ -227,6 +246,7 @@ impl<R: Read> Reader<R> {
     pub fn header(&mut self) -> io::Result<Option<Header>> {
         self.hasher = blake3::Hasher::new();
         self.bytes = 0;
+        self.decoded = Decoded::default();
         let mut first = [0; 1];
         if self.from.read(&mut first)? == 0 {
             return Ok(None);
@@ -234,7 +254,7 @@ impl<R: Read> Reader<R> {
         self.hasher.update(&first);
         self.bytes += 1;
         let rest: [u8; 4] = self.take()?;
-        if first != MAGIC[..1] || rest[..3] != MAGIC[1..] || rest[3] != VERSION {
+        if first != MAGIC[..1] || rest[..3] != MAGIC[1..] || !(1..=VERSION).contains(&rest[3]) {
             return Err(broken("begins with something else"));
         }
         let json = self.take_json()?;
@@ -246,7 +266,12 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// Where the object is cut off or damaged.
     pub fn item(&mut self) -> io::Result<Item> {
-        let [tag] = self.take()?;
+        let [mut tag] = self.take()?;
+        if tag == b'D' {
+            let json = self.take_json()?;
+            self.decoded = serde_json::from_slice(&json)?;
+            [tag] = self.take()?;
+        }
         match tag {
             b'P' => {
                 let [flags] = self.take()?;
@@ -268,7 +293,10 @@ impl<R: Read> Reader<R> {
                     return Err(broken("is damaged: its digest differs"));
                 }
                 let bytes = self.bytes + i64::try_from(TAIL).unwrap_or(0);
-                Ok(Item::End(made(serde_json::from_slice(&json)?, bytes, known)))
+                let mut facts: Facts = serde_json::from_slice(&json)?;
+                let warnings = std::mem::take(&mut facts.warnings);
+                let decoded = std::mem::take(&mut self.decoded);
+                Ok(Item::End(Box::new(End { made: made(facts, bytes, known), warnings, decoded })))
             }
             _ => Err(broken("is damaged")),
         }
@@ -328,7 +356,8 @@ mod tests {
             reorder: 2,
             warnings: vec!["a picture is damaged".into()],
         };
-        let made = writer.finish(facts).unwrap();
+        let decoded = Decoded { start: Some(4), ..Decoded::default() };
+        let made = writer.finish(facts, &decoded).unwrap();
         (bytes, made)
     }
 
@@ -352,7 +381,9 @@ mod tests {
         let Item::Packet(packet) = reader.item().unwrap() else { panic!("a packet") };
         assert_eq!((packet.key, packet.pts, packet.data.as_slice()), (true, 0, b"key".as_slice()));
         assert!(matches!(reader.item().unwrap(), Item::Packet(Packet { pts: -5, key: false, .. })));
-        assert!(matches!(reader.item().unwrap(), Item::End(end) if end == made));
+        assert!(
+            matches!(reader.item().unwrap(), Item::End(end) if end.made == made && end.warnings.len() == 1 && end.decoded.start == Some(4))
+        );
         assert_eq!(reader.header().unwrap(), Some(header()));
         assert!(matches!(reader.item().unwrap(), Item::End(_)));
         assert_eq!(reader.header().unwrap(), None);

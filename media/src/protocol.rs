@@ -2,8 +2,8 @@
 //! on its stdout. Bytes go through file descriptors, numbered from [`FIRST_FD`] in the order that the task names.
 
 use millrace_schemas::{
-    AudioFacts, AudioSettings, Chapter, Made, OutputPlan, Rendition, Seek, TrackKind, TrackSum, TrackTags,
-    VideoFacts, VideoSettings,
+    AudioFacts, AudioSettings, Chapter, Made, OutputPlan, PictureShape, Rendition, Seek, TrackKind, TrackSum,
+    TrackTags, VideoFacts, VideoSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +17,12 @@ pub enum Task {
     /// Descriptors: the source.
     Inspect(InspectTask),
     /// Descriptors: the source, then one to write for each rendition of the first range, of the second, …
-    Transcode(TranscodeTask),
+    Transcode(Box<TranscodeTask>),
     /// Descriptors: the output (to read and write), then one to read for each track: its work objects, one after the
     /// other.
-    Merge(MergeTask),
+    Merge(Box<MergeTask>),
     /// Descriptors: the source, the output.
-    Verify(VerifyTask),
+    Verify(Box<VerifyTask>),
 }
 
 /// Read headers and index.
@@ -62,10 +62,27 @@ pub struct TranscodeTask {
     /// The time of its last picture, in ticks, where that is known.
     #[serde(default)]
     pub last_time: i64,
+    /// Further streams of the same track.
+    #[serde(default)]
+    pub also: Vec<i32>,
+    /// The first picture of the source: others that differ are fitted into its frame.
+    #[serde(default)]
+    pub shape: Option<PictureShape>,
+    /// Codec headers that lie between packets, base64; a seek point names its own.
+    #[serde(default)]
+    pub states: Vec<String>,
     /// What to make of each.
     pub renditions: Vec<Rendition>,
     /// On how many cores.
     pub cores: usize,
+}
+
+impl TranscodeTask {
+    /// The streams of the track, the main one first.
+    #[must_use]
+    pub fn streams(&self) -> Vec<i32> {
+        std::iter::once(self.stream).chain(self.also.iter().copied()).collect()
+    }
 }
 
 /// Put an output together.
@@ -75,6 +92,27 @@ pub struct MergeTask {
     pub output: OutputPlan,
     /// Its tracks: what their segments must add up to.
     pub tracks: Vec<TrackSum>,
+    /// How often segments of it were made again since seams were not clean.
+    #[serde(default)]
+    pub round: i32,
+    /// Whether anything that is to be said of the source is a failure.
+    #[serde(default)]
+    pub strict: bool,
+}
+
+/// Segments of a track that are to be made again as one, since a seam between them was not clean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unclean {
+    /// The rendition.
+    pub rendition: String,
+    /// The numbers of the segments, in the order of their times.
+    pub replaces: Vec<i32>,
+    /// Start of their range; `None` for the start of the source.
+    pub start: Option<i64>,
+    /// End of their range; `None` for the end of the source.
+    pub end: Option<i64>,
+    /// Where to begin reading; `None` for the start of the source.
+    pub from: Option<Seek>,
 }
 
 /// Hold an output to its source: both are decoded.
@@ -95,10 +133,13 @@ pub struct VerifyTask {
 /// What to decode of one side of a comparison.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Side {
-    /// The stream of its pictures.
-    pub video: Option<i32>,
-    /// Those of its sound.
-    pub sounds: Vec<i32>,
+    /// The streams of its pictures; empty where it has none.
+    pub video: Vec<i32>,
+    /// Those of each of its sound tracks.
+    pub sounds: Vec<Vec<i32>>,
+    /// See [`TranscodeTask::shape`].
+    #[serde(default)]
+    pub shape: Option<PictureShape>,
     /// See [`TranscodeTask::jumps`].
     pub jumps: Vec<i64>,
 }
@@ -112,11 +153,27 @@ pub struct Verified {
     pub sounds: Vec<SoundMeasured>,
     /// Where decoding times of the output do not increase.
     pub disorder: Option<String>,
+    /// How many text tracks with packets the source has, and the output.
+    pub texts: (usize, usize),
     /// Picture by picture, in decibels of PSNR against its own source picture, the one before and the one after it; empty
     /// where that was not asked for.
     pub likeness: Vec<Likeness>,
     /// Second by second, of each sound track; empty where that was not asked for.
     pub seconds: Vec<SecondMeasured>,
+    /// Channel by channel, of each sound track with several and the same number of them on both sides; empty where that was not
+    /// asked for.
+    pub channels: Vec<ChannelMeasured>,
+}
+
+/// How much a channel of the output's sound is like the source's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChannelMeasured {
+    /// Which pair of tracks.
+    pub track: usize,
+    /// Which channel, from 0.
+    pub channel: usize,
+    /// The cosine of the angle between both spectra of levels: 1 is the same.
+    pub likeness: f64,
 }
 
 /// Times of pictures, in seconds.
@@ -136,6 +193,10 @@ pub struct PicturesMeasured {
     pub source_first: f64,
     /// When the first is shown.
     pub output_first: f64,
+    /// For how long the source shows its last picture, as it says; 0 where it does not.
+    pub source_last: f64,
+    /// For how long the output shows its last picture.
+    pub output_last: f64,
     /// Packets and pictures with errors.
     pub source_damaged: i64,
     /// Packets and pictures with errors.
@@ -164,6 +225,8 @@ pub struct Heard {
     pub rate: i32,
     /// Channels.
     pub channels: i32,
+    /// The layout of the channels, by libav's name; empty where it names none.
+    pub layout: String,
     /// Places where it stops for more than 2 ms, or overlaps.
     pub holes: i64,
     /// Packets and frames with errors.
@@ -220,6 +283,8 @@ pub enum Reply {
     Transcoded,
     /// To [`Task::Merge`].
     Merged(Box<Merged>),
+    /// To [`Task::Merge`], where segments were decoded otherwise than in one piece; the output is not whole.
+    Unclean(Vec<Unclean>),
     /// To [`Task::Verify`].
     Verified(Box<Verified>),
     /// The task can't be done: why, for the person whose media it is.
@@ -241,6 +306,9 @@ pub struct Merged {
     pub text: Vec<String>,
     /// How many chapters.
     pub chapters: i32,
+    /// What is to be said of it: damage of its source, and what it could not take over.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// What a source holds.
@@ -329,6 +397,12 @@ pub struct VideoTrackFacts {
     pub longest_gap: i64,
     /// The time of the last picture, where all were looked at, in ticks.
     pub last_time: i64,
+    /// Further streams of the same track.
+    pub also: Vec<i32>,
+    /// The first picture, as it is decoded.
+    pub shape: Option<PictureShape>,
+    /// Codec headers that lie between packets, base64; seek points name them, from 1.
+    pub states: Vec<String>,
 }
 
 /// A keyframe.
@@ -352,8 +426,28 @@ pub struct AudioTrackFacts {
     /// Where the first sample lies, in samples, if this is long sound whose index shows that every packet follows the
     /// one before without a hole: then it can be cut anywhere.
     pub first: Option<i64>,
+    /// Further streams of the same track.
+    pub also: Vec<i32>,
+    /// For how long it plays, in seconds, as far as the container tells.
+    pub seconds: f64,
     /// What the container says of it.
     pub tags: TrackTags,
+}
+
+impl VideoTrackFacts {
+    /// The streams of the track, the first one first.
+    #[must_use]
+    pub fn streams(&self) -> Vec<i32> {
+        std::iter::once(self.stream).chain(self.also.iter().copied()).collect()
+    }
+}
+
+impl AudioTrackFacts {
+    /// The streams of the track, the first one first.
+    #[must_use]
+    pub fn streams(&self) -> Vec<i32> {
+        std::iter::once(self.stream).chain(self.also.iter().copied()).collect()
+    }
 }
 
 /// Text, or a cover, to take from a source.

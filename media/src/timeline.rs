@@ -51,12 +51,29 @@ pub struct Timeline<T> {
     waiting: VecDeque<(u64, T)>,
     pushed: u64,
     by_time: BinaryHeap<Reverse<(i64, u64)>>,
+    /// Packets whose time is known, in the order in which they are shown: number and time.
     placed: VecDeque<(u64, i64)>,
     last: Option<i64>,
     decoding: VecDeque<i64>,
     /// The decoding time that was given last.
     decoded: Option<i64>,
     primed: bool,
+    /// Times of placed pictures, in order, from the earliest on that can still be asked for.
+    shown: VecDeque<i64>,
+    finished: bool,
+}
+
+/// A packet with its times, in ticks of the output's clock.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Placed<T> {
+    /// Presentation time.
+    pub pts: i64,
+    /// Decoding time.
+    pub dts: i64,
+    /// Presentation time of the picture that is shown after it; `None` for the last.
+    pub next: Option<i64>,
+    /// The packet.
+    pub packet: T,
 }
 
 /// How many packets are held back, at the most: more than any H.264 stream reorders (16), so that the presentation
@@ -78,6 +95,8 @@ impl<T> Timeline<T> {
             decoding: VecDeque::new(),
             decoded: None,
             primed: false,
+            shown: VecDeque::new(),
+            finished: false,
         }
     }
 
@@ -91,16 +110,26 @@ impl<T> Timeline<T> {
         }
     }
 
-    /// Takes the next packet whose times are known: `(pts, dts, packet)`.
-    pub fn pop(&mut self) -> Option<(i64, i64, T)> {
+    /// Takes the next packet whose times are known, and that of the picture shown after it.
+    pub fn pop(&mut self) -> Option<Placed<T>> {
         let (number, _) = self.waiting.front()?;
         let at = self.placed.iter().position(|(placed, _)| placed == number)?;
+        let (_, pts) = *self.placed.get(at)?;
+        let next = self.shown.get(self.shown.partition_point(|shown| *shown <= pts)).copied();
+        if next.is_none() && !self.finished {
+            return None;
+        }
         let dts = self.decoding.pop_front()?;
         debug_hold(|| strictly_increase(self.decoded.into_iter().chain([dts])));
         self.decoded = Some(dts);
-        let (_, pts) = self.placed.remove(at)?;
+        self.placed.remove(at)?;
         let (_, packet) = self.waiting.pop_front()?;
-        Some((pts, dts, packet))
+        // Times before all that are still to come are not asked for again.
+        let least = self.placed.iter().map(|(_, pts)| *pts).min().or(self.last).unwrap_or(pts);
+        while self.shown.front().is_some_and(|shown| *shown < least.min(pts)) {
+            self.shown.pop_front();
+        }
+        Some(Placed { pts, dts, next, packet })
     }
 
     /// Says that no more packets come: all that are held can be taken.
@@ -108,6 +137,7 @@ impl<T> Timeline<T> {
         while !self.by_time.is_empty() {
             self.place_earliest();
         }
+        self.finished = true;
     }
 
     fn place_earliest(&mut self) {
@@ -120,6 +150,7 @@ impl<T> Timeline<T> {
             self.decoding.extend((1..=depth).rev().map(|before| pts - before * self.step));
         }
         self.decoding.push_back(pts);
+        self.shown.push_back(pts);
         self.placed.push_back((number, pts));
     }
 }
@@ -142,7 +173,13 @@ mod tests {
         }
         timeline.finish();
         out.extend(std::iter::from_fn(|| timeline.pop()));
-        out.into_iter().map(|(pts, dts, _)| (pts, dts)).collect()
+        let mut times: Vec<i64> = out.iter().map(|placed| placed.pts).collect();
+        times.sort_unstable();
+        for placed in &out {
+            let after = times.get(times.partition_point(|pts| *pts <= placed.pts));
+            assert_eq!(placed.next.as_ref(), after, "what is shown after {}", placed.pts);
+        }
+        out.into_iter().map(|placed| (placed.pts, placed.dts)).collect()
     }
 
     #[test]

@@ -26,6 +26,13 @@ use super::{
 /// The longest convoy: each of its segments has a descriptor in the child.
 const LONGEST: usize = 64;
 
+/// Set by tests to the most segments that may go through one child: whatever it is, outputs are the same.
+const TEST_BATCH: &str = "MILLRACE_TEST_BATCH";
+
+fn longest_batch(set: Option<&str>) -> usize {
+    set.and_then(|set| set.parse().ok()).unwrap_or(LONGEST).clamp(1, LONGEST)
+}
+
 /// A segment that waits for a child.
 struct Waiting {
     segment: Segment,
@@ -47,7 +54,7 @@ impl Waiting {
 
 /// Takes the next convoy out of what waits: the first segment of what came first, and those that follow it. Of many
 /// that wait, so few that children side by side end at about the same time. Pure.
-fn take(waiting: &mut Vec<Waiting>, side_by_side: usize) -> VecDeque<Waiting> {
+fn take(waiting: &mut Vec<Waiting>, side_by_side: usize, longest: usize) -> VecDeque<Waiting> {
     let mut convoy = VecDeque::new();
     let Some(execution) = waiting.first().map(|first| first.segment.execution.clone()) else { return convoy };
     let of_it = |waiting: &Waiting| waiting.segment.execution == execution;
@@ -60,7 +67,7 @@ fn take(waiting: &mut Vec<Waiting>, side_by_side: usize) -> VecDeque<Waiting> {
         let last = waiting.remove(place);
         let follower = waiting.iter().position(|waiting| waiting.follows(&last));
         convoy.push_back(last);
-        next = follower.filter(|_| convoy.len() < most.clamp(1, LONGEST));
+        next = follower.filter(|_| convoy.len() < most.clamp(1, longest));
     }
     convoy
 }
@@ -77,6 +84,8 @@ pub(super) struct Convoys {
     progress: mpsc::UnboundedSender<Progress>,
     ended: Ends,
     stop: Stop,
+    /// The most segments that go through one child.
+    longest: usize,
     waiting: Mutex<Vec<Waiting>>,
 }
 
@@ -97,6 +106,7 @@ impl Convoys {
             progress,
             ended,
             stop,
+            longest: longest_batch(std::env::var(TEST_BATCH).ok().as_deref()),
             waiting: Mutex::default(),
         })
     }
@@ -143,7 +153,7 @@ impl Convoys {
             let convoy = self.with_waiting(|all| {
                 // Whoever asked may have learnt that its execution has ended, or that others do it.
                 all.retain(|waiting| !waiting.result.is_closed());
-                take(all, self.slots.side_by_side(&cores))
+                take(all, self.slots.side_by_side(&cores), self.longest)
             });
             let Some(first) = convoy.front() else { return };
             let span = tracing::info_span!("convoy", execution = first.segment.execution);
@@ -198,7 +208,7 @@ impl Convoys {
         let Some(first) = convoy.front() else { return Ok(()) };
         let units = convoy.iter().map(|waiting| waiting.segment.expected_units).sum();
         let limit = limits::transcode(&task, first.segment.source.bytes, units);
-        let task = Task::Transcode(task);
+        let task = Task::Transcode(Box::new(task));
         let (execution, attempt) = (first.segment.execution.clone(), first.segment.attempt);
         let pictures: Vec<Option<Progress>> =
             convoy.iter().map(|waiting| progress(&waiting.segment)).collect();
@@ -320,6 +330,9 @@ fn task(convoy: &VecDeque<Waiting>, cores: &Cores) -> Option<TranscodeTask> {
         jumps: first.segment.jumps.clone(),
         longest_gap: first.segment.longest_gap,
         last_time: first.segment.last_time,
+        also: first.segment.also.clone(),
+        shape: first.segment.shape.clone(),
+        states: first.segment.states.clone(),
         renditions: first.renditions.clone(),
         cores: cores.count,
     })
@@ -368,6 +381,10 @@ mod tests {
                 jumps: Vec::new(),
                 longest_gap: 0,
                 last_time: 0,
+                also: Vec::new(),
+                shape: None,
+                states: Vec::new(),
+                replaces: Vec::new(),
             },
             renditions: Vec::new(),
             result: oneshot::channel().0,
@@ -382,17 +399,17 @@ mod tests {
     fn neighbours_that_wait_go_together_in_order() {
         let mut all: Vec<_> = [4, 2, 1, 5, 0].into_iter().map(|index| waiting("a", index)).collect();
         all.push(waiting("b", 3));
-        assert_eq!(indices(&take(&mut all, 1)), [0, 1, 2]);
-        assert_eq!(indices(&take(&mut all, 1)), [4, 5]);
-        assert_eq!(indices(&take(&mut all, 1)), [3]);
-        assert!(take(&mut all, 1).is_empty());
+        assert_eq!(indices(&take(&mut all, 1, LONGEST)), [0, 1, 2]);
+        assert_eq!(indices(&take(&mut all, 1, LONGEST)), [4, 5]);
+        assert_eq!(indices(&take(&mut all, 1, LONGEST)), [3]);
+        assert!(take(&mut all, 1, LONGEST).is_empty());
     }
 
     #[test]
     fn children_side_by_side_share_what_waits() {
         let mut all: Vec<_> = (0..8).map(|index| waiting("a", index)).collect();
-        assert_eq!(indices(&take(&mut all, 2)), [0, 1]);
-        assert_eq!(indices(&take(&mut all, 2)), [2, 3]);
-        assert_eq!(indices(&take(&mut all, 2)), [4]);
+        assert_eq!(indices(&take(&mut all, 2, LONGEST)), [0, 1]);
+        assert_eq!(indices(&take(&mut all, 2, LONGEST)), [2, 3]);
+        assert_eq!(indices(&take(&mut all, 2, LONGEST)), [4]);
     }
 }

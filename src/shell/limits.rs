@@ -66,7 +66,13 @@ mod tests {
     use super::*;
 
     fn sound(units: i64, bytes: i64) -> Duration {
-        let audio = AudioSettings { codec: "aac".into(), bit_rate: 1, sample_rate: 48_000, channels: 2 };
+        let audio = AudioSettings {
+            codec: "aac".into(),
+            bit_rate: 1,
+            sample_rate: 48_000,
+            channels: 2,
+            layout: String::new(),
+        };
         let rendition = Rendition { id: String::new(), video: None, audio: Some(audio), side: None };
         let task = TranscodeTask {
             stream: 0,
@@ -76,6 +82,9 @@ mod tests {
             jumps: Vec::new(),
             longest_gap: 0,
             last_time: 0,
+            also: Vec::new(),
+            shape: None,
+            states: Vec::new(),
             renditions: vec![rendition],
             cores: 1,
         };

@@ -5,14 +5,16 @@ use std::{fs::File, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use millrace_engine::Ended;
 use millrace_media::{
-    AudioTrackFacts, ChildError, InspectTask, Inspected, Launcher, MergeTask, Reply, Task, packets, pipe,
+    AudioTrackFacts, ChildError, InspectTask, Inspected, Launcher, MergeTask, Reply, Task, Unclean, packets,
+    pipe,
 };
 use millrace_schemas::{
     Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
 };
 use millrace_storage::{self as storage, Fed, Opened, StorageError, Stores, Work};
 use millrace_topology::ports::{
-    AudioSource, Controls, Keyframe, Media, PortError, SideSource, SourceFacts, Storage, Stored, VideoSource,
+    AudioSource, Controls, Joined, Keyframe, Media, PortError, SideSource, SourceFacts, Storage, Stored,
+    UncleanRun, VideoSource,
 };
 
 use super::{convoy::Convoys, limits};
@@ -88,6 +90,7 @@ pub(super) async fn again(name: &str, error: ChildError, deaths: &mut u32) -> Re
             Ok(())
         }
         ChildError::Died { .. } => Err(PortError::Refused(format!("{name}: {error}, {DEATHS} times"))),
+        ChildError::Unreadable { .. } => Err(PortError::Refused(format!("{name}: {error}"))),
         ChildError::Start(_) => Err(PortError::Transient(error.to_string())),
     }
 }
@@ -161,6 +164,9 @@ impl Media for Ports {
                 trusted: video.trusted,
                 longest_gap: video.longest_gap,
                 last_time: video.last_time,
+                also: video.also,
+                shape: video.shape,
+                states: video.states,
             }),
             sounds: found.sounds.into_iter().map(sound).collect(),
             sides: found
@@ -175,12 +181,17 @@ impl Media for Ports {
         self.convoys.transcode(segment, renditions).await
     }
 
-    async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError> {
+    async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
         let marker = self.work.marker(merge.work());
         let draft = self.stores.draft_output(&merge.output.url, merge.work(), marker).await.map_err(port)?;
-        let task = MergeTask { output: merge.output.clone(), tracks: merge.tracks.clone() };
+        let task = MergeTask {
+            output: merge.output.clone(),
+            tracks: merge.tracks.clone(),
+            round: merge.round,
+            strict: merge.strict,
+        };
         let limit = limits::merge(&task);
-        let task = Task::Merge(task);
+        let task = Task::Merge(Box::new(task));
         let descriptors = || {
             let out = draft.descriptor().map_err(port)?;
             out.set_len(0)
@@ -196,15 +207,20 @@ impl Media for Ports {
             Ok(all)
         };
         let reply = self.child(&name(&merge.output.url), &task, limit, descriptors).await?;
-        let Reply::Merged(facts) = reply else {
-            return Err(PortError::Refused(format!("the media process gave another answer: {reply:?}")));
+        let facts = match reply {
+            Reply::Merged(facts) => facts,
+            Reply::Unclean(runs) => return Ok(Joined::Unclean(runs.into_iter().map(unclean).collect())),
+            reply => {
+                return Err(PortError::Refused(format!("the media process gave another answer: {reply:?}")));
+            }
         };
         self.may_replace(&merge.output).await?;
         // GC-1, and a promise to whoever uploaded: an output is of one version of its source.
         self.stores.unchanged(&merge.source).await.map_err(port)?;
         let bytes = draft.size().map_err(port)?;
         draft.publish_over().await.map_err(port)?;
-        Ok(OutputFacts {
+        let warnings = facts.warnings;
+        let facts = OutputFacts {
             url: merge.output.url.clone(),
             format: merge.output.format.clone(),
             bytes: bytes.cast_signed(),
@@ -214,7 +230,8 @@ impl Media for Ports {
             more_audio: facts.more_audio,
             text: facts.text,
             chapters: facts.chapters,
-        })
+        };
+        Ok(Joined::Proven { facts: Box::new(facts), warnings })
     }
 
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
@@ -233,11 +250,19 @@ impl Media for Ports {
     }
 }
 
+fn unclean(run: Unclean) -> UncleanRun {
+    let Unclean { rendition, replaces, start, end, from } = run;
+    UncleanRun { rendition, replaces, start, end, seeks: from.into_iter().collect() }
+}
+
 fn sound(facts: AudioTrackFacts) -> AudioSource {
     AudioSource {
         stream: facts.stream,
         sample_rate: facts.settings.sample_rate,
         channels: facts.settings.channels,
+        layout: facts.settings.layout,
+        seconds: facts.seconds,
+        also: facts.also,
         samples: facts.samples,
         first: facts.first,
         tags: facts.tags,
@@ -267,7 +292,7 @@ impl Ports {
 /// Streams a track's work objects into a pipe, one after the other. One that is missing ends the stream early, which
 /// the merge finds out by counting.
 async fn feed(work: &Work, place: &str, sum: &TrackSum, into: File) {
-    for index in sum.plan.first_segment..sum.plan.first_segment + sum.plan.segments {
+    for index in sum.plan.indices() {
         if let Err(error) = work.stream(place, &sum.plan.rendition, index, &into).await {
             // A child that has seen enough closes its end, too.
             return tracing::warn!(place, index, %error, "a work object was not read to its end");

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use millrace_media::{
     AudioTrackFacts, InspectTask, Inspected, Launcher, Reply, Side, Task, Verified, VerifyTask,
+    VideoTrackFacts,
 };
 use millrace_schemas::{SourceRef, VideoSettings};
 use millrace_storage::{Opened, Stores};
@@ -66,7 +67,8 @@ impl Probes {
         let source = self.look(&a, Some(86_400.0)).await?;
         let output = self.look(&b, Some(86_400.0)).await?;
         let side = |found: &Inspected, other: &Inspected| Side {
-            video: found.video.as_ref().map(|video| video.stream),
+            video: found.video.as_ref().map_or_else(Vec::new, VideoTrackFacts::streams),
+            shape: found.video.as_ref().and_then(|video| video.shape.clone()),
             sounds: pairs(&found.sounds, other.sounds.len()),
             jumps: found.jumps.clone(),
         };
@@ -79,7 +81,7 @@ impl Probes {
             sound,
         };
         let limit = limits::verify(&task, a.source.bytes + b.source.bytes, source.duration_seconds);
-        match self.child(&Task::Verify(task), &[&a, &b], limit).await? {
+        match self.child(&Task::Verify(Box::new(task)), &[&a, &b], limit).await? {
             Reply::Verified(measured) => Ok(Comparison { source, output, video, measured: *measured }),
             _ => Err(another_answer()),
         }
@@ -126,11 +128,11 @@ pub(crate) struct Comparison {
 }
 
 /// The sound tracks that are compared with so many others: the default one with one alone, else each with its own.
-fn pairs(sounds: &[AudioTrackFacts], others: usize) -> Vec<i32> {
+fn pairs(sounds: &[AudioTrackFacts], others: usize) -> Vec<Vec<i32>> {
     let default = sounds.iter().find(|sound| sound.tags.dispositions & 1 != 0).or(sounds.first());
     match others {
-        1 => default.map(|sound| sound.stream).into_iter().collect(),
-        _ => sounds.iter().map(|sound| sound.stream).collect(),
+        1 => default.map(AudioTrackFacts::streams).into_iter().collect(),
+        _ => sounds.iter().map(AudioTrackFacts::streams).collect(),
     }
 }
 

@@ -1,6 +1,8 @@
-//! Makes decoded pictures what a rendition's encoder takes: pixel format, size, colour, and laid upright.
+//! Makes decoded pictures what a rendition's encoder takes: pixel format, size and colour, upright, and in one frame.
 
+mod fit;
 mod lay;
+pub(crate) mod shape;
 mod tone;
 
 use ffmpeg_next::{
@@ -13,14 +15,19 @@ use ffmpeg_next::{
     frame,
     software::scaling,
 };
-use millrace_schemas::{Color, Rendition, VideoSettings};
+use millrace_schemas::{Color, PictureShape, Rendition, VideoSettings};
 
 use super::Failure;
 use tone::ToneMap;
 
 pub(crate) struct Converter {
     settings: VideoSettings,
-    /// Size before the picture is laid down.
+    /// The first picture of the source: what differs from it is fitted into its frame.
+    shape: Option<PictureShape>,
+    /// The last picture that was seen, and how it asked to be turned.
+    last: Option<PictureShape>,
+    turned: (i32, bool),
+    /// Size before the picture is rotated.
     width: u32,
     height: u32,
     format: Pixel,
@@ -31,15 +38,32 @@ pub(crate) struct Converter {
     laid: frame::Video,
 }
 
-/// A scaler for pictures of one format and size.
+/// A scaler for pictures of one format, size and colour.
 struct Scaler {
     context: scaling::Context,
+    from: Color,
     /// Two, where the fields of a picture are scaled each by itself.
     fields: usize,
 }
 
+/// How one picture is to be converted.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    /// Size to which it is scaled, before it is rotated.
+    size: (u32, u32),
+    color: Color,
+    rotation: i32,
+    mirrored: bool,
+    /// Whether it is another shape than the first, and gets bars.
+    is_fitted: bool,
+}
+
 impl Converter {
-    pub(crate) fn new(rendition: &Rendition, cores: usize) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        rendition: &Rendition,
+        shape: Option<&PictureShape>,
+        cores: usize,
+    ) -> Result<Self, Failure> {
         let settings =
             rendition.video.clone().ok_or_else(|| Failure::new("a rendition without video settings"))?;
         let (width, height) = (settings.width.unsigned_abs(), settings.height.unsigned_abs());
@@ -49,6 +73,9 @@ impl Converter {
             height,
             format: settings.pixel_format.parse().unwrap_or(Pixel::YUV420P),
             settings,
+            shape: shape.cloned(),
+            last: None,
+            turned: (0, false),
             scaler: None,
             tone: None,
             cores,
@@ -57,33 +84,77 @@ impl Converter {
         })
     }
 
+    /// What to say of a picture that is of another shape than the one before it.
+    pub(crate) fn change(&mut self, frame: &frame::Video) -> Option<String> {
+        let shape = shape::of(frame, &mut self.turned);
+        let last = self.last.replace(shape.clone())?;
+        shape::change(&last, &shape)
+    }
+
     pub(crate) fn convert<'a>(
         &'a mut self,
         frame: &'a mut frame::Video,
     ) -> Result<&'a mut frame::Video, Failure> {
-        let new = self.tone_map(frame)? || self.scale(frame)?;
+        let way = self.way(frame);
+        let new = self.tone_map(frame, way)? || self.scale(frame, way)?;
         let picture = if new { &mut self.scaled } else { frame };
-        let (rotation, mirrored) = (self.settings.rotation, self.settings.mirrored);
-        if rotation == 0 && !mirrored {
+        if way.rotation == 0 && !way.mirrored && !way.is_fitted {
             mark_fields(picture, self.settings.field_order);
             return Ok(picture);
         }
-        self.laid = lay::lay(picture, rotation, mirrored);
-        copy_properties(picture, &mut self.laid);
-        mark_fields(&mut self.laid, 0);
+        let mut laid = lay::lay(picture, way.rotation, way.mirrored);
+        if way.is_fitted {
+            let size = (self.settings.width.unsigned_abs(), self.settings.height.unsigned_abs());
+            laid = fit::center(&laid, size, self.settings.color.range == 2);
+        }
+        copy_properties(picture, &mut laid);
+        let fields = if way.rotation == 0 && !way.mirrored { self.settings.field_order } else { 0 };
+        mark_fields(&mut laid, fields);
+        self.laid = laid;
         Ok(&mut self.laid)
     }
 
-    /// Brings high dynamic range down; `true` where that was asked for: the picture is in `scaled`.
-    fn tone_map(&mut self, frame: &mut frame::Video) -> Result<bool, Failure> {
-        let Some(source) = self.settings.source_color.filter(|_| self.settings.tone_map) else {
-            return Ok(false);
+    /// How this picture is to be converted: by its own shape, as far as that is another than the first one's.
+    fn way(&mut self, frame: &frame::Video) -> Way {
+        let own = shape::of(frame, &mut self.turned);
+        let first = self.shape.get_or_insert_with(|| own.clone());
+        let source = self.settings.source_color.unwrap_or(self.settings.color);
+        let color = shape::color(source, first.color, own.color);
+        let is_turned = (own.rotation, own.mirrored) != (first.rotation, first.mirrored);
+        let (rotation, mirrored) = if is_turned {
+            (own.rotation, own.mirrored)
+        } else {
+            (self.settings.rotation, self.settings.mirrored)
         };
-        let (width, height) = (frame.width() & !1, frame.height() & !1);
-        frame.set_width(width);
-        frame.set_height(height);
-        if !self.tone.as_ref().is_some_and(|tone| tone.fits(frame)) {
-            self.tone = Some(ToneMap::new(frame, source, (self.width, self.height), self.cores)?);
+        let same_aspect = own.sample_aspect == first.sample_aspect;
+        if (own.width, own.height) == (first.width, first.height) && same_aspect && !is_turned {
+            let size = (self.width, self.height);
+            return Way { size, color, rotation, mirrored, is_fitted: false };
+        }
+        // The aspect of the first picture may be the container's; another one is the picture's own.
+        let aspect = if same_aspect && !is_turned && rotation % 180 == 0 {
+            self.settings.sample_aspect
+        } else {
+            own.sample_aspect
+        };
+        let picture = fit::Picture {
+            size: (own.width.unsigned_abs(), own.height.unsigned_abs()),
+            aspect,
+            is_turned: rotation % 180 != 0,
+        };
+        let canvas = (self.settings.width.unsigned_abs(), self.settings.height.unsigned_abs());
+        let size = fit::size(picture, canvas, self.settings.sample_aspect);
+        Way { size, color, rotation, mirrored, is_fitted: true }
+    }
+
+    /// Maps high dynamic range to the standard one; `true` where the picture has it: the picture is in `scaled`.
+    fn tone_map(&mut self, frame: &mut frame::Video, way: Way) -> Result<bool, Failure> {
+        if !HIGH_RANGE.contains(&way.color.transfer) || HIGH_RANGE.contains(&self.settings.color.transfer) {
+            return Ok(false);
+        }
+        crop_to_even(frame);
+        if !self.tone.as_ref().is_some_and(|tone| tone.fits(frame, way.color, way.size)) {
+            self.tone = Some(ToneMap::new(frame, way.color, way.size, self.cores)?);
         }
         if let Some(tone) = &mut self.tone {
             self.scaled = tone.map(frame)?;
@@ -92,29 +163,33 @@ impl Converter {
     }
 
     /// Makes format and size right; `true` where that took a new picture, which is in `scaled`.
-    fn scale(&mut self, frame: &mut frame::Video) -> Result<bool, Failure> {
-        let (width, height) = (frame.width() & !1, frame.height() & !1);
-        if frame.format() == Pixel::YUVJ420P && self.format == Pixel::YUV420P {
+    fn scale(&mut self, frame: &mut frame::Video, way: Way) -> Result<bool, Failure> {
+        let same_color = shape::is_same_matrix(way.color, self.settings.color);
+        if frame.format() == Pixel::YUVJ420P && self.format == Pixel::YUV420P && same_color {
             // The same samples; that they are of full range is in the settings.
             frame.set_format(Pixel::YUV420P);
         }
-        // An odd last row or column is left off, not squeezed in.
-        frame.set_width(width);
-        frame.set_height(height);
-        if frame.format() == self.format && (width, height) == (self.width, self.height) {
+        if !way.is_fitted {
+            // An odd last row or column is left off, not squeezed in.
+            crop_to_even(frame);
+        }
+        let (width, height) = (frame.width(), frame.height());
+        if frame.format() == self.format && (width, height) == way.size && same_color {
             return Ok(false);
         }
         let fits = self.scaler.as_ref().is_some_and(|scaler| {
-            let input = scaler.context.input();
-            (input.format, input.width, input.height)
-                == (frame.format(), width, height / scaler.fields as u32)
+            let (input, output) = (scaler.context.input(), scaler.context.output());
+            let fields = scaler.fields as u32;
+            (input.format, input.width, input.height) == (frame.format(), width, height / fields)
+                && (output.width, output.height) == (way.size.0, way.size.1 / fields)
+                && scaler.from == way.color
         });
         if !fits {
-            self.scaler = Some(self.scaler_for(frame)?);
+            self.scaler = Some(self.scaler_for(frame, way)?);
         }
         let Some(scaler) = &mut self.scaler else { return Ok(false) };
         // A new one for each picture: the encoder may still hold the last.
-        self.scaled = frame::Video::new(self.format, self.width, self.height);
+        self.scaled = frame::Video::new(self.format, way.size.0, way.size.1);
         for field in 0..scaler.fields {
             scaler.scale(frame, &mut self.scaled, field)?;
         }
@@ -122,11 +197,11 @@ impl Converter {
         Ok(true)
     }
 
-    fn scaler_for(&self, frame: &frame::Video) -> Result<Scaler, Failure> {
+    fn scaler_for(&self, frame: &frame::Video, way: Way) -> Result<Scaler, Failure> {
         let (width, height) = (frame.width(), frame.height());
         // Rows of one field are no neighbours of the other's: they were seen at another time.
         let in_fields =
-            self.settings.field_order != 0 && height.is_multiple_of(4) && self.height.is_multiple_of(4);
+            self.settings.field_order != 0 && height.is_multiple_of(4) && way.size.1.is_multiple_of(4);
         let fields = if in_fields { 2 } else { 1 };
         let flags = scaling::Flags::BICUBIC | scaling::Flags::ACCURATE_RND | scaling::Flags::FULL_CHR_H_INT;
         let mut context = scaling::Context::get(
@@ -134,13 +209,13 @@ impl Converter {
             width,
             height / fields,
             self.format,
-            self.width,
-            self.height / fields,
+            way.size.0,
+            way.size.1 / fields,
             flags,
         )
         .map_err(Failure::at("converting pictures"))?;
         let to = self.settings.color;
-        let from = self.settings.source_color.unwrap_or(to);
+        let from = way.color;
         // SAFETY: the context is whole; the tables are statics of libswscale.
         unsafe {
             sws_setColorspaceDetails(
@@ -154,8 +229,18 @@ impl Converter {
                 1 << 16,
             );
         }
-        Ok(Scaler { context, fields: fields as usize })
+        Ok(Scaler { context, from, fields: fields as usize })
     }
+}
+
+/// Transfer characteristics of high dynamic range: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67), by ITU-T H.273.
+const HIGH_RANGE: [i32; 2] = [16, 18];
+
+/// 4:2:0 has a colour sample for two pixels each way.
+fn crop_to_even(frame: &mut frame::Video) {
+    let (width, height) = (frame.width() & !1, frame.height() & !1);
+    frame.set_width(width);
+    frame.set_height(height);
 }
 
 /// libswscale's name for a matrix of H.273; what it does not know is not converted, and then any will do.

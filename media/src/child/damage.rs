@@ -26,6 +26,8 @@ enum Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Damage {
     events: Vec<(f64, Kind)>,
+    /// What else is to be said, by time.
+    notes: Vec<(f64, String)>,
     ends: Option<String>,
 }
 
@@ -60,6 +62,11 @@ impl Damage {
         self.events.push((at, Kind::Absent));
     }
 
+    /// Something else is to be said of this time, in seconds.
+    pub(crate) fn note(&mut self, at: f64, text: String) {
+        self.notes.push((at, text));
+    }
+
     /// The source ended too early.
     pub(crate) fn ended(&mut self, what: String) {
         self.ends.get_or_insert(what);
@@ -75,6 +82,12 @@ impl Damage {
         let mut told: Vec<String> = places.iter().take(MOST_PLACES).map(|place| tell(place, what)).collect();
         if places.len() > MOST_PLACES {
             told.push(format!("{what} {} damaged in {} more places", verb(what), places.len() - MOST_PLACES));
+        }
+        let notes: Vec<&String> =
+            self.notes.iter().filter(|note| inside(note.0)).map(|note| &note.1).collect();
+        told.extend(notes.iter().take(MOST_PLACES).map(|note| (*note).clone()));
+        if notes.len() > MOST_PLACES {
+            told.push(format!("{what} change in {} more places", notes.len() - MOST_PLACES));
         }
         told.extend(self.ends.iter().filter(|_| end.is_none()).cloned());
         told

@@ -1,9 +1,9 @@
 //! Decoders, as pictures and sound are taken from them.
 
 use ffmpeg_next::{
-    self as ff, ChannelLayout, Error, Packet, codec,
+    self as ff, Error, Packet, codec,
     error::EAGAIN,
-    ffi::{AV_CODEC_FLAG_OUTPUT_CORRUPT, AV_FRAME_FLAG_CORRUPT, AVChannelOrder, AVCodecID},
+    ffi::{AV_CODEC_FLAG_OUTPUT_CORRUPT, AV_FRAME_FLAG_CORRUPT, AVCodecID},
 };
 
 use super::{Failure, inspect::parameters, source::Source};
@@ -101,7 +101,7 @@ impl PictureDecoder {
     }
 }
 
-/// A decoder whose channels always have names.
+/// A decoder of sound.
 pub(crate) struct SoundDecoder(ff::decoder::Opened);
 
 impl SoundDecoder {
@@ -128,19 +128,6 @@ impl SoundDecoder {
 
     /// The next decoded samples, if there are any.
     pub(crate) fn receive(&mut self, frame: &mut ff::frame::Audio) -> Received {
-        let received = Received::of(self.0.receive_frame(frame));
-        if received == Received::Frame {
-            name_channels(frame);
-        }
-        received
-    }
-}
-
-/// Gives channels that have no names the usual ones: what comes without a layout (wav, raw) is as a player takes it.
-fn name_channels(frame: &mut ff::frame::Audio) {
-    // SAFETY: a plain field of a frame that was just decoded.
-    let unnamed = unsafe { (*frame.as_ptr()).ch_layout.order == AVChannelOrder::AV_CHANNEL_ORDER_UNSPEC };
-    if unnamed {
-        frame.set_channel_layout(ChannelLayout::default(i32::from(frame.channels())));
+        Received::of(self.0.receive_frame(frame))
     }
 }

@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, fs::File, io::BufWriter};
 
 use ffmpeg_next::{
-    self as ff, ChannelLayout, Dictionary, Packet, Rational, codec,
+    self as ff, Dictionary, Packet, Rational, codec,
     ffi::{
         AV_CODEC_FLAG_GLOBAL_HEADER, AV_CODEC_FLAG_INTERLACED_DCT, AVChromaLocation, AVCodecContext,
         AVColorPrimaries, AVColorRange, AVColorSpace, AVColorTransferCharacteristic,
@@ -13,10 +13,16 @@ use ffmpeg_next::{
 };
 use millrace_schemas::{AudioSettings, Color, Made, Ratio, Rendition};
 
-use super::{Failure, damage::Damage};
+use super::{
+    Failure,
+    damage::Damage,
+    layout::{self, Layout},
+    overlap::Notes,
+};
 use crate::{
     packets::{Facts, Header, Writer},
     protocol::TimeRange,
+    seams::Decoded,
     timeline::reorder_depth,
 };
 
@@ -98,6 +104,8 @@ pub(crate) struct VideoEncoder {
     sent: Vec<i64>,
     /// The range of the last picture that went in.
     sending: usize,
+    /// Times and lengths of pictures that are in the encoder.
+    lengths: VecDeque<(i64, i64)>,
     /// The work object that is being filled, the times in it, and its range.
     writer: Option<Writer<BufWriter<File>>>,
     times: Vec<i64>,
@@ -174,6 +182,7 @@ impl VideoEncoder {
             outputs,
             sent: vec![0; ranges.len()],
             sending: 0,
+            lengths: VecDeque::new(),
             writer: None,
             times: Vec::new(),
             filling: 0,
@@ -194,11 +203,13 @@ impl VideoEncoder {
     /// Encodes a picture; gives the work objects that became whole by that. Pictures behind the last range are looked ahead at:
     /// what comes after a picture says how much it is worth, and at an end it would be worth less than in one encode (measured:
     /// 6 % of the size, 0.5 of VMAF, in segments of 2 s).
+    ///
+    /// `length` is for how long the picture is shown, in ticks.
     pub(crate) fn encode(
         &mut self,
         frame: &mut ff::frame::Video,
-        pts: i64,
-        damage: &Damage,
+        (pts, length): (i64, i64),
+        notes: &Notes,
     ) -> Result<Vec<Made>, Failure> {
         let before = self.sending;
         while self.ranges.get(self.sending).is_some_and(|range| range.end.is_some_and(|end| pts >= end)) {
@@ -210,24 +221,28 @@ impl VideoEncoder {
         let begins = self.sending > before;
         frame.set_pts(Some(pts));
         frame.set_kind(if begins { ff::picture::Type::I } else { ff::picture::Type::None });
+        self.lengths.push_back((pts, length));
         self.encoder.send_frame(frame).map_err(Failure::at("encoding a picture"))?;
-        self.take(damage)
+        self.take(notes)
     }
 
-    fn take(&mut self, damage: &Damage) -> Result<Vec<Made>, Failure> {
+    fn take(&mut self, notes: &Notes) -> Result<Vec<Made>, Failure> {
         let mut whole = Vec::new();
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
             while self.ranges.get(self.filling).is_some_and(|range| range.end.is_some_and(|end| pts >= end)) {
-                whole.push(self.end_range(Some(pts), pts, damage)?);
+                whole.push(self.end_range(Some(pts), pts, notes)?);
             }
             if self.is_done() {
+                self.lengths.clear();
                 continue;
             }
             self.times.push(pts);
-            let (key, duration) = (packet.is_key(), packet.duration());
-            let written = self.writer()?.packet(key, pts, duration, packet.data().unwrap_or_default());
+            let sent = self.lengths.iter().position(|(sent, _)| *sent == pts);
+            let length = sent.and_then(|at| self.lengths.remove(at)).map_or(0, |(_, length)| length);
+            let written =
+                self.writer()?.packet(packet.is_key(), pts, length, packet.data().unwrap_or_default());
             written.map_err(Failure::at("writing a work object"))?;
         }
         Ok(whole)
@@ -244,7 +259,7 @@ impl VideoEncoder {
     }
 
     /// Ends a work object. `empty_at` is the time that stands for a range without a picture.
-    fn end_range(&mut self, next: Option<i64>, empty_at: i64, damage: &Damage) -> Result<Made, Failure> {
+    fn end_range(&mut self, next: Option<i64>, empty_at: i64, notes: &Notes) -> Result<Made, Failure> {
         self.writer()?;
         let tick = f64::from(self.header.clock.0) / f64::from(self.header.clock.1.max(1));
         let range = self.ranges[self.filling];
@@ -261,11 +276,11 @@ impl VideoEncoder {
             first: times.iter().min().copied().unwrap_or(empty_at),
             next,
             reorder: i32::try_from(reorder_depth(&times)).unwrap_or(i32::MAX),
-            warnings: damage.told("pictures", seconds(range.start), seconds(range.end)),
+            warnings: notes.damage.told("pictures", seconds(range.start), seconds(range.end)),
         };
         self.filling += 1;
         let writer = self.writer.take().ok_or_else(|| Failure::new("a range without an output"))?;
-        writer.finish(facts).map_err(Failure::at("writing a work object"))
+        writer.finish(facts, &notes.decoded(range)).map_err(Failure::at("writing a work object"))
     }
 
     /// Ends all work objects; gives those that were not whole before.
@@ -273,16 +288,16 @@ impl VideoEncoder {
         mut self,
         next: Option<i64>,
         empty_at: i64,
-        damage: &Damage,
+        notes: &Notes,
     ) -> Result<Vec<Made>, Failure> {
         if self.is_done() {
             // What is still looked ahead at is never encoded.
             return Ok(Vec::new());
         }
         self.encoder.send_eof().map_err(Failure::at("encoding the last pictures"))?;
-        let mut whole = self.take(damage)?;
+        let mut whole = self.take(notes)?;
         while self.filling < self.ranges.len() {
-            whole.push(self.end_range(next, next.unwrap_or(empty_at), damage)?);
+            whole.push(self.end_range(next, next.unwrap_or(empty_at), notes)?);
         }
         Ok(whole)
     }
@@ -302,7 +317,7 @@ pub(crate) struct AudioEncoder {
     encoder: ff::encoder::audio::Encoder,
     writer: Writer<BufWriter<File>>,
     rendition: String,
-    layout: ChannelLayout,
+    layout: Layout,
     rate: i32,
     frame_size: usize,
     waiting: Vec<Vec<f32>>,
@@ -326,18 +341,18 @@ impl AudioEncoder {
     /// `start` is the time of the first sample, in samples. Of what is encoded, the packets of the range are kept.
     pub(crate) fn open(
         rendition: &Rendition,
-        s: &AudioSettings,
+        (s, layout): (&AudioSettings, Layout),
         out: File,
         start: i64,
         range: TimeRange,
     ) -> Result<Self, Failure> {
-        let layout = ChannelLayout::default(s.channels);
         let mut audio = codec::Context::new_with_codec(find(&s.codec)?)
             .encoder()
             .audio()
             .map_err(Failure::at("opening the audio encoder"))?;
         audio.set_rate(s.sample_rate);
-        audio.set_channel_layout(layout);
+        // SAFETY: a plain field of a context that is not open yet; the layout holds nothing to free.
+        unsafe { (*audio.as_mut_ptr()).ch_layout = layout.raw() };
         audio.set_format(Sample::F32(ff::format::sample::Type::Planar));
         audio.set_bit_rate(usize::try_from(s.bit_rate).unwrap_or(0));
         audio.set_time_base(Rational::new(1, s.sample_rate));
@@ -411,13 +426,10 @@ impl AudioEncoder {
         let there = self.waiting.first().map_or(0, Vec::len);
         while there - taken >= at_least.max(1) {
             let now = (there - taken).min(self.frame_size);
-            let mut frame =
-                ff::frame::Audio::new(Sample::F32(ff::format::sample::Type::Planar), now, self.layout);
-            frame.set_rate(self.rate.unsigned_abs());
+            let planes: Vec<&[f32]> =
+                self.waiting.iter().map(|waiting| &waiting[taken..taken + now]).collect();
+            let mut frame = layout::frame(self.layout, self.rate, &planes)?;
             frame.set_pts(Some(self.start + self.samples));
-            for (i, waiting) in self.waiting.iter().enumerate() {
-                frame.plane_mut::<f32>(i)[..now].copy_from_slice(&waiting[taken..taken + now]);
-            }
             self.encoder.send_frame(&frame).map_err(Failure::at("encoding sound"))?;
             self.samples += now as i64;
             taken += now;
@@ -447,7 +459,12 @@ impl AudioEncoder {
 
     /// Ends the work object. `ends` is where the container says that the sound ends: what a codec padded behind it is left
     /// out.
-    pub(crate) fn finish(mut self, ends: Option<i64>, damage: &Damage) -> Result<Made, Failure> {
+    pub(crate) fn finish(
+        mut self,
+        ends: Option<i64>,
+        decoded: Decoded,
+        damage: &Damage,
+    ) -> Result<Made, Failure> {
         let padding = ends.map_or(0, |ends| usize::try_from(self.end() - ends).unwrap_or(0));
         if padding <= MOST_PADDING {
             for waiting in &mut self.waiting {
@@ -472,6 +489,6 @@ impl AudioEncoder {
             reorder: 0,
             warnings: damage.told("sound", seconds(self.range.start), seconds(self.range.end)),
         };
-        self.writer.finish(facts).map_err(Failure::at("writing a work object"))
+        self.writer.finish(facts, &decoded).map_err(Failure::at("writing a work object"))
     }
 }

@@ -1,13 +1,17 @@
 //! Headers and index of a source: what it holds, and keyframes near the asked cuts. No frame is decoded beyond what
 //! libav needs to know the codecs, and of an indexed container no frame is read.
 
+mod choice;
 mod keyframes;
 mod pictures;
+mod protection;
 mod sides;
 mod sound;
+mod survey;
 
 use std::fs::File;
 
+pub(crate) use pictures::rotation_of;
 pub(crate) use sound::COUNTED;
 
 use ffmpeg_next::{
@@ -24,20 +28,21 @@ use millrace_schemas::{Ratio, TrackTags};
 use super::{
     Failure, Reporter,
     source::{Depth, Source},
+    text,
 };
 use crate::protocol::{InspectTask, Inspected, ProbedStream};
+use survey::Survey;
 
 pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -> Result<Inspected, Failure> {
     let mut source = Source::open(file, Depth::Header)?;
     let container = source.container();
     let streams: Vec<ProbedStream> = source.input.streams().map(|stream| probed(&stream)).collect();
-    let metadata = source.input.metadata().iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let format = &source.input;
     let mut found = Inspected {
         duration_seconds: (format.duration() as f64 / f64::from(ff::ffi::AV_TIME_BASE)).max(0.0),
         bit_rate: format.bit_rate(),
         streams,
-        metadata,
+        metadata: text::metadata(format),
         video: None,
         sounds: Vec::new(),
         sides: Vec::new(),
@@ -49,38 +54,46 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
         bytes_read: 0,
         container,
     };
-    let video = main_video(&source);
-    sides::take(&source, video, &mut found);
-    sound::take(&mut source, task, &mut found)?;
-    if let Some(index) = video {
-        let mut facts = pictures::facts(&source, index)?;
-        if task.segment_seconds.is_some() {
-            keyframes::find(&mut source, task, &mut facts, &mut found, reporter)?;
-        }
-        found.video = Some(facts);
+    found.warnings.extend(source.ended_early());
+    let protected = protection::protected(&source);
+    // Where the header does not tell all, the packets do.
+    let survey = (task.segment_seconds.is_some() && choice::needs_survey(&source))
+        .then(|| Survey::take(&mut source, None, reporter))
+        .transpose()?;
+    let video = choice::video(&source, survey.as_ref(), &mut found);
+    sides::take(&source, &mut found);
+    sound::take(&mut source, task, survey.as_ref(), &protected, &mut found)?;
+    if let Some(video) = video {
+        protection::refuse(&protected, video[0])?;
+        found.video = pictures::find(&mut source, task, (&video, survey), &mut found, reporter)?;
     } else if task.segment_seconds.is_some()
         && let Some(sound) = found.sounds.first()
     {
-        found.jumps = keyframes::jumps(&mut source, sound.stream, reporter)?;
+        let streams = sound.streams();
+        found.jumps = match survey {
+            Some(survey) => survey.jumps(&source, &streams),
+            None => keyframes::jumps(&mut source, &streams, reporter)?,
+        };
+    }
+    if found.video.is_none() && found.sounds.is_empty() && task.segment_seconds.is_some() {
+        return Err(nothing(&found));
     }
     found.bytes_read = source.bytes_read();
     Ok(found)
 }
 
-/// The video that a player takes: pictures that are no cover, the default one first, then the largest.
-fn main_video(source: &Source) -> Option<usize> {
-    source
-        .input
-        .streams()
-        .filter(|stream| is(stream, AVMediaType::AVMEDIA_TYPE_VIDEO))
-        .max_by_key(|stream| {
-            let (stream, parameters) = raw(stream);
-            let default = stream.disposition & AV_DISPOSITION_DEFAULT != 0;
-            let size = i64::from(parameters.width) * i64::from(parameters.height);
-            (default, size, std::cmp::Reverse(stream.index))
-        })
-        .map(|stream| stream.index())
+/// Why there is nothing to make of a source.
+fn nothing(found: &Inspected) -> Failure {
+    let empty = found.warnings.iter().filter(|warning| warning.contains(HOLDS_NONE)).count();
+    match empty {
+        0 => Failure::new("there is neither video nor sound in it"),
+        1 => Failure::new("its only track holds no packets that can be read"),
+        tracks => Failure::new(format!("none of its {tracks} tracks holds a packet")),
+    }
 }
+
+/// What is said of a track without packets.
+const HOLDS_NONE: &str = "holds no packets and is left out";
 
 /// Whether a stream is of a kind, and no cover.
 fn is(stream: &ff::Stream<'_>, kind: AVMediaType) -> bool {
@@ -101,7 +114,7 @@ fn ratio(r: AVRational) -> Ratio {
     Ratio { num: r.num, den: r.den }
 }
 
-fn codec_name(parameters: &AVCodecParameters) -> String {
+pub(crate) fn codec_name(parameters: &AVCodecParameters) -> String {
     // SAFETY: the name is a static string of libavcodec, also for unknown ids.
     unsafe { std::ffi::CStr::from_ptr(avcodec_get_name(parameters.codec_id)).to_string_lossy().into_owned() }
 }
@@ -124,14 +137,14 @@ fn tags(stream: &ff::Stream<'_>) -> TrackTags {
         | AV_DISPOSITION_HEARING_IMPAIRED
         | AV_DISPOSITION_VISUAL_IMPAIRED
         | AV_DISPOSITION_CAPTIONS;
-    let text = |key: &str, most: usize| {
-        let value = stream.metadata().get(key).unwrap_or_default().to_owned();
+    let tag = |key: &str, most: usize| {
+        let value = text::of(stream, key).unwrap_or_default();
         value.chars().filter(|c| !c.is_control()).take(most).collect::<String>()
     };
-    let language = text("language", 16);
+    let language = tag("language", 16);
     TrackTags {
         language: if language == "und" { String::new() } else { language },
-        title: text("title", 200),
+        title: tag("title", 200),
         dispositions: raw(stream).0.disposition & KEPT,
     }
 }
@@ -159,7 +172,7 @@ fn probed(stream: &ff::Stream<'_>) -> ProbedStream {
         sample_rate: is_audio.then_some(parameters.sample_rate),
         channels: is_audio.then_some(parameters.ch_layout.nb_channels),
         duration_seconds: seconds(s.duration, s.time_base),
-        language: stream.metadata().get("language").map(str::to_owned),
+        language: text::of(stream, "language"),
     }
 }
 

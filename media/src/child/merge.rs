@@ -11,12 +11,15 @@ use millrace_schemas::TrackSum;
 
 use super::{
     Failure, Reporter,
-    mux::{Muxer, Planned, Timed, container},
+    mux::{self, Container, Muxer, Planned, Timed, container},
     prove::{Expected, prove},
+    units::digest_of_packet,
 };
 use crate::{
-    packets::{Header, Item, Packet, Reader},
-    protocol::{MergeTask, Merged},
+    boxes::edit::NewEdits,
+    packets::{End, Header, Item, Packet, Reader},
+    protocol::{MergeTask, Reply, Unclean},
+    seams::{self, Joint, Run},
     timeline::{Clock, Timeline, place},
 };
 
@@ -25,14 +28,60 @@ pub(crate) fn merge(
     task: &MergeTask,
     files: Vec<File>,
     reporter: &mut Reporter,
-) -> Result<Merged, Failure> {
+) -> Result<Reply, Failure> {
     let container = container(&task.output.format)?;
     let mut tracks = Vec::new();
     for (track, file) in task.tracks.iter().zip(files) {
         tracks.push(Track::open(track.clone(), file)?);
     }
-    let origin = origin(&tracks, container.edit_lists)
-        .ok_or_else(|| Failure::new("there is neither a picture nor a sound to put together"))?;
+    // A track without a packet is in no output.
+    let (mut tracks, empty): (Vec<Track>, Vec<Track>) =
+        tracks.into_iter().partition(|track| track.first.is_some());
+    let mut warnings: Vec<String> = empty.iter().map(Track::left_out).collect();
+    let origin = origin(&tracks, container.edit_lists).ok_or_else(|| nothing(empty.len()))?;
+    let mut written = None;
+    if tracks.iter().all(|track| track.clean) {
+        written = Some(write(output, task, container, &mut tracks, origin, reporter)?);
+    }
+    let unclean = unclean(&mut tracks, task.round, reporter)?;
+    if !unclean.is_empty() {
+        return Ok(Reply::Unclean(unclean));
+    }
+    warnings.extend(tracks.iter().chain(&empty).flat_map(|track| track.warnings.clone()));
+    if let Some(first) = warnings.first().filter(|_| task.strict) {
+        return Err(Failure::new(format!("the source can't be made as it is (strict): {first}")));
+    }
+    warnings.extend(task.output.remarks.iter().cloned());
+    warnings.extend(tracks.iter().filter(|_| !container.edit_lists).filter_map(Track::unsaid_end));
+    for track in empty {
+        track.expected()?;
+    }
+    let ticks = written.flatten().unwrap_or(0);
+    let expected: Vec<Expected> = tracks.into_iter().map(Track::expected).collect::<Result<_, _>>()?;
+    let mut reread = output.try_clone().map_err(Failure::at("reading the output again"))?;
+    reread.rewind().map_err(Failure::at("reading the output again"))?;
+    let mut merged = prove(reread, &task.output, container, (&expected, ticks), reporter)?;
+    merged.warnings = warnings;
+    Ok(Reply::Merged(Box::new(merged)))
+}
+
+fn nothing(tracks: usize) -> Failure {
+    Failure::new(match tracks {
+        0 => "there is neither a picture nor a sound to put together".into(),
+        1 => "its only track holds no packets that can be read".into(),
+        tracks => format!("none of its {tracks} tracks holds a packet"),
+    })
+}
+
+/// Writes the output, as far as seams are clean; gives the ticks a second of its movie clock, if it has one.
+fn write(
+    output: &File,
+    task: &MergeTask,
+    container: Container,
+    tracks: &mut [Track],
+    origin: (i64, Clock),
+    reporter: &mut Reporter,
+) -> Result<Option<i64>, Failure> {
     let planned: Vec<Planned<'_>> = tracks
         .iter()
         .map(|track| Planned { header: &track.header, tags: track.sum.plan.tags.clone().unwrap_or_default() })
@@ -43,21 +92,61 @@ pub(crate) fn merge(
     for (i, track) in tracks.iter_mut().enumerate() {
         track.begin(muxer.clock(i), origin)?;
     }
-
     let mut written = 0;
-    while let Some(next) = earliest(&mut tracks)? {
+    while let Some(next) = earliest(tracks)? {
+        if !tracks.iter().all(|track| track.clean) {
+            return Ok(None);
+        }
         if let Some(packet) = tracks[next].ready.pop_front() {
             muxer.write(next, &packet)?;
             written += i64::from(tracks[next].header.video.is_some());
             reporter.progress(0, written);
         }
     }
+    let ticks = muxer.movie_ticks();
     muxer.finish()?;
+    if let Some(ticks) = ticks {
+        let movie = Clock { num: 1, den: ticks };
+        // A cover is no track, but lies in the header.
+        let in_movie = tracks.iter().filter(|track| !mux::is_cover(&track.header)).enumerate();
+        let edits = in_movie.filter_map(|(i, track)| Some((i, track.edits(movie)?)));
+        mux::write_edits(output, &edits.collect::<Vec<_>>())?;
+    }
+    Ok(ticks)
+}
 
-    let expected: Vec<Expected> = tracks.into_iter().map(Track::expected).collect::<Result<_, _>>()?;
-    let mut reread = output.try_clone().map_err(Failure::at("reading the output again"))?;
-    reread.rewind().map_err(Failure::at("reading the output again"))?;
-    prove(reread, &task.output, container, &expected, reporter)
+/// After so many rounds a track whose seams are still not clean is made in one.
+const ROUNDS: i32 = 2;
+
+/// The segments that are to be made again; where there are some, all tracks are read to their ends.
+fn unclean(tracks: &mut [Track], round: i32, reporter: &mut Reporter) -> Result<Vec<Unclean>, Failure> {
+    if tracks.iter().all(|track| track.clean) {
+        return Ok(Vec::new());
+    }
+    let mut again = Vec::new();
+    for track in tracks {
+        while !track.ended {
+            track.read()?;
+            reporter.progress(0, 0);
+        }
+        let (order, joints) = (track.sum.plan.indices(), &track.joints);
+        let mut runs = seams::unclean(joints);
+        // Sound is cheap, and which part of it was decoded rightly is not known.
+        if !runs.is_empty() && (round >= ROUNDS || track.header.audio.is_some()) {
+            runs = vec![Run { first: 0, last: joints.len() - 1 }];
+        }
+        for Run { first, last } in runs {
+            let before = first.checked_sub(1).and_then(|before| joints.get(before));
+            again.push(Unclean {
+                rendition: track.sum.plan.rendition.clone(),
+                replaces: order.get(first..=last).unwrap_or_default().to_vec(),
+                start: joints[first].decoded.start.filter(|_| first > 0),
+                end: joints[last].decoded.end,
+                from: before.and_then(|before| before.decoded.from),
+            });
+        }
+    }
+    Ok(again)
 }
 
 fn seconds((ticks, clock): (i64, Clock)) -> f64 {
@@ -73,7 +162,7 @@ fn origin(tracks: &[Track], edit_lists: bool) -> Option<(i64, Clock)> {
         .filter(|track| track.header.side.is_none())
         .filter_map(|track| {
             let first = track.first?;
-            Some(if edit_lists { (first, track.clock) } else { (first - track.lead(), track.clock) })
+            Some(if edit_lists { (first, track.clock) } else { track.before(first) })
         })
         .min_by(|a, b| compare(*a, *b))
 }
@@ -115,17 +204,24 @@ struct Track {
     origin: (i64, Clock),
     timeline: Timeline<Packet>,
     ready: VecDeque<Timed>,
-    /// Presentation times in the output's clock, for the proof.
-    times: Vec<i64>,
-    /// Of text: up to when there is something to show, or nothing, in the output's clock.
+    /// Presentation times in the output's clock and digests, for the proof.
+    put: Vec<(i64, u64)>,
+    /// Of pictures and text: up to when there is something to show, in the output's clock.
     shown_until: i64,
     // What the segments that were read add up to.
     segments: i32,
     units: i64,
     packets: i64,
     digest: i64,
-    /// What the last segment saw as the first picture of the next.
-    promised: Option<i64>,
+    /// How each segment was decoded.
+    joints: Vec<Joint>,
+    /// Whether all seams so far are clean.
+    clean: bool,
+    warnings: Vec<String>,
+    /// The numbers of the segments, in the order of their times.
+    order: Vec<i32>,
+    /// The last picture: its time, and for how long it is shown, in the clock of the work objects.
+    last: Option<(i64, i64)>,
     ended: bool,
 }
 
@@ -145,16 +241,21 @@ impl Track {
             origin: (0, clock),
             timeline: Timeline::new(0, 1),
             ready: VecDeque::new(),
-            times: Vec::new(),
+            put: Vec::new(),
             shown_until: 0,
             segments: 0,
             units: 0,
             packets: 0,
             digest: 0,
-            promised: None,
+            joints: Vec::new(),
+            clean: true,
+            warnings: Vec::new(),
+            order: Vec::new(),
+            last: None,
             ended: false,
             header,
         };
+        track.order = track.sum.plan.indices();
         track.held = track.read()?;
         track.first = track.held.as_ref().map(|packet| packet.pts + track.header.padding);
         Ok(track)
@@ -168,14 +269,16 @@ impl Track {
             .clamp(1, i128::from(i32::MAX)) as i64
     }
 
-    /// How long before its first picture or sample the track's packets begin.
-    fn lead(&self) -> i64 {
-        // One tick more for each picture than the step: the output's may be rounded.
-        if self.header.video.is_some() {
-            i64::from(self.sum.reorder) * (self.step(self.clock) + 1)
-        } else {
-            self.header.padding
+    /// When the packets begin of a track whose first picture or sample is at this time: a time, and its clock.
+    fn before(&self, first: i64) -> (i64, Clock) {
+        if self.header.video.is_none() {
+            return (first - self.header.padding, self.clock);
         }
+        // A millisecond more for each picture than its length: the output's clock may be rounded. In a finer clock, since one
+        // tick may be as long as a picture.
+        let fine = Clock { num: self.clock.num, den: self.clock.den.saturating_mul(1000) };
+        let lead = i64::from(self.sum.reorder) * (self.step(fine) + fine.den / (1000 * fine.num.max(1)));
+        (first.saturating_mul(1000).saturating_sub(lead), fine)
     }
 
     fn begin(&mut self, out: Clock, origin: (i64, Clock)) -> Result<(), Failure> {
@@ -196,7 +299,7 @@ impl Track {
         } else if self.header.side.is_some() {
             self.take_beside(pts, packet);
         } else {
-            self.hand_on(pts, pts, packet);
+            self.hand_on(pts, pts, None, packet);
         }
     }
 
@@ -211,7 +314,7 @@ impl Track {
         let start = pts.max(self.shown_until);
         if end > start {
             self.nothing_until(start);
-            self.times.push(start);
+            self.put.push((start, digest_of_packet(&packet.data, false, false)));
             let (duration, data) = (end - start, packet.data);
             self.ready.push_back(Timed { pts: start, dts: start, duration, key: true, data });
             self.shown_until = end;
@@ -227,22 +330,27 @@ impl Track {
         }
     }
 
-    fn hand_on(&mut self, pts: i64, dts: i64, packet: Packet) {
+    /// Hands a packet to the muxer; `next` is when the next picture is shown, if there is one.
+    fn hand_on(&mut self, pts: i64, dts: i64, next: Option<i64>, packet: Packet) {
         let zero = (0, self.clock);
-        let duration = if packet.duration > 0 {
-            place(packet.duration, self.clock, zero, self.out)
-        } else {
-            self.step(self.out)
+        let own = place(packet.duration, self.clock, zero, self.out);
+        let duration = match next {
+            Some(next) => next - pts,
+            None if packet.duration > 0 => own.max(1),
+            None => self.step(self.out),
         };
-        self.times.push(pts);
+        if self.header.video.is_some() {
+            self.shown_until = self.shown_until.max(pts + duration);
+        }
+        self.put.push((pts, digest_of_packet(&packet.data, self.header.video.is_some(), false)));
         self.ready.push_back(Timed { pts, dts, duration, key: packet.key, data: packet.data });
     }
 
     /// Reads on until a packet is ready, or the track has ended.
     fn fill(&mut self) -> Result<(), Failure> {
         while self.ready.is_empty() {
-            if let Some((pts, dts, packet)) = self.timeline.pop() {
-                self.hand_on(pts, dts, packet);
+            if let Some(placed) = self.timeline.pop() {
+                self.hand_on(placed.pts, placed.dts, placed.next, placed.packet);
             } else if self.ended {
                 return Ok(());
             } else if let Some(packet) = self.read()? {
@@ -259,9 +367,14 @@ impl Track {
         let doing = "reading a work object";
         loop {
             match self.reader.item().map_err(Failure::at(doing))? {
-                Item::Packet(packet) => return Ok(Some(packet)),
-                Item::End(made) => {
-                    self.end_segment(&made)?;
+                Item::Packet(packet) => {
+                    if self.last.is_none_or(|(pts, _)| packet.pts >= pts) {
+                        self.last = Some((packet.pts, packet.duration));
+                    }
+                    return Ok(Some(packet));
+                }
+                Item::End(end) => {
+                    self.end_segment(*end);
                     match self.reader.header().map_err(Failure::at(doing))? {
                         None => {
                             self.ended = true;
@@ -281,28 +394,63 @@ impl Track {
         }
     }
 
-    /// FR-1: what one segment saw as its successor's first picture is what the successor begins with.
-    fn end_segment(&mut self, made: &millrace_schemas::Made) -> Result<(), Failure> {
-        let index = self.segments;
-        if let Some(promised) = self.promised
-            && promised != made.first
-        {
-            return Err(Failure::new(format!(
-                "segment {index} begins at {} and should at {promised} (ticks of {}/{} s): pictures are missing or twice there",
-                made.first, self.clock.num, self.clock.den
-            )));
-        }
-        self.promised = made.next;
+    fn end_segment(&mut self, end: End) {
+        let made = &end.made;
+        let number = usize::try_from(self.segments).ok().and_then(|at| self.order.get(at)).copied();
+        let number = i64::from(number.unwrap_or(-1));
         self.segments += 1;
         self.units += made.units;
         self.packets += made.packets;
-        let number = i64::from(self.sum.plan.first_segment + index);
         self.digest = self.digest.wrapping_add(made.digest.wrapping_mul(2 * number + 1));
-        Ok(())
+        for warning in end.warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+        let joint = Joint { made: end.made, decoded: end.decoded };
+        // FR-1: what one segment saw behind its end is what the next begins with.
+        self.clean &= self.joints.last().is_none_or(|before| seams::is_clean(before, &joint));
+        self.joints.push(joint);
+    }
+
+    /// What of sound is heard: all but its encoder's priming and padding.
+    fn edits(&self, movie: Clock) -> Option<NewEdits> {
+        self.header.audio.as_ref()?;
+        let first = self.first?;
+        let zero = (0, self.clock);
+        let start = place(first, self.clock, self.origin, movie);
+        let end = place(first + self.units, self.clock, self.origin, movie);
+        Some(NewEdits {
+            start: u64::try_from(start).ok()?,
+            media_time: u64::try_from(place(self.header.padding, self.clock, zero, self.out)).ok()?,
+            length: u64::try_from(end - start).ok()?,
+        })
+    }
+
+    /// What is said of a track without a packet.
+    fn left_out(&self) -> String {
+        let language = self.sum.plan.tags.as_ref().map(|tags| tags.language.as_str()).unwrap_or_default();
+        let language = if language.is_empty() { String::new() } else { format!(" ({language})") };
+        let what = match &self.header {
+            Header { video: Some(_), .. } => "video",
+            Header { audio: Some(_), .. } => "sound",
+            _ => "text",
+        };
+        format!("a {what} track{language} holds no packets and is left out")
+    }
+
+    /// What is said where the container has no length for the last picture, and it is a long one.
+    fn unsaid_end(&self) -> Option<String> {
+        let video = self.header.video.as_ref()?;
+        let (_, length) = self.last?;
+        let (length, usual) = (seconds((length, self.clock)), 1.0 / video.frame_rate.as_f64().max(0.001));
+        (length > 1.5 * usual + 0.1).then(|| {
+            format!("flv has no length for its last picture, which the source shows for {length:.3} s")
+        })
     }
 
     /// What the output must show of this track, once all of it was read and agrees with what was counted.
-    fn expected(mut self) -> Result<Expected, Failure> {
+    fn expected(self) -> Result<Expected, Failure> {
         let sum = &self.sum;
         let read = (self.segments, self.units, self.packets, self.digest);
         if read != (sum.plan.segments, sum.units, sum.packets, sum.digest) {
@@ -311,19 +459,17 @@ impl Track {
                 self.segments, self.units, self.packets, sum.plan.segments, sum.units, sum.packets
             )));
         }
-        if self.promised.is_some() {
+        if self.joints.last().is_some_and(|joint| joint.made.next.is_some()) {
             return Err(Failure::new("a picture follows the last segment, and no segment has it"));
         }
-        self.times.sort_unstable();
-        let end = match &self.header.video {
-            Some(_) => self.times.last().map_or(0, |last| last + self.step(self.out)),
+        let ends = match &self.header.video {
+            Some(_) => self.shown_until,
             None if self.header.side.is_some() => 0,
             None => {
                 let first = self.first.unwrap_or(0);
                 place(first + self.units, self.clock, self.origin, self.out)
             }
         };
-        let ends_at = end as f64 * self.out.num as f64 / self.out.den as f64;
-        Ok(Expected { header: self.header, sum: self.sum, times: self.times, clock: self.out, ends_at })
+        Ok(Expected { header: self.header, sum: self.sum, packets: self.put, clock: self.out, ends })
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -10,7 +11,7 @@ use ffmpeg_next::{
     self as ff, Dictionary, Packet,
     ffi::{
         AV_DISPOSITION_ATTACHED_PIC, AV_INPUT_BUFFER_PADDING_SIZE, AVCodecID, AVFieldOrder, AVMediaType,
-        av_channel_layout_default, av_mallocz, avformat_new_stream,
+        av_mallocz, avformat_new_stream,
     },
     format::context::{Output, StreamIo},
 };
@@ -20,8 +21,13 @@ use millrace_schemas::{Chapter, OutputPlan, TrackTags};
 use super::{
     Failure,
     encoder::{LibavColor, rational},
+    layout::Layout,
 };
-use crate::{packets::Header, timeline::Clock};
+use crate::{
+    boxes::edit::{self, NewEdits},
+    packets::Header,
+    timeline::Clock,
+};
 
 /// What is particular to a container.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +94,7 @@ pub(crate) struct Planned<'a> {
 pub(crate) struct Muxer {
     output: Output,
     error: Arc<Mutex<Option<io::Error>>>,
+    movie_ticks: Option<i64>,
 }
 
 impl Muxer {
@@ -106,7 +113,8 @@ impl Muxer {
             .map_err(Failure::at("writing the output"))?;
         let context = ff::format::output_to_stream(io, None, Some(container.muxer))
             .map_err(Failure::at("beginning the output"))?;
-        let mut muxer = Self { output: context, error };
+        let movie_ticks = container.edit_lists.then(|| movie_ticks(planned));
+        let mut muxer = Self { output: context, error, movie_ticks };
         let extras = output.extras.clone().unwrap_or_default();
         for planned in planned {
             let timecode = extras.timecode.as_deref().filter(|_| planned.header.video.is_some());
@@ -133,6 +141,9 @@ impl Muxer {
             let covers: i64 = planned.iter().filter(|p| is_cover(p.header)).map(|_| LARGEST_COVER).sum();
             let reserved = 8192 + 44 * packets + i64::try_from(text).unwrap_or(0) + covers;
             options.set("moov_size", &reserved.to_string());
+        }
+        if let Some(ticks) = movie_ticks {
+            options.set("movie_timescale", &ticks.to_string());
         }
         let begun = muxer.output.write_header_with(options).map(drop);
         begun.map_err(|error| muxer.failure("beginning the output", error))?;
@@ -221,7 +232,7 @@ impl Muxer {
                 p.bit_rate = audio.bit_rate;
                 p.frame_size = i32::try_from(header.frame_size).unwrap_or(0);
                 p.initial_padding = i32::try_from(header.padding).unwrap_or(0);
-                av_channel_layout_default(&raw mut p.ch_layout, audio.channels);
+                p.ch_layout = Layout::of(audio)?.raw();
             }
             if let Some(side) = &header.side {
                 (p.codec_type, p.codec_id) = match side.codec.as_str() {
@@ -236,6 +247,11 @@ impl Muxer {
             }
         }
         Ok(())
+    }
+
+    /// Ticks a second of the movie's own clock, if the container has one.
+    pub(crate) fn movie_ticks(&self) -> Option<i64> {
+        self.movie_ticks
     }
 
     /// The clock of a stream, as the container has it.
@@ -267,6 +283,77 @@ impl Muxer {
     }
 }
 
+/// Writes edit lists of tracks, by their position, into a finished mp4.
+pub(crate) fn write_edits(file: &File, edits: &[(usize, NewEdits)]) -> Result<(), Failure> {
+    const DOING: &str = "writing edit lists";
+    let wrong = || Failure::new(format!("{DOING}: the index is not where it was put"));
+    if edits.is_empty() {
+        return Ok(());
+    }
+    let mut at = 0;
+    // Behind the file's type lies its index, and behind that the rest of what was reserved for it.
+    let (movie, free) = loop {
+        let (kind, size) = top_box(file, at).map_err(Failure::at(DOING))?;
+        if kind == *b"moov" {
+            break ((at, size), top_box(file, at + size).map_err(Failure::at(DOING))?);
+        }
+        if size < 8 || kind == *b"mdat" {
+            return Err(wrong());
+        }
+        at += size;
+    };
+    let mut bytes = vec![0; usize::try_from(movie.1).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, movie.0).map_err(Failure::at(DOING))?;
+    let free = if free.0 == *b"free" { usize::try_from(free.1).unwrap_or(0) } else { 0 };
+    let old = bytes.len();
+    let new =
+        edit::with_edits(&bytes, edits).and_then(|new| edit::into_space(new, old, free)).ok_or_else(wrong)?;
+    file.write_all_at(&new, movie.0).map_err(Failure::at(DOING))
+}
+
+/// The type of a box at the top of a file, and its size in bytes.
+fn top_box(file: &File, at: u64) -> io::Result<([u8; 4], u64)> {
+    let mut head = [0; 8];
+    file.read_exact_at(&mut head, at)?;
+    let [a, b, c, d, kind @ ..] = head;
+    Ok((kind, u64::from(u32::from_be_bytes([a, b, c, d]))))
+}
+
+/// Ticks a second of a movie's clock in which the lengths of all tracks are whole numbers, or of those of its sound
+/// where there is none for all. An edit list in milliseconds, libavformat's default, ends a track up to a millisecond
+/// too early, and players leave out a last packet that begins later.
+fn movie_ticks(planned: &[Planned<'_>]) -> i64 {
+    let ticks = |planned: &Planned<'_>| {
+        let header = planned.header;
+        let mut ticks = i64::from(header.clock.1.max(1));
+        // libavformat doubles the ticks of a coarse clock (movenc, at "timescale < 10000").
+        while header.video.is_some() && ticks < 10_000 {
+            ticks *= 2;
+        }
+        (header.side.is_none(), header.audio.is_some(), ticks)
+    };
+    let all: Vec<_> = planned.iter().map(ticks).filter(|(exact, ..)| *exact).collect();
+    let sound = all.iter().filter(|(_, is_sound, _)| *is_sound).map(|(.., ticks)| *ticks);
+    common_multiple(all.iter().map(|(.., ticks)| *ticks))
+        .or_else(|| common_multiple(sound))
+        .unwrap_or(COARSE_TICKS)
+}
+
+/// Ticks a second where no clock is exact for all.
+const COARSE_TICKS: i64 = 90_000;
+
+/// The least common multiple; `None` where a movie's clock can't be as fine.
+fn common_multiple(mut numbers: impl Iterator<Item = i64>) -> Option<i64> {
+    fn divisor(a: i64, b: i64) -> i64 {
+        if b == 0 { a } else { divisor(b, a % b) }
+    }
+    let all = numbers.try_fold(1_i64, |all, number| {
+        let all = all.checked_mul(number / divisor(all, number))?;
+        (all <= i64::from(i32::MAX)).then_some(all)
+    })?;
+    Some(all)
+}
+
 /// Ticks a second of a text track: no fewer than other tracks have.
 const TEXT_TICKS: i32 = 1_000_000;
 /// The largest cover, in bytes.
@@ -285,4 +372,17 @@ pub(crate) struct Timed {
     pub(crate) duration: i64,
     pub(crate) key: bool,
     pub(crate) data: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::common_multiple;
+
+    #[test]
+    fn a_movie_clock_is_as_fine_as_all_its_tracks_or_there_is_none() {
+        assert_eq!(common_multiple([12_800, 48_000].into_iter()), Some(192_000));
+        assert_eq!(common_multiple([90_000, 44_100].into_iter()), Some(4_410_000));
+        assert_eq!(common_multiple([10_007, 44_100, 48_000, 10_009].into_iter()), None);
+        assert_eq!(common_multiple(std::iter::empty()), Some(1));
+    }
 }

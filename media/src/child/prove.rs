@@ -12,50 +12,120 @@ use millrace_topology::invariants::as_many_samples;
 
 use super::{
     Failure, Reporter,
-    inspect::pixel_format_name,
+    inspect::{codec_name, pixel_format_name},
+    layout::{Layout, describe},
     mux::{Container, is_cover},
     source::{Depth, Source},
+    text,
+    units::{digest_of_packet, units},
 };
-use crate::{packets::Header, protocol::Merged, timeline::Clock};
+use crate::{
+    boxes::Movie,
+    packets::Header,
+    protocol::Merged,
+    timeline::{Clock, place},
+};
 
 /// What the output must show of a track.
 pub(crate) struct Expected {
     pub(crate) header: Header,
     pub(crate) sum: TrackSum,
-    /// Presentation times, sorted, in `clock`.
-    pub(crate) times: Vec<i64>,
+    /// Each packet in decoding order: its presentation time in `clock`, counted from the output's time zero, and the
+    /// digest of what is in it.
+    pub(crate) packets: Vec<(i64, u64)>,
     /// The clock of the output's stream.
     pub(crate) clock: Clock,
-    /// When the track ends, in seconds from time zero.
-    pub(crate) ends_at: f64,
+    /// When the track ends, in `clock`.
+    pub(crate) ends: i64,
 }
 
-/// What was found of a track.
+impl Expected {
+    /// What its packets are, in words.
+    fn what(&self) -> &'static str {
+        match &self.header {
+            Header { video: Some(_), .. } => "pictures",
+            Header { audio: Some(_), .. } => "packets of sound",
+            _ => "texts",
+        }
+    }
+
+    fn seconds(&self, ticks: i64) -> f64 {
+        ticks as f64 * self.clock.num as f64 / self.clock.den as f64
+    }
+}
+
+/// What was found of a track; times in the track's clock, counted from the output's time zero where the container says so.
 #[derive(Default)]
 struct Found {
-    times: Vec<i64>,
+    /// As in [`Expected::packets`].
+    packets: Vec<(i64, u64)>,
     last_dts: Option<i64>,
+    /// The time of the first picture, or of the first sample that is heard.
+    first: i64,
+    /// The end; `None` where the container can't say.
+    end: Option<i64>,
 }
 
-/// Reads an output again and holds it to what was put in: FR-1, TS-1, AU-1. Gives what was found.
+/// Reads an output again and holds it to what was put in: FR-1, TS-1, AU-1. Gives what was found. `movie_ticks` are those a
+/// second of its movie clock, of a container that has one.
 pub(crate) fn prove(
     file: File,
     plan: &OutputPlan,
     container: Container,
-    expected: &[Expected],
+    expected: (&[Expected], i64),
     reporter: &mut Reporter,
 ) -> Result<Merged, Failure> {
-    let mut source = Source::open(file, Depth::Header)?;
+    let (expected, movie_ticks) = expected;
+    let copy = || file.try_clone().map_err(Failure::at("reading the output again"));
+    let source = Source::open(copy()?, Depth::Header)?;
     streams(&source, plan, container, expected)?;
     for (i, track) in expected.iter().enumerate() {
         parameters(&source, i, track)?;
     }
+    let mut found = packets(Source::open(copy()?, Depth::Packets)?, expected, reporter)?;
+    for (track, found) in expected.iter().zip(&mut found) {
+        same_packets(track, &found.packets)?;
+        // Where the container has no edit lists, all is moved behind zero, and shown.
+        found.first = found.packets.iter().map(|packet| packet.0).min().unwrap_or(0);
+    }
+    if container.edit_lists {
+        let movie = movie(&source, expected)?;
+        if i64::from(movie.timescale) != movie_ticks {
+            return Err(unproven(format!(
+                "its clock has {} ticks instead of {movie_ticks}",
+                movie.timescale
+            )));
+        }
+        // A cover is no track, but lies in the header.
+        let in_movie = expected.iter().zip(&mut found).filter(|(track, _)| !is_cover(&track.header));
+        for (i, (track, found)) in in_movie.enumerate() {
+            presentation(&movie, i, track, found)?;
+        }
+    } else {
+        length(&source, expected)?;
+    }
+    Ok(facts(&source, expected, &found))
+}
+
+/// Reads all packets, as they lie in the file: what a demuxer makes of an edit list is not the file's word.
+fn packets(
+    mut source: Source,
+    expected: &[Expected],
+    reporter: &mut Reporter,
+) -> Result<Vec<Found>, Failure> {
     let mut found: Vec<Found> = expected.iter().map(|_| Found::default()).collect();
+    for (i, track) in expected.iter().enumerate() {
+        let clock = i32::try_from(i).map(|i| source.clock(i)).ok();
+        let same = |c: Clock| c.num * track.clock.den == c.den * track.clock.num;
+        if !clock.is_some_and(same) && !track.packets.is_empty() {
+            return Err(unproven("its clock is another".into()));
+        }
+    }
+    let mut packet = Packet::empty();
     loop {
-        let mut packet = Packet::empty();
         match packet.read(&mut source.input) {
             Ok(()) => {}
-            Err(ff::Error::Eof) => break,
+            Err(ff::Error::Eof) => return Ok(found),
             Err(error) => return Err(unproven(format!("it can't be read again: {error}"))),
         }
         reporter.progress(0, 0);
@@ -71,17 +141,98 @@ pub(crate) fn prove(
             return Err(unproven(format!("decoding times don't increase at {dts}")));
         }
         track.last_dts = Some(dts);
-        track.times.push(pts);
+        let digest = digest_of_packet(packet.data().unwrap_or_default(), asked.header.video.is_some(), true);
+        track.packets.push((pts, digest));
     }
-    for (i, (track, found)) in expected.iter().zip(&mut found).enumerate() {
-        found.times.sort_unstable();
-        let clock = source.input.stream(i).map(|stream| stream.time_base());
-        let same_clock = clock.is_some_and(|c| {
-            i64::from(c.numerator()) * track.clock.den == i64::from(c.denominator()) * track.clock.num
-        });
-        times(track, &found.times, same_clock)?;
+}
+
+/// FR-1, TS-1: the packets are those that were put in, in their order, and as far from each other.
+fn same_packets(track: &Expected, found: &[(i64, u64)]) -> Result<(), Failure> {
+    let what = track.what();
+    if found.len() != track.packets.len() {
+        return Err(unproven(format!("{} {what} instead of {}", found.len(), track.packets.len())));
     }
-    Ok(facts(&source, container, expected, &found))
+    let (Some(first), Some(asked)) = (found.first(), track.packets.first()) else { return Ok(()) };
+    for (number, (found, put)) in found.iter().zip(&track.packets).enumerate() {
+        if found.1 != put.1 {
+            return Err(unproven(format!("{what}: number {number} is not the one that was put in")));
+        }
+        // Where time zero lies is held apart from this: it is the container's affair.
+        if found.0 - first.0 != put.0 - asked.0 {
+            return Err(unproven(format!(
+                "{what}: one at {} ticks should be at {}",
+                found.0 - first.0,
+                put.0 - asked.0
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What an mp4's own boxes say.
+fn movie(source: &Source, expected: &[Expected]) -> Result<Movie, Failure> {
+    // Between two texts lies an empty one.
+    let most = expected.iter().map(|track| 2 * track.packets.len() as u64 + 2).sum();
+    let tracks = expected.iter().filter(|track| !is_cover(&track.header)).count();
+    let movie = source.movie(most).filter(|movie| movie.tracks.len() >= tracks);
+    movie.ok_or_else(|| unproven("its boxes can't be read".into()))
+}
+
+/// AU-1: what an mp4's edit list shows of a track is what was put in: from its first picture or sample to the end of its last.
+fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) -> Result<(), Failure> {
+    if track.header.side.is_some() {
+        return Ok(());
+    }
+    let what = track.what();
+    let file = movie.tracks.get(i).ok_or_else(|| unproven("a track is missing".into()))?;
+    let shown = file.presentation(movie);
+    let shown = shown.ok_or_else(|| unproven(format!("the edit list of its {what} is not as written")))?;
+    if i128::from(file.timescale) * i128::from(track.clock.num) != i128::from(track.clock.den) {
+        return Err(unproven(format!("the clock of its {what} is another")));
+    }
+    if file.samples.times.len() != track.packets.len() {
+        let (found, asked) = (file.samples.times.len(), track.packets.len());
+        return Err(unproven(format!("its index lists {found} {what} instead of {asked}")));
+    }
+    let ticks = |time: u64, timescale: u32| {
+        let clock = Clock { num: 1, den: i64::from(timescale) };
+        place(i64::try_from(time).unwrap_or(i64::MAX), clock, (0, clock), track.clock)
+    };
+    let start = ticks(shown.start, movie.timescale);
+    let at_zero = |pts: i64| pts - shown.media_time + start;
+    for ((pts, _), (asked, _)) in file.samples.times.iter().zip(&track.packets) {
+        if at_zero(*pts) != *asked {
+            return Err(unproven(format!(
+                "its index has {what} at {} ticks instead of {asked}",
+                at_zero(*pts)
+            )));
+        }
+    }
+    let first = track.packets.iter().map(|packet| packet.0).min().unwrap_or(0) + track.header.padding;
+    let end = ticks(shown.start, movie.timescale) + ticks(shown.length, shown.length_timescale);
+    // A movie clock that is no multiple of the track's is rounded.
+    let slack = i64::from(!u64::from(movie.timescale).is_multiple_of(u64::from(file.timescale)));
+    if (start - first).abs() > slack || (end - track.ends).abs() > slack {
+        return Err(unproven(format!(
+            "its {what} are shown from {start} to {end} ticks instead of {first} to {}",
+            track.ends
+        )));
+    }
+    (found.first, found.end) = (start, Some(end));
+    Ok(())
+}
+
+/// A container without edit lists says in its header how long it is.
+fn length(source: &Source, expected: &[Expected]) -> Result<(), Failure> {
+    let says = source.flv_duration().ok_or_else(|| unproven("it does not say how long it is".into()))?;
+    let asked = expected.iter().map(|track| track.seconds(track.ends)).fold(0.0, f64::max);
+    let frame = expected.iter().map(|t| t.header.frame_size as f64 / f64::from(t.header.clock.1.max(1)));
+    // It is counted from the first decoding time, which is rounded.
+    let slack = 0.02 + frame.fold(0.0, f64::max);
+    if (says - asked).abs() > slack {
+        return Err(unproven(format!("it says that it is {says:.3} s long instead of {asked:.3} s")));
+    }
+    Ok(())
 }
 
 /// A text of no length, which says that the one before it goes: two bytes of length.
@@ -114,30 +265,10 @@ fn streams(
         return Err(unproven(format!("{chapters} chapters instead of {}", extras.chapters.len())));
     }
     let title = extras.metadata.get("title");
-    if title.is_some_and(|title| source.input.metadata().get("title") != Some(title)) {
+    if title.is_some_and(|title| text::of_input(&source.input, "title").as_ref() != Some(title)) {
         return Err(unproven("its title is another".into()));
     }
     Ok(())
-}
-
-fn times(track: &Expected, found: &[i64], same_clock: bool) -> Result<(), Failure> {
-    let what = match &track.header {
-        Header { video: Some(_), .. } => "pictures",
-        Header { audio: Some(_), .. } => "packets of sound",
-        _ => "texts",
-    };
-    if found.len() != track.times.len() {
-        return Err(unproven(format!("{} {what} instead of {}", found.len(), track.times.len())));
-    }
-    if !same_clock && !found.is_empty() {
-        return Err(unproven("its clock is another".into()));
-    }
-    let (Some(first), Some(asked)) = (found.first(), track.times.first()) else { return Ok(()) };
-    // Counted from the first: how a demuxer sets time zero is the container's affair.
-    let off = found.iter().zip(&track.times).find(|(f, t)| ((**f - first) - (**t - asked)).abs() > 1);
-    off.map_or(Ok(()), |(found, asked)| {
-        Err(unproven(format!("{what}: one at {found} ticks should be at {asked}")))
-    })
 }
 
 /// A stream's own fields and its codec's parameters.
@@ -166,27 +297,6 @@ fn same_headers(encoder: &[u8], file: &[u8], is_video: bool) -> bool {
         .into_iter()
         .filter(|unit| matches!(unit.first().map(|b| b & 31), Some(7 | 8)))
         .all(contains)
-}
-
-/// The units of a byte stream, without their start codes (ITU-T H.264, Annex B).
-fn units(stream: &[u8]) -> Vec<&[u8]> {
-    let mut starts: Vec<usize> = Vec::new();
-    for i in 0..stream.len().saturating_sub(2) {
-        if stream[i..i + 3] == [0, 0, 1] {
-            starts.push(i + 3);
-        }
-    }
-    let ends = starts.iter().skip(1).map(|next| next - 3).chain([stream.len()]);
-    starts
-        .iter()
-        .zip(ends)
-        .map(|(start, end)| {
-            let unit = &stream[*start..end];
-            // The zeros of a start code of four bytes, and others that trail.
-            let long = unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            &unit[..long]
-        })
-        .collect()
 }
 
 fn field_order(parameters: &AVCodecParameters) -> i32 {
@@ -233,8 +343,12 @@ fn parameters(source: &Source, index: usize, track: &Expected) -> Result<(), Fai
         hold(&mut wrong, "stream kind", p.codec_type as i64, AVMediaType::AVMEDIA_TYPE_AUDIO as i64);
         hold(&mut wrong, "sample rate", p.sample_rate.into(), audio.sample_rate.into());
         hold(&mut wrong, "channels", p.ch_layout.nb_channels.into(), audio.channels.into());
+        let (found, asked) = (describe(&p.ch_layout), Layout::of(audio)?.name());
+        if found != asked {
+            wrong.push(format!("channel layout {found} instead of {asked}"));
+        }
         // AU-1: what the packets hold, less priming, is what went in, to within one codec frame.
-        let held = track.sum.packets * track.header.frame_size - track.header.padding;
+        let held = track.packets.len() as i64 * track.header.frame_size - track.header.padding;
         if let Err(violation) = as_many_samples(track.sum.units, held, track.header.frame_size.max(1)) {
             wrong.push(violation.what);
         }
@@ -263,34 +377,38 @@ fn sample_aspect(s: &AVStream, p: &AVCodecParameters) -> f64 {
 }
 
 /// What the file shows.
-fn facts(source: &Source, container: Container, expected: &[Expected], found: &[Found]) -> Merged {
+fn facts(source: &Source, expected: &[Expected], found: &[Found]) -> Merged {
+    let ends = expected.iter().zip(found).filter_map(|(track, found)| Some(track.seconds(found.end?)));
+    let says = source.flv_duration().unwrap_or(0.0);
     let mut merged = Merged {
-        duration_seconds: expected.iter().map(|track| track.ends_at).fold(0.0, f64::max),
+        duration_seconds: ends.reduce(f64::max).unwrap_or(says),
         video: None,
         audio: None,
         more_audio: Vec::new(),
         text: Vec::new(),
         chapters: i32::try_from(source.input.nb_chapters()).unwrap_or(i32::MAX),
+        warnings: Vec::new(),
     };
     for (i, (track, found)) in expected.iter().zip(found).enumerate() {
         let Some(stream) = source.input.stream(i) else { continue };
         let (s, p) = raw(&stream);
-        let tick = track.clock.num as f64 / track.clock.den as f64;
-        let at = |ticks: Option<&i64>| ticks.map_or(0.0, |ticks| *ticks as f64 * tick);
         let headers = blake3::hash(extradata(p)).to_hex()[..16].to_owned();
-        let language =
-            stream.metadata().get("language").filter(|l| *l != "und").unwrap_or_default().to_owned();
-        if let Some(settings) = &track.header.video {
-            let (first, last) = (at(found.times.first()), at(found.times.last()));
-            let frames = found.times.len();
+        let language = text::of(&stream, "language").filter(|l| l != "und").unwrap_or_default();
+        let first_seconds = track.seconds(found.first);
+        let end_seconds = found.end.map_or(0.0, |end| track.seconds(end));
+        if track.header.video.is_some() {
+            let last = track.seconds(found.first + last_behind_first(&found.packets));
+            let frames = found.packets.len();
+            let span = last - first_seconds;
             merged.video = Some(VideoFacts {
-                codec: settings.codec.clone(),
+                codec: codec_name(p),
                 width: p.width,
                 height: p.height,
                 frames: i64::try_from(frames).unwrap_or(i64::MAX),
-                first_seconds: first,
+                first_seconds,
                 last_seconds: last,
-                frame_rate: if last > first { (frames - 1) as f64 / (last - first) } else { 0.0 },
+                end_seconds,
+                frame_rate: if span > 0.0 { (frames - 1) as f64 / span } else { 0.0 },
                 pixel_format: pixel_format_name(p.format).unwrap_or_default(),
                 sample_aspect: sample_aspect(s, p),
                 color: Some(Color {
@@ -303,15 +421,17 @@ fn facts(source: &Source, container: Container, expected: &[Expected], found: &[
                 field_order: field_order(p),
                 headers,
             });
-        } else if let Some(settings) = &track.header.audio {
-            // Containers with edit lists say that the encoder's priming is not heard.
-            let skipped = if container.edit_lists { track.header.padding as f64 } else { 0.0 };
+        } else if track.header.audio.is_some() {
+            let held = found.packets.len() as i64 * track.header.frame_size;
             let audio = AudioFacts {
-                codec: settings.codec.clone(),
+                codec: codec_name(p),
                 sample_rate: p.sample_rate,
-                samples: track.sum.units,
+                // Containers without edit lists can't say that an encoder's priming and padding are not heard.
+                samples: found.end.map_or(held, |end| end - found.first),
                 channels: p.ch_layout.nb_channels,
-                first_seconds: at(found.times.first()) + skipped / f64::from(p.sample_rate.max(1)),
+                layout: describe(&p.ch_layout),
+                first_seconds,
+                end_seconds,
                 language,
                 headers,
             };
@@ -326,6 +446,12 @@ fn facts(source: &Source, container: Container, expected: &[Expected], found: &[
     merged
 }
 
+/// How far the last picture is behind the first, in ticks.
+fn last_behind_first(packets: &[(i64, u64)]) -> i64 {
+    let times = || packets.iter().map(|packet| packet.0);
+    times().max().unwrap_or(0) - times().min().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,7 +461,6 @@ mod tests {
         let sps = [0x67, 1, 2, 3];
         let pps = [0x68, 9];
         let stream = [&[0, 0, 0, 1][..], &sps, &[0, 0, 0, 1], &pps].concat();
-        assert_eq!(units(&stream), [&sps[..], &pps[..]]);
         let file = [&[1, 100, 0, 31, 255, 225, 0, 4][..], &sps, &[1, 0, 2], &pps].concat();
         assert!(same_headers(&stream, &file, true));
         assert!(!same_headers(&stream, &file[..file.len() - 1], true));

@@ -22,6 +22,7 @@ use crate::{
     captions::{Caption, lay_out},
     packets::{Facts, Header, Writer},
     protocol::TranscodeTask,
+    seams::Decoded,
     timeline::{Clock, place},
 };
 
@@ -38,7 +39,7 @@ pub(crate) fn transcode(
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
     let mut source = Source::open(file, Depth::Header)?;
-    source.only(task.stream)?;
+    source.only(&[task.stream])?;
     source.set_jumps(&task.jumps);
     let mut made = Vec::new();
     for (rendition, output) in task.renditions.iter().zip(outputs) {
@@ -98,7 +99,7 @@ fn write(
     for (pts, duration, data) in packets {
         writer.packet(true, *pts, *duration, data).map_err(Failure::at(doing))?;
     }
-    writer.finish(facts).map_err(Failure::at(doing))
+    writer.finish(facts, &Decoded::default()).map_err(Failure::at(doing))
 }
 
 fn cover(source: &Source, stream: i32) -> Result<Side, Failure> {
@@ -133,11 +134,12 @@ fn text(
     let tick = clock.num as f64 / clock.den as f64;
     let mut captions: Vec<Caption> = Vec::new();
     let mut packet = Packet::empty();
-    while let Ok(true) = source.read(stream, &mut packet) {
+    while let Ok(Some(_)) = source.read(&[stream], &mut packet) {
         reporter.progress(0, 0);
         let Some(pts) = packet.pts().or(packet.dts()) else { continue };
         let start = place(pts, clock, (0, MILLISECONDS), MILLISECONDS);
         let long = place(packet.duration().max(0), clock, (0, MILLISECONDS), MILLISECONDS);
+        coder.make_utf8(&mut packet);
         match coder.decode(&mut packet) {
             Ok(shown) => {
                 // Whoever tells no end is shown until the next one: a text that goes says so by an empty packet.
@@ -224,6 +226,40 @@ impl TextCoder {
             }
             Ok(coder)
         }
+    }
+
+    /// Makes the text of a packet UTF-8, which decoders insist on.
+    fn make_utf8(&self, packet: &mut Packet) {
+        let Some(data) = packet.data() else { return };
+        // SAFETY: a plain field of an open decoder.
+        let framed = unsafe { (*self.decoder).codec_id } == AVCodecID::AV_CODEC_ID_MOV_TEXT;
+        // A text of mp4 has its length in front, and boxes of styles behind (3GPP TS 26.245, 5.17); a byte order mark says
+        // that it is UTF-16, which is left to the decoder.
+        let length =
+            data.split_first_chunk::<2>().map_or(0, |(length, _)| usize::from(u16::from_be_bytes(*length)));
+        let (head, text, tail) = match data.get(2..2 + length).filter(|_| framed) {
+            Some(text) => (&data[..2], text, &data[2 + length..]),
+            None if framed => return,
+            None => (&data[..0], data, &data[data.len()..]),
+        };
+        if str::from_utf8(text).is_ok() || text.starts_with(&[0xfe, 0xff]) || text.starts_with(&[0xff, 0xfe])
+        {
+            return;
+        }
+        let decoded = super::text::decode(text);
+        let decoded = decoded.as_bytes();
+        let decoded = &decoded[..decoded.len().min(usize::from(u16::MAX))];
+        let mut bytes = Vec::with_capacity(head.len() + decoded.len() + tail.len());
+        if framed {
+            bytes.extend(u16::try_from(decoded.len()).unwrap_or(u16::MAX).to_be_bytes());
+        }
+        bytes.extend(decoded);
+        bytes.extend(tail);
+        let mut new = Packet::copy(&bytes);
+        new.set_pts(packet.pts());
+        new.set_dts(packet.dts());
+        new.set_duration(packet.duration());
+        *packet = new;
     }
 
     fn extradata(&self) -> Vec<u8> {

@@ -15,16 +15,20 @@ use std::{
 use ffmpeg_next::{
     self as ff, Dictionary, Packet,
     ffi::{
-        AVERROR, AVFMT_FLAG_CUSTOM_IO, AVFormatContext, AVIOContext, AVSEEK_FLAG_BACKWARD, AVSEEK_FLAG_BYTE,
-        EPERM, av_seek_frame, avformat_alloc_context, avformat_close_input, avformat_find_stream_info,
-        avformat_open_input,
+        AVERROR, AVFMT_FLAG_CUSTOM_IO, AVFMT_TS_DISCONT, AVFMTCTX_NOHEADER, AVFormatContext, AVIOContext,
+        AVSEEK_FLAG_BACKWARD, AVSEEK_FLAG_BYTE, EPERM, av_seek_frame, avformat_alloc_context,
+        avformat_close_input, avformat_find_stream_info, avformat_open_input,
     },
     format::context::{Input, StreamIo},
 };
 use millrace_schemas::{Seek as Place, SeekBy};
 
 use super::Failure;
-use crate::timeline::Clock;
+use crate::{
+    boxes::{self, Movie},
+    ends,
+    timeline::Clock,
+};
 
 mod jumps;
 
@@ -37,6 +41,13 @@ const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,live_flv,kux
                           h261,h263,h264,hevc,m4v,av1,obu,vc1,vc1test,cavsvideo,dnxhd,\
                           mp3,wav,w64,aiff,caf,au,voc,iff,aac,ac3,eac3,dts,dtshd,truehd,mlp,loas,flac,amr,amrnb,amrwb,ape,tak,tta,wv,\
                           mpc,mpc8,dsf,oma,qcp,gsm,sbc,adx,xwma";
+
+/// Containers whose streams may turn up anywhere.
+const HEADLESS: [&str; 4] = ["mpegts", "mpeg", "flv", "live_flv"];
+
+/// Element IDs of Matroska.
+const EBML: &[u8; 4] = b"\x1a\x45\xdf\xa3";
+const SEGMENT: &[u8; 4] = b"\x18\x53\x80\x67";
 
 /// How much frame data is read to learn the codecs of an mp4, in bytes.
 const MOST_FRAME_DATA: u64 = 500_000;
@@ -52,6 +63,8 @@ pub(crate) enum Depth {
     Header,
     /// What a decoder needs to begin: of containers that say it in their headers, no frame data.
     Decoding,
+    /// As for decoding, but packets come as they lie in the file, whatever edit lists say of them.
+    Packets,
 }
 
 /// Where bytes come from.
@@ -75,6 +88,13 @@ impl Origin {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok((origin, u64::from_le_bytes(length)))
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::File(file) => Self::File(file.try_clone()?),
+            Self::Parent(socket) => Self::Parent(socket.try_clone()?),
+        })
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
@@ -148,40 +168,156 @@ pub(crate) struct Source {
     hollow: Arc<AtomicBool>,
     read: Arc<AtomicU64>,
     jumps: Jumps,
+    /// The same bytes, read past libav.
+    origin: Origin,
+    size: u64,
+}
+
+impl boxes::ReadAt for Origin {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        Self::read_at(self, buffer, at)
+    }
 }
 
 impl Source {
     /// Opens what is behind the descriptor.
     pub(crate) fn open(file: File, depth: Depth) -> Result<Self, Failure> {
-        let (origin, size) = Origin::of(file).map_err(Failure::at("reading the source"))?;
+        let reading = "reading the source";
+        let (origin, size) = Origin::of(file).map_err(Failure::at(reading))?;
+        Self::of(origin, size, depth)
+    }
+
+    fn of(origin: Origin, size: u64, depth: Depth) -> Result<Self, Failure> {
+        let reading = "reading the source";
+        let again = origin.try_clone().map_err(Failure::at(reading))?;
         let (hollow, read) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let left = Arc::new(AtomicU64::new(u64::MAX));
         let bytes =
             Bytes { origin, size, at: 0, hollow: hollow.clone(), left: left.clone(), read: read.clone() };
         let io = StreamIo::from_read_seek_with_capacity(bytes, 64 * 1024)
             .map_err(Failure::at("reading the source"))?;
-        Ok(Self { input: open(io, depth, &left)?, hollow, read, jumps: Jumps::new(&[]) })
+        let input = open(io, depth, &left)?;
+        Ok(Self { input, hollow, read, jumps: Jumps::default(), origin: again, size })
+    }
+
+    /// The movie box of an mp4, as its bytes state it; times of at most so many samples.
+    pub(crate) fn movie(&self, most_samples: u64) -> Option<Movie> {
+        boxes::movie(self.size, &self.origin, most_samples)
+    }
+
+    /// The length in seconds that an flv states in its metadata (Adobe Flash Video File Format, E.5). libavformat may take
+    /// another for it, by the times of packets.
+    pub(crate) fn flv_duration(&self) -> Option<f64> {
+        // A number of AMF 0 behind its name.
+        const NAME: &[u8] = b"\x00\x08duration\x00";
+        let mut head = [0; 4096];
+        let got = self.origin.read_at(&mut head, 0).ok()?;
+        let head = head.get(..got)?;
+        let at = head.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
+        Some(f64::from_be_bytes(*head.get(at..)?.first_chunk::<8>()?))
+    }
+
+    /// The same source, as if it ended at an offset in bytes: so a demuxer gives what it holds back up to there.
+    pub(crate) fn view(&self, end: u64) -> Result<Self, Failure> {
+        let origin = self.origin.try_clone().map_err(Failure::at("reading the source"))?;
+        Self::of(origin, self.size.min(end), Depth::Decoding)
+    }
+
+    /// The index of the stream with the same id as one of another opening of the source.
+    pub(crate) fn same_stream(&self, other: &Self, stream: i32) -> Option<i32> {
+        let id = |source: &Self, index: i32| {
+            source.input.stream(usize::try_from(index).ok()?).map(|stream| stream.id())
+        };
+        let wanted = id(other, stream)?;
+        let found = self.input.streams().find(|stream| stream.id() == wanted)?;
+        i32::try_from(found.index()).ok()
+    }
+
+    /// Moves a packet's times behind jumps of the clock, in the order of the source; `track` is the first stream of its track.
+    pub(crate) fn apply_jumps(&mut self, packet: &mut Packet, (stream, track): (i32, i32)) {
+        let clock = self.clock(stream);
+        self.jumps.apply(packet, track, clock);
+    }
+
+    /// What is missing at the end, by the container's own headers.
+    pub(crate) fn ended_early(&self) -> Option<String> {
+        ends::ended_early(&self.container(), self.size, &self.origin)
+    }
+
+    /// Whether the clock of this container is expected to jump: what it holds is cut out of something longer.
+    pub(crate) fn is_discontinuous(&self) -> bool {
+        // SAFETY: the format of an open context is a static of libavformat.
+        unsafe { (*(*self.input.as_ptr()).iformat).flags & AVFMT_TS_DISCONT != 0 }
+    }
+
+    /// Whether another Matroska file follows in this one: its index is only the first one's.
+    pub(crate) fn is_concatenated(&self) -> bool {
+        self.matroska_behind().unwrap_or(false)
+    }
+
+    /// Looks behind the first Segment for the header of another file (RFC 9559, 5: an EBML document is one header and one
+    /// Segment; RFC 8794, 4: the length of an element).
+    fn matroska_behind(&self) -> Option<bool> {
+        let mut at = 0_u64;
+        for id in [EBML, SEGMENT] {
+            let mut head = [0; 12];
+            let got = self.origin.read_at(&mut head, at).ok()?;
+            let head = head.get(..got)?;
+            if head.get(..4)? != id {
+                return None;
+            }
+            let first = *head.get(4)?;
+            let octets = first.leading_zeros() as usize + 1;
+            let rest = head.get(5..4 + octets)?;
+            let value =
+                rest.iter().fold(u64::from(first) & (0xff >> octets), |all, b| all << 8 | u64::from(*b));
+            at = at.checked_add(4 + octets as u64)?.checked_add(value)?;
+        }
+        let mut next = [0; 4];
+        let got = self.origin.read_at(&mut next, at).ok()?;
+        Some(at < self.size && got == 4 && next == *EBML)
+    }
+
+    /// Whether streams may turn up behind the header.
+    pub(crate) fn is_headless(&self) -> bool {
+        // SAFETY: a plain field of an open context.
+        let flagged = unsafe { (*self.input.as_ptr()).ctx_flags & AVFMTCTX_NOHEADER != 0 };
+        flagged || HEADLESS.contains(&self.container().as_str())
     }
 
     /// From here on, times behind these jumps are moved.
     pub(crate) fn set_jumps(&mut self, jumps: &[i64]) {
-        self.jumps = Jumps::new(jumps);
+        self.jumps = Jumps::new(jumps, self.is_discontinuous());
     }
 
-    /// Reads the next packet of a stream; `false` at the end, or where nothing more can be read.
+    /// Reads the next packet of any of these streams, and says of which; `None` at the end, or where nothing more can be
+    /// read. Their clocks are set right together: they are one track.
     ///
     /// # Errors
     /// What libav says of the place where reading ended, where it is not the end of the source.
-    pub(crate) fn read(&mut self, stream: i32, packet: &mut Packet) -> Result<bool, ff::Error> {
+    pub(crate) fn read(&mut self, streams: &[i32], packet: &mut Packet) -> Result<Option<i32>, ff::Error> {
+        let stream = self.read_as_it_is(streams, packet)?;
+        if let (Some(stream), Some(track)) = (stream, streams.first()) {
+            self.apply_jumps(packet, (stream, *track));
+        }
+        Ok(stream)
+    }
+
+    /// Reads the next packet of any of these streams, as it lies in the source.
+    pub(crate) fn read_as_it_is(
+        &mut self,
+        streams: &[i32],
+        packet: &mut Packet,
+    ) -> Result<Option<i32>, ff::Error> {
         loop {
             match packet.read(&mut self.input) {
-                Ok(()) if i32::try_from(packet.stream()).ok() == Some(stream) => {
-                    let clock = self.clock(stream);
-                    self.jumps.apply(packet, clock);
-                    return Ok(true);
+                Ok(()) => {
+                    let stream = i32::try_from(packet.stream()).unwrap_or(-1);
+                    if streams.contains(&stream) && !is_header(packet) {
+                        return Ok(Some(stream));
+                    }
                 }
-                Ok(()) => {}
-                Err(ff::Error::Eof) => return Ok(false),
+                Err(ff::Error::Eof) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
@@ -232,14 +368,16 @@ impl Source {
         Clock { num: i64::from(tb.numerator()), den: i64::from(tb.denominator().max(1)) }
     }
 
-    /// Leaves all streams but one out of what is read.
-    pub(crate) fn only(&mut self, stream: i32) -> Result<(), Failure> {
+    /// Leaves all streams but these out of what is read. Some may be found only later: those of a transport stream that
+    /// goes on in others.
+    pub(crate) fn only(&mut self, streams: &[i32]) -> Result<(), Failure> {
         let count = self.input.nb_streams();
-        if u32::try_from(stream).map_or(true, |stream| stream >= count) {
-            return Err(Failure::new(format!("the source has no stream {stream}")));
+        let first = streams.first().copied().unwrap_or(-1);
+        if u32::try_from(first).map_or(true, |stream| stream >= count) {
+            return Err(Failure::new(format!("the source has no stream {first}")));
         }
         for mut other in self.input.streams_mut() {
-            let keep = i32::try_from(other.index()).ok() == Some(stream);
+            let keep = i32::try_from(other.index()).is_ok_and(|index| streams.contains(&index));
             // SAFETY: the pointer is of a stream of the open context.
             unsafe {
                 (*other.as_mut_ptr()).discard = if keep {
@@ -256,6 +394,12 @@ impl Source {
     pub(crate) fn container(&self) -> String {
         self.input.format().name().to_owned()
     }
+}
+
+/// Whether a packet is no sound but the header of another Opus stream that was joined to the first (RFC 7845, 5): libavformat
+/// passes it on, with a length that it does not have.
+pub(crate) fn is_header(packet: &Packet) -> bool {
+    packet.data().is_some_and(|data| data.starts_with(b"OpusHead") || data.starts_with(b"OpusTags"))
 }
 
 /// Nothing that a container names is opened.
@@ -276,6 +420,9 @@ fn open(mut io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failu
     options.set("format_whitelist", CONTAINERS);
     options.set("protocol_whitelist", "none");
     options.set("max_streams", "100");
+    if depth == Depth::Packets {
+        options.set("ignore_editlist", "1");
+    }
     let name = CString::default();
     // SAFETY: the context is allocated here, and freed by libav where opening fails; where it succeeds, `Input` owns
     // it and the I/O context with it. The options are handed over and taken back.
@@ -294,7 +441,7 @@ fn open(mut io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failu
             return Err(refusal(ff::Error::from(opened)));
         }
         let name = std::ffi::CStr::from_ptr((*(*context).iformat).name).to_string_lossy();
-        let in_header = depth == Depth::Decoding && (name.contains("mp4") || name.contains("matroska"));
+        let in_header = depth != Depth::Header && (name.contains("mp4") || name.contains("matroska"));
         if name.contains("mp4") || name.contains("matroska") {
             (*context).probesize = MOST_FRAME_DATA.cast_signed();
         } else if depth == Depth::Header {

@@ -6,8 +6,9 @@ use std::{
     ops::ControlFlow,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ffmpeg_next::{
-    self as ff, Packet,
+    self as ff,
     ffi::{AVSEEK_FLAG_BACKWARD, av_index_search_timestamp, avformat_index_get_entry},
 };
 use millrace_schemas::{Made, Seek, SeekBy, VideoSettings};
@@ -15,10 +16,12 @@ use millrace_schemas::{Made, Seek, SeekBy, VideoSettings};
 use super::{
     Failure, Reporter,
     convert::Converter,
-    damage::{self, Damage},
-    decoder::{PictureDecoder, Received},
+    damage::Damage,
+    decoder::PictureDecoder,
     encoder::VideoEncoder,
+    frames::{self, Frames, Next},
     leaps::Leaps,
+    overlap::Notes,
     source::{Depth, Source},
 };
 use crate::protocol::TranscodeTask;
@@ -36,23 +39,26 @@ pub(crate) fn transcode(
     }
     let mut encoders = Vec::new();
     for (rendition, outputs) in task.renditions.iter().zip(of_rendition) {
-        let converter = Converter::new(rendition, task.cores)?;
+        let converter = Converter::new(rendition, task.shape.as_ref(), task.cores)?;
         encoders.push((converter, VideoEncoder::open(rendition, &task.ranges, outputs, task.cores)?));
     }
     let start = task.ranges.first().and_then(|range| range.start);
     let end = task.ranges.last().and_then(|range| range.end);
-    let step = task.renditions.iter().find_map(|r| r.video.as_ref()).map_or(1, frame_ticks);
+    let settings = task.renditions.iter().find_map(|r| r.video.as_ref());
+    let step = settings.map_or(1, frame_ticks);
+    let tick = settings.map_or(1.0, |settings| settings.time_base.as_f64());
     let mut work = Work {
         encoders,
         whole: Whole::new(task),
         start,
         end,
         step,
+        tick,
         last: None,
         resumed: None,
         next: None,
         count: 0,
-        damage: Damage::default(),
+        notes: Notes::new(&task.ranges),
     };
     let mut places: VecDeque<Option<Seek>> = task.seeks.iter().copied().map(Some).chain([None]).collect();
     if start.is_none() {
@@ -61,17 +67,21 @@ pub(crate) fn transcode(
     while let Some(place) = places.pop_front() {
         let copy = file.try_clone().map_err(Failure::at("reading the source"))?;
         let mut source = Source::open(copy, Depth::Decoding)?;
-        source.only(task.stream)?;
         source.set_jumps(&task.jumps);
-        if let Some(place) = place
-            && !source.seek(task.stream, place)
-        {
-            continue;
+        let mut frames = Frames::<PictureDecoder>::open(source, &task.streams(), task.cores)?;
+        if let Some(place) = place {
+            if !frames.source.seek(task.stream, place) {
+                continue;
+            }
+            if let Some(headers) = state(task, place)? {
+                frames.set_state(headers);
+            }
         }
-        match decode(&mut source, task, place.is_some(), &mut work, reporter)? {
+        work.notes.from = place;
+        match decode(&mut frames, task, place.is_some(), &mut work, reporter)? {
             // The first picture came after the start of the range: one before it may be missing. Go back one more.
             Outcome::TooLate => {
-                if let Some(earlier) = place.and_then(|place| before(&source, task.stream, place)) {
+                if let Some(earlier) = place.and_then(|place| before(&frames.source, task.stream, place)) {
                     places.push_front(Some(earlier));
                 }
             }
@@ -86,11 +96,18 @@ pub(crate) fn transcode(
     if work.count == 0 && work.next.is_none() && start.is_none() {
         return Err(Failure::new("no picture of the video could be decoded"));
     }
+    eprintln!("{}", work.notes.cost());
     let empty_at = work.next.or(start).unwrap_or(0);
     for (_, encoder) in work.encoders {
-        work.whole.add(encoder.finish(work.next, empty_at, &work.damage)?, reporter);
+        work.whole.add(encoder.finish(work.next, empty_at, &work.notes)?, reporter);
     }
     Ok(())
+}
+
+/// The codec headers that hold at a seek point, where they are not those of the container's header.
+fn state(task: &TranscodeTask, place: Seek) -> Result<Option<Vec<u8>>, Failure> {
+    let text = usize::try_from(place.state).ok().and_then(|state| task.states.get(state.checked_sub(1)?));
+    text.map(|text| BASE64_STANDARD.decode(text).map_err(Failure::at("reading codec headers"))).transpose()
 }
 
 /// Work objects by range, until those of all renditions are whole.
@@ -135,7 +152,7 @@ fn before(source: &Source, stream: i32, place: Seek) -> Option<Seek> {
         let raw = stream.as_ptr().cast_mut();
         let entry = av_index_search_timestamp(raw, place.at.checked_sub(1)?, AVSEEK_FLAG_BACKWARD);
         let entry = avformat_index_get_entry(raw, entry);
-        (!entry.is_null()).then(|| Seek { by: SeekBy::Time, at: (*entry).timestamp })
+        (!entry.is_null()).then(|| Seek { by: SeekBy::Time, at: (*entry).timestamp, state: place.state })
     }
 }
 
@@ -169,41 +186,60 @@ struct Work {
     end: Option<i64>,
     /// The length of a picture in ticks.
     step: i64,
+    /// Seconds a tick.
+    tick: f64,
     last: Option<i64>,
-    /// What came up to here went in before.
+    /// Pictures up to this timestamp have already been encoded.
     resumed: Option<i64>,
     next: Option<i64>,
     count: i64,
-    damage: Damage,
+    notes: Notes,
 }
 
 impl Work {
-    /// Takes a decoded picture; breaks once all ranges are whole.
+    /// Takes a decoded picture, its time and for how long it is shown; breaks once all ranges are whole.
     fn picture(
         &mut self,
         frame: &mut ff::frame::Video,
-        pts: i64,
+        (pts, length): (i64, i64),
         reporter: &Reporter,
     ) -> Result<ControlFlow<()>, Failure> {
         if self.start.is_some_and(|start| pts < start) || self.resumed.is_some_and(|last| pts <= last) {
             return Ok(ControlFlow::Continue(()));
         }
-        if self.end.is_some_and(|end| pts >= end) {
+        if let Some(end) = self.end.filter(|end| pts >= *end) {
             self.next.get_or_insert(pts);
-            if self.encoders.iter().all(|(_, encoder)| encoder.is_done()) {
+            let all_done = self.encoders.iter().all(|(_, encoder)| encoder.is_done());
+            if all_done && self.notes.has_seen_enough(end) {
                 return Ok(ControlFlow::Break(()));
             }
         } else {
             self.count += 1;
         }
         // Times that repeat or run backward move one tick on.
-        let pts = self.last.map_or(pts, |last| pts.max(last + 1));
+        let before = self.last;
+        let pts = before.map_or(pts, |last| pts.max(last + 1));
         self.last = Some(pts);
+        self.note_change(frame, before, pts);
+        self.notes.picture(frame, pts);
         for (converter, encoder) in &mut self.encoders {
-            let made = encoder.encode(converter.convert(frame)?, pts, &self.damage)?;
+            let made = encoder.encode(converter.convert(frame)?, (pts, length), &self.notes)?;
             self.whole.add(made, reporter);
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Notes where pictures change, with the segment of the picture before: whoever begins at the change can't see it.
+    fn note_change(&mut self, frame: &ff::frame::Video, before: Option<i64>, pts: i64) {
+        let change = self.encoders.first_mut().and_then(|(converter, _)| converter.change(frame));
+        if let (Some(change), Some(before)) = (change, before) {
+            let seconds = |ticks: i64| ticks as f64 * self.tick;
+            let text = format!(
+                "pictures change at {:.3} s ({change}) and are fitted into the first one's frame",
+                seconds(pts)
+            );
+            self.notes.damage.note(seconds(before), text);
+        }
     }
 
     /// Which range is at work, and how many of its pictures went in.
@@ -214,95 +250,93 @@ impl Work {
 
 /// Decodes from where the source stands to the end of the range.
 fn decode(
-    source: &mut Source,
+    frames: &mut Frames<PictureDecoder>,
     task: &TranscodeTask,
     may_be_late: bool,
     work: &mut Work,
     reporter: &mut Reporter,
 ) -> Result<Outcome, Failure> {
-    let mut decoder = PictureDecoder::open(source, task.stream, task.cores)?;
-    let mut packet = Packet::empty();
     let mut seen = false;
     let mut estimate = work.start.unwrap_or(0);
-    let clock = source.clock(task.stream);
-    let tick = clock.num as f64 / clock.den as f64;
+    let tick = frames.tick();
+    let seconds = |ticks: i64| ticks as f64 * tick;
     let mut read = None;
     // From the start there is no more to be found.
     let longest_gap = if may_be_late { task.longest_gap } else { 0 };
     let mut packets = Packets { times: BTreeSet::new(), longest_gap };
     let mut leaps = Leaps::new(1.0 / tick);
+    // Of the last picture alone.
+    let ends = work.end.is_none().then(|| frames::track_end(&frames.source, task.stream)).flatten();
+    // A picture waits for the next one: how long the last one is shown, its track says.
+    let mut held: Option<(ff::frame::Video, i64)> = None;
     // What an earlier try found in its lead-in is found again.
-    work.damage = Damage::default();
+    work.notes.damage = Damage::default();
     loop {
-        let ended = match source.read(task.stream, &mut packet) {
-            Ok(there) => !there,
-            // What follows a damaged place can't be read; what came before it is there.
-            Err(error) => {
-                work.damage
-                    .ended(format!("the source can't be read on, and its pictures end there: {error}"));
-                true
+        match frames.next()? {
+            Next::Packet(times) => {
+                let (range, done) = work.progress();
+                reporter.progress(range, done);
+                read = times.dts.or(read);
+                packets.times.extend(times.pts.filter(|_| longest_gap > 0));
             }
-        };
-        let (range, done) = work.progress();
-        reporter.progress(range, done);
-        if !ended {
-            read = packet.dts().or(read);
-            packets.times.extend(packet.pts().filter(|_| longest_gap > 0));
-        }
-        if ended {
-            decoder.end();
-        } else if decoder.send(&packet).is_err() {
-            // A damaged packet costs its pictures, as it does in every player.
-            work.damage.packet(damage::at(&packet, tick));
-            continue;
-        }
-        loop {
-            let mut frame = ff::frame::Video::empty();
-            match decoder.receive(&mut frame) {
-                Received::Frame => {}
-                Received::Nothing => break,
-                Received::Damaged => {
-                    work.damage.packet(damage::at(&packet, tick));
-                    continue;
+            Next::Damaged(at) => work.notes.damage.packet(at.map(seconds)),
+            Next::Frame(frame) => {
+                // A picture without a time follows the one before it.
+                let pts = frame.timestamp().unwrap_or(estimate);
+                estimate = pts.saturating_add(work.step);
+                work.notes.damage.frame(&frame, seconds(pts));
+                if !std::mem::replace(&mut seen, true)
+                    && may_be_late
+                    && work.start.is_some_and(|start| pts > start)
+                {
+                    return Ok(Outcome::TooLate);
+                }
+                for (frame, pts, lied) in leaps.take(frame, pts, work.step) {
+                    let last = held.as_ref().map(|(_, pts)| *pts).or(work.last);
+                    if packets.miss(last, pts) {
+                        return Ok(Outcome::Gap);
+                    }
+                    if lied {
+                        work.notes.damage.time(seconds(pts));
+                    }
+                    if let Some((mut frame, pts)) = held.replace((frame, pts)) {
+                        let length = frames::length(&frame);
+                        if work.picture(&mut frame, (pts, length), reporter)?.is_break() {
+                            return Ok(Outcome::Done);
+                        }
+                    }
                 }
             }
-            // A picture without a time follows the one before it.
-            let pts = frame.timestamp().unwrap_or(estimate);
-            estimate = pts.saturating_add(work.step);
-            work.damage.frame(&frame, pts as f64 * tick);
-            if !std::mem::replace(&mut seen, true)
-                && may_be_late
-                && work.start.is_some_and(|start| pts > start)
-            {
-                return Ok(Outcome::TooLate);
-            }
-            for (mut frame, pts, lied) in leaps.take(frame, pts, work.step) {
-                if packets.miss(work.last, pts) {
+            Next::End(error) => {
+                let last = held.as_ref().map(|(_, pts)| *pts).or(work.last);
+                let last = last.or(work.start.map(|start| start - 1));
+                let follows = work.end.unwrap_or(task.last_time.saturating_add(1));
+                if packets.miss(last, follows) {
                     return Ok(Outcome::Gap);
                 }
-                if lied {
-                    work.damage.time(pts as f64 * tick);
+                let missing = missing_at_end(&frames.source, task.stream, read);
+                let late = leaps.end().map(|(frame, pts, _)| (frame, pts));
+                let mut rest: Vec<_> = held.into_iter().chain(late).collect();
+                while let Some((mut frame, pts)) = (!rest.is_empty()).then(|| rest.remove(0)) {
+                    // Where pictures are missing behind it, it is not the last one.
+                    let is_last = rest.is_empty() && missing.is_none();
+                    let length =
+                        if is_last { frames::last_length(&frame, pts, ends) } else { frames::length(&frame) };
+                    if work.picture(&mut frame, (pts, length), reporter)?.is_break() {
+                        return Ok(Outcome::Done);
+                    }
                 }
-                if work.picture(&mut frame, pts, reporter)?.is_break() {
-                    return Ok(Outcome::Done);
+                work.notes.end();
+                // What follows a damaged place can't be read; what came before it is there.
+                if let Some(error) = error {
+                    let text = format!("the source can't be read on, and its pictures end there: {error}");
+                    work.notes.damage.ended(text);
                 }
+                if let Some(missing) = missing {
+                    work.notes.damage.ended(missing);
+                }
+                return Ok(if seen || !may_be_late { Outcome::Done } else { Outcome::TooLate });
             }
-        }
-        if ended {
-            let last = work.last.or(work.start.map(|start| start - 1));
-            let follows = work.end.unwrap_or(task.last_time.saturating_add(1));
-            if packets.miss(last, follows) {
-                return Ok(Outcome::Gap);
-            }
-            if let Some((mut frame, pts, _)) = leaps.end()
-                && work.picture(&mut frame, pts, reporter)?.is_break()
-            {
-                return Ok(Outcome::Done);
-            }
-            if let Some(missing) = missing_at_end(source, task.stream, read) {
-                work.damage.ended(missing);
-            }
-            return Ok(if seen || !may_be_late { Outcome::Done } else { Outcome::TooLate });
         }
     }
 }

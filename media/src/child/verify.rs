@@ -1,13 +1,17 @@
 //! Holds an output to its source: both are decoded, and what they show and sound like is measured. What the measures must
 //! be is for the parent to say.
 
-mod frames;
+mod channels;
 mod pictures;
+mod reading;
 mod sound;
 
-use std::{collections::HashMap, fs::File};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+};
 
-use ffmpeg_next::Packet;
+use ffmpeg_next::{self as ff, Packet};
 
 use super::{
     Failure, Reporter,
@@ -21,24 +25,34 @@ pub(crate) fn verify(
     task: &VerifyTask,
     reporter: &mut Reporter,
 ) -> Result<Verified, Failure> {
-    let mut measured = Verified { disorder: disorder(output, reporter)?, ..Verified::default() };
-    if let (Some(a), Some(b)) = (task.source.video, task.output.video) {
-        let mut source = pictures::Reader::open(open(source, &task.source)?, a)?;
-        let mut output = pictures::Reader::open(open(output, &task.output)?, b)?;
+    let mut measured = Verified {
+        disorder: disorder(output, reporter)?,
+        texts: (texts(source, reporter)?, texts(output, reporter)?),
+        ..Verified::default()
+    };
+    if !task.source.video.is_empty() && !task.output.video.is_empty() {
+        let mut source = pictures::Reader::open(open(source, &task.source)?, &task.source.video)?;
+        let mut output = pictures::Reader::open(open(output, &task.output)?, &task.output.video)?;
         let settings = task.video.as_ref().filter(|_| task.pictures);
+        let settings = settings.map(|settings| (settings, task.source.shape.as_ref()));
         let (pictures, likeness) = pictures::measure(&mut source, &mut output, settings, reporter)?;
         (measured.pictures, measured.likeness) = (Some(pictures), likeness);
     }
     for (track, (a, b)) in task.source.sounds.iter().zip(&task.output.sounds).enumerate() {
-        let heard = sound::measure(open(source, &task.source)?, *a, reporter)?;
-        let again = sound::measure(open(output, &task.output)?, *b, reporter)?;
+        let heard = sound::measure(open(source, &task.source)?, a, reporter)?;
+        let again = sound::measure(open(output, &task.output)?, b, reporter)?;
         if task.sound {
             // Both are counted from the first picture; sound alone from its own start.
             let first = measured.pictures.as_ref();
             let from = first.map_or((heard.start, again.start), |p| (p.source_first, p.output_first));
-            let a = sound::Mono::open(open(source, &task.source)?, *a, from.0)?;
-            let b = sound::Mono::open(open(output, &task.output)?, *b, from.1)?;
+            let a = sound::Mono::open(open(source, &task.source)?, a, from.0)?;
+            let b = sound::Mono::open(open(output, &task.output)?, b, from.1)?;
             measured.seconds.extend(sound::compare(a, b, track, reporter)?);
+            if heard.channels == again.channels && heard.channels > 1 {
+                let a = channels::levels(open(source, &task.source)?, &task.source.sounds[track], reporter)?;
+                let b = channels::levels(open(output, &task.output)?, &task.output.sounds[track], reporter)?;
+                measured.channels.extend(channels::compare(&a, &b, track));
+            }
         }
         measured.sounds.push(crate::protocol::SoundMeasured { source: heard, output: again });
     }
@@ -51,6 +65,22 @@ fn open(file: &File, side: &Side) -> Result<Source, Failure> {
     let mut source = Source::open(copy, Depth::Header)?;
     source.set_jumps(&side.jumps);
     Ok(source)
+}
+
+/// How many text tracks have packets.
+fn texts(file: &File, reporter: &mut Reporter) -> Result<usize, Failure> {
+    let copy = file.try_clone().map_err(Failure::at("reading it"))?;
+    let mut source = Source::open(copy, Depth::Header)?;
+    let is_text = |stream: &ff::Stream<'_>| stream.parameters().medium() == ff::media::Type::Subtitle;
+    let mut empty: HashSet<usize> =
+        source.input.streams().filter(is_text).map(|stream| stream.index()).collect();
+    let all = empty.len();
+    let mut packet = Packet::empty();
+    while !empty.is_empty() && packet.read(&mut source.input).is_ok() {
+        reporter.progress(0, 0);
+        empty.remove(&packet.stream());
+    }
+    Ok(all - empty.len())
 }
 
 /// TS-1: where decoding times of a stream do not increase.

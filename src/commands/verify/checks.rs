@@ -1,6 +1,7 @@
 //! What must hold between a source and an output. Pure.
 
-use millrace_media::{Heard, Inspected, Verified};
+use millrace_media::{Heard, Inspected, PicturesMeasured, Verified};
+use millrace_processors::formats::{FORMATS, audio_settings};
 use millrace_schemas::Ratio;
 use serde::Serialize;
 
@@ -23,6 +24,8 @@ pub(super) struct Check {
 
 /// How far a picture may be from its time, in ticks of the coarser clock.
 const SLACK_TICKS: f64 = 1.5;
+/// How much longer or shorter the last picture may be shown, in seconds: a container without lengths takes the frame rate's.
+const LAST_SLACK: f64 = 0.020;
 /// How much sound may move against pictures, in seconds.
 const SLACK_SYNC: f64 = 0.030;
 /// The least likeness of a picture to its own source picture, in decibels of PSNR.
@@ -31,6 +34,8 @@ const LEAST_LIKE: f32 = 20.0;
 const SURELY_LIKE: f32 = 38.0;
 /// The least likeness of a second of sound: the correlation.
 const LEAST_SOUND: f64 = 0.75;
+/// The least likeness of a channel's spectrum.
+const LEAST_CHANNEL: f64 = 0.8;
 /// How far a second of sound may be moved, in milliseconds, and how much louder or softer it may be, in decibels.
 const SLACK_SOUND_MS: f64 = 8.0;
 const SLACK_LEVEL_DB: f64 = 1.5;
@@ -40,7 +45,7 @@ pub(super) fn checks(comparison: &Comparison) -> Vec<Check> {
     let mut checks = Vec::new();
     pictures(comparison, &mut checks);
     sound(comparison, &mut checks);
-    beside(&comparison.source, &comparison.output, &mut checks);
+    beside(comparison, &mut checks);
     let measured = &comparison.measured;
     hold(
         &mut checks,
@@ -83,6 +88,7 @@ fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
         measured.off <= slack,
         if measured.off > slack { format!("picture {}", measured.off_at) } else { String::new() },
     );
+    last_picture(comparison, &measured, slack, checks);
     let damaged = (measured.source_damaged, measured.output_damaged);
     hold(checks, "damaged pictures", damaged, measured.output_damaged == 0, "");
     let (was, made) = (&source.settings, &output.settings);
@@ -114,6 +120,16 @@ fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
     let (a, b) = (asked.field_order, made.field_order);
     hold(checks, "fields", (fields(a), fields(b)), a == b, "");
     like(&comparison.measured, checks);
+}
+
+/// For how long the last picture is shown, where the source says so and the output's container can.
+fn last_picture(comparison: &Comparison, measured: &PicturesMeasured, slack: f64, checks: &mut Vec<Check>) {
+    let (a, b) = (measured.source_last, measured.output_last);
+    if a <= 0.0 || comparison.output.container == "flv" {
+        return;
+    }
+    let text = |seconds: f64| format!("{seconds:.3} s");
+    hold(checks, "last picture", (text(a), text(b)), (a - b).abs() <= slack.max(LAST_SLACK), "shown for");
 }
 
 /// How a picture is to be laid down.
@@ -161,9 +177,12 @@ fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
         let span = |heard: &Heard| heard.end - heard.start;
         // AAC's: the longest of the codecs that are made.
         let frame = 1024.0 / f64::from(y.rate.max(8000));
-        let slack = 2.0 * frame + 0.005;
+        // A codec pads its last packet, and not everybody says by how much. Nothing may be missing.
+        let more = 2.0 * frame + 0.005;
+        let less = if primed || x.holes > 0 { more } else { 0.006 };
+        let lasts = (-less..=more).contains(&(span(y) - span(x)));
         let text = |heard: &Heard| format!("{:.3} s", span(heard));
-        hold(checks, &of("sound length"), (text(x), text(y)), (span(x) - span(y)).abs() <= slack, "");
+        hold(checks, &of("sound length"), (text(x), text(y)), lasts, "");
         if let Some((from, to)) = first {
             let (x, y) = (x.start - from, y.start - to);
             let slack = SLACK_SYNC + if primed { frame } else { 0.0 };
@@ -178,7 +197,16 @@ fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
         }
         hold(checks, &of("holes in sound"), (x.holes, y.holes), y.holes <= x.holes, "");
         hold(checks, &of("damaged sound"), (x.damaged, y.damaged), y.damaged == 0, "");
-        hold(checks, &of("channels"), (x.channels, y.channels), y.channels >= x.channels.min(2), "");
+        let (asked, remark) = audio_settings(FORMATS[0], x.rate, (&x.layout, x.channels));
+        let name = |layout: &str, channels: i32| match layout {
+            "" => format!("{channels} channels"),
+            layout => layout.to_owned(),
+        };
+        let made = (name(&x.layout, x.channels), name(&y.layout, y.channels));
+        let same = y.layout == x.layout || (y.layout == asked.layout || asked.layout.is_empty());
+        let same = same && (y.channels == asked.channels || y.channels == x.channels);
+        hold(checks, &of("channels"), made, same, remark.unwrap_or_default());
+        swapped(&comparison.measured, i, checks);
         let slack = SLACK_SOUND_MS + if primed { 1000.0 * frame } else { 0.0 };
         alike(&comparison.measured, i, slack, checks);
     }
@@ -197,13 +225,24 @@ fn alike(measured: &Verified, track: usize, slack_ms: f64, checks: &mut Vec<Chec
     hold(checks, "louder by", ("", format!("{level:+.2} dB at most")), level.abs() <= SLACK_LEVEL_DB, "");
 }
 
+/// Channel by channel.
+fn swapped(measured: &Verified, track: usize, checks: &mut Vec<Check>) {
+    let all: Vec<_> = measured.channels.iter().filter(|channel| channel.track == track).collect();
+    let Some(worst) = all.iter().min_by(|a, b| a.likeness.total_cmp(&b.likeness)) else { return };
+    let value = format!("{:.3} alike at least", worst.likeness);
+    let note = format!("channel {}", worst.channel);
+    hold(checks, "each channel", ("", value), worst.likeness >= LEAST_CHANNEL, note);
+}
+
 /// What lies beside, where the container holds it.
-fn beside(source: &Inspected, output: &Inspected, checks: &mut Vec<Check>) {
+fn beside(comparison: &Comparison, checks: &mut Vec<Check>) {
+    let (source, output) = (&comparison.source, &comparison.output);
     if output.container == "flv" {
         return;
     }
     let texts = |found: &Inspected| found.sides.iter().filter(|side| side.codec == "mov_text").count();
-    let (a, b) = (texts(source), texts(output));
+    // Tracks without packets, and of other kinds than text, are left out.
+    let (a, b) = (texts(source).min(comparison.measured.texts.0), comparison.measured.texts.1);
     if a + b > 0 {
         // Chapters are text, too, in mp4.
         hold(checks, "text tracks", (a, b), b == a || b == a + usize::from(!output.chapters.is_empty()), "");

@@ -14,6 +14,8 @@ const PEAK: i32 = 10;
 pub(super) struct ToneMap {
     graph: filter::Graph,
     input: (ff::format::Pixel, u32, u32),
+    color: Color,
+    size: (u32, u32),
 }
 
 impl ToneMap {
@@ -65,12 +67,13 @@ impl ToneMap {
             .and_then(|parser| parser.parse(&spec))
             .map_err(Failure::at(doing))?;
         graph.validate().map_err(Failure::at(doing))?;
-        Ok(Self { graph, input: (frame.format(), width, height) })
+        Ok(Self { graph, input: (frame.format(), width, height), color, size })
     }
 
     /// Whether it was made for pictures like this one.
-    pub(super) fn fits(&self, frame: &frame::Video) -> bool {
+    pub(super) fn fits(&self, frame: &frame::Video, color: Color, size: (u32, u32)) -> bool {
         self.input == (frame.format(), frame.width(), frame.height())
+            && (self.color, self.size) == (color, size)
     }
 
     /// Maps a picture.

@@ -1,45 +1,69 @@
 //! Where a source can be cut: keyframes with their presentation times, out of its index, or by reading its packets.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ffmpeg_next::{
     self as ff, Packet,
     ffi::{
-        AV_CODEC_PROP_INTRA_ONLY, AVCodecContext, AVCodecParserContext, AVFMT_NO_BYTE_SEEK, AVFMT_TS_DISCONT,
-        AVINDEX_KEYFRAME, av_parser_close, av_parser_init, av_parser_parse2, avcodec_alloc_context3,
-        avcodec_descriptor_get, avcodec_free_context, avcodec_parameters_to_context,
-        avformat_index_get_entries_count, avformat_index_get_entry,
+        AV_CODEC_PROP_INTRA_ONLY, AVCodecContext, AVCodecParserContext, AVFMT_NO_BYTE_SEEK, AVINDEX_KEYFRAME,
+        av_parser_close, av_parser_init, av_parser_parse2, avcodec_alloc_context3, avcodec_descriptor_get,
+        avcodec_free_context, avcodec_parameters_to_context, avformat_index_get_entries_count,
+        avformat_index_get_entry,
     },
 };
 use millrace_schemas::{Seek, SeekBy};
 
-use super::{Failure, Reporter, Source, raw};
+use super::{
+    Failure, Reporter, Source, raw,
+    sound::COUNTED,
+    survey::{self, Note, Seen, Survey},
+};
 use crate::{
-    child::source::JumpFinder,
-    protocol::{InspectTask, Inspected, KeyframeFacts, VideoTrackFacts},
+    child::{decoder::PictureDecoder, source::JumpFinder},
+    protocol::{Inspected, KeyframeFacts, VideoTrackFacts},
 };
 
-/// Finds keyframes near the cuts that are asked for, and whether the timestamps can be trusted.
+/// Finds keyframes near the cuts that are asked for, whether the timestamps can be trusted, and the first picture; `false`
+/// where the track has no packets. `survey` is of all packets, where they were read already.
 pub(super) fn find(
     source: &mut Source,
-    task: &InspectTask,
+    segment_seconds: f64,
+    survey: Option<Survey>,
     facts: &mut VideoTrackFacts,
     found: &mut Inspected,
     reporter: &mut Reporter,
-) -> Result<(), Failure> {
-    let Some(segment) = task.segment_seconds else { return Ok(()) };
-    let step = (segment / facts.settings.time_base.as_f64()) as i64;
-    source.only(facts.stream)?;
-    let mut keys = None;
-    match indexed(source, facts, step.max(1), &found.container) {
-        Index::Keyframes(keyframes) => {
-            facts.keyframes = keyframes;
-            facts.trusted = true;
-            return Ok(());
+) -> Result<bool, Failure> {
+    let step = (segment_seconds / facts.settings.time_base.as_f64()) as i64;
+    let streams: Vec<i32> = std::iter::once(facts.stream).chain(facts.also.iter().copied()).collect();
+    let survey = match survey {
+        Some(survey) => survey,
+        None => {
+            source.only(&streams)?;
+            let mut keys = None;
+            if is_indexed(&found.container) {
+                let first = first_picture(source, facts.stream, reporter);
+                facts.shape = first.shape;
+                if first.packets == 0 {
+                    return Ok(false);
+                }
+                match indexed(source, facts, step.max(1), &found.container) {
+                    Index::Keyframes(keyframes) => {
+                        facts.keyframes = keyframes;
+                        facts.trusted = true;
+                        return Ok(true);
+                    }
+                    // An mp4 without a list of sync samples says that every sample is one (ISO/IEC 14496-12, 8.6.2).
+                    Index::AllKeys => keys = Keys::new(source, facts.stream),
+                    Index::None => {}
+                }
+                source.rewind(facts.stream);
+            }
+            Survey::take(source, Some((&streams, keys)), reporter)?
         }
-        // An mp4 without a list of sync samples says that every sample is one (ISO/IEC 14496-12, 8.6.2).
-        Index::AllKeys => keys = Keys::new(source, facts.stream),
-        Index::None => {}
+    };
+    if streams.iter().all(|stream| !survey.streams.contains_key(stream)) {
+        return Ok(false);
     }
-    scan(source, facts, keys, found, reporter);
+    scanned(source, facts, (&streams, survey), found);
     // Times that were counted from where reading began are others in the middle, and colours that come beside the pictures
     // when they change are missing there.
     let counted = BARE.contains(&found.container.as_str());
@@ -47,22 +71,53 @@ pub(super) fn find(
         facts.trusted = false;
         facts.keyframes.clear();
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Containers that may have an index which says where keyframes are.
+fn is_indexed(container: &str) -> bool {
+    container.contains("mp4") || container.contains("matroska")
+}
+
+/// Packets that are read for a first picture.
+const MOST_TRIES: u64 = 500;
+
+/// Decodes the first picture of a stream, from its start.
+fn first_picture(source: &mut Source, stream: i32, reporter: &mut Reporter) -> Seen {
+    source.rewind(stream);
+    let mut seen = Seen::default();
+    let Ok(mut decoder) = PictureDecoder::open(source, stream, 1) else {
+        seen.packets = 1;
+        return seen;
+    };
+    let mut packet = Packet::empty();
+    while seen.packets < MOST_TRIES && packet.read(&mut source.input).is_ok() {
+        reporter.progress(0, 0);
+        if i32::try_from(packet.stream()).ok() != Some(stream) {
+            continue;
+        }
+        seen.packets += 1;
+        seen.shape = survey::first_picture(&mut decoder, &packet);
+        if seen.shape.is_some() {
+            return seen;
+        }
+    }
+    decoder.end();
+    seen.shape = survey::received(&mut decoder);
+    seen
 }
 
 /// Where the clock of a source without pictures jumps.
-pub(super) fn jumps(source: &mut Source, stream: i32, reporter: &mut Reporter) -> Result<Vec<i64>, Failure> {
-    if flags(source) & AVFMT_TS_DISCONT == 0 {
+pub(super) fn jumps(
+    source: &mut Source,
+    streams: &[i32],
+    reporter: &mut Reporter,
+) -> Result<Vec<i64>, Failure> {
+    if is_indexed(&source.container()) || COUNTED.contains(&source.container().as_str()) {
         return Ok(Vec::new());
     }
-    source.only(stream)?;
-    let mut finder = JumpFinder::new(source.clock(stream));
-    let mut packet = Packet::empty();
-    while packet.read(&mut source.input).is_ok() {
-        reporter.progress(0, 0);
-        finder.see(&packet);
-    }
-    Ok(finder.jumps())
+    let survey = Survey::take(source, Some((streams, None)), reporter)?;
+    Ok(survey.jumps(source, streams))
 }
 
 fn flags(source: &Source) -> i32 {
@@ -105,12 +160,12 @@ fn near(times: &[i64], step: i64) -> Vec<usize> {
 /// Keyframes out of the container's index.
 fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &str) -> Index {
     let is_mp4 = container.contains("mp4");
-    if !is_mp4 && !container.contains("matroska") {
-        return Index::None;
-    }
     if !is_mp4 {
+        if source.is_concatenated() {
+            return Index::None;
+        }
         // Matroska's cues are read when somebody first seeks.
-        source.seek(facts.stream, Seek { by: SeekBy::Time, at: facts.first });
+        source.seek(facts.stream, Seek { by: SeekBy::Time, at: facts.first, state: 0 });
     }
     let mut entries = Vec::new();
     let (mut last, mut count, mut refers) = (None, 0, false);
@@ -147,8 +202,10 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
     if !is_mp4 {
         // The cues' times are presentation times.
         let near = near(&entries, step);
-        let keyframe =
-            |i: &usize| KeyframeFacts { pts: entries[*i], seek: Seek { by: SeekBy::Time, at: entries[*i] } };
+        let keyframe = |i: &usize| KeyframeFacts {
+            pts: entries[*i],
+            seek: Seek { by: SeekBy::Time, at: entries[*i], state: 0 },
+        };
         return Index::Keyframes(near.iter().map(keyframe).collect());
     }
     // mp4's index gives decoding times. The demuxer knows the presentation times of the packets, whose bytes are not
@@ -156,7 +213,7 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
     source.make_hollow();
     let mut keyframes = Vec::new();
     for i in near(&entries, step) {
-        let seek = Seek { by: SeekBy::Time, at: entries[i] };
+        let seek = Seek { by: SeekBy::Time, at: entries[i], state: 0 };
         let mut packet = Packet::empty();
         if source.seek(facts.stream, seek) && packet.read(&mut source.input).is_ok() {
             keyframes.extend(packet.pts().map(|pts| KeyframeFacts { pts, seek }));
@@ -166,45 +223,40 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
     Index::Keyframes(keyframes)
 }
 
-/// Reads the packets of a source that has no index: keyframes and where to begin reading for them, the exact span,
-/// the longest time between two pictures, whether every picture has a time of its own, and where the clock jumps.
-fn scan(
-    source: &mut Source,
+/// What the packets of a track tell: keyframes and where to begin reading for them, the exact span, the longest time between
+/// two pictures, whether every picture has a time of its own, and where the clock jumps.
+fn scanned(
+    source: &Source,
     facts: &mut VideoTrackFacts,
-    keys: Option<Keys>,
+    (streams, survey): (&[i32], Survey),
     found: &mut Inspected,
-    reporter: &mut Reporter,
 ) {
-    // Where an index was looked for, or sound. Others stand at their start, and can't go back to it by its time.
-    if found.container.contains("mp4") || found.container.contains("matroska") {
-        source.rewind(facts.stream);
-    }
-    let flags = flags(source);
-    let by_byte = flags & AVFMT_NO_BYTE_SEEK == 0 && BY_BYTE.contains(&found.container.as_str());
-    let mut jumps = (flags & AVFMT_TS_DISCONT != 0).then(|| JumpFinder::new(source.clock(facts.stream)));
+    let by_byte = flags(source) & AVFMT_NO_BYTE_SEEK == 0 && BY_BYTE.contains(&found.container.as_str());
+    let mut jumps = JumpFinder::new(source.clock(facts.stream), source.is_discontinuous());
     let mut times = Vec::new();
-    let mut trusted = true;
-    let mut packet = Packet::empty();
-    // Where it can't be read on, it ends for everybody.
-    while packet.read(&mut source.input).is_ok() {
-        reporter.progress(0, 0);
-        if i32::try_from(packet.stream()).ok() != Some(facts.stream) {
-            continue;
-        }
-        let moved = jumps.as_mut().map_or(0, |jumps| jumps.see(&packet));
-        let Some(pts) = packet.pts() else {
+    let mut trusted = !survey.too_many_states;
+    let mut notes: Vec<&Note> =
+        survey.pictures.iter().filter(|note| streams.contains(&note.stream)).collect();
+    if streams.len() > 1 && notes.iter().all(|note| note.at >= 0) {
+        // What a demuxer holds back until another stream has ended belongs where it lies.
+        notes.sort_by_key(|note| note.at);
+    }
+    for note in notes {
+        let moved = jumps.step(note.pts, note.dts, note.duration);
+        let Some(pts) = note.pts else {
             trusted = false;
             continue;
         };
         let pts = pts.saturating_add(moved);
-        if keys.as_ref().map_or(packet.is_key(), |keys| keys.is_key(&packet)) {
-            let seek = match i64::try_from(packet.position()) {
-                Ok(at) if by_byte && at >= 0 => Seek { by: SeekBy::Byte, at },
-                _ => Seek { by: SeekBy::Time, at: packet.dts().unwrap_or(pts) },
+        if note.is_key {
+            let (by, at) = if by_byte && note.at >= 0 {
+                (SeekBy::Byte, note.at)
+            } else {
+                (SeekBy::Time, note.dts.unwrap_or(pts))
             };
-            facts.keyframes.push(KeyframeFacts { pts, seek });
+            facts.keyframes.push(KeyframeFacts { pts, seek: Seek { by, at, state: note.state } });
         }
-        times.push((pts, packet.duration().max(0)));
+        times.push((pts, note.duration));
     }
     times.sort_unstable();
     trusted &= times.windows(2).all(|pair| pair[0].0 < pair[1].0);
@@ -216,7 +268,9 @@ fn scan(
         facts.end = last.0 + last.1.max(1);
     }
     facts.longest_gap = times.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap_or(0);
-    found.jumps = jumps.map_or_else(Vec::new, JumpFinder::jumps);
+    facts.shape = streams.iter().find_map(|stream| survey.streams.get(stream)?.shape.clone());
+    facts.states = survey.states.iter().map(|state| BASE64_STANDARD.encode(state)).collect();
+    found.jumps = jumps.jumps();
     facts.trusted = trusted && found.jumps.is_empty() && !facts.keyframes.is_empty();
     if !facts.trusted {
         facts.keyframes.clear();
@@ -230,13 +284,13 @@ const BY_BYTE: [&str; 3] = ["mpegts", "mpeg", "flv"];
 const BARE: [&str; 8] = ["h261", "h263", "h264", "hevc", "mpegvideo", "vc1", "cavsvideo", "dnxhd"];
 
 /// Tells keyframes by their bytes.
-struct Keys {
+pub(super) struct Keys {
     parser: *mut AVCodecParserContext,
     context: *mut AVCodecContext,
 }
 
 impl Keys {
-    fn new(source: &Source, stream: i32) -> Option<Self> {
+    pub(super) fn new(source: &Source, stream: i32) -> Option<Self> {
         let stream = usize::try_from(stream).ok().and_then(|index| source.input.stream(index))?;
         let (_, parameters) = raw(&stream);
         // SAFETY: both contexts are made here and freed by `drop`, also where only one could be made.
@@ -256,7 +310,7 @@ impl Keys {
         }
     }
 
-    fn is_key(&self, packet: &Packet) -> bool {
+    pub(super) fn is_key(&self, packet: &Packet) -> bool {
         let Some(data) = packet.data() else { return false };
         let size = i32::try_from(data.len()).unwrap_or(0);
         // SAFETY: the contexts are whole; the packet's data has libavcodec's padding behind it; what comes out points into it

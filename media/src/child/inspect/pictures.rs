@@ -6,13 +6,73 @@ use ffmpeg_next::ffi::{
 };
 use millrace_schemas::{Color, Ratio, VideoSettings};
 
-use super::{Failure, Source, need_decoder, pixel_format_name, ratio, raw};
-use crate::protocol::VideoTrackFacts;
+use super::{
+    Failure, HOLDS_NONE, Reporter, Source, keyframes, need_decoder, pixel_format_name, ratio, raw,
+    survey::Survey,
+};
+use crate::protocol::{InspectTask, Inspected, VideoTrackFacts};
 
 /// The largest picture that is taken.
 const MAX_PIXELS: i64 = 16_384 * 16_384;
 
-pub(super) fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failure> {
+/// The track of these streams; `None` where it has no packets, which is said in the warnings.
+pub(super) fn find(
+    source: &mut Source,
+    task: &InspectTask,
+    (streams, survey): (&[i32], Option<Survey>),
+    found: &mut Inspected,
+    reporter: &mut Reporter,
+) -> Result<Option<VideoTrackFacts>, Failure> {
+    let main = streams.first().copied().unwrap_or(-1);
+    let mut facts = facts(source, usize::try_from(main).unwrap_or(usize::MAX))?;
+    facts.also = streams.get(1..).unwrap_or_default().to_vec();
+    if let Some(seconds) = task.segment_seconds {
+        if !keyframes::find(source, seconds, survey, &mut facts, found, reporter)? {
+            found.warnings.push(format!("video track {main} {HOLDS_NONE}"));
+            return Ok(None);
+        }
+        apply_shape(&mut facts);
+        let (width, height) = (facts.settings.width, facts.settings.height);
+        if facts.shape.is_none() && (width < 2 || height < 2) {
+            return Err(Failure::new(
+                "no picture can be decoded: the video begins before its first header, and none follows",
+            ));
+        }
+        if width < 2 || height < 2 || i64::from(width) * i64::from(height) > MAX_PIXELS {
+            return Err(Failure::new(format!(
+                "pictures of {width}x{height} are out of range (2x2 to 16384x16384)"
+            )));
+        }
+    }
+    Ok(Some(facts))
+}
+
+/// Makes the settings those of the first picture, as it is decoded: a container may not know them, or tell others.
+fn apply_shape(facts: &mut VideoTrackFacts) {
+    let Some(shape) = &facts.shape else { return };
+    let settings = &mut facts.settings;
+    let turned = settings.rotation % 180 != 0;
+    let (width, height) = if turned { (shape.height, shape.width) } else { (shape.width, shape.height) };
+    (settings.width, settings.height) = (width & !1, height & !1);
+    settings.pixel_format.clone_from(&shape.pixel_format);
+    if settings.sample_aspect.num <= 0 && shape.sample_aspect.num > 0 {
+        let Ratio { num, den } = shape.sample_aspect;
+        settings.sample_aspect = if turned { Ratio { num: den, den: num } } else { Ratio { num, den } };
+    }
+    let color = &mut settings.color;
+    let fill = |told: &mut i32, own: i32, unknown: i32| {
+        if *told == unknown {
+            *told = own;
+        }
+    };
+    fill(&mut color.primaries, shape.color.primaries, 2);
+    fill(&mut color.transfer, shape.color.transfer, 2);
+    fill(&mut color.matrix, shape.color.matrix, 2);
+    fill(&mut color.range, shape.color.range, 0);
+    fill(&mut color.chroma, shape.color.chroma, 0);
+}
+
+fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failure> {
     let stream = source.input.stream(index).ok_or_else(|| Failure::new("a stream went missing"))?;
     let (s, parameters) = raw(&stream);
     need_decoder(parameters)?;
@@ -25,11 +85,6 @@ pub(super) fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Fa
     let Orientation { rotation, mirrored } = orientation(s);
     let turned = rotation % 180 != 0;
     let (width, height) = (parameters.width, parameters.height);
-    if width < 2 || height < 2 || i64::from(width) * i64::from(height) > MAX_PIXELS {
-        return Err(Failure::new(format!(
-            "pictures of {width}x{height} are out of range (2x2 to 16384x16384)"
-        )));
-    }
     let name = pixel_format_name(parameters.format).unwrap_or_default();
     let full = name.starts_with("yuvj") || parameters.color_range as i32 == 2;
     let aspect =
@@ -83,6 +138,9 @@ pub(super) fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Fa
         trusted: false,
         longest_gap: 0,
         last_time: 0,
+        also: Vec::new(),
+        shape: None,
+        states: Vec::new(),
     })
 }
 
@@ -125,9 +183,15 @@ fn orientation(stream: &AVStream) -> Orientation {
     let Some(bytes) = side_data(stream, AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX) else {
         return upright;
     };
+    let (rotation, mirrored) = rotation_of(bytes);
+    Orientation { rotation, mirrored }
+}
+
+/// The degrees clockwise and whether it is mirrored before, by a display matrix as libavutil keeps it.
+pub(crate) fn rotation_of(bytes: &[u8]) -> (i32, bool) {
     let (words, _) = bytes.as_chunks::<4>();
     let word = |i: usize| words.get(i).map_or(0, |word| i32::from_ne_bytes(*word));
-    matrix([word(0), word(1), word(3), word(4)]).unwrap_or(upright)
+    matrix([word(0), word(1), word(3), word(4)]).map_or((0, false), |o| (o.rotation, o.mirrored))
 }
 
 /// What a display matrix (ISO/IEC 14496-12, 8.3.2) does to pictures: `[a, b, c, d]` takes (x, y) to (ax + cy, bx + dy), y

@@ -9,12 +9,13 @@ use ffmpeg_next::{
 };
 use millrace_schemas::Chapter;
 
-use super::{Source, codec_name, has_decoder, is, raw, tags};
+use super::{Source, codec_name, has_decoder, raw, tags};
 use crate::{
     child::{
         damage::Damage,
         decoder::{PictureDecoder, Received},
         mux::LARGEST_COVER,
+        text,
     },
     protocol::{Inspected, SideTrackFacts},
 };
@@ -25,8 +26,8 @@ const TEXT: &str = "mov_text";
 const MOST_CHAPTERS: usize = 500;
 const LONGEST_TITLE: usize = 100;
 
-/// Takes text and one cover; `video` is the stream of the pictures.
-pub(super) fn take(source: &Source, video: Option<usize>, found: &mut Inspected) {
+/// Takes text and one cover.
+pub(super) fn take(source: &Source, found: &mut Inspected) {
     let (mut has_cover, mut damaged) = (false, Vec::new());
     for stream in source.input.streams() {
         let (s, parameters) = raw(&stream);
@@ -59,10 +60,8 @@ pub(super) fn take(source: &Source, video: Option<usize>, found: &mut Inspected)
             }
             (text && has_decoder(parameters)).then(|| TEXT.to_owned())
         } else {
-            if is(&stream, AVMediaType::AVMEDIA_TYPE_VIDEO) && Some(stream.index()) != video {
-                leave("video", "one video is taken");
-            } else if parameters.codec_type == AVMediaType::AVMEDIA_TYPE_DATA
-                && stream.metadata().get("timecode").is_none()
+            if parameters.codec_type == AVMediaType::AVMEDIA_TYPE_DATA
+                && text::of(&stream, "timecode").is_none()
             {
                 leave("data", "only a timecode is carried over");
             }
@@ -120,7 +119,11 @@ pub(super) fn chapters(source: &Source) -> Vec<Chapter> {
         .map(|chapter| Chapter {
             start_seconds: seconds(chapter.start(), chapter.time_base()),
             end_seconds: seconds(chapter.end(), chapter.time_base()),
-            title: chapter.metadata().get("title").unwrap_or_default().chars().take(LONGEST_TITLE).collect(),
+            title: text::of_chapter(&chapter, "title")
+                .unwrap_or_default()
+                .chars()
+                .take(LONGEST_TITLE)
+                .collect(),
         })
         // Times that no clock holds are damage.
         .filter(|chapter| chapter.start_seconds.abs() < f64::from(i32::MAX) / f64::from(AV_TIME_BASE) * 1e6)
@@ -129,6 +132,6 @@ pub(super) fn chapters(source: &Source) -> Vec<Chapter> {
 
 /// The timecode of the first picture: of a track of its own, of the video, or of the container.
 pub(super) fn timecode(source: &Source) -> Option<String> {
-    let of_streams = source.input.streams().find_map(|s| s.metadata().get("timecode").map(str::to_owned));
-    of_streams.or_else(|| source.input.metadata().get("timecode").map(str::to_owned))
+    let of_streams = source.input.streams().find_map(|stream| text::of(&stream, "timecode"));
+    of_streams.or_else(|| text::of_input(&source.input, "timecode"))
 }

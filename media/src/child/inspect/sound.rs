@@ -6,9 +6,15 @@ use ffmpeg_next::{
 };
 use millrace_schemas::AudioSettings;
 
-use super::{Failure, Source, codec_name, has_decoder, is, raw, seconds, tags};
+use super::{
+    Failure, HOLDS_NONE, Source, choice, codec_name, has_decoder, protection, raw, seconds, survey::Survey,
+    tags,
+};
 use crate::{
-    child::decoder::{Received, SoundDecoder},
+    child::{
+        decoder::{Received, SoundDecoder},
+        layout::describe,
+    },
     protocol::{AudioTrackFacts, InspectTask, Inspected},
     timeline::{Clock, place},
 };
@@ -19,12 +25,29 @@ const MOST_TRACKS: usize = 32;
 const LONG_SECONDS: f64 = 120.0;
 
 /// Takes the sound tracks that can be decoded; an error where there are some and none can.
-pub(super) fn take(source: &mut Source, task: &InspectTask, found: &mut Inspected) -> Result<(), Failure> {
+pub(super) fn take(
+    source: &mut Source,
+    task: &InspectTask,
+    survey: Option<&Survey>,
+    protected: &[(i32, String)],
+    found: &mut Inspected,
+) -> Result<(), Failure> {
     let mut refused = None;
-    for stream in source.input.streams().filter(|stream| is(stream, AVMediaType::AVMEDIA_TYPE_AUDIO)) {
+    for track in choice::tracks(source, AVMediaType::AVMEDIA_TYPE_AUDIO, survey) {
+        let (main, also) = (track[0], track[1..].to_vec());
+        let Some(stream) = usize::try_from(main).ok().and_then(|index| source.input.stream(index)) else {
+            continue;
+        };
         let (s, parameters) = raw(&stream);
+        let unseen = survey.is_some_and(|survey| track.iter().all(|s| !survey.streams.contains_key(s)));
+        if unseen || choice::holds_nothing(source, main) {
+            found.warnings.push(format!("sound track {main} {HOLDS_NONE}"));
+            continue;
+        }
         let codec = codec_name(parameters);
-        let wrong = if !has_decoder(parameters) {
+        let wrong = if let Err(Failure(encrypted)) = protection::refuse(protected, main) {
+            Some(encrypted)
+        } else if !has_decoder(parameters) {
             Some(format!("this FFmpeg has no decoder for {codec}"))
         } else if parameters.sample_rate <= 0 || parameters.ch_layout.nb_channels <= 0 {
             Some(format!("the sound ({codec}) has no sample rate or channels"))
@@ -34,20 +57,23 @@ pub(super) fn take(source: &mut Source, task: &InspectTask, found: &mut Inspecte
             None
         };
         if let Some(wrong) = wrong {
-            found.left_out.push(format!("sound track {}: {wrong}", s.index));
+            found.warnings.push(format!("sound track {main} is left out: {wrong}"));
             refused.get_or_insert(wrong);
             continue;
         }
-        let duration = seconds(s.duration, s.time_base);
+        let duration = choice::length(source, &stream).unwrap_or(0.0);
         found.sounds.push(AudioTrackFacts {
-            stream: s.index,
+            stream: main,
+            also,
             settings: AudioSettings {
                 codec: String::new(),
                 bit_rate: 0,
                 sample_rate: parameters.sample_rate,
                 channels: parameters.ch_layout.nb_channels,
+                layout: describe(&parameters.ch_layout),
             },
-            samples: (duration * f64::from(parameters.sample_rate)) as i64,
+            samples: (seconds(s.duration, s.time_base) * f64::from(parameters.sample_rate)) as i64,
+            seconds: duration,
             first: None,
             tags: tags(&stream),
         });
@@ -59,8 +85,8 @@ pub(super) fn take(source: &mut Source, task: &InspectTask, found: &mut Inspecte
     if task.segment_seconds.is_some() {
         for facts in &mut found.sounds {
             let long = facts.samples as f64 >= LONG_SECONDS * f64::from(facts.settings.sample_rate);
-            if long && has_no_holes(source, facts, &found.container) {
-                facts.first = first_sample(source, facts.stream)?;
+            if long && let Some(step) = even_step(source, facts, &found.container) {
+                facts.first = first_sample(source, facts.stream, step)?;
             }
         }
     }
@@ -70,18 +96,17 @@ pub(super) fn take(source: &mut Source, task: &InspectTask, found: &mut Inspecte
 /// Containers of sound alone that count samples: there are no holes in them, and times are exact.
 pub(crate) const COUNTED: [&str; 6] = ["wav", "flac", "aiff", "w64", "caf", "au"];
 
-/// Whether the index shows that every packet follows the one before it to the sample.
-fn has_no_holes(source: &Source, facts: &AudioTrackFacts, container: &str) -> bool {
-    let Some(stream) = usize::try_from(facts.stream).ok().and_then(|index| source.input.stream(index)) else {
-        return false;
-    };
+/// By how many samples packets follow each other, where the index shows that all do so alike, or the container counts samples
+/// (0); `None` where there may be holes.
+fn even_step(source: &Source, facts: &AudioTrackFacts, container: &str) -> Option<i64> {
+    let stream = usize::try_from(facts.stream).ok().and_then(|index| source.input.stream(index))?;
     let (s, parameters) = raw(&stream);
     let exact = i64::from(s.time_base.num) * i64::from(parameters.sample_rate) == i64::from(s.time_base.den);
     if COUNTED.contains(&container) {
-        return exact;
+        return exact.then_some(0);
     }
     if !container.contains("mp4") || !exact {
-        return false;
+        return None;
     }
     let mut times = Vec::new();
     // SAFETY: the stream is of an open context, and each entry is read before the next call.
@@ -89,39 +114,50 @@ fn has_no_holes(source: &Source, facts: &AudioTrackFacts, container: &str) -> bo
         for i in 0..avformat_index_get_entries_count(s) {
             let entry = avformat_index_get_entry(std::ptr::from_ref(s).cast_mut(), i);
             if entry.is_null() {
-                return false;
+                return None;
             }
             times.push((*entry).timestamp);
         }
     }
-    let Some(step) = times.first().zip(times.get(1)).map(|(first, second)| second - first) else {
-        return false;
-    };
+    let step = times.get(1)? - times.first()?;
     let covered = times.first().zip(times.last()).map_or(0, |(first, last)| last - first);
     let whole = covered as f64 >= 0.98 * facts.samples as f64;
     // Raw samples come in chunks of any length.
-    whole && step >= SHORTEST_PACKET && times.windows(2).all(|pair| pair[1] - pair[0] == step)
+    let even = times.windows(2).all(|pair| pair[1] - pair[0] == step);
+    (whole && step >= SHORTEST_PACKET && even).then_some(step)
 }
 
 /// Packets of coded sound hold so many samples at least.
 const SHORTEST_PACKET: i64 = 64;
 
-/// Where the first sample lies that is heard, in samples; it is decoded to find out what is skipped.
-fn first_sample(source: &mut Source, stream: i32) -> Result<Option<i64>, Failure> {
-    source.only(stream)?;
+/// Where the first sample lies that is heard, in samples; it is decoded to find out what is skipped. `None` where a packet
+/// holds another number of samples than its index says: then the clock drifts.
+fn first_sample(source: &mut Source, stream: i32, step: i64) -> Result<Option<i64>, Failure> {
+    source.only(&[stream])?;
     source.rewind(stream);
     let mut decoder = SoundDecoder::open(source, stream)?;
     let clock = source.clock(stream);
     let rate = Clock { num: 1, den: i64::from(decoder.rate().max(1)) };
     let mut packet = Packet::empty();
+    let mut first = None;
     // A few packets are skipped, or hold nothing yet.
     for _ in 0..64 {
         if packet.read(&mut source.input).is_err() || decoder.send(&packet).is_err() {
             break;
         }
         let mut frame = ff::frame::Audio::empty();
-        if decoder.receive(&mut frame) == Received::Frame {
-            return Ok(frame.timestamp().map(|pts| place(pts, clock, (0, rate), rate)));
+        if decoder.receive(&mut frame) != Received::Frame {
+            continue;
+        }
+        let Some(at) = frame.timestamp().map(|pts| place(pts, clock, (0, rate), rate)) else {
+            return Ok(None);
+        };
+        match first {
+            // The first frame may be cut short: what a codec put before the sound is left out.
+            None if step > 0 => first = Some(at),
+            None => return Ok(Some(at)),
+            Some(first) if i64::try_from(frame.samples()).ok() == Some(step) => return Ok(Some(first)),
+            Some(_) => return Ok(None),
         }
     }
     Ok(None)

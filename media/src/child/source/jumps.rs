@@ -11,47 +11,88 @@ const MICROSECONDS: Clock = Clock { num: 1, den: 1_000_000 };
 const LONGEST_PAUSE: i64 = 10_000_000;
 /// A step that is longer backward is one, too.
 const LONGEST_SLIP: i64 = 100_000;
+/// Presentation times of packets in decoding order go back by no more, in microseconds.
+const LONGEST_REORDER: i64 = 1_000_000;
+/// A longer step to a packet, in microseconds, says nothing of its length.
+const LONGEST_STEP: i64 = 1_000_000;
 /// Packets of another stream that are so near to where they should be after a jump have taken part in it.
 const NEAR: i64 = 5_000_000;
 
-/// Where a stream's decoding times stand.
-#[derive(Debug, Clone, Copy, Default)]
-struct Standing {
-    /// The decoding time that should come next, in microseconds; unmoved.
-    expected: Option<i64>,
+/// Times of a packet, in microseconds.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    pts: Option<i64>,
+    dts: Option<i64>,
+    /// 0 where it is not told.
+    duration: i64,
 }
 
-impl Standing {
-    /// Takes the next packet's time; says by how much it missed, if that is a jump.
-    fn step(&mut self, dts: i64, duration: i64) -> Option<i64> {
-        let missed = self.expected.map_or(0, |expected| dts - expected);
-        self.expected = Some(dts + duration);
-        (!(-LONGEST_SLIP..=LONGEST_PAUSE).contains(&missed)).then_some(missed)
+impl Times {
+    fn of(pts: Option<i64>, dts: Option<i64>, duration: i64, clock: Clock) -> Self {
+        let to = |ticks| place(ticks, clock, (0, MICROSECONDS), MICROSECONDS);
+        Self { pts: pts.map(to), dts: dts.map(to), duration: to(duration.max(0)) }
     }
 }
 
-fn times(packet: &Packet, clock: Clock) -> Option<(i64, i64)> {
-    let to = |ticks| place(ticks, clock, (0, MICROSECONDS), MICROSECONDS);
-    Some((to(packet.dts().or(packet.pts())?), to(packet.duration().max(0))))
+/// Where a track's times stand, in microseconds; unmoved.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    /// The last time that was looked at, and whether it was a decoding time.
+    last: Option<(i64, bool)>,
+    /// The decoding time and the presentation time that should come next.
+    next_dts: Option<i64>,
+    next_pts: Option<i64>,
+}
+
+impl Standing {
+    /// Takes the next packet's times; says by how much they missed, if that is a jump. Only in a container whose clock is
+    /// expected to jump (`discontinuous`) a step forward is one: in others it is a pause.
+    fn step(&mut self, times: Times, discontinuous: bool) -> Option<i64> {
+        let is_dts = times.dts.is_some();
+        let at = times.dts.or(times.pts)?;
+        let missed = match times.dts {
+            Some(dts) => self.next_dts.or(self.next_pts).map_or(0, |next| dts - next),
+            None => self.next_pts.map_or(0, |next| at - next),
+        };
+        let back = self.last.map_or(0, |(last, _)| at - last);
+        // Without decoding times pictures come out of order.
+        let slip = if is_dts && self.last.is_none_or(|(_, was_dts)| was_dts) {
+            LONGEST_SLIP
+        } else {
+            LONGEST_REORDER
+        };
+        let forward = if discontinuous { LONGEST_PAUSE } else { i64::MAX };
+        let jumps = if discontinuous { missed < -slip || missed > forward } else { back < -slip };
+        if jumps {
+            (self.next_dts, self.next_pts) = (None, None);
+        }
+        // A packet that has no length is as long as the step to it was.
+        let length = if times.duration > 0 { times.duration } else { back.clamp(0, LONGEST_STEP) };
+        self.last = Some((at, is_dts));
+        self.next_dts = times.dts.map(|dts| dts + length).or(self.next_dts.filter(|_| !is_dts));
+        self.next_pts = self.next_pts.max(times.pts.map(|pts| pts + length));
+        jumps.then_some(missed)
+    }
 }
 
 /// Finds the jumps of one stream, packet by packet.
 pub(crate) struct JumpFinder {
     clock: Clock,
+    discontinuous: bool,
     standing: Standing,
     jumps: Vec<i64>,
 }
 
 impl JumpFinder {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, standing: Standing::default(), jumps: Vec::new() }
+    /// For a track of this clock; `discontinuous` as in [`Jumps::new`].
+    pub(crate) fn new(clock: Clock, discontinuous: bool) -> Self {
+        Self { clock, discontinuous, standing: Standing::default(), jumps: Vec::new() }
     }
 
-    /// Takes the next packet; says by how many of its ticks it is to be moved.
-    pub(crate) fn see(&mut self, packet: &Packet) -> i64 {
-        if let Some((dts, duration)) = times(packet, self.clock)
-            && let Some(missed) = self.standing.step(dts, duration)
-        {
+    /// Takes the next packet's times and length in ticks; says by how many ticks it is to be moved.
+    pub(crate) fn step(&mut self, pts: Option<i64>, dts: Option<i64>, duration: i64) -> i64 {
+        let times = Times::of(pts, dts, duration, self.clock);
+        if let Some(missed) = self.standing.step(times, self.discontinuous) {
             self.jumps.push(self.moved() - missed);
         }
         place(self.moved(), MICROSECONDS, (0, self.clock), self.clock)
@@ -68,25 +109,28 @@ impl JumpFinder {
 }
 
 /// Applies jumps that were found to the packets of any stream, in the order in which they lie.
+#[derive(Default)]
 pub(crate) struct Jumps {
     moves: Vec<i64>,
-    streams: HashMap<usize, (Standing, usize)>,
+    discontinuous: bool,
+    tracks: HashMap<i32, (Standing, usize)>,
 }
 
 impl Jumps {
-    pub(crate) fn new(jumps: &[i64]) -> Self {
-        Self { moves: std::iter::once(0).chain(jumps.iter().copied()).collect(), streams: HashMap::new() }
+    /// `discontinuous` tells whether the container's clock is expected to jump forward, too.
+    pub(crate) fn new(jumps: &[i64], discontinuous: bool) -> Self {
+        let moves = std::iter::once(0).chain(jumps.iter().copied()).collect();
+        Self { moves, discontinuous, tracks: HashMap::new() }
     }
 
-    /// Moves a packet's times.
-    pub(crate) fn apply(&mut self, packet: &mut Packet, clock: Clock) {
+    /// Moves a packet's times; `track` is the first stream of its track.
+    pub(crate) fn apply(&mut self, packet: &mut Packet, track: i32, clock: Clock) {
         if self.moves.len() < 2 {
             return;
         }
-        let (standing, part) = self.streams.entry(packet.stream()).or_default();
-        if let Some((dts, duration)) = times(packet, clock)
-            && let Some(missed) = standing.step(dts, duration)
-        {
+        let (standing, part) = self.tracks.entry(track).or_default();
+        let times = Times::of(packet.pts(), packet.dts(), packet.duration(), clock);
+        if let Some(missed) = standing.step(times, self.discontinuous) {
             // The next part in which it comes about where it should.
             let before = self.moves[*part];
             let off = |moved: i64| (missed + moved - before).abs();
@@ -117,28 +161,54 @@ mod tests {
     #[test]
     fn what_follows_a_jump_follows_what_came_before() {
         let times = [0, 40, 80, 1_000_000, 1_000_040, 0, 40, 5_000];
-        let mut finder = JumpFinder::new(MS);
-        let moved: Vec<i64> = times.iter().map(|dts| dts + finder.see(&packet(0, *dts))).collect();
+        let mut finder = JumpFinder::new(MS, true);
+        let moved: Vec<i64> = times.iter().map(|dts| dts + finder.step(Some(*dts), Some(*dts), 40)).collect();
         assert_eq!(moved, [0, 40, 80, 120, 160, 200, 240, 5_200], "a pause of seconds is one");
-        let mut jumps = Jumps::new(&finder.jumps());
+        let mut jumps = Jumps::new(&finder.jumps(), true);
         let applied = times.iter().map(|dts| {
             let mut packet = packet(0, *dts);
-            jumps.apply(&mut packet, MS);
+            jumps.apply(&mut packet, 0, MS);
             packet.pts().unwrap()
         });
         assert!(applied.eq(moved));
     }
 
     #[test]
+    fn a_step_forward_is_a_pause_where_clocks_do_not_jump() {
+        let mut finder = JumpFinder::new(MS, false);
+        let moved: Vec<i64> = [0, 40, 80, 60_000, 0, 40]
+            .iter()
+            .map(|dts| dts + finder.step(Some(*dts), Some(*dts), 40))
+            .collect();
+        assert_eq!(moved, [0, 40, 80, 60_000, 60_040, 60_080], "one that begins again goes on");
+    }
+
+    #[test]
+    fn pictures_without_decoding_times_come_out_of_order_and_jump_by_their_presentation() {
+        let mut finder = JumpFinder::new(MS, false);
+        let packets = [
+            (2080, Some(2000)),
+            (2240, Some(2040)),
+            (2160, Some(2080)),
+            (2120, Some(2120)),
+            (2200, Some(2160)),
+        ];
+        let again = [(80, None), (240, None), (160, Some(80)), (120, Some(120)), (200, Some(160))];
+        let moved: Vec<i64> =
+            packets.iter().chain(&again).map(|(pts, dts)| pts + finder.step(Some(*pts), *dts, 40)).collect();
+        assert_eq!(moved, [2080, 2240, 2160, 2120, 2200, 2280, 2440, 2360, 2320, 2400]);
+    }
+
+    #[test]
     fn other_streams_jump_with_it_whichever_comes_first() {
-        let mut finder = JumpFinder::new(MS);
+        let mut finder = JumpFinder::new(MS, true);
         for dts in [0, 40, 1_000_000, 1_000_040] {
-            finder.see(&packet(0, dts));
+            finder.step(Some(dts), Some(dts), 40);
         }
-        let mut jumps = Jumps::new(&finder.jumps());
+        let mut jumps = Jumps::new(&finder.jumps(), true);
         let mut moved = |dts| {
             let mut packet = packet(1, dts);
-            jumps.apply(&mut packet, MS);
+            jumps.apply(&mut packet, 1, MS);
             packet.pts().unwrap()
         };
         assert_eq!(moved(10), 10);

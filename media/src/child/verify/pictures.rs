@@ -1,11 +1,11 @@
 //! Pictures: how many, when, and how much they are alike.
 
 use ffmpeg_next::frame;
-use millrace_schemas::{Rendition, VideoSettings};
+use millrace_schemas::{PictureShape, Rendition, VideoSettings};
 
-use super::frames::Frames;
+use super::reading::Reading;
 use crate::{
-    child::{Failure, Reporter, convert::Converter, decoder::PictureDecoder, source::Source},
+    child::{Failure, Reporter, convert::Converter, decoder::PictureDecoder, frames, source::Source},
     protocol::{Likeness, PicturesMeasured},
 };
 
@@ -14,21 +14,37 @@ const SAME: f32 = 100.0;
 
 /// The pictures of a source, one by one.
 pub(super) struct Reader {
-    frames: Frames<PictureDecoder>,
+    reading: Reading<PictureDecoder>,
     last: Option<i64>,
+    /// When the track ends, in ticks, where the container says so.
+    ends: Option<i64>,
+    /// For how long the last picture is shown, in seconds; 0 where nothing says so.
+    length: f64,
+    last_length: f64,
 }
 
 impl Reader {
-    pub(super) fn open(source: Source, stream: i32) -> Result<Self, Failure> {
-        Ok(Self { frames: Frames::open(source, stream)?, last: None })
+    pub(super) fn open(source: Source, streams: &[i32]) -> Result<Self, Failure> {
+        let ends = streams.first().and_then(|stream| frames::track_end(&source, *stream));
+        let reading = Reading::open(source, streams)?;
+        Ok(Self { reading, last: None, ends, length: 0.0, last_length: 0.0 })
+    }
+
+    fn tick(&self) -> f64 {
+        self.reading.frames.tick()
     }
 
     /// The next picture, with its time in seconds.
-    fn next(&mut self) -> Option<(frame::Video, f64)> {
-        let picture = self.frames.next()?;
+    fn next(&mut self) -> Result<Option<(frame::Video, f64)>, Failure> {
+        let Some(picture) = self.reading.next()? else {
+            // Only now it is known which was the last.
+            self.length = self.last_length;
+            return Ok(None);
+        };
         let time = picture.timestamp().or(self.last.map(|last| last + 1)).unwrap_or(0);
         self.last = Some(time);
-        Some((picture, time as f64 * self.frames.tick()))
+        self.last_length = frames::last_length(&picture, time, self.ends) as f64 * self.tick();
+        Ok(Some((picture, time as f64 * self.tick())))
     }
 }
 
@@ -36,26 +52,25 @@ impl Reader {
 pub(super) fn measure(
     source: &mut Reader,
     output: &mut Reader,
-    settings: Option<&VideoSettings>,
+    settings: Option<(&VideoSettings, Option<&PictureShape>)>,
     reporter: &mut Reporter,
 ) -> Result<(PicturesMeasured, Vec<Likeness>), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let rendition = settings.map(|settings| Rendition {
+    let rendition = |settings: &VideoSettings| Rendition {
         id: String::new(),
         video: Some(settings.clone()),
         audio: None,
         side: None,
-    });
-    let mut converter = rendition.map(|rendition| Converter::new(&rendition, cores)).transpose()?;
-    let mut found = PicturesMeasured {
-        tick: source.frames.tick().max(output.frames.tick()),
-        ..PicturesMeasured::default()
     };
+    let mut converter =
+        settings.map(|(settings, shape)| Converter::new(&rendition(settings), shape, cores)).transpose()?;
+    let mut found =
+        PicturesMeasured { tick: source.tick().max(output.tick()), ..PicturesMeasured::default() };
     let mut likeness = Vec::new();
     // The source's picture before, its own, and the one after it.
     let (mut before, mut own, mut after) = (None, None, None);
     let mut take = |source: &mut Reader, found: &mut PicturesMeasured| -> Result<_, Failure> {
-        let Some((mut picture, time)) = source.next() else { return Ok(None) };
+        let Some((mut picture, time)) = source.next()? else { return Ok(None) };
         found.source += 1;
         let shown =
             converter.as_mut().map(|converter| converter.convert(&mut picture).cloned()).transpose()?;
@@ -66,7 +81,7 @@ pub(super) fn measure(
             own = take(source, &mut found)?;
             after = take(source, &mut found)?;
         }
-        let made = output.next();
+        let made = output.next()?;
         reporter.progress(0, found.source);
         let (Some((_, at)), Some((picture, time))) = (&own, &made) else {
             found.output += i64::from(made.is_some());
@@ -93,7 +108,8 @@ pub(super) fn measure(
         }
         (before, own, after) = (own.take(), after.take(), take(source, &mut found)?);
     }
-    (found.source_damaged, found.output_damaged) = (source.frames.damaged, output.frames.damaged);
+    (found.source_damaged, found.output_damaged) = (source.reading.damaged, output.reading.damaged);
+    (found.source_last, found.output_last) = (source.length, output.length);
     Ok((found, likeness))
 }
 

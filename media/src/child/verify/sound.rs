@@ -1,16 +1,18 @@
 //! Sound: when it is heard, and how much it is alike.
 
-use ffmpeg_next::{
-    self as ff, ChannelLayout,
-    ffi::{av_samples_set_silence, swr_convert_frame},
-    format::{Sample, sample::Type},
-    frame,
-    software::resampling,
-};
+use ffmpeg_next::frame;
 
-use super::frames::Frames;
+use super::reading::Reading;
 use crate::{
-    child::{Failure, Reporter, decoder::SoundDecoder, source::Source},
+    child::{
+        Failure, Reporter,
+        decoder::SoundDecoder,
+        frames,
+        layout::Layout,
+        resampler::Resampler,
+        sound::{self, Act, SoundClock},
+        source::Source,
+    },
     protocol::{Heard, SecondMeasured},
     timeline::{Clock, place},
 };
@@ -27,19 +29,23 @@ const SILENT: f64 = 1e-3;
 const LONGEST_HOLE_SECONDS: i64 = 3600;
 
 /// Decodes a track to its end.
-pub(super) fn measure(source: Source, stream: i32, reporter: &mut Reporter) -> Result<Heard, Failure> {
-    let mut frames = Frames::<SoundDecoder>::open(source, stream)?;
+pub(super) fn measure(source: Source, streams: &[i32], reporter: &mut Reporter) -> Result<Heard, Failure> {
+    let first = streams.first().copied().unwrap_or(-1);
+    let ends = frames::track_end(&source, first).or_else(|| sound::ends(&source, first));
+    let mut reading = Reading::<SoundDecoder>::open(source, streams)?;
+    let tick = reading.frames.tick();
     let mut heard = Heard::default();
     let mut begun = false;
-    while let Some(frame) = frames.next() {
+    while let Some(frame) = reading.next()? {
         reporter.progress(0, 0);
         let (rate, samples) = (f64::from(frame.rate().max(1)), frame.samples() as f64);
-        let at = frame.timestamp().map_or(heard.end, |pts| pts as f64 * frames.tick());
+        let at = frame.timestamp().map_or(heard.end, |pts| pts as f64 * tick);
         if !std::mem::replace(&mut begun, true) {
             heard = Heard {
                 start: at,
                 rate: frame.rate().cast_signed(),
                 channels: i32::from(frame.channels()),
+                layout: Layout::of_frame(&frame).name(),
                 ..Heard::default()
             };
         } else if (at - heard.end).abs() > HOLE_SECONDS {
@@ -48,30 +54,48 @@ pub(super) fn measure(source: Source, stream: i32, reporter: &mut Reporter) -> R
         heard.end = at + samples / rate;
         heard.samples += frame.samples() as i64;
     }
-    heard.damaged = frames.damaged;
+    // A decoder gives the padding of the last packet, too.
+    if let Some(end) = ends.map(|end| end as f64 * tick).filter(|end| *end < heard.end) {
+        heard.samples -= ((heard.end - end) * f64::from(heard.rate)).round() as i64;
+        heard.end = end;
+    }
+    heard.damaged = reading.damaged;
     Ok(heard)
 }
 
 /// A track as one channel of few samples a second, each in its place.
 pub(super) struct Mono {
-    frames: Frames<SoundDecoder>,
-    resampler: Option<resampling::Context>,
-    /// Where the sound that was put in so far ends, in the source's samples.
-    end: i64,
+    reading: Reading<SoundDecoder>,
+    follow: SoundClock<frame::Audio>,
+    resampler: Option<Resampler>,
+    stretch: f64,
     /// Time zero, in samples.
     zero: i64,
     /// The samples from `start` on, in samples from time zero.
     samples: Vec<f32>,
     start: i64,
+    /// How many of the next samples overlap with what is there, and are left out.
+    skip: usize,
+    begun: bool,
     ended: bool,
 }
 
 impl Mono {
     /// `zero` is the time that counts as zero, in seconds.
-    pub(super) fn open(source: Source, stream: i32, zero: f64) -> Result<Self, Failure> {
-        let frames = Frames::open(source, stream)?;
-        let zero = (zero * RATE as f64).round() as i64;
-        Ok(Self { frames, resampler: None, end: 0, zero, samples: Vec::new(), start: 0, ended: false })
+    pub(super) fn open(source: Source, streams: &[i32], zero: f64) -> Result<Self, Failure> {
+        let reading = Reading::open(source, streams)?;
+        Ok(Self {
+            follow: SoundClock::new(reading.frames.tick()),
+            reading,
+            resampler: None,
+            stretch: 0.0,
+            zero: (zero * RATE as f64).round() as i64,
+            samples: Vec::new(),
+            start: 0,
+            skip: 0,
+            begun: false,
+            ended: false,
+        })
     }
 
     /// Makes samples from `from` up to `to` be there, and forgets those before; `false` where it ends earlier.
@@ -80,89 +104,91 @@ impl Mono {
         self.samples.drain(..old);
         self.start += old as i64;
         while self.start + (self.samples.len() as i64) < to && !self.ended {
-            match self.frames.next() {
-                Some(frame) => self.take(Some(&frame))?,
-                None => {
-                    self.take(None)?;
-                    self.ended = true;
-                }
+            if let Some(frame) = self.reading.next()? {
+                self.take(frame)?;
+            } else {
+                let held = self.follow.end();
+                self.act(held)?;
+                self.resample(None)?;
+                self.ended = true;
             }
         }
         Ok(self.start + self.samples.len() as i64 >= to)
     }
 
-    fn take(&mut self, frame: Option<&frame::Audio>) -> Result<(), Failure> {
-        if let Some(frame) = frame {
-            let at = frame.timestamp().map(|pts| {
-                let samples = Clock { num: 1, den: RATE };
-                place(pts, self.frames.clock, (0, samples), samples) - self.zero
-            });
-            let fits = self.resampler.as_ref().is_some_and(|r| {
-                let input = r.input();
-                (input.format, input.rate, input.channel_layout)
-                    == (frame.format(), frame.rate(), frame.channel_layout())
-            });
-            let rate = i64::from(frame.rate().max(1));
-            let in_source = Clock { num: 1, den: rate };
-            let exact = frame.timestamp().map(|pts| place(pts, self.frames.clock, (0, in_source), in_source));
-            let begins = self.resampler.is_none();
-            if !fits {
-                self.resample(None)?;
-                let mono = ChannelLayout::MONO;
-                let format = Sample::F32(Type::Planar);
-                let made = resampling::Context::get(
-                    frame.format(),
-                    frame.channel_layout(),
-                    frame.rate(),
-                    format,
-                    mono,
-                    RATE as u32,
-                );
-                if let Some(old) = &self.resampler {
-                    let old = Clock { num: 1, den: i64::from(old.input().rate.max(1)) };
-                    self.end = place(self.end, old, (0, in_source), in_source);
-                }
-                self.resampler = Some(made.map_err(Failure::at("converting sound"))?);
-            }
-            if begins && self.samples.is_empty() {
-                self.start = at.unwrap_or(0);
-                self.end = exact.unwrap_or(0);
-            }
-            // As sound is transcoded: what is shorter is the container's rounding, but for behind damage. Silence goes in at
-            // the source's rate: a part of a sample here would move all that follows.
-            let rounding = if self.frames.is_wary() { rate / 200 } else { rate / 20 };
-            let mut hole = exact.map_or(0, |exact| exact - self.end);
-            if (rounding..LONGEST_HOLE_SECONDS * rate).contains(&hole) {
-                self.end += hole;
-                while hole > 0 {
-                    let long = hole.min(rate);
-                    self.resample(Some(&silence(frame, usize::try_from(long).unwrap_or(0))))?;
-                    hole -= long;
-                }
-            }
-            self.end += frame.samples() as i64;
+    /// A time in ticks, in samples from time zero.
+    fn place(&self, at: i64) -> i64 {
+        let samples = Clock { num: 1, den: RATE };
+        place(at, self.reading.frames.clock, (0, samples), samples) - self.zero
+    }
+
+    /// Where the sound so far ends, in samples from time zero.
+    fn end(&self) -> i64 {
+        self.start + self.samples.len() as i64 + self.resampler.as_ref().map_or(0, Resampler::delay)
+    }
+
+    /// Takes the next frame to where its time says, as sound is transcoded.
+    fn take(&mut self, frame: frame::Audio) -> Result<(), Failure> {
+        let at = frame.timestamp();
+        if !std::mem::replace(&mut self.begun, true) {
+            self.start = at.map_or(0, |at| self.place(at));
         }
-        self.resample(frame)
+        if self.reading.is_wary() {
+            let held = self.follow.end();
+            self.act(held)?;
+            let hole = at.map_or(0, |at| self.place(at) - self.end());
+            let acts = if hole.abs() > RATE / 200 { at.map(Act::MoveTo) } else { None };
+            return self.act(acts.into_iter().chain([Act::Play(frame)]).collect());
+        }
+        let length = frame.samples() as f64 / f64::from(frame.rate().max(1));
+        let position = (self.end() + self.zero) as f64 / RATE as f64;
+        let acts = self.follow.take(frame, sound::Heard { at, length }, position);
+        self.act(acts)
+    }
+
+    fn act(&mut self, acts: Vec<Act<frame::Audio>>) -> Result<(), Failure> {
+        for act in acts {
+            match act {
+                Act::Play(frame) => self.resample(Some(&frame))?,
+                Act::Stretch(part) => {
+                    self.stretch = part;
+                    self.resampler.as_mut().map_or(Ok(()), |resampler| resampler.stretch(part))?;
+                }
+                Act::MoveTo(at) => {
+                    self.skip = 0;
+                    let hole = self.place(at) - self.end();
+                    if (1..LONGEST_HOLE_SECONDS * RATE).contains(&hole) {
+                        self.resample(None)?;
+                        self.resampler = None;
+                        let there = usize::try_from(self.place(at) - self.start).unwrap_or(0);
+                        self.samples.resize(there.max(self.samples.len()), 0.0);
+                    } else {
+                        self.skip = usize::try_from(-hole).unwrap_or(0);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn resample(&mut self, frame: Option<&frame::Audio>) -> Result<(), Failure> {
+        if let Some(frame) = frame {
+            let from = Layout::of_frame(frame);
+            if !self.resampler.as_ref().is_some_and(|resampler| resampler.fits(frame, from)) {
+                self.resample(None)?;
+                let mut made = Resampler::new(frame, from, Layout::mono(), RATE as u32)?;
+                if self.stretch != 0.0 {
+                    made.stretch(self.stretch)?;
+                }
+                self.resampler = Some(made);
+            }
+        }
         let Some(resampler) = &mut self.resampler else { return Ok(()) };
-        let mut out = frame::Audio::empty();
-        out.set_format(Sample::F32(Type::Planar));
-        out.set_channel_layout(ChannelLayout::MONO);
-        out.set_rate(RATE as u32);
-        // SAFETY: the resampler is set up for frames like the input; the output has no buffer, so that one of the
-        // right size is made.
-        let result = unsafe {
-            let input = frame.map_or(std::ptr::null(), |frame| frame.as_ptr());
-            swr_convert_frame(resampler.as_mut_ptr(), out.as_mut_ptr(), input)
-        };
-        if result < 0 {
-            return Err(Failure::at("converting sound")(ff::Error::from(result)));
-        }
-        if out.samples() > 0 {
-            self.samples.extend_from_slice(&out.plane::<f32>(0)[..out.samples()]);
-        }
+        let planes = resampler.convert(frame)?;
+        let new = planes.first().map_or(&[][..], Vec::as_slice);
+        let skip = self.skip.min(new.len());
+        self.skip -= skip;
+        self.samples.extend_from_slice(&new[skip..]);
         Ok(())
     }
 
@@ -171,24 +197,6 @@ impl Mono {
         let at = |i: usize| usize::try_from(from + i as i64 - self.start).ok();
         (0..count).map(|i| at(i).and_then(|at| self.samples.get(at)).copied().unwrap_or(0.0)).collect()
     }
-}
-
-/// So many samples of silence, like a frame.
-fn silence(like: &frame::Audio, samples: usize) -> frame::Audio {
-    let mut silent = frame::Audio::new(like.format(), samples, like.channel_layout());
-    silent.set_rate(like.rate());
-    // SAFETY: the frame was made here with room for so many samples, in this format.
-    unsafe {
-        let raw = silent.as_mut_ptr();
-        av_samples_set_silence(
-            (*raw).extended_data,
-            0,
-            (*raw).nb_samples,
-            (*raw).ch_layout.nb_channels,
-            like.format().into(),
-        );
-    }
-    silent
 }
 
 /// Compares two tracks, second by second of the first.

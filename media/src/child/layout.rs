@@ -1,0 +1,164 @@
+//! Channel layouts: their names, and libav's structures of them.
+
+use std::ffi::{CString, c_char};
+
+use ffmpeg_next::{
+    self as ff,
+    ffi::{
+        AVChannelLayout, AVChannelOrder, AVSampleFormat, av_channel_layout_default,
+        av_channel_layout_describe, av_channel_layout_from_mask, av_channel_layout_from_string,
+        av_frame_get_buffer,
+    },
+};
+use millrace_schemas::AudioSettings;
+
+use super::Failure;
+
+/// A set of channels in their usual order, or a mere number of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// A bit for each channel, as libavutil has them; 0 where there are no names.
+    mask: u64,
+    channels: i32,
+}
+
+/// A layout of libav's that holds nothing to free.
+fn empty() -> AVChannelLayout {
+    // SAFETY: a plain structure, for which zeros are a layout of no channels.
+    unsafe { std::mem::zeroed() }
+}
+
+impl Layout {
+    /// One channel.
+    pub(crate) fn mono() -> Self {
+        Self::default(1)
+    }
+
+    /// The usual layout of so many channels.
+    pub(crate) fn default(channels: i32) -> Self {
+        let mut layout = empty();
+        // SAFETY: the layout is whole; it is replaced by one that holds nothing to free.
+        unsafe { av_channel_layout_default(&raw mut layout, channels.max(1)) };
+        Self::read(&layout)
+    }
+
+    /// The layout that settings ask for.
+    pub(crate) fn of(settings: &AudioSettings) -> Result<Self, Failure> {
+        if settings.layout.is_empty() {
+            return Ok(Self::default(settings.channels));
+        }
+        let name = CString::new(settings.layout.as_str()).map_err(Failure::at("channel layout"))?;
+        let mut layout = empty();
+        // SAFETY: the layout is whole; the name lives through the call. What a name of libavutil's own gives holds nothing to
+        // free.
+        let parsed = unsafe { av_channel_layout_from_string(&raw mut layout, name.as_ptr()) };
+        let is_native = layout.order == AVChannelOrder::AV_CHANNEL_ORDER_NATIVE;
+        if parsed < 0 || !is_native || layout.nb_channels != settings.channels {
+            let AudioSettings { layout, channels, .. } = settings;
+            return Err(Failure::new(format!("'{layout}' is no layout of {channels} channels")));
+        }
+        Ok(Self::read(&layout))
+    }
+
+    /// The layout of a decoded frame; the usual one of as many channels where it names none, or in an order of its own.
+    pub(crate) fn of_frame(frame: &ff::frame::Audio) -> Self {
+        // SAFETY: a plain field of a frame that was just decoded.
+        let layout = unsafe { &(*frame.as_ptr()).ch_layout };
+        if layout.order == AVChannelOrder::AV_CHANNEL_ORDER_NATIVE {
+            Self::read(layout)
+        } else {
+            Self::default(layout.nb_channels)
+        }
+    }
+
+    fn read(layout: &AVChannelLayout) -> Self {
+        let is_native = layout.order == AVChannelOrder::AV_CHANNEL_ORDER_NATIVE;
+        // SAFETY: a native layout is a mask.
+        let mask = if is_native { unsafe { layout.u.mask } } else { 0 };
+        Self { mask, channels: layout.nb_channels }
+    }
+
+    /// How many channels it has.
+    pub(crate) fn channels(self) -> i32 {
+        self.channels
+    }
+
+    /// As libav has it; there is nothing to free.
+    pub(crate) fn raw(self) -> AVChannelLayout {
+        let mut layout = empty();
+        if self.mask == 0 {
+            layout.order = AVChannelOrder::AV_CHANNEL_ORDER_UNSPEC;
+            layout.nb_channels = self.channels;
+        } else {
+            // SAFETY: the layout is whole; a mask holds nothing to free. It is not 0, and so can't fail.
+            unsafe { av_channel_layout_from_mask(&raw mut layout, self.mask) };
+        }
+        layout
+    }
+
+    /// Its name, as libavutil describes it.
+    pub(crate) fn name(self) -> String {
+        describe(&self.raw())
+    }
+}
+
+/// The name of a layout, as libavutil describes it; empty for one that names no channels.
+pub(crate) fn describe(layout: &AVChannelLayout) -> String {
+    if layout.order == AVChannelOrder::AV_CHANNEL_ORDER_UNSPEC {
+        return String::new();
+    }
+    let mut text = [0_u8; 256];
+    // SAFETY: the layout is whole; the text is of the size that is told, and ends with a zero.
+    let length =
+        unsafe { av_channel_layout_describe(layout, text.as_mut_ptr().cast::<c_char>(), text.len()) };
+    if length < 0 {
+        return String::new();
+    }
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    String::from_utf8_lossy(&text[..end]).into_owned()
+}
+
+/// A frame of planes of 32-bit floats, one a channel.
+pub(crate) fn frame(layout: Layout, rate: i32, planes: &[&[f32]]) -> Result<ff::frame::Audio, Failure> {
+    let samples = planes.first().map_or(0, |plane| plane.len());
+    let mut frame = ff::frame::Audio::empty();
+    // SAFETY: plain fields of a frame without a buffer; then it gets one of that size, with a plane of so many samples for
+    // each channel.
+    let made = unsafe {
+        let raw = &mut *frame.as_mut_ptr();
+        raw.format = AVSampleFormat::AV_SAMPLE_FMT_FLTP as i32;
+        raw.nb_samples = i32::try_from(samples).unwrap_or(i32::MAX);
+        raw.sample_rate = rate;
+        raw.ch_layout = layout.raw();
+        let made = av_frame_get_buffer(raw, 0);
+        for (i, plane) in planes.iter().enumerate().filter(|_| made >= 0) {
+            let into = (*raw.extended_data.add(i)).cast::<f32>();
+            std::ptr::copy_nonoverlapping(plane.as_ptr(), into, samples);
+        }
+        made
+    };
+    if made < 0 { Err(Failure::at("making a frame of sound")(ff::Error::from(made))) } else { Ok(frame) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_have_names_and_a_count_has_a_usual_one() {
+        assert_eq!(Layout::default(2).name(), "stereo");
+        assert_eq!(Layout::default(6).name(), "5.1");
+        let settings = |layout: &str, channels| AudioSettings {
+            codec: "aac".into(),
+            bit_rate: 0,
+            sample_rate: 48_000,
+            channels,
+            layout: layout.into(),
+        };
+        assert_eq!(Layout::of(&settings("quad", 4)).unwrap().name(), "quad");
+        assert_eq!(Layout::of(&settings("", 4)).unwrap().name(), "4.0");
+        assert!(Layout::of(&settings("quad", 2)).is_err());
+        assert!(Layout::of(&settings("no such", 2)).is_err());
+        assert_eq!(Layout::default(17).name(), "", "nobody has named those");
+    }
+}

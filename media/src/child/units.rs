@@ -1,0 +1,80 @@
+//! Units of H.264 (NAL units), as a byte stream and as files frame them.
+
+use xxhash_rust::xxh3::Xxh3;
+
+/// The units of a byte stream, without their start codes (ITU-T H.264, Annex B).
+pub(crate) fn units(stream: &[u8]) -> Vec<&[u8]> {
+    let mut starts: Vec<usize> = Vec::new();
+    let mut at = 0;
+    while at + 3 <= stream.len() {
+        // Most bytes rule out two places at once.
+        if stream[at + 2] > 1 {
+            at += 3;
+        } else if stream[at..at + 3] == [0, 0, 1] {
+            starts.push(at + 3);
+            at += 3;
+        } else {
+            at += 1;
+        }
+    }
+    let ends = starts.iter().skip(1).map(|next| next - 3).chain([stream.len()]);
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(start, end)| {
+            let unit = &stream[*start..end];
+            // The zeros of a start code of four bytes, and others that trail.
+            let long = unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            &unit[..long]
+        })
+        .collect()
+}
+
+/// The units of a packet of a file, each behind its length in four bytes (ISO/IEC 14496-15, 5.3.3).
+fn framed_units(packet: &[u8]) -> Vec<&[u8]> {
+    let mut units = Vec::new();
+    let mut rest = packet;
+    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let Some((unit, behind)) = behind.split_at_checked(length) else { break };
+        units.push(unit);
+        rest = behind;
+    }
+    units
+}
+
+/// The XXH3 digest of what is in a packet, however it is framed.
+pub(crate) fn digest_of_packet(packet: &[u8], is_video: bool, is_framed: bool) -> u64 {
+    let mut hasher = Xxh3::new();
+    if !is_video {
+        hasher.update(packet);
+        return hasher.digest();
+    }
+    for unit in if is_framed { framed_units(packet) } else { units(packet) } {
+        hasher.update(&(unit.len() as u64).to_le_bytes());
+        hasher.update(unit);
+    }
+    hasher.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_lie_between_start_codes_of_three_or_four_bytes() {
+        assert_eq!(units(&[0, 0, 0, 1, 9, 8, 0, 0, 1, 7, 0]), [&[9, 8][..], &[7]]);
+        assert_eq!(units(&[0, 0, 1, 5, 0, 0, 0, 1, 6]), [&[5][..], &[6]]);
+        assert_eq!(units(&[1, 2, 3]), [&[0_u8; 0][..]; 0]);
+    }
+
+    #[test]
+    fn a_packet_is_the_same_however_it_is_framed() {
+        let stream = [0, 0, 0, 1, 9, 8, 0, 0, 1, 7];
+        let file = [0, 0, 0, 2, 9, 8, 0, 0, 0, 1, 7];
+        assert_eq!(digest_of_packet(&stream, true, false), digest_of_packet(&file, true, true));
+        let other = [0, 0, 0, 2, 9, 8, 0, 0, 0, 1, 6];
+        assert_ne!(digest_of_packet(&stream, true, false), digest_of_packet(&other, true, true));
+        assert_ne!(digest_of_packet(&[1], false, false), digest_of_packet(&[2], false, true));
+    }
+}
