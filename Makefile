@@ -8,9 +8,11 @@
 # make kills                            processes whose sources, work and outputs are in a bucket are killed at 50 moments
 # make burst                            500 notifications, one in five twice and out of order
 # make mutants [FIRST=1] [COUNT=5000]   broken files, by seed: each must end in a clear verdict
+# make differential [FIRST=1] [COUNT=2000]   files of every codec and container that lie, by seed: in short segments, in any batches, as in one
+# make lengths [FIRST=1] [COUNT=10000]       sound of all lengths around packet boundaries, by seed
 # make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash chaos kills burst mutants setup test-setup servers
+.PHONY: demo test simulate faults bench crash chaos kills burst mutants differential lengths setup test-setup servers
 
 setup:
 	@scripts/setup.sh
@@ -68,6 +70,10 @@ kills: test-setup
 burst: test-setup
 	cargo build --release --locked
 	cargo test --release --locked --test stores -- --ignored --nocapture of_500
+
+differential: setup
+	cargo build --release --locked
+	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),2000) cargo test --release --locked --test differential -- --ignored --nocapture of_thousands
 
 mutants: setup
 	cargo build --release --locked

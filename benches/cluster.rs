@@ -14,12 +14,12 @@ use millrace_kafka::{Kafka, Settings};
 use millrace_processors::assemble::Assemble;
 use millrace_runtime::{Level, Log, Options, Stopper, Tail, Transaction, run_aggregation};
 use millrace_schemas::{
-    Color, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Ratio, Rendition, Segment, SegmentOutcome,
-    Signal, SourceRef, Started, TrackKind, TrackPlan, Upload, VideoSettings,
+    Color, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Ratio, Rendition, Seek, SeekBy, Segment,
+    SegmentOutcome, Signal, SourceRef, Started, TrackKind, TrackPlan, Upload, VideoSettings,
 };
 use millrace_topology::{
     Emit,
-    ports::{Controls, Keyframe, Media, PortError, SourceFacts, Storage, Stored, VideoSource},
+    ports::{Controls, Joined, Keyframe, Media, PortError, SourceFacts, Storage, Stored, VideoSource},
     streams, topology,
 };
 
@@ -62,10 +62,8 @@ fn made(rendition: &str, index: i32) -> Made {
 #[async_trait]
 impl Media for Null {
     async fn inspect(&self, _: &SourceRef, _: f64) -> Result<SourceFacts, PortError> {
-        let keyframe = |i: i64| Keyframe {
-            pts: i * 1000,
-            seek: millrace_schemas::Seek { by: millrace_schemas::SeekBy::Time, at: i * 1000 },
-        };
+        let keyframe =
+            |i: i64| Keyframe { pts: i * 1000, seek: Seek { by: SeekBy::Time, at: i * 1000, state: 0 } };
         let keyframes = (0..2).map(keyframe).collect();
         let video = VideoSource {
             stream: 0,
@@ -76,6 +74,9 @@ impl Media for Null {
             trusted: true,
             longest_gap: 0,
             last_time: 0,
+            also: Vec::new(),
+            shape: None,
+            states: Vec::new(),
         };
         Ok(SourceFacts { video: Some(video), ..SourceFacts::default() })
     }
@@ -86,9 +87,10 @@ impl Media for Null {
         Ok(renditions.iter().map(stored).collect())
     }
 
-    async fn merge(&self, merge: &Merge) -> Result<OutputFacts, PortError> {
+    async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
         let (url, format) = (merge.output.url.clone(), merge.output.format.clone());
-        Ok(OutputFacts { url, format, bytes: 1, duration_seconds: 2.0, ..OutputFacts::default() })
+        let facts = OutputFacts { url, format, bytes: 1, duration_seconds: 2.0, ..OutputFacts::default() };
+        Ok(Joined::Proven { facts: Box::new(facts), warnings: Vec::new() })
     }
 
     async fn comment(&self, _: &str) -> Result<Option<String>, PortError> {
@@ -235,6 +237,7 @@ fn started(execution: &str) -> Signal {
         mark: "millrace 0123456789abcdef 0123456789abcdef".into(),
         overwrite: false,
         extras: None,
+        remarks: Vec::new(),
     };
     signal.started = Some(Started {
         upload: Some(Upload::of(&source.url, "file:///out")),
@@ -246,6 +249,9 @@ fn started(execution: &str) -> Signal {
             segments: SEGMENTS,
             video: Some(settings()),
             tags: None,
+            audio: None,
+            source: None,
+            order: Vec::new(),
         }],
         outputs: vec![output],
         labels: std::collections::HashMap::new(),
@@ -260,7 +266,14 @@ fn started(execution: &str) -> Signal {
 fn outcome(execution: &str, index: i32) -> Signal {
     let mut signal = Signal::new(execution, 1, 2);
     let made = vec![made("v-0123456789abcdef", index)];
-    signal.segment = Some(SegmentOutcome { index, made, reused: false, failure: None, warnings: Vec::new() });
+    signal.segment = Some(SegmentOutcome {
+        index,
+        made,
+        reused: false,
+        failure: None,
+        warnings: Vec::new(),
+        replaced: Vec::new(),
+    });
     signal
 }
 

@@ -1,5 +1,5 @@
 //! Seams in sound, drift of sound against pictures, and what segments cost in quality. `cargo bench --bench exactness -- seams
-//! drift quality`: all, or those that are named. `CLIP=real.mp4` takes a real clip for seams and quality, looped.
+//! drift quality digests`: all, or those that are named. `CLIP=real.mp4` takes a real clip for seams and quality, looped.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
@@ -9,6 +9,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
+};
+
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::TimeValLike as _,
 };
 
 use millrace_media::{InspectTask, Launcher, MergeTask, Reply, Task, TimeRange, TranscodeTask};
@@ -30,10 +35,14 @@ fn shell(script: &str) -> String {
 
 /// Runs `millrace run`, afresh.
 fn run(input: &str, more: &str) {
+    run_with("", input, more);
+}
+
+/// Runs it with more in its environment.
+fn run_with(environment: &str, input: &str, more: &str) {
     let millrace = env!("CARGO_BIN_EXE_millrace");
-    shell(&format!(
-        "rm -rf exact-data exact-out; {millrace} run {input} --output exact-out --data exact-data {more}"
-    ));
+    let call = format!("{environment} {millrace} run {input} --output exact-out --data exact-data {more}");
+    shell(&format!("rm -rf exact-data exact-out; {call}"));
 }
 
 /// A sound track as mono samples of so many a second.
@@ -208,7 +217,7 @@ impl Maker {
         );
         let range = |r: &millrace_processors::split::cuts::Range| TimeRange { start: r.start, end: r.end };
         let task = |ranges: Vec<TimeRange>, seeks| {
-            Task::Transcode(TranscodeTask {
+            Task::Transcode(Box::new(TranscodeTask {
                 stream: video.stream,
                 kind: TrackKind::Video,
                 ranges,
@@ -216,9 +225,12 @@ impl Maker {
                 jumps: Vec::new(),
                 longest_gap: 0,
                 last_time: 0,
+                also: video.also.clone(),
+                shape: video.shape.clone(),
+                states: video.states.clone(),
                 renditions: vec![rendition.clone()],
                 cores: 1,
-            })
+            }))
         };
         let path = |i: usize| work().join(format!("quality-{i}.obj"));
         let create = |i: usize| OwnedFd::from(File::create(path(i)).unwrap());
@@ -240,6 +252,9 @@ impl Maker {
                 segments: i32::try_from(ranges.len()).unwrap(),
                 video: Some(settings),
                 tags: None,
+                audio: None,
+                source: None,
+                order: Vec::new(),
             },
             units: 0,
             packets: 0,
@@ -269,6 +284,7 @@ impl Maker {
             mark: String::new(),
             overwrite: true,
             extras: None,
+            remarks: Vec::new(),
         };
         let out = File::options()
             .read(true)
@@ -278,7 +294,7 @@ impl Maker {
             .open(work().join(name))
             .unwrap();
         let files = vec![out.into(), File::open(&joined).unwrap().into()];
-        let merge = Task::Merge(MergeTask { output, tracks: vec![sum] });
+        let merge = Task::Merge(Box::new(MergeTask { output, tracks: vec![sum], round: 0, strict: false }));
         let (Reply::Merged(_), _) = self.ask(&merge, files) else { panic!("not merged") };
         made.iter().map(|made| made.units).collect()
     }
@@ -348,6 +364,45 @@ fn quality() {
     }
 }
 
+/// What part of an encode the digests of pictures around seams take, each segment made alone.
+fn digests() {
+    let clip = std::env::var("CLIP").unwrap_or_else(|_| {
+        let source =
+            "-f lavfi -i testsrc2=size=1920x1080:rate=25:duration=30 -c:v libx264 -preset veryfast -g 25";
+        shell(&format!("test -f digests.mp4 || ffmpeg -v error -y {source} -pix_fmt yuv420p digests.mp4"));
+        "digests.mp4".into()
+    });
+    for time in [2, 15] {
+        let cpu = || {
+            let used = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+            (used.user_time() + used.system_time()).num_milliseconds() as f64
+        };
+        let (before, begun) = (cpu(), Instant::now());
+        // As on a cluster, where each worker has partitions of its own.
+        run_with("MILLRACE_TEST_BATCH=1", &clip, &format!("--segment-time {time}"));
+        let (cpu, wall) = (cpu() - before, begun.elapsed().as_secs_f64() * 1000.0);
+        let millrace = env!("CARGO_BIN_EXE_millrace");
+        let list = shell(&format!("{millrace} executions list --data exact-data"));
+        let execution = list.lines().last().and_then(|line| line.split(' ').next()).unwrap().to_owned();
+        let logs = shell(&format!("{millrace} executions logs {execution} --data exact-data"));
+        let spent = logs.lines().filter_map(|line| {
+            let (_, of_it) = line.split_once("seam digests: ")?;
+            let mut words = of_it.split(' ');
+            let pictures = words.next()?.parse::<u32>().ok()?;
+            Some((pictures, words.nth(2)?.parse::<f64>().ok()?))
+        });
+        let (pictures, spent) = spent.fold((0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        assert!(pictures > 0, "{logs}");
+        println!(
+            "segments of {time} s, each alone: {pictures} digests in {spent:.1} ms: {:.3} % of {:.1} s wall, {:.3} % of {:.1} s cpu",
+            100.0 * spent / wall,
+            wall / 1000.0,
+            100.0 * spent / cpu,
+            cpu / 1000.0
+        );
+    }
+}
+
 fn main() {
     fs::create_dir_all(work()).unwrap();
     let asked: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
@@ -360,5 +415,8 @@ fn main() {
     }
     if wanted("quality") {
         quality();
+    }
+    if wanted("digests") {
+        digests();
     }
 }

@@ -324,3 +324,13 @@ pub fn sound_of(path: &Path) -> Vec<f32> {
     );
     raw.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
+
+/// The luma of a picture, by its number.
+pub fn gray_picture(path: &Path, number: usize, (width, height): (usize, usize)) -> Vec<u8> {
+    let path = path.to_str().unwrap();
+    let bytes = out(
+        "ffmpeg",
+        &["-v", "error", "-i", path, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-"],
+    );
+    bytes[number * width * height..(number + 1) * width * height].to_vec()
+}

@@ -3,6 +3,7 @@
 pub mod boxes;
 pub mod kinds;
 pub mod mutate;
+pub mod reported;
 
 use std::{path::Path, process::Command};
 

@@ -121,3 +121,22 @@ pub fn damage_frames(path: &Path, from: f64, to: f64) {
         }
     });
 }
+
+/// Names in the list of keyframes of the first track not the keyframes, but as many samples behind them; the first stays.
+pub fn shift_keyframes(path: &Path, by: u32) {
+    change(path, |bytes| {
+        let list = *find(bytes, &["moov", "trak", "mdia", "minf", "stbl", "stss"]).last().unwrap();
+        for at in (list.0 + 20..list.1).step_by(4) {
+            let sample = u32::try_from(number(bytes, at)).unwrap() + by;
+            bytes[at..at + 4].copy_from_slice(&sample.to_be_bytes());
+        }
+    });
+}
+
+/// Sets the ticks a second of the movie.
+pub fn set_movie_timescale(path: &Path, ticks: u32) {
+    change(path, |bytes| {
+        let header = *find(bytes, &["moov", "mvhd"]).last().unwrap();
+        bytes[header.0 + 20..header.0 + 24].copy_from_slice(&ticks.to_be_bytes());
+    });
+}
