@@ -115,7 +115,11 @@ pub fn child_main() -> ExitCode {
         }
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();
-            merge::merge(&fd(0), &task, tracks, &mut reporter)
+            merge::merge(&fd(0), None, &task, tracks, &mut reporter)
+        }
+        Task::Prove(task) => {
+            let tracks = (2..2 + task.tracks.len()).map(fd).collect();
+            merge::merge(&fd(1), Some(&fd(0)), &task, tracks, &mut reporter)
         }
         Task::Verify(task) => verify::verify(&fd(0), &fd(1), &task, &mut reporter)
             .map(|measured| Reply::Verified(Box::new(measured))),

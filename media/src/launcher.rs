@@ -101,6 +101,7 @@ impl Launcher {
             Task::Inspect(_) => "reading its headers",
             Task::Transcode(_) => "transcoding it",
             Task::Merge(_) => "putting it together",
+            Task::Prove(_) => "proving it",
             Task::Verify(_) => "comparing it",
         };
         let mut line = serde_json::to_vec(task).map_err(|e| ChildError::Start(e.into()))?;

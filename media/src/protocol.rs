@@ -21,6 +21,9 @@ pub enum Task {
     /// Descriptors: the output (to read and write), then one to read for each track: its work objects, one after the
     /// other.
     Merge(Box<MergeTask>),
+    /// Hold an output that is there to its work objects. Descriptors: the output, a scratch file (to read and write), then the
+    /// tracks as for [`Task::Merge`]. Replies as to that.
+    Prove(Box<MergeTask>),
     /// Descriptors: the source, the output.
     Verify(Box<VerifyTask>),
 }
@@ -155,6 +158,9 @@ pub struct Verified {
     pub disorder: Option<String>,
     /// How many text tracks with packets the source has, and the output.
     pub texts: (usize, usize),
+    /// What the output states of itself, and is not true.
+    #[serde(default)]
+    pub untrue: Vec<String>,
     /// Picture by picture, in decibels of PSNR against its own source picture, the one before and the one after it; empty
     /// where that was not asked for.
     pub likeness: Vec<Likeness>,
@@ -172,6 +178,8 @@ pub struct ChannelMeasured {
     pub track: usize,
     /// Which channel, from 0.
     pub channel: usize,
+    /// In which second of the track.
+    pub second: usize,
     /// The cosine of the angle between both spectra of levels: 1 is the same.
     pub likeness: f64,
 }
@@ -257,6 +265,8 @@ pub struct SecondMeasured {
     pub shift_ms: f64,
     /// By how much it is louder, in decibels.
     pub level_db: f64,
+    /// The least likeness of a few hundredths of a second of it, where it lies; 1 where all are silent.
+    pub least: f64,
 }
 
 /// What a child says.

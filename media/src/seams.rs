@@ -27,7 +27,7 @@ pub struct Overlap {
     /// The first pictures, at most [`COMPARED_PICTURES`].
     #[serde(default)]
     pub pictures: Vec<Shown>,
-    /// The first samples of a sound track, all channels mixed, at most [`COMPARED_SAMPLES`].
+    /// The first samples of a sound track, at most [`COMPARED_SAMPLES`]: as many of each channel, one channel after the other.
     #[serde(default)]
     pub samples: Vec<i16>,
     /// True if the source ended before as many were seen.

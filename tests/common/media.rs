@@ -1,9 +1,13 @@
 //! Media of each kind, made by the ffmpeg command. Each function is named for what it makes.
 
 pub mod boxes;
+pub mod index;
 pub mod kinds;
+pub mod lengths;
+pub mod lies;
 pub mod mutate;
 pub mod reported;
+pub mod work;
 
 use std::{path::Path, process::Command};
 

@@ -9,6 +9,8 @@ use std::{
 
 use millrace_schemas::TrackSum;
 
+mod hold;
+
 use super::{
     Failure, Reporter,
     mux::{self, Container, Muxer, Planned, Timed, container},
@@ -23,8 +25,10 @@ use crate::{
     timeline::{Clock, Timeline, place},
 };
 
+/// Puts an output together and proves it. With `other`, that file is proven in its place.
 pub(crate) fn merge(
     output: &File,
+    other: Option<&File>,
     task: &MergeTask,
     files: Vec<File>,
     reporter: &mut Reporter,
@@ -58,7 +62,7 @@ pub(crate) fn merge(
     }
     let ticks = written.flatten().unwrap_or(0);
     let expected: Vec<Expected> = tracks.into_iter().map(Track::expected).collect::<Result<_, _>>()?;
-    let mut reread = output.try_clone().map_err(Failure::at("reading the output again"))?;
+    let mut reread = other.unwrap_or(output).try_clone().map_err(Failure::at("reading the output again"))?;
     reread.rewind().map_err(Failure::at("reading the output again"))?;
     let mut merged = prove(reread, &task.output, container, (&expected, ticks), reporter)?;
     merged.warnings = warnings;
@@ -223,6 +227,10 @@ struct Track {
     /// The last picture: its time, and for how long it is shown, in the clock of the work objects.
     last: Option<(i64, i64)>,
     ended: bool,
+    packets_read: hold::Packets,
+    /// The length of the last packet in decoding order, and when the last one ends, in the output's clock.
+    last_length: i64,
+    media_end: i64,
 }
 
 impl Track {
@@ -253,8 +261,12 @@ impl Track {
             order: Vec::new(),
             last: None,
             ended: false,
+            packets_read: hold::Packets::default(),
+            last_length: 0,
+            media_end: i64::MIN,
             header,
         };
+        hold::settings(&track.header, &track.sum.plan)?;
         track.order = track.sum.plan.indices();
         track.held = track.read()?;
         track.first = track.held.as_ref().map(|packet| packet.pts + track.header.padding);
@@ -343,6 +355,8 @@ impl Track {
             self.shown_until = self.shown_until.max(pts + duration);
         }
         self.put.push((pts, digest_of_packet(&packet.data, self.header.video.is_some(), false)));
+        self.last_length = duration;
+        self.media_end = self.media_end.max(pts + duration);
         self.ready.push_back(Timed { pts, dts, duration, key: packet.key, data: packet.data });
     }
 
@@ -368,12 +382,14 @@ impl Track {
         loop {
             match self.reader.item().map_err(Failure::at(doing))? {
                 Item::Packet(packet) => {
+                    self.packets_read.take(&self.header, &packet)?;
                     if self.last.is_none_or(|(pts, _)| packet.pts >= pts) {
                         self.last = Some((packet.pts, packet.duration));
                     }
                     return Ok(Some(packet));
                 }
                 Item::End(end) => {
+                    self.packets_read.end(&self.header, &end.made)?;
                     self.end_segment(*end);
                     match self.reader.header().map_err(Failure::at(doing))? {
                         None => {
@@ -470,6 +486,14 @@ impl Track {
                 place(first + self.units, self.clock, self.origin, self.out)
             }
         };
-        Ok(Expected { header: self.header, sum: self.sum, packets: self.put, clock: self.out, ends })
+        Ok(Expected {
+            header: self.header,
+            sum: self.sum,
+            packets: self.put,
+            clock: self.out,
+            ends,
+            last_length: self.last_length,
+            media_end: self.media_end,
+        })
     }
 }

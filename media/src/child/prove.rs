@@ -1,6 +1,8 @@
 //! The proof of an output: it is read again, as any player would, and held to what was put in. What is found there, and
 //! nothing else, is what its record says of it.
 
+mod headers;
+
 use std::fs::File;
 
 use ffmpeg_next::{
@@ -17,10 +19,10 @@ use super::{
     mux::{Container, is_cover},
     source::{Depth, Source},
     text,
-    units::{digest_of_packet, units},
+    units::{digest_of_packet, framed_units},
 };
 use crate::{
-    boxes::Movie,
+    boxes::{Movie, Track},
     packets::Header,
     protocol::Merged,
     timeline::{Clock, place},
@@ -37,6 +39,10 @@ pub(crate) struct Expected {
     pub(crate) clock: Clock,
     /// When the track ends, in `clock`.
     pub(crate) ends: i64,
+    /// The length of its last packet in decoding order, in `clock`.
+    pub(crate) last_length: i64,
+    /// When the last of its packets ends, heard or not, in `clock`.
+    pub(crate) media_end: i64,
 }
 
 impl Expected {
@@ -60,6 +66,8 @@ struct Found {
     /// As in [`Expected::packets`].
     packets: Vec<(i64, u64)>,
     last_dts: Option<i64>,
+    /// Whether each is a picture that nothing before it is needed for.
+    keyframes: Vec<bool>,
     /// The time of the first picture, or of the first sample that is heard.
     first: i64,
     /// The end; `None` where the container can't say.
@@ -96,6 +104,13 @@ pub(crate) fn prove(
                 movie.timescale
             )));
         }
+        let longest = movie.tracks.iter().map(|track| track.tkhd_duration).max().unwrap_or(0);
+        if movie.duration != longest {
+            return Err(unproven(format!(
+                "it says that it is {} ticks long instead of {longest}",
+                movie.duration
+            )));
+        }
         // A cover is no track, but lies in the header.
         let in_movie = expected.iter().zip(&mut found).filter(|(track, _)| !is_cover(&track.header));
         for (i, (track, found)) in in_movie.enumerate() {
@@ -103,6 +118,7 @@ pub(crate) fn prove(
         }
     } else {
         length(&source, expected)?;
+        in_step(expected, &found)?;
     }
     Ok(facts(&source, expected, &found))
 }
@@ -125,7 +141,7 @@ fn packets(
     loop {
         match packet.read(&mut source.input) {
             Ok(()) => {}
-            Err(ff::Error::Eof) => return Ok(found),
+            Err(ff::Error::Eof) => break,
             Err(error) => return Err(unproven(format!("it can't be read again: {error}"))),
         }
         reporter.progress(0, 0);
@@ -141,9 +157,20 @@ fn packets(
             return Err(unproven(format!("decoding times don't increase at {dts}")));
         }
         track.last_dts = Some(dts);
+        if packet.side_data().any(|data| data.kind() == ff::packet::side_data::Type::NewExtraData) {
+            return Err(unproven(format!("its codec headers change at {dts}")));
+        }
+        track.keyframes.push(is_keyframe(&packet));
         let digest = digest_of_packet(packet.data().unwrap_or_default(), asked.header.video.is_some(), true);
         track.packets.push((pts, digest));
     }
+    for (i, (track, found)) in expected.iter().zip(&found).enumerate() {
+        let listed = source.listed_keyframes(i).filter(|_| track.header.video.is_some());
+        if listed.is_some_and(|listed| listed.len() == found.keyframes.len() && listed != found.keyframes) {
+            return Err(unproven("its index lists other keyframes than it has".into()));
+        }
+    }
+    Ok(found)
 }
 
 /// FR-1, TS-1: the packets are those that were put in, in their order, and as far from each other.
@@ -165,6 +192,27 @@ fn same_packets(track: &Expected, found: &[(i64, u64)]) -> Result<(), Failure> {
                 put.0 - asked.0
             )));
         }
+    }
+    Ok(())
+}
+
+/// Whether a packet of H.264 is of a picture that nothing before it is needed for (IDR).
+fn is_keyframe(packet: &Packet) -> bool {
+    let units = framed_units(packet.data().unwrap_or_default());
+    units.iter().any(|unit| unit.first().is_some_and(|byte| byte & 31 == 5))
+}
+
+/// Where a container has no edit lists, all tracks are moved by as much, to a tick.
+fn in_step(expected: &[Expected], found: &[Found]) -> Result<(), Failure> {
+    let moved = expected.iter().zip(found).filter_map(|(track, found)| {
+        let (found, put) = (found.packets.first()?, track.packets.first()?);
+        Some(track.seconds(found.0 - put.0))
+    });
+    let moved: Vec<f64> = moved.collect();
+    let (least, most) = (moved.iter().copied().reduce(f64::min), moved.iter().copied().reduce(f64::max));
+    let apart = most.zip(least).map_or(0.0, |(most, least)| most - least);
+    if apart > 0.0015 {
+        return Err(unproven(format!("its tracks are moved against each other by {apart:.3} s")));
     }
     Ok(())
 }
@@ -218,7 +266,32 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
             track.ends
         )));
     }
+    lengths(movie, file, end, track)?;
     (found.first, found.end) = (start, Some(end));
+    Ok(())
+}
+
+/// An mp4 says in several places how long a track is: all of them are true. `end` is when it ends in ticks of the track.
+fn lengths(movie: &Movie, file: &Track, end: i64, track: &Expected) -> Result<(), Failure> {
+    let what = track.what();
+    let first = track.packets.iter().map(|packet| packet.0).min().unwrap_or(0);
+    let wrong = |where_: &str, found: i64, asked: i64| {
+        Err(unproven(format!("{where_} of its {what} is {found} ticks instead of {asked}")))
+    };
+    let last = file.samples.times.last().map_or(0, |(_, length)| i64::from(*length));
+    if last != track.last_length {
+        return wrong("the length of the last", last, track.last_length);
+    }
+    let (media, asked) = (i64::try_from(file.media_duration).unwrap_or(i64::MAX), track.media_end - first);
+    if media != asked {
+        return wrong("the length in the media header", media, asked);
+    }
+    let clock = Clock { num: 1, den: i64::from(movie.timescale) };
+    let (whole, asked) =
+        (i64::try_from(file.tkhd_duration).unwrap_or(i64::MAX), place(end, track.clock, (0, clock), clock));
+    if (whole - asked).abs() > 1 {
+        return wrong("the length in the track header", whole, asked);
+    }
     Ok(())
 }
 
@@ -286,19 +359,6 @@ fn extradata(parameters: &AVCodecParameters) -> &[u8] {
     unsafe { std::slice::from_raw_parts(parameters.extradata, size) }
 }
 
-/// Whether the codec headers of a file are those that the encoder gave: each unit of H.264's byte stream (Annex B) lies in
-/// the file's record whole; other codecs' are the same bytes.
-fn same_headers(encoder: &[u8], file: &[u8], is_video: bool) -> bool {
-    if !is_video {
-        return encoder == file;
-    }
-    let contains = |unit: &[u8]| unit.is_empty() || file.windows(unit.len()).any(|window| window == unit);
-    units(encoder)
-        .into_iter()
-        .filter(|unit| matches!(unit.first().map(|b| b & 31), Some(7 | 8)))
-        .all(contains)
-}
-
 fn field_order(parameters: &AVCodecParameters) -> i32 {
     match parameters.field_order {
         AVFieldOrder::AV_FIELD_TT | AVFieldOrder::AV_FIELD_BT => 1,
@@ -354,7 +414,7 @@ fn parameters(source: &Source, index: usize, track: &Expected) -> Result<(), Fai
         }
     }
     if track.header.side.is_none()
-        && !same_headers(&track.header.extradata, extradata(p), track.header.video.is_some())
+        && !headers::same(&track.header.extradata, extradata(p), track.header.video.is_some())
     {
         wrong.push("its codec headers are not the encoder's".into());
     }
@@ -450,21 +510,4 @@ fn facts(source: &Source, expected: &[Expected], found: &[Found]) -> Merged {
 fn last_behind_first(packets: &[(i64, u64)]) -> i64 {
     let times = || packets.iter().map(|packet| packet.0);
     times().max().unwrap_or(0) - times().min().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_are_the_encoders_or_others() {
-        let sps = [0x67, 1, 2, 3];
-        let pps = [0x68, 9];
-        let stream = [&[0, 0, 0, 1][..], &sps, &[0, 0, 0, 1], &pps].concat();
-        let file = [&[1, 100, 0, 31, 255, 225, 0, 4][..], &sps, &[1, 0, 2], &pps].concat();
-        assert!(same_headers(&stream, &file, true));
-        assert!(!same_headers(&stream, &file[..file.len() - 1], true));
-        assert!(same_headers(&[0x12, 0x10], &[0x12, 0x10], false));
-        assert!(!same_headers(&[0x12, 0x10], &[0x12, 0x08], false));
-    }
 }

@@ -18,7 +18,12 @@ pub(crate) struct Resampler {
     input: (AVSampleFormat, u32, Layout),
     channels: usize,
     rate: u32,
+    /// How many samples went in, up to [`FILLED`].
+    taken: i32,
 }
+
+/// With fewer samples, libswresample's filter is never filled, and nothing comes out.
+const FILLED: i32 = 64;
 
 impl Resampler {
     /// For frames like this one, whose channels are those of `from`, into `to` at so many samples a second.
@@ -49,7 +54,7 @@ impl Resampler {
             if set < 0 { set } else { swr_init(context) }
         };
         let channels = usize::try_from(to.channels()).unwrap_or(0);
-        let resampler = Self { context, input: (format, frame.rate(), from), channels, rate };
+        let resampler = Self { context, input: (format, frame.rate(), from), channels, rate, taken: 0 };
         if made < 0 { Err(Failure::at(DOING)(ff::Error::from(made))) } else { Ok(resampler) }
     }
 
@@ -76,6 +81,10 @@ impl Resampler {
     /// Converts a frame; `None` takes what is held. Gives the samples of each channel.
     pub(crate) fn convert(&mut self, frame: Option<&ff::frame::Audio>) -> Result<Vec<Vec<f32>>, Failure> {
         let count = frame.map_or(0, |frame| i32::try_from(frame.samples()).unwrap_or(0));
+        if frame.is_none() && (1..FILLED).contains(&self.taken) {
+            return self.convert_few();
+        }
+        self.taken = self.taken.saturating_add(count).min(FILLED);
         // SAFETY: the context is whole.
         let room = unsafe { swr_get_out_samples(self.context, count) }.max(0);
         let mut planes = vec![vec![0_f32; usize::try_from(room).unwrap_or(0)]; self.channels];
@@ -90,6 +99,20 @@ impl Resampler {
         for plane in &mut planes {
             plane.truncate(got);
         }
+        Ok(planes)
+    }
+
+    /// Takes what is held of so few samples that the filter is not filled: silence behind them fills it.
+    fn convert_few(&mut self) -> Result<Vec<Vec<f32>>, Failure> {
+        let held = usize::try_from(self.delay()).unwrap_or(0);
+        self.taken = FILLED;
+        // SAFETY: the context is whole.
+        let result = unsafe { ff::ffi::swr_inject_silence(self.context, FILLED) };
+        if result < 0 {
+            return Err(Failure::at(DOING)(ff::Error::from(result)));
+        }
+        let mut planes = self.convert(None)?;
+        planes.iter_mut().for_each(|plane| plane.truncate(held));
         Ok(planes)
     }
 }

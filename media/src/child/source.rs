@@ -15,9 +15,10 @@ use std::{
 use ffmpeg_next::{
     self as ff, Dictionary, Packet,
     ffi::{
-        AVERROR, AVFMT_FLAG_CUSTOM_IO, AVFMT_TS_DISCONT, AVFMTCTX_NOHEADER, AVFormatContext, AVIOContext,
-        AVSEEK_FLAG_BACKWARD, AVSEEK_FLAG_BYTE, EPERM, av_seek_frame, avformat_alloc_context,
-        avformat_close_input, avformat_find_stream_info, avformat_open_input,
+        AVERROR, AVFMT_FLAG_CUSTOM_IO, AVFMT_TS_DISCONT, AVFMTCTX_NOHEADER, AVFormatContext,
+        AVINDEX_KEYFRAME, AVIOContext, AVSEEK_FLAG_BACKWARD, AVSEEK_FLAG_BYTE, EPERM, av_seek_frame,
+        avformat_alloc_context, avformat_close_input, avformat_find_stream_info,
+        avformat_index_get_entries_count, avformat_index_get_entry, avformat_open_input,
     },
     format::context::{Input, StreamIo},
 };
@@ -310,6 +311,7 @@ impl Source {
         packet: &mut Packet,
     ) -> Result<Option<i32>, ff::Error> {
         loop {
+            self.set_opus_rates();
             match packet.read(&mut self.input) {
                 Ok(()) => {
                     let stream = i32::try_from(packet.stream()).unwrap_or(-1);
@@ -319,6 +321,20 @@ impl Source {
                 }
                 Err(ff::Error::Eof) => return Ok(None),
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sets the rate of Opus streams to the one that they are decoded at, whatever a container says (RFC 7845, 5.1): libavformat
+    /// counts in it how many samples at the end are not heard. It takes the container's again with each packet.
+    fn set_opus_rates(&mut self) {
+        for mut stream in self.input.streams_mut() {
+            // SAFETY: the pointer is of a stream of the open context, which has parameters.
+            unsafe {
+                let parameters = (*stream.as_mut_ptr()).codecpar;
+                if (*parameters).codec_id == ff::ffi::AVCodecID::AV_CODEC_ID_OPUS {
+                    (*parameters).sample_rate = 48_000;
+                }
             }
         }
     }
@@ -358,6 +374,23 @@ impl Source {
             if av_seek_frame(input, -1, first, AVSEEK_FLAG_BACKWARD) < 0 {
                 av_seek_frame(input, stream, 0, AVSEEK_FLAG_BYTE);
             }
+        }
+    }
+
+    /// Which samples of a stream an index that lists all of them calls keyframes; `None` where there is no such index.
+    pub(crate) fn listed_keyframes(&self, stream: usize) -> Option<Vec<bool>> {
+        if !self.container().contains("mp4") {
+            return None;
+        }
+        let stream = self.input.stream(stream)?;
+        // SAFETY: the stream is of an open context, and each entry is read before the next call.
+        unsafe {
+            let raw = stream.as_ptr().cast_mut();
+            let entry = |i| {
+                let entry = avformat_index_get_entry(raw, i);
+                (!entry.is_null()).then(|| (*entry).flags() & AVINDEX_KEYFRAME as i32 != 0)
+            };
+            (0..avformat_index_get_entries_count(raw)).map(entry).collect()
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn units(stream: &[u8]) -> Vec<&[u8]> {
 }
 
 /// The units of a packet of a file, each behind its length in four bytes (ISO/IEC 14496-15, 5.3.3).
-fn framed_units(packet: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn framed_units(packet: &[u8]) -> Vec<&[u8]> {
     let mut units = Vec::new();
     let mut rest = packet;
     while let Some((length, behind)) = rest.split_first_chunk::<4>() {

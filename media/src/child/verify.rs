@@ -5,6 +5,7 @@ mod channels;
 mod pictures;
 mod reading;
 mod sound;
+mod statements;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,6 +29,7 @@ pub(crate) fn verify(
     let mut measured = Verified {
         disorder: disorder(output, reporter)?,
         texts: (texts(source, reporter)?, texts(output, reporter)?),
+        untrue: statements::untrue(output, reporter)?,
         ..Verified::default()
     };
     if !task.source.video.is_empty() && !task.output.video.is_empty() {

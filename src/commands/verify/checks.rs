@@ -34,6 +34,9 @@ const LEAST_LIKE: f32 = 20.0;
 const SURELY_LIKE: f32 = 38.0;
 /// The least likeness of a second of sound: the correlation.
 const LEAST_SOUND: f64 = 0.75;
+/// The least likeness of a short part of a second that is itself at least so much alike.
+const LEAST_PART: f64 = 0.4;
+const WELL_CODED: f64 = 0.9;
 /// The least likeness of a channel's spectrum.
 const LEAST_CHANNEL: f64 = 0.8;
 /// How far a second of sound may be moved, in milliseconds, and how much louder or softer it may be, in decibels.
@@ -53,6 +56,14 @@ pub(super) fn checks(comparison: &Comparison) -> Vec<Check> {
         ("", if measured.disorder.is_some() { "out of order" } else { "increase" }),
         measured.disorder.is_none(),
         measured.disorder.clone().unwrap_or_default(),
+    );
+    let untrue = measured.untrue.len();
+    hold(
+        &mut checks,
+        "own statements",
+        ("", format!("{untrue} untrue")),
+        untrue == 0,
+        measured.untrue.join("; "),
     );
     checks
 }
@@ -184,9 +195,12 @@ fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
         let text = |heard: &Heard| format!("{:.3} s", span(heard));
         hold(checks, &of("sound length"), (text(x), text(y)), lasts, "");
         if let Some((from, to)) = first {
+            let (end, made) = (x.end - from, y.end - to);
+            let less = if x.holes > 0 { more } else { 0.006 };
+            let text = |at: f64| format!("{at:+.3} s");
+            hold(checks, &of("sound ends"), (text(end), text(made)), end - made <= less, "");
             let (x, y) = (x.start - from, y.start - to);
             let slack = SLACK_SYNC + if primed { frame } else { 0.0 };
-            let text = |at: f64| format!("{at:+.3} s");
             hold(
                 checks,
                 &of("sound begins"),
@@ -207,7 +221,8 @@ fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
         let same = same && (y.channels == asked.channels || y.channels == x.channels);
         hold(checks, &of("channels"), made, same, remark.unwrap_or_default());
         swapped(&comparison.measured, i, checks);
-        let slack = SLACK_SOUND_MS + if primed { 1000.0 * frame } else { 0.0 };
+        // Sound alone is counted from its own start, which priming moves.
+        let slack = SLACK_SOUND_MS + if primed && first.is_none() { 1000.0 * frame } else { 0.0 };
         alike(&comparison.measured, i, slack, checks);
     }
 }
@@ -219,6 +234,13 @@ fn alike(measured: &Verified, track: usize, slack_ms: f64, checks: &mut Vec<Chec
     let note = format!("second {}", worst.second);
     let value = format!("correlation {:.3} at least", worst.likeness);
     hold(checks, "each second", ("", value), worst.likeness >= LEAST_SOUND, note);
+    // In seconds that are coded well, a short part that is not is another one.
+    let well = all.iter().filter(|second| second.likeness >= WELL_CODED);
+    if let Some(worst) = well.min_by(|a, b| a.least.total_cmp(&b.least)) {
+        let value = format!("correlation {:.3} at least", worst.least);
+        let note = format!("second {}", worst.second);
+        hold(checks, "each 20 ms", ("", value), worst.least >= LEAST_PART, note);
+    }
     let shift = all.iter().map(|s| s.shift_ms).max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
     hold(checks, "moved by", ("", format!("{shift:+.1} ms at most")), shift.abs() <= slack_ms, "");
     let level = all.iter().map(|s| s.level_db).max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
@@ -230,7 +252,7 @@ fn swapped(measured: &Verified, track: usize, checks: &mut Vec<Check>) {
     let all: Vec<_> = measured.channels.iter().filter(|channel| channel.track == track).collect();
     let Some(worst) = all.iter().min_by(|a, b| a.likeness.total_cmp(&b.likeness)) else { return };
     let value = format!("{:.3} alike at least", worst.likeness);
-    let note = format!("channel {}", worst.channel);
+    let note = format!("channel {} in second {}", worst.channel, worst.second);
     hold(checks, "each channel", ("", value), worst.likeness >= LEAST_CHANNEL, note);
 }
 

@@ -225,7 +225,7 @@ impl<'a> Track<'a> {
         }
     }
 
-    /// Notes the samples behind both ends of a part, mixed, for the proof of its seams.
+    /// Notes samples behind both ends of a part, of one channel after the other, for the proof of its seams.
     fn note(&mut self, channels: &[&[f32]]) {
         let Some(at) = self.encoder.as_ref().map(AudioEncoder::end) else { return };
         let count = channels.first().map_or(0, |channel| channel.len());
@@ -237,8 +237,9 @@ impl<'a> Track<'a> {
                 continue;
             }
             for i in from..to {
-                let sum: f32 = channels.iter().map(|channel| channel.get(i).copied().unwrap_or(0.0)).sum();
-                noted.push((sum / channels.len() as f32 * f32::from(i16::MAX)) as i16);
+                let channel = channels.get(noted.len() * channels.len() / COMPARED_SAMPLES);
+                let sample = channel.and_then(|channel| channel.get(i)).copied().unwrap_or(0.0);
+                noted.push((sample * f32::from(i16::MAX)) as i16);
             }
         }
     }

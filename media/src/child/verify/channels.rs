@@ -14,22 +14,20 @@ const RATE: u32 = 16_000;
 const BANDS: usize = 32;
 const LOWEST_HZ: f64 = 60.0;
 const HIGHEST_HZ: f64 = 6000.0;
-/// How much of a track is looked at, in seconds.
-const MOST_SECONDS: usize = 60;
 /// A channel whose level is a smaller part of the loudest one's is not compared.
 const SILENT: f64 = 0.03;
 
-/// The level of each band of each channel.
+/// The level of each band of each channel, second by second.
 pub(super) fn levels(
     source: Source,
     streams: &[i32],
     reporter: &mut Reporter,
-) -> Result<Vec<Vec<f64>>, Failure> {
+) -> Result<Vec<Vec<Vec<f64>>>, Failure> {
     let mut reading = Reading::<SoundDecoder>::open(source, streams)?;
     let mut resampler: Option<(Resampler, Layout)> = None;
     let mut channels: Vec<Vec<Band>> = Vec::new();
-    let mut left = MOST_SECONDS * RATE as usize;
-    while let Some(frame) = reading.next()?.filter(|_| left > 0) {
+    let (mut seconds, mut heard) = (Vec::new(), 0);
+    while let Some(frame) = reading.next()? {
         reporter.progress(0, 0);
         let layout = first_layout(&resampler, &frame);
         if !resampler.as_ref().is_some_and(|(known, _)| known.fits(&frame, Layout::of_frame(&frame))) {
@@ -42,9 +40,14 @@ pub(super) fn levels(
         for (bands, plane) in channels.iter_mut().zip(&planes) {
             bands.iter_mut().for_each(|band| plane.iter().for_each(|sample| band.hear(f64::from(*sample))));
         }
-        left = left.saturating_sub(planes.first().map_or(0, Vec::len));
+        heard += planes.first().map_or(0, Vec::len);
+        if heard >= RATE as usize {
+            heard = 0;
+            let level = |bands: &mut Vec<Band>| bands.iter_mut().map(Band::take_level).collect();
+            seconds.push(channels.iter_mut().map(level).collect());
+        }
     }
-    Ok(channels.iter().map(|bands| bands.iter().map(Band::level).collect()).collect())
+    Ok(seconds)
 }
 
 /// The layout of the first frame: what follows is brought to it.
@@ -52,8 +55,13 @@ fn first_layout(resampler: &Option<(Resampler, Layout)>, frame: &ff::frame::Audi
     resampler.as_ref().map_or_else(|| Layout::of_frame(frame), |(_, layout)| *layout)
 }
 
-/// Compares levels channel by channel; silent ones are left out.
-pub(super) fn compare(a: &[Vec<f64>], b: &[Vec<f64>], track: usize) -> Vec<ChannelMeasured> {
+/// Compares levels second by second and channel by channel; silent ones are left out.
+pub(super) fn compare(a: &[Vec<Vec<f64>>], b: &[Vec<Vec<f64>>], track: usize) -> Vec<ChannelMeasured> {
+    let seconds = a.iter().zip(b).enumerate();
+    seconds.flat_map(|(second, (a, b))| compare_second(a, b, track, second)).collect()
+}
+
+fn compare_second(a: &[Vec<f64>], b: &[Vec<f64>], track: usize, second: usize) -> Vec<ChannelMeasured> {
     let norm = |levels: &[f64]| levels.iter().map(|x| x * x).sum::<f64>().sqrt();
     let loudest = a.iter().map(|levels| norm(levels)).fold(0.0, f64::max);
     let pairs = a.iter().zip(b).enumerate();
@@ -61,7 +69,7 @@ pub(super) fn compare(a: &[Vec<f64>], b: &[Vec<f64>], track: usize) -> Vec<Chann
         .filter(|(_, (a, _))| norm(a) > SILENT * loudest)
         .map(|(channel, (a, b))| {
             let dot: f64 = a.iter().zip(b).map(|(x, y)| x * y).sum();
-            ChannelMeasured { track, channel, likeness: dot / (norm(a) * norm(b) + 1e-12) }
+            ChannelMeasured { track, channel, second, likeness: dot / (norm(a) * norm(b) + 1e-12) }
         })
         .collect()
 }
@@ -92,8 +100,10 @@ impl Band {
         self.count += 1;
     }
 
-    fn level(&self) -> f64 {
-        (self.energy / self.count.max(1) as f64).sqrt()
+    /// The level since it was asked for last.
+    fn take_level(&mut self) -> f64 {
+        let (energy, count) = (std::mem::take(&mut self.energy), std::mem::take(&mut self.count));
+        (energy / count.max(1) as f64).sqrt()
     }
 }
 
@@ -107,17 +117,17 @@ mod tests {
             let sample = (2.0 * std::f64::consts::PI * hertz * f64::from(i) / f64::from(RATE)).sin();
             bands.iter_mut().for_each(|band| band.hear(sample));
         }
-        bands.iter().map(Band::level).collect()
+        bands.iter_mut().map(Band::take_level).collect()
     }
 
     #[test]
     fn channels_that_were_swapped_are_not_alike() {
         let (a, b) = (tone(400.0), tone(700.0));
-        let right = compare(&[a.clone(), b.clone()], &[a.clone(), b.clone()], 0);
+        let right = compare_second(&[a.clone(), b.clone()], &[a.clone(), b.clone()], 0, 0);
         assert!(right.iter().all(|channel| channel.likeness > 0.99));
-        let swapped = compare(&[a.clone(), b.clone()], &[b, a.clone()], 0);
+        let swapped = compare_second(&[a.clone(), b.clone()], &[b, a.clone()], 0, 0);
         assert!(swapped.iter().all(|channel| channel.likeness < 0.5), "{swapped:?}");
-        let silent = compare(&[a.clone(), vec![0.0; BANDS]], &[a.clone(), a], 0);
+        let silent = compare_second(&[a.clone(), vec![0.0; BANDS]], &[a.clone(), a], 0, 0);
         assert_eq!(silent.len(), 1, "a silent one is like nothing");
     }
 }

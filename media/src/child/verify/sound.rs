@@ -23,6 +23,11 @@ const HOLE_SECONDS: f64 = 0.002;
 const RATE: i64 = 8000;
 /// How far it is looked for, in samples each way.
 const REACH: usize = 480;
+/// Less is not compared at the end, in samples.
+const SHORTEST: usize = 1600;
+/// A short part of a second, in samples, and how loud it is at least, as a part of the second's energy.
+const PART: usize = 160;
+const LOUD_PART: f64 = 0.2;
 /// A second that is more silent, on average, is not compared.
 const SILENT: f64 = 1e-3;
 /// The longest hole that is filled, in seconds. It lies in memory.
@@ -211,10 +216,15 @@ pub(super) fn compare(
     let mut measured = Vec::new();
     let mut at = a.start.max(REACH as i64);
     loop {
-        let (reach, long) = (REACH as i64, window as i64);
-        if !a.need(at, at + long)? || !b.need(at - reach, at + long + reach)? {
+        let reach = REACH as i64;
+        // The last one may be shorter.
+        let whole = a.need(at, at + window as i64)?;
+        let window = if whole { window } else { usize::try_from(a.end() - at).unwrap_or(0) };
+        if window < SHORTEST {
             return Ok(measured);
         }
+        let long = window as i64;
+        b.need(at - reach, at + long + reach)?;
         reporter.progress(0, 0);
         let piece = a.slice(at, window);
         let around = b.slice(at - reach, window + 2 * REACH);
@@ -225,7 +235,11 @@ pub(super) fn compare(
                 likeness: best.likeness,
                 shift_ms: (best.lag as f64 - REACH as f64) * 1000.0 / RATE as f64,
                 level_db: best.level_db,
+                least: best.least,
             });
+        }
+        if !whole {
+            return Ok(measured);
         }
         at += long;
     }
@@ -235,6 +249,7 @@ struct Best {
     lag: usize,
     likeness: f64,
     level_db: f64,
+    least: f64,
 }
 
 /// Where a piece is found in what lies around its place; none where it is silent. Of places that are as like, the nearest.
@@ -257,7 +272,17 @@ fn best(piece: &[f32], around: &[f32]) -> Option<Best> {
     let most = all.iter().map(|(likeness, _)| *likeness).fold(f64::MIN, f64::max);
     let middle = lags / 2;
     let lag = (0..lags).filter(|lag| all[*lag].0 >= most - 0.01).min_by_key(|lag| lag.abs_diff(middle))?;
-    Some(Best { lag, likeness: most, level_db: 20.0 * (all[lag].1 / norm).max(1e-9).log10() })
+    let level_db = 20.0 * (all[lag].1 / norm).max(1e-9).log10();
+    Some(Best { lag, likeness: most, level_db, least: least(piece, &around[lag..]) })
+}
+
+/// The least likeness of a short part of a piece to what lies in its place; parts that are softer than the rest are left out.
+fn least(piece: &[f32], other: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+    let loud = LOUD_PART * dot(piece, piece) * PART as f64 / piece.len() as f64;
+    let parts = piece.windows(PART).zip(other.windows(PART)).step_by(PART / 2);
+    let loud = parts.filter(|(a, _)| dot(a, a) > loud);
+    loud.map(|(a, b)| dot(a, b) / ((dot(a, a) * dot(b, b)).sqrt() + 1e-9)).fold(1.0, f64::min)
 }
 
 #[cfg(test)]

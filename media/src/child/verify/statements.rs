@@ -1,0 +1,104 @@
+//! What an output states of itself, held to what is in it.
+
+use std::fs::File;
+
+use ffmpeg_next::{Packet, codec};
+
+use crate::{
+    boxes::{Movie, Track},
+    child::{
+        Failure, Reporter,
+        source::{Depth, Source},
+        units::framed_units,
+    },
+};
+
+/// The most samples of an mp4 whose times are looked at.
+const MOST_SAMPLES: u64 = 50_000_000;
+/// How far the length in an flv's metadata may be off, in seconds: writers count from the first packet or from zero.
+const LENGTH_SLACK: f64 = 0.25;
+
+/// Returns what is not true, a line each.
+pub(super) fn untrue(output: &File, reporter: &mut Reporter) -> Result<Vec<String>, Failure> {
+    let copy = || output.try_clone().map_err(Failure::at("reading it"));
+    let source = Source::open(copy()?, Depth::Header)?;
+    let mut untrue = Vec::new();
+    if source.container().contains("mp4")
+        && let Some(movie) = source.movie(MOST_SAMPLES)
+    {
+        untrue.extend(movie.tracks.iter().enumerate().filter_map(|(i, track)| overlong(&movie, i, track)));
+        keyframes(Source::open(copy()?, Depth::Packets)?, &mut untrue, reporter);
+    }
+    if source.container() == "flv"
+        && let Some(says) = source.flv_duration().filter(|says| *says > 0.0)
+    {
+        let ends = last_time(Source::open(copy()?, Depth::Packets)?, reporter);
+        if (says - ends).abs() > LENGTH_SLACK {
+            untrue.push(format!("it says that it is {says:.3} s long, and its packets end at {ends:.3} s"));
+        }
+    }
+    Ok(untrue)
+}
+
+/// A track that is shown for longer than its samples last.
+fn overlong(movie: &Movie, number: usize, track: &Track) -> Option<String> {
+    let shown = track.presentation(movie)?;
+    let times = track.samples.times.iter();
+    let end = times.clone().map(|(time, length)| time + i64::from(*length)).max()?;
+    // Where pictures are decoded in another order, only the header says how long the last one is shown.
+    let first = times.map(|(time, _)| *time).min()?;
+    let end = end.max(first.saturating_add(i64::try_from(track.media_duration).unwrap_or(0)));
+    let seconds = |ticks: f64, timescale: u32| ticks / f64::from(timescale);
+    let lasts = seconds((end - shown.media_time) as f64, track.timescale);
+    let says = seconds(shown.length as f64, shown.length_timescale);
+    // Lengths of edits are rounded, to milliseconds by most writers.
+    (says > lasts + 0.0025)
+        .then(|| format!("track {number} is shown for {says:.3} s, and its samples last {lasts:.3} s"))
+}
+
+/// Pictures of H.264 that an index calls keyframes, though a decoder can't begin there.
+fn keyframes(mut source: Source, untrue: &mut Vec<String>, reporter: &mut Reporter) {
+    let video = source.input.streams().find(|stream| stream.parameters().id() == codec::Id::H264);
+    let Some(stream) = video.map(|stream| stream.index()) else { return };
+    let mut enterable = Vec::new();
+    let mut packet = Packet::empty();
+    while packet.read(&mut source.input).is_ok() {
+        reporter.progress(0, 0);
+        if packet.stream() == stream {
+            enterable.push(is_enterable(packet.data().unwrap_or_default()));
+        }
+    }
+    let Some(flagged) = source.listed_keyframes(stream) else { return };
+    let wrong =
+        flagged.iter().zip(&enterable).filter(|(flagged, enterable)| **flagged && !**enterable).count();
+    if flagged.len() == enterable.len() && wrong > 0 {
+        untrue.push(format!("its index calls {wrong} pictures keyframes that are none"));
+    }
+}
+
+/// Whether a decoder can begin at a picture: it needs none before it (IDR), or says that it is a point to recover at
+/// (ITU-T H.264, 7.4.1 and D.2.8).
+fn is_enterable(packet: &[u8]) -> bool {
+    const RECOVERY_POINT: u8 = 6;
+    framed_units(packet).into_iter().any(|unit| match unit {
+        [kind, message, ..] => match kind & 31 {
+            5 => true,
+            6 => *message == RECOVERY_POINT,
+            _ => false,
+        },
+        _ => false,
+    })
+}
+
+/// When the last packet of any stream begins or ends, in seconds.
+fn last_time(mut source: Source, reporter: &mut Reporter) -> f64 {
+    let mut last = 0.0_f64;
+    let mut packet = Packet::empty();
+    while packet.read(&mut source.input).is_ok() {
+        reporter.progress(0, 0);
+        let Some(pts) = packet.pts() else { continue };
+        let clock = source.clock(i32::try_from(packet.stream()).unwrap_or(-1));
+        last = last.max((pts + packet.duration()) as f64 * clock.num as f64 / clock.den as f64);
+    }
+    last
+}
