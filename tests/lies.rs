@@ -30,6 +30,9 @@ fn told(place: &Place, source: &Path, output: &Path) -> Vec<String> {
     wrong
 }
 
+/// A change of the tags of an flv.
+type ChangeTags = Box<dyn Fn(&mut Vec<Tag>)>;
+
 /// Who lies in an output.
 enum Output {
     /// All workers, so that their work objects agree with each other: an output is put together of these.
@@ -37,7 +40,7 @@ enum Output {
     /// The muxer, about what is in an mp4.
     Mp4(Box<dyn Fn(&mut Mp4)>),
     /// The muxer, about what is in an flv.
-    Flv(Box<dyn Fn(&mut Vec<Tag>)>),
+    Flv(ChangeTags),
 }
 
 fn mp4(lie: impl Fn(&mut Mp4) + 'static) -> Output {
@@ -235,7 +238,7 @@ fn pictures_decoded_from_a_wrong_reference_are_found() {
         ("two neighbours do", "flv", &[2, 3]),
     ] {
         let wrong: Vec<(usize, Object)> =
-            segments.iter().map(|segment| (*segment, liar.scene.from_no_keyframe(*segment))).collect();
+            segments.iter().map(|segment| (*segment, liar.scene.with_no_keyframe_first(*segment))).collect();
         liar.worker(lie, |work| {
             for (segment, object) in &wrong {
                 work[0].objects[*segment] = object.clone();
@@ -308,7 +311,7 @@ fn channels_that_are_swapped_are_found() {
     {
         liar.worker(lie, |work| work[1].objects[part] = swapped[1].objects[part].clone());
         liar.objects(lie, format, |work| {
-            work[1].objects[part].packets = swapped[1].objects[part].packets.clone()
+            work[1].objects[part].packets = swapped[1].objects[part].packets.clone();
         });
     }
     liar.end(3);
@@ -335,7 +338,7 @@ fn twenty_milliseconds_of_sound_are_found() {
         work[1].objects[1].count();
     });
     liar.worker("a packet is missing, and what follows comes earlier", |work| {
-        drop(&mut work[1].objects[0], 30)
+        drop(&mut work[1].objects[0], 30);
     });
     liar.objects("a packet is missing in the last part", "mp4", |work| drop(&mut work[1].objects[2], 30));
     liar.worker("a part lies 20 ms late", |work| {

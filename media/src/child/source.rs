@@ -388,7 +388,7 @@ impl Source {
             let raw = stream.as_ptr().cast_mut();
             let entry = |i| {
                 let entry = avformat_index_get_entry(raw, i);
-                (!entry.is_null()).then(|| (*entry).flags() & AVINDEX_KEYFRAME as i32 != 0)
+                (!entry.is_null()).then(|| (*entry).flags() & AVINDEX_KEYFRAME != 0)
             };
             (0..avformat_index_get_entries_count(raw)).map(entry).collect()
         }

@@ -75,7 +75,7 @@ impl Scene {
     }
 
     /// A segment by a worker that believes an index in which all pictures are keyframes.
-    pub fn from_no_keyframe(&self, segment: usize) -> Object {
+    pub fn with_no_keyframe_first(&self, segment: usize) -> Object {
         let lying = self.place.path("lying.mp4");
         let mut file = Mp4(std::fs::read(&self.source).unwrap());
         file.forget_keyframes();
