@@ -75,6 +75,10 @@ differential: setup
 	cargo build --release --locked
 	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),2000) cargo test --release --locked --test differential -- --ignored --nocapture of_thousands
 
+lengths: setup
+	cargo build --release --locked
+	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),10000) cargo test --release --locked --test lengths -- --ignored --nocapture
+
 mutants: setup
 	cargo build --release --locked
 	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),5000) cargo test --release --locked --test mutants -- --ignored --nocapture
