@@ -4,9 +4,10 @@ pub mod boxes;
 pub mod index;
 pub mod kinds;
 pub mod lengths;
-pub mod lies;
 pub mod mutate;
+pub mod planted;
 pub mod reported;
+pub mod scenes;
 pub mod work;
 
 use std::{path::Path, process::Command};

@@ -103,22 +103,33 @@ impl Mp4 {
         number(self.content(handler, path), at)
     }
 
-    /// Changes the last edit of a track: its length in ticks of the movie, and its first time in ticks of the track.
-    pub fn edit(&mut self, handler: &str, change: impl FnOnce(&mut i64, &mut i64)) {
-        let mut list = self.content(handler, &EDITS).to_vec();
-        let wide = list[0] == 1;
-        let size = if wide { 8 } else { 4 };
-        let at = list.len() - 4 - 2 * size;
-        let read = |at: usize| match wide {
-            true => i64::from_be_bytes(list[at..at + 8].try_into().unwrap()),
-            false => i64::from(number(&list, at).cast_signed()),
+    /// Returns the last edit of a track: its length in ticks of the movie, and its first time in ticks of the track.
+    fn last_edit(&self, handler: &str) -> (i64, i64) {
+        let list = self.content(handler, &EDITS);
+        let (size, at) = place_of_last_edit(list);
+        let read = |at: usize| match size {
+            8 => i64::from_be_bytes(list[at..at + 8].try_into().unwrap()),
+            _ => i64::from(number(list, at).cast_signed()),
         };
-        let (mut length, mut first) = (read(at), read(at + size));
+        (read(at), read(at + size))
+    }
+
+    /// Changes the last edit of a track, see [`Self::last_edit`].
+    pub fn edit(&mut self, handler: &str, change: impl FnOnce(&mut i64, &mut i64)) {
+        let (mut length, mut first) = self.last_edit(handler);
         change(&mut length, &mut first);
+        let mut list = self.content(handler, &EDITS).to_vec();
+        let (size, at) = place_of_last_edit(&list);
         for (value, at) in [(length, at), (first, at + size)] {
             list[at..at + size].copy_from_slice(&value.to_be_bytes()[8 - size..]);
         }
         self.replace(handler, &EDITS, &list);
+    }
+
+    /// For how long the edit list shows a track, in ticks of the track.
+    pub fn shown(&self, handler: &str) -> f64 {
+        let ticks = f64::from(self.number(handler, &MEDIA_HEADER, TIMESCALE));
+        self.last_edit(handler).0 as f64 * ticks / f64::from(self.number("", &MOVIE_HEADER, TIMESCALE))
     }
 
     /// Changes the length of the last sample of a track, as its table states it.
@@ -163,11 +174,17 @@ impl Mp4 {
         self.replace("vide", &OFFSETS, &new);
     }
 
-    /// Takes the list of keyframes out of the pictures' index.
-    pub fn forget_keyframes(&mut self) {
+    /// Removes the list of keyframes from the index of the pictures.
+    pub fn remove_keyframes(&mut self) {
         let span = self.spans("vide", &KEYFRAMES).pop().unwrap();
         self.0[span.start + 4..span.start + 8].copy_from_slice(b"free");
     }
+}
+
+/// The size of a number in an edit list, and where the last edit begins in it (8.6.6).
+fn place_of_last_edit(list: &[u8]) -> (usize, usize) {
+    let size = if list[0] == 1 { 8 } else { 4 };
+    (size, list.len() - 4 - 2 * size)
 }
 
 /// Paths of boxes, below `moov`.
@@ -185,8 +202,8 @@ pub const TIMESCALE: usize = 12;
 pub const HEADER_LENGTH: usize = 16;
 pub const TRACK_LENGTH: usize = 20;
 
-/// Parameter sets of pictures of another codec header, put behind those of this one (ISO/IEC 14496-15, 5.3.3.1).
-pub fn with_pictures_of(own: &[u8], other: &[u8]) -> Vec<u8> {
+/// Returns a codec header of H.264 with the picture parameter sets of another one behind its own (ISO/IEC 14496-15, 5.3.3.1).
+pub fn with_picture_sets(own: &[u8], other: &[u8]) -> Vec<u8> {
     let pictures = |header: &[u8]| {
         let length = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
         let count = 8 + length(6);
@@ -203,6 +220,8 @@ pub fn with_pictures_of(own: &[u8], other: &[u8]) -> Vec<u8> {
 /// Kinds of tags of an flv.
 pub const SOUND: u8 = 8;
 pub const PICTURES: u8 = 9;
+/// Bytes of a tag of pictures before their contents (E.4.3).
+pub const PICTURE_FIELDS: usize = 5;
 
 /// A tag of an flv (Adobe Flash Video File Format, E.4).
 #[derive(Debug, Clone)]
@@ -249,8 +268,8 @@ pub fn flv(tags: &[Tag]) -> Vec<u8> {
     bytes
 }
 
-/// Changes how long an flv says that it is, in seconds (E.5).
-pub fn set_flv_duration(tags: &mut [Tag], seconds: f64) {
+/// Sets the length in the metadata of an flv, in seconds (E.5).
+pub fn set_duration(tags: &mut [Tag], seconds: f64) {
     const NAME: &[u8] = b"\x00\x08duration\x00";
     let data = &mut tags[0].data;
     let at = data.windows(NAME.len()).position(|bytes| bytes == NAME).unwrap() + NAME.len();

@@ -149,7 +149,7 @@ pub fn write(folder: &Path, sounds: &[Sound]) {
     std::fs::remove_dir_all(raw).unwrap();
 }
 
-/// Decodes the sound of files by one call of ffmpeg; gives how many samples each holds. All are of that many channels.
+/// Decodes the sound of files, each with its number of channels, in one call of ffmpeg; returns how many samples each has.
 pub fn count_decoded(files: &[(PathBuf, u32)], folder: &Path) -> Vec<u64> {
     let raw = folder.join("raw");
     std::fs::create_dir_all(&raw).unwrap();

@@ -1,4 +1,4 @@
-//! Sources for the proof of the proof, with their right work objects and with wrong ones.
+//! Small sources with their work objects, and work objects of the same sources that are made wrongly.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ impl Scene {
         Self { place, shop, source, wanted, work }
     }
 
-    /// What becomes of the source with other sound.
+    /// Returns the work objects of the source with other sound.
     fn with_sound(&self, filter: &str) -> Work {
         // What the source's codec pads is not heard.
         let samples: i64 = self.work[1].objects.iter().map(|object| object.facts.units).sum();
@@ -44,12 +44,12 @@ impl Scene {
         self.shop.make(&other, &self.wanted)
     }
 
-    /// What becomes of the source with its channels in another order.
+    /// Returns the work objects of the source with its channels in another order.
     pub fn with_channels(&self, order: &str) -> Work {
         self.with_sound(&format!("channelmap={order}"))
     }
 
-    /// What becomes of the source if its channels are called by another layout.
+    /// Returns work objects whose sound has another layout of as many channels.
     pub fn with_layout(&self, layout: &str) -> Work {
         let found = self.shop.inspect(&self.source, self.wanted.seconds);
         let mut task = Workshop::sound_task(&found, TimeRange { start: None, end: None });
@@ -59,7 +59,7 @@ impl Scene {
         work
     }
 
-    /// What becomes of its pictures by another encoder's settings; the plan knows none of it.
+    /// Returns work objects whose pictures are encoded with another preset.
     pub fn encoded_otherwise(&self) -> Work {
         let found = self.shop.inspect(&self.source, self.wanted.seconds);
         let make = |range: millrace_processors::split::cuts::Range| {
@@ -74,18 +74,18 @@ impl Scene {
         work
     }
 
-    /// A segment by a worker that believes an index in which all pictures are keyframes.
-    pub fn with_no_keyframe_first(&self, segment: usize) -> Object {
-        let lying = self.place.path("lying.mp4");
+    /// Returns a segment that is decoded from a picture that is no keyframe, though an index lists it as one.
+    pub fn begun_at_no_keyframe(&self, segment: usize) -> Object {
+        let wrong = self.place.path("wrong.mp4");
         let mut file = Mp4(std::fs::read(&self.source).unwrap());
-        file.forget_keyframes();
-        std::fs::write(&lying, file.0).unwrap();
+        file.remove_keyframes();
+        std::fs::write(&wrong, file.0).unwrap();
         let found = self.shop.inspect(&self.source, self.wanted.seconds);
         let range = ranges(&found, self.wanted.seconds).swap_remove(segment);
         let start = range.start.unwrap();
         let seek = Seek { by: SeekBy::Time, at: start - 2 * PICTURE_TICKS, state: 0 };
         let task = Workshop::video_task(&found, TimeRange { start: range.start, end: range.end }, vec![seek]);
-        self.shop.transcode(&lying, task)
+        self.shop.transcode(&wrong, task)
     }
 }
 
