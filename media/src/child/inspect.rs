@@ -19,8 +19,8 @@ use ffmpeg_next::{
     ffi::{
         AV_DISPOSITION_ATTACHED_PIC, AV_DISPOSITION_CAPTIONS, AV_DISPOSITION_COMMENT, AV_DISPOSITION_DEFAULT,
         AV_DISPOSITION_DUB, AV_DISPOSITION_FORCED, AV_DISPOSITION_HEARING_IMPAIRED, AV_DISPOSITION_ORIGINAL,
-        AV_DISPOSITION_VISUAL_IMPAIRED, AV_NOPTS_VALUE, AVCodecParameters, AVMediaType, AVPixelFormat,
-        AVRational, AVStream, av_get_pix_fmt_name, avcodec_find_decoder, avcodec_get_name,
+        AV_DISPOSITION_VISUAL_IMPAIRED, AV_NOPTS_VALUE, AVCodecID, AVCodecParameters, AVMediaType,
+        AVPixelFormat, AVRational, AVStream, av_get_pix_fmt_name, avcodec_find_decoder, avcodec_get_name,
     },
 };
 use millrace_schemas::{Ratio, TrackTags};
@@ -115,6 +115,12 @@ fn ratio(r: AVRational) -> Ratio {
 }
 
 pub(crate) fn codec_name(parameters: &AVCodecParameters) -> String {
+    // A codec that libavcodec has no id for still has the container's four letters.
+    let letters = parameters.codec_tag.to_le_bytes();
+    if parameters.codec_id == AVCodecID::AV_CODEC_ID_NONE && letters.iter().all(|b| (0x20..0x7f).contains(b))
+    {
+        return String::from_utf8_lossy(&letters).trim_end().to_owned();
+    }
     // SAFETY: the name is a static string of libavcodec, also for unknown ids.
     unsafe { std::ffi::CStr::from_ptr(avcodec_get_name(parameters.codec_id)).to_string_lossy().into_owned() }
 }

@@ -65,6 +65,7 @@ impl Expected {
 struct Found {
     /// As in [`Expected::packets`].
     packets: Vec<(i64, u64)>,
+    first_dts: Option<i64>,
     last_dts: Option<i64>,
     /// Whether each is a picture that nothing before it is needed for.
     keyframes: Vec<bool>,
@@ -117,8 +118,8 @@ pub(crate) fn prove(
             presentation(&movie, i, track, found)?;
         }
     } else {
-        length(&source, expected)?;
         in_step(expected, &found)?;
+        length(&source, expected, &found)?;
     }
     Ok(facts(&source, expected, &found))
 }
@@ -156,6 +157,7 @@ fn packets(
         if track.last_dts.is_some_and(|last| last >= dts) {
             return Err(unproven(format!("decoding times don't increase at {dts}")));
         }
+        track.first_dts.get_or_insert(dts);
         track.last_dts = Some(dts);
         if packet.side_data().any(|data| data.kind() == ff::packet::side_data::Type::NewExtraData) {
             return Err(unproven(format!("its codec headers change at {dts}")));
@@ -296,11 +298,18 @@ fn lengths(movie: &Movie, file: &Track, end: i64, track: &Expected) -> Result<()
 }
 
 /// A container without edit lists says in its header how long it is.
-fn length(source: &Source, expected: &[Expected]) -> Result<(), Failure> {
+fn length(source: &Source, expected: &[Expected], found: &[Found]) -> Result<(), Failure> {
     let says = source.flv_duration().ok_or_else(|| unproven("it does not say how long it is".into()))?;
-    let asked = expected.iter().map(|track| track.seconds(track.ends)).fold(0.0, f64::max);
+    // It is counted from the first decoding time to where the last track ends, with all that the tracks were moved by.
+    let ends = expected.iter().zip(found).filter_map(|(track, found)| {
+        let moved = found.packets.first()?.0 - track.packets.first()?.0;
+        Some(track.seconds(track.ends + moved))
+    });
+    let starts =
+        expected.iter().zip(found).filter_map(|(track, found)| Some(track.seconds(found.first_dts?)));
+    let asked = ends.fold(0.0, f64::max) - starts.reduce(f64::min).unwrap_or(0.0);
     let frame = expected.iter().map(|t| t.header.frame_size as f64 / f64::from(t.header.clock.1.max(1)));
-    // It is counted from the first decoding time, which is rounded.
+    // Times are rounded to milliseconds, and the last packet of sound may count in full.
     let slack = 0.02 + frame.fold(0.0, f64::max);
     if (says - asked).abs() > slack {
         return Err(unproven(format!("it says that it is {says:.3} s long instead of {asked:.3} s")));
