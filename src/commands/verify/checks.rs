@@ -35,7 +35,7 @@ const SURELY_LIKE: f32 = 38.0;
 /// The least likeness of a second of sound: the correlation.
 const LEAST_SOUND: f64 = 0.75;
 /// The least likeness of a short part of a second that is itself at least so much alike.
-const LEAST_PART: f64 = 0.4;
+const LEAST_PART: f64 = 0.3;
 const WELL_CODED: f64 = 0.9;
 /// The least likeness of a channel's spectrum.
 const LEAST_CHANNEL: f64 = 0.8;

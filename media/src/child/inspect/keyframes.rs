@@ -234,7 +234,12 @@ fn scanned(
     let by_byte = flags(source) & AVFMT_NO_BYTE_SEEK == 0 && BY_BYTE.contains(&found.container.as_str());
     let mut jumps = JumpFinder::new(source.clock(facts.stream), source.is_discontinuous());
     let mut times = Vec::new();
-    let mut trusted = !survey.too_many_states;
+    // Of mxf whose index does not tell the order of pictures, libavformat gives decoding times as presentation times: pictures
+    // come out of the decoder later than their packets say.
+    let delay = source.input.stream(usize::try_from(facts.stream).unwrap_or(usize::MAX));
+    let delayed = found.container == "mxf" && delay.is_some_and(|stream| raw(&stream).1.video_delay > 0);
+    let unordered = delayed && survey.pictures.len() > 1 && survey.pictures.iter().all(|n| n.pts == n.dts);
+    let mut trusted = !survey.too_many_states && !unordered;
     let mut notes: Vec<&Note> =
         survey.pictures.iter().filter(|note| streams.contains(&note.stream)).collect();
     if streams.len() > 1 && notes.iter().all(|note| note.at >= 0) {
