@@ -16,7 +16,7 @@ use nix::sys::{
     time::TimeValLike as _,
 };
 
-use millrace_media::{InspectTask, Launcher, MergeTask, Reply, Task, TimeRange, TranscodeTask};
+use millrace_media::{Ask, InspectTask, Launcher, MergeTask, Reply, Sandbox, Task, TimeRange, TranscodeTask};
 use millrace_processors::formats::{FORMATS, video_settings};
 use millrace_schemas::{Made, OutputPlan, Rendition, TrackKind, TrackPlan, TrackSum};
 
@@ -187,7 +187,10 @@ impl Maker {
                 made.extend(more);
             }
         };
-        let reply = self.runtime.block_on(self.launcher.run(task, files, HOUR, heard)).unwrap();
+        let reply = self
+            .runtime
+            .block_on(self.launcher.run(Ask { task, limit: HOUR, bytes: 4 << 30 }, files, heard))
+            .unwrap();
         (reply, made)
     }
 
@@ -318,7 +321,7 @@ fn quality() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let maker = Maker {
-        launcher: Launcher::new(env!("CARGO_BIN_EXE_millrace").into()),
+        launcher: Launcher::new(env!("CARGO_BIN_EXE_millrace").into(), Sandbox::On),
         runtime,
         source: work().join("quality.mp4"),
     };

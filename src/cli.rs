@@ -3,6 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use millrace_media::Sandbox;
 use millrace_topology::Drawing;
 
 /// Turns video into other formats: splits it at time intervals, transcodes the segments in parallel, joins them, and
@@ -219,6 +220,8 @@ pub(crate) struct Run {
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
     #[command(flatten)]
+    pub(crate) decoding: Decoding,
+    #[command(flatten)]
     pub(crate) data: Data,
     /// Print a line of JSON for each input as it ends
     #[arg(long)]
@@ -296,6 +299,8 @@ pub(crate) struct Serve {
     /// For how long a failed execution's work objects wait for a new attempt [default: 86400]
     #[arg(long, value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
     pub(crate) retry_window: Option<f64>,
+    #[command(flatten)]
+    pub(crate) decoding: Decoding,
     /// Log lines of JSON to stderr
     #[arg(long, env = "MILLRACE_LOG_JSON")]
     pub(crate) log_json: bool,
@@ -342,6 +347,32 @@ pub(crate) struct Submit {
     pub(crate) place: Place,
 }
 
+/// The box around media.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct Decoding {
+    /// How media are decoded: in a sandbox with every layer that the machine has (on), only where it has all of them (require), or
+    /// without one (off), where a crafted file may do whatever this program may [default: on]
+    #[arg(long, value_name = "MODE", value_enum, env = "MILLRACE_SANDBOX")]
+    pub(crate) sandbox: Option<Mode>,
+}
+
+impl Decoding {
+    pub(crate) fn sandbox(self) -> Option<Sandbox> {
+        self.sandbox.map(|mode| match mode {
+            Mode::On => Sandbox::On,
+            Mode::Require => Sandbox::Require,
+            Mode::Off => Sandbox::Off,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Mode {
+    On,
+    Require,
+    Off,
+}
+
 /// What is to be taken care of.
 #[derive(Debug, Args)]
 pub(crate) struct Care {
@@ -384,6 +415,8 @@ pub(crate) enum Replay {
 pub(crate) struct Probe {
     /// The file, or an object's URL
     pub(crate) input: OsString,
+    #[command(flatten)]
+    pub(crate) decoding: Decoding,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -401,6 +434,8 @@ pub(crate) struct Verify {
     /// Compare sound second by second, too
     #[arg(long)]
     pub(crate) sound: bool,
+    #[command(flatten)]
+    pub(crate) decoding: Decoding,
     /// Print JSON: every check, and all that was measured
     #[arg(long)]
     pub(crate) json: bool,
@@ -504,6 +539,8 @@ pub(crate) enum Executions {
         /// How many cores to use [default: all]
         #[arg(short, long, value_name = "N")]
         jobs: Option<std::num::NonZeroUsize>,
+        #[command(flatten)]
+        decoding: Decoding,
         #[command(flatten)]
         place: Place,
         /// Print a line of JSON for each as it ends

@@ -9,6 +9,7 @@ use std::{
 
 use millrace_api::Tokens;
 use millrace_kafka::{Guarantee, Settings};
+use millrace_media::Sandbox;
 use millrace_processors::trigger::rules::{self, Rule};
 use millrace_storage::Scheme;
 use serde::Deserialize;
@@ -55,6 +56,9 @@ pub(crate) struct Config {
     pub(crate) default_store: Option<String>,
     /// A file of tokens, a line each: whoever calls over HTTP must show one.
     pub(crate) token_file: Option<PathBuf>,
+    /// How media are decoded: `on`, `require` or `off`.
+    #[serde(default)]
+    pub(crate) sandbox: Sandbox,
     /// What is watched, and what is made of it.
     #[serde(default)]
     pub(crate) watch: Vec<Watch>,

@@ -9,6 +9,7 @@ mod limits;
 pub(crate) mod logs;
 mod ports;
 pub(crate) mod probe;
+pub(crate) mod sandbox;
 mod slots;
 pub(crate) mod watch;
 

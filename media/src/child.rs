@@ -13,6 +13,7 @@ mod mux;
 mod overlap;
 mod prove;
 mod resampler;
+mod seal;
 mod side;
 mod sound;
 mod source;
@@ -31,7 +32,12 @@ use std::{
 
 use millrace_schemas::{Made, Rendition};
 
-use crate::protocol::{FIRST_FD, Reply, Task};
+use crate::{
+    protocol::{FIRST_FD, Reply, Task},
+    seal::{Layer, Seal},
+};
+
+pub use seal::seal;
 
 /// Why a task failed, for the person whose media it is.
 #[derive(Debug)]
@@ -77,6 +83,13 @@ fn say(reply: &Reply) {
 /// Runs one task of the parent, and exits.
 #[must_use]
 pub fn child_main() -> ExitCode {
+    match shut(std::env::args_os().nth(2)) {
+        Ok(layers) => say(&Reply::Sealed { layers }),
+        Err(reason) => {
+            say(&Reply::Failed(reason));
+            return ExitCode::FAILURE;
+        }
+    }
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     let task: Task = match read.map_err(serde_json::Error::io).and_then(|_| serde_json::from_str(&line)) {
@@ -97,6 +110,7 @@ pub fn child_main() -> ExitCode {
 
     let mut reporter = Reporter { last: Instant::now() };
     let result = match task {
+        Task::Check => Ok(Reply::Checked),
         Task::Inspect(task) => {
             inspect::inspect(fd(0), &task, &mut reporter).map(|found| Reply::Inspected(Box::new(found)))
         }
@@ -134,6 +148,14 @@ pub fn child_main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Shuts the box as the parent says, before anything of the task is known.
+fn shut(asked: Option<std::ffi::OsString>) -> Result<Vec<Layer>, String> {
+    let asked = asked.and_then(|text| text.into_string().ok()).unwrap_or_default();
+    let asked: Seal =
+        serde_json::from_str(&asked).map_err(|error| format!("how to seal it can't be read: {error}"))?;
+    seal(&asked, |pid| say(&Reply::Started { pid }))
 }
 
 /// The `number`th file descriptor that the parent passed; each is taken once.

@@ -8,21 +8,31 @@ use std::{
     time::Duration,
 };
 
+use std::os::unix::process::ExitStatusExt as _;
+
 use command_fds::{CommandFdExt, FdMapping};
+use futures_util::StreamExt as _;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    process::ChildStderr,
-    time::{Instant, timeout_at},
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::{ChildStderr, ChildStdout},
+    time::{Instant, MissedTickBehavior, sleep_until},
 };
+use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use tracing::Instrument as _;
 
 use crate::{
     CHILD_ARGUMENT,
     protocol::{FIRST_FD, Reply, Task},
+    seal::{Allowed, Layer, Sandbox, Seal},
 };
 
 /// A child that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(180);
+
+/// How often a child's memory is looked at. What it may use is a limit of the kernel's, too: this is for what that does not count.
+const LOOK: Duration = Duration::from_millis(100);
+/// The longest reply, in bytes: what an inspection says of 100,000 segments.
+const LONGEST_REPLY: usize = 16 << 20;
 
 /// So many lines of a child are logged: a broken file can bring forth one for each of its pictures.
 const MOST_LINES: u32 = 100;
@@ -46,6 +56,22 @@ pub enum ChildError {
         how: &'static str,
         /// The last that it printed.
         said: String,
+    },
+    /// The child used more memory than its task may.
+    #[error("the media process used more than the {mebibytes} MiB that {doing} may take, and was ended")]
+    Large {
+        /// What it was doing.
+        doing: &'static str,
+        /// What it may use.
+        mebibytes: u64,
+    },
+    /// The child made a system call that no decoder needs.
+    #[error(
+        "the media process did what is forbidden while {doing} (a system call outside the sandbox), and was ended by the kernel; its media made it do that: don't open them elsewhere, and please report this"
+    )]
+    Forbidden {
+        /// What it was doing.
+        doing: &'static str,
     },
     /// The child died, or ended without a word: its media did that, or the machine.
     #[error("the media process {what} while {doing}{said}")]
@@ -74,30 +100,83 @@ pub enum ChildError {
 #[derive(Debug, Clone)]
 pub struct Launcher {
     executable: PathBuf,
+    sandbox: Sandbox,
+}
+
+/// What a child is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// How long it may take.
+    pub limit: Duration,
+    /// How many bytes its sources or work objects have.
+    pub bytes: i64,
+}
+
+/// What was heard of a child.
+#[derive(Default)]
+struct Heard {
+    /// Its last reply.
+    reply: Option<Reply>,
+    layers: Vec<Layer>,
+    unreadable: Option<String>,
+    ended: Option<Ended>,
+}
+
+/// Why a child was ended.
+#[derive(Clone, Copy)]
+enum Ended {
+    Late,
+    Silent,
+    Large,
+    Garbled,
 }
 
 impl Launcher {
     /// Children of this executable, which must call [`crate::child_main`] when its first argument is
     /// [`CHILD_ARGUMENT`].
     #[must_use]
-    pub fn new(executable: PathBuf) -> Self {
-        Self { executable }
+    pub fn new(executable: PathBuf, sandbox: Sandbox) -> Self {
+        Self { executable, sandbox }
+    }
+
+    /// Has a child seal itself; gives the layers of the box that hold on this machine.
+    ///
+    /// # Errors
+    /// Where one that is needed does not hold: nothing may be decoded here.
+    pub async fn check(&self) -> Result<Vec<Layer>, ChildError> {
+        let ask = Ask { task: &Task::Check, limit: Duration::from_secs(30), bytes: 0 };
+        let heard = self.listen_to(ask, Vec::new(), &mut drop).await?;
+        let mut layers = heard.layers;
+        layers.sort_by_key(|layer| Layer::ALL.iter().position(|other| other == layer));
+        Ok(layers)
     }
 
     /// Runs a task in a child. The descriptors are those that the task names, in order. `heard` is told of what comes
-    /// before the last reply. Dropping the future kills the child; so does `limit`, and a silence of three minutes.
+    /// before the last reply. Dropping the future kills the child; so does its limit, a silence of three minutes, and more memory than its
+    /// task may use.
     ///
     /// # Errors
     /// See [`ChildError`].
     pub async fn run(
         &self,
-        task: &Task,
+        ask: Ask<'_>,
         descriptors: Vec<OwnedFd>,
-        limit: Duration,
         mut heard: impl FnMut(Reply) + Send,
     ) -> Result<Reply, ChildError> {
-        let ends = Instant::now() + limit;
+        let heard = self.listen_to(ask, descriptors, &mut heard).await?;
+        heard.reply.ok_or_else(|| ChildError::Start(std::io::ErrorKind::Other.into()))
+    }
+
+    async fn listen_to(
+        &self,
+        Ask { task, limit, bytes }: Ask<'_>,
+        descriptors: Vec<OwnedFd>,
+        tell: &mut (impl FnMut(Reply) + Send),
+    ) -> Result<Heard, ChildError> {
         let doing = match task {
+            Task::Check => "sealing itself",
             Task::Inspect(_) => "reading its headers",
             Task::Transcode(_) => "transcoding it",
             Task::Merge(_) => "putting it together",
@@ -106,60 +185,56 @@ impl Launcher {
         };
         let mut line = serde_json::to_vec(task).map_err(|e| ChildError::Start(e.into()))?;
         line.push(b'\n');
-        let mut child = self.start(descriptors).map_err(ChildError::Start)?;
+        let allowed = Allowed::of(task, limit, u64::try_from(bytes).unwrap_or(0));
+        let seal = Seal::new(self.sandbox, descriptors.len(), allowed);
+        let mut child = self.start(&seal, descriptors).map_err(ChildError::Start)?;
         // Kept to the end: when it closes, the child exits.
         let mut life_line =
             child.stdin.take().ok_or_else(|| ChildError::Start(std::io::ErrorKind::Other.into()))?;
-        life_line.write_all(&line).await.map_err(ChildError::Start)?;
         let pid = child.id().unwrap_or_default();
         tracing::info!(target: "media", pid, "a media process begins {doing}");
         let said = tokio::spawn(listen(child.stderr.take(), pid).in_current_span());
-        let mut reply = None;
-        let mut unreadable = None;
-        let (mut hung, mut late) = (false, false);
-        if let Some(stdout) = child.stdout.take() {
-            let mut lines = BufReader::new(stdout).split(b'\n');
-            loop {
-                match timeout_at(ends.min(Instant::now() + SILENCE), lines.next_segment()).await {
-                    Ok(Ok(Some(line))) => match read_reply(&line) {
-                        Ok(on_the_way @ (Reply::Progress { .. } | Reply::Made { .. })) => heard(on_the_way),
-                        Ok(end) => reply = Some(end),
-                        Err(error) => {
-                            tracing::warn!(error, "a media process gave a reply that can't be read");
-                            unreadable.get_or_insert(error);
-                        }
-                    },
-                    Ok(_) => break,
-                    Err(_) => {
-                        late = Instant::now() >= ends;
-                        hung = !late;
-                        // It may have ended by itself in this moment.
-                        let _ = child.start_kill();
-                        break;
-                    }
-                }
-            }
+        // One that could not seal itself is gone already, and says why.
+        let sent = life_line.write_all(&line).await;
+        let mut heard = match child.stdout.take() {
+            Some(stdout) => hear(stdout, pid, limit, &seal, tell).await,
+            None => Heard::default(),
+        };
+        if heard.ended.is_some() {
+            // It may have ended by itself in this moment.
+            let _ = child.start_kill();
         }
         let status = child.wait().await.map_err(ChildError::Start)?;
         let last_words = said.await.unwrap_or_default();
         tracing::info!(target: "media", pid, "the media process has ended: {status}");
         let said = last_words.map_or(String::new(), |line| format!(": {line}"));
-        match reply {
-            _ if late => Err(ChildError::Late { doing, limit, how: "", said }),
-            _ if hung => Err(ChildError::Late { doing, limit: SILENCE, how: " without a word", said }),
-            Some(Reply::Failed(reason)) => Err(ChildError::Failed(reason)),
-            Some(reply) if status.success() => Ok(reply),
-            None if status.success() && unreadable.is_some() => {
-                Err(ChildError::Unreadable { doing, field: unreadable.unwrap_or_default() })
+        match (heard.ended, heard.reply.take()) {
+            (Some(Ended::Late), _) => Err(ChildError::Late { doing, limit, how: "", said }),
+            (Some(Ended::Silent), _) => {
+                Err(ChildError::Late { doing, limit: SILENCE, how: " without a word", said })
             }
+            (Some(Ended::Large), _) => Err(ChildError::Large { doing, mebibytes: seal.allowed.memory >> 20 }),
+            (Some(Ended::Garbled), _) => Err(ChildError::Unreadable {
+                doing,
+                field: format!("it is longer than {LONGEST_REPLY} bytes"),
+            }),
+            (None, Some(Reply::Failed(reason))) => Err(ChildError::Failed(reason)),
+            (None, Some(reply)) if status.success() => Ok(Heard { reply: Some(reply), ..heard }),
+            (None, None) if status.success() && heard.unreadable.is_some() => {
+                Err(ChildError::Unreadable { doing, field: heard.unreadable.unwrap_or_default() })
+            }
+            _ if status.signal() == Some(libc::SIGSYS) => Err(ChildError::Forbidden { doing }),
             _ => {
+                if let Err(error) = sent {
+                    tracing::debug!(%error, "a media process did not take its task");
+                }
                 let what = format!("died ({status})");
                 Err(ChildError::Died { what, doing, said })
             }
         }
     }
 
-    fn start(&self, descriptors: Vec<OwnedFd>) -> std::io::Result<tokio::process::Child> {
+    fn start(&self, seal: &Seal, descriptors: Vec<OwnedFd>) -> std::io::Result<tokio::process::Child> {
         let mut command = Command::new(&self.executable);
         let mappings = (FIRST_FD..)
             .zip(descriptors)
@@ -167,6 +242,7 @@ impl Launcher {
             .collect();
         command
             .arg(CHILD_ARGUMENT)
+            .arg(serde_json::to_string(seal)?)
             // No credentials, no proxies: the child gets nothing of the environment.
             .env_clear()
             .stdin(Stdio::piped())
@@ -176,6 +252,82 @@ impl Launcher {
             .map_err(std::io::Error::other)?;
         tokio::process::Command::from(command).kill_on_drop(true).spawn()
     }
+}
+
+/// Hears what a child says on stdout, to its end or until it must be ended.
+async fn hear(
+    stdout: ChildStdout,
+    started: u32,
+    limit: Duration,
+    seal: &Seal,
+    tell: &mut (impl FnMut(Reply) + Send),
+) -> Heard {
+    let mut heard = Heard::default();
+    let ends = Instant::now() + limit;
+    let mut silent = Instant::now() + SILENCE;
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pid = started;
+    // A reply is as long as it may be, and no longer: what is beyond that is not kept.
+    let mut frames = FramedRead::new(
+        stdout,
+        AnyDelimiterCodec::new_with_max_length(b"\n".into(), b"".into(), LONGEST_REPLY),
+    );
+    loop {
+        tokio::select! {
+            biased;
+            () = sleep_until(ends.min(silent)) => {
+                heard.ended = Some(if Instant::now() >= ends { Ended::Late } else { Ended::Silent });
+                return heard;
+            }
+            _ = looks.tick(), if !seal.layers.is_empty() => {
+                if resident(pid).is_some_and(|bytes| bytes > seal.allowed.memory) {
+                    heard.ended = Some(Ended::Large);
+                    return heard;
+                }
+            }
+            frame = frames.next() => {
+                silent = Instant::now() + SILENCE;
+                let frame = match frame {
+                    None | Some(Err(AnyDelimiterCodecError::Io(_))) => return heard,
+                    Some(Err(AnyDelimiterCodecError::MaxChunkLengthExceeded)) => {
+                        heard.ended = Some(Ended::Garbled);
+                        return heard;
+                    }
+                    Some(Ok(frame)) => frame,
+                };
+                match read_reply(&frame) {
+                    Ok(Reply::Started { pid: real }) => pid = real,
+                    Ok(Reply::Sealed { layers }) => heard.layers = layers,
+                    Ok(on_the_way @ (Reply::Progress { .. } | Reply::Made { .. })) => tell(on_the_way),
+                    Ok(end) => heard.reply = Some(end),
+                    Err(error) => {
+                        if heard.unreadable.is_none() {
+                            tracing::warn!(error, "a media process gave a reply that can't be read");
+                        }
+                        heard.unreadable.get_or_insert(error);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How many bytes of memory a process has that are its own, and not of files.
+fn resident(pid: u32) -> Option<u64> {
+    // proc(5): size, resident and shared, in pages. One that has ended has none.
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let mut pages = text.split(' ').skip(1).map_while(|pages| pages.parse::<u64>().ok());
+    let (resident, shared) = (pages.next()?, pages.next()?);
+    // SAFETY: a plain call of the C library.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    Some(resident.saturating_sub(shared).saturating_mul(page))
+}
+
+/// Keeps other processes of the same user, media processes among them, from reading this one's memory and environment.
+pub fn hide_memory() {
+    // SAFETY: a plain system call. It fails for no reason that could be helped.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
 }
 
 /// Reads a line of a child's stdout; the error names the field that can't be read.
@@ -243,19 +395,23 @@ mod tests {
     use super::*;
 
     /// A child that does what a script says.
-    fn child(script: &str) -> (tempfile::TempDir, Launcher) {
+    fn child(script: &str, sandbox: Sandbox) -> (tempfile::TempDir, Launcher) {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("child");
         std::fs::write(&path, format!("#!/bin/sh\nread -r task\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        (folder, Launcher::new(path))
+        (folder, Launcher::new(path, sandbox))
     }
 
     async fn ran(script: &str, limit: Duration) -> Result<Reply, ChildError> {
-        let (_folder, launcher) = child(script);
+        ran_in(Sandbox::Off, script, limit).await
+    }
+
+    async fn ran_in(sandbox: Sandbox, script: &str, limit: Duration) -> Result<Reply, ChildError> {
+        let (_folder, launcher) = child(script, sandbox);
         let task = Task::Inspect(crate::InspectTask { segment_seconds: None });
-        launcher.run(&task, Vec::new(), limit, drop).await
+        launcher.run(Ask { task: &task, limit, bytes: 0 }, Vec::new(), drop).await
     }
 
     #[tokio::test]
@@ -274,6 +430,29 @@ mod tests {
         assert!(matches!(unreadable, Err(ChildError::Unreadable { field, .. }) if field.contains("failed")));
         let refused = ran(r#"echo '{"failed":"no media"}'; exit 1"#, hour).await;
         assert!(matches!(refused, Err(ChildError::Failed(reason)) if reason == "no media"));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_takes_more_memory_than_its_task_may_is_ended() {
+        // It keeps all of a line, which never ends.
+        let ended = ran_in(Sandbox::On, "exec tail -n 1 /dev/zero", Duration::from_secs(3600)).await;
+        assert!(matches!(ended, Err(ChildError::Large { mebibytes: 1024, .. })), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn a_child_whose_system_call_is_forbidden_is_told_from_one_that_crashed() {
+        let ended = ran("kill -SYS $$", Duration::from_secs(3600)).await;
+        assert!(matches!(ended, Err(ChildError::Forbidden { .. })), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn a_reply_without_an_end_fills_nothing() {
+        let script = "head -c 200000000 /dev/zero; echo; echo '{\"failed\":\"no media\"}'; exit 1";
+        let before = resident(std::process::id()).unwrap();
+        let refused = ran(script, Duration::from_secs(3600)).await;
+        assert!(matches!(refused, Err(ChildError::Unreadable { field, .. }) if field.contains("longer")));
+        let grown = resident(std::process::id()).unwrap().saturating_sub(before);
+        assert!(grown < 5 * LONGEST_REPLY as u64, "{grown} bytes");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Everything that touches libav. It runs in a child process only: the parent half ([`Launcher`]) starts the same
 //! executable again with [`CHILD_ARGUMENT`], hands it a task on stdin and bytes as file descriptors, and never a path,
-//! a host or a credential.
+//! a host or a credential. The child seals itself into a box ([`Seal`]) before it reads its task.
 
 mod boxes;
 mod captions;
@@ -9,16 +9,18 @@ mod ends;
 mod launcher;
 pub mod packets;
 mod protocol;
+mod seal;
 pub mod seams;
 mod timeline;
 
-pub use child::child_main;
-pub use launcher::{ChildError, Launcher, pipe};
+pub use child::{child_main, seal};
+pub use launcher::{Ask, ChildError, Launcher, hide_memory, pipe};
 pub use protocol::{
     AudioTrackFacts, ChannelMeasured, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts, Likeness,
     MergeTask, Merged, PicturesMeasured, ProbedStream, Reply, SecondMeasured, Side, SideTrackFacts,
     SoundMeasured, Task, TimeRange, TranscodeTask, Unclean, Verified, VerifyTask, VideoTrackFacts,
 };
+pub use seal::{Allowed, Layer, Sandbox, Seal};
 pub use timeline::{Clock, Placed, Timeline, place, reorder_depth};
 
 /// The first argument that makes the executable a media child.

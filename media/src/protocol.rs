@@ -7,6 +7,8 @@ use millrace_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::seal::Layer;
+
 /// The number of the first file descriptor that a child is given.
 pub const FIRST_FD: i32 = 3;
 
@@ -26,6 +28,8 @@ pub enum Task {
     Prove(Box<MergeTask>),
     /// Descriptors: the source, the output.
     Verify(Box<VerifyTask>),
+    /// Nothing but seal itself: whether the box around media can be had on this machine. No descriptors.
+    Check,
 }
 
 /// Read headers and index.
@@ -273,6 +277,16 @@ pub struct SecondMeasured {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
+    /// The process that has the task, where it is another than the one that was started.
+    Started {
+        /// Its id.
+        pid: u32,
+    },
+    /// The box is shut; before the task is read.
+    Sealed {
+        /// The layers that hold.
+        layers: Vec<Layer>,
+    },
     /// So many pictures or samples of a range are done.
     Progress {
         /// Which of the task's ranges.
@@ -297,6 +311,8 @@ pub enum Reply {
     Unclean(Vec<Unclean>),
     /// To [`Task::Verify`].
     Verified(Box<Verified>),
+    /// To [`Task::Check`].
+    Checked,
     /// The task can't be done: why, for the person whose media it is.
     Failed(String),
 }

@@ -20,6 +20,8 @@ const DEAD_LETTERS: &str = "millrace_dead_letters_total";
 const COMMITS: &str = "millrace_commits_total";
 /// Pictures that were encoded.
 const FRAMES: &str = "millrace_frames_total";
+/// Whether a layer of the box around media holds.
+const SANDBOX: &str = "millrace_sandbox_layer";
 
 /// Tells whoever collects metrics what each of them is.
 pub fn describe() {
@@ -31,6 +33,12 @@ pub fn describe() {
     describe_counter!(DEAD_LETTERS, Unit::Count, "Records that were set aside");
     describe_counter!(COMMITS, Unit::Count, "Commits, by how they ended");
     describe_counter!(FRAMES, Unit::Count, "Pictures that were encoded");
+    describe_gauge!(SANDBOX, Unit::Count, "Whether a layer of the box around media holds: 1 or 0");
+}
+
+/// Whether a layer of the box around media holds.
+pub fn sandbox(layer: &'static str, holds: bool) {
+    gauge!(SANDBOX, "layer" => layer).set(f64::from(u8::from(holds)));
 }
 
 /// Results were published.

@@ -20,8 +20,8 @@ pub(super) async fn executions(call: Executions) -> Result<u8, CommandError> {
         Executions::Events { execution, place, json } => events(&execution, &place, json).await,
         Executions::Logs { execution, place, json } => logs(&execution, &place, json).await,
         Executions::Cancel { executions, reason, place } => act::cancel(&executions, &reason, &place).await,
-        Executions::Retry { executions, jobs, place, json } => {
-            act::retry(&executions, jobs.map(usize::from), &place, json).await
+        Executions::Retry { executions, jobs, decoding, place, json } => {
+            act::retry(&executions, jobs.map(usize::from), decoding, &place, json).await
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     shell::{
         DataFolder, Running, Work, connect_to_serve,
         http::{self, Listen},
-        watch,
+        sandbox, watch,
     },
 };
 
@@ -48,6 +48,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     }
     objects.check().await.map_err(|error| CommandError::Failed(format!("--work: {error}")))?;
     let collected = http::collect()?;
+    sandbox::check(config.sandbox).await?;
     let kafka = connect_to_serve(&config).await?;
     let mut owned = None;
     let log: Arc<dyn Log> = match &kafka {
@@ -73,10 +74,17 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         retry_window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX),
         store: store.clone(),
         rules,
+        sandbox: config.sandbox,
     };
     let mut running = Running::start(&how, &log)?;
     if listen != "none" {
-        let asked = Listen { address: listen, tokens, store, retry_window_ms: how.retry_window_ms };
+        let asked = Listen {
+            address: listen,
+            tokens,
+            store,
+            retry_window_ms: how.retry_window_ms,
+            sandbox: config.sandbox,
+        };
         let address = http::listen(asked, log.clone(), &running, &stores, collected).await?;
         tracing::info!(%address, "answering /healthz, /readyz, /metrics and /v1");
     }
@@ -117,6 +125,7 @@ fn merged(call: &Serve) -> Result<Config, CommandError> {
         config.watch.push(Watch::of(watch)?);
     }
     config.jobs = call.jobs.or(config.jobs);
+    config.sandbox = call.decoding.sandbox().unwrap_or(config.sandbox);
     config.instance = call.instance.clone().or(config.instance);
     config.grace_seconds = call.grace.or(config.grace_seconds);
     config.retry_window_seconds = call.retry_window.or(config.retry_window_seconds);

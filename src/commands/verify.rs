@@ -18,7 +18,7 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
         inputs::url(argument).map_err(failed)
     };
     let (source, output) = (url(&call.source)?, url(&call.output)?);
-    let probes = Probes::new(Stores::default())?;
+    let probes = Probes::new(Stores::default(), call.decoding.sandbox().unwrap_or_default())?;
     let asked = (call.pictures, call.sound);
     // What becomes of pictures is the same in all formats.
     let settings = |source: &_| video_settings(FORMATS[0], source);

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use millrace_engine::{Engine, Settings};
-use millrace_media::Launcher;
+use millrace_media::Sandbox;
 use millrace_processors::trigger::rules::Rule;
 use millrace_runtime::{Level, Log, LogError, NewRecord, Options, Transaction};
 use millrace_schemas::Progress;
@@ -11,7 +11,7 @@ use millrace_storage::{self as storage, Stores};
 use millrace_topology::{Emit, streams};
 use tokio::sync::mpsc;
 
-use super::{DataFolder, convoy::Convoys, logs, ports::Ports};
+use super::{DataFolder, convoy::Convoys, logs, ports::Ports, sandbox::launcher};
 use crate::commands::CommandError;
 
 /// The scheme of the store that is meant where only a bucket is named, unless it is set otherwise.
@@ -40,6 +40,8 @@ pub(crate) struct Work {
     pub(crate) store: String,
     /// What is watched.
     pub(crate) rules: Vec<Rule>,
+    /// How media are decoded.
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Work {
@@ -54,6 +56,7 @@ impl Work {
             retry_window_ms: millrace_processors::cleanup::RETRY_WINDOW_MS,
             store: STORE.into(),
             rules: Vec::new(),
+            sandbox: Sandbox::default(),
         }
     }
 }
@@ -70,8 +73,7 @@ fn prepare(how: &Work, log: &Arc<dyn Log>) -> Result<Running, CommandError> {
     };
     let engine = Engine::new(log.clone(), settings);
     let (progress, told) = mpsc::unbounded_channel();
-    let executable = std::env::current_exe().map_err(CommandError::failed)?;
-    let launcher = Launcher::new(executable);
+    let launcher = launcher(how.sandbox)?;
     let (stores, work) = (how.stores.clone(), how.objects.clone());
     let (ended, stop) = (engine.ended(), engine.stop());
     let convoys = Convoys::new(

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use millrace_api::{Api, Prober, Tokens, View};
+use millrace_media::Sandbox;
 use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
 use millrace_storage::Stores;
 use millrace_topology::{ports::PortError, topology};
@@ -48,6 +49,8 @@ pub(crate) struct Listen {
     pub(crate) store: String,
     /// For how long a failed execution's work objects are kept, in milliseconds.
     pub(crate) retry_window_ms: i64,
+    /// How media are decoded.
+    pub(crate) sandbox: Sandbox,
 }
 
 /// Answers at this address. Gives the address, with its port.
@@ -72,7 +75,7 @@ pub(crate) async fn listen(
     let api = Api {
         log: log.clone(),
         storage: running.ports(),
-        prober: Arc::new(OverHttp(Probes::new(stores.clone())?)),
+        prober: Arc::new(OverHttp(Probes::new(stores.clone(), asked.sandbox)?)),
         view,
         store: asked.store,
         retry_window_ms: asked.retry_window_ms,

@@ -5,8 +5,8 @@ use std::{fs::File, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use millrace_engine::Ended;
 use millrace_media::{
-    AudioTrackFacts, ChildError, InspectTask, Inspected, Launcher, MergeTask, Reply, Task, Unclean, packets,
-    pipe,
+    Ask, AudioTrackFacts, ChildError, InspectTask, Inspected, Launcher, MergeTask, Reply, Task, Unclean,
+    packets, pipe,
 };
 use millrace_schemas::{
     Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
@@ -46,13 +46,12 @@ impl Ports {
     async fn child(
         &self,
         name: &str,
-        task: &Task,
-        limit: Duration,
+        ask: Ask<'_>,
         descriptors: impl Fn() -> Result<Vec<OwnedFd>, PortError>,
     ) -> Result<Reply, PortError> {
         let mut deaths = 0;
         loop {
-            match self.launcher.run(task, descriptors()?, limit, drop).await {
+            match self.launcher.run(ask, descriptors()?, drop).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => again(name, error, &mut deaths).await?,
             }
@@ -66,10 +65,11 @@ impl Ports {
         task: InspectTask,
     ) -> Result<Inspected, PortError> {
         let name = &name(&source.url);
-        let limit = limits::inspect(source.bytes);
+        let task = Task::Inspect(task);
+        let ask = Ask { task: &task, limit: limits::inspect(source.bytes), bytes: source.bytes };
         let feeds = Feeds::default();
         let descriptors = || Ok(vec![feeds.descriptor(file)?]);
-        match feeds.judge(self.child(name, &Task::Inspect(task), limit, descriptors).await)? {
+        match feeds.judge(self.child(name, ask, descriptors).await)? {
             Reply::Inspected(found) => Ok(*found),
             other => {
                 Err(PortError::Refused(format!("{name}: the media process gave another answer: {other:?}")))
@@ -82,8 +82,10 @@ impl Ports {
 pub(super) async fn again(name: &str, error: ChildError, deaths: &mut u32) -> Result<(), PortError> {
     match error {
         ChildError::Failed(reason) => Err(PortError::Refused(format!("{name}: {reason}"))),
-        // It would be late again.
-        ChildError::Late { .. } => Err(PortError::Refused(format!("{name}: {error}"))),
+        // It would be late, too large, or do what is forbidden again.
+        ChildError::Late { .. } | ChildError::Large { .. } | ChildError::Forbidden { .. } => {
+            Err(PortError::Refused(format!("{name}: {error}")))
+        }
         ChildError::Died { .. } if *deaths + 1 < DEATHS => {
             *deaths += 1;
             tokio::time::sleep(Duration::from_millis(100 << *deaths)).await;
@@ -190,8 +192,9 @@ impl Media for Ports {
             round: merge.round,
             strict: merge.strict,
         };
-        let limit = limits::merge(&task);
+        let (limit, bytes) = (limits::merge(&task), task.tracks.iter().map(|track| track.bytes).sum());
         let task = Task::Merge(Box::new(task));
+        let ask = Ask { task: &task, limit, bytes };
         let descriptors = || {
             let out = draft.descriptor().map_err(port)?;
             out.set_len(0)
@@ -206,7 +209,7 @@ impl Media for Ports {
             }
             Ok(all)
         };
-        let reply = self.child(&name(&merge.output.url), &task, limit, descriptors).await?;
+        let reply = self.child(&name(&merge.output.url), ask, descriptors).await?;
         let facts = match reply {
             Reply::Merged(facts) => facts,
             Reply::Unclean(runs) => return Ok(Joined::Unclean(runs.into_iter().map(unclean).collect())),

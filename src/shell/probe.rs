@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use millrace_media::{
-    AudioTrackFacts, InspectTask, Inspected, Launcher, Reply, Side, Task, Verified, VerifyTask,
+    Ask, AudioTrackFacts, InspectTask, Inspected, Launcher, Reply, Sandbox, Side, Task, Verified, VerifyTask,
     VideoTrackFacts,
 };
 use millrace_schemas::{SourceRef, VideoSettings};
@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::{
     limits,
     ports::{Feeds, again, name, port},
+    sandbox::launcher,
 };
 use crate::commands::CommandError;
 
@@ -26,8 +27,8 @@ pub(crate) struct Probes {
 }
 
 impl Probes {
-    pub(crate) fn new(stores: Stores) -> Result<Self, CommandError> {
-        let launcher = Launcher::new(std::env::current_exe().map_err(CommandError::failed)?);
+    pub(crate) fn new(stores: Stores, sandbox: Sandbox) -> Result<Self, CommandError> {
+        let launcher = launcher(sandbox)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self { launcher, stores, room: Arc::new(Semaphore::new(2 * cores)) })
     }
@@ -96,7 +97,8 @@ impl Probes {
             let feeds = Feeds::default();
             let descriptors =
                 files.iter().map(|pinned| feeds.descriptor(&pinned.opened)).collect::<Result<_, _>>()?;
-            let reply = self.launcher.run(task, descriptors, limit, drop).await;
+            let bytes = files.iter().map(|pinned| pinned.source.bytes).sum();
+            let reply = self.launcher.run(Ask { task, limit, bytes }, descriptors, drop).await;
             match (reply, feeds.failure()) {
                 (Ok(reply), _) => return Ok(reply),
                 (_, Some(reason)) => return Err(reason),

@@ -9,7 +9,7 @@ use millrace_topology::{Emit, millis_now, streams};
 
 use super::find;
 use crate::{
-    cli::Place,
+    cli::{Decoding, Place},
     commands::{
         CommandError, existing_log,
         follow::{Awaited, Results, follow},
@@ -17,7 +17,7 @@ use crate::{
         run::{again, cores, inputs::shown},
     },
     config::Config,
-    shell::{DataFolder, Running, Work, publish},
+    shell::{DataFolder, Running, Work, publish, sandbox},
 };
 
 /// For how long a cancel waits for whoever works on the data folder.
@@ -108,6 +108,7 @@ async fn until_ended(log: &Arc<dyn Log>, asked: &[Assembly]) -> Result<Vec<Assem
 pub(super) async fn retry(
     ids: &[String],
     jobs: Option<usize>,
+    decoding: Decoding,
     place: &Place,
     json: bool,
 ) -> Result<u8, CommandError> {
@@ -148,7 +149,9 @@ pub(super) async fn retry(
         match folder.try_own()? {
             Ok(_owned) => {
                 let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
-                let work = Work { jobs: jobs.unwrap_or_else(cores), ..Work::of(&folder) };
+                let sandbox = decoding.sandbox().unwrap_or(config.sandbox);
+                sandbox::check(sandbox).await?;
+                let work = Work { jobs: jobs.unwrap_or_else(cores), sandbox, ..Work::of(&folder) };
                 let running = Running::start(&work, &log)?;
                 publish(log.as_ref(), emits).await?;
                 return follow(log, Some(running), ended, awaited, results).await;

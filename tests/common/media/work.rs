@@ -9,7 +9,7 @@ use std::{
 };
 
 use millrace_media::{
-    InspectTask, Inspected, Launcher, MergeTask, Merged, Reply, Task, TimeRange, TranscodeTask,
+    Ask, InspectTask, Inspected, Launcher, MergeTask, Merged, Reply, Sandbox, Task, TimeRange, TranscodeTask,
     packets::{Facts, Header, Item, Packet, Reader, Writer},
     seams::Decoded,
 };
@@ -119,7 +119,7 @@ pub struct Workshop {
 impl Workshop {
     pub fn new() -> Self {
         Self {
-            launcher: Launcher::new(env!("CARGO_BIN_EXE_millrace").into()),
+            launcher: Launcher::new(env!("CARGO_BIN_EXE_millrace").into(), Sandbox::On),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
             folder: tempfile::tempdir().unwrap(),
         }
@@ -131,7 +131,11 @@ impl Workshop {
 
     fn run(&self, task: &Task, files: Vec<File>) -> Result<Reply, String> {
         let files: Vec<OwnedFd> = files.into_iter().map(OwnedFd::from).collect();
-        let reply = self.runtime.block_on(self.launcher.run(task, files, LONGEST, drop));
+        let reply = self.runtime.block_on(self.launcher.run(
+            Ask { task, limit: LONGEST, bytes: 1 << 30 },
+            files,
+            drop,
+        ));
         reply.map_err(|error| error.to_string())
     }
 
