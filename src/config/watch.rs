@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
 
 use millrace_processors::trigger::rules::Rule;
-use millrace_storage::{Location, StorageError, as_url, object_url, path_of, url_of};
+use millrace_storage::{Location, LocationError, as_url, object_url, path_of, url_of};
 use serde::Deserialize;
 
 use crate::{commands::CommandError, shell::watch::Folder};
@@ -128,11 +128,11 @@ impl Watch {
 /// The URL that a URL or a path names, encoded as sources' URLs are, so that one begins with the other where it does; with its
 /// last slash.
 fn plain_url(text: &OsStr) -> Result<String, String> {
-    let plain = || -> Result<String, StorageError> {
+    let plain = || -> Result<String, LocationError> {
         let Some(url) = as_url(text) else { return url_of(Path::new(text)) };
         match Location::parse(&url)? {
-            Location::File(path) => url_of(&path),
-            Location::Object { scheme, bucket, key } => Ok(object_url(scheme, &bucket, key.as_ref())),
+            Location::File { path, .. } => url_of(&path),
+            Location::Object { scheme, bucket, key, .. } => Ok(object_url(scheme, &bucket, &key)),
         }
     };
     let url = plain().map_err(|error| error.to_string())?;

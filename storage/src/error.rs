@@ -87,6 +87,12 @@ pub enum StorageError {
     },
 }
 
+impl From<millrace_access::LocationError> for StorageError {
+    fn from(error: millrace_access::LocationError) -> Self {
+        Self::Url { url: error.url, reason: error.reason }
+    }
+}
+
 impl StorageError {
     pub(crate) fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
         move |source| Self::Io { doing, path: path.display().to_string(), source }

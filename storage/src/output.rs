@@ -2,7 +2,9 @@
 
 use std::{fs, io, path::Path};
 
-use crate::{Draft, Location, Marker, StorageError, Stores, draft::Object, hidden, source::blocking};
+use crate::{
+    Draft, Location, Marker, StorageError, Stores, draft::Object, hidden, source::blocking, stores::Place,
+};
 use futures_util::StreamExt as _;
 
 impl Stores {
@@ -11,10 +13,9 @@ impl Stores {
     /// # Errors
     /// Where the folder can't be made or written.
     pub async fn draft_output(&self, url: &str, place: &str, marker: Marker) -> Result<Draft, StorageError> {
-        match Location::parse(url)? {
-            Location::File(path) => blocking(move || Draft::of_output(path)).await,
-            Location::Object { scheme, bucket, key } => {
-                let bucket = self.bucket(scheme, &bucket)?;
+        match self.place(&Location::parse(url)?)? {
+            Place::File(path) => blocking(move || Draft::of_output(path)).await,
+            Place::Object { bucket, key } => {
                 let object = Object { bucket, key, place: place.into(), marker: Some(marker) };
                 blocking(move || Draft::of_object(object)).await
             }
@@ -26,13 +27,11 @@ impl Stores {
     /// # Errors
     /// Where the store does not say.
     pub async fn size(&self, url: &str) -> Result<Option<u64>, StorageError> {
-        match Location::parse(url)? {
-            Location::File(path) => {
+        match self.place(&Location::parse(url)?)? {
+            Place::File(path) => {
                 blocking(move || Ok(path.symlink_metadata().ok().map(|metadata| metadata.len()))).await
             }
-            Location::Object { scheme, bucket, key } => {
-                Ok(self.bucket(scheme, &bucket)?.head(&key).await?.map(|meta| meta.size))
-            }
+            Place::Object { bucket, key } => Ok(bucket.head(&key).await?.map(|meta| meta.size)),
         }
     }
 
@@ -41,10 +40,9 @@ impl Stores {
     /// # Errors
     /// Where they can't be listed, or the URL names no bucket.
     pub async fn list(&self, url: &str) -> Result<Vec<String>, StorageError> {
-        let Location::Object { scheme, bucket, key } = Location::parse(url)? else {
+        let Place::Object { bucket, key } = self.place(&Location::parse(url)?)? else {
             return Err(StorageError::Url { url: url.into(), reason: "a bucket is wanted here".into() });
         };
-        let bucket = self.bucket(scheme, &bucket)?;
         let mut found: Vec<String> =
             bucket.list(&key).await?.iter().map(|meta| bucket.url(&meta.location)).collect();
         found.sort();
@@ -56,8 +54,8 @@ impl Stores {
     /// # Errors
     /// Where the store does not say.
     pub async fn open_uploads(&self, url: &str) -> Result<usize, StorageError> {
-        let Location::Object { scheme, bucket, key } = Location::parse(url)? else { return Ok(0) };
-        let all = self.bucket(scheme, &bucket)?.uploads(key.as_ref()).await?;
+        let Place::Object { bucket, key } = self.place(&Location::parse(url)?)? else { return Ok(0) };
+        let all = bucket.uploads(key.as_ref()).await?;
         Ok(all.iter().filter(|upload| upload.key == key.as_ref()).count())
     }
 
@@ -66,8 +64,8 @@ impl Stores {
     /// # Errors
     /// Where it can't, with the reason.
     pub async fn writable(&self, url: &str) -> Result<(), StorageError> {
-        match Location::parse(url)? {
-            Location::File(path) => {
+        match self.place(&Location::parse(url)?)? {
+            Place::File(path) => {
                 let probe = move || {
                     let (_file, at) = hidden::create_locked(&path)?;
                     // A name is looked at only once its folder is there.
@@ -77,8 +75,7 @@ impl Stores {
                 };
                 blocking(probe).await
             }
-            Location::Object { scheme, bucket, key } => {
-                let bucket = self.bucket(scheme, &bucket)?;
+            Place::Object { bucket, key } => {
                 match bucket.store.list(Some(&key)).next().await {
                     // Who may not list may write all the same.
                     None | Some(Ok(_) | Err(object_store::Error::PermissionDenied { .. })) => Ok(()),

@@ -14,7 +14,7 @@ use crate::{
     Location, StorageError, Stores,
     feed::{Fed, feed},
     ranged::Ranged,
-    stores::Bucket,
+    stores::{Bucket, Place},
 };
 
 /// A source that is open: media processes read it where it is.
@@ -76,20 +76,20 @@ impl Stores {
     /// # Errors
     /// Where it is not there, is no file, or is empty.
     pub async fn pin(&self, url: &str) -> Result<SourceRef, StorageError> {
-        let (url, version, bytes) = match Location::parse(url)? {
-            Location::File(path) => {
+        let location = Location::parse(url)?;
+        let (url, version, bytes) = match self.place(&location)? {
+            Place::File(path) => {
                 let (version, bytes) = blocking(move || pin_file(&path)).await?;
-                (url.to_owned(), version, bytes)
+                // However it was written: the same file is the same source.
+                (location.url(), version, bytes)
             }
-            Location::Object { scheme, bucket, key } => {
-                let bucket = self.bucket(scheme, &bucket)?;
+            Place::Object { bucket, key } => {
                 let meta =
                     bucket.head(&key).await?.ok_or_else(|| StorageError::Missing { path: url.into() })?;
                 if meta.size == 0 {
                     return Err(StorageError::Empty { path: url.into() });
                 }
-                // However it was written: the same object is the same source.
-                (bucket.url(&key), object_version(&meta), meta.size)
+                (location.url(), object_version(&meta), meta.size)
             }
         };
         Ok(SourceRef { url, version, bytes: bytes.cast_signed() })
@@ -100,8 +100,8 @@ impl Stores {
     /// # Errors
     /// Where it is gone or changed.
     pub async fn open(&self, source: &SourceRef) -> Result<Opened, StorageError> {
-        match Location::parse(&source.url)? {
-            Location::File(path) => {
+        match self.place(&Location::parse(&source.url)?)? {
+            Place::File(path) => {
                 let version = source.version.clone();
                 let file = blocking(move || {
                     let file = File::open(&path).map_err(StorageError::io("opening", &path))?;
@@ -111,8 +111,7 @@ impl Stores {
                 });
                 Ok(Opened::File(file.await?))
             }
-            Location::Object { scheme, bucket, key } => {
-                let bucket = self.bucket(scheme, &bucket)?;
+            Place::Object { bucket, key } => {
                 // A version that is no ETag is size and time, which no request can be held to.
                 let is_tag = !source.version.starts_with(&format!("{:x}-", source.bytes));
                 let weak = source.version.starts_with("W/");
@@ -128,16 +127,16 @@ impl Stores {
     /// Where it is gone or changed.
     pub async fn unchanged(&self, source: &SourceRef) -> Result<(), StorageError> {
         let path = || crate::shown(&source.url);
-        let now = match Location::parse(&source.url)? {
-            Location::File(path) => {
+        let now = match self.place(&Location::parse(&source.url)?)? {
+            Place::File(path) => {
                 let found = blocking(move || {
                     let metadata = fs::metadata(&path).map_err(StorageError::io("reading", &path))?;
                     Ok(file_version(&metadata))
                 });
                 found.await?
             }
-            Location::Object { scheme, bucket, key } => {
-                let found = self.bucket(scheme, &bucket)?.head(&key).await?;
+            Place::Object { bucket, key } => {
+                let found = bucket.head(&key).await?;
                 object_version(&found.ok_or_else(|| StorageError::Missing { path: path() })?)
             }
         };

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, LazyLock, Mutex, Once, PoisonError},
     time::Duration,
 };
@@ -20,7 +21,7 @@ use object_store::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{Scheme, StorageError};
+use crate::{Location, Scheme, StorageError};
 
 /// So many parts of uploads are in memory at once, over all uploads of the process.
 const PARTS: usize = 3;
@@ -61,6 +62,13 @@ impl std::fmt::Debug for Bucket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}://{}", self.scheme.as_str(), self.name)
     }
+}
+
+/// A location that can be worked on: a path, or a key with a client for its bucket.
+#[derive(Debug)]
+pub(crate) enum Place {
+    File(PathBuf),
+    Object { bucket: Bucket, key: Key },
 }
 
 /// Room for parts, of all uploads together.
@@ -107,6 +115,21 @@ impl Stores {
         let endpoints = ["ENDPOINT", "ENDPOINT_URL", "ENDPOINT_URL_S3", "STORAGE_ENDPOINT"];
         is_on(&format!("{of}_ALLOW_HTTP"))
             || endpoints.into_iter().any(|name| names_http(&format!("{of}_{name}")))
+    }
+
+    /// What a location stands for.
+    pub(crate) fn place(&self, location: &Location) -> Result<Place, StorageError> {
+        match location {
+            Location::File { path, .. } => Ok(Place::File(path.clone())),
+            Location::Object { scheme, bucket, key, .. } => {
+                let wrong = |error: object_store::path::Error| StorageError::Url {
+                    url: location.url(),
+                    reason: error.to_string(),
+                };
+                let key = Key::parse(key).map_err(wrong)?;
+                Ok(Place::Object { bucket: self.bucket(*scheme, bucket)?, key })
+            }
+        }
     }
 
     /// The bucket of that name.

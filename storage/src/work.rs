@@ -20,7 +20,7 @@ use crate::{
     hidden::is_hidden,
     ranged::Ranged,
     source::blocking,
-    stores::Bucket,
+    stores::{Bucket, Place},
 };
 
 pub use marker::Marker;
@@ -113,11 +113,9 @@ impl Work {
     /// # Errors
     /// Where it is none, or its store can't be used.
     pub fn at(url: &str, stores: &Stores) -> Result<Self, StorageError> {
-        let root = match Location::parse(url)? {
-            Location::File(path) => Root::Folder(path),
-            Location::Object { scheme, bucket, key } => {
-                Root::Bucket { bucket: stores.bucket(scheme, &bucket)?, prefix: key }
-            }
+        let root = match stores.place(&Location::parse(url)?)? {
+            Place::File(path) => Root::Folder(path),
+            Place::Object { bucket, key } => Root::Bucket { bucket, prefix: key },
         };
         Ok(Self { root, stores: stores.clone() })
     }
@@ -267,8 +265,8 @@ impl Work {
     async fn end_uploads(&self, place: &str) -> Result<bool, StorageError> {
         let mut any = false;
         for told in self.markers(place).await? {
-            let Ok(Location::Object { scheme, bucket, key }) = Location::parse(&told.url) else { continue };
-            let bucket = self.stores.bucket(scheme, &bucket)?;
+            let Ok(location) = Location::parse(&told.url) else { continue };
+            let Place::Object { bucket, key } = self.stores.place(&location)? else { continue };
             any = true;
             if let Some(id) = &told.id {
                 bucket.end_upload(&key, id).await?;

@@ -67,8 +67,10 @@ impl Place {
     /// The URL of a name, whatever is in it.
     fn url(&self, name: &str) -> String {
         match Location::parse(&self.root).unwrap() {
-            Location::File(path) => millrace_storage::url_of(&path.join(name)).unwrap(),
-            Location::Object { scheme, bucket, key } => object_url(scheme, &bucket, &format!("{key}/{name}")),
+            Location::File { path, .. } => millrace_storage::url_of(&path.join(name)).unwrap(),
+            Location::Object { scheme, bucket, key, .. } => {
+                object_url(scheme, &bucket, &format!("{key}/{name}"))
+            }
         }
     }
 

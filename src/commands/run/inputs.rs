@@ -8,7 +8,7 @@ use std::{
 
 use millrace_processors::{formats::Format, trigger::rules::is_media};
 use millrace_schemas::output_url;
-use millrace_storage::{Location, StorageError, Stores, as_url, url_of};
+use millrace_storage::{Location, LocationError, Stores, as_url, url_of};
 
 use crate::commands::CommandError;
 
@@ -28,10 +28,10 @@ fn input(path: &Path) -> Input {
 
 /// The URL of a file or an object that an argument names by its URL or its path, written in one way for each file.
 pub(in crate::commands) fn url(argument: &OsStr) -> Result<String, String> {
-    let named = || -> Result<String, StorageError> {
+    let named = || -> Result<String, LocationError> {
         let Some(url) = as_url(argument) else { return url_of(Path::new(argument)) };
         match Location::parse(&url)? {
-            Location::File(path) => url_of(&path),
+            Location::File { path, .. } => url_of(&path),
             Location::Object { .. } => Ok(url),
         }
     };

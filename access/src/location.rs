@@ -1,0 +1,397 @@
+//! Locations: a path of this machine, or an object in a bucket.
+
+use std::{
+    ffi::OsStr,
+    fmt,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::{Component, Path, PathBuf},
+};
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
+use url::Url;
+
+/// The longest key that S3, GCS and Azure take, in bytes.
+const LONGEST_KEY: usize = 1024;
+/// The longest name of a bucket or container that any of the stores takes, in bytes.
+const LONGEST_BUCKET: usize = 255;
+
+/// Why a URL or a path names no location.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{url}' can't be used: {reason}")]
+pub struct LocationError {
+    /// The URL or path.
+    pub url: String,
+    /// What is wrong with it, and what to write instead.
+    pub reason: String,
+}
+
+/// The kind of an object store, by its URLs' scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// Amazon S3, and what speaks its protocol.
+    S3,
+    /// Google Cloud Storage.
+    Gs,
+    /// Azure Blob Storage.
+    Az,
+    /// This process's memory: for tests.
+    Memory,
+}
+
+impl Scheme {
+    /// Returns the scheme of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "s3" => Some(Self::S3),
+            "gs" => Some(Self::Gs),
+            "az" => Some(Self::Az),
+            "memory" => Some(Self::Memory),
+            _ => None,
+        }
+    }
+
+    /// The scheme as URLs have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gs => "gs",
+            Self::Az => "az",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// A file, an object, or what holds them: a folder, a prefix of whole components, a bucket.
+///
+/// Two locations are equal if they are the same path or the same key, however their URLs were written. Only this module makes
+/// them, so each is in its canonical form: absolute, without `.`, `..` and empty components.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// A path of this machine: a disk, or a mounted NAS.
+    #[non_exhaustive]
+    File {
+        /// The path, absolute.
+        path: PathBuf,
+    },
+    /// An object, or a prefix of objects, in a bucket.
+    #[non_exhaustive]
+    Object {
+        /// The kind of store.
+        scheme: Scheme,
+        /// The bucket, or Azure's container.
+        bucket: String,
+        /// The key as it is, not encoded; empty for the bucket itself.
+        key: String,
+    },
+}
+
+impl Location {
+    /// Parses a URL: `file:///path`, or `s3://`, `gs://`, `az://` with a bucket and a key.
+    ///
+    /// Special characters are percent-encoded; what is not encoded is taken as it is. Empty components of a path, and a slash at
+    /// the end, are left out. Refused are components `.` and `..` (also encoded), an encoded slash, NUL, control characters of
+    /// keys, hosts, backslashes and a `?` or `#` that is not encoded in a file's URL: what programs read in different ways.
+    ///
+    /// # Errors
+    /// If the URL is of a kind that is not served, or names what no store can hold.
+    pub fn parse(url: &str) -> Result<Self, LocationError> {
+        let wrong = |reason: &str| LocationError { url: url.into(), reason: reason.into() };
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err(wrong("a URL is wanted, such as s3://bucket/video.mov or file:///mnt/video.mov"));
+        };
+        if rest.to_ascii_lowercase().contains("%2f") {
+            return Err(wrong("it holds an encoded slash (%2F); write / between the parts of a path"));
+        }
+        if scheme == "file" {
+            return parse_path(rest).map(|path| Self::File { path }).map_err(wrong);
+        }
+        let scheme = Scheme::named(scheme).ok_or_else(|| wrong("s3, gs, az and file URLs are served"))?;
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        let key = percent_decode(key.as_bytes())
+            .decode_utf8()
+            .map_err(|_| wrong("its key is not UTF-8, as keys of object stores must be; rename it"))?;
+        Self::object(scheme, bucket, &key).map_err(|error| wrong(&error.reason))
+    }
+
+    /// The location of an object, by its key as it is. A slash at the end of the key is left out.
+    ///
+    /// # Errors
+    /// If the bucket has no name that a bucket can have, or the key is one that can't be reached by HTTP.
+    pub fn object(scheme: Scheme, bucket: &str, key: &str) -> Result<Self, LocationError> {
+        let wrong =
+            |reason: &str| LocationError { url: object_url(scheme, bucket, key), reason: reason.into() };
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.$".contains(&byte);
+        if bucket.is_empty()
+            || bucket.len() > LONGEST_BUCKET
+            || !bucket.bytes().all(is_name)
+            || bucket.bytes().all(|byte| byte == b'.')
+        {
+            return Err(wrong("it names no bucket"));
+        }
+        if key.len() > LONGEST_KEY {
+            return Err(wrong("its key is longer than 1,024 bytes, which no store holds"));
+        }
+        let key = key.strip_suffix('/').unwrap_or(key);
+        let is_part =
+            |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(|c| c.is_ascii_control());
+        if !key.is_empty() && !key.split('/').all(is_part) {
+            return Err(wrong(
+                "a key whose parts are empty, '.' or '..', or hold control characters, can't be reached by HTTP; rename the object",
+            ));
+        }
+        Ok(Self::Object { scheme, bucket: bucket.into(), key: key.into() })
+    }
+
+    /// The location of a path, made absolute by the current folder. `.` and `..` are taken out without asking the disk.
+    ///
+    /// # Errors
+    /// If the current folder is gone, or the path holds NUL.
+    pub fn of_path(path: &Path) -> Result<Self, LocationError> {
+        let wrong = |reason: String| LocationError { url: path.display().to_string(), reason };
+        if path.as_os_str().as_bytes().contains(&0) {
+            return Err(wrong("no path can hold NUL".into()));
+        }
+        let absolute = std::path::absolute(path).map_err(|error| wrong(error.to_string()))?;
+        Ok(Self::File { path: lexically_normal(&absolute) })
+    }
+
+    /// The location that a person names by a URL or a path: a source, a root such as `s3://videos/in/` or `/mnt/in`.
+    ///
+    /// # Errors
+    /// As those of [`Location::parse`] and [`Location::of_path`].
+    pub fn of_argument(argument: &OsStr) -> Result<Self, LocationError> {
+        match as_url(argument) {
+            Some(url) => Self::parse(&url),
+            None if argument.is_empty() => Err(LocationError {
+                url: String::new(),
+                reason: "a folder or a URL is wanted, such as /mnt/videos or s3://videos/in/".into(),
+            }),
+            None => Self::of_path(Path::new(argument)),
+        }
+    }
+
+    /// The one canonical URL of this location; [`Location::parse`] gives the location back.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match self {
+            // A path that is absolute always has a URL.
+            Self::File { path } => Url::from_file_path(path).map(String::from).unwrap_or_default(),
+            Self::Object { scheme, bucket, key } => object_url(*scheme, bucket, key),
+        }
+    }
+
+    /// The canonical URL as one of a folder or prefix: with a slash at its end.
+    #[must_use]
+    pub fn folder_url(&self) -> String {
+        let mut url = self.url();
+        if !url.ends_with('/') {
+            url.push('/');
+        }
+        url
+    }
+
+    /// The URL of what lies at these components below this location, as [`Location::parts_below`] gives them.
+    ///
+    /// It need not be one that [`Location::parse`] takes: a file's name that is not UTF-8 makes no key.
+    #[must_use]
+    pub fn url_below(&self, parts: &[&OsStr]) -> String {
+        let mut url = self.url();
+        for part in parts {
+            if !url.ends_with('/') {
+                url.push('/');
+            }
+            url.push_str(&encode_part(part));
+        }
+        url
+    }
+
+    /// Returns `true` if this is `root`, or lies below it, by whole components: `s3://videos/inner` is not beneath
+    /// `s3://videos/in`.
+    #[must_use]
+    pub fn is_beneath(&self, root: &Self) -> bool {
+        self.parts_below(root).is_some()
+    }
+
+    /// The components of this location below `root`: none if they are the same, `None` if it does not lie there.
+    #[must_use]
+    pub fn parts_below(&self, root: &Self) -> Option<Vec<&OsStr>> {
+        match (self, root) {
+            (Self::File { path }, Self::File { path: root }) => {
+                let below = path.strip_prefix(root).ok()?;
+                Some(below.components().map(Component::as_os_str).collect())
+            }
+            (
+                Self::Object { scheme, bucket, key },
+                Self::Object { scheme: of, bucket: within, key: root },
+            ) if scheme == of && bucket == within => {
+                let below = match key.strip_prefix(root.as_str())? {
+                    below if root.is_empty() || below.is_empty() => below,
+                    below => below.strip_prefix('/')?,
+                };
+                Some(below.split('/').filter(|part| !part.is_empty()).map(OsStr::new).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns `true` if a component below `root` begins with a dot. The root's own name may.
+    #[must_use]
+    pub fn is_hidden_below(&self, root: &Self) -> bool {
+        let parts = self.parts_below(root).unwrap_or_default();
+        parts.iter().any(|part| part.as_encoded_bytes().starts_with(b"."))
+    }
+
+    /// The last component; `None` for the file system's root and for a bucket.
+    #[must_use]
+    pub fn name(&self) -> Option<&OsStr> {
+        match self {
+            Self::File { path } => path.file_name(),
+            Self::Object { key, .. } => {
+                key.rsplit('/').next().filter(|name| !name.is_empty()).map(OsStr::new)
+            }
+        }
+    }
+
+    /// The folder or prefix that this lies in; `None` for the file system's root and for a bucket.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        match self {
+            Self::File { path } => path.parent().map(|parent| Self::File { path: parent.to_owned() }),
+            Self::Object { key, .. } if key.is_empty() => None,
+            Self::Object { scheme, bucket, key } => {
+                let key = key.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
+                Some(Self::Object { scheme: *scheme, bucket: bucket.clone(), key })
+            }
+        }
+    }
+}
+
+/// As a person knows it: a path, or a URL.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path } => path.display().fmt(f),
+            Self::Object { .. } => f.write_str(&self.url()),
+        }
+    }
+}
+
+/// The path of a file URL, of which this is all after `file://`.
+fn parse_path(rest: &str) -> Result<PathBuf, &'static str> {
+    let path = rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest);
+    if !path.starts_with('/') {
+        return Err("a file URL is file:///path, without a host: mount the share, and name the path here");
+    }
+    if path.contains(['?', '#', '\\']) {
+        return Err("a file URL has no ?, # or \\; in the name of a file they are %3F, %23 and %5C");
+    }
+    if path.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err("it holds a control character; in the name of a file it is encoded, such as %0A");
+    }
+    let mut parsed = PathBuf::from("/");
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        let part: Vec<u8> = percent_decode(part.as_bytes()).collect();
+        if part == b"." || part == b".." {
+            return Err("a part of its path is '.' or '..'; write the path that is meant");
+        }
+        if part.contains(&0) {
+            return Err("no path can hold NUL");
+        }
+        parsed.push(std::ffi::OsString::from_vec(part));
+    }
+    Ok(parsed)
+}
+
+/// A component as it stands in the URLs of files and of objects.
+#[must_use]
+pub fn encode_part(part: &OsStr) -> String {
+    /// All that any part of a URL may not hold, and what is special in one.
+    const SPECIAL: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'#')
+        .add(b'%')
+        .add(b'/')
+        .add(b'<')
+        .add(b'>')
+        .add(b'?')
+        .add(b'\\')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}');
+    percent_encode(part.as_encoded_bytes(), SPECIAL).to_string()
+}
+
+/// The URL of an object, by its bucket and its key as they are.
+#[must_use]
+pub fn object_url(scheme: Scheme, bucket: &str, key: &str) -> String {
+    millrace_schemas::object_url(scheme.as_str(), bucket, key)
+}
+
+/// The URL that an argument is, if it begins with a scheme and `://`; any other argument is a path.
+///
+/// An argument need not be UTF-8: if it is not, its bytes that are not ASCII are percent-encoded.
+#[must_use]
+pub fn as_url(argument: &OsStr) -> Option<String> {
+    /// No ASCII character: what stands there is as the person wrote it.
+    const BYTES: &AsciiSet = &AsciiSet::EMPTY;
+    let bytes = argument.as_encoded_bytes();
+    let end = bytes.windows(3).position(|three| three == b"://")?;
+    // RFC 3986, 3.1.
+    let is_scheme = bytes[..end].first().is_some_and(u8::is_ascii_alphabetic)
+        && bytes[..end].iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+    is_scheme.then(|| match argument.to_str() {
+        Some(text) => text.to_owned(),
+        None => percent_encode(bytes, BYTES).to_string(),
+    })
+}
+
+/// The file URL of a path, made absolute. The path's bytes are percent-encoded as they are, whether they are UTF-8 or not.
+///
+/// # Errors
+/// If the current folder is gone.
+pub fn url_of(path: &Path) -> Result<String, LocationError> {
+    Location::of_path(path).map(|location| location.url())
+}
+
+/// Takes `.` and `..` out of a path without asking the disk.
+fn lexically_normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+/// The path of a file URL.
+///
+/// # Errors
+/// If the URL is of another kind.
+pub fn path_of(url: &str) -> Result<PathBuf, LocationError> {
+    match Location::parse(url)? {
+        Location::File { path } => Ok(path),
+        Location::Object { .. } => {
+            Err(LocationError { url: url.into(), reason: "a file URL is wanted here".into() })
+        }
+    }
+}
+
+/// The location as a person knows it: a path, or the URL as it is.
+#[must_use]
+pub fn shown(url: &str) -> String {
+    path_of(url).map_or_else(|_| url.to_owned(), |path| path.display().to_string())
+}
+
+#[cfg(test)]
+#[path = "location/tests.rs"]
+mod tests;

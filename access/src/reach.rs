@@ -1,0 +1,220 @@
+//! What may be read and written: everything, or what lies beneath roots.
+
+use std::{ffi::OsStr, fmt};
+
+use crate::{Location, LocationError};
+
+/// What bytes are wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To read a source.
+    Source,
+    /// To write an output, or to look at the one that is there.
+    Output,
+}
+
+/// The locations that may be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// All that the process can: for what the person who types the command names.
+    Everything,
+    /// What lies beneath these roots, by whole components; nothing if there are none.
+    Only(Vec<Location>),
+}
+
+/// Why a location may not be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It lies beneath no root.
+    Outside {
+        /// The location.
+        location: Location,
+        /// What it was wanted for.
+        purpose: Purpose,
+    },
+    /// An output would lie behind a name that begins with a dot.
+    Hidden {
+        /// The location.
+        location: Location,
+        /// The root that it lies beneath.
+        root: Location,
+    },
+    /// It lies where Millrace keeps its own: work objects, the log.
+    Reserved {
+        /// The location.
+        location: Location,
+        /// What is kept there.
+        reserved: Location,
+    },
+}
+
+impl Refusal {
+    /// The location that was refused.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        match self {
+            Self::Outside { location, .. }
+            | Self::Hidden { location, .. }
+            | Self::Reserved { location, .. } => location,
+        }
+    }
+}
+
+/// What the person who serves reads, and whoever uploaded: what was refused, and the flag that would allow it.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outside { location, purpose } => {
+                let (what, flag, setting) = match purpose {
+                    Purpose::Source => ("sources may be read from", "--source-root", "source_roots"),
+                    Purpose::Output => ("outputs may be written to", "--output-root", "output_roots"),
+                };
+                let folder = location.parent().unwrap_or_else(|| location.clone());
+                let root = match &folder {
+                    Location::File { path } => path.display().to_string(),
+                    Location::Object { .. } => folder.folder_url(),
+                };
+                write!(
+                    f,
+                    "{location} lies in no place that {what}; to allow it, start 'millrace serve' with {flag} {root} (in the \
+                     settings: {setting})"
+                )
+            }
+            Self::Hidden { location, root } => write!(
+                f,
+                "{location} can't be an output: below {root} a part of its path begins with a dot, and hidden places are not written \
+                 to; choose another name"
+            ),
+            Self::Reserved { location, reserved } => write!(
+                f,
+                "{location} can't be used: {reserved} is where Millrace keeps its log and its work objects; choose another place"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Reach {
+    /// Parses roots as a person writes them: folders' paths, or URLs such as `s3://videos/in/`. With or without a slash at the
+    /// end, a root stands for whole components.
+    ///
+    /// # Errors
+    /// If one is no location.
+    pub fn of_roots<'a>(roots: impl IntoIterator<Item = &'a OsStr>) -> Result<Self, LocationError> {
+        roots.into_iter().map(Location::of_argument).collect::<Result<_, _>>().map(Self::Only)
+    }
+
+    /// Returns `true` if the location is a root, or lies beneath one.
+    #[must_use]
+    pub fn holds(&self, location: &Location) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Only(_) => self.root_of(location).is_some(),
+        }
+    }
+
+    /// The root that the location lies beneath: of several the deepest. `None` where everything may be reached.
+    #[must_use]
+    pub fn root_of(&self, location: &Location) -> Option<&Location> {
+        let Self::Only(roots) = self else { return None };
+        let beneath = roots.iter().filter_map(|root| Some((location.parts_below(root)?.len(), root)));
+        beneath.min_by_key(|(depth, _)| *depth).map(|(_, root)| root)
+    }
+
+    /// Holds a location to this reach.
+    ///
+    /// # Errors
+    /// If it lies beneath no root, or is to be an output in a hidden place below one.
+    pub fn check(&self, purpose: Purpose, location: &Location) -> Result<(), Refusal> {
+        match (self, self.root_of(location)) {
+            (Self::Everything, _) => Ok(()),
+            (Self::Only(_), None) => Err(Refusal::Outside { location: location.clone(), purpose }),
+            (Self::Only(_), Some(root)) if purpose == Purpose::Output && location.is_hidden_below(root) => {
+                Err(Refusal::Hidden { location: location.clone(), root: root.clone() })
+            }
+            (Self::Only(_), Some(_)) => Ok(()),
+        }
+    }
+
+    /// Adds a root; everything stays everything.
+    pub fn add(&mut self, root: Location) {
+        if let Self::Only(roots) = self
+            && !roots.contains(&root)
+        {
+            roots.push(root);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roots(roots: &[&str]) -> Reach {
+        Reach::of_roots(roots.iter().map(OsStr::new)).unwrap()
+    }
+
+    fn at(url: &str) -> Location {
+        Location::parse(url).unwrap()
+    }
+
+    #[test]
+    fn a_reach_holds_what_lies_beneath_its_roots_by_whole_components() {
+        let reach = roots(&["s3://videos/in", "/mnt/nas/", "gs://all"]);
+        for url in ["s3://videos/in/a.mov", "file:///mnt/nas/x/a.mov", "file:///mnt/nas", "gs://all/a"] {
+            assert!(reach.holds(&at(url)), "{url}");
+        }
+        for url in [
+            "s3://videos/inner/a.mov",
+            "s3://videos/a.mov",
+            "s3://videos2/in/a.mov",
+            "az://videos/in/a.mov",
+            "file:///mnt/nas2/a.mov",
+            "file:///mnt",
+            "gs://all2/a",
+        ] {
+            assert!(!reach.holds(&at(url)), "{url}");
+        }
+        assert!(Reach::Everything.holds(&at("file:///etc/passwd")));
+        assert!(!roots(&[]).holds(&at("file:///etc/passwd")), "no root, no reach");
+    }
+
+    #[test]
+    fn of_several_roots_the_deepest_counts() {
+        let reach = roots(&["/a", "/a/.b", "/"]);
+        assert_eq!(reach.root_of(&at("file:///a/.b/c")), Some(&at("file:///a/.b")));
+        assert_eq!(reach.root_of(&at("file:///x")), Some(&at("file:///")));
+        assert_eq!(reach.check(Purpose::Output, &at("file:///a/.b/c")), Ok(()));
+    }
+
+    #[test]
+    fn a_refusal_says_which_flag_would_allow_it() {
+        let nothing = roots(&[]);
+        let said = nothing.check(Purpose::Source, &at("s3://videos/in/a.mov")).unwrap_err().to_string();
+        assert!(said.contains("--source-root s3://videos/in/") && said.contains("source_roots"), "{said}");
+        let said = nothing.check(Purpose::Output, &at("file:///mnt/o%20ut/a.mp4")).unwrap_err().to_string();
+        assert!(
+            said.contains("--output-root /mnt/o ut (") && said.contains("/mnt/o ut/a.mp4 lies"),
+            "{said}"
+        );
+        let said = nothing.check(Purpose::Source, &at("s3://videos/a.mov")).unwrap_err().to_string();
+        assert!(said.contains("--source-root s3://videos/ "), "{said}");
+    }
+
+    #[test]
+    fn outputs_go_to_no_hidden_place_and_sources_may_come_from_one() {
+        let reach = roots(&["/mnt"]);
+        let hidden = at("file:///mnt/.trash/a.mp4");
+        assert!(matches!(reach.check(Purpose::Output, &hidden), Err(Refusal::Hidden { .. })));
+        assert_eq!(reach.check(Purpose::Source, &hidden), Ok(()));
+        assert_eq!(Reach::Everything.check(Purpose::Output, &hidden), Ok(()));
+    }
+
+    #[test]
+    fn a_root_that_is_none_is_refused() {
+        for wrong in ["", "http://h/x", "s3://", "s3://b//x", "file:///a/../b"] {
+            assert!(Reach::of_roots([OsStr::new(wrong)]).is_err(), "{wrong}");
+        }
+    }
+}
