@@ -22,6 +22,7 @@ use tracing::Instrument as _;
 
 use crate::{
     CHILD_ARGUMENT,
+    cgroup::Delegated,
     protocol::{FIRST_FD, Reply, Task},
     seal::{Allowed, Layer, Sandbox, Seal},
 };
@@ -186,7 +187,13 @@ impl Launcher {
         let mut line = serde_json::to_vec(task).map_err(|e| ChildError::Start(e.into()))?;
         line.push(b'\n');
         let allowed = Allowed::of(task, limit, u64::try_from(bytes).unwrap_or(0));
-        let seal = Seal::new(self.sandbox, descriptors.len(), allowed);
+        let delegated =
+            Some(self.sandbox).filter(|sandbox| *sandbox != Sandbox::Off).and_then(|_| Delegated::here());
+        let group =
+            delegated.map(|delegated| delegated.group(&allowed)).transpose().map_err(ChildError::Start)?;
+        let seal = Seal::new(self.sandbox, descriptors.len(), group.is_some(), allowed);
+        let (group, procs) = group.unzip();
+        let descriptors = descriptors.into_iter().chain(procs.map(OwnedFd::from)).collect();
         let mut child = self.start(&seal, descriptors).map_err(ChildError::Start)?;
         // Kept to the end: when it closes, the child exits.
         let mut life_line =
@@ -222,6 +229,9 @@ impl Launcher {
             (None, Some(reply)) if status.success() => Ok(Heard { reply: Some(reply), ..heard }),
             (None, None) if status.success() && heard.unreadable.is_some() => {
                 Err(ChildError::Unreadable { doing, field: heard.unreadable.unwrap_or_default() })
+            }
+            _ if group.is_some_and(|group| group.is_out_of_memory()) => {
+                Err(ChildError::Large { doing, mebibytes: seal.allowed.memory >> 20 })
             }
             _ if status.signal() == Some(libc::SIGSYS) => Err(ChildError::Forbidden { doing }),
             _ => {

@@ -4,6 +4,7 @@
 
 mod boxes;
 mod captions;
+mod cgroup;
 mod child;
 mod ends;
 mod launcher;
@@ -13,6 +14,7 @@ mod seal;
 pub mod seams;
 mod timeline;
 
+pub use cgroup::Delegated;
 pub use child::{child_main, seal};
 pub use launcher::{Ask, ChildError, Launcher, hide_memory, pipe};
 pub use protocol::{

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use millrace_schemas::Rendition;
+use millrace_schemas::{PictureShape, Rendition};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::Task;
@@ -106,6 +106,8 @@ pub struct Allowed {
     pub file_bytes: u64,
     /// Descriptors that it may have open, beside those that it is given.
     pub descriptors: u64,
+    /// Threads, where a cgroup counts them.
+    pub threads: u64,
 }
 
 const MIB: u64 = 1 << 20;
@@ -113,10 +115,14 @@ const MIB: u64 = 1 << 20;
 const AT_LEAST: u64 = 1024 * MIB;
 /// What a decoder and an encoder use whatever the size of pictures: code, tables, packets, stacks.
 const BASE: u64 = 512 * MIB;
-/// Bytes for each pixel of a source's picture: 24 that a decoder of many threads holds, of up to four bytes.
-const DECODED: u64 = 24 * 4;
-/// Bytes for each pixel of an output's picture: about 70 that x264 looks ahead and refers to, of up to four bytes.
-const ENCODED: u64 = 70 * 4;
+/// Bytes of a pixel, of up to 16 bits in three planes of half the size.
+const PIXEL: u64 = 4;
+/// So many pictures a decoder holds, and one more for each core.
+const DECODED: u64 = 24;
+/// So many pictures x264 looks ahead and refers to, and three more for each core.
+const ENCODED: u64 = 70;
+/// The stack of a thread.
+const STACK: u64 = 9 * MIB;
 /// What a thread reserves: a stack and an arena of the allocator.
 const THREAD: u64 = 160 * MIB;
 
@@ -126,33 +132,41 @@ impl Allowed {
     pub fn of(task: &Task, time: Duration, bytes: u64) -> Self {
         let (pixels, cores) = match task {
             Task::Transcode(task) => {
-                let size = |r: &Rendition| r.video.as_ref().map_or(0, |v| area(v.width, v.height) * ENCODED);
-                let source = task.shape.as_ref().map_or(0, |shape| area(shape.width, shape.height) * DECODED);
-                (source + task.renditions.iter().map(size).sum::<u64>(), task.cores as u64)
+                let cores = task.cores as u64;
+                let size = |r: &Rendition| r.video.as_ref().map_or(0, |v| area(v.width, v.height));
+                let encoded = task.renditions.iter().map(size).fold(0, u64::saturating_add);
+                let decoded = shape(task.shape.as_ref()).saturating_mul(DECODED + cores);
+                (decoded.saturating_add(encoded.saturating_mul(ENCODED + 3 * cores)), cores)
             }
             Task::Verify(task) => {
-                let side = |shape: &Option<millrace_schemas::PictureShape>| {
-                    shape.as_ref().map_or(0, |shape| area(shape.width, shape.height) * DECODED)
-                };
-                (side(&task.source.shape) + side(&task.output.shape), 2)
+                let both =
+                    shape(task.source.shape.as_ref()).saturating_add(shape(task.output.shape.as_ref()));
+                (both.saturating_mul(DECODED), 2)
             }
             _ => (0, 1),
         };
         let writes = match task {
             // They write nothing.
             Task::Check | Task::Inspect(_) | Task::Verify(_) => 0,
-            Task::Transcode(_) => (1 << 30) + bytes.saturating_mul(16),
-            Task::Merge(_) | Task::Prove(_) => (1 << 30) + bytes.saturating_mul(2),
+            Task::Transcode(_) => bytes.saturating_mul(16).saturating_add(1 << 30),
+            Task::Merge(_) | Task::Prove(_) => bytes.saturating_mul(2).saturating_add(1 << 30),
         };
-        let memory = AT_LEAST.max(BASE.saturating_add(pixels));
+        let stacks = STACK * (8 + 4 * cores);
+        let memory = AT_LEAST.max(BASE.saturating_add(stacks).saturating_add(pixels.saturating_mul(PIXEL)));
         Self {
             memory,
-            addresses: memory.saturating_mul(2).saturating_add(THREAD * (32 + 8 * cores)),
+            addresses: memory.saturating_mul(2).saturating_add(THREAD.saturating_mul(32 + 8 * cores)),
             cpu_seconds: time.as_secs().saturating_add(1).saturating_mul(cores + 2),
             file_bytes: writes,
             descriptors: 64,
+            threads: 64 + 8 * cores,
         }
     }
+}
+
+/// The pixels of a picture.
+fn shape(shape: Option<&PictureShape>) -> u64 {
+    shape.map_or(0, |shape| area(shape.width, shape.height))
 }
 
 fn area(width: i32, height: i32) -> u64 {
@@ -173,12 +187,12 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// The seal of a child that is given so many descriptors.
+    /// The seal of a child that is given so many descriptors; behind them, where it has a cgroup, the file by which it moves itself there.
     #[must_use]
-    pub fn new(sandbox: Sandbox, given: usize, allowed: Allowed) -> Self {
-        let layers: Vec<Layer> =
-            sandbox.layers().iter().copied().filter(|layer| *layer != Layer::Cgroup).collect();
-        let needed = layers.iter().copied().filter(|layer| sandbox.needs(*layer)).collect();
+    pub fn new(sandbox: Sandbox, given: usize, has_cgroup: bool, allowed: Allowed) -> Self {
+        let can = |layer: &Layer| *layer != Layer::Cgroup || has_cgroup;
+        let layers: Vec<Layer> = sandbox.layers().iter().copied().filter(can).collect();
+        let needed = Layer::ALL.into_iter().filter(|layer| sandbox.needs(*layer)).collect();
         Self { layers, needed, given: u32::try_from(given).unwrap_or(u32::MAX), allowed }
     }
 }

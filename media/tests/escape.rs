@@ -41,8 +41,14 @@ const THROUGH: c_int = 0;
 const BLOCKED: c_int = 9;
 const BROKEN: c_int = 99;
 
-const ALLOWED: Allowed =
-    Allowed { memory: 128 << 20, addresses: 1 << 30, cpu_seconds: 1, file_bytes: 1 << 20, descriptors: 64 };
+const ALLOWED: Allowed = Allowed {
+    memory: 128 << 20,
+    addresses: 1 << 30,
+    cpu_seconds: 1,
+    file_bytes: 1 << 20,
+    descriptors: 64,
+    threads: 64,
+};
 
 /// What shuts a way out.
 #[derive(Clone, Copy, PartialEq)]

@@ -81,7 +81,7 @@ pub(super) struct Convoys {
     stores: Stores,
     work: Work,
     slots: Slots,
-    progress: mpsc::UnboundedSender<Progress>,
+    progress: mpsc::Sender<Progress>,
     ended: Ends,
     stop: Stop,
     /// The most segments that go through one child.
@@ -94,7 +94,7 @@ impl Convoys {
         launcher: Launcher,
         (stores, work): (Stores, Work),
         jobs: usize,
-        progress: mpsc::UnboundedSender<Progress>,
+        progress: mpsc::Sender<Progress>,
         ended: Ends,
         stop: Stop,
     ) -> Arc<Self> {
@@ -212,15 +212,16 @@ impl Convoys {
         let (execution, attempt) = (first.segment.execution.clone(), first.segment.attempt);
         let pictures: Vec<Option<Progress>> =
             convoy.iter().map(|waiting| progress(&waiting.segment)).collect();
-        let (tell, mut whole) = mpsc::unbounded_channel();
+        // As many as it has ranges: a child that says more is heard no further.
+        let (tell, mut whole) = mpsc::channel(LONGEST);
         let heard = move |reply| match reply {
             Reply::Progress { range, done } => {
                 if let Some(Some(progress)) = pictures.get(range) {
-                    // Nobody listens while the process ends.
-                    let _ = self.progress.send(Progress { done, ..progress.clone() });
+                    // Advice: where nobody listens, or nobody can keep up, it is left out.
+                    let _ = self.progress.try_send(Progress { done, ..progress.clone() });
                 }
             }
-            Reply::Made { .. } => drop(tell.send(())),
+            Reply::Made { .. } => drop(tell.try_send(())),
             _ => {}
         };
         let ask = Ask { task: &task, limit, bytes: first.segment.source.bytes };

@@ -17,6 +17,9 @@ use crate::commands::CommandError;
 /// The scheme of the store that is meant where only a bucket is named, unless it is set otherwise.
 pub(crate) const STORE: &str = "s3";
 
+/// How much of what children say of their progress waits at most to be put on the log.
+const PROGRESS: usize = 1000;
+
 /// The processors and their ports.
 pub(crate) struct Running {
     pub(crate) engine: Engine,
@@ -72,7 +75,7 @@ fn prepare(how: &Work, log: &Arc<dyn Log>) -> Result<Running, CommandError> {
         ..Settings::of(options)
     };
     let engine = Engine::new(log.clone(), settings);
-    let (progress, told) = mpsc::unbounded_channel();
+    let (progress, told) = mpsc::channel(PROGRESS);
     let launcher = launcher(how.sandbox)?;
     let (stores, work) = (how.stores.clone(), how.objects.clone());
     let (ended, stop) = (engine.ended(), engine.stop());
@@ -157,7 +160,7 @@ pub(crate) async fn publish(log: &dyn Log, emits: Vec<Emit>) -> Result<(), LogEr
 }
 
 /// Puts progress on the log, twice a second, the latest of each segment.
-async fn publish_progress(log: Arc<dyn Log>, mut told: mpsc::UnboundedReceiver<Progress>) {
+async fn publish_progress(log: Arc<dyn Log>, mut told: mpsc::Receiver<Progress>) {
     while let Some(first) = told.recv().await {
         let mut latest = HashMap::from([((first.execution.clone(), first.index), first)]);
         tokio::time::sleep(Duration::from_millis(500)).await;

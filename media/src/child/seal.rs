@@ -6,7 +6,7 @@
 mod calls;
 mod namespaces;
 
-use std::io;
+use std::{fs::File, io, io::Write as _, os::fd::FromRawFd as _};
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
@@ -47,6 +47,14 @@ pub fn seal(seal: &Seal, started: impl FnOnce(u32)) -> Result<Vec<Layer>, String
         }
         Err(_) => Ok(()),
     };
+    if asked(Layer::Cgroup) {
+        put_on(Layer::Cgroup, join_cgroup(seal.given))?;
+    } else {
+        put_on(
+            Layer::Cgroup,
+            Err(io::Error::other("no cgroup with memory and pids is delegated to this process")),
+        )?;
+    }
     if asked(Layer::Privileges) {
         // The kernel's word on who goes first. Where /proc is not mounted, that is all that is missing.
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
@@ -70,6 +78,15 @@ pub fn seal(seal: &Seal, started: impl FnOnce(u32)) -> Result<Vec<Layer>, String
         put_on(Layer::Calls, calls::only_what_decoding_needs())?;
     }
     Ok(held)
+}
+
+/// Moves this process into its cgroup, by the file behind the descriptors of its task.
+fn join_cgroup(given: u32) -> io::Result<()> {
+    let procs = FIRST_FD.saturating_add_unsigned(given);
+    // SAFETY: the parent has passed that descriptor for this, and nothing else here owns it; where it has not, the write fails.
+    let mut procs = unsafe { File::from_raw_fd(procs) };
+    // The writer itself.
+    procs.write_all(b"0")
 }
 
 fn close_others(given: u32) -> io::Result<()> {
