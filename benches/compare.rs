@@ -44,6 +44,11 @@ fn main() {
         format!("{millrace} run {input} --output out --data data {formats} 2>/dev/null")
     };
 
+    sandboxed(&work, rounds, run);
+    // `cargo bench --bench compare -- sandbox` asks for that alone.
+    if std::env::args().any(|argument| argument == "sandbox") {
+        return;
+    }
     let two = [
         Case { name: "millrace, mp4 + flv", script: run(source, "-f mp4 -f flv --segment-time 5") },
         Case {
@@ -79,6 +84,20 @@ fn main() {
         },
     ];
     compare("320x240, 2 s, to mp4", &work, &small, rounds.max(2) * 4);
+}
+
+/// What the box around media costs: the ratios are with it over without it.
+fn sandboxed(work: &Path, rounds: usize, run: impl Fn(&str, &str) -> String) {
+    for (title, source, rounds) in [
+        ("320x240, 2 s, in the sandbox and without it", "short.mp4", rounds * 8),
+        ("1080p25, 30 s, in the sandbox and without it", "long.mp4", rounds),
+    ] {
+        let cases = [
+            Case { name: "millrace, --sandbox on", script: run(source, "--sandbox on") },
+            Case { name: "millrace, --sandbox off", script: run(source, "--sandbox off") },
+        ];
+        compare(title, work, &cases, rounds);
+    }
 }
 
 fn split_and_concat(source: &str) -> String {
