@@ -281,9 +281,12 @@ pub(crate) struct Serve {
     /// Start by itself on what is uploaded below FROM, a URL or a folder, and put outputs below TO; may be given several times
     #[arg(long, value_name = "FROM=TO", env = "MILLRACE_WATCH")]
     pub(crate) watch: Vec<OsString>,
-    /// Where to answer /healthz, /readyz, /metrics and /v1; 'none' for nowhere [default: 127.0.0.1:8080]
+    /// Where to answer /healthz, /readyz, /metrics and /v1: HOST:PORT, or unix:/PATH of a socket; 'none' for nowhere [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "MILLRACE_LISTEN")]
     pub(crate) listen: Option<String>,
+    /// A name by which a proxy of this machine calls it; others than this machine's own are answered 403 on loopback; may be given several times
+    #[arg(long = "allowed-host", value_name = "NAME", env = "MILLRACE_ALLOWED_HOSTS", value_delimiter = ',')]
+    pub(crate) allowed_hosts: Vec<String>,
     /// A file of tokens, a line each: who calls over HTTP must show one; needed where others than this machine can call
     #[arg(long, value_name = "FILE", env = "MILLRACE_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,

@@ -44,6 +44,9 @@ pub(crate) struct Config {
     pub(crate) work: Option<String>,
     /// Where `serve` answers HTTP.
     pub(crate) listen: Option<String>,
+    /// Names, beside this machine's own, by which it is called on loopback.
+    #[serde(default)]
+    pub(crate) allowed_hosts: Vec<String>,
     /// How many cores to use.
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
     /// The processors to run.

@@ -3,8 +3,10 @@
 //! Answers are JSON; what is wrong is a problem (RFC 9457). An upload is answered 202 once it is on the log, and not before.
 
 mod auth;
+mod border;
 mod connections;
 mod executions;
+mod listener;
 mod problem;
 mod view;
 
@@ -27,8 +29,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use auth::Tokens;
+pub use border::Border;
 pub use connections::serve;
 pub use executions::shown;
+pub use listener::{Listener, is_local};
 pub use view::View;
 
 use problem::{Body, Problem};

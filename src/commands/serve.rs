@@ -34,7 +34,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     let (at, objects) = work(&config, &stores)?;
     let listen = config.listen.clone().unwrap_or_else(|| LISTEN.into());
     let tokens = config.tokens()?;
-    if listen != "none" && !is_loopback(&listen) && tokens.is_empty() {
+    if listen != "none" && !millrace_api::is_local(&listen) && tokens.is_empty() {
         return Err(CommandError::Call(format!(
             "--listen {listen}: others than this machine could call; name a file of tokens with --token-file, or listen at an \
              address of this machine, such as {LISTEN}"
@@ -77,16 +77,20 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         sandbox: config.sandbox,
     };
     let mut running = Running::start(&how, &log)?;
+    let mut answering = None;
     if listen != "none" {
         let asked = Listen {
             address: listen,
             tokens,
+            names: config.allowed_hosts.clone(),
             store,
             retry_window_ms: how.retry_window_ms,
             sandbox: config.sandbox,
         };
-        let address = http::listen(asked, log.clone(), &running, &stores, collected).await?;
+        let begun = http::listen(asked, log.clone(), &running, &stores, collected).await?;
+        let address = &begun.address;
         tracing::info!(%address, "answering /healthz, /readyz, /metrics and /v1");
+        answering = Some(begun);
     }
     let watches = how.processors.is_empty() || how.processors.iter().any(|name| name == "trigger");
     if watches && !folders.is_empty() {
@@ -104,6 +108,9 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         Some(error) => tracing::error!(%error, "stopping: a processor can't go on"),
     }
     running.stop(grace, interrupts.next()).await;
+    if let Some(answering) = answering {
+        answering.stop().await;
+    }
     drop(running);
     if let Some(kafka) = kafka {
         kafka.leave().await;
@@ -124,6 +131,7 @@ fn merged(call: &Serve) -> Result<Config, CommandError> {
     for watch in &call.watch {
         config.watch.push(Watch::of(watch)?);
     }
+    config.allowed_hosts.extend(call.allowed_hosts.iter().cloned());
     config.jobs = call.jobs.or(config.jobs);
     config.sandbox = call.decoding.sandbox().unwrap_or(config.sandbox);
     config.instance = call.instance.clone().or(config.instance);
@@ -165,12 +173,6 @@ pub(super) fn work(config: &Config, stores: &Stores) -> Result<(String, Objects)
     let objects =
         Objects::at(&url, stores).map_err(|error| CommandError::Call(format!("--work: {error}")))?;
     Ok((url, objects))
-}
-
-fn is_loopback(address: &str) -> bool {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Refuses a cluster on which Millrace can't work; warns of what is odd.

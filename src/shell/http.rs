@@ -1,16 +1,16 @@
 //! What `serve` answers over HTTP: whether it lives, whether it works, metrics, and the API.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use millrace_api::{Api, Prober, Tokens, View};
+use millrace_api::{Api, Border, Listener, Prober, Tokens, View};
 use millrace_media::Sandbox;
 use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
 use millrace_storage::Stores;
 use millrace_topology::{ports::PortError, topology};
-use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::{engine::Running, probe::Probes};
 use crate::commands::CommandError;
@@ -45,6 +45,8 @@ pub(crate) struct Listen {
     pub(crate) address: String,
     /// Who may call.
     pub(crate) tokens: Tokens,
+    /// By which names, beside this machine's own, it is called on loopback.
+    pub(crate) names: Vec<String>,
     /// The scheme of the store that is meant where only a bucket is named.
     pub(crate) store: String,
     /// For how long a failed execution's work objects are kept, in milliseconds.
@@ -53,18 +55,36 @@ pub(crate) struct Listen {
     pub(crate) sandbox: Sandbox,
 }
 
-/// Answers at this address. Gives the address, with its port.
+/// A server that answers until it is stopped.
+pub(crate) struct Answering {
+    /// Where, with its port.
+    pub(crate) address: String,
+    task: JoinHandle<()>,
+}
+
+impl Answering {
+    /// Answers nobody any more; a socket's file is gone then.
+    pub(crate) async fn stop(self) {
+        self.task.abort();
+        // It ends as it was told to.
+        let _ = self.task.await;
+    }
+}
+
+/// Answers at this address.
 pub(crate) async fn listen(
     asked: Listen,
     log: Arc<dyn Log>,
     running: &Running,
     stores: &Stores,
     metrics: PrometheusHandle,
-) -> Result<SocketAddr, CommandError> {
+) -> Result<Answering, CommandError> {
     let wrong =
         |error: &dyn std::fmt::Display| CommandError::Call(format!("--listen {}: {error}", asked.address));
-    let listener = TcpListener::bind(&asked.address).await.map_err(|error| wrong(&error))?;
-    let address = listener.local_addr().map_err(|error| wrong(&error))?;
+    let listener = Listener::bind(&asked.address).await.map_err(|error| wrong(&error))?;
+    let address = listener.address().to_owned();
+    // Elsewhere a token says who calls.
+    let border = if listener.is_loopback() { Border::loopback(&asked.names) } else { Border::open() };
     let shared = Shared { log: log.clone(), stop: running.engine.stop(), metrics: metrics.clone() };
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -84,9 +104,9 @@ pub(crate) async fn listen(
         .route("/metrics", get(|State(shared): State<Shared>| async move { shared.metrics.render() }))
         .with_state(shared)
         .merge(api.routes());
-    tokio::spawn(millrace_api::serve(listener, open, guarded, asked.tokens));
+    let task = tokio::spawn(millrace_api::serve(listener, open, guarded, asked.tokens, border));
     tokio::spawn(watch_lag(log, metrics));
-    Ok(address)
+    Ok(Answering { address, task })
 }
 
 /// Keeps what is known of executions; where the log fails, from the start.
