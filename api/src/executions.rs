@@ -58,11 +58,7 @@ pub(crate) async fn submit(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "an upload is a JSON object"));
     }
     let mut upload = Upload::read(&body)?;
-    if upload.work.is_some() || upload.attempt != 1 || upload.replay.is_some() || !upload.made.is_empty() {
-        return Err(Problem::unprocessable(
-            "'work', 'attempt', 'replay' and 'made' are Millrace's own; leave them out",
-        ));
-    }
+    upload.check_by_others().map_err(Problem::unprocessable)?;
     if let Some(key) = headers.get("idempotency-key") {
         let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
         let key = key.ok_or_else(|| {

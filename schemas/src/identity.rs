@@ -24,7 +24,7 @@ pub fn hash_of<P: AsRef<[u8]>>(parts: &[P]) -> String {
     hasher.finalize().to_hex()[..16].to_owned()
 }
 
-/// The execution that an upload asks for: its name, or else its source at its version, settings and destination.
+/// The execution that an upload asks for: its principal, and its name, or else its source at its version, settings and destination.
 ///
 /// A redelivered upload is the same execution. The attempt and `overwrite` are not part of it: a new attempt goes on
 /// with what an earlier one made.
@@ -39,14 +39,21 @@ pub fn execution_id(upload: &Upload, source: &SourceRef) -> String {
 
 /// The execution that it is, or that it repeats.
 fn first_id(upload: &Upload, source: &SourceRef) -> String {
+    // A principal's executions are apart from all others', also those of the same name. The default principal's keep the ids
+    // that they had before there were principals.
+    let principal = Some(upload.principal.as_str()).filter(|principal| !principal.is_empty());
     if let Some(name) = &upload.name {
-        return hash(&["name", name]);
+        return match principal {
+            Some(principal) => hash(&["principal", principal, "name", name]),
+            None => hash(&["name", name]),
+        };
     }
     let time = upload.segment_time_seconds.to_bits().to_string();
     let mut formats: Vec<&str> = upload.dst_formats.iter().map(String::as_str).collect();
     formats.sort_unstable();
     formats.dedup();
-    let mut parts = vec!["source", &source.url, &source.version, &time, &upload.output_prefix];
+    let mut parts = principal.map_or_else(Vec::new, |principal| vec!["principal", principal]);
+    parts.extend(["source", &source.url, &source.version, &time, &upload.output_prefix]);
     parts.extend(formats);
     // Behind the formats, and only where they are asked for: others keep the ids that they had.
     parts.extend(upload.strict.then_some("strict"));
@@ -205,6 +212,20 @@ mod tests {
         let named = Upload { name: Some("friday".into()), ..upload() };
         let other = SourceRef { version: "9".into(), ..source() };
         assert_eq!(execution_id(&named, &source()), execution_id(&named, &other));
+    }
+
+    #[test]
+    fn executions_of_two_principals_are_apart_whether_they_have_names_or_not() {
+        let of = |principal: &str, name: Option<&str>| {
+            let upload = Upload { principal: principal.into(), name: name.map(str::to_owned), ..upload() };
+            execution_id(&upload, &source())
+        };
+        for name in [None, Some("friday")] {
+            let ids = [of("", name), of("press", name), of("sport", name)];
+            assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2], "{ids:?}");
+        }
+        // The default principal's ids are those of before.
+        assert_eq!(of("", Some("friday")), hash(&["name", "friday"]));
     }
 
     #[test]

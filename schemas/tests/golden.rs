@@ -55,10 +55,12 @@ enum Fields {
     Early,
     /// Facts that are read from a file, what else than pictures and sound it holds, damage.
     Facts,
-    /// Segments that are made again, channel layouts, when tracks end. All there are.
+    /// Segments that are made again, channel layouts, when tracks end.
     Seams,
+    /// Principals. All there are.
+    Principals,
 }
-use Fields::{Early, Facts, Seams};
+use Fields::{Early, Facts, Principals, Seams};
 
 impl Fields {
     /// The value, if its field is one of these; else its default.
@@ -79,6 +81,7 @@ fn upload(fields: Fields) -> Upload {
         made: vec![facts(fields)],
         strict: fields >= Facts,
         keep_location: fields >= Facts,
+        principal: fields.since(Principals, "press".into()),
         ..Upload::of("file:///in/a.mov", "file:///out")
     }
 }
@@ -90,7 +93,8 @@ fn old_upload(version: usize) -> Upload {
         1 => Upload { work: None, deadline_seconds: None, ..second },
         2 => second,
         3 => upload(Early),
-        _ => upload(Facts),
+        4 => upload(Facts),
+        _ => upload(Seams),
     }
 }
 
@@ -320,7 +324,11 @@ fn signal(fields: Fields) -> Signal {
 }
 
 fn old_signal(version: usize) -> Signal {
-    let mut signal = signal(if version == 4 { Facts } else { Early });
+    let mut signal = signal(match version {
+        5 => Seams,
+        4 => Facts,
+        _ => Early,
+    });
     if version >= 3 {
         return signal;
     }
@@ -401,18 +409,19 @@ fn warnings(fields: Fields) -> Vec<String> {
 #[test]
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
-    golden("upload", &upload(Seams), old_upload);
+    golden("upload", &upload(Principals), old_upload);
     golden("segment", &segment(Seams), |version| match version {
         1 => Segment { work: none(), ..segment(Early) },
         2 => segment(Early),
         3 => Segment { longest_gap: 0, last_time: 0, ..segment(Facts) },
         _ => segment(Facts),
     });
-    golden("signal", &signal(Seams), old_signal);
-    golden("assembly", &assembly(Seams), |version| match version {
+    golden("signal", &signal(Principals), old_signal);
+    golden("assembly", &assembly(Principals), |version| match version {
         1 => Assembly { work: none(), upload: None, ..assembly(Early) },
         2 | 3 => Assembly { upload: Some(old_upload(version)), ..assembly(Early) },
-        _ => assembly(Facts),
+        4 => assembly(Facts),
+        _ => assembly(Seams),
     });
     golden("merge", &merge(Seams), |version| match version {
         1 => Merge { work: none(), ..merge(Early) },
@@ -451,9 +460,15 @@ fn what_was_once_written_is_read_for_good() {
         version: "5d41402abc4b2a76b9719d911017c592".into(),
         sequencer: Some("0055AED6DCD90281E5".into()),
         at_ms: 1_800_000_000_000,
-        uploads: vec![Upload::of("s3://videos/in/a.mov", "s3://videos/out")],
+        uploads: vec![Upload {
+            principal: "press".into(),
+            ..Upload::of("s3://videos/in/a.mov", "s3://videos/out")
+        }],
     };
-    golden("arrival", &arrival, |_| arrival.clone());
+    golden("arrival", &arrival, |_| Arrival {
+        uploads: vec![Upload::of("s3://videos/in/a.mov", "s3://videos/out")],
+        ..arrival.clone()
+    });
     let seen = Seen {
         source: arrival.source.clone(),
         version: arrival.version.clone(),
@@ -467,8 +482,8 @@ fn what_was_once_written_is_read_for_good() {
 #[test]
 fn a_record_of_a_newer_version_is_told_from_what_is_none() {
     let mut newer = upload(Seams).encode().unwrap();
-    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 6).to_be_bytes());
-    assert!(matches!(Upload::decode(&newer), Err(RecordError::Newer { found: 6, known: 5, .. })));
+    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 7).to_be_bytes());
+    assert!(matches!(Upload::decode(&newer), Err(RecordError::Newer { found: 7, known: 6, .. })));
     newer[1..5].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
     assert!(matches!(Upload::decode(&newer), Err(RecordError::UnknownSchema { .. })));
     let mut long = upload(Seams).encode().unwrap();

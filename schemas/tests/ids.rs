@@ -66,7 +66,7 @@ fn a_registrys_ids_are_read_as_what_they_stand_for() {
     let newer = newer.to_string();
     let value = value.resolve(&Schema::parse_str(&newer).unwrap()).unwrap();
     let value = framed(9, &newer, value);
-    assert!(matches!(Upload::decode(&value), Err(RecordError::Newer { found: 6, known: 5, .. })));
+    assert!(matches!(Upload::decode(&value), Err(RecordError::Newer { found: 7, known: 6, .. })));
 
     // An older version of ours, as its process registered it.
     ids::learn(10, Some(Upload::VERSIONS[0])).unwrap();

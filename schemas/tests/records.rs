@@ -100,13 +100,14 @@ fn upload() -> Upload {
         made: Vec::new(),
         strict: true,
         keep_location: false,
+        principal: "press".into(),
     }
 }
 
 #[test]
 fn a_record_survives_the_frame() {
     let framed = upload().encode().unwrap();
-    assert_eq!(framed[..5], [0, 0, 0, 0x0f, 0xa1], "version 5 of record 1");
+    assert_eq!(framed[..5], [0, 0, 0, 0x13, 0x89], "version 6 of record 1");
     assert_eq!(Upload::decode(&framed).unwrap(), upload());
 
     let mut signal = Signal::new("e", 1, 7);
@@ -154,7 +155,7 @@ fn what_is_not_a_record_is_an_error_and_not_a_panic() {
         assert!(Upload::decode(&good[..cut]).is_err(), "cut at {cut}");
     }
     assert!(matches!(Upload::decode(&[1, 0, 0, 0, 1, 0]), Err(RecordError::NotFramed)));
-    assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 4001, .. })));
+    assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 5001, .. })));
 }
 
 #[test]

@@ -22,7 +22,12 @@ pub struct Arrival {
     pub uploads: Vec<Upload>,
 }
 
-crate::records::record!(Arrival, "Arrival", 11, ["arrival/1.avsc", "arrival/2.avsc", "arrival/3.avsc"]);
+crate::records::record!(
+    Arrival,
+    "Arrival",
+    11,
+    ["arrival/1.avsc", "arrival/2.avsc", "arrival/3.avsc", "arrival/4.avsc"]
+);
 
 /// The latest that is known of a source. Key: the source's URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]

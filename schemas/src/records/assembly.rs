@@ -92,7 +92,14 @@ crate::records::record!(
     Assembly,
     "Assembly",
     4,
-    ["assembly/1.avsc", "assembly/2.avsc", "assembly/3.avsc", "assembly/4.avsc", "assembly/5.avsc"]
+    [
+        "assembly/1.avsc",
+        "assembly/2.avsc",
+        "assembly/3.avsc",
+        "assembly/4.avsc",
+        "assembly/5.avsc",
+        "assembly/6.avsc"
+    ]
 );
 
 impl Assembly {

@@ -43,7 +43,7 @@ crate::records::record!(
     Signal,
     "Signal",
     3,
-    ["signal/1.avsc", "signal/2.avsc", "signal/3.avsc", "signal/4.avsc", "signal/5.avsc"]
+    ["signal/1.avsc", "signal/2.avsc", "signal/3.avsc", "signal/4.avsc", "signal/5.avsc", "signal/6.avsc"]
 );
 
 impl Signal {

@@ -76,17 +76,25 @@ pub struct Upload {
     #[serde(default)]
     #[avro(default = "false")]
     pub keep_location: bool,
+    /// The name of the principal on whose behalf it was accepted; empty is the default one. Millrace alone sets it: an
+    /// execution's id holds it, and it decides what the execution may read and write, and who may see it.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub principal: String,
 }
 
 crate::records::record!(
     Upload,
     "Upload",
     1,
-    ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc", "upload/4.avsc", "upload/5.avsc"]
+    ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc", "upload/4.avsc", "upload/5.avsc", "upload/6.avsc"]
 );
 
 /// In bytes. What follows from an upload holds all of it, twice at most, and must stay below what a log takes.
 const LONGEST: usize = 100_000;
+
+/// What the labels begin with that Millrace itself sets.
+const OWN_LABELS: &str = "millrace.";
 
 fn default_segment_time() -> f64 {
     15.0
@@ -120,7 +128,30 @@ impl Upload {
             made: Vec::new(),
             strict: false,
             keep_location: false,
+            principal: String::new(),
         }
+    }
+
+    /// Refuses an upload of somebody else that says what only Millrace itself may: what retries and replays say, on whose
+    /// behalf it is, and labels that begin with `millrace.`.
+    ///
+    /// # Errors
+    /// With what to leave out.
+    pub fn check_by_others(&self) -> Result<(), String> {
+        let own = [
+            ("work", self.work.is_some()),
+            ("attempt", self.attempt != first_attempt()),
+            ("made", !self.made.is_empty()),
+            ("replay", self.replay.is_some()),
+            ("principal", !self.principal.is_empty()),
+        ];
+        if let Some((field, _)) = own.iter().find(|(_, is_set)| *is_set) {
+            return Err(format!("only Millrace itself sets '{field}'; leave it out"));
+        }
+        if self.labels.keys().any(|label| label.starts_with(OWN_LABELS)) {
+            return Err(format!("labels that begin with '{OWN_LABELS}' are Millrace's own; leave them out"));
+        }
+        Ok(())
     }
 
     /// Reads an upload as the topic may hold it: Avro in the Confluent frame, or JSON as a person writes it.
