@@ -1,5 +1,6 @@
 # make demo [VIDEO=mine.mov]            install what is missing, build, turn a video into mp4 and flv, show what was made
-# make test                             install what is missing, check format, lints and docs, run all tests
+# make test                             install what is missing, check format, lints, docs and dependencies, run all tests
+# make deny                             check dependencies: licences, bans, sources, and advisories where their database can be had
 # make simulate [SEEDS=500] [FIRST=7]   everything that can go wrong, by seed; a failing seed is shrunk and told
 # make faults                           plant faults on purpose, and show after how many seeds each is found
 # make bench                            Millrace against ffmpeg, side by side; then the fold, the codec and the log
@@ -12,7 +13,7 @@
 # make lengths [FIRST=1] [COUNT=10000]       sound of all lengths around packet boundaries, by seed
 # make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash chaos kills burst mutants differential lengths setup test-setup servers
+.PHONY: demo test simulate faults bench crash chaos kills burst mutants differential lengths deny setup test-setup servers
 
 setup:
 	@scripts/setup.sh
@@ -31,11 +32,15 @@ demo: setup
 
 test: test-setup
 	cargo fmt --all --check
+	$(MAKE) --no-print-directory deny
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 	cargo test --workspace --locked
 	$(MAKE) --no-print-directory simulate SEEDS=20000
 	$(MAKE) --no-print-directory faults
+
+deny:
+	@scripts/deny.sh
 
 # Neither of these needs anything but Rust and a C compiler.
 simulate:
