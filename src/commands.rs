@@ -22,6 +22,7 @@ use clap::CommandFactory;
 use millrace_runtime::{Log, LogError};
 use millrace_topology::streams;
 
+pub(crate) use crate::terminal::{print, print_lines, tell};
 use crate::{
     cli::{Cli, Command, Place},
     config::Config,
@@ -111,12 +112,4 @@ async fn known_log(place: &Place, writes: bool) -> Result<Arc<dyn Log>, CommandE
 fn time(ms: i64) -> String {
     let since = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
-}
-
-/// Prints a result. Whoever stopped reading, `head` say, has what they wanted.
-fn print(line: &str) {
-    use std::io::Write;
-    if writeln!(std::io::stdout().lock(), "{line}").is_err() {
-        std::process::exit(0);
-    }
 }

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod shell;
+mod terminal;
 
 use std::{io::IsTerminal, process::ExitCode};
 
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("millrace: starting: {error}");
+            terminal::tell(&format!("millrace: starting: {error}"));
             return ExitCode::from(1);
         }
     };
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("millrace: {error}");
+            terminal::tell_lines(&format!("millrace: {error}"));
             ExitCode::from(error.status())
         }
     }
@@ -52,7 +53,7 @@ fn log(verbose: u8, serves: bool, as_json: bool) {
     };
     let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let shown = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| terminal::LogWriter)
         .with_ansi(std::io::stderr().is_terminal());
     let shown = if as_json { shown.json().boxed() } else { shown.boxed() }.with_filter(filter);
     let kept = shell::logs::Collect.with_filter(LevelFilter::INFO);

@@ -7,7 +7,7 @@ use millrace_storage::Stores;
 use millrace_topology::{millis_now, streams};
 use serde_json::json;
 
-use super::{CommandError, existing_log, print, serve, time};
+use super::{CommandError, existing_log, print, serve, tell, time};
 use crate::{cli::Cleanup, config::Config};
 
 pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
@@ -54,7 +54,7 @@ pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
     }
     if !call.json {
         let did = if call.dry_run { "would be removed" } else { "were removed" };
-        eprintln!("{orphans} of {} executions' work objects below {url} {did}", places.len());
+        tell(&format!("{orphans} of {} executions' work objects below {url} {did}", places.len()));
     }
     Ok(0)
 }

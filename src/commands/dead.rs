@@ -12,7 +12,7 @@ use millrace_schemas::{
 use millrace_topology::{Emit, Placement, streams};
 use serde_json::{Value, json};
 
-use super::{CommandError, existing_log, known_log, print, time};
+use super::{CommandError, existing_log, known_log, print, print_lines, tell, time};
 use crate::cli::{Dead, Place};
 
 /// The header by which a dead letter says that another one, of this id, was published again.
@@ -104,7 +104,7 @@ async fn list(place: &Place, all: bool, json: bool) -> Result<u8, CommandError> 
     };
     found.retain(|letter| all || !letter.was_retried);
     if found.is_empty() && !json {
-        eprintln!("no dead letters: every record could be processed");
+        tell("no dead letters: every record could be processed");
         return Ok(0);
     }
     if !json {
@@ -166,8 +166,8 @@ async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
     }
     print(&format!("value        {} bytes", value.len()));
     match letter.read() {
-        Some(record) => print(&format!("{record:#}")),
-        None => print(dump(value).trim_end()),
+        Some(record) => print_lines(&format!("{record:#}")),
+        None => print_lines(&dump(value)),
     }
     Ok(0)
 }
@@ -200,7 +200,7 @@ async fn retry(ids: &[String], all: bool, place: &Place) -> Result<u8, CommandEr
         ids.iter().map(|id| find(&known, id)).collect::<Result<_, _>>()?
     };
     if chosen.is_empty() {
-        eprintln!("no dead letters: there is nothing to publish again");
+        tell("no dead letters: there is nothing to publish again");
     }
     for letter in chosen {
         let topic = letter.header(ERROR_TOPIC);
@@ -210,15 +210,15 @@ async fn retry(ids: &[String], all: bool, place: &Place) -> Result<u8, CommandEr
         log.commit(Transaction { records, ..Transaction::default() }).await?;
         print(&format!("{}  published again to {topic}", letter.id()));
         if topic != streams::UPLOADS.name && letter.header(ERROR_EXCEPTION) == "given-up" {
-            eprintln!(
+            tell(&format!(
                 "millrace: its execution has failed since; 'millrace executions retry {}' makes a new attempt",
                 letter.key()
-            );
+            ));
         }
     }
     if !all || !known.is_empty() {
-        eprintln!(
-            "millrace: whoever serves takes it; on a data folder that nobody works on, the next 'millrace run' or 'serve' there"
+        tell(
+            "millrace: whoever serves takes it; on a data folder that nobody works on, the next 'millrace run' or 'serve' there",
         );
     }
     Ok(0)

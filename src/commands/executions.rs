@@ -10,7 +10,7 @@ use serde_json::json;
 
 mod act;
 
-use super::{CommandError, existing_log, print, time};
+use super::{CommandError, existing_log, print, tell, time};
 use crate::cli::{Executions, Place};
 
 pub(super) async fn executions(call: Executions) -> Result<u8, CommandError> {
@@ -51,7 +51,7 @@ async fn list(place: &Place, json: bool) -> Result<u8, CommandError> {
     };
     all.sort_unstable_by(|a, b| b.started_ms.cmp(&a.started_ms).then_with(|| a.execution.cmp(&b.execution)));
     if all.is_empty() && !json {
-        eprintln!("no executions yet; 'millrace run' makes one");
+        tell("no executions yet; 'millrace run' makes one");
     } else if !json {
         print(&format!("{:<16}  {:<11}  {:<9}  {:<20}  source", "execution", "state", "segments", "started"));
     }
@@ -125,7 +125,7 @@ async fn logs(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
     all.retain(|line| line.execution == state.execution);
     all.sort_by_key(|line| line.at_ms);
     if all.is_empty() && !json {
-        eprintln!("no log lines of {} are kept any more", state.execution);
+        tell(&format!("no log lines of {} are kept any more", state.execution));
     }
     for line in all {
         if json {

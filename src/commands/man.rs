@@ -4,14 +4,14 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::{CommandError, print};
+use super::{CommandError, print_lines};
 use crate::cli::Cli;
 
 pub(super) fn man(folder: Option<&Path>) -> Result<u8, CommandError> {
     let Some(folder) = folder else {
         let mut page = Vec::new();
         clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(CommandError::failed)?;
-        print(String::from_utf8_lossy(&page).trim_end());
+        print_lines(&String::from_utf8_lossy(&page));
         return Ok(0);
     };
     let failed = |error| CommandError::Failed(format!("writing into {}: {error}", folder.display()));

@@ -6,7 +6,7 @@ use millrace_engine::lag;
 use millrace_runtime::{Log, Partition};
 use millrace_topology::{Drawing, Numbers, draw, topology as graph};
 
-use super::{CommandError, existing_log, print};
+use super::{CommandError, existing_log, print, print_lines, tell};
 use crate::{cli::Topology, config::Config, shell::connect};
 
 pub(super) async fn topology(call: &Topology) -> Result<u8, CommandError> {
@@ -19,7 +19,7 @@ pub(super) async fn topology(call: &Topology) -> Result<u8, CommandError> {
         Some(log) => Some(numbers(log.as_ref()).await?),
         None => None,
     };
-    print(draw(&graph(), drawing, numbers.as_ref()).trim_end());
+    print_lines(&draw(&graph(), drawing, numbers.as_ref()));
     Ok(0)
 }
 
@@ -37,13 +37,13 @@ async fn cluster(call: &Topology) -> Result<u8, CommandError> {
         let made = kafka.apply(&graph().streams).await?;
         made.iter().for_each(|name| print(&format!("made  {name}")));
         if made.is_empty() {
-            eprintln!("all topics were there already");
+            tell("all topics were there already");
         }
     }
     let found = kafka.check(&graph()).await?;
     found.iter().for_each(|difference| print(&difference.to_string()));
     if found.is_empty() && call.check {
-        eprintln!("the cluster is as the graph has it");
+        tell("the cluster is as the graph has it");
     }
     Ok(u8::from(found.iter().any(|difference| difference.is_fatal)))
 }

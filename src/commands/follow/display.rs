@@ -8,6 +8,8 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use millrace_schemas::{Assembly, Progress};
 
+use crate::terminal::{plain, tell};
+
 /// How often plain lines tell of progress.
 const PLAIN: Duration = Duration::from_secs(10);
 
@@ -48,9 +50,8 @@ impl Display {
         let bar = self.bars.add(ProgressBar::new(1000));
         let style = ProgressStyle::with_template("{prefix:.bold}  {bar:24.cyan/dim}  {percent:>3}%  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸━"));
-        bar.set_prefix(
-            std::path::Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        );
+        let last = std::path::Path::new(name).file_name().unwrap_or_default().to_string_lossy();
+        bar.set_prefix(plain(&last).into_owned());
         bar.set_message("waiting");
         let view = View {
             name: name.into(),
@@ -66,9 +67,9 @@ impl Display {
     /// Says something beside the bars.
     pub(super) fn say(&self, line: &str) {
         if self.live {
-            self.bars.suspend(|| eprintln!("{line}"));
+            self.bars.suspend(|| tell(line));
         } else {
-            eprintln!("{line}");
+            tell(line);
         }
     }
 
@@ -94,7 +95,7 @@ impl Display {
                 view.bar.set_message(message);
             } else if view.told.elapsed() >= PLAIN {
                 view.told = Instant::now();
-                eprintln!("{}: {:.0}%  {message}", view.name, part * 100.0);
+                tell(&format!("{}: {:.0}%  {message}", view.name, part * 100.0));
             }
         }
     }
