@@ -281,6 +281,22 @@ pub(crate) struct Serve {
     /// Start by itself on what is uploaded below FROM, a URL or a folder, and put outputs below TO; may be given several times
     #[arg(long, value_name = "FROM=TO", env = "MILLRACE_WATCH")]
     pub(crate) watch: Vec<OsString>,
+    /// Where uploads may read sources: a folder, or a URL such as s3://videos/in/; may be given several times. Nothing else is read
+    #[arg(
+        long = "source-root",
+        value_name = "DIR|URL",
+        env = "MILLRACE_SOURCE_ROOTS",
+        value_delimiter = ','
+    )]
+    pub(crate) source_roots: Vec<String>,
+    /// Where uploads may write outputs: a folder, or a URL; may be given several times. Nothing else is written
+    #[arg(
+        long = "output-root",
+        value_name = "DIR|URL",
+        env = "MILLRACE_OUTPUT_ROOTS",
+        value_delimiter = ','
+    )]
+    pub(crate) output_roots: Vec<String>,
     /// Where to answer /healthz, /readyz, /metrics and /v1: HOST:PORT, or unix:/PATH of a socket; 'none' for nowhere [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "MILLRACE_LISTEN")]
     pub(crate) listen: Option<String>,

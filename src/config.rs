@@ -1,5 +1,6 @@
 //! Settings: a file, over it variables, over both flags.
 
+mod access;
 mod watch;
 
 use std::{
@@ -7,7 +8,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use millrace_api::Tokens;
 use millrace_kafka::{Guarantee, Settings};
 use millrace_media::Sandbox;
 use millrace_processors::trigger::rules::{self, Rule};
@@ -19,6 +19,7 @@ use crate::{
     commands::CommandError,
     shell::{STORE, watch::Folder},
 };
+pub(crate) use access::AccessConfig;
 pub(crate) use watch::Watch;
 
 /// The file, as a person writes it. Unknown keys are an error.
@@ -62,6 +63,15 @@ pub(crate) struct Config {
     /// How media are decoded: `on`, `require` or `off`.
     #[serde(default)]
     pub(crate) sandbox: Sandbox,
+    /// Where uploads of the default principal may read: folders and URLs.
+    #[serde(default)]
+    pub(crate) source_roots: Vec<String>,
+    /// Where they may write.
+    #[serde(default)]
+    pub(crate) output_roots: Vec<String>,
+    /// Who else there is, and what each may reach and do.
+    #[serde(default)]
+    pub(crate) access: AccessConfig,
     /// What is watched, and what is made of it.
     #[serde(default)]
     pub(crate) watch: Vec<Watch>,
@@ -165,18 +175,6 @@ impl Config {
     pub(crate) fn folders(&self) -> Result<Vec<Folder>, CommandError> {
         let found = self.watch.iter().map(Watch::folder).collect::<Result<Vec<_>, _>>()?;
         Ok(found.into_iter().flatten().collect())
-    }
-
-    /// Who may call over HTTP.
-    pub(crate) fn tokens(&self) -> Result<Tokens, CommandError> {
-        let Some(path) = &self.token_file else { return Ok(Tokens::default()) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| CommandError::Call(format!("{}: {error}", path.display())))?;
-        let tokens = Tokens::read(&text);
-        if tokens.is_empty() {
-            return Err(CommandError::Call(format!("{}: there is no token in it", path.display())));
-        }
-        Ok(tokens)
     }
 
     /// How the cluster is reached, where one is named.

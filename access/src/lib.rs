@@ -4,9 +4,11 @@
 //! something, may read and write is a [`Reach`]. Locations are compared by whole path components, never by the texts of URLs.
 
 mod location;
+mod principal;
 mod reach;
 
 pub use location::{
     Location, LocationError, Scheme, as_url, encode_part, object_url, path_of, shown, url_of,
 };
+pub use principal::{Access, Asked, Limits, Principal, Right};
 pub use reach::{Purpose, Reach, Refusal};

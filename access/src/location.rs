@@ -243,6 +243,15 @@ impl Location {
         parts.iter().any(|part| part.as_encoded_bytes().starts_with(b"."))
     }
 
+    /// The kind of its store; `None` of a path.
+    #[must_use]
+    pub fn scheme(&self) -> Option<Scheme> {
+        match self {
+            Self::File { .. } => None,
+            Self::Object { scheme, .. } => Some(*scheme),
+        }
+    }
+
     /// The last component; `None` for the file system's root and for a bucket.
     #[must_use]
     pub fn name(&self) -> Option<&OsStr> {

@@ -11,9 +11,9 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use crate::problem::Problem;
 
-/// The tokens that open the API. Without any, everybody who reaches it may call.
+/// The tokens that open the API, each with its principal. Without any, everybody who reaches it calls as the default one.
 #[derive(Clone, Default)]
-pub struct Tokens(Vec<blake3::Hash>);
+pub struct Tokens(Vec<(blake3::Hash, String)>);
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -22,11 +22,12 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// These tokens, a line each; empty lines and what follows a '#' at a line's start are none.
-    #[must_use]
-    pub fn read(text: &str) -> Self {
+    /// Adds tokens of a principal, a line each, and says how many; empty lines and what follows a '#' at a line's start are none.
+    pub fn read(&mut self, text: &str, principal: &str) -> usize {
+        let before = self.0.len();
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self(lines.map(|line| blake3::hash(line.as_bytes())).collect())
+        self.0.extend(lines.map(|line| (blake3::hash(line.as_bytes()), principal.to_owned())));
+        self.0.len() - before
     }
 
     /// Whether there are none.
@@ -35,10 +36,12 @@ impl Tokens {
         self.0.is_empty()
     }
 
-    /// Whether this is one of them. Hashes are compared, in a time that tells nothing.
-    fn holds(&self, token: &str) -> bool {
+    /// Whose token this is. Hashes are compared, in a time that tells nothing.
+    fn holder(&self, token: &str) -> Option<&str> {
         let asked = blake3::hash(token.as_bytes());
-        self.0.iter().fold(false, |found, token| found | (*token == asked))
+        self.0
+            .iter()
+            .fold(None, |found, (token, principal)| if *token == asked { Some(principal) } else { found })
     }
 }
 
@@ -53,7 +56,7 @@ pub(crate) async fn guard(
     }
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match shown.and_then(token) {
-        Some(token) if tokens.holds(&token) => Ok(next.run(request).await),
+        Some(token) if tokens.holder(&token).is_some() => Ok(next.run(request).await),
         Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "this token is not known")),
         None => Err(Problem::new(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN")),
     }
@@ -87,10 +90,15 @@ mod tests {
 
     #[test]
     fn only_what_was_given_opens() {
-        let tokens = Tokens::read("# team\nfirst\n\n  second \n");
-        assert!(tokens.holds("first") && tokens.holds("second"));
-        assert!(!tokens.holds("") && !tokens.holds("# team") && !tokens.holds("firs"));
-        assert!(Tokens::read("\n#x\n").is_empty());
+        let mut tokens = Tokens::default();
+        assert_eq!(tokens.read("# team\nfirst\n\n  second \n", "film"), 2);
+        assert_eq!(tokens.read("\n#x\n", "news"), 0);
+        assert!(tokens.holder("first") == Some("film") && tokens.holder("second") == Some("film"));
+        assert!(
+            tokens.holder("").is_none()
+                && tokens.holder("# team").is_none()
+                && tokens.holder("firs").is_none()
+        );
         assert_eq!(format!("{tokens:?}"), "2 tokens");
     }
 }

@@ -40,6 +40,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
              address of this machine, such as {LISTEN}"
         )));
     }
+    let _access = config.access()?;
     let (store, rules, folders) = (config.default_store()?.to_owned(), config.rules()?, config.folders()?);
     if rules.is_empty() && processors.iter().any(|name| name == "trigger") {
         return Err(CommandError::Call(
@@ -131,6 +132,8 @@ fn merged(call: &Serve) -> Result<Config, CommandError> {
     for watch in &call.watch {
         config.watch.push(Watch::of(watch)?);
     }
+    config.source_roots.extend(call.source_roots.iter().cloned());
+    config.output_roots.extend(call.output_roots.iter().cloned());
     config.allowed_hosts.extend(call.allowed_hosts.iter().cloned());
     config.jobs = call.jobs.or(config.jobs);
     config.sandbox = call.decoding.sandbox().unwrap_or(config.sandbox);

@@ -1,0 +1,195 @@
+//! Who may reach and do what, as the settings say it.
+
+use std::{ffi::OsStr, path::PathBuf};
+
+use millrace_access::{Access, Limits, Location, Principal, Reach, Right, Scheme};
+use millrace_api::Tokens;
+use serde::Deserialize;
+
+use super::Config;
+use crate::commands::CommandError;
+
+/// What is said of principals.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessConfig {
+    /// Whether the header `millrace-principal` of a record on `uploads` names its principal: only where Kafka's own ACLs, or what
+    /// writes there, see to it that nobody names another.
+    #[serde(default)]
+    pub(crate) trust_header: bool,
+    /// The principal of records on `uploads` that none is known of; the default one where it is not set.
+    #[serde(default)]
+    pub(crate) kafka: String,
+    /// Who there is beside the default principal.
+    #[serde(default)]
+    principal: Vec<PrincipalConfig>,
+}
+
+/// A principal, as a person writes it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrincipalConfig {
+    name: String,
+    #[serde(default)]
+    tokens: Vec<String>,
+    token_file: Option<PathBuf>,
+    #[serde(default)]
+    sources: Vec<String>,
+    #[serde(default)]
+    outputs: Vec<String>,
+    #[serde(default)]
+    schemes: Vec<String>,
+    may: Option<Vec<String>>,
+    max_bytes: Option<u64>,
+    max_pixels: Option<u64>,
+    max_duration_seconds: Option<f64>,
+    max_streams: Option<usize>,
+    max_segments: Option<usize>,
+    max_at_once: Option<usize>,
+}
+
+/// What a principal may do where nothing is said.
+const USUALLY: [Right; 3] = [Right::Submit, Right::Read, Right::Cancel];
+
+fn reach(what: &str, roots: &[String]) -> Result<Reach, CommandError> {
+    Reach::of_roots(roots.iter().map(OsStr::new)).map_err(|error| {
+        CommandError::Call(format!("{what}: {error}; a root is a folder, or a URL such as s3://videos/in/"))
+    })
+}
+
+impl PrincipalConfig {
+    fn principal(&self) -> Result<Principal, CommandError> {
+        let wrong = |text: String| CommandError::Call(format!("access.principal '{}': {text}", self.name));
+        let right = |name: &String| {
+            Right::named(name).ok_or_else(|| {
+                let all: Vec<&str> = Right::ALL.into_iter().map(Right::as_str).collect();
+                wrong(format!("'{name}' is nothing that it may do; there are {}", all.join(", ")))
+            })
+        };
+        let may = match &self.may {
+            Some(names) => names.iter().map(right).collect::<Result<_, _>>()?,
+            None => USUALLY.to_vec(),
+        };
+        if let Some(scheme) = self.schemes.iter().find(|s| *s != "file" && Scheme::named(s).is_none()) {
+            return Err(wrong(format!("'{scheme}' is no scheme; there are file, s3, gs and az")));
+        }
+        Ok(Principal {
+            name: self.name.clone(),
+            sources: reach(&format!("sources of '{}'", self.name), &self.sources)?,
+            outputs: reach(&format!("outputs of '{}'", self.name), &self.outputs)?,
+            schemes: self.schemes.clone(),
+            limits: Limits {
+                bytes: self.max_bytes,
+                pixels: self.max_pixels,
+                duration_seconds: self.max_duration_seconds,
+                streams: self.max_streams,
+                segments: self.max_segments,
+                at_once: self.max_at_once,
+            },
+            may,
+        })
+    }
+}
+
+impl Config {
+    /// Who may reach and do what: the default principal what the roots and the watches name, others what is said of them.
+    pub(crate) fn access(&self) -> Result<Access, CommandError> {
+        let mut sources = reach("--source-root", &self.source_roots)?;
+        let mut outputs = reach("--output-root", &self.output_roots)?;
+        for rule in self.rules()? {
+            let root = |url: &str| {
+                Location::parse(url.trim_end_matches('/'))
+                    .map_err(|error| CommandError::Call(format!("watch: {error}")))
+            };
+            sources.add(root(&rule.from)?);
+            outputs.add(root(&rule.to)?);
+        }
+        let others =
+            self.access.principal.iter().map(PrincipalConfig::principal).collect::<Result<_, _>>()?;
+        let access =
+            Access::of(Principal::default_of(sources, outputs), others).map_err(CommandError::Call)?;
+        access
+            .principal(&self.access.kafka)
+            .map_err(|error| CommandError::Call(format!("access.kafka: {error}")))?;
+        Ok(access)
+    }
+
+    /// Who may call over HTTP: each token with its principal.
+    pub(crate) fn tokens(&self) -> Result<Tokens, CommandError> {
+        let mut tokens = Tokens::default();
+        let mut file = |path: &PathBuf, principal: &str| {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| CommandError::Call(format!("{}: {error}", path.display())))?;
+            if tokens.read(&text, principal) == 0 {
+                return Err(CommandError::Call(format!("{}: there is no token in it", path.display())));
+            }
+            Ok(())
+        };
+        if let Some(path) = &self.token_file {
+            file(path, "")?;
+        }
+        for principal in &self.access.principal {
+            if let Some(path) = &principal.token_file {
+                file(path, &principal.name)?;
+            }
+        }
+        for principal in &self.access.principal {
+            tokens.read(&principal.tokens.join("\n"), &principal.name);
+        }
+        Ok(tokens)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_access::Purpose;
+
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_default_principal_reaches_roots_and_watches_and_others_their_own() {
+        let text = "source_roots = ['/mnt/in', 's3://videos/in/']\noutput_roots = ['/mnt/out']\n\
+                    [[watch]]\nfrom = '/watched'\nto = 's3://made/x'\n\
+                    [[access.principal]]\nname = 'film'\ntokens = ['secret']\nsources = ['s3://film/']\nmay = ['submit']\nmax_bytes = 5";
+        let access = config(text).access().unwrap();
+        let at = |url: &str| Location::parse(url).unwrap();
+        let default = access.principal("").unwrap();
+        for source in ["file:///mnt/in/a.mov", "s3://videos/in/a.mov", "file:///watched/x/a.mov"] {
+            assert_eq!(default.check(Purpose::Source, &at(source)), Ok(()), "{source}");
+        }
+        for output in ["file:///mnt/out/a.mp4", "s3://made/x/a.mp4"] {
+            assert_eq!(default.check(Purpose::Output, &at(output)), Ok(()), "{output}");
+        }
+        assert!(default.check(Purpose::Source, &at("s3://film/a.mov")).is_err());
+        let film = access.principal("film").unwrap();
+        assert_eq!(film.limits.bytes, Some(5));
+        assert!(film.may(Right::Submit) && !film.may(Right::Read));
+        assert!(film.check(Purpose::Output, &at("file:///mnt/out/a.mp4")).is_err(), "it has no outputs");
+    }
+
+    #[test]
+    fn nothing_is_reached_where_nothing_is_said() {
+        let access = Config::default().access().unwrap();
+        assert_eq!((access.sources(), access.outputs()), (Reach::Only(Vec::new()), Reach::Only(Vec::new())));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, what) in [
+            ("[[access.principal]]\nname = 'a'\nmay = ['fly']", "'fly'"),
+            ("[[access.principal]]\nname = 'a b'", "no name"),
+            ("[[access.principal]]\nname = 'a'\nschemes = ['http']", "'http'"),
+            ("[[access.principal]]\nname = 'a'\nsources = ['http://x/']", "sources of 'a'"),
+            ("[access]\nkafka = 'a'", "access.kafka"),
+            ("source_roots = ['s3://']", "--source-root"),
+        ] {
+            let said = config(text).access().unwrap_err().to_string();
+            assert!(said.contains(what), "{said}");
+        }
+        assert!(toml::from_str::<Config>("[[access.principal]]\nname = 'a'\nmax_byte = 1").is_err());
+    }
+}
