@@ -242,7 +242,14 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
         // As large as the broker takes: its message.max.bytes less what a batch of one record needs.
         ("as large as can be", vec![0x55; 1_048_588 - 120]),
     ];
-    let topics = [streams::UPLOADS, streams::SEGMENTS, streams::TRANSCODED, streams::MERGES, streams::MERGED];
+    let topics = [
+        streams::UPLOADS,
+        streams::ACCEPTED,
+        streams::SEGMENTS,
+        streams::TRANSCODED,
+        streams::MERGES,
+        streams::MERGED,
+    ];
     runtime.block_on(async {
         let log = cluster.log().await;
         for topic in topics {

@@ -204,8 +204,14 @@ fn garbage_in_every_topic_is_a_dead_letter_with_its_reason_and_the_partition_goe
     let source = place.path("a.mp4");
     media::constant(&source, Constant { seconds: "2", ..Constant::default() });
     std::fs::create_dir(place.path("data")).unwrap();
-    let consumed =
-        [streams::UPLOADS, streams::SEGMENTS, streams::TRANSCODED, streams::MERGES, streams::MERGED];
+    let consumed = [
+        streams::UPLOADS,
+        streams::ACCEPTED,
+        streams::SEGMENTS,
+        streams::TRANSCODED,
+        streams::MERGES,
+        streams::MERGED,
+    ];
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut thrown = 0;
     runtime.block_on(async {

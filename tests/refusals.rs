@@ -224,6 +224,7 @@ fn what_is_needed_may_be_granted_line_by_line() {
         &format!("--topic '{}'", cluster.topic("uploads")),
         &format!("--group '{}-transcode'", cluster.application()),
         &format!("--transactional-id '{}-'", cluster.application()),
+        &format!("User:PRODUCER --topic '{}' --operation Write", cluster.topic("uploads")),
     ] {
         assert!(called.stdout.contains(text), "{text}: {}", called.stdout);
     }

@@ -23,7 +23,8 @@ fn the_readmes_picture_is_the_programs() {
 fn every_drawing_shows_every_processor() {
     for format in ["text", "mermaid", "dot"] {
         let drawing = millrace(&["topology", "--format", format]);
-        for processor in ["trigger", "admit", "split", "transcode", "assemble", "merge", "cleanup"] {
+        for processor in ["trigger", "admit", "accept", "split", "transcode", "assemble", "merge", "cleanup"]
+        {
             assert!(drawing.contains(processor), "{format}: {processor}");
         }
     }

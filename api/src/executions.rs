@@ -86,7 +86,7 @@ pub(crate) async fn submit(
     if let Some(state) = api.view.get(&execution) {
         return Ok((StatusCode::OK, Json(shown(&state))));
     }
-    api.publish(vec![Emit::new(streams::UPLOADS, &url, &upload)?]).await?;
+    api.publish(vec![Emit::new(streams::ACCEPTED, &url, &upload)?]).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"execution": execution, "source": url, "state": "submitted"}))))
 }
 
@@ -174,6 +174,6 @@ pub(crate) async fn retry(
         upload.ok_or_else(|| conflict("it is from an older version, which kept too little of it"))?;
     let upload = cleanup::next_attempt(&state, upload, millis_now(), api.retry_window_ms);
     let attempt = upload.attempt;
-    api.publish(vec![Emit::new(streams::UPLOADS, &state.source.url, &upload)?]).await?;
+    api.publish(vec![Emit::new(streams::ACCEPTED, &state.source.url, &upload)?]).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"execution": id, "attempt": attempt, "state": "submitted"}))))
 }

@@ -6,6 +6,7 @@ mod ended;
 use std::{sync::Arc, time::Duration};
 
 use millrace_processors::{
+    accept::{Accept, Principals},
     admit::Admit,
     assemble::Assemble,
     cleanup::{self, Cleanup},
@@ -37,13 +38,21 @@ pub struct Settings {
     pub store: String,
     /// What is watched. A process without rules leaves notifications to others.
     pub rules: Vec<Rule>,
+    /// Whose uploads those are that come on the log.
+    pub principals: Principals,
 }
 
 impl Settings {
     /// With these options, and all else as it is by default.
     #[must_use]
     pub fn of(options: Options) -> Self {
-        Self { options, retry_window_ms: cleanup::RETRY_WINDOW_MS, store: "s3".into(), rules: Vec::new() }
+        Self {
+            options,
+            retry_window_ms: cleanup::RETRY_WINDOW_MS,
+            store: "s3".into(),
+            rules: Vec::new(),
+            principals: Principals::default(),
+        }
     }
 }
 
@@ -102,6 +111,10 @@ impl Engine {
                 "trigger" => {
                     let rules = self.settings.rules.clone();
                     self.spawn(spec, Trigger::new(ports.clone(), rules, &self.settings.store), options);
+                }
+                "accept" => {
+                    let accept = Accept::new(self.settings.principals.clone(), &self.settings.store);
+                    self.spawn(spec, accept, options);
                 }
                 "split" => self.spawn(spec, Split::new(ports.clone(), &self.settings.store), options),
                 "transcode" => self.spawn(spec, Transcode::new(ports.clone()), options),

@@ -252,7 +252,8 @@ fn number_of(text: &str) -> usize {
     text.parse().unwrap_or(usize::MAX)
 }
 
-/// The lines by which Kafka's own `kafka-acls.sh` lets a principal do what Millrace does, and nothing else.
+/// The lines by which Kafka's own `kafka-acls.sh` lets a principal do what Millrace does, and nothing else; and, as comments, what
+/// those need who produce uploads and notifications.
 #[must_use]
 pub fn acls(graph: &Topology, settings: &Settings, principal: &str) -> Vec<String> {
     let tool =
@@ -276,6 +277,19 @@ pub fn acls(graph: &Topology, settings: &Settings, principal: &str) -> Vec<Strin
     ));
     lines.push(format!("{tool} --cluster --operation DescribeConfigs --operation Describe"));
     lines.push(format!("# for 'millrace topology --apply' alone:\n{tool} --cluster --operation Create"));
+    lines.push(
+        "# for programs that upload or notify, each with a principal of its own: these topics alone. Whoever may write to others, \
+         such as 'accepted', speaks for Millrace itself."
+            .into(),
+    );
+    let producers = format!(
+        "kafka-acls.sh --bootstrap-server {} --add --allow-principal User:PRODUCER",
+        settings.brokers
+    );
+    for spec in streams::FOR_PRODUCERS {
+        let topic = settings.topic(spec.name);
+        lines.push(format!("# {producers} --topic '{topic}' --operation Write --operation Describe"));
+    }
     lines
 }
 

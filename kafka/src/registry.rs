@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use base64::Engine as _;
 use millrace_runtime::{Backoff, LogError, Record};
 use millrace_schemas::ids;
-use millrace_topology::{StreamSpec, streams};
+use millrace_topology::streams;
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
@@ -106,26 +106,27 @@ impl Registry {
     pub(crate) fn install(&self, settings: &Settings, registers: bool) -> Result<(), LogError> {
         let mut given = HashMap::new();
         for record in ids::all() {
-            let is_its = |spec: &&StreamSpec| spec.record == record.name;
-            let Some(stream) = streams::ALL.iter().find(is_its) else { continue };
-            let subject = format!("{}-value", settings.topic(stream.name));
             let Some(text) = record.versions.last() else { continue };
             let asked = json!({"schema": text, "schemaType": "AVRO"});
             let doing = format!("registering the schema of {}", record.name);
-            let found = if registers {
-                self.compatible(&subject).map_err(|refusal| self.error(&doing, refusal))?;
-                self.ask("POST", &format!("/subjects/{subject}/versions"), Some(&asked))
-            } else {
-                self.ask("POST", &format!("/subjects/{subject}"), Some(&asked))
-            };
-            let id = match found {
-                Ok(found) => found["id"].as_u64().and_then(|id| u32::try_from(id).ok()),
-                // Not registered yet: whoever only reads has nothing to write with it.
-                Err(Refusal::No(404, _)) if !registers => None,
-                Err(refusal) => return Err(self.error(&doing, refusal)),
-            };
-            if let Some(id) = id {
-                given.insert(record.fixed, id);
+            for stream in streams::ALL.iter().filter(|spec| spec.record == record.name) {
+                let subject = format!("{}-value", settings.topic(stream.name));
+                let found = if registers {
+                    self.compatible(&subject).map_err(|refusal| self.error(&doing, refusal))?;
+                    self.ask("POST", &format!("/subjects/{subject}/versions"), Some(&asked))
+                } else {
+                    self.ask("POST", &format!("/subjects/{subject}"), Some(&asked))
+                };
+                let id = match found {
+                    Ok(found) => found["id"].as_u64().and_then(|id| u32::try_from(id).ok()),
+                    // Not registered yet: whoever only reads has nothing to write with it.
+                    Err(Refusal::No(404, _)) if !registers => None,
+                    Err(refusal) => return Err(self.error(&doing, refusal)),
+                };
+                // The same text has one id under all of its subjects.
+                if let Some(id) = id {
+                    given.entry(record.fixed).or_insert(id);
+                }
             }
         }
         ids::install(given);

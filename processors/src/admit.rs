@@ -46,7 +46,7 @@ pub fn fold(state: Option<Seen>, arrival: &Arrival) -> Result<Fold<Seen>, Record
     if !is_new {
         return Ok(Fold { state, emits: Vec::new(), changed: false });
     }
-    let emit = |upload: &Upload| Emit::new(streams::UPLOADS, &arrival.source, upload);
+    let emit = |upload: &Upload| Emit::new(streams::ACCEPTED, &arrival.source, upload);
     let emits = arrival.uploads.iter().map(emit).collect::<Result<_, _>>()?;
     let seen = Seen {
         source: arrival.source.clone(),

@@ -1,6 +1,7 @@
 //! The processors, a file or a folder for each. What they decide are pure functions; what they need of the world they
 //! ask of ports.
 
+pub mod accept;
 pub mod admit;
 pub mod assemble;
 pub mod cleanup;

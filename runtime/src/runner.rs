@@ -87,6 +87,7 @@ pub async fn run_processor<P: Processor>(
     let mut handles: BTreeMap<(Partition, u64), AbortHandle> = BTreeMap::new();
     // None while another assignment is awaited.
     let mut membership: Option<Membership> = None;
+    let mut done_before = BTreeMap::new();
 
     loop {
         let level = stop.level();
@@ -134,6 +135,12 @@ pub async fn run_processor<P: Processor>(
                     for record in records {
                         window.take(&record);
                         let place = (record.partition.clone(), record.offset);
+                        if let Some(group) = spec.succeeds
+                            && is_done(log.as_ref(), group, &record, &mut done_before).await.map_err(failed)?
+                        {
+                            window.finish(&place.0, place.1, Vec::new());
+                            continue;
+                        }
                         let work = handle(spec.name, processor.clone(), record, options, stop.clone());
                         handles.insert(place, at_work.spawn(work));
                     }
@@ -147,6 +154,25 @@ pub async fn run_processor<P: Processor>(
         }
         metrics::in_flight(spec.name, window.len());
     }
+}
+
+/// Returns `true` if the group that consumed this stream in earlier versions has done this record. It is asked once for each
+/// partition: such a group goes on only while an upgrade lasts, and what both do is done once all the same.
+async fn is_done(
+    log: &dyn Log,
+    group: &str,
+    record: &Record,
+    done_before: &mut BTreeMap<Partition, u64>,
+) -> Result<bool, LogError> {
+    let next = match done_before.get(&record.partition) {
+        Some(next) => *next,
+        None => {
+            let next = log.committed(group, &record.partition).await?;
+            done_before.insert(record.partition.clone(), next);
+            next
+        }
+    };
+    Ok(record.offset < next)
 }
 
 /// Publishes what is finished in order. Finished results survive an abort. False where the assignment is over: what is
@@ -238,7 +264,9 @@ async fn attempt<P: Processor>(
     stop: &Stop,
 ) -> Result<Option<Vec<NewRecord>>, String> {
     let Some(value) = &record.value else { return Ok(Some(Vec::new())) };
-    let input = match checked(value).and_then(|()| processor.read(value).map_err(Unreadable::from)) {
+    let input = match checked(value)
+        .and_then(|()| processor.read_record(value, &record.headers).map_err(Unreadable::from))
+    {
         Ok(input) => input,
         Err(Unreadable::Newer(error)) => {
             wait_for_upgrade(record, &error, stop).await;

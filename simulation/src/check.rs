@@ -27,6 +27,7 @@ type Attempt = (String, i32);
 #[derive(Default)]
 struct Facts {
     uploads: Vec<(Attempt, Record)>,
+    accepted: Vec<(Attempt, Record)>,
     started: BTreeMap<Attempt, Vec<(u64, Started)>>,
     refused: BTreeMap<Attempt, usize>,
     segments: Vec<(u64, Segment)>,
@@ -57,12 +58,15 @@ impl Facts {
         if stream == streams::DEAD_LETTERS.name {
             let name = |name| record.header(name).unwrap_or_default();
             self.dead.insert((name(ERROR_TOPIC), name(ERROR_PARTITION), name(ERROR_OFFSET)));
-        } else if stream == streams::UPLOADS.name {
+        } else if [streams::UPLOADS.name, streams::ACCEPTED.name].contains(&stream.as_str()) {
             match Upload::read(&value) {
                 Ok(upload) => {
                     let url = upload.source.clone().unwrap_or_default();
                     let source = SourceRef { url, version: "1".into(), bytes: 1 };
-                    self.uploads.push(((execution_id(&upload, &source), upload.attempt), record));
+                    let attempt = (execution_id(&upload, &source), upload.attempt);
+                    let is_accepted = stream == streams::ACCEPTED.name;
+                    let all = if is_accepted { &mut self.accepted } else { &mut self.uploads };
+                    all.push((attempt, record));
                 }
                 Err(_) => self.unreadable.push(record),
             }
@@ -248,7 +252,12 @@ impl Facts {
 
     /// LG-1: nothing that was taken is lost.
     fn nothing_lost(&self) -> Held {
+        let accepted: BTreeSet<&Attempt> = self.accepted.iter().map(|(attempt, _)| attempt).collect();
         for (attempt, record) in &self.uploads {
+            let told = accepted.contains(attempt) || self.is_dead(record);
+            held(Invariant::Lg1, told, || format!("an upload was never accepted: {attempt:?}"))?;
+        }
+        for (attempt, record) in &self.accepted {
             let told = self.started.contains_key(attempt)
                 || self.refused.contains_key(attempt)
                 || self.is_dead(record);
@@ -281,10 +290,18 @@ impl Facts {
     }
 
     /// LG-2: each record is processed once, however often it is delivered; where nobody sets offsets back.
-    fn exactly_once(&self) -> Held {
-        let mut told: BTreeMap<&Attempt, usize> = BTreeMap::new();
-        for (attempt, _) in &self.uploads {
-            *told.entry(attempt).or_default() += 1;
+    fn exactly_once<'a>(&'a self) -> Held {
+        let count = |all: &'a [(Attempt, Record)]| {
+            let mut counts: BTreeMap<&Attempt, usize> = BTreeMap::new();
+            all.iter().for_each(|(attempt, _)| *counts.entry(attempt).or_default() += 1);
+            counts
+        };
+        let (asked, told) = (count(&self.uploads), count(&self.accepted));
+        for (attempt, uploads) in asked {
+            let accepted = told.get(attempt).copied().unwrap_or(0);
+            held(Invariant::Lg2, accepted <= uploads, || {
+                format!("{attempt:?}: of {uploads} uploads {accepted} were accepted")
+            })?;
         }
         for (attempt, uploads) in told {
             let plans = self.started.get(attempt).map_or(0, Vec::len);

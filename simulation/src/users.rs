@@ -86,7 +86,7 @@ pub(crate) async fn retry(world: &Arc<World>, execution: &str) {
         let asked = Upload { deadline_seconds: None, ..upload.clone() };
         let next = cleanup::next_attempt(state, asked, clock::now_ms(), cleanup::RETRY_WINDOW_MS);
         world.trace(|| format!("{execution} is tried again: attempt {}", next.attempt));
-        if let Ok(emit) = Emit::new(streams::UPLOADS, &state.source.url, &next) {
+        if let Ok(emit) = Emit::new(streams::ACCEPTED, &state.source.url, &next) {
             append(world, vec![emit]).await;
         }
     }

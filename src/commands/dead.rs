@@ -209,7 +209,9 @@ async fn retry(ids: &[String], all: bool, place: &Place) -> Result<u8, CommandEr
         })?;
         log.commit(Transaction { records, ..Transaction::default() }).await?;
         print(&format!("{}  published again to {topic}", letter.id()));
-        if topic != streams::UPLOADS.name && letter.header(ERROR_EXCEPTION) == "given-up" {
+        // The keys of uploads are no executions.
+        let is_upload = [streams::UPLOADS.name, streams::ACCEPTED.name].contains(&topic.as_str());
+        if !is_upload && letter.header(ERROR_EXCEPTION) == "given-up" {
             tell(&format!(
                 "millrace: its execution has failed since; 'millrace executions retry {}' makes a new attempt",
                 letter.key()

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use millrace_runtime::{Log, NewRecord, Partition, Record, Tail, Transaction, read_on, table};
 use millrace_schemas::{Assembly, ExecutionEvent, OutputFacts, Phase, Segment, Signal, Upload, source_url};
-use millrace_topology::{Emit, millis_now, streams};
+use millrace_topology::{Emit, millis_now, streams, topology};
 
 use super::{CommandError, executions::find, known_log, print};
 use crate::{
@@ -95,16 +95,19 @@ async fn uploads(log: &Arc<dyn Log>, from: &From, store: &str) -> Result<u8, Com
             ))
         })?);
     } else {
-        for number in 0..log.partitions(streams::UPLOADS.name).await? {
-            let partition = Partition { stream: streams::UPLOADS.name.into(), number };
-            let take = |record: Record| {
-                let own = record.header(REPLAY).is_none() && from.means(&record);
-                let upload =
-                    own.then(|| record.value.as_deref().and_then(|value| Upload::read(value).ok())).flatten();
-                // A later attempt repeats an upload that is here itself.
-                chosen.extend(upload.filter(|upload| upload.attempt == 1));
-            };
-            read_on(log.as_ref(), &partition, 0, take).await?;
+        let take = |record: &Record| {
+            let own = record.header(REPLAY).is_none() && from.means(record);
+            let upload =
+                own.then(|| record.value.as_deref().and_then(|value| Upload::read(value).ok())).flatten();
+            // A later attempt repeats an upload that is here itself.
+            upload.filter(|upload| upload.attempt == 1)
+        };
+        for number in 0..log.partitions(streams::ACCEPTED.name).await? {
+            let partition = Partition { stream: streams::ACCEPTED.name.into(), number };
+            read_on(log.as_ref(), &partition, 0, |record| chosen.extend(take(&record))).await?;
+        }
+        if matches!(from, From::Time(_)) {
+            chosen.extend(before_accepted(log, take).await?);
         }
     }
     if chosen.is_empty() {
@@ -123,6 +126,29 @@ async fn uploads(log: &Arc<dyn Log>, from: &From, store: &str) -> Result<u8, Com
         "{count} uploads published again as replay {id}; 'millrace executions list' shows what becomes of them"
     ));
     Ok(0)
+}
+
+/// The uploads that were consumed before there was the stream `accepted`. They are the default principal's, whatever they say.
+async fn before_accepted(
+    log: &Arc<dyn Log>,
+    take: impl Fn(&Record) -> Option<Upload>,
+) -> Result<Vec<Upload>, CommandError> {
+    let mut found = Vec::new();
+    let graph = topology();
+    let Some(group) = graph.processor("accept").and_then(|accept| accept.succeeds) else { return Ok(found) };
+    for number in 0..log.partitions(streams::UPLOADS.name).await? {
+        let partition = Partition { stream: streams::UPLOADS.name.into(), number };
+        let end = log.committed(group, &partition).await?;
+        if end == 0 {
+            continue;
+        }
+        let old = |record: Record| {
+            let upload = take(&record).filter(|_| record.offset < end);
+            found.extend(upload.map(|upload| Upload { principal: String::new(), ..upload }));
+        };
+        read_on(log.as_ref(), &partition, 0, old).await?;
+    }
+    Ok(found)
 }
 
 /// What was made of each source.
@@ -158,7 +184,7 @@ fn again(
         work: None,
         ..upload.clone()
     };
-    let emit = Emit::new(streams::UPLOADS, &source, &upload).map_err(CommandError::failed)?;
+    let emit = Emit::new(streams::ACCEPTED, &source, &upload).map_err(CommandError::failed)?;
     Ok(NewRecord { emit, headers: vec![(REPLAY.into(), id.as_bytes().to_vec())] })
 }
 

@@ -89,7 +89,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
                     upload = again(state, upload);
                 }
                 uploads
-                    .push(Emit::new(streams::UPLOADS, &source.url, &upload).map_err(CommandError::failed)?);
+                    .push(Emit::new(streams::ACCEPTED, &source.url, &upload).map_err(CommandError::failed)?);
             }
             Next::Follow(attempt) => upload.attempt = attempt,
         }

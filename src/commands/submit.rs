@@ -38,6 +38,7 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
     let mut results = Results::new(call.json);
     let (mut emits, mut awaited) = (Vec::new(), HashMap::new());
     for upload in uploads {
+        upload.check_by_others().map_err(CommandError::Call)?;
         let source = source_url(&upload, store).map_err(CommandError::Call)?;
         output_prefix(&upload, &source).map_err(CommandError::Call)?;
         let execution = named(&upload, &source, &stores).await;

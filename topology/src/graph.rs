@@ -76,9 +76,11 @@ pub mod streams {
     /// The latest of each source where somebody watches: the changelog of what was seen.
     pub const SOURCES: StreamSpec =
         StreamSpec { name: "sources", kind: Kind::Table, key: "source URL", record: "Seen", ..STREAM };
-    /// What was uploaded or asked for.
+    /// What was uploaded or asked for, as any program may produce it. Nothing that only Millrace may say is taken from here.
     pub const UPLOADS: StreamSpec =
         StreamSpec { name: "uploads", key: "source URL", record: "Upload", retention: LONG, ..STREAM };
+    /// Uploads that were accepted, on behalf of whom; retries and replays. Only Millrace may produce it.
+    pub const ACCEPTED: StreamSpec = StreamSpec { name: "accepted", ..UPLOADS };
     /// Time ranges of videos and sound tracks to transcode.
     pub const SEGMENTS: StreamSpec =
         StreamSpec { name: "segments", record: "Segment", partitions: 12, keyed: Keyed::Dealt, ..STREAM };
@@ -116,12 +118,16 @@ pub mod streams {
     pub const DEAD_LETTERS: StreamSpec =
         StreamSpec { name: "dead-letters", key: "as the original", record: "as the original", ..STREAM };
 
+    /// What programs of others produce to; all else is Millrace's own.
+    pub const FOR_PRODUCERS: [StreamSpec; 2] = [NOTIFICATIONS, UPLOADS];
+
     /// All of them, in the order in which a video passes.
-    pub const ALL: [StreamSpec; 14] = [
+    pub const ALL: [StreamSpec; 15] = [
         NOTIFICATIONS,
         ARRIVALS,
         SOURCES,
         UPLOADS,
+        ACCEPTED,
         SEGMENTS,
         TRANSCODED,
         ASSEMBLIES,
@@ -148,6 +154,8 @@ pub struct ProcessorSpec {
     pub writes: Vec<StreamSpec>,
     /// The table in which it keeps its state; an aggregation has one.
     pub state: Option<StreamSpec>,
+    /// The group that consumed its stream in earlier versions: what that group has committed is not consumed again.
+    pub succeeds: Option<&'static str>,
 }
 
 /// The graph.
@@ -163,8 +171,8 @@ pub struct Topology {
 #[must_use]
 pub fn topology() -> Topology {
     use streams::{
-        ALL, ARRIVALS, ASSEMBLIES, CONTROLS, EXECUTIONS, MERGED, MERGES, NOTIFICATIONS, PROGRESS, SEGMENTS,
-        SOURCES, TRANSCODED, UPLOADS,
+        ACCEPTED, ALL, ARRIVALS, ASSEMBLIES, CONTROLS, EXECUTIONS, MERGED, MERGES, NOTIFICATIONS, PROGRESS,
+        SEGMENTS, SOURCES, TRANSCODED, UPLOADS,
     };
     let processor = |name, does, reads, writes: &[StreamSpec], state| ProcessorSpec {
         name,
@@ -172,13 +180,17 @@ pub fn topology() -> Topology {
         reads,
         writes: writes.to_vec(),
         state,
+        succeeds: None,
     };
+    let accept = processor("accept", "takes what others may ask for", UPLOADS, &[ACCEPTED], None);
     Topology {
         streams: ALL.to_vec(),
         processors: vec![
             processor("trigger", "meets notifications with rules", NOTIFICATIONS, &[ARRIVALS], None),
-            processor("admit", "takes the newest of each source, once", ARRIVALS, &[UPLOADS], Some(SOURCES)),
-            processor("split", "plans segments", UPLOADS, &[SEGMENTS, TRANSCODED, EXECUTIONS], None),
+            processor("admit", "takes the newest of each source, once", ARRIVALS, &[ACCEPTED], Some(SOURCES)),
+            // Before there was `accept`, `split` read what others produce.
+            ProcessorSpec { succeeds: Some("millrace-split"), ..accept },
+            processor("split", "plans segments", ACCEPTED, &[SEGMENTS, TRANSCODED, EXECUTIONS], None),
             processor(
                 "transcode",
                 "decodes once, encodes each rendition",

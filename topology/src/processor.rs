@@ -122,6 +122,14 @@ pub trait Processor: Send + Sync + 'static {
     /// Where the value is no such record; it becomes a dead letter.
     fn read(&self, value: &[u8]) -> Result<Self::In, RecordError>;
 
+    /// Reads a record with its headers, for processors to which they say anything.
+    ///
+    /// # Errors
+    /// As those of [`Processor::read`].
+    fn read_record(&self, value: &[u8], _headers: &[(String, Vec<u8>)]) -> Result<Self::In, RecordError> {
+        self.read(value)
+    }
+
     /// Does the work, and says what follows from it.
     ///
     /// # Errors

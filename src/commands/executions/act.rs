@@ -137,7 +137,7 @@ pub(super) async fn retry(
             Awaited { name: name.clone(), attempt: upload.attempt, there_before: 0, found_before: 0 };
         awaited.insert(id.clone(), waiting);
         results.begin(id, &name, None);
-        let emit = Emit::new(streams::UPLOADS, &state.source.url, &upload).map_err(CommandError::failed)?;
+        let emit = Emit::new(streams::ACCEPTED, &state.source.url, &upload).map_err(CommandError::failed)?;
         uploads.push((id.clone(), upload.attempt, emit));
     }
     let emits = uploads.iter().map(|(.., emit)| emit.clone()).collect();
