@@ -101,4 +101,9 @@ impl DataFolder {
     pub(crate) fn work(&self) -> PathBuf {
         self.path.join("work")
     }
+
+    /// Where it is; no output may lie there.
+    pub(crate) fn location(&self) -> Option<millrace_storage::Location> {
+        millrace_storage::Location::of_path(&self.path).ok()
+    }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Work {
 impl Work {
     /// On a data folder, as it is by default, with one core.
     pub(crate) fn of(data: &DataFolder) -> Self {
-        let stores = Stores::default();
+        let stores = Stores::default().reserving(data.location());
         Self {
             objects: storage::Work::in_folder(data.work(), &stores),
             stores,

@@ -238,12 +238,7 @@ impl Media for Ports {
     }
 
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
-        let opened = async {
-            let source = self.stores.pin(url).await?;
-            let file = self.stores.open(&source).await?;
-            Ok::<_, StorageError>((source, file))
-        };
-        let Ok((source, file)) = opened.await else { return Ok(None) };
+        let Ok((source, file)) = self.stores.open_output(url).await else { return Ok(None) };
         match self.inspected(&source, &file, InspectTask { segment_seconds: None }).await {
             Ok(found) => Ok(comment(&found)),
             // No media file that can be read.

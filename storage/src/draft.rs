@@ -1,13 +1,6 @@
 //! What is being written, and appears under its name at once and whole, or never.
 
-use std::{
-    ffi::OsStr,
-    fs::{self, File},
-    io,
-    os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{ffi::OsStr, fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use object_store::{
@@ -16,7 +9,14 @@ use object_store::{
     path::Path as Key,
 };
 
-use crate::{StorageError, hidden, ranged::pause, source::blocking, stores::Bucket};
+use crate::{
+    StorageError,
+    folder::FilePlace,
+    hidden::{self, Hidden},
+    ranged::pause,
+    source::blocking,
+    stores::Bucket,
+};
 
 /// The size of a part, in bytes, for objects of up to 80 GB: stores take 10,000 parts, all of one size but the last (R2), of
 /// at least 5 MiB (S3).
@@ -36,8 +36,8 @@ pub struct Draft {
 
 #[derive(Debug)]
 enum To {
-    /// A file beside its place; `at` is gone once it is published. Of a work object also its folders, where they are empty.
-    Path { at: Option<PathBuf>, path: PathBuf, is_work: bool },
+    /// A hidden file beside its place, until it is published. Of a work object also its folders are removed, where they are empty.
+    File { hidden: Hidden, place: FilePlace, is_published: bool, is_work: bool },
     /// A file without a name on this machine; then an object.
     Object(Box<Object>),
 }
@@ -54,18 +54,20 @@ pub(crate) struct Object {
 }
 
 impl Draft {
-    /// A draft of an output, in a hidden file beside `path` until it is published. Drafts of the same output that killed processes
-    /// left are removed.
-    pub(crate) fn of_output(path: PathBuf) -> Result<Self, StorageError> {
-        hidden::remove_abandoned(&path);
-        let (file, at) = hidden::create_locked(&path)?;
-        Ok(Self { file: Arc::new(file), to: To::Path { at: Some(at), path, is_work: false } })
+    /// A draft of an output, in a hidden file beside its place until it is published. Drafts of the same output that killed
+    /// processes left are removed.
+    pub(crate) fn of_output(place: FilePlace) -> Result<Self, StorageError> {
+        hidden::remove_abandoned(&place);
+        Ok(Self::hidden(hidden::create_locked(&place)?, place, false))
     }
 
     /// A draft of a work object: one that is dropped leaves no folders, also where all else of its execution is gone.
-    pub(crate) fn of_work(path: PathBuf) -> Result<Self, StorageError> {
-        let (file, at) = hidden::create(&path)?;
-        Ok(Self { file: Arc::new(file), to: To::Path { at: Some(at), path, is_work: true } })
+    pub(crate) fn of_work(place: FilePlace) -> Result<Self, StorageError> {
+        Ok(Self::hidden(hidden::create(&place)?, place, true))
+    }
+
+    fn hidden(hidden: Hidden, place: FilePlace, is_work: bool) -> Self {
+        Self { file: hidden.file.clone(), to: To::File { hidden, place, is_published: false, is_work } }
     }
 
     /// A draft of an object, in a file of this machine that has no name: however the process ends, it is gone.
@@ -85,7 +87,7 @@ impl Draft {
 
     fn io(&self, doing: &'static str) -> impl FnOnce(io::Error) -> StorageError {
         let path = match &self.to {
-            To::Path { path, .. } => path.display().to_string(),
+            To::File { place, .. } => place.path().display().to_string(),
             To::Object(object) => object.bucket.url(&object.key),
         };
         move |source| StorageError::Io { doing, path, source }
@@ -104,11 +106,18 @@ impl Draft {
     ///
     /// # Errors
     /// Where the disk is full, or the place can't be written.
-    pub async fn publish_new(mut self) -> Result<bool, StorageError> {
-        match &mut self.to {
-            To::Path { at, path, .. } => {
-                let (file, at, path) = (self.file.clone(), at.clone(), path.clone());
-                blocking(move || link(&file, at.as_deref(), &path)).await
+    pub async fn publish_new(self) -> Result<bool, StorageError> {
+        match &self.to {
+            // Its hidden name is dropped with it.
+            To::File { .. } => {
+                blocking(move || {
+                    self.file.sync_data().map_err(self.io("writing"))?;
+                    let To::File { hidden, place, .. } = &self.to else { return Ok(false) };
+                    let fresh = hidden.publish_new(place)?;
+                    hidden.folder.sync();
+                    Ok(fresh)
+                })
+                .await
             }
             To::Object(object) => {
                 let size =
@@ -123,21 +132,16 @@ impl Draft {
     /// # Errors
     /// Where the disk is full, or the place can't be written.
     pub async fn publish_over(mut self) -> Result<(), StorageError> {
-        match &mut self.to {
-            To::Path { at, path, .. } => {
-                let (file, from, path) = (self.file.clone(), at.take(), path.clone());
+        match &self.to {
+            To::File { .. } => {
                 blocking(move || {
-                    file.sync_data().map_err(StorageError::io("writing", &path))?;
-                    let Some(from) = from else { return Ok(()) };
-                    let renamed = fs::rename(&from, &path).map_err(StorageError::io("publishing", &path));
-                    if renamed.is_err() {
-                        // What can't be removed now is swept later.
-                        let _ = fs::remove_file(&from);
-                    }
-                    renamed?;
-                    sync_folder(&path);
+                    self.file.sync_data().map_err(self.io("writing"))?;
+                    let To::File { hidden, place, is_published, .. } = &mut self.to else { return Ok(()) };
+                    hidden.publish_over(place)?;
+                    *is_published = true;
+                    hidden.folder.sync();
                     // A process that was killed a moment ago may have had a media process that outlived it until now.
-                    hidden::remove_abandoned(&path);
+                    hidden::remove_abandoned(place);
                     Ok(())
                 })
                 .await
@@ -153,41 +157,11 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if let To::Path { at: Some(at), is_work, .. } = &self.to {
-            // What can't be removed now is swept later.
-            let _ = fs::remove_file(at);
-            if *is_work {
-                // The rendition's and the place's; where something is in them they stay.
-                for folder in at.ancestors().skip(1).take(2) {
-                    let _ = fs::remove_dir(folder);
-                }
-            }
+        let To::File { hidden, place, is_published: false, is_work } = &self.to else { return };
+        hidden.remove();
+        if *is_work {
+            place.remove_empty_folders();
         }
-    }
-}
-
-/// Gives a whole file its name, unless it is taken.
-fn link(file: &File, at: Option<&Path>, path: &Path) -> Result<bool, StorageError> {
-    file.sync_data().map_err(StorageError::io("writing", path))?;
-    let Some(at) = at else { return Ok(false) };
-    let fresh = match fs::hard_link(at, path) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-        // A file system without links: look, then rename. Only two writers in the same instant could tell.
-        Err(_) if !path.exists() => {
-            fs::rename(at, path).map_err(StorageError::io("publishing", path))?;
-            true
-        }
-        Err(_) => false,
-    };
-    sync_folder(path);
-    Ok(fresh)
-}
-
-/// A name is durable once its folder is; a file system that can't do that has nothing to say.
-fn sync_folder(path: &Path) {
-    if let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) {
-        let _ = folder.sync_all();
     }
 }
 
@@ -211,7 +185,7 @@ impl Object {
         if self.bucket.head(&self.key).await?.is_some() {
             return Ok(false);
         }
-        let name = hidden::name(OsStr::new(self.key.filename().unwrap_or_default()));
+        let name = hidden::name(OsStr::new(self.key.filename().unwrap_or_default()))?;
         let parent = self.key.parent().unwrap_or(Key::ROOT);
         let aside = Self {
             bucket: self.bucket.clone(),

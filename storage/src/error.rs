@@ -2,6 +2,8 @@
 
 use std::{io, path::Path};
 
+use millrace_access::Refusal;
+
 /// Why bytes could not be had or put. Texts are for the person whose bytes they are; no credential is ever part of one.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -62,6 +64,37 @@ pub enum StorageError {
         /// The output.
         path: String,
     },
+    /// It lies outside of what may be reached.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    /// A link is in the way.
+    #[error(
+        "{path} is a link, or lies behind one, and below {root} links are not followed; put the file itself there, or name the folder \
+         that the link leads to as a root of its own"
+    )]
+    Link {
+        /// Where.
+        path: String,
+        /// The root.
+        root: String,
+    },
+    /// What was being written, or its folder, was replaced by something else before it could be published.
+    #[error(
+        "{path} can't be published: its folder, or the file that was being written, was moved or replaced meanwhile"
+    )]
+    Displaced {
+        /// The output.
+        path: String,
+    },
+    /// Files can't be held to lie beneath a root.
+    #[error(
+        "{path} can't be opened safely: openat2 is missing here; it needs Linux 5.6 or newer, and in a container a seccomp profile that \
+         allows it"
+    )]
+    OldKernel {
+        /// Where.
+        path: String,
+    },
     /// The system said no.
     #[error("{doing} {path}: {source}")]
     Io {
@@ -85,6 +118,12 @@ pub enum StorageError {
         /// Whether it may work later.
         passes: bool,
     },
+}
+
+impl From<Refusal> for StorageError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
 }
 
 impl From<millrace_access::LocationError> for StorageError {

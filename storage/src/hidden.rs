@@ -1,16 +1,20 @@
 //! The hidden file that a draft is written to, beside the name that it is published under: `.millrace-<hash>-<random>.part`.
 //!
 //! The final name is in it only as a hash: so the final name may be as long as the file system allows, and what a killed process
-//! left is found when the same file is written again. The random part keeps two processes that write the same file apart.
+//! left is found when the same file is written again. The random part keeps two processes that write the same file apart, and
+//! nobody can foresee it and put a link there; it is created in a folder that is held open, and never opened by its path.
 
 use std::{
     ffi::OsStr,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io,
-    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use crate::StorageError;
+use crate::{
+    StorageError,
+    folder::{FilePlace, Folder},
+};
 
 const FIRST: &str = ".millrace-";
 const LAST: &str = ".part";
@@ -26,9 +30,25 @@ fn prefix(last: &OsStr) -> String {
     format!("{FIRST}{}-", &hash[..HASH])
 }
 
+/// Sixteen hexadecimal digits of the system's randomness.
+pub(crate) fn random() -> Result<String, StorageError> {
+    let mut bytes = [0; RANDOM / 2];
+    let failed =
+        |source: io::Error| StorageError::Io { doing: "asking for", path: "random bytes".into(), source };
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(more) => filled += more,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(failed(error.into())),
+        }
+    }
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
+}
+
 /// A new hidden name for what will be called `last`.
-pub(crate) fn name(last: &OsStr) -> String {
-    format!("{}{:016x}{LAST}", prefix(last), fastrand::u64(..))
+pub(crate) fn name(last: &OsStr) -> Result<String, StorageError> {
+    Ok(format!("{}{}{LAST}", prefix(last), random()?))
 }
 
 /// Whether a name is one that [`name`] gives.
@@ -42,24 +62,87 @@ pub(crate) fn is_hidden(name: &str) -> bool {
     })
 }
 
-/// Creates a hidden file for `path`, and the folders that it is in. Returns the file and where it is.
+/// A hidden file in a folder that is held open.
+#[derive(Debug)]
+pub(crate) struct Hidden {
+    pub(crate) file: Arc<File>,
+    pub(crate) folder: Folder,
+    name: String,
+}
+
+impl Hidden {
+    /// Holds what is about to be published to be what was written: the hidden name still that of this file, and the folder still
+    /// the one where the file is wanted.
+    fn check(&self, place: &FilePlace) -> Result<(), StorageError> {
+        let failed = place.failed("publishing");
+        let is_ours = self.folder.holds(&self.name, &self.file).map_err(&failed)?;
+        if is_ours && place.folder(false)?.is(&self.folder).map_err(&failed)? {
+            return Ok(());
+        }
+        Err(StorageError::Displaced { path: place.path().display().to_string() })
+    }
+
+    /// Gives the file its final name, in place of what has it.
+    ///
+    /// # Errors
+    /// If the hidden name or the folder were replaced meanwhile, or the file can't be renamed.
+    pub(crate) fn publish_over(&self, place: &FilePlace) -> Result<(), StorageError> {
+        self.check(place)?;
+        self.folder.rename(&self.name, place.name()).map_err(place.failed("publishing"))
+    }
+
+    /// Gives the file its final name; `false` if something has it, which stays.
+    ///
+    /// # Errors
+    /// If the hidden name or the folder were replaced meanwhile, or the file can't be linked.
+    pub(crate) fn publish_new(&self, place: &FilePlace) -> Result<bool, StorageError> {
+        self.check(place)?;
+        match self.folder.link(&self.name, place.name()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            // A file system without links: look, then rename. Only two writers in the same instant could tell.
+            Err(_)
+                if self
+                    .folder
+                    .find(place.name())
+                    .is_err_and(|error| error.kind() == io::ErrorKind::NotFound) =>
+            {
+                self.folder.rename(&self.name, place.name()).map_err(place.failed("publishing"))?;
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Removes the hidden name; what can't be removed now is swept later.
+    pub(crate) fn remove(&self) {
+        let _ = self.folder.remove(&self.name);
+    }
+}
+
+/// Creates a hidden file for a place, and the folders that it is in.
 ///
 /// # Errors
 /// If a folder can't be made, or the file can't be created.
-pub(crate) fn create(path: &Path) -> Result<(File, PathBuf), StorageError> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+pub(crate) fn create(place: &FilePlace) -> Result<Hidden, StorageError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        fs::create_dir_all(folder).map_err(StorageError::io("making the folder", folder))?;
-        let at = folder.join(name(path.file_name().unwrap_or_default()));
-        match OpenOptions::new().read(true).write(true).create_new(true).open(&at) {
-            Ok(file) => return Ok((file, at)),
-            // Another process removed the folder, which was empty for a moment; or the name is taken.
+        let folder = place.folder(true);
+        // Another process removed a folder, which was empty for a moment.
+        if tries < TRIES
+            && matches!(&folder, Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound)
+        {
+            continue;
+        }
+        let (folder, name) = (folder?, name(place.name())?);
+        match folder.create_new(&name) {
+            Ok(file) => return Ok(Hidden { file: Arc::new(file), folder, name }),
+            // The same, or the name is taken.
             Err(error)
                 if tries < TRIES
                     && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {}
-            Err(error) => return Err(StorageError::io("writing", path)(error)),
+            Err(error) => return Err(place.failed("writing")(error)),
         }
     }
 }
@@ -71,38 +154,35 @@ pub(crate) fn create(path: &Path) -> Result<(File, PathBuf), StorageError> {
 ///
 /// # Errors
 /// If a folder can't be made, or the file can't be created.
-pub(crate) fn create_locked(path: &Path) -> Result<(File, PathBuf), StorageError> {
+pub(crate) fn create_locked(place: &FilePlace) -> Result<Hidden, StorageError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let (file, at) = create(path)?;
+        let hidden = create(place)?;
         // Before it was locked another process may have taken it for abandoned: then that one has the lock, or has removed it.
-        let is_taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-        if tries == TRIES || (!is_taken && fs::symlink_metadata(&at).is_ok()) {
-            return Ok((file, at));
+        let is_taken = matches!(hidden.file.try_lock(), Err(TryLockError::WouldBlock));
+        if tries == TRIES || (!is_taken && hidden.folder.find(&hidden.name).is_ok()) {
+            return Ok(hidden);
         }
-        let _ = fs::remove_file(&at);
+        hidden.remove();
     }
 }
 
-/// Removes the hidden files for `path` that nobody writes any more: their processes were killed.
+/// Removes the hidden files for a place that nobody writes any more: their processes were killed.
 ///
 /// A file that can't be looked at, locked or removed stays until the next call.
-pub(crate) fn remove_abandoned(path: &Path) {
-    let (Some(folder), Some(last)) = (path.parent(), path.file_name()) else { return };
-    let prefix = prefix(last);
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let is_ours = name.to_str().is_some_and(|name| name.starts_with(&prefix) && is_hidden(name));
-        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+pub(crate) fn remove_abandoned(place: &FilePlace) {
+    let Ok(folder) = place.folder(false) else { return };
+    let prefix = prefix(place.name());
+    for name in folder.names().unwrap_or_default() {
+        if !name.to_str().is_some_and(|name| name.starts_with(&prefix) && is_hidden(name)) {
             continue;
         }
         // A lock needs a file that is open for writing on NFS.
-        let Ok(file) = OpenOptions::new().read(true).write(true).open(entry.path()) else { continue };
+        let Ok(file) = folder.write(&name) else { continue };
         if file.try_lock().is_ok() {
             // One that was published meanwhile has another name by now, and no other file ever gets this one.
-            let _ = fs::remove_file(entry.path());
+            let _ = folder.remove(&name);
         }
     }
 }
@@ -115,7 +195,7 @@ mod tests {
     fn a_hidden_name_is_short_whatever_it_is_for_and_never_the_same_twice() {
         let long = "n".repeat(255);
         for last in ["", "a.mp4", &long] {
-            let (one, other) = (name(OsStr::new(last)), name(OsStr::new(last)));
+            let (one, other) = (name(OsStr::new(last)).unwrap(), name(OsStr::new(last)).unwrap());
             assert!(one.len() == 40 && is_hidden(&one), "{one}");
             assert!(one != other && one.starts_with(&prefix(OsStr::new(last))), "{one} {other}");
         }

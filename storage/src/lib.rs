@@ -4,9 +4,11 @@
 //! over a socket ([`Opened::descriptor`]); work objects and outputs are written to a file without a name first, proven there,
 //! and uploaded. Either way a name appears at once and whole ([`Draft`]).
 
+mod credentials;
 mod draft;
 mod error;
 mod feed;
+mod folder;
 mod hidden;
 mod output;
 mod ranged;

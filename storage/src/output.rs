@@ -1,9 +1,14 @@
 //! Outputs.
 
-use std::{fs, io, path::Path};
+use std::io;
 
 use crate::{
-    Draft, Location, Marker, StorageError, Stores, draft::Object, hidden, source::blocking, stores::Place,
+    Draft, Marker, StorageError, Stores,
+    draft::Object,
+    folder::FilePlace,
+    hidden::{self, Hidden},
+    source::blocking,
+    stores::Place,
 };
 use futures_util::StreamExt as _;
 
@@ -13,8 +18,8 @@ impl Stores {
     /// # Errors
     /// Where the folder can't be made or written.
     pub async fn draft_output(&self, url: &str, place: &str, marker: Marker) -> Result<Draft, StorageError> {
-        match self.place(&Location::parse(url)?)? {
-            Place::File(path) => blocking(move || Draft::of_output(path)).await,
+        match self.output(url)? {
+            Place::File(place) => blocking(move || Draft::of_output(place)).await,
             Place::Object { bucket, key } => {
                 let object = Object { bucket, key, place: place.into(), marker: Some(marker) };
                 blocking(move || Draft::of_object(object)).await
@@ -27,10 +32,8 @@ impl Stores {
     /// # Errors
     /// Where the store does not say.
     pub async fn size(&self, url: &str) -> Result<Option<u64>, StorageError> {
-        match self.place(&Location::parse(url)?)? {
-            Place::File(path) => {
-                blocking(move || Ok(path.symlink_metadata().ok().map(|metadata| metadata.len()))).await
-            }
+        match self.either(url)? {
+            Place::File(place) => blocking(move || Ok(place.find()?.map(|metadata| metadata.len()))).await,
             Place::Object { bucket, key } => Ok(bucket.head(&key).await?.map(|meta| meta.size)),
         }
     }
@@ -40,7 +43,7 @@ impl Stores {
     /// # Errors
     /// Where they can't be listed, or the URL names no bucket.
     pub async fn list(&self, url: &str) -> Result<Vec<String>, StorageError> {
-        let Place::Object { bucket, key } = self.place(&Location::parse(url)?)? else {
+        let Place::Object { bucket, key } = self.source(url)?.1 else {
             return Err(StorageError::Url { url: url.into(), reason: "a bucket is wanted here".into() });
         };
         let mut found: Vec<String> =
@@ -54,7 +57,7 @@ impl Stores {
     /// # Errors
     /// Where the store does not say.
     pub async fn open_uploads(&self, url: &str) -> Result<usize, StorageError> {
-        let Place::Object { bucket, key } = self.place(&Location::parse(url)?)? else { return Ok(0) };
+        let Place::Object { bucket, key } = self.output(url)? else { return Ok(0) };
         let all = bucket.uploads(key.as_ref()).await?;
         Ok(all.iter().filter(|upload| upload.key == key.as_ref()).count())
     }
@@ -64,13 +67,13 @@ impl Stores {
     /// # Errors
     /// Where it can't, with the reason.
     pub async fn writable(&self, url: &str) -> Result<(), StorageError> {
-        match self.place(&Location::parse(url)?)? {
-            Place::File(path) => {
+        match self.output(url)? {
+            Place::File(place) => {
                 let probe = move || {
-                    let (_file, at) = hidden::create_locked(&path)?;
+                    let hidden = hidden::create_locked(&place)?;
                     // A name is looked at only once its folder is there.
-                    let fits = name_fits(&path);
-                    fs::remove_file(&at).map_err(StorageError::io("removing", &at))?;
+                    let fits = name_fits(&place, &hidden);
+                    hidden.remove();
                     fits
                 };
                 blocking(probe).await
@@ -87,10 +90,10 @@ impl Stores {
 }
 
 /// Asks the file system whether it takes a file of this name, since the name of a draft is another and shorter one.
-fn name_fits(path: &Path) -> Result<(), StorageError> {
-    match path.symlink_metadata() {
+fn name_fits(place: &FilePlace, hidden: &Hidden) -> Result<(), StorageError> {
+    match hidden.folder.find(place.name()) {
         Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
-            Err(StorageError::LongName { path: path.display().to_string() })
+            Err(StorageError::LongName { path: place.path().display().to_string() })
         }
         // Creating a file beside it has found out about everything else.
         _ => Ok(()),

@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     os::fd::OwnedFd,
-    path::Path,
     time::UNIX_EPOCH,
 };
 
@@ -11,7 +10,7 @@ use millrace_schemas::SourceRef;
 use object_store::ObjectMeta;
 
 use crate::{
-    Location, StorageError, Stores,
+    StorageError, Stores,
     feed::{Fed, feed},
     ranged::Ranged,
     stores::{Bucket, Place},
@@ -76,23 +75,8 @@ impl Stores {
     /// # Errors
     /// Where it is not there, is no file, or is empty.
     pub async fn pin(&self, url: &str) -> Result<SourceRef, StorageError> {
-        let location = Location::parse(url)?;
-        let (url, version, bytes) = match self.place(&location)? {
-            Place::File(path) => {
-                let (version, bytes) = blocking(move || pin_file(&path)).await?;
-                // However it was written: the same file is the same source.
-                (location.url(), version, bytes)
-            }
-            Place::Object { bucket, key } => {
-                let meta =
-                    bucket.head(&key).await?.ok_or_else(|| StorageError::Missing { path: url.into() })?;
-                if meta.size == 0 {
-                    return Err(StorageError::Empty { path: url.into() });
-                }
-                (location.url(), object_version(&meta), meta.size)
-            }
-        };
-        Ok(SourceRef { url, version, bytes: bytes.cast_signed() })
+        let (location, place) = self.source(url)?;
+        pin(location.url(), place).await
     }
 
     /// Opens a source, which must be the one that was accepted. Of an object each read is held to that by the store.
@@ -100,25 +84,17 @@ impl Stores {
     /// # Errors
     /// Where it is gone or changed.
     pub async fn open(&self, source: &SourceRef) -> Result<Opened, StorageError> {
-        match self.place(&Location::parse(&source.url)?)? {
-            Place::File(path) => {
-                let version = source.version.clone();
-                let file = blocking(move || {
-                    let file = File::open(&path).map_err(StorageError::io("opening", &path))?;
-                    let metadata = file.metadata().map_err(StorageError::io("opening", &path))?;
-                    same(&version, &file_version(&metadata), || path.display().to_string())?;
-                    Ok(file)
-                });
-                Ok(Opened::File(file.await?))
-            }
-            Place::Object { bucket, key } => {
-                // A version that is no ETag is size and time, which no request can be held to.
-                let is_tag = !source.version.starts_with(&format!("{:x}-", source.bytes));
-                let weak = source.version.starts_with("W/");
-                let tag = (is_tag && !weak).then(|| format!("\"{}\"", source.version));
-                Ok(Opened::Object(ObjectSource { bucket, key, tag, size: source.bytes.unsigned_abs() }))
-            }
-        }
+        open(source, self.source(&source.url)?.1).await
+    }
+
+    /// The output that is there, open, with what is known of it; it may be read wherever outputs may be written.
+    ///
+    /// # Errors
+    /// Where nothing is there, or what is there is no file or is empty.
+    pub async fn open_output(&self, url: &str) -> Result<(SourceRef, Opened), StorageError> {
+        let found = pin(url.to_owned(), self.output(url)?).await?;
+        let opened = open(&found, self.output(url)?).await?;
+        Ok((found, opened))
     }
 
     /// Holds a source to be the one that was accepted still.
@@ -127,33 +103,60 @@ impl Stores {
     /// Where it is gone or changed.
     pub async fn unchanged(&self, source: &SourceRef) -> Result<(), StorageError> {
         let path = || crate::shown(&source.url);
-        let now = match self.place(&Location::parse(&source.url)?)? {
-            Place::File(path) => {
-                let found = blocking(move || {
-                    let metadata = fs::metadata(&path).map_err(StorageError::io("reading", &path))?;
-                    Ok(file_version(&metadata))
-                });
-                found.await?
-            }
-            Place::Object { bucket, key } => {
-                let found = bucket.head(&key).await?;
-                object_version(&found.ok_or_else(|| StorageError::Missing { path: path() })?)
-            }
+        let now = match self.source(&source.url)?.1 {
+            Place::File(place) => blocking(move || Ok(file_version(&place.look()?))).await?,
+            Place::Object { bucket, key } => object_version(
+                &bucket.head(&key).await?.ok_or_else(|| StorageError::Missing { path: path() })?,
+            ),
         };
         same(&source.version, &now, path)
     }
 }
 
-fn pin_file(path: &Path) -> Result<(String, u64), StorageError> {
-    let metadata = fs::metadata(path).map_err(StorageError::io("opening", path))?;
-    let named = path.display().to_string();
-    if !metadata.is_file() {
-        return Err(StorageError::NotAFile { path: named });
+/// What lies at a place now, under this URL, however it was written: the same file or object is the same source.
+async fn pin(url: String, place: Place) -> Result<SourceRef, StorageError> {
+    let (version, bytes) = match place {
+        Place::File(place) => {
+            let metadata = blocking(move || {
+                let metadata = place.look()?;
+                if metadata.len() == 0 {
+                    return Err(StorageError::Empty { path: place.path().display().to_string() });
+                }
+                Ok(metadata)
+            })
+            .await?;
+            (file_version(&metadata), metadata.len())
+        }
+        Place::Object { bucket, key } => {
+            let meta = bucket.head(&key).await?.ok_or_else(|| StorageError::Missing { path: url.clone() })?;
+            if meta.size == 0 {
+                return Err(StorageError::Empty { path: url });
+            }
+            (object_version(&meta), meta.size)
+        }
+    };
+    Ok(SourceRef { url, version, bytes: bytes.cast_signed() })
+}
+
+async fn open(source: &SourceRef, place: Place) -> Result<Opened, StorageError> {
+    match place {
+        Place::File(place) => {
+            let version = source.version.clone();
+            let file = blocking(move || {
+                let (file, metadata) = place.read()?;
+                same(&version, &file_version(&metadata), || place.path().display().to_string())?;
+                Ok(file)
+            });
+            Ok(Opened::File(file.await?))
+        }
+        Place::Object { bucket, key } => {
+            // A version that is no ETag is size and time, which no request can be held to.
+            let is_tag = !source.version.starts_with(&format!("{:x}-", source.bytes));
+            let weak = source.version.starts_with("W/");
+            let tag = (is_tag && !weak).then(|| format!("\"{}\"", source.version));
+            Ok(Opened::Object(ObjectSource { bucket, key, tag, size: source.bytes.unsigned_abs() }))
+        }
     }
-    if metadata.len() == 0 {
-        return Err(StorageError::Empty { path: named });
-    }
-    Ok((file_version(&metadata), metadata.len()))
 }
 
 fn same(accepted: &str, now: &str, path: impl FnOnce() -> String) -> Result<(), StorageError> {

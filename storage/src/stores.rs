@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{Arc, LazyLock, Mutex, Once, PoisonError},
     time::Duration,
 };
@@ -21,7 +20,9 @@ use object_store::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{Location, Scheme, StorageError};
+use crate::{StorageError, credentials, folder::FilePlace};
+
+use millrace_access::{Location, Purpose, Reach, Refusal, Scheme};
 
 /// So many parts of uploads are in memory at once, over all uploads of the process.
 const PARTS: usize = 3;
@@ -37,6 +38,32 @@ pub struct Stores {
     buckets: Arc<Mutex<HashMap<(Scheme, String), Bucket>>>,
     /// What is set for them, over the environment.
     variables: Arc<HashMap<String, String>>,
+    bounds: Arc<Bounds>,
+}
+
+/// What these stores may be used for.
+#[derive(Debug, Clone)]
+struct Bounds {
+    sources: Reach,
+    outputs: Reach,
+    /// Where Millrace keeps its own: work objects, the log.
+    reserved: Vec<Location>,
+    /// Whether memory is a store.
+    has_memory: bool,
+    /// Whether a cloud's metadata service may be asked for credentials.
+    has_instance_roles: bool,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            sources: Reach::Everything,
+            outputs: Reach::Everything,
+            reserved: Vec::new(),
+            has_memory: false,
+            has_instance_roles: false,
+        }
+    }
 }
 
 impl std::fmt::Debug for Stores {
@@ -64,10 +91,10 @@ impl std::fmt::Debug for Bucket {
     }
 }
 
-/// A location that can be worked on: a path, or a key with a client for its bucket.
+/// A location that may be reached: a file, or a key with a client for its bucket.
 #[derive(Debug)]
 pub(crate) enum Place {
-    File(PathBuf),
+    File(FilePlace),
     Object { bucket: Bucket, key: Key },
 }
 
@@ -117,23 +144,129 @@ impl Stores {
             || endpoints.into_iter().any(|name| names_http(&format!("{of}_{name}")))
     }
 
-    /// What a location stands for.
-    pub(crate) fn place(&self, location: &Location) -> Result<Place, StorageError> {
+    /// The same stores, held to what lies beneath these roots, whatever they are asked for: sources are read and outputs written
+    /// nowhere else, and files are reached without following links below a root. Work objects are reached by [`Work`](crate::Work).
+    #[must_use]
+    pub fn within(self, sources: Reach, outputs: Reach) -> Self {
+        self.bounded(|bounds| (bounds.sources, bounds.outputs) = (sources, outputs))
+    }
+
+    /// The same stores, which write no output at or below these locations: where the log and the work objects are.
+    #[must_use]
+    pub fn reserving(self, reserved: impl IntoIterator<Item = Location>) -> Self {
+        self.bounded(|bounds| bounds.reserved.extend(reserved))
+    }
+
+    /// The same stores, with `memory://`, which is for tests.
+    #[must_use]
+    pub fn with_memory(self) -> Self {
+        self.bounded(|bounds| bounds.has_memory = true)
+    }
+
+    /// The same stores; where no credentials are set, they ask the cloud's metadata service for the instance's role.
+    #[must_use]
+    pub fn with_instance_roles(self) -> Self {
+        self.bounded(|bounds| bounds.has_instance_roles = true)
+    }
+
+    fn bounded(mut self, change: impl FnOnce(&mut Bounds)) -> Self {
+        change(Arc::make_mut(&mut self.bounds));
+        self
+    }
+
+    /// Where a source is, if it may be read.
+    pub(crate) fn source(&self, url: &str) -> Result<(Location, Place), StorageError> {
+        let location = Location::parse(url)?;
+        let sources = &self.bounds.sources;
+        sources.check(Purpose::Source, &location)?;
+        if *sources != Reach::Everything {
+            self.unreserved(&location)?;
+        }
+        let place = self.place(&location, sources)?;
+        Ok((location, place))
+    }
+
+    /// Where an output is or will be, if it may be written.
+    pub(crate) fn output(&self, url: &str) -> Result<Place, StorageError> {
+        let location = Location::parse(url)?;
+        self.bounds.outputs.check(Purpose::Output, &location)?;
+        self.unreserved(&location)?;
+        self.place(&location, &self.bounds.outputs)
+    }
+
+    /// Where a source or an output is, if it may be either.
+    pub(crate) fn either(&self, url: &str) -> Result<Place, StorageError> {
+        match self.output(url) {
+            Err(StorageError::Refused(refusal)) => match self.source(url) {
+                Ok((_, place)) => Ok(place),
+                Err(_) => Err(StorageError::Refused(refusal)),
+            },
+            other => other,
+        }
+    }
+
+    fn unreserved(&self, location: &Location) -> Result<(), Refusal> {
+        match self.bounds.reserved.iter().find(|reserved| location.is_beneath(reserved)) {
+            None => Ok(()),
+            Some(reserved) => {
+                Err(Refusal::Reserved { location: location.clone(), reserved: reserved.clone() })
+            }
+        }
+    }
+
+    /// What a location stands for, that this reach holds.
+    pub(crate) fn place(&self, location: &Location, reach: &Reach) -> Result<Place, StorageError> {
         match location {
-            Location::File { path, .. } => Ok(Place::File(path.clone())),
-            Location::Object { scheme, bucket, key, .. } => {
-                let wrong = |error: object_store::path::Error| StorageError::Url {
-                    url: location.url(),
-                    reason: error.to_string(),
+            Location::File { path, .. } => {
+                let place = match reach.root_of(location) {
+                    Some(root @ Location::File { path: above, .. }) => {
+                        let parts = location.parts_below(root).unwrap_or_default();
+                        FilePlace::beneath(above.clone(), parts.into_iter().map(ToOwned::to_owned).collect())
+                    }
+                    _ => FilePlace::anywhere(path.clone()),
                 };
-                let key = Key::parse(key).map_err(wrong)?;
+                let reserved = self.bounds.reserved.iter().filter_map(|location| match location {
+                    Location::File { path, .. } => Some(path.clone()),
+                    Location::Object { .. } => None,
+                });
+                Ok(Place::File(place.reserving(reserved.collect())))
+            }
+            Location::Object { scheme, bucket, key, .. } => {
+                let wrong = |reason: String| StorageError::Url { url: location.url(), reason };
+                if *scheme == Scheme::Memory && !self.bounds.has_memory {
+                    return Err(wrong("s3, gs, az and file URLs are served".into()));
+                }
+                let key = Key::parse(key).map_err(|error| wrong(error.to_string()))?;
                 Ok(Place::Object { bucket: self.bucket(*scheme, bucket)?, key })
             }
         }
     }
 
+    /// Refuses a store without credentials, unless the metadata service may be asked for the instance's.
+    fn configured(&self, has_credentials: bool, scheme: Scheme, bucket: &str) -> Result<(), StorageError> {
+        let may_ask =
+            || self.variable(credentials::INSTANCE_ROLES).is_some_and(|value| credentials::is_on(&value));
+        if has_credentials || self.bounds.has_instance_roles || may_ask() {
+            return Ok(());
+        }
+        let variables = match scheme {
+            Scheme::S3 => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            Scheme::Gs => "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT_KEY",
+            Scheme::Az => "AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_KEY",
+            Scheme::Memory => return Ok(()),
+        };
+        Err(StorageError::Setup {
+            url: format!("{}://{bucket}", scheme.as_str()),
+            reason: format!(
+                "no credentials are set for it; set {variables}, or {}=1 to use the role of the machine that this runs on, which its \
+                 cloud's metadata service is asked for",
+                credentials::INSTANCE_ROLES
+            ),
+        })
+    }
+
     /// The bucket of that name.
-    pub(crate) fn bucket(&self, scheme: Scheme, name: &str) -> Result<Bucket, StorageError> {
+    fn bucket(&self, scheme: Scheme, name: &str) -> Result<Bucket, StorageError> {
         let mut known = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = known.get(&(scheme, name.to_owned())) {
             return Ok(bucket.clone());
@@ -166,12 +299,14 @@ impl Bucket {
                 if stores.variable("AWS_REGION").or_else(|| stores.variable("AWS_DEFAULT_REGION")).is_none() {
                     builder = builder.with_region("us-east-1");
                 }
+                stores.configured(credentials::of_s3(&builder), scheme, name)?;
                 let s3 = Arc::new(builder.build().map_err(wrong)?);
                 (s3.clone(), s3.clone(), Some(s3))
             }
             Scheme::Gs => {
                 let builder =
                     GoogleCloudStorageBuilder::from_env().with_bucket_name(name).with_retry(retry());
+                stores.configured(credentials::of_gs(&builder), scheme, name)?;
                 let gs = Arc::new(builder.with_client_options(client()).build().map_err(wrong)?);
                 (gs.clone(), gs, None)
             }
@@ -184,6 +319,7 @@ impl Bucket {
                         builder = builder.with_config(key, value);
                     }
                 }
+                stores.configured(credentials::of_az(&builder), scheme, name)?;
                 let az = Arc::new(builder.build().map_err(wrong)?);
                 (az.clone(), az, None)
             }

@@ -5,18 +5,21 @@ mod marker;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
 
+use millrace_access::Reach;
 use object_store::path::Path as Key;
 
 use crate::{
     Location, StorageError, Stores,
     draft::{Draft, Object},
+    folder::{FilePlace, is_absent},
     hidden::is_hidden,
     ranged::Ranged,
     source::blocking,
@@ -97,14 +100,29 @@ fn is_ours(folder: &str, name: &str) -> bool {
     (is_rendition && (is_number(name) || is_hidden(name))) || is_marker
 }
 
-/// Where a work object is in a folder.
-fn file(root: &Path, place: &str, rendition: &str, index: i32) -> PathBuf {
-    root.join(place).join(rendition).join(index.to_string())
+/// Holds names that come from records to be ones that Millrace gives: so none leads out of the work folder or prefix.
+fn checked<'a>(parts: &[&'a str]) -> Result<Vec<&'a str>, StorageError> {
+    let is_plain = |part: &&str| {
+        let mut bytes = part.bytes();
+        bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    match parts.iter().find(|part| !is_plain(part)) {
+        None => Ok(parts.to_vec()),
+        Some(part) => {
+            Err(StorageError::Url { url: (*part).into(), reason: "no work object is named so".into() })
+        }
+    }
+}
+
+/// Where something is below a work folder.
+fn file(root: &Path, parts: &[&str]) -> Result<FilePlace, StorageError> {
+    Ok(FilePlace::beneath(root.to_owned(), checked(parts)?.into_iter().map(Into::into).collect()))
 }
 
 /// Where it is in a bucket.
-fn key(prefix: &Key, place: &str, rendition: &str, index: i32) -> Key {
-    prefix.clone().join(place).join(rendition).join(index.to_string())
+fn key(prefix: &Key, parts: &[&str]) -> Result<Key, StorageError> {
+    Ok(checked(parts)?.into_iter().fold(prefix.clone(), Key::join))
 }
 
 impl Work {
@@ -113,8 +131,9 @@ impl Work {
     /// # Errors
     /// Where it is none, or its store can't be used.
     pub fn at(url: &str, stores: &Stores) -> Result<Self, StorageError> {
-        let root = match stores.place(&Location::parse(url)?)? {
-            Place::File(path) => Root::Folder(path),
+        // The person who starts the process says where; no record does.
+        let root = match stores.place(&Location::parse(url)?, &Reach::Everything)? {
+            Place::File(place) => Root::Folder(place.path().to_owned()),
             Place::Object { bucket, key } => Root::Bucket { bucket, prefix: key },
         };
         Ok(Self { root, stores: stores.clone() })
@@ -132,9 +151,9 @@ impl Work {
     /// Where the folder can't be made or written.
     pub fn draft(&self, place: &str, rendition: &str, index: i32) -> Result<Draft, StorageError> {
         match &self.root {
-            Root::Folder(root) => Draft::of_work(file(root, place, rendition, index)),
+            Root::Folder(root) => Draft::of_work(file(root, &[place, rendition, &index.to_string()])?),
             Root::Bucket { bucket, prefix } => {
-                let key = key(prefix, place, rendition, index);
+                let key = key(prefix, &[place, rendition, &index.to_string()])?;
                 Draft::of_object(Object { bucket: bucket.clone(), key, place: place.into(), marker: None })
             }
         }
@@ -147,9 +166,9 @@ impl Work {
     pub async fn tail(&self, place: &str, rendition: &str, index: i32) -> Result<Option<Tail>, StorageError> {
         match &self.root {
             // A look that costs less than handing it to another thread.
-            Root::Folder(root) => file_tail(&file(root, place, rendition, index)),
+            Root::Folder(root) => file_tail(&file(root, &[place, rendition, &index.to_string()])?),
             Root::Bucket { bucket, prefix } => {
-                let key = key(prefix, place, rendition, index);
+                let key = key(prefix, &[place, rendition, &index.to_string()])?;
                 Ok(bucket.tail(&key, TAIL).await?.map(|(size, bytes)| Tail { size, bytes }))
             }
         }
@@ -158,15 +177,17 @@ impl Work {
     /// Removes a work object that is not whole.
     pub async fn discard(&self, place: &str, rendition: &str, index: i32) {
         // It can't be removed only where it can't be written either, which the next write says.
-        match &self.root {
-            Root::Folder(root) => {
-                drop(fs::remove_file(file(root, place, rendition, index)));
-            }
-            Root::Bucket { bucket, prefix } => {
-                let key = key(prefix, place, rendition, index);
-                drop(bucket.remove(vec![key]).await);
-            }
-        }
+        let removed = match &self.root {
+            Root::Folder(root) => file(root, &[place, rendition, &index.to_string()]).and_then(|place| {
+                let removed = place.folder(false)?.remove(place.name());
+                removed.map_err(place.failed("removing"))
+            }),
+            Root::Bucket { bucket, prefix } => match key(prefix, &[place, rendition, &index.to_string()]) {
+                Ok(key) => bucket.remove(vec![key]).await,
+                Err(error) => Err(error),
+            },
+        };
+        drop(removed);
     }
 
     /// Streams a work object into a pipe.
@@ -182,17 +203,17 @@ impl Work {
     ) -> Result<(), StorageError> {
         match &self.root {
             Root::Folder(root) => {
-                let path = file(root, place, rendition, index);
-                let out = into.try_clone().map_err(StorageError::io("streaming", &path))?;
+                let place = file(root, &[place, rendition, &index.to_string()])?;
+                let out = into.try_clone().map_err(place.failed("streaming"))?;
                 blocking(move || {
-                    let file = File::open(&path).map_err(StorageError::io("opening", &path))?;
-                    io::copy(&mut &file, &mut &out).map_err(StorageError::io("streaming", &path))?;
+                    let (file, _) = place.read()?;
+                    io::copy(&mut &file, &mut &out).map_err(place.failed("streaming"))?;
                     Ok(())
                 })
                 .await
             }
             Root::Bucket { bucket, prefix } => {
-                let key = key(prefix, place, rendition, index);
+                let key = key(prefix, &[place, rendition, &index.to_string()])?;
                 let url = bucket.url(&key);
                 let meta =
                     bucket.head(&key).await?.ok_or_else(|| StorageError::Missing { path: url.clone() })?;
@@ -216,6 +237,7 @@ impl Work {
     /// What tells of an upload to an output of this place.
     #[must_use]
     pub fn marker(&self, place: &str) -> Marker {
+        // Its name need not be a secret: only Millrace writes there.
         Marker { work: self.clone(), place: place.into(), name: format!("{:016x}", fastrand::u64(..)) }
     }
 
@@ -230,8 +252,8 @@ impl Work {
         let ended = self.end_uploads(place).await?;
         let removed = match &self.root {
             Root::Folder(root) => {
-                let folder = root.join(place);
-                blocking(move || remove_folder(&folder)).await?
+                let (root, place) = (root.clone(), place.to_owned());
+                blocking(move || remove_folder(&root, &place)).await?
             }
             Root::Bucket { bucket, prefix } => {
                 let below = prefix.clone().join(place);
@@ -265,8 +287,15 @@ impl Work {
     async fn end_uploads(&self, place: &str) -> Result<bool, StorageError> {
         let mut any = false;
         for told in self.markers(place).await? {
-            let Ok(location) = Location::parse(&told.url) else { continue };
-            let Place::Object { bucket, key } = self.stores.place(&location)? else { continue };
+            // What lies in the work folder may be of others: it makes nothing reach further than outputs may.
+            let (bucket, key) = match self.stores.output(&told.url) {
+                Ok(Place::Object { bucket, key }) => (bucket, key),
+                Ok(Place::File(_)) => continue,
+                Err(error) => {
+                    tracing::warn!(url = told.url, %error, "an upload that was left open is not ended");
+                    continue;
+                }
+            };
             any = true;
             if let Some(id) = &told.id {
                 bucket.end_upload(&key, id).await?;
@@ -288,14 +317,21 @@ impl Work {
     async fn markers(&self, place: &str) -> Result<Vec<Told>, StorageError> {
         let texts: Vec<Vec<u8>> = match &self.root {
             Root::Folder(root) => {
-                let folder = root.join(place).join(UPLOADS);
+                let any = file(root, &[place, UPLOADS, "0"])?;
                 blocking(move || {
-                    let entries = match fs::read_dir(&folder) {
-                        Ok(entries) => entries,
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-                        Err(error) => return Err(StorageError::io("reading", &folder)(error)),
+                    let folder = match any.folder(false) {
+                        Ok(folder) => folder,
+                        Err(StorageError::Io { source, .. }) if is_absent(&source) => return Ok(Vec::new()),
+                        // A link there is none of ours.
+                        Err(StorageError::Link { .. }) => return Ok(Vec::new()),
+                        Err(error) => return Err(error),
                     };
-                    Ok(entries.flatten().filter_map(|entry| fs::read(entry.path()).ok()).collect())
+                    let names = folder.names().map_err(any.failed("reading"))?;
+                    let text = |name: &OsString| {
+                        let mut text = Vec::new();
+                        folder.read(name).ok()?.take(TAIL).read_to_end(&mut text).ok().map(|_| text)
+                    };
+                    Ok(names.iter().filter_map(text).collect())
                 })
                 .await?
             }
@@ -361,16 +397,16 @@ fn chrono_ms(text: &str) -> Option<i64> {
     i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
-fn file_tail(path: &Path) -> Result<Option<Tail>, StorageError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StorageError::io("opening", path)(error)),
+fn file_tail(place: &FilePlace) -> Result<Option<Tail>, StorageError> {
+    let (file, metadata) = match place.read() {
+        Ok(found) => found,
+        Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
     };
-    let size = file.metadata().map_err(StorageError::io("reading", path))?.len();
+    let size = metadata.len();
     let at = size.saturating_sub(TAIL);
     let mut bytes = vec![0; usize::try_from(size - at).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, at).map_err(StorageError::io("reading", path))?;
+    file.read_exact_at(&mut bytes, at).map_err(place.failed("reading"))?;
     Ok(Some(Tail { size, bytes }))
 }
 
@@ -393,42 +429,43 @@ fn folder_works(root: &Path) -> Result<Vec<(String, i64)>, StorageError> {
     Ok(found)
 }
 
-/// Removes what is ours in a place's folder, and the folder where nothing else is in it.
-fn remove_folder(folder: &Path) -> Result<bool, StorageError> {
-    let list = |path: &Path| -> Result<Vec<fs::DirEntry>, StorageError> {
-        match fs::read_dir(path) {
-            Ok(entries) => Ok(entries.flatten().collect()),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Ok(Vec::new())
-            }
-            Err(error) => Err(StorageError::io("reading", path)(error)),
-        }
+/// Removes what is ours in a place's folder, and the folder where nothing else is in it. No link is followed.
+fn remove_folder(root: &Path, place: &str) -> Result<bool, StorageError> {
+    let whole = file(root, &[place])?;
+    let opened = whole.folder(false).and_then(|above| {
+        let folder = above.sub(place).map_err(whole.failed("reading"))?;
+        Ok((above, folder))
+    });
+    let (above, folder) = match opened {
+        Ok(opened) => opened,
+        // A link there is none of ours.
+        Err(StorageError::Link { .. }) => return Ok(false),
+        Err(StorageError::Io { source, .. }) if is_absent(&source) => return Ok(false),
+        Err(error) => return Err(error),
     };
-    if !folder.is_dir() {
-        return Ok(false);
-    }
     let mut any = false;
-    for sub in list(folder)? {
-        let name = sub.file_name().to_string_lossy().into_owned();
+    for sub in folder.names().map_err(whole.failed("reading"))? {
+        // What is no folder is none of ours.
+        let (Ok(within), Some(name)) = (folder.sub(&sub), sub.to_str()) else { continue };
         loop {
             let mut found = false;
-            for entry in list(&sub.path())? {
-                if is_ours(&name, &entry.file_name().to_string_lossy()) {
-                    match fs::remove_file(entry.path()) {
+            for entry in within.names().map_err(whole.failed("reading"))? {
+                if is_ours(name, &entry.to_string_lossy()) {
+                    match within.remove(&entry) {
                         Ok(()) => found = true,
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        Err(error) => return Err(StorageError::io("removing", &entry.path())(error)),
+                        Err(error) => return Err(whole.failed("removing")(error)),
                     }
                 }
             }
             any |= found;
             // Where it is not empty, something else is in it, which stays; or what a worker made whole meanwhile.
-            if fs::remove_dir(sub.path()).is_ok() || !found {
+            if folder.remove_folder(&sub).is_ok() || !found {
                 break;
             }
         }
     }
-    any |= fs::remove_dir(folder).is_ok();
+    any |= above.remove_folder(place).is_ok();
     Ok(any)
 }
 

@@ -51,7 +51,11 @@ impl Place {
     }
 
     fn memory() -> Self {
-        Self { stores: Stores::default(), root: format!("memory://b{}/p", number()), _folder: None }
+        Self {
+            stores: Stores::default().with_memory(),
+            root: format!("memory://b{}/p", number()),
+            _folder: None,
+        }
     }
 
     fn s3() -> Self {

@@ -1,14 +1,14 @@
 //! Markers of uploads in parts.
 
 use std::{
-    fs,
+    io::Write as _,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use object_store::{ObjectStoreExt as _, PutPayload, path::Path as Key};
 use serde::{Deserialize, Serialize};
 
-use super::{Root, UPLOADS, Work};
+use super::{Root, UPLOADS, Work, file, key};
 use crate::{StorageError, source::blocking, stores::Bucket};
 
 fn now_ms() -> i64 {
@@ -51,12 +51,13 @@ impl Marker {
     pub(crate) async fn is_over(&self) -> Result<(), StorageError> {
         match &self.work.root {
             Root::Folder(root) => {
+                let marker = file(root, &[&self.place, UPLOADS, &self.name])?;
                 // What can't be removed now goes with the place.
-                let _ = fs::remove_file(root.join(&self.place).join(UPLOADS).join(&self.name));
+                let _ = marker.folder(false).map(|folder| folder.remove(&self.name));
                 Ok(())
             }
             Root::Bucket { bucket, prefix } => {
-                let key = prefix.clone().join(self.place.as_str()).join(UPLOADS).join(self.name.as_str());
+                let key = key(prefix, &[&self.place, UPLOADS, &self.name])?;
                 bucket.remove(vec![key]).await
             }
         }
@@ -66,16 +67,16 @@ impl Marker {
         let text = serde_json::to_vec(told).unwrap_or_default();
         match &self.work.root {
             Root::Folder(root) => {
-                let folder = root.join(&self.place).join(UPLOADS);
-                let path = folder.join(&self.name);
+                let marker = file(root, &[&self.place, UPLOADS, &self.name])?;
                 blocking(move || {
-                    fs::create_dir_all(&folder).map_err(StorageError::io("making the folder", &folder))?;
-                    fs::write(&path, text).map_err(StorageError::io("writing", &path))
+                    let mut file =
+                        marker.folder(true)?.overwrite(marker.name()).map_err(marker.failed("writing"))?;
+                    file.write_all(&text).map_err(marker.failed("writing"))
                 })
                 .await
             }
             Root::Bucket { bucket, prefix } => {
-                let key = prefix.clone().join(self.place.as_str()).join(UPLOADS).join(self.name.as_str());
+                let key = key(prefix, &[&self.place, UPLOADS, &self.name])?;
                 let put = bucket.store.put(&key, PutPayload::from(text)).await;
                 put.map(drop).map_err(StorageError::store("writing", &bucket.url(&key)))
             }
