@@ -132,13 +132,16 @@ Processors are stateless: start as many processes as there is work, on as many m
 What a process had begun when it died is done again by another. SIGTERM takes no more work, finishes what was begun within
 --grace, commits and leaves; a second signal leaves at once.
 
+Whoever asks, sources are read below --source-root, outputs written below --output-root, and nowhere else; what is watched counts as both
+(docs/security.md).
+
 GET /healthz says that the process lives, /readyz that it works, /metrics tells Prometheus (docs/metrics.md). Programs submit,
 follow and cancel executions at /v1 (docs/api.md).
 
 Examples:
-  millrace serve --data /var/lib/millrace                               alone, without a broker
+  millrace serve --data /var/lib/millrace --source-root /mnt/in --output-root /mnt/out      alone, without a broker
   millrace topology --apply --brokers kafka:9092                        once for a cluster
-  millrace serve --brokers kafka:9092 --work file:///mnt/work           all processors
+  millrace serve --brokers kafka:9092 --work file:///mnt/work --source-root /mnt/in --output-root /mnt/out      all processors
   millrace serve --brokers kafka:9092 --work file:///mnt/work --processors transcode --jobs 8
   millrace serve --data /var/lib/millrace --watch /mnt/nas/in=/mnt/nas/out      what is put into a folder
   millrace serve --config /etc/millrace.toml --instance worker-3        docs/cluster.md has all settings";

@@ -196,7 +196,7 @@ fn what_is_wrong_with_a_request_is_a_problem_that_says_what_to_do() {
         ),
         (json!({"source": source, "output_prefix": "out"}).to_string(), 422, "give a URL"),
         (json!({"source": url(&place, "none.mov"), "output_prefix": out}).to_string(), 422, "none.mov"),
-        (json!({"source": source, "output_prefix": out, "work": "x"}).to_string(), 422, "leave them out"),
+        (json!({"source": source, "output_prefix": out, "work": "x"}).to_string(), 422, "leave it out"),
         (json!({"output_prefix": out}).to_string(), 422, "names its source"),
     ] {
         let (found, problem) = serving.call("POST", "/v1/executions", &[], Some(&body));

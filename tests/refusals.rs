@@ -28,7 +28,7 @@ fn calls_that_are_wrong_begin_nothing() {
     wrong(&["serve", "--work", "/mnt/work"], "a URL is wanted, such as s3://");
     wrong(
         &["serve", "--work", WORK, "--processors", "splits"],
-        "there are trigger, admit, split, transcode, assemble, merge, cleanup",
+        "there are trigger, admit, accept, split, transcode, assemble, merge, cleanup",
     );
     wrong(&["serve", "--work", WORK, "--listen", "0.0.0.0:8080"], "--token-file");
     wrong(&["serve", "--work", WORK, "--watch", "s3://b/in/"], "FROM=TO is wanted");
@@ -95,7 +95,7 @@ fn topics_that_are_missing_or_have_other_partitions_are_refused_at_start() {
     );
     assert!(called.stderr.contains("millrace topology --apply"), "{}", called.stderr);
     let checked = cluster.call(&["topology", "--check"]);
-    assert_eq!((checked.status, checked.stdout.matches("is missing").count()), (1, 14), "{}", checked.stdout);
+    assert_eq!((checked.status, checked.stdout.matches("is missing").count()), (1, 15), "{}", checked.stdout);
     // A file with fewer partitions made some of them.
     let few = cluster
         .place

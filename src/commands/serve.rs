@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use millrace_processors::cleanup::RETRY_WINDOW_MS;
 use millrace_runtime::Log;
-use millrace_storage::{Stores, Work as Objects};
+use millrace_storage::{Location, Stores, Work as Objects};
 use millrace_topology::{streams, topology};
 
 use super::{CommandError, follow::Interrupts, run::cores};
@@ -30,8 +30,9 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     known(&processors)?;
     let grace = seconds("grace", config.grace_seconds, GRACE_SECONDS)?;
     let window = seconds("retry-window", config.retry_window_seconds, RETRY_WINDOW_MS as f64 / 1000.0)?;
-    let stores = Stores::default();
-    let (at, objects) = work(&config, &stores)?;
+    let access = config.access()?;
+    let (at, objects) = work(&config, &Stores::default())?;
+    let stores = Stores::default().within(access.sources(), access.outputs()).reserving(own(&config, &at)?);
     let listen = config.listen.clone().unwrap_or_else(|| LISTEN.into());
     let tokens = config.tokens()?;
     if listen != "none" && !millrace_api::is_local(&listen) && tokens.is_empty() {
@@ -40,7 +41,6 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
              address of this machine, such as {LISTEN}"
         )));
     }
-    let _access = config.access()?;
     let (store, rules, folders) = (config.default_store()?.to_owned(), config.rules()?, config.folders()?);
     if rules.is_empty() && processors.iter().any(|name| name == "trigger") {
         return Err(CommandError::Call(
@@ -176,6 +176,16 @@ pub(super) fn work(config: &Config, stores: &Stores) -> Result<(String, Objects)
     let objects =
         Objects::at(&url, stores).map_err(|error| CommandError::Call(format!("--work: {error}")))?;
     Ok((url, objects))
+}
+
+/// Where the log and the work objects are: what no upload reads or writes.
+fn own(config: &Config, work: &str) -> Result<Vec<Location>, CommandError> {
+    let mut own =
+        vec![Location::parse(work).map_err(|error| CommandError::Call(format!("--work: {error}")))?];
+    if config.brokers.is_none() {
+        own.extend(DataFolder::find(config.data.as_deref())?.location());
+    }
+    Ok(own)
 }
 
 /// Refuses a cluster on which Millrace can't work; warns of what is odd.

@@ -13,6 +13,9 @@ use std::{
 
 use serde_json::Value;
 
+/// The buckets of tests.
+const BUCKETS: [&str; 2] = ["s3://videos", "s3://buckettestfnf"];
+
 /// A folder of its own for a test: sources, outputs and data.
 pub struct Place {
     folder: tempfile::TempDir,
@@ -34,10 +37,12 @@ impl Place {
         path
     }
 
-    /// `millrace` in this folder.
+    /// `millrace` in this folder; where it serves, uploads reach what is in this folder, and the buckets of tests.
     pub fn millrace(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
         command.current_dir(self.folder.path()).stdin(Stdio::null()).env_remove("MILLRACE_LOG");
+        let roots = format!("{},{}", self.folder.path().display(), BUCKETS.join(","));
+        command.env("MILLRACE_SOURCE_ROOTS", &roots).env("MILLRACE_OUTPUT_ROOTS", &roots);
         command
     }
 
