@@ -214,6 +214,12 @@ impl Access {
             .ok_or_else(|| format!("there is no principal '{name}' in the settings of this process"))
     }
 
+    /// Whether any of them may have only so many executions at once.
+    #[must_use]
+    pub fn counts_executions(&self) -> bool {
+        self.principals.values().any(|principal| principal.limits.at_once.is_some())
+    }
+
     /// All that any of them may read.
     #[must_use]
     pub fn sources(&self) -> Reach {

@@ -45,19 +45,29 @@ impl Tokens {
     }
 }
 
-/// Lets through who shows a token.
+/// The name of the principal that calls: an extension of each request that was let through.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(pub(crate) String);
+
+/// Lets through who shows a token, as the principal whose token it is.
 pub(crate) async fn guard(
     State(tokens): State<Tokens>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     if tokens.is_empty() {
+        request.extensions_mut().insert(Caller(String::new()));
         return Ok(next.run(request).await);
     }
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match shown.and_then(token) {
-        Some(token) if tokens.holder(&token).is_some() => Ok(next.run(request).await),
-        Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "this token is not known")),
+        Some(token) => match tokens.holder(&token) {
+            Some(principal) => {
+                request.extensions_mut().insert(Caller(principal.to_owned()));
+                Ok(next.run(request).await)
+            }
+            None => Err(Problem::new(StatusCode::UNAUTHORIZED, "this token is not known")),
+        },
         None => Err(Problem::new(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN")),
     }
 }

@@ -3,14 +3,16 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
 };
+use millrace_access::{Asked, Principal, Purpose, Right};
 use millrace_processors::{cleanup, formats};
 use millrace_runtime::of_key;
 use millrace_schemas::{
-    Assembly, Cancelled, ExecutionEvent, Phase, Signal, Upload, execution_id, output_prefix, source_url,
+    Assembly, Cancelled, ExecutionEvent, Phase, Signal, Upload, execution_id, output_prefix, output_url,
+    source_url,
 };
 use millrace_topology::{Emit, millis_now, streams};
 use serde::Deserialize;
@@ -18,7 +20,9 @@ use serde_json::{Value, json};
 
 use crate::{
     Api,
+    auth::Caller,
     problem::{self, Body, Problem},
+    reached,
 };
 
 /// How many executions a list has where nobody asks for more, and at most.
@@ -44,21 +48,24 @@ pub fn shown(state: &Assembly) -> Value {
         "execution": state.execution, "attempt": state.attempt, "state": state.phase.as_str(), "reason": state.reason,
         "source": state.source.url, "segments": state.video_segments, "segments_done": state.video_done(),
         "started": time(state.started_ms), "ended": state.ended_ms.map(time), "outputs": outputs, "labels": state.labels,
-        "warnings": state.warnings,
+        "warnings": state.warnings, "principal": state.principal(),
     })
 }
 
 /// Takes an upload: 202 once it is on the log; 200 where the execution is known already.
 pub(crate) async fn submit(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
+    let principal = api.caller(&caller, Right::Submit)?;
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "an upload is a JSON object"));
     }
     let mut upload = Upload::read(&body)?;
     upload.check_by_others().map_err(Problem::unprocessable)?;
+    upload.principal.clone_from(&principal.name);
     if let Some(key) = headers.get("idempotency-key") {
         let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
         let key = key.ok_or_else(|| {
@@ -75,8 +82,15 @@ pub(crate) async fn submit(
         formats::format(format).map_err(Problem::unprocessable)?;
     }
     let url = source_url(&upload, &api.store).map_err(Problem::unprocessable)?;
-    output_prefix(&upload, &url).map_err(Problem::unprocessable)?;
+    let prefix = output_prefix(&upload, &url).map_err(Problem::unprocessable)?;
+    // Before anything is looked at.
+    reached(principal, Purpose::Source, &url)?;
+    for format in &upload.dst_formats {
+        reached(principal, Purpose::Output, &output_url(&prefix, &url, format))?;
+    }
     let source = api.storage.pin(&url).await?;
+    let asked = Asked { bytes: source.bytes.unsigned_abs(), ..Asked::default() };
+    principal.limits.check(&asked).map_err(Problem::unprocessable)?;
     // Whatever is uploaded there from now on is another version.
     if let Some(version) = upload.version.as_ref().filter(|version| **version != source.version) {
         return Err(Problem::unprocessable(format!("{url} is not at version '{version}' any more")));
@@ -86,22 +100,36 @@ pub(crate) async fn submit(
     if let Some(state) = api.view.get(&execution) {
         return Ok((StatusCode::OK, Json(shown(&state))));
     }
+    at_once(&api, principal)?;
     api.publish(vec![Emit::new(streams::ACCEPTED, &url, &upload)?]).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"execution": execution, "source": url, "state": "submitted"}))))
+}
+
+/// Holds a principal to how many executions of its own may be at work.
+fn at_once(api: &Api, principal: &Principal) -> Result<(), Problem> {
+    let Some(most) = principal.limits.at_once else { return Ok(()) };
+    let is_open = |state: &Assembly| state.principal() == principal.name && !state.is_terminal();
+    if api.view.count(is_open) < most {
+        return Ok(());
+    }
+    let detail = format!("at most {most} executions of '{}' may be at work at once", principal.name);
+    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, &detail))
 }
 
 /// What a list is asked for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asked {
+pub(crate) struct Filter {
     state: Option<String>,
     limit: Option<usize>,
 }
 
 pub(crate) async fn list(
     State(api): State<Api>,
-    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    Extension(caller): Extension<Caller>,
+    asked: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let principal = api.caller(&caller, Right::Read)?;
     let Query(asked) = asked.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, &error.body_text()))?;
     let states = ["transcoding", "merging", "succeeded", "failed", "cancelled"];
     if asked.state.as_ref().is_some_and(|state| !states.contains(&state.as_str())) {
@@ -109,23 +137,39 @@ pub(crate) async fn list(
         return Err(Problem::new(StatusCode::BAD_REQUEST, &detail));
     }
     let most = asked.limit.unwrap_or(LISTED).min(MOST_LISTED);
-    let all: Vec<Value> = api.view.latest(asked.state.as_deref(), most).iter().map(shown).collect();
+    let all: Vec<Value> = api
+        .view
+        .latest(asked.state.as_deref(), most, |owner| principal.sees(owner))
+        .iter()
+        .map(shown)
+        .collect();
     Ok(Json(json!({"executions": all})))
 }
 
-fn known(api: &Api, id: &str) -> Result<Assembly, Problem> {
-    api.view.get(id).ok_or_else(|| {
+/// An execution that the caller may see, if it may do that. Those of others are not told from those that there are none of.
+fn known(api: &Api, caller: &Caller, right: Right, id: &str) -> Result<Assembly, Problem> {
+    let principal = api.caller(caller, right)?;
+    let found = api.view.get(id).filter(|state| principal.sees(state.principal()));
+    found.ok_or_else(|| {
         let detail = format!("no execution '{id}' is known; one that was just submitted is within a second");
         Problem::new(StatusCode::NOT_FOUND, &detail)
     })
 }
 
-pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
-    Ok(Json(shown(&known(&api, &id)?)))
+pub(crate) async fn show(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(shown(&known(&api, &caller, Right::Read, &id)?)))
 }
 
-pub(crate) async fn events(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
-    known(&api, &id)?;
+pub(crate) async fn events(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    known(&api, &caller, Right::Read, &id)?;
     let mut all = of_key::<ExecutionEvent>(api.log.as_ref(), streams::EXECUTIONS, &id).await?;
     all.retain(|event| event.execution == id);
     all.sort_by_key(|event| event.at_ms);
@@ -141,11 +185,12 @@ struct Why {
 
 pub(crate) async fn cancel(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let why: Why = if body.is_empty() { Why::default() } else { problem::json(&body)? };
-    let state = known(&api, &id)?;
+    let state = known(&api, &caller, Right::Cancel, &id)?;
     if state.is_terminal() {
         let detail = format!("it has ended already ({})", state.phase.as_str());
         return Err(Problem::new(StatusCode::CONFLICT, &detail));
@@ -158,10 +203,11 @@ pub(crate) async fn cancel(
 
 pub(crate) async fn retry(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Body(_): Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let state = known(&api, &id)?;
+    let state = known(&api, &caller, Right::Cancel, &id)?;
     let conflict = |detail: &str| Problem::new(StatusCode::CONFLICT, detail);
     if !state.is_terminal() {
         return Err(conflict("it is at work"));

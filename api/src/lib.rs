@@ -14,11 +14,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::{
-    Router,
-    extract::{DefaultBodyLimit, State},
+    Extension, Router,
+    extract::{DefaultBodyLimit, Request, State},
     http::StatusCode,
-    routing::{get, post},
+    middleware::{self, Next},
+    routing::{MethodRouter, get, post},
 };
+use millrace_access::{Access, Location, Principal, Purpose, Right};
 use millrace_runtime::{Log, NewRecord, Transaction};
 use millrace_topology::{
     Emit, Placement,
@@ -35,6 +37,7 @@ pub use executions::shown;
 pub use listener::{Listener, is_local};
 pub use view::View;
 
+use auth::Caller;
 use problem::{Body, Problem};
 
 /// The longest body that is read, in bytes: an upload may have 100,000.
@@ -65,6 +68,8 @@ pub struct Api {
     pub store: String,
     /// For how long a failed execution's work objects are kept, in milliseconds.
     pub retry_window_ms: i64,
+    /// What each principal may reach and do.
+    pub access: Arc<Access>,
 }
 
 impl Api {
@@ -86,10 +91,49 @@ impl Api {
             .with_state(self)
     }
 
+    /// A route for those alone who may administer.
+    pub fn for_administrators<S: Clone + Send + Sync + 'static>(
+        &self,
+        route: MethodRouter<S>,
+    ) -> MethodRouter<S> {
+        let access = self.access.clone();
+        route.layer(middleware::from_fn(
+            move |Extension(caller): Extension<Caller>, request: Request, next: Next| {
+                let allowed = allowed(&access, &caller, Right::Admin).map(drop);
+                async move {
+                    allowed?;
+                    Ok::<_, Problem>(next.run(request).await)
+                }
+            },
+        ))
+    }
+
+    /// The principal that calls, if it may do that.
+    fn caller(&self, caller: &Caller, right: Right) -> Result<&Principal, Problem> {
+        allowed(&self.access, caller, right)
+    }
+
     async fn publish(&self, emits: Vec<Emit>) -> Result<(), Problem> {
         let records = emits.into_iter().map(NewRecord::from).collect();
         Ok(self.log.commit(Transaction { records, ..Transaction::default() }).await?)
     }
+}
+
+fn allowed<'a>(access: &'a Access, caller: &Caller, right: Right) -> Result<&'a Principal, Problem> {
+    let forbidden = |detail: String| Problem::new(StatusCode::FORBIDDEN, &detail);
+    let principal = access.principal(&caller.0).map_err(forbidden)?;
+    if principal.may(right) {
+        return Ok(principal);
+    }
+    let (name, right) = (&principal.name, right.as_str());
+    Err(forbidden(format!("'{name}' may not do that; it needs '{right}' (in its settings: may)")))
+}
+
+/// Holds a URL to what a principal may read or write.
+fn reached(principal: &Principal, purpose: Purpose, url: &str) -> Result<(), Problem> {
+    let location = Location::parse(url).map_err(|error| Problem::unprocessable(error.to_string()))?;
+    let checked = principal.check(purpose, &location);
+    checked.map_err(|detail| Problem::new(StatusCode::FORBIDDEN, &detail))
 }
 
 /// What is asked to be probed.
@@ -99,16 +143,29 @@ struct Probe {
     source: String,
 }
 
-async fn probe(State(api): State<Api>, Body(body): Body) -> Result<axum::Json<Value>, Problem> {
+async fn probe(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body,
+) -> Result<axum::Json<Value>, Problem> {
+    let principal = api.caller(&caller, Right::Submit)?;
     let asked: Probe = problem::json(&body)?;
+    reached(principal, Purpose::Source, &asked.source)?;
     Ok(axum::Json(api.prober.probe(&asked.source).await?))
 }
 
 /// A notification of a store; what it means is for `trigger` to say.
 async fn notify(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Body(body): Body,
 ) -> Result<(StatusCode, axum::Json<Value>), Problem> {
+    // What is watched is the default principal's: whoever notifies uploads on its behalf.
+    let principal = api.caller(&caller, Right::Submit)?;
+    if !principal.sees("") {
+        let detail = format!("'{}' may not notify: what is watched is not its own", principal.name);
+        return Err(Problem::new(StatusCode::FORBIDDEN, &detail));
+    }
     let read = millrace_processors::trigger::notification::read(&body);
     let notification = read.map_err(|reason| Problem::new(StatusCode::BAD_REQUEST, &reason))?;
     if let Some(url) = confirmation(&body) {

@@ -55,11 +55,19 @@ impl View {
         self.with(|states| states.get(execution).cloned())
     }
 
-    /// The latest, first: so many of a state, or of all.
+    /// How many executions are so.
     #[must_use]
-    pub fn latest(&self, state: Option<&str>, most: usize) -> Vec<Assembly> {
+    pub fn count(&self, is_so: impl Fn(&Assembly) -> bool) -> usize {
+        self.with(|states| states.values().filter(|state| is_so(state)).count())
+    }
+
+    /// The latest, first: so many of a state, or of all, of principals that `sees` lets through.
+    #[must_use]
+    pub fn latest(&self, state: Option<&str>, most: usize, sees: impl Fn(&str) -> bool) -> Vec<Assembly> {
         self.with(|states| {
-            let is_asked = |one: &&Assembly| state.is_none_or(|state| one.phase.as_str() == state);
+            let is_asked = |one: &&Assembly| {
+                state.is_none_or(|state| one.phase.as_str() == state) && sees(one.principal())
+            };
             let mut all: Vec<&Assembly> = states.values().filter(is_asked).collect();
             all.sort_unstable_by(|a, b| {
                 b.started_ms.cmp(&a.started_ms).then_with(|| a.execution.cmp(&b.execution))

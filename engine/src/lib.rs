@@ -5,19 +5,22 @@ mod ended;
 
 use std::{sync::Arc, time::Duration};
 
+use millrace_access::Access;
 use millrace_processors::{
     accept::{Accept, Principals},
     admit::Admit,
     assemble::Assemble,
     cleanup::{self, Cleanup},
     merge::Merger,
-    split::Split,
+    split::{Split, at_work::AtWork},
     transcode::Transcode,
     trigger::{Trigger, rules::Rule},
 };
 use millrace_runtime::{
-    Backoff, Level, Log, LogError, Options, RunError, Stop, Stopper, run_aggregation, run_processor, table,
+    Backoff, Level, Log, LogError, Options, RunError, Stop, Stopper, Tail, run_aggregation, run_processor,
+    table,
 };
+use millrace_schemas::Assembly;
 use millrace_topology::{
     Aggregation, Processor, ProcessorSpec,
     ports::{Controls, Media, PortError, Storage},
@@ -40,6 +43,8 @@ pub struct Settings {
     pub rules: Vec<Rule>,
     /// Whose uploads those are that come on the log.
     pub principals: Principals,
+    /// What each principal may reach, and how much.
+    pub access: Arc<Access>,
 }
 
 impl Settings {
@@ -52,6 +57,7 @@ impl Settings {
             store: "s3".into(),
             rules: Vec::new(),
             principals: Principals::default(),
+            access: Arc::new(Access::everything()),
         }
     }
 }
@@ -116,7 +122,11 @@ impl Engine {
                     let accept = Accept::new(self.settings.principals.clone(), &self.settings.store);
                     self.spawn(spec, accept, options);
                 }
-                "split" => self.spawn(spec, Split::new(ports.clone(), &self.settings.store), options),
+                "split" => {
+                    let at_work = self.counted();
+                    let (store, access) = (&self.settings.store, self.settings.access.clone());
+                    self.spawn(spec, Split::new(ports.clone(), store, access, at_work), options);
+                }
                 "transcode" => self.spawn(spec, Transcode::new(ports.clone()), options),
                 "merge" => self.spawn(spec, Merger::new(ports.clone()), merging),
                 _ => self.decide(spec, ports),
@@ -149,6 +159,24 @@ impl Engine {
     fn fold<A: Aggregation>(&mut self, spec: ProcessorSpec, aggregation: A) {
         let (log, stop, options) = (self.log.clone(), self.stop.clone(), self.settings.options);
         self.tasks.spawn(run_aggregation(log, spec, Arc::new(aggregation), options, stop));
+    }
+
+    /// Counts the executions that are at work, where any principal may have only so many.
+    fn counted(&mut self) -> AtWork {
+        let at_work = AtWork::default();
+        if self.settings.access.counts_executions() {
+            let (log, fed) = (self.log.clone(), at_work.clone());
+            self.helpers.spawn(async move {
+                let mut backoff = Backoff::new(Duration::from_millis(100));
+                loop {
+                    if let Err(error) = count(&log, &fed).await {
+                        tracing::warn!(%error, "executions at work are counted again");
+                    }
+                    tokio::time::sleep(backoff.pause()).await;
+                }
+            });
+        }
+        at_work
     }
 
     fn watch<P: Storage>(&mut self, ports: &Arc<P>, sweeps: bool) {
@@ -215,6 +243,17 @@ impl Engine {
     pub async fn kill(&mut self) {
         self.tasks.shutdown().await;
         self.helpers.shutdown().await;
+    }
+}
+
+/// Follows the table of executions for good.
+async fn count(log: &Arc<dyn Log>, at_work: &AtWork) -> Result<(), LogError> {
+    let mut changes = log.changes();
+    let mut tail = Tail::<Assembly>::from_start(log.clone(), streams::ASSEMBLIES).await?;
+    loop {
+        changes.mark_seen();
+        tail.take().await?.iter().for_each(|state| at_work.update(state));
+        changes.changed().await;
     }
 }
 

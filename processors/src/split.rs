@@ -1,12 +1,15 @@
 //! `split`: an upload becomes an execution's plan and its segments, or a refusal. Nothing is decoded, nothing copied.
 
+pub mod at_work;
 pub mod cuts;
 mod extras;
+mod hold;
 mod plan;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use millrace_access::Access;
 use millrace_schemas::{
     Fingerprint, OutputPlan, RecordError, Refused, Signal, SourceRef, TrackKind, Upload, execution_id,
     source_url,
@@ -21,6 +24,7 @@ use millrace_topology::{
 use tracing::Instrument as _;
 
 use crate::{events::Event, trigger::rules};
+use at_work::AtWork;
 use plan::{Plan, plan};
 
 /// The processor.
@@ -28,12 +32,15 @@ pub struct Split<P> {
     ports: Arc<P>,
     /// The scheme of the store that an upload's bucket is in.
     store: String,
+    /// What each principal may reach, and how much.
+    access: Arc<Access>,
+    at_work: AtWork,
 }
 
 impl<P> Split<P> {
-    /// With these ports; uploads that name a bucket mean one of the store of this scheme.
-    pub fn new(ports: Arc<P>, store: &str) -> Self {
-        Self { ports, store: store.into() }
+    /// With these ports; uploads that name a bucket mean one of the store of this scheme. Each upload is held to its principal.
+    pub fn new(ports: Arc<P>, store: &str, access: Arc<Access>, at_work: AtWork) -> Self {
+        Self { ports, store: store.into(), access, at_work }
     }
 }
 
@@ -55,6 +62,8 @@ impl<P: Media + Storage> Processor for Split<P> {
         };
         let execution = execution_id(upload, &source);
         let result = async {
+            hold::at_once(&self.access, upload, &execution, &self.at_work, task.now_ms())
+                .map_err(PortError::Refused)?;
             let facts = self.ports.inspect(&source, upload.segment_time_seconds).await?;
             if upload.labels.contains_key(rules::LABEL)
                 && facts.comment().is_some_and(|comment| Fingerprint::read(comment).is_some())
@@ -62,6 +71,7 @@ impl<P: Media + Storage> Processor for Split<P> {
                 return Ok(None);
             }
             let mut plan = plan(upload, &source, &execution, &facts).map_err(PortError::Refused)?;
+            hold::contents(&self.access, upload, &source, &facts, &plan).map_err(PortError::Refused)?;
             for output in &mut plan.started.outputs {
                 output.keep = self.standing(output).await?;
                 let known = upload.made.iter().find(|facts| output.keep && facts.url == output.url);
@@ -119,7 +129,9 @@ impl<P> Split<P> {
 impl<P: Media + Storage> Split<P> {
     async fn pin(&self, upload: &Upload) -> Result<SourceRef, PortError> {
         let url = source_url(upload, &self.store).map_err(PortError::Refused)?;
+        hold::places(&self.access, upload, &url).map_err(PortError::Refused)?;
         let source = self.ports.pin(&url).await?;
+        hold::size(&self.access, upload, &source).map_err(PortError::Refused)?;
         match &upload.version {
             Some(version) if *version != source.version => Err(PortError::Refused(format!(
                 "{url} changed since it was accepted; run it again when it is complete"

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use millrace_processors::cleanup::RETRY_WINDOW_MS;
+use millrace_processors::{accept::Principals, cleanup::RETRY_WINDOW_MS};
 use millrace_runtime::Log;
 use millrace_storage::{Location, Stores, Work as Objects};
 use millrace_topology::{streams, topology};
@@ -30,7 +30,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     known(&processors)?;
     let grace = seconds("grace", config.grace_seconds, GRACE_SECONDS)?;
     let window = seconds("retry-window", config.retry_window_seconds, RETRY_WINDOW_MS as f64 / 1000.0)?;
-    let access = config.access()?;
+    let access = Arc::new(config.access()?);
     let (at, objects) = work(&config, &Stores::default())?;
     let stores = Stores::default().within(access.sources(), access.outputs()).reserving(own(&config, &at)?);
     let listen = config.listen.clone().unwrap_or_else(|| LISTEN.into());
@@ -76,6 +76,11 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         store: store.clone(),
         rules,
         sandbox: config.sandbox,
+        access: access.clone(),
+        principals: Principals {
+            of_log: config.access.kafka.clone(),
+            trust_header: config.access.trust_header,
+        },
     };
     let mut running = Running::start(&how, &log)?;
     let mut answering = None;
@@ -87,6 +92,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
             store,
             retry_window_ms: how.retry_window_ms,
             sandbox: config.sandbox,
+            access,
         };
         let begun = http::listen(asked, log.clone(), &running, &stores, collected).await?;
         let address = &begun.address;

@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use millrace_access::Access;
 use millrace_engine::{Engine, Settings};
 use millrace_media::Sandbox;
-use millrace_processors::trigger::rules::Rule;
+use millrace_processors::{accept::Principals, trigger::rules::Rule};
 use millrace_runtime::{Level, Log, LogError, NewRecord, Options, Transaction};
 use millrace_schemas::Progress;
 use millrace_storage::{self as storage, Stores};
@@ -45,6 +46,10 @@ pub(crate) struct Work {
     pub(crate) rules: Vec<Rule>,
     /// How media are decoded.
     pub(crate) sandbox: Sandbox,
+    /// What each principal may reach, and how much.
+    pub(crate) access: Arc<Access>,
+    /// Whose uploads those are that come on the log.
+    pub(crate) principals: Principals,
 }
 
 impl Work {
@@ -60,6 +65,8 @@ impl Work {
             store: STORE.into(),
             rules: Vec::new(),
             sandbox: Sandbox::default(),
+            access: Arc::new(Access::everything()),
+            principals: Principals::default(),
         }
     }
 }
@@ -72,6 +79,8 @@ fn prepare(how: &Work, log: &Arc<dyn Log>) -> Result<Running, CommandError> {
         retry_window_ms: how.retry_window_ms,
         store: how.store.clone(),
         rules: how.rules.clone(),
+        principals: how.principals.clone(),
+        access: how.access.clone(),
         ..Settings::of(options)
     };
     let engine = Engine::new(log.clone(), settings);

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use millrace_access::Access;
 use millrace_api::{Api, Border, Listener, Prober, Tokens, View};
 use millrace_media::Sandbox;
 use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
@@ -53,6 +54,8 @@ pub(crate) struct Listen {
     pub(crate) retry_window_ms: i64,
     /// How media are decoded.
     pub(crate) sandbox: Sandbox,
+    /// What each principal may reach and do.
+    pub(crate) access: Arc<Access>,
 }
 
 /// A server that answers until it is stopped.
@@ -99,9 +102,11 @@ pub(crate) async fn listen(
         view,
         store: asked.store,
         retry_window_ms: asked.retry_window_ms,
+        access: asked.access,
     };
+    let metrics_of = get(|State(shared): State<Shared>| async move { shared.metrics.render() });
     let guarded = Router::new()
-        .route("/metrics", get(|State(shared): State<Shared>| async move { shared.metrics.render() }))
+        .route("/metrics", api.for_administrators(metrics_of))
         .with_state(shared)
         .merge(api.routes());
     let task = tokio::spawn(millrace_api::serve(listener, open, guarded, asked.tokens, border));

@@ -103,6 +103,12 @@ crate::records::record!(
 );
 
 impl Assembly {
+    /// The principal whose execution it is; empty is the default one.
+    #[must_use]
+    pub fn principal(&self) -> &str {
+        self.upload.as_ref().map_or("", |upload| &upload.principal)
+    }
+
     /// Whether segment `index` is there.
     #[must_use]
     pub fn has(&self, index: i32) -> bool {
