@@ -19,7 +19,7 @@ use std::{
 };
 
 use clap::CommandFactory;
-use millrace_runtime::{Log, LogError};
+use millrace_runtime::{Log, LogError, announce};
 use millrace_topology::streams;
 
 pub(crate) use crate::terminal::{print, print_lines, tell};
@@ -96,6 +96,9 @@ async fn existing_log(place: &Place, writes: bool) -> Result<Option<Arc<dyn Log>
     let Some(log) = DataFolder::find(config.data.as_deref())?.existing_log()? else { return Ok(None) };
     let log: Arc<dyn Log> = Arc::new(log);
     log.ensure(&streams::ALL).await?;
+    if writes {
+        announce(log.as_ref()).await?;
+    }
     Ok(Some(log))
 }
 

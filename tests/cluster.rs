@@ -226,6 +226,16 @@ fn poison(stream: StreamSpec, key: &str, value: Vec<u8>) -> NewRecord {
     Emit { stream: stream.name, key: key.into(), value: Some(value), placement: Placement::Exactly(0) }.into()
 }
 
+/// What claims to be the version 900 of a stream's record.
+fn claimed(stream: StreamSpec) -> Vec<u8> {
+    let record = millrace_schemas::ids::all().into_iter().find(|record| record.name == stream.record);
+    let number = record.unwrap().fixed % 1000;
+    let mut value = vec![0];
+    value.extend(millrace_schemas::frame::schema_id(number, 900).to_be_bytes());
+    value.extend([0; 20]);
+    value
+}
+
 #[test]
 fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on() {
     let cluster = Cluster::new();
@@ -237,6 +247,13 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
     let kinds: Vec<(&str, Vec<u8>)> = vec![
         ("wrong magic byte", [&[7], &upload[1..]].concat()),
         ("unknown schema id", [&[0, 0xde, 0xad, 0xbe, 0xef], &upload[5..]].concat()),
+        // Each record's own version 900, which nobody has announced.
+        ("claimed version", Vec::new()),
+        (
+            "endless text",
+            [&upload[..5], &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]].concat(),
+        ),
+        ("deep JSON", br#"{"labels":"#.repeat(9_000)),
         ("cut Avro", upload[..upload.len() / 2].to_vec()),
         ("JSON of a wrong type", br#"{"source": 5, "output_prefix": "x"}"#.to_vec()),
         // As large as the broker takes: its message.max.bytes less what a batch of one record needs.
@@ -254,7 +271,11 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
         let log = cluster.log().await;
         for topic in topics {
             for (kind, value) in &kinds {
-                let records = vec![poison(topic, kind, value.clone())];
+                let value = match *kind {
+                    "claimed version" => claimed(topic),
+                    _ => value.clone(),
+                };
+                let records = vec![poison(topic, kind, value)];
                 log.commit(Transaction { records, ..Transaction::default() }).await.unwrap();
             }
         }
@@ -278,7 +299,9 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
             "wrong magic byte" => &["not in the Confluent frame"],
             "unknown schema id" => &["3735928559"],
             // An Upload's on another topic is another schema.
-            "cut Avro" => &["Upload: ", &others],
+            "claimed version" => &["of version 900, which no Millrace has announced here"],
+            "cut Avro" | "endless text" => &["Upload: ", &others],
+            "deep JSON" => &["Upload as JSON: recursion limit", "not in the Confluent frame"],
             "JSON of a wrong type" => &["Upload as JSON: invalid type", "not in the Confluent frame"],
             _ => &["1048468 bytes"],
         };
@@ -293,6 +316,7 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
             };
             let of_it: Vec<_> = dead.iter().filter(is_its).collect();
             assert_eq!(of_it.len(), 1, "{kind} in {}", topic.name);
+            let value = if *kind == "claimed version" { &claimed(topic) } else { value };
             assert!(of_it[0].value.as_ref() == Some(value), "the bytes are as they were");
         }
     }

@@ -135,7 +135,7 @@ impl Kafka {
     /// Learns what records can't be read without.
     async fn learn(&self, records: &[millrace_runtime::Record]) -> Result<(), LogError> {
         match &self.shared.registry {
-            Some(registry) => registry.learn(records).await,
+            Some(registry) => registry.learn(&self.shared.settings, records).await,
             None => Ok(()),
         }
     }

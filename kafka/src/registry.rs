@@ -1,18 +1,30 @@
 //! A schema registry, by Confluent's REST API: subjects by TopicNameStrategy (`<topic>-value`).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use base64::Engine as _;
 use millrace_runtime::{Backoff, LogError, Record};
-use millrace_schemas::ids;
+use millrace_schemas::ids::{self, Answer};
 use millrace_topology::streams;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::settings::Settings;
 
 /// How compatible a new schema must be with all before it: two versions of Millrace run side by side, in either order.
 const COMPATIBILITY: &str = "FULL_TRANSITIVE";
 const CONTENT: &str = "application/vnd.schemaregistry.v1+json";
+
+/// How many ids are asked for at once.
+const AT_ONCE: usize = 8;
+/// The longest answer that is read, in bytes.
+const LONGEST_ANSWER: u64 = 1024 * 1024;
+/// How often an id is asked for over which the registry itself fails.
+const BROKEN_TRIES: u32 = 3;
 
 /// A registry.
 #[derive(Debug, Clone)]
@@ -27,6 +39,8 @@ pub(crate) struct Registry {
 enum Refusal {
     /// It does not answer, or can't now.
     Away(String),
+    /// It answers that it failed.
+    Broken(String),
     /// It says no: the status and the text.
     No(u16, String),
 }
@@ -65,14 +79,18 @@ impl Registry {
         let request = request.header("Content-Type", CONTENT).body(text);
         let request = request.map_err(|error| Refusal::No(0, error.to_string()))?;
         let mut answer = self.agent.run(request).map_err(|error| Refusal::Away(error.to_string()))?;
-        let (status, text) =
-            (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap_or_default());
+        let (status, text) = (
+            answer.status().as_u16(),
+            answer.body_mut().with_config().limit(LONGEST_ANSWER).read_to_string(),
+        );
+        let text = text.unwrap_or_default();
         let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
         let message =
             value["message"].as_str().map_or_else(|| text.chars().take(300).collect(), str::to_owned);
         match status {
             200..300 => Ok(value),
-            408 | 429 | 500.. => Err(Refusal::Away(format!("status {status}: {message}"))),
+            500 => Err(Refusal::Broken(format!("status {status}: {message}"))),
+            408 | 429 | 501.. => Err(Refusal::Away(format!("status {status}: {message}"))),
             _ => Err(Refusal::No(status, message)),
         }
     }
@@ -80,7 +98,7 @@ impl Registry {
     fn error(&self, doing: &str, refusal: Refusal) -> LogError {
         let doing = format!("{doing} at the schema registry {}", self.url);
         match refusal {
-            Refusal::Away(reason) => {
+            Refusal::Away(reason) | Refusal::Broken(reason) => {
                 LogError::Cluster { doing, reason: format!("it does not answer: {reason}") }
             }
             Refusal::No(401 | 403, reason) => LogError::Cluster {
@@ -159,24 +177,47 @@ impl Registry {
         }
     }
 
-    /// Learns the schemas of what can't be read without: waits for a registry that does not answer.
-    pub(crate) async fn learn(&self, records: &[Record]) -> Result<(), LogError> {
-        let unknown = |record: &Record| record.value.as_deref().and_then(ids::unknown);
+    /// Learns the schemas of what can't be read without: waits for a registry that does not answer. Each id is asked for
+    /// once, some at a time: what is not known then is no record.
+    pub(crate) async fn learn(&self, settings: &Settings, records: &[Record]) -> Result<(), LogError> {
+        let ids: BTreeSet<u32> =
+            records.iter().filter_map(|record| record.value.as_deref().and_then(ids::unknown)).collect();
+        let mut asked = JoinSet::new();
+        for id in ids {
+            if asked.len() >= AT_ONCE
+                && let Some(done) = asked.join_next().await
+            {
+                done.map_err(|_| LogError::Closed)??;
+            }
+            let (this, settings) = (self.clone(), settings.clone());
+            asked.spawn(async move { this.learn_one(&settings, id).await });
+        }
+        while let Some(done) = asked.join_next().await {
+            done.map_err(|_| LogError::Closed)??;
+        }
+        Ok(())
+    }
+
+    async fn learn_one(&self, settings: &Settings, id: u32) -> Result<(), LogError> {
         let mut backoff = Backoff::new(Duration::from_millis(200));
-        while let Some(id) = records.iter().find_map(unknown) {
-            let this = self.clone();
-            let asked =
-                tokio::task::spawn_blocking(move || this.ask("GET", &format!("/schemas/ids/{id}"), None));
+        let mut tries = 0;
+        loop {
+            let (this, settings) = (self.clone(), settings.clone());
+            let asked = tokio::task::spawn_blocking(move || this.look_up(&settings, id));
             match asked.await.map_err(|_| LogError::Closed)? {
-                Ok(found) => {
-                    let text = found["schema"].as_str().unwrap_or_default();
-                    if let Err(error) = ids::learn(id, Some(text)) {
-                        tracing::warn!(id, %error, "a schema of the registry can't be read");
-                        // Nothing to wait for: what carries it becomes a dead letter.
-                        let _ = ids::learn(id, None);
-                    }
+                Ok(()) => return Ok(()),
+                // A registry that fails over this id alone: nobody can read what carries it.
+                Err(Refusal::Broken(reason)) if tries >= BROKEN_TRIES => {
+                    tracing::warn!(
+                        id,
+                        reason,
+                        "the schema registry fails over a schema; what carries it is set aside"
+                    );
+                    let _ = ids::learn(id, Answer::Missing);
+                    return Ok(());
                 }
-                Err(Refusal::Away(reason)) => {
+                Err(Refusal::Away(reason) | Refusal::Broken(reason)) => {
+                    tries += 1;
                     let pause = backoff.pause();
                     tracing::warn!(
                         id,
@@ -186,10 +227,39 @@ impl Registry {
                     );
                     tokio::time::sleep(pause).await;
                 }
-                Err(Refusal::No(404, _)) => drop(ids::learn(id, None)),
-                Err(refusal) => return Err(self.error("reading a schema", refusal)),
+                Err(refusal @ Refusal::No(401, _)) => return Err(self.error("reading a schema", refusal)),
+                // None of that id, or none that this process may see.
+                Err(Refusal::No(..)) => {
+                    let _ = ids::learn(id, Answer::Missing);
+                    return Ok(());
+                }
             }
         }
+    }
+
+    /// Learns one schema.
+    fn look_up(&self, settings: &Settings, id: u32) -> Result<(), Refusal> {
+        let found = self.ask("GET", &format!("/schemas/ids/{id}"), None)?;
+        let text = found["schema"].as_str().unwrap_or_default();
+        let is_announced = match ids::claims(text) {
+            Some(record) => self.is_registered_for(settings, record, text)?,
+            None => false,
+        };
+        if let Err(error) = ids::learn(id, Answer::Schema { text, is_announced }) {
+            tracing::warn!(id, %error, "a schema of the registry is not used; what carries it is set aside");
+        }
         Ok(())
+    }
+
+    /// Whether this schema is a version of that record's own subject: whoever may register it there upgrades Millrace.
+    fn is_registered_for(&self, settings: &Settings, record: &str, text: &str) -> Result<bool, Refusal> {
+        let Some(stream) = streams::ALL.iter().find(|spec| spec.record == record) else { return Ok(false) };
+        let subject = format!("{}-value", settings.topic(stream.name));
+        let asked = json!({"schema": text, "schemaType": "AVRO"});
+        match self.ask("POST", &format!("/subjects/{subject}"), Some(&asked)) {
+            Ok(_) => Ok(true),
+            Err(Refusal::No(..)) => Ok(false),
+            Err(refusal) => Err(refusal),
+        }
     }
 }

@@ -13,6 +13,7 @@ use std::{
 use millrace_topology::{Aggregation, Clock, ProcessorSpec, faults::Fault};
 
 use crate::{
+    announced::Announced,
     backoff::Backoff,
     log::{Event, Log, LogError, Membership, Transaction},
     metrics,
@@ -53,6 +54,7 @@ pub async fn run_aggregation<A: Aggregation>(
     let fatal = |reason: String| RunError::Fatal { processor: spec.name, reason };
     let table = spec.state.ok_or_else(|| fatal("an aggregation needs a table for its state".into()))?;
     let mut consumer = log.join(&spec.group(), spec.reads.name).await.map_err(failed)?;
+    let announced = Announced::new(&log);
     let mut parts: Parts<A::State> = BTreeMap::new();
     let mut membership: Option<Membership> = None;
 
@@ -75,7 +77,7 @@ pub async fn run_aggregation<A: Aggregation>(
                     let Entry::Vacant(place) = parts.entry(number) else { continue };
                     let restored = tokio::select! {
                         biased;
-                        restored = restore(log.as_ref(), table, owned) => restored.map_err(failed)?,
+                        restored = restore(log.as_ref(), table, owned, &announced) => restored.map_err(failed)?,
                         () = stop.reaches(Level::Drain) => return Ok(()),
                     };
                     let part = place.insert(restored.part);
@@ -87,9 +89,10 @@ pub async fn run_aggregation<A: Aggregation>(
             }
             Some(Event::Records(records)) => {
                 metrics::published(spec.name, records.len());
+                let claims = announced.batch();
                 for record in records {
                     if let Some(part) = parts.get_mut(&record.partition.number) {
-                        batch.record(aggregation.as_ref(), part, record);
+                        batch.record(aggregation.as_ref(), part, record, &claims).await.map_err(failed)?;
                     }
                 }
             }

@@ -2,6 +2,7 @@
 //! retries, dead letters, keyed state, drain. Knows nothing of video.
 
 mod aggregate;
+mod announced;
 mod backoff;
 mod dead_letter;
 mod embedded;
@@ -17,6 +18,7 @@ mod tail;
 mod watched;
 
 pub use aggregate::run_aggregation;
+pub use announced::announce;
 pub use backoff::Backoff;
 pub use dead_letter::{
     ERROR_EXCEPTION, ERROR_HEADERS, ERROR_MESSAGE, ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC,

@@ -15,6 +15,7 @@ use tokio::{
 use tracing::Instrument as _;
 
 use crate::{
+    announced::{Announced, Claims},
     backoff::Backoff,
     dead_letter::dead_letter,
     log::{Event, LARGEST_VALUE, Log, LogError, Membership, NewRecord, Partition, Record},
@@ -22,6 +23,11 @@ use crate::{
     stop::{Level, Stop},
 };
 use window::Window;
+
+/// How much of the reason of a dead letter is told, in characters.
+const LONGEST_REASON: usize = 2000;
+/// How much of a record's key is logged, in bytes.
+const LONGEST_KEY: usize = 200;
 
 /// How a processor runs.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +88,7 @@ pub async fn run_processor<P: Processor>(
 ) -> Result<(), RunError> {
     let failed = |source| RunError::Log { processor: spec.name, source };
     let mut consumer = log.join(&spec.group(), spec.reads.name).await.map_err(failed)?;
+    let announced = Announced::new(&log);
     let mut window = Window::default();
     let mut at_work = JoinSet::new();
     let mut handles: BTreeMap<(Partition, u64), AbortHandle> = BTreeMap::new();
@@ -132,6 +139,7 @@ pub async fn run_processor<P: Processor>(
                     membership = Some(new.membership);
                 }
                 Event::Records(records) => {
+                    let claims = announced.batch();
                     for record in records {
                         window.take(&record);
                         let place = (record.partition.clone(), record.offset);
@@ -141,7 +149,7 @@ pub async fn run_processor<P: Processor>(
                             window.finish(&place.0, place.1, Vec::new());
                             continue;
                         }
-                        let work = handle(spec.name, processor.clone(), record, options, stop.clone());
+                        let work = handle(spec.name, processor.clone(), record, claims.clone(), options, stop.clone());
                         handles.insert(place, at_work.spawn(work));
                     }
                 }
@@ -244,14 +252,15 @@ async fn handle<P: Processor>(
     name: &'static str,
     processor: Arc<P>,
     record: Record,
+    claims: Claims,
     options: Options,
     stop: Stop,
 ) -> Handled {
     let begun = Instant::now();
-    let key = String::from_utf8_lossy(&record.key);
+    let key = String::from_utf8_lossy(&record.key[..record.key.len().min(LONGEST_KEY)]);
     let span =
         tracing::info_span!("record", stream = record.partition.stream, offset = record.offset, key = %key);
-    let results = attempt(name, processor.as_ref(), &record, options, &stop).instrument(span).await;
+    let results = attempt(name, processor.as_ref(), &record, &claims, options, &stop).instrument(span).await;
     metrics::handled(name, begun.elapsed());
     (record.partition, record.offset, results)
 }
@@ -260,19 +269,20 @@ async fn attempt<P: Processor>(
     name: &'static str,
     processor: &P,
     record: &Record,
+    claims: &Claims,
     options: Options,
     stop: &Stop,
 ) -> Result<Option<Vec<NewRecord>>, String> {
     let Some(value) = &record.value else { return Ok(Some(Vec::new())) };
-    let input = match checked(value)
-        .and_then(|()| processor.read_record(value, &record.headers).map_err(Unreadable::from))
-    {
+    let input = match checked(value).and_then(|()| processor.read_record(value, &record.headers)) {
         Ok(input) => input,
-        Err(Unreadable::Newer(error)) => {
-            wait_for_upgrade(record, &error, stop).await;
-            return Ok(None);
-        }
-        Err(Unreadable::Never(reason)) => return Ok(Some(vec![set_aside(record, "unreadable", &reason)])),
+        Err(error) => match claims.settle(error).await.map_err(|error| error.to_string())? {
+            error @ RecordError::Newer { .. } => {
+                wait_for_upgrade(record, &error, stop).await;
+                return Ok(None);
+            }
+            error => return Ok(Some(vec![set_aside(record, "unreadable", &error.to_string())])),
+        },
     };
     let task = Task { appended_ms: record.at_ms, clock: options.clock };
     let give_up = |reason: &str| {
@@ -309,32 +319,12 @@ async fn attempt<P: Processor>(
     }
 }
 
-/// Why a value is no record for this Millrace.
-pub(crate) enum Unreadable {
-    /// A newer one wrote it.
-    Newer(RecordError),
-    /// It never will be.
-    Never(String),
-}
-
-impl From<RecordError> for Unreadable {
-    fn from(error: RecordError) -> Self {
-        match error {
-            RecordError::Newer { .. } => Self::Newer(error),
-            _ => Self::Never(error.to_string()),
-        }
-    }
-}
-
 /// Whether a value is of a size that is read at all.
-pub(crate) fn checked(value: &[u8]) -> Result<(), Unreadable> {
-    if value.len() <= LARGEST_VALUE {
-        return Ok(());
+pub(crate) fn checked(value: &[u8]) -> Result<(), RecordError> {
+    match value.len() {
+        ..=LARGEST_VALUE => Ok(()),
+        bytes => Err(RecordError::LargeValue { bytes, most: LARGEST_VALUE }),
     }
-    Err(Unreadable::Never(format!(
-        "a value of {} bytes is more than the {LARGEST_VALUE} that are read",
-        value.len()
-    )))
 }
 
 /// Why a record to publish is too large, where it is.
@@ -357,7 +347,9 @@ async fn wait_for_upgrade(record: &Record, error: &RecordError, stop: &Stop) {
 
 pub(crate) fn set_aside(record: &Record, kind: &str, reason: &str) -> NewRecord {
     let Partition { stream, number } = &record.partition;
+    // What can't be read may be quoted in the reason, whole.
+    let reason: String = reason.chars().take(LONGEST_REASON).collect();
     tracing::warn!(stream, partition = number, offset = record.offset, reason, "dead letter");
     metrics::set_aside(stream, kind);
-    dead_letter(record, kind, reason)
+    dead_letter(record, kind, &reason)
 }

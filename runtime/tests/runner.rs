@@ -11,10 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use millrace_runtime::{
-    Embedded, LARGEST_VALUE, Level, Log, Options, Partition, Stop, Stopper, Transaction, run_aggregation,
-    run_processor,
+    Embedded, LARGEST_VALUE, Level, Log, Options, Partition, Stop, Stopper, Tail, Transaction, announce,
+    of_key, run_aggregation, run_processor, table,
 };
-use millrace_schemas::{Progress, RecordError, frame::Record as _};
+use millrace_schemas::{Progress, RecordError, Upload, frame::Record as _};
 use millrace_topology::{
     Aggregation, Emit, Fold, Kind, Placement, Processor, ProcessorError, ProcessorSpec, StreamSpec, Task,
     streams,
@@ -35,6 +35,11 @@ fn emit(stream: &'static str, value: &[u8]) -> Emit {
     Emit { stream, key: b"k".to_vec(), value: Some(value.to_vec()), placement: Placement::ByKey }
 }
 
+/// The version of uploads that is announced.
+fn latest_upload() -> usize {
+    Upload::VERSIONS.len()
+}
+
 struct Setup {
     log: Arc<dyn Log>,
     stopper: Stopper,
@@ -45,7 +50,7 @@ struct Setup {
 async fn setup(values: &[&[u8]]) -> Setup {
     let folder = tempfile::tempdir().unwrap();
     let log = Embedded::open(&folder.path().join("log.sqlite")).unwrap();
-    log.ensure(&[IN, OUT, DEAD, TABLE]).await.unwrap();
+    log.ensure(&[IN, OUT, DEAD, TABLE, streams::CONTROLS]).await.unwrap();
     let (stopper, stop) = Stopper::new();
     let setup = Setup { log: Arc::new(log), stopper, stop, _folder: folder };
     setup.append(values).await;
@@ -110,7 +115,8 @@ impl Processor for Scripted {
     fn read(&self, value: &[u8]) -> Result<Vec<u8>, RecordError> {
         match value {
             b"garbage" => Err(RecordError::NotFramed),
-            b"newer" => Err(RecordError::Newer { record: "Test", found: 2, known: 1 }),
+            b"newer" => Err(RecordError::Claimed { record: "Upload", found: latest_upload(), known: 1 }),
+            b"claimed" => Err(RecordError::Claimed { record: "Upload", found: 900, known: 1 }),
             _ => Ok(value.to_vec()),
         }
     }
@@ -256,8 +262,9 @@ async fn keyed_state_is_restored_before_its_partition_is_consumed() {
 }
 
 #[tokio::test]
-async fn a_record_of_a_newer_version_waits_with_its_partition_and_is_no_dead_letter() {
+async fn a_record_of_an_announced_version_waits_with_its_partition_and_is_no_dead_letter() {
     let setup = setup(&[b"a", b"newer", b"b"]).await;
+    announce(setup.log.as_ref()).await.unwrap();
     setup.run(Scripted::new(), 1).await;
     assert_eq!(setup.committed().await, 1);
     assert_eq!(setup.values("out").await, [b"a".to_vec()]);
@@ -265,23 +272,112 @@ async fn a_record_of_a_newer_version_waits_with_its_partition_and_is_no_dead_let
 }
 
 #[tokio::test]
-async fn a_signal_of_a_newer_version_waits_with_its_partition_too() {
-    let mut newer = progress(7);
-    newer[1..5].copy_from_slice(&millrace_schemas::frame::schema_id(Progress::NUMBER, 2).to_be_bytes());
+async fn a_version_is_announced_by_a_millrace_that_comes_while_this_one_works() {
+    let setup = setup(&[b"claimed", b"a"]).await;
+    let (log, stop) = (setup.log.clone(), setup.stop.clone());
+    let running =
+        tokio::spawn(run_processor(log, spec(None), Scripted::new(), Options::default(), stop.clone()));
+    setup.until(2).await;
+    announce(setup.log.as_ref()).await.unwrap();
+    setup.append(&[b"b", b"newer", b"c"]).await;
+    setup.until(3).await;
+    setup.stopper.raise(Level::Drain);
+    running.await.unwrap().unwrap();
+    assert_eq!(setup.committed().await, 3);
+    assert_eq!(setup.values("dead-letters").await, [b"claimed".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_claim_that_nobody_announced_is_a_dead_letter_with_the_reason_and_what_is_behind_it_is_done() {
+    let setup = setup(&[b"a", b"claimed", b"b", b"claimed", b"c"]).await;
+    announce(setup.log.as_ref()).await.unwrap();
+    let begun = std::time::Instant::now();
+    setup.run(Scripted::new(), 5).await;
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(setup.values("out").await, [b"a".to_vec(), b"b".to_vec(), b"c".to_vec()]);
+    let partition = Partition { stream: "dead-letters".into(), number: 0 };
+    let dead = setup.log.read(&partition, 0, 10).await.unwrap().records;
+    assert_eq!(dead.len(), 2);
+    let reason = dead[0].header("__streams.errors.message").unwrap();
+    assert!(reason.contains("version 900, which no Millrace has announced here"), "{reason}");
+}
+
+/// A record as its version 1000 would be.
+fn claimed(mut value: Vec<u8>, number: u32) -> Vec<u8> {
+    value[1..5].copy_from_slice(&millrace_schemas::frame::schema_id(number, 1000).to_be_bytes());
+    value
+}
+
+#[tokio::test]
+async fn a_signal_that_claims_a_version_is_a_dead_letter_and_one_that_is_announced_waits() {
+    let newer = claimed(progress(7), Progress::NUMBER);
     let setup = setup(&[&progress(1), &newer, &progress(2)]).await;
+    let run =
+        |stop| run_aggregation(setup.log.clone(), spec(Some(TABLE)), Arc::new(Sum), Options::default(), stop);
+    let (stopper, stop) = Stopper::new();
+    let running = tokio::spawn(run(stop));
+    setup.until(3).await;
+    assert_eq!(setup.values("out").await, [b"1".to_vec(), b"3".to_vec()]);
+    assert_eq!(setup.values("dead-letters").await, std::slice::from_ref(&newer));
+    // As a Millrace does that writes them.
+    let key = format!("millrace.version/{}/1000", Progress::NAME);
+    let announced = Emit { key: key.into_bytes(), ..emit(streams::CONTROLS.name, b"") };
+    setup
+        .log
+        .commit(Transaction { records: vec![announced.into()], ..Transaction::default() })
+        .await
+        .unwrap();
+    setup.append(&[&progress(4), &newer, &progress(8)]).await;
+    setup.until(4).await;
+    stopper.raise(Level::Drain);
+    running.await.unwrap().unwrap();
+    assert_eq!(setup.committed().await, 4);
+    assert_eq!(setup.values("out").await.last().unwrap(), b"7");
+    assert_eq!(setup.values("dead-letters").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_state_that_claims_a_version_is_a_dead_letter_and_the_partition_goes_on() {
+    let newer = claimed(progress(7), Progress::NUMBER);
+    let setup = setup(&[&progress(1)]).await;
+    let stray = Emit { key: b"stranger".to_vec(), ..emit(TABLE.name, &newer) };
+    setup.log.commit(Transaction { records: vec![stray.into()], ..Transaction::default() }).await.unwrap();
+    let (stopper, stop) = Stopper::new();
     let running = tokio::spawn(run_aggregation(
         setup.log.clone(),
         spec(Some(TABLE)),
         Arc::new(Sum),
         Options::default(),
-        setup.stop.clone(),
+        stop,
     ));
     setup.until(1).await;
-    setup.stopper.raise(Level::Drain);
+    stopper.raise(Level::Drain);
     running.await.unwrap().unwrap();
-    assert_eq!(setup.committed().await, 1);
     assert_eq!(setup.values("out").await, [b"1".to_vec()]);
-    assert!(setup.values("dead-letters").await.is_empty());
+    assert_eq!(setup.values("dead-letters").await, [newer]);
+}
+
+#[tokio::test]
+async fn who_reads_streams_and_tables_goes_past_what_strangers_wrote() {
+    let hostile: Vec<Vec<u8>> = [
+        claimed(progress(7), Progress::NUMBER),
+        [&progress(7)[..5], &[0xff; 200]].concat(),
+        [&progress(7)[..5], &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]].concat(),
+        b"{".repeat(100_000),
+        Vec::new(),
+    ]
+    .into();
+    let setup = setup(&[]).await;
+    let in_table = |value: &[u8]| Emit { ..emit(TABLE.name, value) }.into();
+    let mut records = vec![in_table(&progress(1))];
+    records.extend(hostile.iter().map(|value| in_table(value)));
+    setup.log.commit(Transaction { records, ..Transaction::default() }).await.unwrap();
+    setup.append(&hostile.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
+    setup.append(&[&progress(3)]).await;
+    let mut tail = Tail::<Progress>::from_start(setup.log.clone(), IN).await.unwrap();
+    assert_eq!(tail.take().await.unwrap().len(), 1);
+    assert_eq!(of_key::<Progress>(setup.log.as_ref(), IN, "k").await.unwrap().len(), 1);
+    table::<Progress>(setup.log.as_ref(), TABLE).await.unwrap();
 }
 
 #[tokio::test]

@@ -18,6 +18,9 @@ const NUMBERS: u32 = 1000;
 /// A version beyond this is no version: whoever wrote the id was no Millrace.
 const VERSIONS: u32 = 1000;
 
+/// How much memory a length that a value claims may take, in bytes: more than any value has that is read.
+const LARGEST_CLAIM: usize = 4 * 1024 * 1024;
+
 /// The id in the frame where no schema registry gives one: version 1 of record 3 is 3, its version 2 is 1003.
 #[must_use]
 pub const fn schema_id(number: u32, version: u32) -> u32 {
@@ -57,8 +60,9 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// defaults.
     ///
     /// # Errors
-    /// [`RecordError::Newer`] where a newer Millrace wrote it. All others mean that it is no such record: the value is
-    /// not framed, names another schema, or its body does not follow the schema to its end.
+    /// [`RecordError::Newer`] where a newer Millrace wrote it, and [`RecordError::Claimed`] where it says so and the log must
+    /// tell whether one is there. All others mean that it is no such record: the value is not framed, names another schema,
+    /// or its body does not follow the schema to its end.
     fn decode(value: &[u8]) -> Result<Self, RecordError> {
         let Some((&[0, a, b, c, d], body)) = value.split_first_chunk() else {
             return Err(RecordError::NotFramed);
@@ -72,7 +76,7 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
             Meaning::Unknown => return Err(unknown()),
             Meaning::Other(other) => {
                 let latest = codec.schemas.last().ok_or_else(unknown)?;
-                if other.is_newer(Self::NAME, latest) {
+                if other.is_announced() && other.is_newer(Self::NAME, latest) {
                     let known = codec.readers.len();
                     return Err(RecordError::Newer { record: Self::NAME, found: known + 1, known });
                 }
@@ -87,7 +91,7 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
             Some(reader) if found % NUMBERS == Self::NUMBER => reader,
             None if found % NUMBERS == Self::NUMBER && found / NUMBERS < VERSIONS => {
                 let known = codec.readers.len();
-                return Err(RecordError::Newer { record: Self::NAME, found: version + 1, known });
+                return Err(RecordError::Claimed { record: Self::NAME, found: version + 1, known });
             }
             _ => return Err(unknown()),
         };
@@ -122,6 +126,8 @@ impl Codec {
     // The texts are compiled in, and a test parses them: this can't fail in the field.
     #[expect(clippy::expect_used)]
     pub(crate) fn of<R: Record>() -> Self {
+        // What a value claims of its length is set aside before the value is seen to be shorter.
+        apache_avro::util::max_allocation_bytes(LARGEST_CLAIM);
         let parse = |text: &&str| -> &'static Schema {
             Box::leak(Box::new(Schema::parse_str(text).expect("schemas/avro holds valid schemas")))
         };

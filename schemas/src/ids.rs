@@ -4,16 +4,42 @@
 
 use std::{
     collections::HashMap,
-    sync::{OnceLock, PoisonError, RwLock},
+    sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
-use apache_avro::{Schema, from_value, reader::datum::GenericDatumReader};
+use apache_avro::Schema;
 
-use crate::{RecordError, frame};
+use crate::{
+    RecordError,
+    bounds::{self, LONGEST_SCHEMA},
+    frame,
+    other::Other,
+};
 
 /// For how long a registry's word that it knows no such schema is taken.
 const UNKNOWN_FOR: Duration = Duration::from_secs(5);
+
+/// Registries count from 1, by numbers that Java calls `int`: what is beyond is no id, and is not asked for.
+const LAST: u32 = i32::MAX as u32;
+/// How many schemas of others are kept, and how long their texts are together at most, in bytes.
+const OTHERS: usize = 1000;
+const OTHERS_BYTES: usize = 4 * 1024 * 1024;
+/// A schema by which something was read in this time is kept.
+const IN_USE: Duration = Duration::from_secs(10);
+/// From so many ids on, those go that were looked up in vain and may be asked for again.
+const MISSING: usize = 10_000;
+
+/// The fixed ids of all our schemas, by their canonical forms.
+static OURS: LazyLock<HashMap<String, u32>> = LazyLock::new(|| {
+    let versions = |record: Described| {
+        let form = |(version, schema): (u32, &&Schema)| {
+            (schema.canonical_form(), frame::schema_id(record.number, version))
+        };
+        (1..).zip(record.schemas).map(form).collect::<Vec<_>>()
+    };
+    all().into_iter().flat_map(versions).collect()
+});
 
 static IDS: OnceLock<Ids> = OnceLock::new();
 
@@ -28,75 +54,16 @@ enum Known {
     /// A version of one of our records, by its fixed id.
     Ours(u32),
     /// Another schema.
-    Other(&'static Other),
-    /// There was none at that time.
+    Other(Arc<Other>),
+    /// There was none at that time, or none that can be read by.
     Missing(Instant),
-}
-
-/// A schema that is none of ours.
-pub(crate) struct Other {
-    name: String,
-    fields: Vec<String>,
-    schema: &'static Schema,
-}
-
-impl Other {
-    /// Reads a body by Avro's rules: what the record's latest schema has and this one has not takes its default. A field that
-    /// the record has not is an error, as in JSON.
-    pub(crate) fn read<R: frame::Record>(
-        &self,
-        body: &mut impl std::io::Read,
-        latest: &Schema,
-    ) -> Result<R, RecordError> {
-        let wrong =
-            |source: apache_avro::Error| RecordError::Avro { record: R::NAME, source: Box::new(source) };
-        let ours = fields(latest);
-        if let Some(field) = self.fields.iter().find(|field| !ours.contains(field)) {
-            return Err(RecordError::UnknownField { record: R::NAME, field: field.clone() });
-        }
-        let reader = GenericDatumReader::builder(self.schema).reader_schema(latest).build().map_err(wrong)?;
-        let mut body = Whole { body, is_cut: false };
-        let value = reader.read_value(&mut body).map_err(wrong)?;
-        if body.is_cut {
-            return Err(RecordError::Cut { record: R::NAME });
-        }
-        from_value(&value).map_err(wrong)
-    }
-
-    /// Whether a newer Millrace wrote it: it has what we know of the record, and more.
-    pub(crate) fn is_newer(&self, record: &str, latest: &Schema) -> bool {
-        self.name == format!("millrace.{record}")
-            && fields(latest).iter().all(|field| self.fields.contains(field))
-            && self.fields.len() > fields(latest).len()
-    }
-}
-
-/// Notices that more is asked for than there is: resolving takes a cut string for an empty one.
-struct Whole<'a, B> {
-    body: &'a mut B,
-    is_cut: bool,
-}
-
-impl<B: std::io::Read> std::io::Read for Whole<'_, B> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.body.read(buffer)?;
-        self.is_cut |= count < buffer.len();
-        Ok(count)
-    }
 }
 
 /// What the id in a frame stands for.
 pub(crate) enum Meaning {
     Fixed(u32),
-    Other(&'static Other),
+    Other(Arc<Other>),
     Unknown,
-}
-
-fn fields(schema: &Schema) -> Vec<String> {
-    match schema {
-        Schema::Record(record) => record.fields.iter().map(|field| field.name.clone()).collect(),
-        _ => Vec::new(),
-    }
 }
 
 /// A record's schemas, as a registry is told of them.
@@ -109,6 +76,12 @@ pub struct Described {
     pub versions: &'static [&'static str],
     schemas: &'static [&'static Schema],
     number: u32,
+}
+
+impl Described {
+    pub(crate) fn latest(&self) -> &'static Schema {
+        self.schemas[self.schemas.len() - 1]
+    }
 }
 
 /// All records.
@@ -155,6 +128,9 @@ pub fn install(written: HashMap<u32, u32>) {
 pub fn unknown(value: &[u8]) -> Option<u32> {
     let Some((&[0, a, b, c, d], _)) = value.split_first_chunk() else { return None };
     let (ids, id) = (IDS.get()?, u32::from_be_bytes([a, b, c, d]));
+    if !(1..=LAST).contains(&id) {
+        return None;
+    }
     match ids.known.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
         None => Some(id),
         Some(Known::Missing(at)) if at.elapsed() > UNKNOWN_FOR => Some(id),
@@ -162,37 +138,96 @@ pub fn unknown(value: &[u8]) -> Option<u32> {
     }
 }
 
-/// Learns what a registry says of an id: a schema's text, or that there is none.
+/// What a registry says of an id.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer<'a> {
+    /// It has no such schema.
+    Missing,
+    /// A schema's text.
+    Schema {
+        /// The text, as it was registered.
+        text: &'a str,
+        /// Whether it is registered for the record that it [`claims`] to be.
+        is_announced: bool,
+    },
+}
+
+/// The record that a schema claims to be a newer version of: it has its name, all of its fields, and more. Only what is
+/// registered under that record's own subject is one.
+#[must_use]
+pub fn claims(text: &str) -> Option<&'static str> {
+    let schema = parse(text).ok()?;
+    let other = Other::new(schema, text.len(), false);
+    all().into_iter().find(|record| other.is_newer(record.name, record.latest())).map(|record| record.name)
+}
+
+/// Learns what a registry says of an id. How many schemas of others are kept is bounded: those that nobody used for the longest time go.
 ///
 /// # Errors
-/// Where the text is no schema.
-pub fn learn(id: u32, text: Option<&str>) -> Result<(), RecordError> {
+/// Where nothing can be read by the schema: it is none, is too long, is recursive, or there are too many. What carries it is no record then.
+pub fn learn(id: u32, answer: Answer<'_>) -> Result<(), RecordError> {
     let Some(ids) = IDS.get() else { return Ok(()) };
-    let known = match text {
-        None => Known::Missing(Instant::now()),
-        Some(text) => recognize(text)?,
+    let known = match answer {
+        Answer::Missing => Ok(Known::Missing(Instant::now())),
+        Answer::Schema { text, is_announced } => recognize(text, is_announced),
     };
-    ids.known.write().unwrap_or_else(PoisonError::into_inner).insert(id, known);
+    let mut table = ids.known.write().unwrap_or_else(PoisonError::into_inner);
+    let kept = match known {
+        Ok(Known::Other(other)) if !make_room(&mut table, other.bytes()) => {
+            Err(RecordError::Schema { reason: format!("more than {OTHERS} schemas of others are in use") })
+        }
+        other => other,
+    };
+    if table.len() > MISSING {
+        table.retain(|_, known| !matches!(known, Known::Missing(at) if at.elapsed() > UNKNOWN_FOR));
+    }
+    match kept {
+        Ok(known) => drop(table.insert(id, known)),
+        Err(error) => {
+            table.insert(id, Known::Missing(Instant::now()));
+            return Err(error);
+        }
+    }
     Ok(())
 }
 
-fn recognize(text: &str) -> Result<Known, RecordError> {
-    let wrong = |source: apache_avro::Error| RecordError::Avro {
-        record: "a registry's schema",
-        source: Box::new(source),
-    };
-    let schema = Schema::parse_str(text).map_err(wrong)?;
-    let form = schema.canonical_form();
-    for record in all() {
-        if let Some(place) = record.schemas.iter().position(|ours| ours.canonical_form() == form) {
-            let version = u32::try_from(place + 1).unwrap_or(u32::MAX);
-            return Ok(Known::Ours(frame::schema_id(record.number, version)));
+/// Lets go of what was not used for the longest time, until there is room for one more schema of this length. False where
+/// all are in use.
+fn make_room(table: &mut HashMap<u32, Known>, bytes: usize) -> bool {
+    loop {
+        let others = || {
+            table.iter().filter_map(|(id, known)| match known {
+                Known::Other(other) => Some((*id, other)),
+                _ => None,
+            })
+        };
+        let held: usize = others().map(|(_, other)| other.bytes()).sum();
+        if others().count() < OTHERS && held + bytes <= OTHERS_BYTES {
+            return true;
         }
+        let Some((oldest, other)) = others().max_by_key(|(_, other)| other.unused()) else { return false };
+        if other.unused() < IN_USE {
+            return false;
+        }
+        table.remove(&oldest);
     }
-    // Schemas live as long as the process: there are as many as people register.
-    let schema: &'static Schema = Box::leak(Box::new(schema));
-    let name = schema.name().map_or(String::new(), |name| name.fullname(None));
-    Ok(Known::Other(Box::leak(Box::new(Other { name, fields: fields(schema), schema }))))
+}
+
+fn parse(text: &str) -> Result<Schema, RecordError> {
+    if text.len() > LONGEST_SCHEMA {
+        let reason = format!("it has {} bytes, and {LONGEST_SCHEMA} are the most", text.len());
+        return Err(RecordError::Schema { reason });
+    }
+    Schema::parse_str(text).map_err(|error| RecordError::Schema { reason: error.to_string() })
+}
+
+fn recognize(text: &str, is_announced: bool) -> Result<Known, RecordError> {
+    let schema = parse(text)?;
+    bounds::check(&schema).map_err(|reason| RecordError::Schema { reason })?;
+    if let Some(fixed) = OURS.get(&schema.canonical_form()) {
+        return Ok(Known::Ours(*fixed));
+    }
+    Ok(Known::Other(Arc::new(Other::new(schema, text.len(), is_announced))))
 }
 
 /// The id that a new record carries.
@@ -205,7 +240,10 @@ pub(crate) fn read(found: u32) -> Meaning {
     let Some(ids) = IDS.get() else { return Meaning::Fixed(found) };
     match ids.known.read().unwrap_or_else(PoisonError::into_inner).get(&found) {
         Some(Known::Ours(fixed)) => Meaning::Fixed(*fixed),
-        Some(Known::Other(other)) => Meaning::Other(other),
+        Some(Known::Other(other)) => {
+            other.touch();
+            Meaning::Other(other.clone())
+        }
         Some(Known::Missing(_)) | None => Meaning::Unknown,
     }
 }

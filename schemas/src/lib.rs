@@ -4,11 +4,14 @@
 //! Confluent frame ([`frame`]). Fields are only ever added, with defaults, so that two versions of Millrace run
 //! side by side.
 
+mod bounds;
 pub mod frame;
 mod identity;
 pub mod ids;
+mod other;
 mod records;
 
+pub use bounds::LONGEST_SCHEMA;
 pub use identity::{
     Fingerprint, execution_id, hash_of, object_url, output_prefix, output_url, rendition_id, source_url,
 };
@@ -29,6 +32,44 @@ pub enum RecordError {
         found: usize,
         /// The latest version that is known.
         known: usize,
+    },
+    /// It says that a newer Millrace wrote it. Anybody can say so: whether one is there, the log tells.
+    #[error(
+        "it claims to be {record} of version {found}, which no Millrace has announced here; this one knows {known}"
+    )]
+    Claimed {
+        /// The record that was to be read.
+        record: &'static str,
+        /// The version in the frame.
+        found: usize,
+        /// The latest version that is known.
+        known: usize,
+    },
+    /// Nothing can be read by the schema that a registry has.
+    #[error("nothing is read by this schema: {reason}")]
+    Schema {
+        /// Why.
+        reason: String,
+    },
+    /// A part of an upload is larger than what is carried through to every record about its execution.
+    #[error("an upload whose {part} is {found}; {most} is the most")]
+    LargeUpload {
+        /// The part, in words.
+        part: &'static str,
+        /// How long it is, or how many there are.
+        found: usize,
+        /// How long it may be, or how many there may be.
+        most: usize,
+    },
+    /// A number in an upload is none that can be meant.
+    #[error("an upload whose {part} is {found}; {wanted} is wanted")]
+    UploadNumber {
+        /// The part, in words.
+        part: &'static str,
+        /// What it is.
+        found: f64,
+        /// What it must be, in words.
+        wanted: &'static str,
     },
     /// The frame names a schema that is not the record's.
     #[error("the value's schema id is {found}; {record} knows {known}")]
@@ -70,6 +111,14 @@ pub enum RecordError {
         record: &'static str,
         /// The field.
         field: String,
+    },
+    /// The value is larger than any that is read.
+    #[error("a value of {bytes} bytes is more than the {most} that are read")]
+    LargeValue {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
     },
     /// An upload is carried through to every record about its execution, and so has a limit of its own.
     #[error(

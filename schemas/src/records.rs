@@ -22,7 +22,9 @@ pub use signal::{
     TrackPlan, TrackTags, UncleanRun,
 };
 pub use status::{Control, ExecutionEvent, LogLine, Progress};
-pub use upload::Upload;
+pub use upload::{
+    LAST_ATTEMPT, LONGEST_LABEL, LONGEST_LOCATION, LONGEST_NAME, MOST_FORMATS, MOST_LABELS, MOST_MADE, Upload,
+};
 
 /// Where work objects are: what a record says, or the execution where it says nothing.
 fn work_or<'a>(work: &'a str, execution: &'a str) -> &'a str {

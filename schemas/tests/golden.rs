@@ -480,10 +480,10 @@ fn what_was_once_written_is_read_for_good() {
 }
 
 #[test]
-fn a_record_of_a_newer_version_is_told_from_what_is_none() {
+fn a_record_that_claims_a_newer_version_is_told_from_what_is_none() {
     let mut newer = upload(Seams).encode().unwrap();
     newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 7).to_be_bytes());
-    assert!(matches!(Upload::decode(&newer), Err(RecordError::Newer { found: 7, known: 6, .. })));
+    assert!(matches!(Upload::decode(&newer), Err(RecordError::Claimed { found: 7, known: 6, .. })));
     newer[1..5].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
     assert!(matches!(Upload::decode(&newer), Err(RecordError::UnknownSchema { .. })));
     let mut long = upload(Seams).encode().unwrap();

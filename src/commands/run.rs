@@ -8,7 +8,7 @@ use millrace_processors::{
     cleanup,
     formats::{self, Format},
 };
-use millrace_runtime::{Log, Tail, table};
+use millrace_runtime::{Log, Tail, announce, table};
 use millrace_schemas::{Assembly, Phase, Signal, Upload, execution_id};
 use millrace_storage::Stores;
 use millrace_topology::{Emit, millis_now, streams};
@@ -36,6 +36,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let _owned = data.own()?;
     let log: Arc<dyn Log> = Arc::new(data.log()?);
     log.ensure(&streams::ALL).await?;
+    announce(log.as_ref()).await?;
 
     let mut results = Results::new(call.json);
     let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;

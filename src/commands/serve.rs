@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use millrace_processors::{accept::Principals, cleanup::RETRY_WINDOW_MS};
-use millrace_runtime::Log;
+use millrace_runtime::{Log, announce};
 use millrace_storage::{Location, Stores, Work as Objects};
 use millrace_topology::{streams, topology};
 
@@ -64,6 +64,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
             owned = Some(data.own()?);
             let log = data.log()?;
             log.ensure(&streams::ALL).await?;
+            announce(&log).await?;
             Arc::new(log)
         }
     };

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ffi::OsString, io::Read, path::Path, sync::Arc};
 
 use millrace_processors::formats;
-use millrace_runtime::{Log, Tail, table};
+use millrace_runtime::{Log, Tail, announce, table};
 use millrace_schemas::{Assembly, SourceRef, Upload, execution_id, output_prefix, source_url};
 use millrace_storage::Stores;
 use millrace_topology::{Emit, streams};
@@ -29,6 +29,7 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
         None => {
             let log: Arc<dyn Log> = Arc::new(DataFolder::find(config.data.as_deref())?.new_log()?);
             log.ensure(&streams::ALL).await?;
+            announce(log.as_ref()).await?;
             log
         }
     };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use millrace_engine::lag;
-use millrace_runtime::{Log, Partition};
+use millrace_runtime::{Log, Partition, announce};
 use millrace_topology::{Drawing, Numbers, draw, topology as graph};
 
 use super::{CommandError, existing_log, print, print_lines, tell};
@@ -35,6 +35,7 @@ async fn cluster(call: &Topology) -> Result<u8, CommandError> {
     let kafka = connect(&config, call.apply).await?.ok_or_else(unnamed)?;
     if call.apply {
         let made = kafka.apply(&graph().streams).await?;
+        announce(kafka.as_ref()).await?;
         made.iter().for_each(|name| print(&format!("made  {name}")));
         if made.is_empty() {
             tell("all topics were there already");

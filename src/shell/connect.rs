@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use millrace_kafka::{Kafka, Settings};
+use millrace_runtime::{LogError, announce};
 
 use crate::{commands::CommandError, config::Config};
 
@@ -22,5 +23,15 @@ pub(crate) async fn connect_to_serve(config: &Config) -> Result<Option<Arc<Kafka
 async fn reach(settings: Settings, writes: bool) -> Result<Arc<Kafka>, CommandError> {
     let kafka = Kafka::connect(settings).await?;
     kafka.register(writes).await?;
+    // A registry announces what is registered there.
+    if writes && kafka.settings().schema_registry.is_none() {
+        match announce(&kafka).await {
+            // The topics are made later, and whoever makes them announces.
+            Ok(()) | Err(LogError::UnknownStream(_)) => {}
+            Err(error @ LogError::Unreachable { .. }) => return Err(error.into()),
+            // Whoever may not write 'controls' leaves it to the processes that do.
+            Err(error) => tracing::debug!(%error, "the versions that this process writes are not announced"),
+        }
+    }
     Ok(Arc::new(kafka))
 }

@@ -7,8 +7,9 @@ use millrace_topology::{Aggregation, Emit, Fold, Placement, ProcessorSpec, Strea
 
 use super::{Part, Parts};
 use crate::{
-    log::{NewRecord, Partition, Record, Transaction},
-    runner::{Unreadable, checked, set_aside, too_large},
+    announced::Claims,
+    log::{LogError, NewRecord, Partition, Record, Transaction},
+    runner::{checked, set_aside, too_large},
 };
 
 pub(super) struct Batch {
@@ -25,36 +26,38 @@ impl Batch {
         Self { reads, table, records: Vec::new(), offsets: BTreeMap::new(), changed: BTreeSet::new() }
     }
 
-    pub(super) fn record<A: Aggregation>(
+    pub(super) async fn record<A: Aggregation>(
         &mut self,
         aggregation: &A,
         part: &mut Part<A::State>,
         record: Record,
-    ) {
+        claims: &Claims,
+    ) -> Result<(), LogError> {
         if part.waits {
-            return;
+            return Ok(());
         }
         let read = match &record.value {
             None => Ok(None),
-            Some(value) => {
-                checked(value).and_then(|()| A::In::decode(value).map(Some).map_err(Unreadable::from))
-            }
-        };
-        let signal = match read {
-            Err(Unreadable::Newer(error)) => {
-                let Partition { stream, number } = &record.partition;
-                tracing::error!(stream, partition = number, offset = record.offset, %error, "waits for an upgrade of this process");
-                part.waits = true;
-                return;
-            }
-            other => other,
+            Some(value) => checked(value).and_then(|()| A::In::decode(value)).map(Some),
         };
         let number = record.partition.number;
+        let signal = match read {
+            Ok(signal) => Ok(signal),
+            Err(error) => match claims.settle(error).await? {
+                error @ RecordError::Newer { .. } => {
+                    let Partition { stream, number } = &record.partition;
+                    tracing::error!(stream, partition = number, offset = record.offset, %error, "waits for an upgrade of this process");
+                    part.waits = true;
+                    return Ok(());
+                }
+                error => Err(error),
+            },
+        };
         part.position = record.offset + 1;
         self.offsets.insert(number, part.position);
         match signal {
-            Ok(None) | Err(Unreadable::Newer(_)) => {}
-            Err(Unreadable::Never(reason)) => self.records.push(set_aside(&record, "unreadable", &reason)),
+            Ok(None) => {}
+            Err(error) => self.records.push(set_aside(&record, "unreadable", &error.to_string())),
             Ok(Some(signal)) => {
                 let before = part.states.get(&record.key).cloned();
                 match aggregation.fold(before, signal).map_err(|error| error.to_string()).and_then(fits) {
@@ -63,6 +66,7 @@ impl Batch {
                 }
             }
         }
+        Ok(())
     }
 
     /// Sets aside what lies in the changelog and is no state, and puts the state in its place: none, where there is none.

@@ -6,7 +6,10 @@ use millrace_schemas::{RecordError, frame};
 use millrace_topology::{StreamSpec, faults::Fault};
 
 use super::{BATCH, Part, States};
-use crate::log::{Log, LogError, Owned, Partition, Record};
+use crate::{
+    announced::{Announced, Claims},
+    log::{Log, LogError, Owned, Partition, Record},
+};
 
 /// A partition's states, and what lies in its changelog and is none, with the reason.
 pub(super) struct Restored<S> {
@@ -20,6 +23,7 @@ pub(super) async fn restore<S: frame::Record>(
     log: &dyn Log,
     table: StreamSpec,
     owned: &Owned,
+    announced: &Announced,
 ) -> Result<Restored<S>, LogError> {
     let partition = Partition { stream: table.name.into(), number: owned.partition.number };
     let mut part = Part { states: States::new(), position: owned.position, waits: false };
@@ -41,28 +45,39 @@ pub(super) async fn restore<S: frame::Record>(
             continue;
         }
         from = fetched.next;
+        let claims = announced.batch();
         for record in fetched.records {
-            take(&mut part, &mut strays, record);
+            take(&mut part, &mut strays, record, &claims).await?;
         }
     }
     Ok(Restored { part, strays: strays.into_values().collect() })
 }
 
-fn take<S: frame::Record>(
+async fn take<S: frame::Record>(
     part: &mut Part<S>,
     strays: &mut BTreeMap<Vec<u8>, (Record, String)>,
     record: Record,
-) {
+    claims: &Claims,
+) -> Result<(), LogError> {
     strays.remove(&record.key);
-    match record.value.as_deref().map(S::decode) {
-        Some(Ok(state)) => drop(part.states.insert(record.key, state)),
-        None => drop(part.states.remove(&record.key)),
-        Some(Err(error @ RecordError::Newer { .. })) => {
-            let Partition { stream, number } = &record.partition;
-            tracing::error!(table = stream, partition = number, %error, "waits for an upgrade of this process");
-            part.waits = true;
+    let error = match record.value.as_deref().map(S::decode) {
+        Some(Ok(state)) => {
+            part.states.insert(record.key, state);
+            return Ok(());
         }
+        None => {
+            part.states.remove(&record.key);
+            return Ok(());
+        }
+        Some(Err(error)) => claims.settle(error).await?,
+    };
+    if matches!(error, RecordError::Newer { .. }) {
+        let Partition { stream, number } = &record.partition;
+        tracing::error!(table = stream, partition = number, %error, "waits for an upgrade of this process");
+        part.waits = true;
+    } else {
         // A stranger's. The state that was there before stays what it was.
-        Some(Err(error)) => drop(strays.insert(record.key.clone(), (record, error.to_string()))),
+        strays.insert(record.key.clone(), (record, error.to_string()));
     }
+    Ok(())
 }

@@ -95,6 +95,21 @@ const LONGEST: usize = 100_000;
 
 /// What the labels begin with that Millrace itself sets.
 const OWN_LABELS: &str = "millrace.";
+/// How long a URL, a bucket, a key, a version or a prefix may be, in bytes: object keys have 1,024 at most, each three times as
+/// long where it is percent-encoded.
+pub const LONGEST_LOCATION: usize = 4096;
+/// How long an execution's name, a label's name, and the name of a format may be, in bytes.
+pub const LONGEST_NAME: usize = 1024;
+/// How long a label's value may be, in bytes.
+pub const LONGEST_LABEL: usize = 4096;
+/// How many labels an upload may have.
+pub const MOST_LABELS: usize = 100;
+/// How many formats an upload may name, also where they are equal.
+pub const MOST_FORMATS: usize = 1000;
+/// How many outputs may be known of a source, formats as they are.
+pub const MOST_MADE: usize = 1000;
+/// The last try at an execution.
+pub const LAST_ATTEMPT: i32 = 1_000_000;
 
 fn default_segment_time() -> f64 {
     15.0
@@ -157,7 +172,8 @@ impl Upload {
     /// Reads an upload as the topic may hold it: Avro in the Confluent frame, or JSON as a person writes it.
     ///
     /// # Errors
-    /// Where it is neither, is longer than 100,000 bytes, or names a field that Millrace does not know.
+    /// Where it is neither, is longer than 100,000 bytes, names a field that Millrace does not know, or has a part that is
+    /// [out of bounds](Self::within_bounds).
     pub fn read(value: &[u8]) -> Result<Self, RecordError> {
         if value.len() > LONGEST {
             return Err(RecordError::LongUpload { bytes: value.len(), most: LONGEST });
@@ -167,5 +183,50 @@ impl Upload {
         } else {
             <Self as crate::frame::Record>::decode(value)
         }
+        .and_then(Self::within_bounds)
+    }
+
+    /// The upload, where each of its parts is of a size that is carried through, and its numbers are numbers. What they *mean*
+    /// is checked where the execution is planned, which then fails with the reason.
+    ///
+    /// # Errors
+    /// Where one is not: see [`LONGEST_LOCATION`], [`LONGEST_NAME`], [`LONGEST_LABEL`], [`MOST_LABELS`], [`MOST_FORMATS`],
+    /// [`MOST_MADE`] and [`LAST_ATTEMPT`].
+    pub fn within_bounds(self) -> Result<Self, RecordError> {
+        let bound = |part, found: usize, most: usize| match found <= most {
+            true => Ok(()),
+            false => Err(RecordError::LargeUpload { part, found, most }),
+        };
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        bound("source's length in bytes", length(&self.source), LONGEST_LOCATION)?;
+        bound("bucket's length in bytes", length(&self.oss_bucket_name), LONGEST_LOCATION)?;
+        bound("key's length in bytes", length(&self.video_key), LONGEST_LOCATION)?;
+        bound("version's length in bytes", length(&self.version), LONGEST_LOCATION)?;
+        bound("output_prefix's length in bytes", self.output_prefix.len(), LONGEST_LOCATION)?;
+        bound("name's length in bytes", length(&self.name), LONGEST_NAME)?;
+        bound("work's length in bytes", length(&self.work), LONGEST_NAME)?;
+        bound("replay's length in bytes", length(&self.replay), LONGEST_NAME)?;
+        bound("principal's length in bytes", self.principal.len(), LONGEST_NAME)?;
+        bound("number of labels", self.labels.len(), MOST_LABELS)?;
+        for (name, value) in &self.labels {
+            bound("label's name's length in bytes", name.len(), LONGEST_NAME)?;
+            bound("label's length in bytes", value.len(), LONGEST_LABEL)?;
+        }
+        bound("number of formats", self.dst_formats.len(), MOST_FORMATS)?;
+        for format in &self.dst_formats {
+            bound("format's length in bytes", format.len(), LONGEST_NAME)?;
+        }
+        bound("number of outputs that were made before", self.made.len(), MOST_MADE)?;
+        let number = |part, found: f64, is_fine: bool, wanted| match is_fine {
+            true => Ok(()),
+            false => Err(RecordError::UploadNumber { part, found, wanted }),
+        };
+        let time = self.segment_time_seconds;
+        number("segment_time_seconds", time, time.is_finite(), "a number")?;
+        let deadline = self.deadline_seconds.unwrap_or(1.0);
+        number("deadline_seconds", deadline, deadline.is_finite(), "a number")?;
+        let is_attempt = (1..=LAST_ATTEMPT).contains(&self.attempt);
+        number("attempt", self.attempt.into(), is_attempt, "1 to 1,000,000")?;
+        Ok(self)
     }
 }
