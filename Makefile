@@ -9,11 +9,12 @@
 # make kills                            processes whose sources, work and outputs are in a bucket are killed at 50 moments
 # make burst                            500 notifications, one in five twice and out of order
 # make mutants [FIRST=1] [COUNT=5000]   broken files, by seed: each must end in a clear verdict
+# make security [FIRST=1] [COUNT=2000]  files of few bytes that ask for much, by seed, beside good uploads to a service
 # make differential [FIRST=1] [COUNT=2000]   files of every codec and container that lie, by seed: in short segments, in any batches, as in one
 # make lengths [FIRST=1] [COUNT=10000]       sound of all lengths around packet boundaries, by seed
 # make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash chaos kills burst mutants differential lengths deny setup test-setup servers
+.PHONY: demo test simulate faults bench crash chaos kills burst mutants security differential lengths deny setup test-setup servers
 
 setup:
 	@scripts/setup.sh
@@ -83,6 +84,10 @@ differential: setup
 lengths: setup
 	cargo build --release --locked
 	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),10000) cargo test --release --locked --test lengths -- --ignored --nocapture
+
+security: setup
+	cargo build --release --locked
+	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),2000) cargo test --release --locked --test security -- --ignored --nocapture
 
 mutants: setup
 	cargo build --release --locked

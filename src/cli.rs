@@ -211,7 +211,7 @@ pub(crate) struct Run {
     /// A format to make: mp4 or flv; may be given several times [default: mp4]
     #[arg(short, long = "format", value_name = "FORMAT")]
     pub(crate) formats: Vec<String>,
-    /// Length of a segment in seconds; fractions are fine
+    /// Length of a segment in seconds, at least 0.1; fractions are fine
     #[arg(long, value_name = "SECONDS", default_value_t = 15.0, allow_negative_numbers = true)]
     pub(crate) segment_time: f64,
     /// Replace output files that came from another source
@@ -342,7 +342,7 @@ pub(crate) struct Submit {
     /// A format to make; may be given several times [default: mp4]
     #[arg(short, long = "format", value_name = "FORMAT")]
     pub(crate) formats: Vec<String>,
-    /// Length of a segment in seconds; fractions are fine
+    /// Length of a segment in seconds, at least 0.1; fractions are fine
     #[arg(long, value_name = "SECONDS", default_value_t = 15.0, allow_negative_numbers = true)]
     pub(crate) segment_time: f64,
     /// Name the execution: submitted again under this name it is the same, and nothing is made twice

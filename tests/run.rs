@@ -189,9 +189,9 @@ fn wrong_calls_begin_nothing() {
     let source = source.to_str().unwrap();
     for (arguments, says) in [
         (vec![source, "-f", "mp5"], "known formats: mp4, flv"),
-        (vec![source, "--segment-time", "0"], "more than 0"),
-        (vec![source, "--segment-time", "-1"], "more than 0"),
-        (vec![source, "--segment-time", "NaN"], "more than 0"),
+        (vec![source, "--segment-time", "0"], "at least 0.1"),
+        (vec![source, "--segment-time", "-1"], "at least 0.1"),
+        (vec![source, "--segment-time", "NaN"], "at least 0.1"),
         (vec![source, "other/a.mkv"], "both be written"),
         (vec![source, "--nonsense"], "--nonsense"),
         (vec![source, "--jobs", "0"], "--jobs"),

@@ -233,6 +233,10 @@ impl Launcher {
             _ if group.is_some_and(|group| group.is_out_of_memory()) => {
                 Err(ChildError::Large { doing, mebibytes: seal.allowed.memory >> 20 })
             }
+            _ if status.signal() == Some(libc::SIGXCPU) => {
+                let limit = Duration::from_secs(seal.allowed.cpu_seconds);
+                Err(ChildError::Late { doing, limit, how: " of computing", said })
+            }
             _ if status.signal() == Some(libc::SIGSYS) => Err(ChildError::Forbidden { doing }),
             _ => {
                 if let Err(error) = sent {

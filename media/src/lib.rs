@@ -2,10 +2,12 @@
 //! executable again with [`CHILD_ARGUMENT`], hands it a task on stdin and bytes as file descriptors, and never a path,
 //! a host or a credential. The child seals itself into a box ([`Seal`]) before it reads its task.
 
+mod bounds;
 mod boxes;
 mod captions;
 mod cgroup;
 mod child;
+mod claims;
 mod ends;
 mod launcher;
 pub mod packets;
@@ -16,6 +18,7 @@ mod timeline;
 
 pub use cgroup::Delegated;
 pub use child::{child_main, seal};
+pub use claims::most_work;
 pub use launcher::{Ask, ChildError, Launcher, hide_memory, pipe};
 pub use protocol::{
     AudioTrackFacts, ChannelMeasured, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts, Likeness,

@@ -123,6 +123,9 @@ const DECODED: u64 = 24;
 const ENCODED: u64 = 70;
 /// The stack of a thread.
 const STACK: u64 = 9 * MIB;
+/// Seconds in which headers are read, and bytes of a source that are looked at in each further one: a hundredth of what a core does.
+const LOOKING: u64 = 30;
+const LOOKED_AT: u64 = 1_000_000;
 /// What a thread reserves: a stack and an arena of the allocator.
 const THREAD: u64 = 160 * MIB;
 
@@ -156,7 +159,11 @@ impl Allowed {
         Self {
             memory,
             addresses: memory.saturating_mul(2).saturating_add(THREAD.saturating_mul(32 + 8 * cores)),
-            cpu_seconds: time.as_secs().saturating_add(1).saturating_mul(cores + 2),
+            cpu_seconds: match task {
+                // Whatever time a store takes to give its bytes: to look at them takes no longer than this.
+                Task::Inspect(_) => LOOKING + bytes / LOOKED_AT,
+                _ => time.as_secs().saturating_add(1).saturating_mul(cores + 2),
+            },
             file_bytes: writes,
             descriptors: 64,
             threads: 64 + 8 * cores,

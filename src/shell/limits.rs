@@ -11,14 +11,32 @@ use millrace_schemas::Rendition;
 const AT_LEAST: Duration = Duration::from_secs(600);
 /// Bytes a second that any store gives.
 const BYTES: f64 = 250_000.0;
-/// Pixels a second that any core decodes and encodes: a fiftieth of what one of today does.
-const PIXELS: f64 = 500_000.0;
-/// Samples a second: a fiftieth, too.
+/// What nothing may take longer than: eight hours of 1080p, in one piece, at half the speed at which they play and longer.
+const AT_MOST: Duration = Duration::from_secs(48 * 3600);
+/// Pixels a second that any machine decodes and encodes: a picture of 1080p, a twentieth of what a core of today does.
+const PIXELS: f64 = 2_000_000.0;
+/// Samples a second: a fiftieth.
 const SAMPLES: f64 = 50_000.0;
+/// Samples that a byte of coded sound holds at most, but for silence.
+const SAMPLES_A_BYTE: f64 = 4096.0;
+/// Samples that any source may hold, however few its bytes are.
+const ANY_SAMPLES: f64 = 48_000.0 * 600.0;
 
 fn limit(seconds: f64) -> Duration {
-    // A year is as good as any longer time.
-    AT_LEAST + Duration::from_secs_f64(seconds.clamp(0.0, 31_536_000.0))
+    // Nothing that a file claims makes it longer than the quota; NaN is none.
+    let longest = (AT_MOST - AT_LEAST).as_secs_f64();
+    AT_LEAST + Duration::from_secs_f64(seconds.max(0.0).min(longest))
+}
+
+/// So many pixels as are claimed, and no more than are decoded of so many bytes.
+fn pixels(area: f64, pictures: f64, bytes: i64) -> f64 {
+    let most = millrace_media::most_work(bytes.max(0).unsigned_abs(), area as i64);
+    (area * pictures.max(0.0)).min(most as f64)
+}
+
+/// So many samples as are claimed, and no more than so many bytes hold.
+fn samples(claimed: f64, bytes: i64) -> f64 {
+    claimed.clamp(0.0, bytes.max(0) as f64 * SAMPLES_A_BYTE + ANY_SAMPLES)
 }
 
 fn reading(bytes: i64) -> f64 {
@@ -33,14 +51,16 @@ pub(super) fn inspect(bytes: i64) -> Duration {
 /// For a task on a source of so many bytes, whose ranges are thought to hold so many pictures or samples.
 pub(super) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duration {
     let cost = |rendition: &Rendition| match (&rendition.video, &rendition.audio) {
-        (Some(video), _) => f64::from(video.width) * f64::from(video.height) / PIXELS,
-        (_, Some(_)) => 1.0 / SAMPLES,
+        (Some(video), _) => {
+            pixels(f64::from(video.width) * f64::from(video.height), units as f64, bytes) / PIXELS
+        }
+        (_, Some(_)) => samples(units as f64, bytes) / SAMPLES,
         _ => 0.0,
     };
-    let each: f64 = task.renditions.iter().map(cost).sum();
+    let all: f64 = task.renditions.iter().map(cost).sum();
     // Where a cut lies far behind its keyframe, as much again is decoded to reach it; and containers that tell no length
     // tell of no pictures.
-    limit(reading(bytes) + each * 2.0 * units.max(0) as f64)
+    limit(reading(bytes) + 2.0 * all)
 }
 
 /// For putting an output together, and reading it again.
@@ -51,11 +71,14 @@ pub(super) fn merge(task: &MergeTask) -> Duration {
 /// For decoding a source and an output of so many bytes together, of so many seconds.
 pub(super) fn verify(task: &VerifyTask, bytes: i64, seconds: f64) -> Duration {
     let video = task.video.as_ref();
-    let picture = video.map_or(0.0, |v| f64::from(v.width) * f64::from(v.height) / PIXELS);
+    let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
+    let picture = video.map_or(0.0, |v| f64::from(v.width) * f64::from(v.height));
     let rate = video.map_or(0.0, |v| v.frame_rate.as_f64().clamp(1.0, 1000.0));
     let sounds = task.source.sounds.len() as f64;
     limit(
-        2.0 * reading(bytes) + seconds.max(0.0) * (2.0 * picture * rate + 4.0 * sounds * 48_000.0 / SAMPLES),
+        2.0 * reading(bytes)
+            + 2.0 * pixels(picture, seconds * rate, bytes) / PIXELS
+            + 4.0 * sounds * samples(seconds * 48_000.0, bytes) / SAMPLES,
     )
 }
 
@@ -92,15 +115,23 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_follows_bytes_that_are_there_and_not_what_they_claim() {
+        assert!(sound(i64::MAX, 130_000) < Duration::from_secs(4 * 3600), "{:?}", sound(i64::MAX, 130_000));
+        let claimed = pixels(1920.0 * 1080.0, 1e15, 130_000) / PIXELS;
+        assert!(claimed < 4.0 * 3600.0, "{claimed}");
+        // 4 GB of 1080p, eight hours: what is there is not cut short.
+        let whole = 1920.0 * 1080.0 * 25.0 * 8.0 * 3600.0;
+        assert_eq!(pixels(1920.0 * 1080.0, 25.0 * 8.0 * 3600.0, 4_000_000_000), whole);
+    }
+
+    #[test]
     fn a_limit_grows_with_the_work() {
         assert_eq!(sound(0, 0), AT_LEAST);
-        let hour = sound(48_000 * 3600, 0);
+        let hour = sound(48_000 * 3600, 60_000_000);
         assert!(hour > Duration::from_secs(3600) && hour < Duration::from_secs(3 * 3600), "{hour:?}");
         assert!(sound(0, 4_000_000_000) > AT_LEAST + Duration::from_secs(3600));
-        assert!(
-            sound(i64::MAX, i64::MAX) < Duration::from_secs(40_000_000),
-            "what a file claims is no overflow"
-        );
+        assert_eq!(sound(i64::MAX, i64::MAX), AT_MOST, "what a file claims is no overflow");
+        assert_eq!(limit(f64::NAN), AT_LEAST);
         assert_eq!(inspect(-1), AT_LEAST);
     }
 }

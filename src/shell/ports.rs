@@ -70,7 +70,9 @@ impl Ports {
         let feeds = Feeds::default();
         let descriptors = || Ok(vec![feeds.descriptor(file)?]);
         match feeds.judge(self.child(name, ask, descriptors).await)? {
-            Reply::Inspected(found) => Ok(*found),
+            Reply::Inspected(found) => {
+                found.bounded(source.bytes).map_err(|wrong| PortError::Refused(format!("{name}: {wrong}")))
+            }
             other => {
                 Err(PortError::Refused(format!("{name}: the media process gave another answer: {other:?}")))
             }

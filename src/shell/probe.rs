@@ -50,7 +50,9 @@ impl Probes {
     async fn look(&self, pinned: &Pinned, segment_seconds: Option<f64>) -> Result<Inspected, PortError> {
         let task = Task::Inspect(InspectTask { segment_seconds });
         match self.child(&task, &[pinned], limits::inspect(pinned.source.bytes)).await? {
-            Reply::Inspected(found) => Ok(*found),
+            Reply::Inspected(found) => found
+                .bounded(pinned.source.bytes)
+                .map_err(|wrong| PortError::Refused(format!("{}: {wrong}", name(&pinned.source.url)))),
             _ => Err(another_answer()),
         }
     }

@@ -66,6 +66,8 @@ impl PictureDecoder {
         // SAFETY: plain fields of a context that is not open yet.
         let marked = unsafe {
             let context = &mut *decoder.as_mut_ptr();
+            // Of each picture, whatever the header said.
+            context.max_pixels = source.most_pixels();
             // Its decoder takes a picture that it leaves out itself, at the end, for the end of all pictures.
             let marked = context.codec_id == AVCodecID::AV_CODEC_ID_H264;
             if marked {

@@ -20,6 +20,7 @@ use super::{
     overlap::Notes,
 };
 use crate::{
+    claims::LARGE_PICTURE,
     packets::{Facts, Header, Writer},
     protocol::TimeRange,
     seams::Decoded,
@@ -122,6 +123,7 @@ impl VideoEncoder {
         let s = rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
         let mut context = codec::Context::new_with_codec(find(&s.codec)?);
         let color = LibavColor::of(s.color);
+        let area = i64::from(s.width) * i64::from(s.height);
         // SAFETY: the context was just allocated; these are plain fields, set before it is opened.
         unsafe {
             let c = &mut *context.as_mut_ptr();
@@ -140,7 +142,7 @@ impl VideoEncoder {
             if s.field_order != 0 {
                 c.flags |= AV_CODEC_FLAG_INTERLACED_DCT as i32;
             }
-            c.thread_count = threads(cores);
+            c.thread_count = threads(cores, area);
         }
         let mut options = Dictionary::new();
         options.set("preset", &s.preset);
@@ -158,7 +160,10 @@ impl VideoEncoder {
             2 => ":bff=1",
             _ => "",
         };
-        options.set("x264-params", &format!("stitchable=1:sync-lookahead=0:zones=0,0,b=1.4{fields}"));
+        options.set(
+            "x264-params",
+            &format!("stitchable=1:sync-lookahead=0:zones=0,0,b=1.4{}{fields}", lookahead(area)),
+        );
         let encoder = context
             .encoder()
             .video()
@@ -303,9 +308,21 @@ impl VideoEncoder {
     }
 }
 
-/// Two threads for a core, or the cores idle while threads wait for each other's rows.
-fn threads(cores: usize) -> i32 {
-    i32::try_from(if cores <= 1 { 1 } else { cores * 2 }).unwrap_or(1)
+/// Two threads for a core, or the cores idle while threads wait for each other's rows. Each holds pictures: of large ones
+/// there are fewer.
+fn threads(cores: usize, area: i64) -> i32 {
+    let most = if area > LARGE_PICTURE { 4 } else { usize::MAX };
+    i32::try_from(if cores <= 1 { 1 } else { (cores * 2).min(most) }).unwrap_or(1)
+}
+
+/// Pictures that the encoder looks ahead at, as its parameter: as many as preset medium does, up to those of 4K; of larger ones,
+/// whose memory they would fill, as many as have the pixels of those.
+fn lookahead(area: i64) -> String {
+    const MEDIUM: i64 = 40;
+    if area <= LARGE_PICTURE {
+        return String::new();
+    }
+    format!(":rc-lookahead={}", (MEDIUM * LARGE_PICTURE / area).max(4))
 }
 
 /// The most samples that a codec pads the end of sound by: two frames of HE-AAC. A container that says that there are more

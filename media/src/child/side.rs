@@ -1,6 +1,6 @@
 //! What lies beside pictures and sound: text becomes that of mp4, a cover is copied.
 
-use std::{fs::File, io::BufWriter};
+use std::{ffi::CStr, fs::File, io::BufWriter};
 
 use ffmpeg_next::{
     self as ff, Packet,
@@ -29,8 +29,19 @@ use crate::{
 const MILLISECONDS: Clock = Clock { num: 1, den: 1000 };
 /// A text whose end nobody tells is shown for so long, in milliseconds, or until the next.
 const SHOWN: i64 = 5000;
-/// How many captions are believed.
+/// How many captions are taken, how long each is, and all together, in bytes.
 const MOST_CAPTIONS: usize = 200_000;
+const LONGEST_CAPTION: usize = 8 << 10;
+const MOST_TEXT: usize = 64 << 20;
+/// The longest packet of text, in milliseconds: mp4's microseconds of it fit 31 bits. What is shown for longer is repeated, up to a day.
+const LONGEST_PACKET: i64 = 1_800_000;
+const LONGEST_SHOWN: i64 = 86_400_000;
+/// The header of ASS that a decoder makes of a stream without one.
+const HEADER: &CStr = c"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\n\r\n[V4+ Styles]\r\n\
+    Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+    StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding\r\n\
+    Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1\r\n\r\n[Events]\r\n\
+    Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n";
 
 pub(crate) fn transcode(
     file: File,
@@ -132,7 +143,7 @@ fn text(
     let mut coder = TextCoder::open(source, stream)?;
     let clock = source.clock(stream);
     let tick = clock.num as f64 / clock.den as f64;
-    let mut captions: Vec<Caption> = Vec::new();
+    let (mut captions, mut long_in_all): (Vec<Caption>, usize) = (Vec::new(), 0);
     let mut packet = Packet::empty();
     while let Ok(Some(_)) = source.read(&[stream], &mut packet) {
         reporter.progress(0, 0);
@@ -148,27 +159,55 @@ fn text(
                 }
                 for Shown { from, to, text } in shown {
                     let end = match (to, long) {
-                        (Some(to), _) if to > from => start + to,
-                        (_, long) if long > 0 => start + long,
+                        (Some(to), _) if to > from => start.saturating_add(to),
+                        (_, long) if long > 0 => start.saturating_add(long),
                         _ => i64::MAX,
                     };
-                    captions.push(Caption { start: start + from, end, text });
+                    let text = shortened(text);
+                    long_in_all += text.len();
+                    captions.push(Caption { start: start.saturating_add(from), end, text });
                 }
             }
             Err(_) => damage.packet(damage::at(&packet, tick)),
         }
-        if captions.len() > MOST_CAPTIONS {
-            return Err(Failure::new(format!("there are more than {MOST_CAPTIONS} texts in one track")));
+        if captions.len() > MOST_CAPTIONS || long_in_all > MOST_TEXT {
+            return Err(Failure::new(format!(
+                "there are more than {MOST_CAPTIONS} texts in one track, or more than {MOST_TEXT} bytes of them; leave it out"
+            )));
         }
     }
     for last in captions.iter_mut().filter(|last| last.end == i64::MAX) {
-        last.end = last.start + SHOWN;
+        last.end = last.start.saturating_add(SHOWN);
     }
     let mut packets = Vec::new();
-    for caption in lay_out(captions) {
-        packets.push((caption.start, caption.end - caption.start, coder.encode(&caption)?));
+    // Of many texts none is shown for hours.
+    let longest = if captions.len() > 1000 { 2 * LONGEST_PACKET } else { LONGEST_SHOWN };
+    for caption in &mut captions {
+        caption.end = caption.end.min(caption.start.saturating_add(longest));
+    }
+    let laid = lay_out(captions);
+    if laid.left_out > 0 {
+        damage.ended(format!("{} texts are left out: too many are shown at the same time", laid.left_out));
+    }
+    for caption in laid.captions {
+        let data = coder.encode(&caption)?;
+        let mut start = caption.start;
+        while start < caption.end {
+            let end = caption.end.min(start.saturating_add(LONGEST_PACKET));
+            packets.push((start, end - start, data.clone()));
+            start = end;
+        }
     }
     Ok(Side { size: None, extradata: coder.extradata(), packets })
+}
+
+/// A text without what makes it longer than one that is taken.
+fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST_CAPTION {
+        let most = (0..=LONGEST_CAPTION).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(most);
+    }
+    text
 }
 
 /// A text of a packet; times in milliseconds after the packet's.
@@ -207,10 +246,14 @@ impl TextCoder {
             if codec.is_null() || avcodec_open2(coder.decoder, codec, std::ptr::null_mut()) < 0 {
                 return Err(wrong());
             }
-            let header = (*coder.decoder).subtitle_header;
-            let size = (*coder.decoder).subtitle_header_size;
+            // A track of ASS may come without the header that its decoder gives as it is.
+            let (mut header, mut size) =
+                ((*coder.decoder).subtitle_header.cast_const(), (*coder.decoder).subtitle_header_size);
+            if header.is_null() || size <= 0 {
+                (header, size) = (HEADER.as_ptr().cast(), i32::try_from(HEADER.count_bytes()).unwrap_or(0));
+            }
             (*coder.encoder).time_base = AVRational { num: 1, den: 1000 };
-            if !header.is_null() && size > 0 {
+            {
                 let length = usize::try_from(size).unwrap_or(0);
                 let copy = av_mallocz(length + 1).cast::<u8>();
                 if copy.is_null() {
@@ -291,7 +334,7 @@ impl TextCoder {
                 if rect.ass.is_null() {
                     continue;
                 }
-                let line = std::ffi::CStr::from_ptr(rect.ass).to_string_lossy();
+                let line = CStr::from_ptr(rect.ass).to_string_lossy();
                 // ReadOrder, Layer, Style, Name, MarginL, MarginR, MarginV, Effect, Text
                 let text = line.splitn(9, ',').nth(8).unwrap_or_default().trim_end().to_owned();
                 let end = subtitle.end_display_time;
@@ -323,10 +366,16 @@ impl TextCoder {
             }
             (*rect).type_ = AVSubtitleType::SUBTITLE_ASS;
             (*rect).ass = av_strdup(line.as_ptr());
+            if (*rect).ass.is_null() {
+                av_free(rects.cast());
+                av_free(rect.cast());
+                return Err(Failure::new("out of memory"));
+            }
             *rects = rect;
             subtitle.rects = rects;
             subtitle.num_rects = 1;
-            subtitle.end_display_time = u32::try_from(caption.end - caption.start).unwrap_or(u32::MAX);
+            subtitle.end_display_time =
+                u32::try_from(caption.end.saturating_sub(caption.start)).unwrap_or(u32::MAX);
             let room = i32::try_from(buffer.len()).unwrap_or(i32::MAX);
             let size = avcodec_encode_subtitle(self.encoder, buffer.as_mut_ptr(), room, &raw const subtitle);
             avsubtitle_free(&raw mut subtitle);

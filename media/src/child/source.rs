@@ -27,6 +27,7 @@ use millrace_schemas::{Seek as Place, SeekBy};
 use super::Failure;
 use crate::{
     boxes::{self, Movie},
+    claims::{self, LARGE_PICTURE, MOST_PIXELS},
     ends,
     timeline::Clock,
 };
@@ -172,6 +173,8 @@ pub(crate) struct Source {
     /// The same bytes, read past libav.
     origin: Origin,
     size: u64,
+    /// The largest picture that is decoded, in pixels.
+    most_pixels: i64,
 }
 
 impl boxes::ReadAt for Origin {
@@ -190,6 +193,12 @@ impl Source {
 
     fn of(origin: Origin, size: u64, depth: Depth) -> Result<Self, Failure> {
         let reading = "reading the source";
+        // Looked at once: what follows opens the same bytes.
+        if depth == Depth::Header
+            && let Some(reason) = claims::overclaimed(size, &origin)
+        {
+            return Err(Failure::new(reason));
+        }
         let again = origin.try_clone().map_err(Failure::at(reading))?;
         let (hollow, read) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let left = Arc::new(AtomicU64::new(u64::MAX));
@@ -198,7 +207,15 @@ impl Source {
         let io = StreamIo::from_read_seek_with_capacity(bytes, 64 * 1024)
             .map_err(Failure::at("reading the source"))?;
         let input = open(io, depth, &left)?;
-        Ok(Self { input, hollow, read, jumps: Jumps::default(), origin: again, size })
+        Ok(Self {
+            input,
+            hollow,
+            read,
+            jumps: Jumps::default(),
+            origin: again,
+            size,
+            most_pixels: MOST_PIXELS,
+        })
     }
 
     /// The movie box of an mp4, as its bytes state it; times of at most so many samples.
@@ -347,6 +364,22 @@ impl Source {
         unsafe { ffmpeg_next::ffi::av_log_set_level(ffmpeg_next::ffi::AV_LOG_QUIET) };
     }
 
+    /// How many bytes the source has.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The largest picture that is decoded, in pixels.
+    pub(crate) fn most_pixels(&self) -> i64 {
+        self.most_pixels
+    }
+
+    /// Bounds pictures by what was admitted: of a source whose first one has so many pixels, others are at most four times as
+    /// large, or as those of 4K.
+    pub(crate) fn admit(&mut self, pixels: i64) {
+        self.most_pixels = pixels.saturating_mul(4).clamp(LARGE_PICTURE, MOST_PIXELS);
+    }
+
     /// How many bytes were read so far.
     pub(crate) fn bytes_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
@@ -483,7 +516,11 @@ fn open(mut io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failu
         if depth == Depth::Header && name.contains("mp4") {
             left.store(MOST_FRAME_DATA, Ordering::Relaxed);
         }
-        let mut analysed = if in_header { 0 } else { avformat_find_stream_info(context, ptr::null_mut()) };
+        if let Some(reason) = too_large(context) {
+            avformat_close_input(&raw mut context);
+            return Err(Failure::new(reason));
+        }
+        let mut analysed = if in_header { 0 } else { learn(context) };
         left.store(u64::MAX, Ordering::Relaxed);
         if analysed >= 0 && (*context).nb_streams == 0 {
             analysed = ff::ffi::AVERROR_INVALIDDATA;
@@ -493,6 +530,55 @@ fn open(mut io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failu
             return Err(refusal(ff::Error::from(analysed)));
         }
         Ok(Input::wrap_with_custom_io(context, io))
+    }
+}
+
+/// Says why a source is refused of which a header states pictures that are too large.
+///
+/// # Safety
+/// The context is open.
+unsafe fn too_large(context: *mut AVFormatContext) -> Option<String> {
+    // SAFETY: streams of an open context have parameters.
+    unsafe {
+        (0..(*context).nb_streams as usize).find_map(|index| {
+            let stream = *(*context).streams.add(index);
+            let parameters = &*(*stream).codecpar;
+            let is_cover = (*stream).disposition & ff::ffi::AV_DISPOSITION_ATTACHED_PIC != 0;
+            let (width, height) = (parameters.width, parameters.height);
+            (!is_cover && i64::from(width) * i64::from(height) > MOST_PIXELS)
+                .then(|| oversized(width, height))
+        })
+    }
+}
+
+/// What is said of pictures that are larger than any that is taken.
+pub(crate) fn oversized(width: i32, height: i32) -> String {
+    format!(
+        "pictures of {width}x{height} are too large: at most 8192x8192, or as many pixels; scale it down first"
+    )
+}
+
+/// Has libavformat read on until it knows the codecs. It decodes pictures for that, of which large ones are refused.
+///
+/// # Safety
+/// The context is open.
+unsafe fn learn(context: *mut AVFormatContext) -> i32 {
+    // SAFETY: there is a dictionary for each stream that there is at this moment, as libavformat asks for; they are freed
+    // here, whatever it left in them.
+    unsafe {
+        let count = (*context).nb_streams as usize;
+        let mut options: Vec<*mut ff::ffi::AVDictionary> = Vec::new();
+        for _ in 0..count {
+            let mut each = Dictionary::new();
+            each.set("max_pixels", &MOST_PIXELS.to_string());
+            options.push(each.disown());
+        }
+        let pointer = if count == 0 { ptr::null_mut() } else { options.as_mut_ptr() };
+        let learnt = avformat_find_stream_info(context, pointer);
+        for each in options {
+            drop(Dictionary::own(each));
+        }
+        learnt
     }
 }
 
@@ -506,6 +592,9 @@ fn refusal(error: ff::Error) -> Failure {
         // What libavformat says of a format that is not on the list above.
         ff::Error::Other { errno: ff::error::EINVAL } => Failure::new(
             "of a kind that is not opened: playlists and scripts name other files; give the video itself",
+        ),
+        ff::Error::Other { errno: ff::error::ENOMEM } => Failure::new(
+            "has more than 100 tracks, or headers that take more memory than they may; leave tracks out, or export it again",
         ),
         other => Failure::new(format!("can't be opened: {other}")),
     }

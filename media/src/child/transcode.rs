@@ -22,8 +22,9 @@ use super::{
     frames::{self, Frames, Next},
     leaps::Leaps,
     overlap::Notes,
-    source::{Depth, Source},
+    source::{Depth, Source, oversized},
 };
+use crate::claims;
 use crate::protocol::TranscodeTask;
 
 pub(crate) fn transcode(
@@ -68,6 +69,9 @@ pub(crate) fn transcode(
         let copy = file.try_clone().map_err(Failure::at("reading the source"))?;
         let mut source = Source::open(copy, Depth::Decoding)?;
         source.set_jumps(&task.jumps);
+        if let Some(shape) = &task.shape {
+            source.admit(i64::from(shape.width) * i64::from(shape.height));
+        }
         let mut frames = Frames::<PictureDecoder>::open(source, &task.streams(), task.cores)?;
         if let Some(place) = place {
             if !frames.source.seek(task.stream, place) {
@@ -269,6 +273,8 @@ fn decode(
     let ends = work.end.is_none().then(|| frames::track_end(&frames.source, task.stream)).flatten();
     // A picture waits for the next one: how long the last one is shown, its track says.
     let mut held: Option<(ff::frame::Video, i64)> = None;
+    let (most_pixels, size) = (frames.source.most_pixels(), frames.source.size());
+    let (mut pictures, mut pixels) = (0, 0_i64);
     // What an earlier try found in its lead-in is found again.
     work.notes.damage = Damage::default();
     loop {
@@ -281,6 +287,17 @@ fn decode(
             }
             Next::Damaged(at) => work.notes.damage.packet(at.map(seconds)),
             Next::Frame(frame) => {
+                let picture = (frame.width().cast_signed(), frame.height().cast_signed());
+                let area = i64::from(picture.0) * i64::from(picture.1);
+                if area > most_pixels {
+                    return Err(Failure::new(oversized(picture.0, picture.1)));
+                }
+                (pictures, pixels) = (pictures + 1, pixels.saturating_add(area));
+                if pixels > claims::most_work(size, area)
+                    && let Some(reason) = claims::too_much_work(size, picture, pictures)
+                {
+                    return Err(Failure::new(reason));
+                }
                 // A picture without a time follows the one before it.
                 let pts = frame.timestamp().unwrap_or(estimate);
                 estimate = pts.saturating_add(work.step);

@@ -20,33 +20,46 @@ pub struct Range {
 /// The longest lead-in that is decoded for a cut where there is no keyframe, in seconds.
 pub const LONGEST_LEAD_SECONDS: f64 = 60.0;
 
+/// The most segments that an execution may have.
+pub const MOST_SEGMENTS: usize = 100_000;
+
 /// Cuts a video near the multiples of `step` after its first picture.
 ///
 /// A cut lies on a keyframe where there is one within half a step. Where keyframes are too far apart, it is made all
 /// the same, and what leads to it from the keyframe before is decoded and dropped, up to `longest_lead`; beyond that
 /// there is no cut. All times are in one clock; `keyframes` are sorted by time.
+///
+/// What it costs follows the keyframes and the segments, never the length that is claimed: where no cut can be, it goes on at
+/// the next keyframe. It ends at more than [`MOST_SEGMENTS`].
 #[must_use]
 pub fn plan(first: i64, end: i64, keyframes: &[Keyframe], step: i64, longest_lead: i64) -> Vec<Range> {
     let step = step.max(1);
     let mut cuts: Vec<i64> = Vec::new();
     let mut target = first.saturating_add(step);
-    while !keyframes.is_empty() && target < end.saturating_sub(step / 2) {
+    while !keyframes.is_empty() && target < end.saturating_sub(step / 2) && cuts.len() <= MOST_SEGMENTS {
         let after = keyframes.partition_point(|keyframe| keyframe.pts < target);
         let nearest = [after.checked_sub(1), Some(after)]
             .into_iter()
             .flatten()
             .filter_map(|i| keyframes.get(i))
-            .min_by_key(|keyframe| (keyframe.pts - target).abs())
-            .filter(|keyframe| (keyframe.pts - target).abs() <= step / 2);
+            .min_by_key(|keyframe| keyframe.pts.abs_diff(target))
+            .filter(|keyframe| keyframe.pts.abs_diff(target) <= (step / 2).unsigned_abs());
         let lead = keyframes.partition_point(|keyframe| keyframe.pts <= target).checked_sub(1);
-        let lead = lead.map(|i| target - keyframes[i].pts);
+        let lead = lead.map(|i| target.saturating_sub(keyframes[i].pts));
         let cut = match (nearest, lead) {
             (Some(keyframe), _) => Some(keyframe.pts),
             (None, Some(lead)) if lead <= longest_lead => Some(target),
             (None, _) => None,
         };
         cuts.extend(cut.filter(|cut| *cut > *cuts.last().unwrap_or(&first) && *cut < end));
-        target = target.saturating_add(step);
+        // From here to half a step before the next keyframe there is none.
+        let steps = match (cut, keyframes.get(after)) {
+            (Some(_), _) => 1,
+            (None, Some(next)) => (next.pts.saturating_sub(target).saturating_sub(step / 2) / step).max(1),
+            (None, None) => break,
+        };
+        let Some(next) = step.checked_mul(steps).and_then(|by| target.checked_add(by)) else { break };
+        target = next;
     }
     let starts = std::iter::once(None).chain(cuts.iter().copied().map(Some));
     let ends = cuts.iter().copied().map(Some).chain(std::iter::once(None));
@@ -63,12 +76,18 @@ pub fn plan(first: i64, end: i64, keyframes: &[Keyframe], step: i64, longest_lea
 }
 
 /// Cuts sound on a grid of so many samples, counted from its first sample, into parts of about this length. Half-open
-/// ranges in samples; the first has no start, the last no end, and the last is no shorter than half a part.
+/// ranges in samples; the first has no start, the last no end, and the last is no shorter than half a part. At most a few more
+/// than [`MOST_SEGMENTS`].
 #[must_use]
 pub fn parts(first: i64, samples: i64, part: i64, grid: i64) -> Vec<(Option<i64>, Option<i64>)> {
-    let part = (part / grid.max(1)).max(1) * grid.max(1);
+    let part = (part / grid.max(1)).max(1).saturating_mul(grid.max(1));
     let end = first.saturating_add(samples);
-    let cuts: Vec<i64> = (1..).map(|n| first + n * part).take_while(|cut| *cut <= end - part / 2).collect();
+    let cut = |n: i64| n.checked_mul(part).and_then(|by| first.checked_add(by));
+    let cuts: Vec<i64> = (1..)
+        .map_while(cut)
+        .take_while(|cut| *cut <= end.saturating_sub(part / 2))
+        .take(MOST_SEGMENTS + 1)
+        .collect();
     let starts = std::iter::once(None).chain(cuts.iter().copied().map(Some));
     let ends = cuts.iter().copied().map(Some).chain(std::iter::once(None));
     let parts: Vec<_> = starts.zip(ends).collect();
@@ -119,6 +138,20 @@ mod tests {
     #[test]
     fn a_lead_in_that_is_too_long_is_not_decoded() {
         assert_eq!(starts(&plan(0, 100, &keyframes(&[0]), 25, 30)), [25]);
+    }
+
+    #[test]
+    fn a_length_that_is_claimed_costs_nothing() {
+        let begun = std::time::Instant::now();
+        let all = keyframes(&[0, 1 << 40, (1 << 60) - 7]);
+        // As often as a lead-in lets it, and at the keyframes that are there.
+        let ranges = plan(0, i64::MAX, &all, 100, 1000);
+        assert_eq!(ranges.len(), 1 + 10 + 10 + 10, "{:?}", starts(&ranges));
+        assert_eq!(plan(0, i64::MAX, &keyframes(&[0]), 1, i64::MAX).len(), MOST_SEGMENTS + 2);
+        assert_eq!(plan(i64::MIN, i64::MAX, &keyframes(&[i64::MIN, i64::MAX]), i64::MAX, 0).len(), 1);
+        assert_eq!(parts(0, i64::MAX, 1, 1).len(), MOST_SEGMENTS + 2);
+        assert!(!parts(i64::MAX - 5, i64::MAX, i64::MAX, i64::MAX).is_empty());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -42,8 +42,14 @@ pub(super) fn plan(
     if work.strip_prefix(execution).and_then(|rest| rest.strip_prefix('-')?.parse::<i32>().ok()).is_none() {
         return Err(format!("'{work}' is no place of this execution's work; leave 'work' out"));
     }
-    let wanted =
-        upload.dst_formats.iter().map(|name| formats::format(name)).collect::<Result<Vec<_>, _>>()?;
+    // Equal formats are one, also in a record that was read as it is: they would be one output.
+    let mut wanted: Vec<Format> = Vec::new();
+    for name in &upload.dst_formats {
+        let format = formats::format(name)?;
+        if !wanted.contains(&format) {
+            wanted.push(format);
+        }
+    }
     if wanted.is_empty() {
         return Err("no format is asked for".into());
     }
@@ -87,6 +93,7 @@ pub(super) fn plan(
         let renditions = building.distinct(number, |format| format.holds_all.then(|| rendition.clone()));
         building.add(side.stream, &[(None, None)], &renditions, Some(&side.tags))?;
     }
+    building.bound()?;
     let Building { mut outputs, segments, tracks, .. } = building;
     for output in &mut outputs {
         let mut shaped: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
@@ -148,7 +155,23 @@ struct Building {
 
 impl Building {
     fn count(&self) -> Result<i32, String> {
-        i32::try_from(self.segments.len()).map_err(|_| "too many segments; ask for longer ones".into())
+        i32::try_from(self.segments.len()).map_err(|_| too_many())
+    }
+
+    /// Holds the plan to what records can carry.
+    fn bound(&self) -> Result<(), String> {
+        if self.segments.len() > cuts::MOST_SEGMENTS {
+            return Err(too_many());
+        }
+        let carried = |segment: &Segment| {
+            8 * segment.jumps.len() + segment.states.iter().map(String::len).sum::<usize>()
+        };
+        if self.segments.iter().map(carried).sum::<usize>() > MOST_CARRIED {
+            return Err("its clock jumps, or its codec headers change, too often to be cut so often; ask for a longer \
+                 --segment-time"
+                .into());
+        }
+        Ok(())
     }
 
     fn pictures(&mut self, video: &VideoSource, seconds: f64) -> Result<(), String> {
@@ -157,7 +180,10 @@ impl Building {
             Some(Rendition { id: String::new(), video: Some(settings), audio: None, side: None })
         });
         let ranges = ranges(video, seconds);
-        let count = i32::try_from(ranges.len()).map_err(|_| "too many segments; ask for longer ones")?;
+        if ranges.len() > cuts::MOST_SEGMENTS {
+            return Err(too_many());
+        }
+        let count = i32::try_from(ranges.len()).map_err(|_| too_many())?;
         let blank = Segment {
             video_segments: count,
             stream: video.stream,
@@ -215,6 +241,9 @@ impl Building {
         if renditions.is_empty() {
             return Ok(());
         }
+        if ranges.len() > cuts::MOST_SEGMENTS {
+            return Err(too_many());
+        }
         let index = self.count()?;
         let count = i32::try_from(ranges.len()).map_err(|_| "too many parts of sound")?;
         let source = Some(Segment { stream, ..self.blank.clone() }.track_source());
@@ -253,6 +282,16 @@ impl Building {
         }
         found
     }
+}
+
+/// What all segments of an execution may carry of jumps and codec headers, in bytes.
+const MOST_CARRIED: usize = 256 << 20;
+
+fn too_many() -> String {
+    format!(
+        "it would be cut into more than {} segments; ask for a longer --segment-time",
+        cuts::MOST_SEGMENTS
+    )
 }
 
 fn track(
@@ -302,6 +341,6 @@ fn ranges(video: &VideoSource, seconds: f64) -> Vec<cuts::Range> {
 }
 
 fn expected_pictures(video: &VideoSource, range: &cuts::Range) -> i64 {
-    let long = range.end.unwrap_or(video.end) - range.start.unwrap_or(video.first);
+    let long = range.end.unwrap_or(video.end).saturating_sub(range.start.unwrap_or(video.first)).max(0);
     (long as f64 * video.settings.time_base.as_f64() * video.settings.frame_rate.as_f64()).round() as i64
 }

@@ -178,12 +178,19 @@ impl Upload {
         if value.len() > LONGEST {
             return Err(RecordError::LongUpload { bytes: value.len(), most: LONGEST });
         }
-        if value.trim_ascii_start().first() == Some(&b'{') {
+        let mut upload = if value.trim_ascii_start().first() == Some(&b'{') {
             serde_json::from_slice(value).map_err(|source| RecordError::Json { record: "Upload", source })
         } else {
             <Self as crate::frame::Record>::decode(value)
-        }
-        .and_then(Self::within_bounds)
+        }?;
+        upload.merge_equal_formats();
+        upload.within_bounds()
+    }
+
+    /// Leaves of equal formats the first: they would be one output.
+    pub fn merge_equal_formats(&mut self) {
+        let mut known = std::collections::HashSet::new();
+        self.dst_formats.retain(|format| known.insert(format.clone()));
     }
 
     /// The upload, where each of its parts is of a size that is carried through, and its numbers are numbers. What they *mean*

@@ -1,5 +1,7 @@
 //! Where a source can be cut: keyframes with their presentation times, out of its index, or by reading its packets.
 
+use std::time::Instant;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ffmpeg_next::{
     self as ff, Packet,
@@ -19,6 +21,7 @@ use super::{
 };
 use crate::{
     child::{decoder::PictureDecoder, source::JumpFinder},
+    claims,
     protocol::{Inspected, KeyframeFacts, VideoTrackFacts},
 };
 
@@ -45,6 +48,7 @@ pub(super) fn find(
                 if first.packets == 0 {
                     return Ok(false);
                 }
+                bound_work(source, facts, listed(source, facts.stream))?;
                 match indexed(source, facts, step.max(1), &found.container) {
                     Index::Keyframes(keyframes) => {
                         facts.keyframes = keyframes;
@@ -63,7 +67,9 @@ pub(super) fn find(
     if streams.iter().all(|stream| !survey.streams.contains_key(stream)) {
         return Ok(false);
     }
+    let pictures = survey.pictures.iter().filter(|note| streams.contains(&note.stream)).count();
     scanned(source, facts, (&streams, survey), found);
+    bound_work(source, facts, i64::try_from(pictures).unwrap_or(i64::MAX))?;
     // Times that were counted from where reading began are others in the middle, and colours that come beside the pictures
     // when they change are missing there.
     let counted = BARE.contains(&found.container.as_str());
@@ -72,6 +78,25 @@ pub(super) fn find(
         facts.keyframes.clear();
     }
     Ok(true)
+}
+
+/// How many pictures an index that lists all of them lists; 0 where there is no such index.
+fn listed(source: &Source, stream: i32) -> i64 {
+    let stream = usize::try_from(stream).ok().and_then(|index| source.input.stream(index));
+    match stream {
+        // SAFETY: the stream is of an open context.
+        Some(stream) if source.container().contains("mp4") => unsafe {
+            i64::from(avformat_index_get_entries_count(raw(&stream).0))
+        },
+        _ => 0,
+    }
+}
+
+/// Refuses pictures that are more work than is done for the bytes of their file.
+fn bound_work(source: &Source, facts: &VideoTrackFacts, pictures: i64) -> Result<(), Failure> {
+    let stated = (facts.settings.width, facts.settings.height);
+    let size = facts.shape.as_ref().map_or(stated, |shape| (shape.width, shape.height));
+    claims::too_much_work(source.size(), size, pictures).map_or(Ok(()), |reason| Err(Failure::new(reason)))
 }
 
 /// Containers that may have an index which says where keyframes are.
@@ -91,7 +116,11 @@ fn first_picture(source: &mut Source, stream: i32, reporter: &mut Reporter) -> S
         return seen;
     };
     let mut packet = Packet::empty();
-    while seen.packets < MOST_TRIES && packet.read(&mut source.input).is_ok() {
+    let begun = Instant::now();
+    while seen.packets < MOST_TRIES
+        && begun.elapsed() < survey::LONGEST_TRIES
+        && packet.read(&mut source.input).is_ok()
+    {
         reporter.progress(0, 0);
         if i32::try_from(packet.stream()).ok() != Some(stream) {
             continue;
@@ -144,8 +173,8 @@ fn near(times: &[i64], step: i64) -> Vec<usize> {
     for (i, pair) in times.windows(2).enumerate() {
         if pair[1] > target {
             chosen.extend([i, i + 1]);
-            let past = (pair[1] - first) / step;
-            target = first.saturating_add(step.saturating_mul(past + 1));
+            let past = pair[1].saturating_sub(*first) / step;
+            target = first.saturating_add(step.saturating_mul(past.saturating_add(1)));
         } else if pair[1] == target {
             chosen.push(i + 1);
             target = target.saturating_add(step);
@@ -193,9 +222,9 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
         return Index::AllKeys;
     }
     // A fragmented mp4 is indexed as far as it was read.
-    let span = facts.end - facts.first;
+    let span = facts.end.saturating_sub(facts.first);
     let covered = last.unwrap_or(facts.first).saturating_sub(facts.first);
-    let whole = if is_mp4 { covered >= span - span / 10 - step } else { entries.len() > 1 };
+    let whole = if is_mp4 { covered >= (span - span / 10).saturating_sub(step) } else { entries.len() > 1 };
     if entries.is_empty() || !whole {
         return Index::None;
     }
@@ -270,9 +299,9 @@ fn scanned(
     if let (Some(first), Some(last)) = (times.first(), times.last()) {
         facts.first = first.0;
         facts.last_time = last.0;
-        facts.end = last.0 + last.1.max(1);
+        facts.end = last.0.saturating_add(last.1.max(1));
     }
-    facts.longest_gap = times.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap_or(0);
+    facts.longest_gap = times.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0)).max().unwrap_or(0);
     facts.shape = streams.iter().find_map(|stream| survey.streams.get(stream)?.shape.clone());
     facts.states = survey.states.iter().map(|state| BASE64_STANDARD.encode(state)).collect();
     found.jumps = jumps.jumps();

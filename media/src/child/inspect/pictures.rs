@@ -10,10 +10,9 @@ use super::{
     Failure, HOLDS_NONE, Reporter, Source, keyframes, need_decoder, pixel_format_name, ratio, raw,
     survey::Survey,
 };
+use crate::child::source::oversized;
+use crate::claims::MOST_PIXELS;
 use crate::protocol::{InspectTask, Inspected, VideoTrackFacts};
-
-/// The largest picture that is taken.
-const MAX_PIXELS: i64 = 16_384 * 16_384;
 
 /// The track of these streams; `None` where it has no packets, which is said in the warnings.
 pub(super) fn find(
@@ -38,10 +37,11 @@ pub(super) fn find(
                 "no picture can be decoded: the video begins before its first header, and none follows",
             ));
         }
-        if width < 2 || height < 2 || i64::from(width) * i64::from(height) > MAX_PIXELS {
-            return Err(Failure::new(format!(
-                "pictures of {width}x{height} are out of range (2x2 to 16384x16384)"
-            )));
+        if width < 2 || height < 2 {
+            return Err(Failure::new(format!("pictures of {width}x{height} are too small: at least 2x2")));
+        }
+        if i64::from(width) * i64::from(height) > MOST_PIXELS {
+            return Err(Failure::new(oversized(width, height)));
         }
     }
     Ok(Some(facts))

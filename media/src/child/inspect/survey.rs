@@ -1,6 +1,9 @@
 //! Reads all packets of a source once: what its header does not tell, or tells wrongly.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use ffmpeg_next::{
     self as ff, Packet,
@@ -60,8 +63,10 @@ pub(super) struct Survey {
 /// How many codec headers between packets are kept, and how many bytes: they travel in records.
 const MOST_STATES: usize = 32;
 const LARGEST_STATE: usize = 4096;
-/// Packets that are tried for a first picture.
+/// Packets that are tried for a first picture, for how long, and of how many streams at a time: each decoder holds pictures.
 const MOST_TRIES: u64 = 2000;
+pub(super) const LONGEST_TRIES: Duration = Duration::from_secs(15);
+const MOST_DECODERS: usize = 16;
 
 impl Survey {
     /// Reads all packets from where the source stands; of some streams alone, if they are named.
@@ -80,6 +85,7 @@ impl Survey {
         let mut states: BTreeMap<i32, i32> = BTreeMap::new();
         let mut packet = Packet::empty();
         let mut number = 0;
+        let mut tried = Duration::ZERO;
         // Where it can't be read on, it ends for everybody.
         while packet.read(&mut source.input).is_ok() {
             reporter.progress(0, 0);
@@ -103,10 +109,13 @@ impl Survey {
                 seen.times.push((packet.pts(), packet.dts(), packet.duration().max(0)));
                 continue;
             }
-            if seen.shape.is_none() && seen.packets <= MOST_TRIES {
+            let may_try = decoders.contains_key(&stream) || decoders.len() < MOST_DECODERS;
+            if seen.shape.is_none() && seen.packets <= MOST_TRIES && may_try && tried < LONGEST_TRIES {
+                let begun = Instant::now();
                 let decoder =
                     decoders.entry(stream).or_insert_with(|| PictureDecoder::open(source, stream, 1).ok());
                 seen.shape = decoder.as_mut().and_then(|decoder| first_picture(decoder, &packet));
+                tried += begun.elapsed();
             } else {
                 decoders.remove(&stream);
             }

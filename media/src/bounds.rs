@@ -1,0 +1,320 @@
+//! The border at which what a media process replies of a source becomes something to plan by: each number is bounded here, and
+//! nowhere behind. Pure.
+//!
+//! The process read a stranger's file, and may itself be the stranger's by now. Numbers that are wrong for a reason that is common,
+//! such as a length that a header overstates, are brought into range; what no source has is an error.
+
+use millrace_schemas::{Ratio, TrackTags, VideoSettings};
+
+use crate::protocol::{AudioTrackFacts, Inspected, VideoTrackFacts};
+
+/// The longest source, in seconds: a year.
+const LONGEST_SECONDS: f64 = 31_536_000.0;
+/// For how long pictures may follow the last keyframe of an index, in seconds: a day.
+const LONGEST_GROUP_SECONDS: f64 = 86_400.0;
+/// Times in ticks lie within so many: of a clock of nanoseconds, 36 years.
+const MOST_TICKS: i64 = 1 << 60;
+/// The largest width and height.
+const LARGEST_SIDE: i32 = 1 << 16;
+/// How many of each a source may have.
+const MOST_STREAMS: usize = 1000;
+const MOST_TRACKS: usize = 100;
+const MOST_ENTRIES: usize = 500;
+const MOST_KEYFRAMES: usize = 1_000_000;
+const MOST_JUMPS: usize = 10_000;
+const MOST_STATES: usize = 64;
+/// The longest texts, in characters.
+const LONGEST_NAME: usize = 200;
+const LONGEST_TEXT: usize = 10_000;
+/// Samples that a byte holds, at most, of sound that is cut: less than 400 bits a second.
+const SAMPLES_A_BYTE: i64 = 1024;
+
+impl Inspected {
+    /// Brings what was replied of a source of so many bytes into range.
+    ///
+    /// # Errors
+    /// Where it is of no source: the text says what is wrong.
+    pub fn bounded(mut self, bytes: i64) -> Result<Self, String> {
+        self.container = line(&self.container, LONGEST_NAME);
+        self.duration_seconds = seconds(self.duration_seconds);
+        self.bit_rate = self.bit_rate.max(0);
+        self.streams.truncate(MOST_STREAMS);
+        for stream in &mut self.streams {
+            stream.kind = line(&stream.kind, LONGEST_NAME);
+            stream.codec = line(&stream.codec, LONGEST_NAME);
+            stream.language = stream.language.as_deref().map(|text| line(text, LONGEST_NAME));
+            stream.pixel_format = stream.pixel_format.as_deref().map(|text| line(text, LONGEST_NAME));
+            stream.frame_rate = stream.frame_rate.filter(|rate| rate.is_finite());
+            stream.duration_seconds = seconds(stream.duration_seconds);
+        }
+        self.metadata.truncate(MOST_ENTRIES);
+        for (key, value) in &mut self.metadata {
+            *key = line(key, LONGEST_NAME);
+            *value = lines(value, LONGEST_TEXT);
+        }
+        self.timecode = self.timecode.as_deref().map(|text| line(text, LONGEST_NAME));
+        for all in [&mut self.warnings, &mut self.left_out] {
+            all.truncate(MOST_ENTRIES);
+            all.iter_mut().for_each(|text| *text = line(text, 5 * LONGEST_NAME));
+        }
+        self.chapters.truncate(MOST_ENTRIES);
+        for chapter in &mut self.chapters {
+            chapter.title = line(&chapter.title, LONGEST_NAME);
+            chapter.start_seconds = within(chapter.start_seconds, LONGEST_SECONDS);
+            chapter.end_seconds = within(chapter.end_seconds, LONGEST_SECONDS);
+        }
+        if self.jumps.len() > MOST_JUMPS {
+            return Err(format!("its clock jumps more than {MOST_JUMPS} times: it is damaged"));
+        }
+        if !self.jumps.iter().all(|jump| is_near(*jump)) {
+            return Err("its clock jumps by more than any clock counts".into());
+        }
+        self.sounds.truncate(MOST_TRACKS);
+        self.sides.truncate(MOST_TRACKS);
+        for side in &mut self.sides {
+            tags(&mut side.tags);
+            side.codec = line(&side.codec, LONGEST_NAME);
+        }
+        self.video = self.video.map(video).transpose()?;
+        for facts in &mut self.sounds {
+            sound(facts, bytes)?;
+        }
+        if self.sides.iter().any(|side| side.stream < 0) {
+            return Err("a track has no number".into());
+        }
+        Ok(self)
+    }
+}
+
+fn video(mut facts: VideoTrackFacts) -> Result<VideoTrackFacts, String> {
+    numbers(facts.stream, &facts.also)?;
+    let settings = &mut facts.settings;
+    if !is_size(settings.width, settings.height, 0)
+        || facts.shape.as_ref().is_some_and(|shape| !is_size(shape.width, shape.height, 1))
+    {
+        return Err(format!("pictures of {}x{} are out of range", settings.width, settings.height));
+    }
+    clocks(settings)?;
+    if !is_near(facts.first) {
+        return Err("its first picture is at no time that a clock counts".into());
+    }
+    let tick = settings.time_base.as_f64();
+    // The cast saturates; what is longer than all ticks is bounded by these.
+    let ticks = |seconds: f64| ((seconds / tick) as i64).clamp(1, MOST_TICKS);
+    if facts.keyframes.len() > MOST_KEYFRAMES || facts.keyframes.iter().any(|key| !is_near(key.pts)) {
+        return Err("its keyframes are more than a source has, or at no times that a clock counts".into());
+    }
+    facts.keyframes.sort_by_key(|key| key.pts);
+    facts.keyframes.dedup_by_key(|key| key.pts);
+    // A length that is stated is no more than what is there can last.
+    let mut longest = facts.first.saturating_add(ticks(LONGEST_SECONDS));
+    if let Some(last) = facts.keyframes.last() {
+        longest = longest.min(last.pts.max(facts.first).saturating_add(ticks(LONGEST_GROUP_SECONDS)));
+    }
+    facts.end = facts.end.clamp(facts.first, longest);
+    facts.last_time = facts.last_time.clamp(-MOST_TICKS, MOST_TICKS);
+    facts.longest_gap = facts.longest_gap.clamp(0, MOST_TICKS);
+    if facts.states.len() > MOST_STATES || facts.states.iter().any(|state| state.len() > LONGEST_TEXT) {
+        return Err("it has more codec headers than a source has".into());
+    }
+    Ok(facts)
+}
+
+fn sound(facts: &mut AudioTrackFacts, bytes: i64) -> Result<(), String> {
+    numbers(facts.stream, &facts.also)?;
+    tags(&mut facts.tags);
+    let settings = &mut facts.settings;
+    if !(1..=10_000_000).contains(&settings.sample_rate) || !(1..=1024).contains(&settings.channels) {
+        return Err(format!(
+            "sound of {} samples a second and {} channels is out of range",
+            settings.sample_rate, settings.channels
+        ));
+    }
+    settings.layout = line(&settings.layout, LONGEST_NAME);
+    facts.seconds = seconds(facts.seconds);
+    let longest = (LONGEST_SECONDS * f64::from(settings.sample_rate)) as i64;
+    facts.samples = facts.samples.clamp(0, longest);
+    // Sound that claims more than its bytes hold is made in one piece, as long as it is.
+    let holds = bytes.max(0).saturating_mul(SAMPLES_A_BYTE);
+    facts.first = facts.first.filter(|first| is_near(*first) && facts.samples <= holds);
+    Ok(())
+}
+
+fn clocks(settings: &mut VideoSettings) -> Result<(), String> {
+    let is_sound = |ratio: Ratio| ratio.num > 0 && ratio.den > 0;
+    if !is_sound(settings.time_base) {
+        return Err("its clock does not count".into());
+    }
+    if !is_sound(settings.frame_rate) {
+        settings.frame_rate = Ratio { num: 25, den: 1 };
+    }
+    Ok(())
+}
+
+fn numbers(stream: i32, also: &[i32]) -> Result<(), String> {
+    if stream < 0 || also.len() > MOST_STREAMS || also.iter().any(|stream| *stream < 0) {
+        return Err("a track has no number".into());
+    }
+    Ok(())
+}
+
+fn is_size(width: i32, height: i32, least: i32) -> bool {
+    (least..=LARGEST_SIDE).contains(&width) && (least..=LARGEST_SIDE).contains(&height)
+}
+
+fn is_near(ticks: i64) -> bool {
+    (-MOST_TICKS..=MOST_TICKS).contains(&ticks)
+}
+
+fn seconds(value: f64) -> f64 {
+    within(value, LONGEST_SECONDS).max(0.0)
+}
+
+fn within(value: f64, most: f64) -> f64 {
+    if value.is_finite() { value.clamp(-most, most) } else { 0.0 }
+}
+
+fn tags(tags: &mut TrackTags) {
+    tags.language = line(&tags.language, LONGEST_NAME);
+    tags.title = line(&tags.title, LONGEST_NAME);
+}
+
+/// A text of one line: what would move a cursor, or end a line of a log, is a space.
+fn line(text: &str, most: usize) -> String {
+    text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A text of several lines.
+fn lines(text: &str, most: usize) -> String {
+    let plain = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c };
+    text.chars().take(most).map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_schemas::{AudioSettings, Color, Seek, SeekBy};
+
+    use super::*;
+    use crate::protocol::KeyframeFacts;
+
+    fn found() -> Inspected {
+        Inspected {
+            container: "matroska,webm".into(),
+            duration_seconds: 4.0,
+            bit_rate: 0,
+            streams: Vec::new(),
+            metadata: Vec::new(),
+            video: None,
+            sounds: Vec::new(),
+            sides: Vec::new(),
+            chapters: Vec::new(),
+            timecode: None,
+            jumps: Vec::new(),
+            warnings: Vec::new(),
+            left_out: Vec::new(),
+            bytes_read: 0,
+        }
+    }
+
+    fn pictures(end: i64) -> VideoTrackFacts {
+        let key = |pts| KeyframeFacts { pts, seek: Seek { by: SeekBy::Time, at: pts, state: 0 } };
+        VideoTrackFacts {
+            stream: 0,
+            settings: VideoSettings {
+                codec: String::new(),
+                preset: String::new(),
+                crf: 0.0,
+                width: 64,
+                height: 64,
+                pixel_format: "yuv420p".into(),
+                time_base: Ratio { num: 1, den: 1000 },
+                frame_rate: Ratio { num: 25, den: 1 },
+                sample_aspect: Ratio { num: 1, den: 1 },
+                color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
+                rotation: 0,
+                mirrored: false,
+                field_order: 0,
+                source_color: None,
+                tone_map: false,
+            },
+            first: 0,
+            end,
+            keyframes: vec![key(2000), key(0), key(2000)],
+            trusted: true,
+            longest_gap: 0,
+            last_time: 0,
+            also: Vec::new(),
+            shape: None,
+            states: Vec::new(),
+        }
+    }
+
+    fn sound(samples: i64) -> AudioTrackFacts {
+        AudioTrackFacts {
+            stream: 0,
+            settings: AudioSettings {
+                codec: String::new(),
+                bit_rate: 0,
+                sample_rate: 48_000,
+                channels: 2,
+                layout: "stereo".into(),
+            },
+            samples,
+            first: Some(0),
+            also: Vec::new(),
+            seconds: 1e300,
+            tags: TrackTags { language: String::new(), title: "\x1b[2Ja".into(), dispositions: 0 },
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_claimed_is_no_longer_than_what_is_there_can_last() {
+        let bounded = |end| Inspected { video: Some(pictures(end)), ..found() }.bounded(1000).unwrap();
+        assert_eq!(bounded(4000).video.unwrap().end, 4000);
+        let video = bounded(9_000_000_000_000_000).video.unwrap();
+        assert_eq!(video.end, 2000 + 86_400_000);
+        assert_eq!(video.keyframes.iter().map(|key| key.pts).collect::<Vec<_>>(), [0, 2000]);
+        assert_eq!(bounded(i64::MIN).video.unwrap().end, 0);
+        let endless = Inspected { duration_seconds: f64::INFINITY, ..found() };
+        assert!(endless.bounded(1000).unwrap().duration_seconds <= LONGEST_SECONDS);
+    }
+
+    #[test]
+    fn sound_that_claims_more_than_its_bytes_hold_is_not_cut() {
+        let bounded = |samples| {
+            let found = Inspected { sounds: vec![sound(samples)], ..found() };
+            found.bounded(1_000_000).unwrap().sounds.remove(0)
+        };
+        assert_eq!(bounded(48_000_000).first, Some(0));
+        let claimed = bounded(i64::MAX);
+        assert_eq!((claimed.first, claimed.samples), (None, 31_536_000 * 48_000));
+        assert_eq!(claimed.seconds, LONGEST_SECONDS);
+        assert_eq!(claimed.tags.title, " [2Ja");
+    }
+
+    #[test]
+    fn what_is_of_no_source_is_an_error() {
+        let wrong = |change: fn(&mut VideoTrackFacts)| {
+            let mut video = pictures(4000);
+            change(&mut video);
+            Inspected { video: Some(video), ..found() }.bounded(1000).unwrap_err()
+        };
+        assert!(wrong(|video| video.first = i64::MIN).contains("first picture"));
+        assert!(wrong(|video| video.settings.time_base.den = 0).contains("clock"));
+        assert!(wrong(|video| video.settings.width = -4).contains("out of range"));
+        assert!(wrong(|video| video.stream = -1).contains("no number"));
+        assert!(wrong(|video| video.keyframes[0].pts = i64::MAX).contains("keyframes"));
+        let jumps = Inspected { jumps: vec![1; MOST_JUMPS + 1], ..found() };
+        assert!(jumps.bounded(1000).unwrap_err().contains("jumps"));
+    }
+
+    #[test]
+    fn texts_are_short_and_do_nothing_to_a_terminal() {
+        let title = ("title".to_owned(), format!("\x1b]0;x\x07{}\n2", "a".repeat(20_000)));
+        let found = Inspected { metadata: vec![title; 1000], warnings: vec!["a\nb\r".into()], ..found() };
+        let found = found.bounded(1000).unwrap();
+        assert_eq!((found.metadata.len(), found.metadata[0].1.len()), (MOST_ENTRIES, LONGEST_TEXT));
+        assert!(found.metadata[0].1.starts_with(" ]0;x a"));
+        assert_eq!(found.warnings, ["a b "]);
+    }
+}
