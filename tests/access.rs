@@ -1,0 +1,270 @@
+//! Two principals on one process: nothing of the one can be read, cancelled, tried again, named or overwritten by the other.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::{
+    fs::File,
+    path::Path,
+    process::{Child, Stdio},
+};
+
+use common::{
+    Place,
+    cluster::until,
+    media::{self, Constant},
+};
+use millrace_runtime::{Embedded, Log, NewRecord, Transaction};
+use millrace_schemas::Upload;
+use millrace_topology::{Emit, Placement, streams};
+use serde_json::{Value, json};
+
+/// A process that serves the principals `press` and `sport`, and an administrator.
+struct Serving {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // One that has ended needs no end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Each principal has a folder of its own; what lies in `private` is nobody's.
+fn serve(place: &Place, access: &str) -> Serving {
+    let folder = place.path("").display().to_string();
+    let folder = folder.trim_end_matches('/');
+    let principal = |name: &str| {
+        format!(
+            "[[access.principal]]\nname = '{name}'\ntokens = ['{name}-token']\nsources = ['{folder}/{name}/in']\n\
+             outputs = ['{folder}/{name}/out']\nmax_bytes = 5000000\n"
+        )
+    };
+    let settings = format!(
+        "[access]\n{access}\n{}{}[[access.principal]]\nname = 'ops'\ntokens = ['ops-token']\nmay = ['admin']\n",
+        principal("press"),
+        principal("sport")
+    );
+    place.write("millrace.toml", settings);
+    let log = place.path("serve.log");
+    let mut command = place.millrace();
+    command
+        .args(["serve", "--data", "data", "--listen", "127.0.0.1:0", "--config", "millrace.toml"])
+        .args(["--watch", "watched=made"])
+        .env_remove("MILLRACE_SOURCE_ROOTS")
+        .env_remove("MILLRACE_OUTPUT_ROOTS")
+        .stdout(Stdio::null());
+    let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
+    let said = || std::fs::read_to_string(&log).unwrap();
+    until("it to serve", || said().contains("serving"));
+    let address = said().split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    Serving { child, address }
+}
+
+impl Serving {
+    /// The answer to a call with somebody's token; a body makes it a POST.
+    fn call(&self, who: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let agent = ureq::Agent::new_with_config(config);
+        let (url, token) = (format!("http://{}{path}", self.address), format!("Bearer {who}-token"));
+        let mut answer = match body {
+            None => agent.get(&url).header("Authorization", &token).call().unwrap(),
+            Some(body) => agent
+                .post(&url)
+                .header("Authorization", &token)
+                .header("Content-Type", "application/json")
+                .send(body.to_string())
+                .unwrap(),
+        };
+        let text = answer.body_mut().read_to_string().unwrap();
+        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// The state of an execution once it has ended, as an administrator sees it.
+    fn ended(&self, execution: &str) -> Value {
+        let mut found = Value::Null;
+        until("the execution to end", || {
+            let (status, state) = self.call("ops", &format!("/v1/executions/{execution}"), None);
+            found = state;
+            status == 200 && found["ended"].is_string()
+        });
+        found
+    }
+
+    fn executions(&self, who: &str) -> Vec<Value> {
+        let (status, list) = self.call(who, "/v1/executions", None);
+        assert_eq!(status, 200, "{list}");
+        list["executions"].as_array().unwrap().clone()
+    }
+}
+
+fn clip(path: &Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    media::constant(path, Constant { seconds: "1", ..Constant::default() });
+}
+
+fn url(place: &Place, name: &str) -> String {
+    format!("file://{}", place.path(name).display())
+}
+
+fn folders(place: &Place) {
+    for name in ["press/in", "press/out", "sport/in", "sport/out", "watched", "made", "private"] {
+        std::fs::create_dir_all(place.path(name)).unwrap();
+    }
+}
+
+#[test]
+fn over_http_each_principal_has_its_own_executions_names_and_places_and_no_others() {
+    let place = Place::new();
+    folders(&place);
+    clip(&place.path("press/in/a.mp4"));
+    std::fs::copy(place.path("press/in/a.mp4"), place.path("sport/in/a.mp4")).unwrap();
+    std::fs::copy(place.path("press/in/a.mp4"), place.path("private/a.mp4")).unwrap();
+    let serving = serve(&place, "");
+    let upload = |of: &str, to: &str| json!({"source": url(&place, of), "output_prefix": url(&place, to), "name": "friday"});
+    let submit = |who: &str, of: &str, to: &str| serving.call(who, "/v1/executions", Some(&upload(of, to)));
+    let id = |accepted: &Value| accepted["execution"].as_str().unwrap().to_owned();
+
+    // The same name is two executions.
+    let (status, press) = submit("press", "press/in/a.mp4", "press/out");
+    assert_eq!(status, 202, "{press}");
+    let (status, sport) = submit("sport", "sport/in/a.mp4", "sport/out");
+    assert_eq!(status, 202, "{sport}");
+    assert_ne!(id(&press), id(&sport));
+    for (execution, who) in [(id(&press), "press"), (id(&sport), "sport")] {
+        let state = serving.ended(&execution);
+        assert_eq!((&state["state"], &state["principal"]), (&"succeeded".into(), &who.into()), "{state}");
+        assert!(place.path(&format!("{who}/out/a.mp4")).exists());
+    }
+
+    // What is another's is not there.
+    for (path, body) in
+        [("", None), ("/events", None), ("/cancel", Some(json!({}))), ("/retry", Some(json!({})))]
+    {
+        let path = format!("/v1/executions/{}{path}", id(&press));
+        assert_eq!(serving.call("sport", &path, body.as_ref()).0, 404, "{path}");
+        assert_ne!(serving.call("press", &path, body.as_ref()).0, 404, "{path}");
+    }
+    let listed = |who: &str| serving.executions(who).iter().map(|one| id(one)).collect::<Vec<_>>();
+    assert_eq!((listed("press"), listed("sport")), (vec![id(&press)], vec![id(&sport)]));
+    assert_eq!(listed("ops").len(), 2);
+
+    // Nor read, nor written to.
+    for (of, to, setting) in [
+        ("press/in/a.mp4", "sport/out", "sources"),
+        ("private/a.mp4", "sport/out", "sources"),
+        ("sport/in/a.mp4", "press/out", "outputs"),
+        ("watched/a.mp4", "sport/out", "sources"),
+    ] {
+        let (status, problem) = submit("sport", of, to);
+        assert_eq!(status, 403, "{of} to {to}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(setting), "{problem}");
+    }
+    assert_eq!(submit("sport", "sport/in/../../private/a.mp4", "sport/out").0, 422, "'..' is in no URL");
+    let probe = json!({"source": url(&place, "press/in/a.mp4")});
+    assert_eq!(serving.call("sport", "/v1/probe", Some(&probe)).0, 403);
+    assert_eq!(serving.call("press", "/v1/probe", Some(&probe)).0, 200);
+
+    // What is watched is nobody's of them; metrics are the administrator's, who uploads nothing of its own accord.
+    let event = json!({"Records": [{"eventName": "s3:ObjectCreated:Put",
+        "s3": {"bucket": {"name": "videos"}, "object": {"key": "in/a.mp4", "size": 1, "eTag": "x"}}}]});
+    assert_eq!(serving.call("press", "/v1/notifications", Some(&event)).0, 403);
+    assert_eq!(serving.call("press", "/metrics", None).0, 403);
+    assert_eq!(serving.call("ops", "/metrics", None).0, 200);
+    assert_eq!(serving.call("nobody", "/v1/executions", None).0, 401);
+    let long = place.path("press/in/long.mp4");
+    File::create(&long).unwrap().set_len(5_000_001).unwrap();
+    let (status, problem) = submit("press", "press/in/long.mp4", "press/out");
+    assert_eq!(status, 422, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("size in bytes"), "{problem}");
+}
+
+/// Publishes a record on `uploads`, as any producer may.
+fn produce(place: &Place, upload: &Upload, headers: &[(&str, &str)]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let log = Embedded::open(&place.path("data/log.sqlite")).unwrap();
+        let emit = Emit {
+            stream: streams::UPLOADS.name,
+            key: Vec::new(),
+            value: Some(serde_json::to_vec(upload).unwrap()),
+            placement: Placement::ByKey,
+        };
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+        let record = NewRecord { emit, headers: headers.collect() };
+        log.commit(Transaction { records: vec![record], ..Transaction::default() }).await.unwrap();
+    });
+}
+
+/// The reasons of dead letters.
+fn dead(place: &Place) -> Vec<String> {
+    let output = place.millrace().args(["dead", "list", "--data", "data", "--json"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["reason"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn on_the_log_nobody_says_what_only_millrace_may_and_a_header_names_nobody_unless_it_is_trusted() {
+    let place = Place::new();
+    folders(&place);
+    clip(&place.path("press/in/a.mp4"));
+    let serving = serve(&place, "kafka = 'sport'");
+    let upload = Upload::of(&url(&place, "press/in/a.mp4"), &url(&place, "press/out"));
+    let forged = [
+        Upload { principal: "press".into(), ..upload.clone() },
+        Upload { work: Some("0123456789abcdef-1".into()), ..upload.clone() },
+        Upload { attempt: 2, ..upload.clone() },
+        Upload { replay: Some("1".into()), ..upload.clone() },
+    ];
+    for forged in &forged {
+        produce(&place, forged, &[]);
+    }
+    until("the dead letters", || dead(&place).len() == forged.len());
+    for field in ["'principal'", "'work'", "'attempt'", "'replay'"] {
+        assert!(dead(&place).iter().any(|reason| reason.contains(field)), "{field}: {:?}", dead(&place));
+    }
+    assert!(serving.executions("ops").is_empty(), "no execution fails for what a stranger forged");
+
+    // With a header or without it is an upload of 'sport', which reaches nothing of 'press'.
+    for (name, headers) in [("plain", &[][..]), ("header", &[("millrace-principal", "press")])] {
+        produce(&place, &Upload { name: Some(name.into()), ..upload.clone() }, headers);
+    }
+    until("both to fail", || {
+        serving.executions("sport").iter().filter(|one| one["ended"].is_string()).count() == 2
+    });
+    for state in serving.executions("sport") {
+        assert_eq!(state["state"], "failed", "{state}");
+        assert!(state["reason"].as_str().unwrap().contains("'sport' may read sources"), "{state}");
+    }
+    assert!(serving.executions("press").is_empty() && place.names("press/out").is_empty());
+}
+
+#[test]
+fn a_trusted_header_names_the_principal_and_one_that_is_unknown_is_refused() {
+    let place = Place::new();
+    folders(&place);
+    clip(&place.path("press/in/a.mp4"));
+    let serving = serve(&place, "trust_header = true");
+    let upload = Upload::of(&url(&place, "press/in/a.mp4"), &url(&place, "press/out"));
+    produce(&place, &upload, &[("millrace-principal", "press")]);
+    produce(&place, &upload, &[("millrace-principal", "gone")]);
+    // Without one it is the default principal's, which reaches what is watched.
+    produce(&place, &upload, &[]);
+    until("all to end", || {
+        serving.executions("ops").iter().filter(|one| one["ended"].is_string()).count() == 3
+    });
+    for state in serving.executions("ops") {
+        let expected = match state["principal"].as_str().unwrap() {
+            "press" => ("succeeded", ""),
+            "gone" => ("failed", "no principal 'gone'"),
+            _ => ("failed", "--source-root"),
+        };
+        assert_eq!(state["state"], expected.0, "{state}");
+        assert!(state["reason"].as_str().unwrap_or("").contains(expected.1), "{state}");
+    }
+}
