@@ -148,7 +148,7 @@ fn over_http_each_principal_has_its_own_executions_names_and_places_and_no_other
         assert_eq!(serving.call("sport", &path, body.as_ref()).0, 404, "{path}");
         assert_ne!(serving.call("press", &path, body.as_ref()).0, 404, "{path}");
     }
-    let listed = |who: &str| serving.executions(who).iter().map(|one| id(one)).collect::<Vec<_>>();
+    let listed = |who: &str| serving.executions(who).iter().map(&id).collect::<Vec<_>>();
     assert_eq!((listed("press"), listed("sport")), (vec![id(&press)], vec![id(&sport)]));
     assert_eq!(listed("ops").len(), 2);
 

@@ -53,7 +53,8 @@ async fn list(place: &Place, json: bool) -> Result<u8, CommandError> {
     if all.is_empty() && !json {
         tell("no executions yet; 'millrace run' makes one");
     } else if !json {
-        print(&format!("{:<16}  {:<11}  {:<9}  {:<20}  source", "execution", "state", "segments", "started"));
+        let (id, state, segments, started) = ("execution", "state", "segments", "started");
+        print(&format!("{id:<16}  {state:<11}  {segments:<9}  {started:<20}  {:<10}  source", "principal"));
     }
     for state in &all {
         if json {
@@ -62,9 +63,18 @@ async fn list(place: &Place, json: bool) -> Result<u8, CommandError> {
         }
         let segments = format!("{}/{}", state.video_done(), state.video_segments);
         let (id, phase, started) = (&state.execution, state.phase.as_str(), time(state.started_ms));
-        print(&format!("{id:<16}  {phase:<11}  {segments:<9}  {started:<20}  {}", state.source.url));
+        let (whose, source) = (whose(state), &state.source.url);
+        print(&format!("{id:<16}  {phase:<11}  {segments:<9}  {started:<20}  {whose:<10}  {source}"));
     }
     Ok(0)
+}
+
+/// The principal of an execution, as people read it.
+fn whose(state: &Assembly) -> &str {
+    match state.principal() {
+        "" => "-",
+        principal => principal,
+    }
 }
 
 async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
@@ -76,6 +86,7 @@ async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
     }
     print(&format!("execution  {} (attempt {})", state.execution, state.attempt));
     print(&format!("source     {}", state.source.url));
+    print(&format!("principal  {}", whose(&state)));
     print(&format!("state      {}", state.phase.as_str()));
     if let Some(reason) = &state.reason {
         print(&format!("reason     {reason}"));

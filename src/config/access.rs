@@ -114,6 +114,14 @@ impl Config {
         Ok(access)
     }
 
+    /// What an operator's own commands hold uploads to: the default principal reaches all that the operator does, others theirs.
+    pub(crate) fn access_of_operator(&self) -> Result<Access, CommandError> {
+        let others =
+            self.access.principal.iter().map(PrincipalConfig::principal).collect::<Result<_, _>>()?;
+        Access::of(Principal::default_of(Reach::Everything, Reach::Everything), others)
+            .map_err(CommandError::Call)
+    }
+
     /// Who may call over HTTP: each token with its principal.
     pub(crate) fn tokens(&self) -> Result<Tokens, CommandError> {
         let mut tokens = Tokens::default();

@@ -151,7 +151,8 @@ pub(super) async fn retry(
                 let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
                 let sandbox = decoding.sandbox().unwrap_or(config.sandbox);
                 sandbox::check(sandbox).await?;
-                let work = Work { jobs: jobs.unwrap_or_else(cores), sandbox, ..Work::of(&folder) };
+                let access = Arc::new(config.access_of_operator()?);
+                let work = Work { jobs: jobs.unwrap_or_else(cores), sandbox, access, ..Work::of(&folder) };
                 let running = Running::start(&work, &log)?;
                 publish(log.as_ref(), emits).await?;
                 return follow(log, Some(running), ended, awaited, results).await;
