@@ -17,8 +17,8 @@ const AT_MOST: Duration = Duration::from_secs(48 * 3600);
 const PIXELS: f64 = 2_000_000.0;
 /// Samples a second: a fiftieth.
 const SAMPLES: f64 = 50_000.0;
-/// Samples that a byte of coded sound holds at most, but for silence.
-const SAMPLES_A_BYTE: f64 = 4096.0;
+/// Samples that a byte of coded sound holds at most, but for silence: that is decoded far faster than what is reckoned with here.
+const SAMPLES_A_BYTE: f64 = 1024.0;
 /// Samples that any source may hold, however few its bytes are.
 const ANY_SAMPLES: f64 = 48_000.0 * 600.0;
 
