@@ -14,7 +14,11 @@ use millrace_schemas::{
     Assembly, Cancelled, ExecutionEvent, Phase, Signal, Upload, execution_id, output_prefix, output_url,
     source_url,
 };
-use millrace_topology::{Emit, millis_now, streams};
+use millrace_topology::{
+    Emit,
+    invariants::{debug_hold, its_principals},
+    millis_now, streams,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -150,6 +154,10 @@ pub(crate) async fn list(
 fn known(api: &Api, caller: &Caller, right: Right, id: &str) -> Result<Assembly, Problem> {
     let principal = api.caller(caller, right)?;
     let found = api.view.get(id).filter(|state| principal.sees(state.principal()));
+    if let Some(state) = &found {
+        let administers = principal.may.contains(&Right::Admin);
+        debug_hold(|| its_principals(id, state.principal(), &principal.name, administers));
+    }
     found.ok_or_else(|| {
         let detail = format!("no execution '{id}' is known; one that was just submitted is within a second");
         Problem::new(StatusCode::NOT_FOUND, &detail)

@@ -29,6 +29,8 @@ pub enum Invariant {
     Gc1,
     /// An upload reaches no byte but its own: no file, no host, no other execution.
     Se1,
+    /// No principal reads, changes, names or overwrites what is another's.
+    Ac1,
 }
 
 impl Invariant {
@@ -47,6 +49,7 @@ impl Invariant {
             Self::Ex1 => "EX-1",
             Self::Gc1 => "GC-1",
             Self::Se1 => "SE-1",
+            Self::Ac1 => "AC-1",
         }
     }
 }
@@ -223,6 +226,16 @@ pub fn its_own(execution: &str, reached: &str, own: &str) -> Held {
     held(Invariant::Se1, reached == own, || format!("{execution} reached {reached}; its own is {own}"))
 }
 
+/// AC-1: an execution that a principal gets is its own, unless it administers.
+///
+/// # Errors
+/// Where it is another's.
+pub fn its_principals(execution: &str, owner: &str, caller: &str, administers: bool) -> Held {
+    held(Invariant::Ac1, owner == caller || administers, || {
+        format!("'{caller}' got {execution}, which is that of '{owner}'")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +254,14 @@ mod tests {
         ] {
             assert!(covers_once(broken.clone()).is_err(), "{broken:?}");
         }
+    }
+
+    #[test]
+    fn an_execution_of_another_principal_is_seen() {
+        assert!(its_principals("x", "press", "press", false).is_ok());
+        assert!(its_principals("x", "press", "", true).is_ok());
+        assert!(its_principals("x", "press", "sport", false).is_err());
+        assert!(its_principals("x", "", "sport", false).is_err());
     }
 
     #[test]
