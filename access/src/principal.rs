@@ -136,6 +136,13 @@ impl Principal {
         self.name == owner || self.may.contains(&Right::Admin)
     }
 
+    /// Whether there is nothing that it may not read and write: the person who types a command.
+    #[must_use]
+    pub fn reaches_everything(&self) -> bool {
+        let all = [&self.sources, &self.outputs].into_iter().all(|reach| *reach == Reach::Everything);
+        all && self.schemes.is_empty()
+    }
+
     /// Holds a location to what it may read or write.
     ///
     /// # Errors
