@@ -70,7 +70,7 @@ fn on_loopback_a_page_of_a_stranger_reaches_nothing() {
     assert_eq!(answered(TcpStream::connect(&serving.address).unwrap(), post), 403);
     let absolute = "GET http://evil.example/v1/executions HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(answered(TcpStream::connect(&serving.address).unwrap(), absolute), 403);
-    let own = format!("Host: localhost\r\nOrigin: http://127.0.0.1:{port}\r\n");
+    let own = format!("Host: localhost:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n");
     assert_eq!(get(&serving, "/v1/executions", &own), 200);
 }
 

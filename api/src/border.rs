@@ -41,9 +41,13 @@ impl Border {
     }
 
     /// Whether a page of this origin may call (RFC 6454, 7: a scheme and an authority, or `null`).
-    fn is_own(&self, origin: &str) -> bool {
+    ///
+    /// Another port of this machine is another program's: a page from there is a stranger's, too.
+    fn is_own(&self, origin: &str, called: &str) -> bool {
         let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        authority.is_some_and(|authority| !authority.contains('/') && self.answers_to(authority))
+        authority.is_some_and(|authority| {
+            !authority.contains('/') && self.answers_to(authority) && port(authority) == port(called)
+        })
     }
 }
 
@@ -55,12 +59,22 @@ fn host(authority: &str) -> &str {
     }
 }
 
+/// An authority's port; none where it names none.
+fn port(authority: &str) -> &str {
+    &authority[host(authority).len()..]
+}
+
 /// Lets through who calls this server by a name of its own.
 pub(crate) async fn guard(
     State(border): State<Border>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    judge(&border, &request)?;
+    Ok(next.run(request).await)
+}
+
+fn judge(border: &Border, request: &Request) -> Result<(), Problem> {
     let forbidden = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, detail));
     let named = request.headers().get_all(header::HOST).iter();
     let asked = request.uri().authority().map(|authority| authority.as_str().as_bytes());
@@ -75,13 +89,13 @@ pub(crate) async fn guard(
             );
         }
     }
-    let origin = request.headers().get(header::ORIGIN);
-    if origin.is_some_and(|origin| {
-        border.names.is_some() && !origin.to_str().is_ok_and(|text| border.is_own(text))
-    }) {
+    let text =
+        |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    let called = text(header::HOST).unwrap_or_default();
+    if text(header::ORIGIN).is_some_and(|origin| border.names.is_some() && !border.is_own(origin, called)) {
         return forbidden("pages of another origin may not call this server");
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -117,11 +131,13 @@ mod tests {
     #[test]
     fn only_its_own_pages_may_call() {
         let border = Border::loopback(&[]);
-        assert!(border.is_own("http://127.0.0.1:8080") && border.is_own("https://localhost"));
+        assert!(border.is_own("http://127.0.0.1:8080", "localhost:8080"));
+        assert!(border.is_own("https://localhost", "localhost"));
+        assert!(!border.is_own("http://127.0.0.1:3000", "127.0.0.1:8080"), "another program's page");
         for other in
             ["null", "http://evil.example", "file://", "http://localhost@evil.example", "http://localhost/x"]
         {
-            assert!(!border.is_own(other), "{other}");
+            assert!(!border.is_own(other, "localhost"), "{other}");
         }
     }
 }

@@ -251,9 +251,13 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether this schema is a version of that record's own subject: whoever may register it there upgrades Millrace.
+    /// Whether this schema is a version of that record's own subject: whoever may register it there upgrades Millrace. What anybody may
+    /// produce to has schemas of anybody: they announce nothing.
     fn is_registered_for(&self, settings: &Settings, record: &str, text: &str) -> Result<bool, Refusal> {
-        let Some(stream) = streams::ALL.iter().find(|spec| spec.record == record) else { return Ok(false) };
+        let is_own = |spec: &&millrace_topology::StreamSpec| {
+            spec.record == record && spec.name != streams::UPLOADS.name
+        };
+        let Some(stream) = streams::ALL.iter().find(is_own) else { return Ok(false) };
         let subject = format!("{}-value", settings.topic(stream.name));
         let asked = json!({"schema": text, "schemaType": "AVRO"});
         match self.ask("POST", &format!("/subjects/{subject}"), Some(&asked)) {

@@ -189,8 +189,11 @@ impl Launcher {
         let allowed = Allowed::of(task, limit, u64::try_from(bytes).unwrap_or(0));
         let delegated =
             Some(self.sandbox).filter(|sandbox| *sandbox != Sandbox::Off).and_then(|_| Delegated::here());
-        let group =
-            delegated.map(|delegated| delegated.group(&allowed)).transpose().map_err(ChildError::Start)?;
+        // Where one can't be made now, the layer does not hold: whether that matters, the seal knows.
+        let group = delegated.and_then(|delegated| {
+            let made = delegated.group(&allowed);
+            made.inspect_err(|error| tracing::warn!(%error, "a media process has no cgroup")).ok()
+        });
         let seal = Seal::new(self.sandbox, descriptors.len(), group.is_some(), allowed);
         let (group, procs) = group.unzip();
         let descriptors = descriptors.into_iter().chain(procs.map(OwnedFd::from)).collect();
@@ -311,7 +314,8 @@ async fn hear(
                     Some(Ok(frame)) => frame,
                 };
                 match read_reply(&frame) {
-                    Ok(Reply::Started { pid: real }) => pid = real,
+                    // Said once, and before anything of the media is known: later it would be the media that says so.
+                    Ok(Reply::Started { pid: real }) if pid == started && heard.layers.is_empty() => pid = real,
                     Ok(Reply::Sealed { layers }) => heard.layers = layers,
                     Ok(on_the_way @ (Reply::Progress { .. } | Reply::Made { .. })) => tell(on_the_way),
                     Ok(end) => heard.reply = Some(end),

@@ -114,6 +114,9 @@ const ATTEMPTS: &[Attempt] = &[
     attempt("open a file", &[NAMESPACES, LANDLOCK, CALLS], |world| {
         fs::read(world.folder.join("secret")).is_ok()
     }),
+    attempt("look at a file", &[NAMESPACES, CALLS], |world| {
+        fs::metadata(world.folder.join("secret")).is_ok()
+    }),
     attempt("create a file", &[NAMESPACES, LANDLOCK, CALLS], |world| {
         fs::write(world.folder.join("mine"), b"here").is_ok()
     }),

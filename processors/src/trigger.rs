@@ -1,5 +1,5 @@
-//! `trigger`: a notification of an object store, or of a watched folder, becomes what is to be made of the source by the rules
-//! that it meets.
+//! `trigger`: a notification of an object store becomes what is to be made of the source by the rules that it meets. Folders are told
+//! of by the process that watches them, which meets their files with the same rules.
 
 pub mod notification;
 pub mod rules;
@@ -63,12 +63,8 @@ enum Found {
 
 impl<P: Storage> Trigger<P> {
     async fn arrival(&self, event: &ObjectEvent, task: Task) -> Result<Option<Emit>, ProcessorError> {
-        let urls: Vec<String> = match &event.place {
-            Place::File(url) => vec![url.clone()],
-            Place::Object { bucket, keys } => {
-                keys.iter().map(|key| object_url(&self.store, bucket, key)).collect()
-            }
-        };
+        let Place { bucket, keys } = &event.place;
+        let urls: Vec<String> = keys.iter().map(|key| object_url(&self.store, bucket, key)).collect();
         if !urls.iter().any(|url| rules::any_meets(&self.rules, url)) {
             return Ok(None);
         }

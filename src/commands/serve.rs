@@ -31,8 +31,9 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     let grace = seconds("grace", config.grace_seconds, GRACE_SECONDS)?;
     let window = seconds("retry-window", config.retry_window_seconds, RETRY_WINDOW_MS as f64 / 1000.0)?;
     let access = Arc::new(config.access()?);
-    let (at, objects) = work(&config, &Stores::default())?;
+    let at = work_url(&config)?;
     let stores = Stores::default().within(access.sources(), access.outputs()).reserving(own(&config, &at)?);
+    let (_, objects) = work(&config, &stores)?;
     let listen = config.listen.clone().unwrap_or_else(|| LISTEN.into());
     let tokens = config.tokens()?;
     if listen != "none" && !millrace_api::is_local(&listen) && tokens.is_empty() {
@@ -166,23 +167,24 @@ pub(super) fn seconds(flag: &str, asked: Option<f64>, otherwise: f64) -> Result<
         .map_err(|_| CommandError::Call(format!("--{flag} takes seconds, 0 or more")))
 }
 
-/// Where work objects lie: what every process of a cluster sees, or a folder of the data folder.
+/// Work objects, and where they lie.
 pub(super) fn work(config: &Config, stores: &Stores) -> Result<(String, Objects), CommandError> {
-    let url = match (&config.work, &config.brokers) {
-        (Some(url), _) => url.clone(),
-        (None, Some(_)) => {
-            return Err(CommandError::Call(
-                "with --brokers, --work is needed: a URL that every process sees, such as s3://bucket/work or \
-                 file:///mnt/work"
-                    .into(),
-            ));
-        }
-        (None, None) => millrace_storage::url_of(&DataFolder::find(config.data.as_deref())?.work())
-            .map_err(CommandError::failed)?,
-    };
+    let url = work_url(config)?;
     let objects =
         Objects::at(&url, stores).map_err(|error| CommandError::Call(format!("--work: {error}")))?;
     Ok((url, objects))
+}
+
+/// Where work objects lie: what every process of a cluster sees, or a folder of the data folder.
+fn work_url(config: &Config) -> Result<String, CommandError> {
+    match (&config.work, &config.brokers) {
+        (Some(url), _) => Ok(url.clone()),
+        (None, Some(_)) => Err(CommandError::Call(
+            "with --brokers, --work is needed: a URL that every process sees, such as s3://bucket/work or file:///mnt/work".into(),
+        )),
+        (None, None) => millrace_storage::url_of(&DataFolder::find(config.data.as_deref())?.work())
+            .map_err(CommandError::failed),
+    }
 }
 
 /// Where the log and the work objects are: what no upload reads or writes.

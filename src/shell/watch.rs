@@ -1,4 +1,4 @@
-//! Watches folders: what comes to lie there whole is told to `trigger`, as a store's notification is.
+//! Watches folders: what comes to lie there whole is told to `admit`, as `trigger` tells of what a store's notification names.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -8,13 +8,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use millrace_processors::trigger::rules::{Rule, any_meets};
+use millrace_processors::trigger::rules::{Rule, any_meets, uploads};
 use millrace_runtime::{Log, LogError, NewRecord, Transaction, table};
-use millrace_schemas::Seen;
+use millrace_schemas::{Arrival, Seen};
 use millrace_storage::Stores;
-use millrace_topology::{Emit, Placement, millis_now, streams};
+use millrace_topology::{Emit, millis_now, streams};
 use notify::{EventKind, RecursiveMode, Watcher as _, event::AccessKind, event::AccessMode};
-use serde_json::json;
 use tokio::sync::mpsc;
 
 /// A file that somebody has open for writing counts as whole after so long without a change: whoever has it may have died.
@@ -135,7 +134,7 @@ async fn watch(log: Arc<dyn Log>, folder: Folder, rules: Vec<Rule>, seen: Arc<Ha
             Ok(Ok(found)) => {
                 complained = false;
                 for path in settling.step(found, Instant::now(), folder.settle) {
-                    match announce(log.as_ref(), &stores, &path, &seen).await {
+                    match announce(log.as_ref(), &stores, &rules, &path, &seen).await {
                         Ok(()) => settling.told(&path),
                         Err(error) => tracing::warn!(path = %path.display(), error, "told of later"),
                     }
@@ -198,7 +197,8 @@ fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, Look>) -> i
             let _ = look(&path, rules, found);
             continue;
         }
-        let Ok(metadata) = fs::metadata(&path) else { continue };
+        // A link may lead anywhere: it is followed as little as sources are below a root.
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
         let url = millrace_storage::url_of(&path).unwrap_or_default();
         if let (true, true, Ok(modified)) = (metadata.is_file(), any_meets(rules, &url), metadata.modified())
         {
@@ -211,6 +211,7 @@ fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, Look>) -> i
 async fn announce(
     log: &dyn Log,
     stores: &Stores,
+    rules: &[Rule],
     path: &Path,
     seen: &HashMap<String, String>,
 ) -> Result<(), String> {
@@ -219,13 +220,19 @@ async fn announce(
     if seen.get(&url) == Some(&source.version) {
         return Ok(());
     }
-    let value = json!({"file": url, "version": source.version, "at_ms": millis_now()}).to_string();
-    let emit = Emit {
-        stream: streams::NOTIFICATIONS.name,
-        key: url.into_bytes(),
-        value: Some(value.into_bytes()),
-        placement: Placement::ByKey,
+    let uploads = uploads(rules, &url, Some(&source));
+    if uploads.is_empty() {
+        return Ok(());
+    }
+    // Where only Millrace writes: what anybody may write tells of no file.
+    let arrival = Arrival {
+        source: url.clone(),
+        version: source.version,
+        sequencer: None,
+        at_ms: millis_now(),
+        uploads,
     };
+    let emit = Emit::new(streams::ARRIVALS, &url, &arrival).map_err(|error| error.to_string())?;
     let transaction = Transaction { records: vec![NewRecord::from(emit)], ..Transaction::default() };
     log.commit(transaction).await.map_err(|error: LogError| error.to_string())
 }

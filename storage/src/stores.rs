@@ -218,12 +218,17 @@ impl Stores {
     pub(crate) fn place(&self, location: &Location, reach: &Reach) -> Result<Place, StorageError> {
         match location {
             Location::File { path, .. } => {
-                let place = match reach.root_of(location) {
-                    Some(root @ Location::File { path: above, .. }) => {
+                let place = match (reach, reach.root_of(location)) {
+                    (Reach::Everything, _) => FilePlace::anywhere(path.clone()),
+                    (Reach::Only(_), Some(root @ Location::File { path: above, .. })) => {
                         let parts = location.parts_below(root).unwrap_or_default();
                         FilePlace::beneath(above.clone(), parts.into_iter().map(ToOwned::to_owned).collect())
                     }
-                    _ => FilePlace::anywhere(path.clone()),
+                    // Whoever asks has looked already; who has not gets nothing.
+                    (Reach::Only(_), _) => {
+                        let (location, purpose) = (location.clone(), Purpose::Source);
+                        return Err(Refusal::Outside { location, purpose }.into());
+                    }
                 };
                 let reserved = self.bounds.reserved.iter().filter_map(|location| match location {
                     Location::File { path, .. } => Some(path.clone()),

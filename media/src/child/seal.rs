@@ -122,6 +122,11 @@ type Resource = libc::__rlimit_resource_t;
 type Resource = c_int;
 
 fn set_limit(resource: Resource, most: u64) -> io::Result<()> {
+    let mut now = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the argument lives through the call.
+    check(unsafe { libc::getrlimit(resource, &raw mut now) })?;
+    // One that whoever started the parent has set holds all the same: it can't be raised.
+    let most = most.min(now.rlim_max);
     let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
     // SAFETY: the argument lives through the call.
     check(unsafe { libc::setrlimit(resource, &raw const limit) })

@@ -4,7 +4,7 @@ use std::{
     ffi::CString,
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{FileExt, FileTypeExt},
+    os::unix::fs::FileExt,
     ptr,
     sync::{
         Arc,
@@ -80,9 +80,15 @@ enum Origin {
 
 impl Origin {
     fn of(file: File) -> io::Result<(Self, u64)> {
-        let metadata = file.metadata()?;
-        if !metadata.file_type().is_socket() {
-            return Ok((Self::File(file), metadata.len()));
+        // A look at its end tells a file from a socket, and how long it is: what asks for more takes paths as well, and is shut.
+        let mut end = &file;
+        match end.stream_position().and_then(|at| Ok((at, end.seek(SeekFrom::End(0))?))) {
+            Ok((at, length)) => {
+                end.seek(SeekFrom::Start(at))?;
+                return Ok((Self::File(file), length));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotSeekable => {}
+            Err(error) => return Err(error),
         }
         let mut length = [0; 8];
         let origin = Self::Parent(file);

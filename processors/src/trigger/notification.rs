@@ -7,7 +7,6 @@
 //! | MinIO | as S3, with `EventName` and `Key` beside | form-encoded |
 //! | versitygw | as S3 | as it was in the request's path: percent-encoded |
 //! | Alibaba Cloud OSS | `{"events": [{"eventName": "ObjectCreated:PutObject", "oss": …}]}` | as it is |
-//! | a watched folder | `{"file": URL, "version": …}` | |
 //!
 //! A key that is not what its shape promises is looked for as it stands, too.
 
@@ -17,7 +16,7 @@ use serde_json::Value;
 /// What happened to an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectEvent {
-    /// Where it is: a file URL, or a bucket with what its key may be, likeliest first.
+    /// Where it is.
     pub place: Place,
     /// Its ETag without quotes, or a file's version; `None` where it was not told.
     pub version: Option<String>,
@@ -29,16 +28,11 @@ pub struct ObjectEvent {
 
 /// Where something was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// A file's URL.
-    File(String),
-    /// An object.
-    Object {
-        /// The bucket.
-        bucket: String,
-        /// What its key may be.
-        keys: Vec<String>,
-    },
+pub struct Place {
+    /// The bucket.
+    pub bucket: String,
+    /// What its key may be, likeliest first.
+    pub keys: Vec<String>,
 }
 
 /// A notification: what was put. Removals, restores and tests are nothing to do.
@@ -69,11 +63,8 @@ fn shape(json: &Value, depth: usize) -> Result<Notification, String> {
             }
         }
     }
-    if let Some(url) = text("file") {
-        let version = text("version").map(str::to_owned);
-        let at_ms = json.get("at_ms").and_then(Value::as_i64);
-        let event = ObjectEvent { place: Place::File(url.into()), version, sequencer: None, at_ms };
-        return Ok(Notification { events: vec![event] });
+    if text("file").is_some() {
+        return Err("files are told of by the process that watches their folder, and by nobody else".into());
     }
     if let Some(records) = json.get("Records").or_else(|| json.get("records")).and_then(Value::as_array) {
         let found: Vec<Result<Notification, String>> = records
@@ -134,7 +125,7 @@ fn one(event: &Value, named: &str, of: &Value, encoding: Encoding) -> Notificati
     let time = ["eventTime", "time"].iter().find_map(|name| event.get(*name)?.as_str());
     let tag = text("/object/eTag").or_else(|| text("/object/etag"));
     let event = ObjectEvent {
-        place: Place::Object { bucket: bucket.into(), keys: keys(key, encoding) },
+        place: Place { bucket: bucket.into(), keys: keys(key, encoding) },
         version: tag.map(|tag| tag.trim_matches('"').to_owned()).filter(|tag| !tag.is_empty()),
         sequencer: text("/object/sequencer").map(str::to_owned).filter(|text| !text.is_empty()),
         at_ms: time
@@ -173,10 +164,7 @@ mod tests {
     }
 
     fn first_key(event: &ObjectEvent) -> &str {
-        match &event.place {
-            Place::Object { keys, .. } => &keys[0],
-            Place::File(url) => url,
-        }
+        &event.place.keys[0]
     }
 
     const S3: &str = r#"{"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-west-2",
@@ -217,10 +205,18 @@ mod tests {
         let bridge = r#"{"version": "0", "detail-type": "Object Created", "source": "aws.s3", "time": "2026-11-20T00:00:00Z", "detail":
             {"bucket": {"name": "videos"}, "object": {"key": "in/a b.mov", "size": 9, "etag": "abc", "sequencer": "62E"}}}"#;
         assert_eq!(first_key(&read_one(bridge)), "in/a b.mov");
-        assert_eq!(
-            first_key(&read_one(r#"{"file": "file:///in/a.mov", "version": "9-1"}"#)),
-            "file:///in/a.mov"
-        );
+    }
+
+    #[test]
+    fn nobody_tells_of_files_but_who_watches_their_folder() {
+        for text in [
+            r#"{"file": "file:///watched/../private/x.mov", "version": "9-1"}"#,
+            r#"{"Records": [{"file": "file:///watched/a.mov"}]}"#,
+            r#"{"Message": "{\"file\": \"file:///watched/a.mov\"}"}"#,
+        ] {
+            let said = read(text.as_bytes()).unwrap_err();
+            assert!(said.contains("by nobody else"), "{said}");
+        }
     }
 
     #[test]

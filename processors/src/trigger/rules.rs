@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use millrace_access::Location;
 use millrace_schemas::{SourceRef, Upload};
 
 use crate::formats;
@@ -55,6 +56,10 @@ impl Rule {
     /// Whether a source of this URL is meant, whatever its size.
     #[must_use]
     pub fn meets(&self, url: &str) -> bool {
+        // What is no location, or is written in another way than its one, meets nothing: `..` leads nowhere.
+        if !Location::parse(url).is_ok_and(|location| location.url() == url) {
+            return false;
+        }
         let Some(below) = url.strip_prefix(&self.from) else { return false };
         let name = below.rsplit('/').next().unwrap_or(below);
         if name.is_empty() || name.starts_with('.') {
@@ -202,6 +207,21 @@ mod tests {
             ("s3://c/in/a.mov", 10),
         ] {
             assert_eq!(asked(url, bytes), 0, "{url} {bytes}");
+        }
+    }
+
+    #[test]
+    fn what_leads_out_of_what_is_watched_meets_no_rule() {
+        let watched = rule("file:///watched/", "file:///out");
+        assert!(watched.meets("file:///watched/x/a%20b.mov"));
+        for url in [
+            "file:///watched/../private/x.mov",
+            "file:///watched/%2e%2e/private/x.mov",
+            "file:///watched/..%2Fprivate/x.mov",
+            "file:///watched//x.mov",
+            "file://host/watched/x.mov",
+        ] {
+            assert!(!watched.meets(url), "{url}");
         }
     }
 

@@ -23,7 +23,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_lseek,
     libc::SYS_close,
     libc::SYS_fstat,
-    libc::SYS_statx,
     libc::SYS_ftruncate,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
@@ -55,11 +54,12 @@ const ALLOWED: &[i64] = &[
     libc::SYS_restart_syscall,
 ];
 
-/// Answered with EPERM: libav looks for modules of character sets, the cgroup's share of processors and how memory is overcommitted,
+/// Answered with EPERM, since they take paths: libav looks for modules of character sets, the cgroup's share of processors and how memory is overcommitted,
 /// and does without.
 const REFUSED: &[i64] = &[
     libc::SYS_openat,
     libc::SYS_newfstatat,
+    libc::SYS_statx,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_open,
 ];
