@@ -206,7 +206,7 @@ fn a_cancel_stops_work_in_every_process_and_frees_it() {
         Constant { seconds: "60", size: "1280x720", channels: 0, ..small() },
     );
     // One that decides, and two that work.
-    let decides = cluster.serve("decides", &["--processors", "split,assemble,cleanup"]).ready();
+    let decides = cluster.serve("decides", &["--processors", "accept,split,assemble,cleanup"]).ready();
     let workers = ["a", "b"].map(|name| cluster.serve(name, &["--processors", "transcode,merge"]).ready());
     let execution = cluster.submit("long.mp4", "long", &["--segment-time", "2"]);
     until("both to work", || workers.iter().all(|worker| worker.children() > 0));
@@ -350,8 +350,8 @@ fn what_was_put_right_is_made_when_its_dead_letter_is_published_again() {
         bytes
     };
     let server = cluster.serve("one", &[]).ready();
-    // The next id that this registry gives.
-    let next = u32::try_from(millrace_schemas::ids::all().len()).unwrap() + 1;
+    // The next id that this registry gives: each record is under a subject of its own, uploads under two.
+    let next = u32::try_from(millrace_schemas::ids::all().len()).unwrap() + 2;
     let value = [&[0][..], &next.to_be_bytes(), &text(url("out")), &text(url("a.mp4"))].concat();
     runtime.block_on(async {
         let records = vec![poison(streams::UPLOADS, "early", value)];

@@ -152,7 +152,6 @@ mod tests {
             ("principal", Upload { principal: "press".into(), ..upload() }),
             ("work", Upload { work: Some("0123456789abcdef-1".into()), ..upload() }),
             ("attempt", Upload { attempt: 2, ..upload() }),
-            ("attempt", Upload { attempt: 0, ..upload() }),
             ("made", Upload { made: vec![facts], ..upload() }),
             ("replay", Upload { replay: Some("1".into()), ..upload() }),
             (
