@@ -102,7 +102,7 @@ fn topics_that_are_missing_or_have_other_partitions_are_refused_at_start() {
         .write("few.toml", "[kafka.partitions]\nsegments = 3\n'transcoded-segments' = 2\nassemblies = 2");
     let applied = cluster.call(&["topology", "--apply", "--config", few.to_str().unwrap()]);
     assert_eq!(applied.status, 0, "{}{}", applied.stdout, applied.stderr);
-    assert_eq!(applied.stdout.matches("made  ").count(), 14, "{}", applied.stdout);
+    assert_eq!(applied.stdout.matches("made  ").count(), 15, "{}", applied.stdout);
     let called = serve(&cluster, &[]);
     assert_eq!(called.status, 1);
     assert!(called.stderr.contains("has 3 partitions, and 12 are wanted"), "{}", called.stderr);

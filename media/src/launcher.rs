@@ -284,7 +284,7 @@ async fn hear(
     let mut silent = Instant::now() + SILENCE;
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pid = started;
+    let (mut pid, mut process) = (started, None);
     // A reply is as long as it may be, and no longer: what is beyond that is not kept.
     let mut frames = FramedRead::new(
         stdout,
@@ -314,8 +314,8 @@ async fn hear(
                     Some(Ok(frame)) => frame,
                 };
                 match read_reply(&frame) {
-                    // Said once, and before anything of the media is known: later it would be the media that says so.
-                    Ok(Reply::Started { pid: real }) if pid == started && heard.layers.is_empty() => pid = real,
+                    // The first counts: it comes from who waits, about when the one that is waited for seals itself.
+                    Ok(Reply::Started { pid: real }) => pid = *process.get_or_insert(real),
                     Ok(Reply::Sealed { layers }) => heard.layers = layers,
                     Ok(on_the_way @ (Reply::Progress { .. } | Reply::Made { .. })) => tell(on_the_way),
                     Ok(end) => heard.reply = Some(end),
