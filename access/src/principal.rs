@@ -10,7 +10,7 @@ const LONGEST_NAME: usize = 100;
 /// What somebody may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
-    /// Uploads and probes.
+    /// To have sources made, and to have them probed.
     Submit,
     /// To see its own executions.
     Read,
@@ -21,7 +21,7 @@ pub enum Right {
 }
 
 impl Right {
-    /// All of them.
+    /// Every right, in the order in which refusals list them.
     pub const ALL: [Self; 4] = [Self::Submit, Self::Read, Self::Cancel, Self::Admin];
 
     /// The right of this name.
@@ -176,7 +176,7 @@ impl Principal {
     }
 }
 
-/// Who there is.
+/// Everybody on whose behalf this process takes uploads, by name; the default principal's is empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Access {
     principals: BTreeMap<String, Principal>,

@@ -27,21 +27,21 @@ pub enum Reach {
 pub enum Refusal {
     /// It lies beneath no root.
     Outside {
-        /// The location.
+        /// What was asked for, in its one canonical form.
         location: Location,
         /// What it was wanted for.
         purpose: Purpose,
     },
     /// An output would lie behind a name that begins with a dot.
     Hidden {
-        /// The location.
+        /// What was asked for, in its one canonical form.
         location: Location,
         /// The root that it lies beneath.
         root: Location,
     },
     /// It lies where Millrace keeps its own: work objects, the log.
     Reserved {
-        /// The location.
+        /// What was asked for, in its one canonical form.
         location: Location,
         /// What is kept there.
         reserved: Location,
