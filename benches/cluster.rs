@@ -90,7 +90,15 @@ impl Media for Null {
     async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
         let (url, format) = (merge.output.url.clone(), merge.output.format.clone());
         let facts = OutputFacts { url, format, bytes: 1, duration_seconds: 2.0, ..OutputFacts::default() };
-        Ok(Joined::Proven { facts: Box::new(facts), warnings: Vec::new() })
+        Ok(Joined::Proven { facts: Box::new(facts), token: String::new(), warnings: Vec::new() })
+    }
+
+    async fn publish(&self, _: &Merge, _: &str) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &Merge) -> Result<(), PortError> {
+        Ok(())
     }
 
     async fn comment(&self, _: &str) -> Result<Option<String>, PortError> {
@@ -122,6 +130,10 @@ impl Storage for Null {
 
     async fn remove_work(&self, _: &str) -> Result<bool, PortError> {
         Ok(true)
+    }
+
+    async fn remove_staged(&self, _: &str, _: i32) -> Result<bool, PortError> {
+        Ok(false)
     }
 }
 

@@ -159,11 +159,11 @@ fn memory(store: &Store) {
     let place = "0123456789abcdef-1";
     let put = async |name: &str, size: u64| {
         let url = format!("s3://videos/{name}");
-        let draft = stores.draft_output(&url, place, work.marker(place)).await.unwrap();
+        let draft = stores.draft_output(&url, place, work.marker(place, 1)).await.unwrap();
         let mut file = draft.descriptor().unwrap();
         file.write_all(b"begin").unwrap();
         file.set_len(size).unwrap();
-        draft.publish_over().await.unwrap();
+        draft.stage().await.unwrap().publish().await.unwrap();
     };
     // With connections and all that is made once.
     runtime.block_on(put("small", 10));

@@ -2,12 +2,13 @@
 //! writes `merged`. Pure: `fold(state, signal) -> (state, records)`.
 
 mod again;
+mod outputs;
 #[cfg(test)]
 mod tests;
 
 use millrace_schemas::{
-    Assembly, Control, Made, Merge, MergeOutcome, Merged, Phase, PlannedOutput, RecordError, Refused,
-    SegmentOutcome, Signal, SourceRef, Started, TrackKind, TrackSum,
+    Assembly, Control, Made, MergeStep, Merged, OutputFacts, OutputPlan, Phase, PlannedOutput, RecordError,
+    Refused, SegmentOutcome, Signal, SourceRef, Standing, Started, TrackKind, TrackSum,
 };
 use millrace_topology::{
     Aggregation, Emit, Fold, HORIZON_DAYS, Placement,
@@ -18,6 +19,7 @@ use millrace_topology::{
 
 use crate::events::Event;
 use again::{fold_again, make_again};
+use outputs::{fold_merge, is_settling, stage};
 
 /// The aggregation.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,7 +53,7 @@ impl Aggregation for Assemble {
     fn wakes_at(&self, state: &Assembly) -> Option<i64> {
         match state.ended_ms {
             Some(ended) if state.is_terminal() => Some(ended.saturating_add(HORIZON_MS)),
-            _ => state.deadline_ms.filter(|_| !state.is_terminal()),
+            _ => state.deadline_ms.filter(|_| !state.is_terminal() && !is_settling(state)),
         }
     }
 }
@@ -96,6 +98,7 @@ fn decide(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, Rec
     match (segment, merge, cancelled) {
         (Some(outcome), _, _) => fold_segment(state, outcome, at_ms),
         (_, Some(outcome), _) => fold_merge(state, outcome, at_ms),
+        (_, _, Some(_)) if is_settling(&state) => unchanged(Some(state)),
         (_, _, Some(cancel)) => end(state, Phase::Cancelled, Some(cancel.reason), at_ms),
         (None, None, None) => unchanged(Some(state)),
     }
@@ -115,13 +118,14 @@ fn begin(
     let kept = plan.kept;
     let outputs = plan.outputs.into_iter().map(|plan| {
         if let Some(facts) = kept.iter().find(|facts| plan.keep && facts.url == plan.url) {
-            return PlannedOutput { facts: Some(facts.clone()), plan };
+            return planned(plan, Some(facts.clone()));
         }
         // What an earlier attempt proved and is still there stays as it is.
-        let facts =
-            known.iter().filter(|_| plan.keep).find(|o| o.plan.url == plan.url && o.plan.mark == plan.mark);
+        let was_published = |o: &&PlannedOutput| matches!(o.standing, Standing::None | Standing::Published);
+        let mut known = known.iter().filter(|_| plan.keep).filter(was_published);
+        let facts = known.find(|o| o.plan.url == plan.url && o.plan.mark == plan.mark);
         let facts = facts.and_then(|output| output.facts.clone());
-        PlannedOutput { plan, facts }
+        planned(plan, facts)
     });
     let mut state = Assembly {
         execution,
@@ -150,6 +154,7 @@ fn begin(
         segment_warnings: Vec::new(),
         round: 0,
         again: Vec::new(),
+        step: MergeStep::Stage,
     };
     warn(&mut state.warnings, plan.warnings);
     if let Some(first) = state.warnings.first().filter(|_| is_strict(&state)) {
@@ -160,6 +165,11 @@ fn begin(
         return end(state, Phase::Succeeded, None, at_ms);
     }
     Ok(Fold { state: Some(state), emits: Vec::new(), changed: true })
+}
+
+/// An output, with the facts of what is there of it and stays.
+fn planned(plan: OutputPlan, facts: Option<OutputFacts>) -> PlannedOutput {
+    PlannedOutput { plan, facts, standing: Standing::None, token: String::new() }
 }
 
 fn refuse(
@@ -191,6 +201,7 @@ fn refuse(
         segment_warnings: Vec::new(),
         round: 0,
         again: Vec::new(),
+        step: MergeStep::Stage,
     };
     end(state, Phase::Failed, Some(refusal.reason), at_ms)
 }
@@ -267,7 +278,7 @@ fn fold_segment(
     debug_hold(|| all_there(&state.execution, state.segments, |index| state.has(index)));
     state.phase = Phase::Merging;
     state.segments_done.clear();
-    merges(state, at_ms)
+    stage(state, at_ms)
 }
 
 fn add(track: &mut TrackSum, made: &Made, index: i32) {
@@ -276,56 +287,6 @@ fn add(track: &mut TrackSum, made: &Made, index: i32) {
     track.bytes += made.bytes;
     track.reorder = track.reorder.max(made.reorder);
     track.digest = track.digest.wrapping_add(made.digest.wrapping_mul(2 * i64::from(index) + 1));
-}
-
-fn merges(state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
-    let mut emits = Vec::new();
-    for output in state.outputs.iter().filter(|output| output.facts.is_none()) {
-        let tracks =
-            state.tracks.iter().filter(|track| output.plan.renditions.contains(&track.plan.rendition));
-        let merge = Merge {
-            execution: state.execution.clone(),
-            attempt: state.attempt,
-            source: state.source.clone(),
-            output: output.plan.clone(),
-            tracks: tracks.cloned().collect(),
-            work: state.work.clone(),
-            round: state.round,
-            strict: is_strict(&state),
-        };
-        emits.push(Emit::new(streams::MERGES, &state.execution, &merge)?);
-    }
-    if emits.is_empty() {
-        return end(state, Phase::Succeeded, None, at_ms);
-    }
-    emits.push(event(&state, at_ms, "merging", format!("{} outputs", emits.len())).emit()?);
-    Ok(Fold { state: Some(state), emits, changed: true })
-}
-
-fn fold_merge(mut state: Assembly, outcome: MergeOutcome, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
-    // Nothing was asked to be merged before all segments were there; and since an earlier round some were made again.
-    let is_old = outcome.round != state.round && !Fault::OldRoundCounts.is_planted();
-    if state.phase != Phase::Merging || is_old {
-        return unchanged(Some(state));
-    }
-    // LG-2: nor does it matter what a redelivered merge reports of an output that is proven.
-    let awaited = |output: &&mut PlannedOutput| output.plan.url == outcome.url && output.facts.is_none();
-    let Some(output) = state.outputs.iter_mut().find(awaited) else { return unchanged(Some(state)) };
-    if let Some(reason) = outcome.failure {
-        return end(state, Phase::Failed, Some(reason), at_ms);
-    }
-    if !outcome.again.is_empty() {
-        return make_again(state, outcome.again, at_ms);
-    }
-    if outcome.facts.is_none() {
-        return unchanged(Some(state));
-    }
-    output.facts = outcome.facts;
-    warn(&mut state.warnings, outcome.warnings);
-    if state.outputs.iter().all(|output| output.facts.is_some()) {
-        return end(state, Phase::Succeeded, None, at_ms);
-    }
-    Ok(Fold { state: Some(state), emits: Vec::new(), changed: true })
 }
 
 fn event<'a>(state: &'a Assembly, at_ms: i64, event: &'a str, detail: String) -> Event<'a> {

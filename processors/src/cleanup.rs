@@ -48,6 +48,8 @@ impl<P: Storage> Processor for Cleanup<P> {
 
     async fn handle(&self, merged: &Merged, task: Task) -> Result<Vec<Emit>, ProcessorError> {
         if merged.state == Phase::Failed && self.keep_failed {
+            // Another attempt goes on with the work objects, and puts outputs together anew.
+            self.ports.remove_staged(merged.work(), merged.attempt).await?;
             return Ok(Vec::new());
         }
         let removed = self.ports.remove_work(merged.work()).await?;

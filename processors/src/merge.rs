@@ -1,9 +1,9 @@
-//! `merge`: work objects become an output, proven and published at once; or the reason why they can't.
+//! `merge`: work objects become an output, proven and staged; or the reason why they can't. Then what is staged is published.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_schemas::{Merge, MergeOutcome, RecordError, Signal, frame::Record as _};
+use millrace_schemas::{Merge, MergeOutcome, MergeStep, RecordError, Signal, frame::Record as _};
 use millrace_topology::{
     Emit, Processor, ProcessorError, Task,
     ports::{Controls, Joined, Media, PortError},
@@ -43,18 +43,10 @@ impl<P: Media + Controls> Processor for Merger<P> {
         let result = tokio::select! {
             biased;
             () = self.ports.ended(&merge.execution, merge.attempt) => return Ok(Vec::new()),
-            result = self.ports.merge(merge).instrument(span) => result,
+            result = self.step(merge).instrument(span) => result,
         };
-        match result {
-            Ok(Joined::Proven { facts, warnings }) => {
-                tracing::info!(execution = merge.execution, output = merge.output.url, "merged and proven");
-                let found = MergeOutcome { facts: Some(*facts), warnings, ..blank(merge) };
-                Ok(outcome(merge, task, found, Some(task.now_ms() - begun))?)
-            }
-            Ok(Joined::Unclean(runs)) => {
-                tracing::info!(execution = merge.execution, runs = runs.len(), "seams are not clean");
-                Ok(outcome(merge, task, MergeOutcome { again: runs, ..blank(merge) }, None)?)
-            }
+        let found = match result {
+            Ok(found) => found,
             Err(PortError::Refused(reason)) => {
                 tracing::warn!(
                     execution = merge.execution,
@@ -62,10 +54,13 @@ impl<P: Media + Controls> Processor for Merger<P> {
                     reason,
                     "can't be merged"
                 );
-                Ok(outcome(merge, task, failed(merge, reason), None)?)
+                failed(merge, reason)
             }
-            Err(error) => Err(error.into()),
-        }
+            Err(error) => return Err(error.into()),
+        };
+        let elapsed_ms = task.now_ms() - begun;
+        let has_done = found.failure.is_none() && found.again.is_empty();
+        Ok(outcome(merge, task, found, has_done.then_some(elapsed_ms))?)
     }
 
     fn given_up(&self, merge: &Merge, task: Task, reason: &str) -> Vec<Emit> {
@@ -73,9 +68,44 @@ impl<P: Media + Controls> Processor for Merger<P> {
     }
 }
 
+impl<P: Media> Merger<P> {
+    /// Takes the step that is asked for.
+    async fn step(&self, merge: &Merge) -> Result<MergeOutcome, PortError> {
+        let (execution, output) = (&merge.execution, &merge.output.url);
+        match merge.step {
+            MergeStep::Whole | MergeStep::Stage => match self.ports.merge(merge).await? {
+                Joined::Proven { facts, warnings, token } => {
+                    tracing::info!(execution, output, "put together and proven");
+                    let found = MergeOutcome { facts: Some(*facts), warnings, token, ..blank(merge) };
+                    // An older version asks for both steps in one.
+                    if merge.step == MergeStep::Whole {
+                        self.ports.publish(merge, &found.token).await?;
+                    }
+                    Ok(found)
+                }
+                Joined::Unclean(runs) => {
+                    tracing::info!(execution, runs = runs.len(), "seams are not clean");
+                    Ok(MergeOutcome { again: runs, ..blank(merge) })
+                }
+            },
+            MergeStep::Publish => {
+                self.ports.publish(merge, &merge.token).await?;
+                tracing::info!(execution, output, "published");
+                Ok(blank(merge))
+            }
+            MergeStep::Withdraw => {
+                self.ports.withdraw(merge).await?;
+                tracing::info!(execution, output, "withdrawn");
+                Ok(blank(merge))
+            }
+        }
+    }
+}
+
 /// An outcome that says nothing yet.
 fn blank(merge: &Merge) -> MergeOutcome {
-    MergeOutcome { url: merge.output.url.clone(), round: merge.round, ..MergeOutcome::default() }
+    let url = merge.output.url.clone();
+    MergeOutcome { url, round: merge.round, step: merge.step, ..MergeOutcome::default() }
 }
 
 fn failed(merge: &Merge, reason: String) -> MergeOutcome {
@@ -90,13 +120,15 @@ fn outcome(
 ) -> Result<Vec<Emit>, RecordError> {
     let at_ms = task.now_ms();
     let url = &merge.output.url;
-    let (event, detail) = match &found.failure {
-        Some(reason) => ("merge-failed", format!("{url}: {reason}")),
-        None if found.facts.is_some() => ("merged", url.clone()),
-        None => {
+    let (event, detail) = match (&found.failure, merge.step) {
+        (Some(reason), _) => ("merge-failed", format!("{url}: {reason}")),
+        (None, _) if !found.again.is_empty() => {
             let segments: usize = found.again.iter().map(|run| run.replaces.len()).sum();
             ("seams-unclean", format!("{url}: {segments} segments decode otherwise than in one piece"))
         }
+        (None, MergeStep::Stage) => ("proven", url.clone()),
+        (None, MergeStep::Whole | MergeStep::Publish) => ("merged", url.clone()),
+        (None, MergeStep::Withdraw) => ("withdrawn", url.clone()),
     };
     let told = Event {
         execution: &merge.execution,

@@ -10,12 +10,12 @@ mod status;
 mod upload;
 
 pub use arrival::{Arrival, Seen};
-pub use assembly::{Again, Assembly, Phase, PlannedOutput, TrackSum};
+pub use assembly::{Again, Assembly, Phase, PlannedOutput, Standing, TrackSum};
 pub use media::{
     AudioFacts, AudioSettings, Color, Made, OutputFacts, PictureShape, Ratio, Rendition, SideSettings,
     SourceRef, TrackKind, VideoFacts, VideoSettings,
 };
-pub use merge::{Merge, Merged};
+pub use merge::{Merge, MergeStep, Merged};
 pub use segment::{Seek, SeekBy, Segment, TrackSource};
 pub use signal::{
     Cancelled, Chapter, Extras, MergeOutcome, OutputPlan, Refused, SegmentOutcome, Signal, Started,

@@ -57,10 +57,12 @@ enum Fields {
     Facts,
     /// Segments that are made again, channel layouts, when tracks end.
     Seams,
-    /// Principals. All there are.
+    /// Principals.
     Principals,
+    /// Outputs that are staged before they are published. All there are.
+    Steps,
 }
-use Fields::{Early, Facts, Principals, Seams};
+use Fields::{Early, Facts, Principals, Seams, Steps};
 
 impl Fields {
     /// The value, if its field is one of these; else its default.
@@ -318,6 +320,8 @@ fn signal(fields: Fields) -> Signal {
             }],
         ),
         warnings: fields.since(Seams, vec!["sound runs 1.0 % fast".into()]),
+        step: fields.since(Steps, MergeStep::Stage),
+        token: fields.since(Steps, "00c0ffee00c0ffee".into()),
     });
     signal.cancelled = Some(Cancelled { reason: "asked".into() });
     signal
@@ -325,6 +329,7 @@ fn signal(fields: Fields) -> Signal {
 
 fn old_signal(version: usize) -> Signal {
     let mut signal = signal(match version {
+        6 => Principals,
         5 => Seams,
         4 => Facts,
         _ => Early,
@@ -357,7 +362,12 @@ fn assembly(fields: Fields) -> Assembly {
         video_segments: 9,
         reused: 1,
         tracks: vec![sum(fields)],
-        outputs: vec![PlannedOutput { plan: output(fields), facts: Some(facts(fields)) }],
+        outputs: vec![PlannedOutput {
+            plan: output(fields),
+            facts: Some(facts(fields)),
+            standing: fields.since(Steps, Standing::Staged),
+            token: fields.since(Steps, "00c0ffee00c0ffee".into()),
+        }],
         labels: HashMap::from([("team".into(), "film".into())]),
         started_ms: 1,
         ended_ms: Some(2),
@@ -368,6 +378,7 @@ fn assembly(fields: Fields) -> Assembly {
         segment_warnings: fields.since(Seams, vec!["a picture at 0.500 s is damaged".into()]),
         round: fields.since(Seams, 1),
         again: fields.since(Seams, vec![Again { index: 2_100_001, replaces: vec![3, 4] }]),
+        step: fields.since(Steps, MergeStep::Publish),
     }
 }
 
@@ -381,6 +392,8 @@ fn merge(fields: Fields) -> Merge {
         work: "w".into(),
         round: fields.since(Seams, 1),
         strict: fields >= Seams,
+        step: fields.since(Steps, MergeStep::Publish),
+        token: fields.since(Steps, "00c0ffee00c0ffee".into()),
     }
 }
 
@@ -416,17 +429,19 @@ fn what_was_once_written_is_read_for_good() {
         3 => Segment { longest_gap: 0, last_time: 0, ..segment(Facts) },
         _ => segment(Facts),
     });
-    golden("signal", &signal(Principals), old_signal);
-    golden("assembly", &assembly(Principals), |version| match version {
+    golden("signal", &signal(Steps), old_signal);
+    golden("assembly", &assembly(Steps), |version| match version {
         1 => Assembly { work: none(), upload: None, ..assembly(Early) },
         2 | 3 => Assembly { upload: Some(old_upload(version)), ..assembly(Early) },
         4 => assembly(Facts),
-        _ => assembly(Seams),
+        5 => assembly(Seams),
+        _ => assembly(Principals),
     });
-    golden("merge", &merge(Seams), |version| match version {
+    golden("merge", &merge(Steps), |version| match version {
         1 => Merge { work: none(), ..merge(Early) },
         2 => merge(Early),
-        _ => merge(Facts),
+        3 => merge(Facts),
+        _ => merge(Seams),
     });
     golden("merged", &merged(Seams), |version| match version {
         1 => Merged { work: none(), ..merged(Early) },

@@ -7,18 +7,21 @@ use millrace_runtime::{
     simulated::Appended,
 };
 use millrace_schemas::{
-    Assembly, ExecutionEvent, Merge, Merged, Phase, Segment, Signal, SourceRef, Started, Upload,
+    Assembly, ExecutionEvent, Merge, MergeStep, Merged, Phase, Segment, Signal, SourceRef, Started, Upload,
     execution_id, frame::Record as _,
 };
 use millrace_topology::{
     invariants::{
         Held, Invariant, all_segments, all_there, as_many_samples, covers_once, held, merged_once,
-        same_frames, strictly_increase,
+        nothing_visible, same_frames, strictly_increase,
     },
     streams,
 };
 
-use crate::{ports::comes_from, store::Store};
+use crate::{
+    ports::{UNPUBLISHABLE, comes_from},
+    store::Store,
+};
 
 /// An attempt at an execution.
 type Attempt = (String, i32);
@@ -34,8 +37,8 @@ struct Facts {
     /// How often a segment was told to be made or not, and when first.
     outcomes: BTreeMap<(Attempt, i32), (usize, u64)>,
     merges: Vec<(u64, Merge)>,
-    /// By output and round.
-    merge_outcomes: BTreeSet<(Attempt, String, i32)>,
+    /// By output, round and step.
+    merge_outcomes: BTreeSet<(Attempt, String, i32, MergeStep)>,
     merged: Vec<Merged>,
     ends: BTreeMap<Attempt, usize>,
     states: BTreeMap<String, Assembly>,
@@ -97,7 +100,7 @@ impl Facts {
         } else if stream == streams::EXECUTIONS.name
             && let Ok(event) = ExecutionEvent::decode(&value)
             && event.processor == "assemble"
-            && !matches!(event.event.as_str(), "merging" | "making-again")
+            && !matches!(event.event.as_str(), "merging" | "publishing" | "withdrawing" | "making-again")
         {
             *self.ends.entry((event.execution, event.attempt)).or_default() += 1;
         }
@@ -113,7 +116,7 @@ impl Facts {
             let told = self.outcomes.entry((attempt, outcome.index)).or_insert((0, transaction));
             told.0 += 1;
         } else if let Some(outcome) = signal.merge {
-            self.merge_outcomes.insert((attempt, outcome.url, outcome.round));
+            self.merge_outcomes.insert((attempt, outcome.url, outcome.round, outcome.step));
         }
     }
 
@@ -181,7 +184,7 @@ impl Facts {
                 let ranges = used.iter().filter_map(|index| ranges.get(&(attempt.clone(), *index)).copied());
                 covers_once(ranges)?;
             }
-            let first = asked.insert((attempt.clone(), &merge.output.url, merge.round));
+            let first = asked.insert((attempt.clone(), &merge.output.url, merge.round, merge.step));
             held(Invariant::Lg2, first, || format!("{attempt:?}: {} is asked for twice", merge.output.url))?;
         }
         Ok(())
@@ -220,7 +223,7 @@ impl Facts {
     fn reasons(&self) -> Held {
         for merged in self.merged.iter().filter(|merged| merged.state == Phase::Failed) {
             let reason = merged.reason.as_deref().unwrap_or_default();
-            let known = ["can't be decoded", "is no media file", "its deadline passed"];
+            let known = ["can't be decoded", "is no media file", "its deadline passed", UNPUBLISHABLE];
             held(Invariant::Lg2, known.iter().any(|known| reason.contains(known)), || {
                 format!("attempt {} at {} failed: {reason}", merged.attempt, merged.execution)
             })?;
@@ -238,6 +241,10 @@ impl Facts {
             same_frames(&source.pictures, &output.pictures)?;
             strictly_increase(output.pictures.iter().copied())?;
             as_many_samples(source.samples, output.samples, 1024)?;
+        }
+        for (url, output) in &store.outputs {
+            let end = self.merged.iter().find(|m| (&m.execution, m.attempt) == (&output.by.0, output.by.1));
+            nothing_visible(url, end)?;
         }
         for merged in self.merged.iter().filter(|merged| merged.state == Phase::Succeeded) {
             let plan = self.started.get(&(merged.execution.clone(), merged.attempt)).and_then(|p| p.first());
@@ -271,7 +278,7 @@ impl Facts {
         for (_, merge) in &self.merges {
             let attempt = (merge.execution.clone(), merge.attempt);
             let url = &merge.output.url;
-            let told = self.merge_outcomes.contains(&(attempt.clone(), url.clone(), merge.round))
+            let told = self.merge_outcomes.contains(&(attempt.clone(), url.clone(), merge.round, merge.step))
                 || self.ended(&attempt);
             held(Invariant::Lg1, told, || format!("the merge of {url} was lost"))?;
         }

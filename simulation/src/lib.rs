@@ -91,7 +91,12 @@ async fn live(plan: Plan, traced: bool) -> Outcome {
     }
     sleep(LONG_AFTER).await;
     last_sweep(&world).await;
-    let left: Vec<_> = world.store().objects.keys().cloned().collect();
+    let left: Vec<String> = {
+        let store = world.store();
+        let staged = store.staged.iter().filter(|(_, staged)| !staged.is_published);
+        let objects = store.objects.keys().map(|key| format!("{key:?}"));
+        objects.chain(staged.map(|(key, staged)| format!("{key:?} for {}", staged.url))).collect()
+    };
     if let Err(violation) = nothing_left(&left) {
         world.violated(violation);
     }

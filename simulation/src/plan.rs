@@ -40,11 +40,13 @@ pub enum Trouble {
     Broken,
     /// Sources have keyframes from which decoding can't begin.
     FalseKeyframes,
+    /// Outputs that are ready can't be published.
+    Unpublishable,
 }
 
 impl Trouble {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Crash,
         Self::Sleep,
         Self::Restart,
@@ -61,6 +63,7 @@ impl Trouble {
         Self::Deadline,
         Self::Broken,
         Self::FalseKeyframes,
+        Self::Unpublishable,
     ];
 }
 

@@ -22,7 +22,7 @@ use tokio::time::sleep;
 use crate::{
     clock,
     plan::{Plan, Trouble},
-    store::{Object, Output, Source},
+    store::{Object, Output, Source, Staged},
     world::World,
 };
 
@@ -30,6 +30,8 @@ use crate::{
 const RATE: i64 = 10;
 /// After so many rounds a track whose seams are still not clean is made in one piece, as the real merge has it.
 const ROUNDS: i32 = 2;
+/// What is said where an output can't be published.
+pub(crate) const UNPUBLISHABLE: &str = "something else is at";
 
 /// The ports of a process.
 pub(crate) struct Ports {
@@ -270,7 +272,7 @@ impl Media for Ports {
             pictures.extend(more);
             samples += sound;
         }
-        self.call("publish").await?;
+        self.call("stage").await?;
         let count = i64::try_from(pictures.len()).unwrap_or(0);
         let facts = OutputFacts {
             url: merge.output.url.clone(),
@@ -292,11 +294,52 @@ impl Media for Ports {
             }),
             ..OutputFacts::default()
         };
-        let output =
-            Output { source: merge.source.url.clone(), mark: merge.output.mark.clone(), pictures, samples };
-        self.world.store().outputs.insert(merge.output.url.clone(), output);
-        self.answer("publish").await?;
-        Ok(Joined::Proven { facts: Box::new(facts), warnings: Vec::new() })
+        let output = Output {
+            by: (merge.execution.clone(), merge.attempt),
+            source: merge.source.url.clone(),
+            mark: merge.output.mark.clone(),
+            pictures,
+            samples,
+        };
+        let token = format!("{:016x}", self.world.chance(|rng| rng.u64(..)));
+        let staged = Staged { url: merge.output.url.clone(), output, is_published: false };
+        self.world.store().stage((merge.work().to_owned(), token.clone()), staged, clock::now_ms());
+        self.answer("stage").await?;
+        Ok(Joined::Proven { facts: Box::new(facts), token, warnings: Vec::new() })
+    }
+
+    async fn publish(&self, merge: &Merge, token: &str) -> Result<(), PortError> {
+        self.call("publish").await?;
+        // What somebody else put in its place meanwhile, or a full disk: it is so for good.
+        if self.world.strikes(Trouble::Unpublishable, 0.2) {
+            return Err(PortError::Refused(format!("{UNPUBLISHABLE} {}", merge.output.url)));
+        }
+        {
+            let mut store = self.world.store();
+            let key = (merge.work().to_owned(), token.to_owned());
+            let staged = store.staged.get_mut(&key);
+            let staged =
+                staged.ok_or_else(|| PortError::Refused(format!("{} is not staged", merge.output.url)))?;
+            if !staged.is_published {
+                staged.is_published = true;
+                let (url, output) = (staged.url.clone(), staged.output.clone());
+                store.outputs.insert(url, output);
+            }
+        }
+        self.answer("publish").await
+    }
+
+    async fn withdraw(&self, merge: &Merge) -> Result<(), PortError> {
+        self.call("withdraw").await?;
+        {
+            let mut store = self.world.store();
+            store.staged.remove(&(merge.work().to_owned(), merge.token.clone()));
+            let by = (merge.execution.clone(), merge.attempt);
+            if store.outputs.get(&merge.output.url).is_some_and(|output| output.by == by) {
+                store.outputs.remove(&merge.output.url);
+            }
+        }
+        self.answer("withdraw").await
     }
 
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
@@ -344,6 +387,11 @@ impl Storage for Ports {
         self.world.trace(|| format!("work {work} removed"));
         self.answer("remove").await?;
         Ok(removed)
+    }
+
+    async fn remove_staged(&self, work: &str, attempt: i32) -> Result<bool, PortError> {
+        self.call("remove staged").await?;
+        Ok(self.world.store().remove_staged(work, attempt))
     }
 }
 

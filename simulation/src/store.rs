@@ -59,6 +59,8 @@ pub(crate) struct Object {
 /// An output.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
+    /// The attempt that made it.
+    pub(crate) by: (String, i32),
     pub(crate) source: String,
     pub(crate) mark: String,
     pub(crate) pictures: Vec<i64>,
@@ -76,6 +78,17 @@ pub(crate) struct Store {
     /// When something was last put under a work.
     pub(crate) touched: BTreeMap<String, i64>,
     pub(crate) outputs: BTreeMap<String, Output>,
+    /// Outputs that are whole and not visible, by the work of their execution and their token.
+    pub(crate) staged: BTreeMap<(String, String), Staged>,
+}
+
+/// An output that is staged.
+#[derive(Debug, Clone)]
+pub(crate) struct Staged {
+    pub(crate) url: String,
+    pub(crate) output: Output,
+    /// Whether it was published.
+    pub(crate) is_published: bool,
 }
 
 impl Store {
@@ -85,10 +98,25 @@ impl Store {
         self.objects.entry(key).or_insert(object).made.clone()
     }
 
+    pub(crate) fn stage(&mut self, key: (String, String), staged: Staged, now_ms: i64) {
+        self.touched.insert(key.0.clone(), now_ms);
+        self.staged.insert(key, staged);
+    }
+
     pub(crate) fn remove(&mut self, work: &str) -> bool {
         let before = self.objects.len();
         self.objects.retain(|(of, ..), _| of != work);
         self.touched.remove(work);
-        self.objects.len() < before
+        let staged = self.remove_staged(work, i32::MAX);
+        self.staged.retain(|(of, _), _| of != work);
+        self.objects.len() < before || staged
+    }
+
+    /// Removes what attempts up to this one have staged, and was not published.
+    pub(crate) fn remove_staged(&mut self, work: &str, attempt: i32) -> bool {
+        let before = self.staged.len();
+        self.staged
+            .retain(|(of, _), staged| of != work || staged.is_published || staged.output.by.1 > attempt);
+        self.staged.len() < before
     }
 }

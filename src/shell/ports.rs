@@ -186,7 +186,7 @@ impl Media for Ports {
     }
 
     async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
-        let marker = self.work.marker(merge.work());
+        let marker = self.work.marker(merge.work(), merge.attempt);
         let draft = self.stores.draft_output(&merge.output.url, merge.work(), marker).await.map_err(port)?;
         let task = MergeTask {
             output: merge.output.clone(),
@@ -219,11 +219,10 @@ impl Media for Ports {
                 return Err(PortError::Refused(format!("the media process gave another answer: {reply:?}")));
             }
         };
-        self.may_replace(&merge.output).await?;
         // GC-1, and a promise to whoever uploaded: an output is of one version of its source.
         self.stores.unchanged(&merge.source).await.map_err(port)?;
         let bytes = draft.size().map_err(port)?;
-        draft.publish_over().await.map_err(port)?;
+        let staged = draft.stage().await.map_err(port)?;
         let warnings = facts.warnings;
         let facts = OutputFacts {
             url: merge.output.url.clone(),
@@ -236,7 +235,26 @@ impl Media for Ports {
             text: facts.text,
             chapters: facts.chapters,
         };
-        Ok(Joined::Proven { facts: Box::new(facts), warnings })
+        Ok(Joined::Proven { facts: Box::new(facts), token: staged.token().to_owned(), warnings })
+    }
+
+    async fn publish(&self, merge: &Merge, token: &str) -> Result<(), PortError> {
+        let staged = self.work.staged(merge.work(), token, &merge.output.url).await.map_err(port)?;
+        if staged.is_published().await.map_err(port)? {
+            return Ok(());
+        }
+        self.may_replace(&merge.output).await?;
+        self.stores.unchanged(&merge.source).await.map_err(port)?;
+        staged.publish().await.map_err(port)
+    }
+
+    async fn withdraw(&self, merge: &Merge) -> Result<(), PortError> {
+        match self.work.staged(merge.work(), &merge.token, &merge.output.url).await {
+            Ok(staged) => staged.withdraw().await.map_err(port),
+            // Gone with all of its execution.
+            Err(StorageError::Unstaged { .. }) => Ok(()),
+            Err(error) => Err(port(error)),
+        }
     }
 
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
@@ -324,6 +342,10 @@ impl Storage for Ports {
 
     async fn remove_work(&self, place: &str) -> Result<bool, PortError> {
         self.work.remove(place).await.map_err(port)
+    }
+
+    async fn remove_staged(&self, place: &str, attempt: i32) -> Result<bool, PortError> {
+        self.work.remove_staged(place, attempt).await.map_err(port)
     }
 }
 

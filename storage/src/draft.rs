@@ -1,6 +1,13 @@
 //! What is being written, and appears under its name at once and whole, or never.
 
-use std::{ffi::OsStr, fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::Path,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use object_store::{
@@ -10,12 +17,15 @@ use object_store::{
 };
 
 use crate::{
-    StorageError,
+    Marker, StorageError,
     folder::FilePlace,
     hidden::{self, Hidden},
     ranged::pause,
     source::blocking,
+    staged::Staged,
     stores::Bucket,
+    uploads::is_over,
+    work::{APART_MS, Told, now_ms},
 };
 
 /// The size of a part, in bytes, for objects of up to 80 GB: stores take 10,000 parts, all of one size but the last (R2), of
@@ -36,8 +46,9 @@ pub struct Draft {
 
 #[derive(Debug)]
 enum To {
-    /// A hidden file beside its place, until it is published. Of a work object also its folders are removed, where they are empty.
-    File { hidden: Hidden, place: FilePlace, is_published: bool, is_work: bool },
+    /// A hidden file beside its place, until it is staged or published; of an output with what is to tell of it, and its URL. Of a
+    /// work object also its folders are removed, where they are empty.
+    File { hidden: Hidden, place: FilePlace, is_published: bool, output: Option<(Marker, String)> },
     /// A file without a name on this machine; then an object.
     Object(Box<Object>),
 }
@@ -49,25 +60,25 @@ pub(crate) struct Object {
     pub(crate) key: Key,
     /// The place of the execution that it belongs to, which goes with it as metadata.
     pub(crate) place: String,
-    /// Told of an upload in parts before it begins and when it is under way, so that one that is left open can be ended.
-    pub(crate) marker: Option<crate::work::Marker>,
+    /// Of an output: told of its upload in parts before it begins, when it is under way and when it is whole.
+    pub(crate) marker: Option<Marker>,
 }
 
 impl Draft {
     /// A draft of an output, in a hidden file beside its place until it is published. Drafts of the same output that killed
     /// processes left are removed.
-    pub(crate) fn of_output(place: FilePlace) -> Result<Self, StorageError> {
+    pub(crate) fn of_output(place: FilePlace, url: String, marker: Marker) -> Result<Self, StorageError> {
         hidden::remove_abandoned(&place);
-        Ok(Self::hidden(hidden::create_locked(&place)?, place, false))
+        Ok(Self::hidden(hidden::create_locked(&place)?, place, Some((marker, url))))
     }
 
     /// A draft of a work object: one that is dropped leaves no folders, also where all else of its execution is gone.
     pub(crate) fn of_work(place: FilePlace) -> Result<Self, StorageError> {
-        Ok(Self::hidden(hidden::create(&place)?, place, true))
+        Ok(Self::hidden(hidden::create(&place)?, place, None))
     }
 
-    fn hidden(hidden: Hidden, place: FilePlace, is_work: bool) -> Self {
-        Self { file: hidden.file.clone(), to: To::File { hidden, place, is_published: false, is_work } }
+    fn hidden(hidden: Hidden, place: FilePlace, output: Option<(Marker, String)>) -> Self {
+        Self { file: hidden.file.clone(), to: To::File { hidden, place, is_published: false, output } }
     }
 
     /// A draft of an object, in a file of this machine that has no name: however the process ends, it is gone.
@@ -127,39 +138,42 @@ impl Draft {
         }
     }
 
-    /// Makes it appear under its name, in place of what is there, at once and whole, and durable.
+    /// Makes it whole and durable, and visible to nobody until it is published.
     ///
     /// # Errors
-    /// Where the disk is full, or the place can't be written.
-    pub async fn publish_over(mut self) -> Result<(), StorageError> {
-        match &self.to {
-            To::File { .. } => {
+    /// Where the disk is full, or the place can't be written; or it is a work object, which is published without.
+    pub async fn stage(mut self) -> Result<Staged, StorageError> {
+        let bytes = self.size()?;
+        match &mut self.to {
+            To::File { hidden, output: Some((marker, url)), .. } => {
+                let marker = marker.clone();
+                let inode = self.file.metadata().map_err(StorageError::io("writing", Path::new(&url)))?.ino();
+                let told =
+                    Told { id: Some(hidden.staged_name()), inode: Some(inode), ..marker.begin(url, bytes) };
+                // First: what is staged and not told of would stay for good.
+                marker.tell(&told).await?;
                 blocking(move || {
                     self.file.sync_data().map_err(self.io("writing"))?;
-                    let To::File { hidden, place, is_published, .. } = &mut self.to else { return Ok(()) };
-                    hidden.publish_over(place)?;
-                    *is_published = true;
-                    hidden.folder.sync();
-                    // A process that was killed a moment ago may have had a media process that outlived it until now.
-                    hidden::remove_abandoned(place);
-                    Ok(())
+                    if let To::File { hidden, place, is_published, .. } = &mut self.to {
+                        hidden.stage(place)?;
+                        *is_published = true;
+                        hidden.folder.sync();
+                    }
+                    Ok(Staged { marker, told })
                 })
                 .await
             }
-            To::Object(object) => {
-                let size =
-                    self.file.metadata().map_err(StorageError::io("writing", Path::new("a draft")))?.len();
-                object.put_over(&self.file, size).await
-            }
+            To::Object(object) if object.marker.is_some() => object.stage(&self.file, bytes).await,
+            To::File { .. } | To::Object(_) => Err(StorageError::Unstaged { path: "a work object".into() }),
         }
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        let To::File { hidden, place, is_published: false, is_work } = &self.to else { return };
+        let To::File { hidden, place, is_published: false, output } = &self.to else { return };
         hidden.remove();
-        if *is_work {
+        if output.is_none() {
             place.remove_empty_folders();
         }
     }
@@ -213,13 +227,6 @@ impl Object {
         }
     }
 
-    async fn put_over(&self, file: &Arc<File>, size: u64) -> Result<(), StorageError> {
-        if size <= IN_ONE {
-            return self.put_in_one(file, size, PutMode::Overwrite).await.map(drop);
-        }
-        self.put_in_parts(file, size).await
-    }
-
     /// One request; `false` where something is there already and was to stay.
     async fn put_in_one(&self, file: &Arc<File>, size: u64, mode: PutMode) -> Result<bool, StorageError> {
         let _room = self.bucket.parts.acquire().await;
@@ -258,9 +265,41 @@ impl Object {
 
     /// In parts, of which few are in memory at once; it appears when all are there.
     async fn put_in_parts(&self, file: &Arc<File>, size: u64) -> Result<(), StorageError> {
-        if let Some(marker) = &self.marker {
-            marker.begins(&self.bucket, &self.key).await?;
+        let (id, begun_ms) = (self.begin().await?, now_ms());
+        let done = match self.parts(file, size, &id).await {
+            Ok(parts) => self.complete(&id, parts, (size, begun_ms)).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            // One that can't be ended now is found by its place.
+            let _ = self.bucket.multipart.abort_multipart(&self.key, &id).await;
         }
+        done
+    }
+
+    /// Puts all parts of an output, and leaves it at that: it appears when it is published.
+    async fn stage(&self, file: &Arc<File>, size: u64) -> Result<Staged, StorageError> {
+        let url = self.bucket.url(&self.key);
+        let Some(marker) = self.marker.clone() else { return Err(StorageError::Unstaged { path: url }) };
+        let mut told = marker.begin(&url, size);
+        marker.tell(&told).await?;
+        let id = self.begin().await?;
+        told.id = Some(id.clone());
+        marker.tell(&told).await?;
+        let parts = match self.parts(file, size, &id).await {
+            Ok(parts) => parts,
+            Err(error) => {
+                // One that can't be ended now is found by its marker.
+                let _ = self.bucket.multipart.abort_multipart(&self.key, &id).await;
+                return Err(error);
+            }
+        };
+        told.parts = parts.into_iter().map(|part| part.content_id).collect();
+        marker.tell(&told).await?;
+        Ok(Staged { marker, told })
+    }
+
+    async fn begin(&self) -> Result<MultipartId, StorageError> {
         let options = PutMultipartOptions { attributes: self.attributes(), ..PutMultipartOptions::default() };
         let id = match self.bucket.multipart.create_multipart_opts(&self.key, options).await {
             // Attributes are not for every store's uploads in parts.
@@ -269,23 +308,31 @@ impl Object {
             }
             other => other,
         };
-        let id = id.map_err(self.failed("publishing"))?;
-        if let Some(marker) = &self.marker {
-            marker.is_under_way(&self.bucket, &self.key, &id).await?;
-        }
-        let done = self.parts(file, size, &id).await;
-        if done.is_err() {
-            // One that can't be ended now is found by its marker, or by its place.
-            let _ = self.bucket.multipart.abort_multipart(&self.key, &id).await;
-        }
-        done?;
-        match &self.marker {
-            Some(marker) => marker.is_over().await,
-            None => Ok(()),
+        id.map_err(self.failed("publishing"))
+    }
+
+    /// Makes an upload in parts appear, which was begun then; gives the ETag of what is there, where the store tells it.
+    pub(crate) async fn complete(
+        &self,
+        id: &MultipartId,
+        parts: Vec<PartId>,
+        (size, begun_ms): (u64, i64),
+    ) -> Result<Option<String>, StorageError> {
+        match self.bucket.multipart.complete_multipart(&self.key, id, parts).await {
+            Ok(done) => Ok(done.e_tag),
+            // Where only the answer was lost, the upload is gone and the object is there.
+            Err(_) if self.is_ours((size, begun_ms), None).await.unwrap_or(false) => Ok(None),
+            Err(error) if is_over(&error) => Err(StorageError::Unstaged { path: self.bucket.url(&self.key) }),
+            Err(error) => Err(self.failed("publishing")(error)),
         }
     }
 
-    async fn parts(&self, file: &Arc<File>, size: u64, id: &MultipartId) -> Result<(), StorageError> {
+    async fn parts(
+        &self,
+        file: &Arc<File>,
+        size: u64,
+        id: &MultipartId,
+    ) -> Result<Vec<PartId>, StorageError> {
         let long = PART.max(size.div_ceil(MOST_PARTS).next_multiple_of(1 << 20));
         let count = size.div_ceil(long);
         let mut parts: Vec<Option<PartId>> = (0..count).map(|_| None).collect();
@@ -340,22 +387,29 @@ impl Object {
                 }
             }
         }
-        let parts: Vec<PartId> = parts.into_iter().flatten().collect();
-        match self.bucket.multipart.complete_multipart(&self.key, id, parts).await {
-            Ok(_) => Ok(()),
-            // Where only the answer was lost, the upload is gone and the object is there.
-            Err(_) if self.is_there(size).await => Ok(()),
-            Err(error) => Err(self.failed("publishing")(error)),
-        }
+        Ok(parts.into_iter().flatten().collect())
     }
 
-    /// Whether what is there is what was put.
-    async fn is_there(&self, size: u64) -> bool {
+    /// Whether what is there is what this execution's attempt put: by its ETag, if that is known, or its metadata. A store that keeps
+    /// none of an upload in parts (Azure) leaves its size, and that it came after the upload was begun.
+    pub(crate) async fn is_ours(
+        &self,
+        (size, begun_ms): (u64, i64),
+        tag: Option<&str>,
+    ) -> Result<bool, StorageError> {
         let head = GetOptions { head: true, ..GetOptions::default() };
-        let Ok(found) = self.bucket.store.get_opts(&self.key, head).await else { return false };
-        found.meta.size == size
-            && found.attributes.get(&Attribute::Metadata("millrace".into())).map(AsRef::as_ref)
-                == Some(self.place.as_str())
+        let found = match self.bucket.store.get_opts(&self.key, head).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(self.failed("looking at")(error)),
+        };
+        let place = found.attributes.get(&Attribute::Metadata("millrace".into())).map(AsRef::as_ref);
+        let is_it = match (tag, place) {
+            (Some(tag), _) => found.meta.e_tag.as_deref() == Some(tag),
+            (None, Some(place)) => place == self.place,
+            (None, None) => found.meta.last_modified.timestamp_millis() >= begun_ms - APART_MS,
+        };
+        Ok(found.meta.size == size && is_it)
     }
 }
 

@@ -86,6 +86,15 @@ pub enum StorageError {
         /// The output.
         path: String,
     },
+    /// What was staged is there no more.
+    #[error(
+        "{path} was ready and could not be published: what was made of it is gone, removed by somebody else or by a rule of the store \
+         that ends uploads; try it again"
+    )]
+    Unstaged {
+        /// The output.
+        path: String,
+    },
     /// Files can't be held to lie beneath a root.
     #[error(
         "{path} can't be opened safely: openat2 is missing here; it needs Linux 5.6 or newer, and in a container a seccomp profile that \

@@ -1,4 +1,5 @@
-//! The hidden file that a draft is written to, beside the name that it is published under: `.millrace-<hash>-<random>.part`.
+//! The hidden file that a draft is written to, beside the name that it is published under: `.millrace-<hash>-<random>.part`. An
+//! output that is whole, and waits for the others of its execution, is `.millrace-<hash>-<random>.ready`.
 //!
 //! The final name is in it only as a hash: so the final name may be as long as the file system allows, and what a killed process
 //! left is found when the same file is written again. The random part keeps two processes that write the same file apart, and
@@ -18,6 +19,7 @@ use crate::{
 
 const FIRST: &str = ".millrace-";
 const LAST: &str = ".part";
+const STAGED: &str = ".ready";
 /// The length of the hash and of the random part, in hexadecimal digits.
 const HASH: usize = 8;
 const RANDOM: usize = 16;
@@ -53,7 +55,16 @@ pub(crate) fn name(last: &OsStr) -> Result<String, StorageError> {
 
 /// Whether a name is one that [`name`] gives.
 pub(crate) fn is_hidden(name: &str) -> bool {
-    let middle = name.strip_prefix(FIRST).and_then(|rest| rest.strip_suffix(LAST));
+    is_ours(name, LAST)
+}
+
+/// Whether it is the name of an output that is staged for this place.
+pub(crate) fn is_staged_for(name: &str, place: &FilePlace) -> bool {
+    name.starts_with(&prefix(place.name())) && is_ours(name, STAGED)
+}
+
+fn is_ours(name: &str, last: &str) -> bool {
+    let middle = name.strip_prefix(FIRST).and_then(|rest| rest.strip_suffix(last));
     middle.and_then(|middle| middle.split_once('-')).is_some_and(|(hash, random)| {
         let is_hex = |text: &str, length| {
             text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -82,13 +93,19 @@ impl Hidden {
         Err(StorageError::Displaced { path: place.path().display().to_string() })
     }
 
-    /// Gives the file its final name, in place of what has it.
+    /// The name that it has while it is staged.
+    pub(crate) fn staged_name(&self) -> String {
+        format!("{}{STAGED}", self.name.strip_suffix(LAST).unwrap_or(&self.name))
+    }
+
+    /// Stages the file: whoever writes the same output, and takes what nobody writes for abandoned, leaves it alone.
     ///
     /// # Errors
     /// If the hidden name or the folder were replaced meanwhile, or the file can't be renamed.
-    pub(crate) fn publish_over(&self, place: &FilePlace) -> Result<(), StorageError> {
+    pub(crate) fn stage(&self, place: &FilePlace) -> Result<(), StorageError> {
         self.check(place)?;
-        self.folder.rename(&self.name, place.name()).map_err(place.failed("publishing"))
+        let name = self.staged_name();
+        self.folder.rename(&self.name, OsStr::new(&name)).map_err(place.failed("writing"))
     }
 
     /// Gives the file its final name; `false` if something has it, which stays.

@@ -13,13 +13,16 @@ use crate::{
 use futures_util::StreamExt as _;
 
 impl Stores {
-    /// Begins an output of an execution's attempt at this place. It appears under its name when it is published, and not before.
+    /// Begins an output of an execution's attempt at this place. It appears under its name when it is staged and published, and not before.
     ///
     /// # Errors
     /// Where the folder can't be made or written.
     pub async fn draft_output(&self, url: &str, place: &str, marker: Marker) -> Result<Draft, StorageError> {
         match self.output(url)? {
-            Place::File(place) => blocking(move || Draft::of_output(place)).await,
+            Place::File(file) => {
+                let url = url.to_owned();
+                blocking(move || Draft::of_output(file, url, marker)).await
+            }
             Place::Object { bucket, key } => {
                 let object = Object { bucket, key, place: place.into(), marker: Some(marker) };
                 blocking(move || Draft::of_object(object)).await

@@ -84,10 +84,19 @@ impl Bucket {
     /// Ends an upload; one that is over already is as good.
     pub(crate) async fn end_upload(&self, key: &Key, id: &str) -> Result<(), StorageError> {
         match self.multipart.abort_multipart(key, &id.to_owned()).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_over(&error) => Ok(()),
             Err(error) => Err(StorageError::store("ending an upload to", &self.url(key))(error)),
         }
     }
+}
+
+/// Whether a store says that there is no such upload: it was completed or ended.
+pub(crate) fn is_over(error: &object_store::Error) -> bool {
+    let said = error.to_string();
+    // As S3 says it, and as the store in memory does.
+    matches!(error, object_store::Error::NotFound { .. })
+        || ["NoSuchUpload", "MultipartUpload not found"].iter().any(|known| said.contains(known))
 }
 
 #[cfg(test)]

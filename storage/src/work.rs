@@ -20,29 +20,31 @@ use crate::{
     Location, StorageError, Stores,
     draft::{Draft, Object},
     folder::{FilePlace, is_absent},
-    hidden::is_hidden,
+    hidden::{self, is_hidden},
     ranged::Ranged,
     source::blocking,
     stores::{Bucket, Place},
 };
 
 pub use marker::Marker;
-use marker::Told;
+pub(crate) use marker::{Told, now_ms};
 
 /// How much of a work object's end is read for its facts, in bytes.
 const TAIL: u64 = 4096;
 /// How much is moved at once.
 const CHUNK: usize = 1 << 20;
-/// The folder of a place that holds markers of uploads.
+/// How much of a marker is read, in bytes: it names up to 10,000 parts.
+const LONGEST: u64 = 2 << 20;
+/// The folder of a place that holds markers of outputs on their way.
 const UPLOADS: &str = "uploads";
 /// How far apart an upload's begin and its marker may be, in milliseconds: clocks differ.
-const APART_MS: i64 = 60_000;
+pub(crate) const APART_MS: i64 = 60_000;
 
 /// Where work objects are.
 #[derive(Debug, Clone)]
 pub struct Work {
     root: Root,
-    stores: Stores,
+    pub(crate) stores: Stores,
 }
 
 #[derive(Debug, Clone)]
@@ -234,14 +236,15 @@ impl Work {
         }
     }
 
-    /// What tells of an upload to an output of this place.
+    /// What tells of an output of this place, which an attempt makes.
     #[must_use]
-    pub fn marker(&self, place: &str) -> Marker {
+    pub fn marker(&self, place: &str, attempt: i32) -> Marker {
         // Its name need not be a secret: only Millrace writes there.
-        Marker { work: self.clone(), place: place.into(), name: format!("{:016x}", fastrand::u64(..)) }
+        let name = format!("{:016x}", fastrand::u64(..));
+        Marker { work: self.clone(), place: place.into(), attempt, name }
     }
 
-    /// Removes all work objects of a place, and ends its uploads that were left open; says whether there were any.
+    /// Removes all work objects of a place, and what is staged of its outputs; says whether there were any.
     ///
     /// # Errors
     /// Where they are there and can't be removed.
@@ -249,7 +252,7 @@ impl Work {
         if !is_place(place) {
             return Ok(false);
         }
-        let ended = self.end_uploads(place).await?;
+        let ended = self.remove_staged(place, i32::MAX).await?;
         let removed = match &self.root {
             Root::Folder(root) => {
                 let (root, place) = (root.clone(), place.to_owned());
@@ -283,16 +286,32 @@ impl Work {
         Ok(removed || ended)
     }
 
-    /// Ends uploads to outputs that the markers of a place tell of.
-    async fn end_uploads(&self, place: &str) -> Result<bool, StorageError> {
+    /// Removes what is staged of a place's outputs, or was being staged, by attempts up to this one, as its markers tell. A later
+    /// one may be at work there already.
+    ///
+    /// # Errors
+    /// Where it is there and can't be removed.
+    pub async fn remove_staged(&self, place: &str, attempt: i32) -> Result<bool, StorageError> {
+        if !is_place(place) {
+            return Ok(false);
+        }
         let mut any = false;
-        for told in self.markers(place).await? {
+        let is_left = |told: &Told| !told.is_published && told.attempt <= attempt;
+        for told in self.markers(place).await?.into_iter().filter(is_left) {
             // What lies in the work folder may be of others: it makes nothing reach further than outputs may.
             let (bucket, key) = match self.stores.output(&told.url) {
                 Ok(Place::Object { bucket, key }) => (bucket, key),
-                Ok(Place::File(_)) => continue,
+                Ok(Place::File(place)) => {
+                    let name = told.id.filter(|name| hidden::is_staged_for(name, &place));
+                    let Some(name) = name else { continue };
+                    // Whoever publishes it now finds it gone, or has been faster.
+                    any |= blocking(move || Ok(place.folder(false)?.remove(&name).is_ok()))
+                        .await
+                        .unwrap_or(false);
+                    continue;
+                }
                 Err(error) => {
-                    tracing::warn!(url = told.url, %error, "an upload that was left open is not ended");
+                    tracing::warn!(url = told.url, %error, "what was staged of it is not removed");
                     continue;
                 }
             };
@@ -329,7 +348,7 @@ impl Work {
                     let names = folder.names().map_err(any.failed("reading"))?;
                     let text = |name: &OsString| {
                         let mut text = Vec::new();
-                        folder.read(name).ok()?.take(TAIL).read_to_end(&mut text).ok().map(|_| text)
+                        folder.read(name).ok()?.take(LONGEST).read_to_end(&mut text).ok().map(|_| text)
                     };
                     Ok(names.iter().filter_map(text).collect())
                 })
@@ -338,7 +357,7 @@ impl Work {
             Root::Bucket { bucket, prefix } => {
                 let mut texts = Vec::new();
                 for meta in bucket.list(&prefix.clone().join(place).join(UPLOADS)).await? {
-                    texts.extend(bucket.tail(&meta.location, TAIL).await?.map(|(_, bytes)| bytes));
+                    texts.extend(bucket.tail(&meta.location, LONGEST).await?.map(|(_, bytes)| bytes));
                 }
                 texts
             }

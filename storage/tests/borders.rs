@@ -63,7 +63,7 @@ impl Ground {
         Work::in_folder(self.path("data/work"), &self.stores)
     }
 
-    async fn draft(&self, name: &str) -> Result<Draft, StorageError> {
+    async fn draft(&self, name: &str) -> Result<Output, StorageError> {
         draft(&self.stores, &self.url(name)).await
     }
 
@@ -77,15 +77,37 @@ impl Ground {
     }
 }
 
-async fn draft(stores: &Stores, url: &str) -> Result<Draft, StorageError> {
-    let marker = Work::in_folder("/nonexistent".into(), stores).marker(PLACE);
-    let draft = stores.draft_output(url, PLACE, marker).await?;
-    draft.descriptor().unwrap().write_all(b"made").unwrap();
+/// An output that is being made, with a work folder of its own.
+#[derive(Debug)]
+struct Output {
+    draft: Draft,
+    _work: tempfile::TempDir,
+}
+
+impl Output {
+    async fn of(stores: &Stores, url: &str) -> Result<Self, StorageError> {
+        let work = tempfile::tempdir().unwrap();
+        let marker = Work::in_folder(work.path().to_owned(), stores).marker(PLACE, 1);
+        Ok(Self { draft: stores.draft_output(url, PLACE, marker).await?, _work: work })
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        self.draft.descriptor().unwrap().write_all(bytes).unwrap();
+    }
+
+    async fn publish(self) -> Result<(), StorageError> {
+        self.draft.stage().await?.publish().await
+    }
+}
+
+async fn draft(stores: &Stores, url: &str) -> Result<Output, StorageError> {
+    let draft = Output::of(stores, url).await?;
+    draft.write(b"made");
     Ok(draft)
 }
 
 async fn write(stores: &Stores, url: &str) -> Result<(), StorageError> {
-    draft(stores, url).await?.publish_over().await
+    draft(stores, url).await?.publish().await
 }
 
 async fn read(stores: &Stores, url: &str) -> Result<Vec<u8>, StorageError> {
@@ -267,8 +289,8 @@ async fn what_somebody_puts_in_the_hidden_files_place_is_neither_written_nor_pub
         let hidden = ground.path("out").join(&ground.names("out")[0]);
         fs::remove_file(&hidden).unwrap();
         symlink(&victim, &hidden).unwrap();
-        draft.descriptor().unwrap().write_all(b"more").unwrap();
-        let refused = draft.publish_over().await.unwrap_err();
+        draft.write(b"more");
+        let refused = draft.publish().await.unwrap_err();
         assert!(matches!(refused, StorageError::Displaced { .. }), "{refused}");
         assert!(!ground.path("out/a.mp4").is_symlink() && !ground.path("out/a.mp4").exists());
         assert_eq!(fs::read(&victim).unwrap(), b"victim");
@@ -295,7 +317,7 @@ async fn a_folder_that_is_swapped_for_a_link_between_two_steps_leads_nowhere() {
         let draft = draft(&stores, &ground.url(&format!("{folder}/a.mp4"))).await.unwrap();
         fs::rename(ground.path(&folder), ground.path(&format!("out/moved{number}"))).unwrap();
         symlink(ground.path("private"), ground.path(&folder)).unwrap();
-        let refused = draft.publish_over().await.unwrap_err();
+        let refused = draft.publish().await.unwrap_err();
         assert!(is_link(&refused) || matches!(refused, StorageError::Displaced { .. }), "{refused}");
         assert_eq!(ground.names("private"), [""; 0]);
         assert_eq!(
@@ -468,12 +490,12 @@ async fn a_forged_marker_ends_no_upload_outside_of_the_outputs_reach() {
     let all = Stores::with_variables(store.variables());
     let folder = tempfile::tempdir().unwrap();
     let victim = "s3://videos/private/a.mp4";
-    let open =
-        all.draft_output(victim, PLACE, Work::in_folder(folder.path().join("other"), &all).marker(PLACE));
+    let marker = Work::in_folder(folder.path().join("other"), &all).marker(PLACE, 1);
+    let open = all.draft_output(victim, PLACE, marker);
     let open = open.await.unwrap();
     open.descriptor().unwrap().write_all(&vec![7; 30 << 20]).unwrap();
     {
-        let publishing = open.publish_over();
+        let publishing = open.stage();
         tokio::pin!(publishing);
         while all.open_uploads(victim).await.unwrap() == 0 {
             let step = tokio::time::timeout(Duration::from_millis(1), &mut publishing).await;

@@ -17,16 +17,36 @@ const PLACE: &str = "0123456789abcdef-1";
 /// The URL of the output that [`a_process_with_a_draft`] begins.
 const URL: &str = "MILLRACE_TEST_DRAFT";
 
-async fn draft(url: &str) -> Draft {
-    let stores = Stores::default();
-    let marker = Work::in_folder("/nonexistent".into(), &stores).marker(PLACE);
-    stores.draft_output(url, PLACE, marker).await.unwrap()
+/// An output that is being made, with a work folder of its own.
+struct Output {
+    draft: Draft,
+    _work: tempfile::TempDir,
+}
+
+impl Output {
+    async fn of(stores: &Stores, url: &str) -> Result<Self, StorageError> {
+        let work = tempfile::tempdir().unwrap();
+        let marker = Work::in_folder(work.path().to_owned(), stores).marker(PLACE, 1);
+        Ok(Self { draft: stores.draft_output(url, PLACE, marker).await?, _work: work })
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        self.draft.descriptor().unwrap().write_all(bytes).unwrap();
+    }
+
+    async fn publish(self) -> Result<(), StorageError> {
+        self.draft.stage().await?.publish().await
+    }
+}
+
+async fn draft(url: &str) -> Output {
+    Output::of(&Stores::default(), url).await.unwrap()
 }
 
 async fn publish(url: &str, bytes: &[u8]) {
     let draft = draft(url).await;
-    draft.descriptor().unwrap().write_all(bytes).unwrap();
-    draft.publish_over().await.unwrap();
+    draft.write(bytes);
+    draft.publish().await.unwrap();
 }
 
 fn names(folder: &Path) -> Vec<OsString> {
@@ -92,11 +112,11 @@ async fn two_drafts_of_one_output_do_not_mix() {
     let path = folder.path().join("a.mp4");
     let url = url_of(&path).unwrap();
     let (one, other) = (draft(&url).await, draft(&url).await);
-    one.descriptor().unwrap().write_all(b"the first, which is longer").unwrap();
-    other.descriptor().unwrap().write_all(b"the second").unwrap();
-    one.publish_over().await.unwrap();
+    one.write(b"the first, which is longer");
+    other.write(b"the second");
+    one.publish().await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"the first, which is longer");
-    other.publish_over().await.unwrap();
+    other.publish().await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"the second");
     assert_eq!(names(folder.path()), ["a.mp4"]);
 }
@@ -145,7 +165,7 @@ impl Drop for Writer {
 async fn a_process_with_a_draft() {
     let Ok(url) = std::env::var(URL) else { return };
     let draft = draft(&url).await;
-    draft.descriptor().unwrap().write_all(b"half").unwrap();
+    draft.write(b"half");
     std::future::pending::<()>().await;
 }
 
@@ -165,7 +185,7 @@ async fn a_draft_of_a_killed_process_is_removed_when_its_output_is_made_again() 
     let mut late = Writer::of(&path);
     let again = draft(&url).await;
     late.kill();
-    again.publish_over().await.unwrap();
+    again.publish().await.unwrap();
     assert_eq!(names(folder.path()), [path.file_name().unwrap(), OsStr::new("other.mp4")]);
 }
 

@@ -29,6 +29,8 @@ static AZURE: LazyLock<Azurite> = LazyLock::new(|| {
 });
 
 const PLACE: &str = "0123456789abcdef-1";
+/// The place of another execution.
+const OTHER: &str = "fedcba9876543210-1";
 const RENDITION: &str = "v-0123456789abcdef";
 
 /// A prefix of its own for each test, in one kind of store.
@@ -85,10 +87,10 @@ impl Place {
     /// Puts bytes there, as anybody may.
     async fn put(&self, name: &str, bytes: &[u8]) -> String {
         let url = self.url(name);
-        let marker = self.work().marker(PLACE);
+        let marker = self.work().marker(PLACE, 1);
         let draft = self.stores.draft_output(&url, PLACE, marker).await.unwrap();
         draft.descriptor().unwrap().write_all(bytes).unwrap();
-        draft.publish_over().await.unwrap();
+        draft.stage().await.unwrap().publish().await.unwrap();
         url
     }
 
@@ -235,7 +237,7 @@ async fn work_that_is_dropped_leaves_nothing(place: Place) {
 
 async fn an_output_appears_whole_or_not_at_all(place: Place) {
     let url = place.url("out/a b.mp4");
-    let marker = || place.work().marker(PLACE);
+    let marker = || place.work().marker(PLACE, 1);
     place.stores.writable(&url).await.unwrap();
     let draft = place.stores.draft_output(&url, PLACE, marker()).await.unwrap();
     draft.descriptor().unwrap().write_all(b"half").unwrap();
@@ -248,7 +250,90 @@ async fn an_output_appears_whole_or_not_at_all(place: Place) {
         let source = place.stores.pin(&url).await.unwrap();
         assert!(place.bytes(&source).await.unwrap() == bytes, "it replaces what was there");
     }
-    assert!(!place.work().remove(PLACE).await.unwrap(), "no marker is left");
+    place.work().remove(PLACE).await.unwrap();
+    assert!(place.work().works().await.unwrap().is_empty(), "no marker is left");
+    assert_eq!(place.stores.size(&url).await.unwrap(), Some(3), "what was published stays");
+}
+
+/// Stages an output, and forgets it as a process that dies does; gives its URL and token.
+async fn stage(place: &Place, name: &str, attempt: i32, bytes: &[u8]) -> (String, String) {
+    let url = place.url(name);
+    let marker = place.work().marker(PLACE, attempt);
+    let draft = place.stores.draft_output(&url, PLACE, marker).await.unwrap();
+    draft.descriptor().unwrap().write_all(bytes).unwrap();
+    let token = draft.stage().await.unwrap().token().to_owned();
+    (url, token)
+}
+
+async fn what_one_process_staged_is_published_by_another_once(place: Place) {
+    place.put("out/a.mp4", b"what was there before").await;
+    for length in [20 << 20, 3_usize] {
+        let bytes = noise(length);
+        let (url, token) = stage(&place, "out/a.mp4", 1, &bytes).await;
+        assert!(place.stores.size(&url).await.unwrap() != Some(length as u64), "nobody sees it yet");
+        let staged = async || place.work().staged(PLACE, &token, &url).await.unwrap();
+        assert!(!staged().await.is_published().await.unwrap());
+        // Two that were asked for the same, one of which was thought dead.
+        let (one, other) = (staged().await, staged().await);
+        one.publish().await.unwrap();
+        let source = place.stores.pin(&url).await.unwrap();
+        assert!(place.bytes(&source).await.unwrap() == bytes);
+        assert!(other.is_published().await.unwrap());
+        other.publish().await.unwrap();
+        staged().await.publish().await.unwrap();
+        place.stores.unchanged(&source).await.unwrap();
+        let elsewhere = place.work().staged(PLACE, &token, &place.url("out/b.mp4")).await.unwrap_err();
+        assert!(matches!(elsewhere, StorageError::Unstaged { .. }), "{elsewhere}");
+    }
+}
+
+async fn what_is_withdrawn_is_gone_whether_it_was_published_or_not(place: Place) {
+    for is_published in [true, false] {
+        let (url, token) = stage(&place, "out/a.mp4", 1, &noise(3)).await;
+        let staged = async || place.work().staged(PLACE, &token, &url).await.unwrap();
+        if is_published {
+            staged().await.publish().await.unwrap();
+        }
+        let slow = staged().await;
+        staged().await.withdraw().await.unwrap();
+        assert_eq!(place.stores.size(&url).await.unwrap(), None, "{is_published}");
+        // A worker that sleeps meanwhile, and then goes on.
+        if !is_published && !url.starts_with("az:") {
+            assert!(!slow.publish().await.unwrap_err().is_transient());
+            assert_eq!(place.stores.size(&url).await.unwrap(), None);
+        }
+        staged().await.withdraw().await.unwrap();
+    }
+    // What came after it is another's.
+    let (url, token) = stage(&place, "out/b.mp4", 1, &noise(3)).await;
+    place.work().staged(PLACE, &token, &url).await.unwrap().publish().await.unwrap();
+    let draft = place.stores.draft_output(&url, OTHER, place.work().marker(OTHER, 1)).await.unwrap();
+    draft.descriptor().unwrap().write_all(b"another's").unwrap();
+    draft.stage().await.unwrap().publish().await.unwrap();
+    place.work().staged(PLACE, &token, &url).await.unwrap().withdraw().await.unwrap();
+    assert_eq!(place.stores.size(&url).await.unwrap(), Some(9), "it stays");
+}
+
+async fn what_is_staged_goes_with_its_attempt(place: Place) {
+    let (url, first) = stage(&place, "out/a.mp4", 1, &noise(9 << 20)).await;
+    let (_, second) = stage(&place, "out/a.mp4", 2, &noise(3)).await;
+    assert!(place.work().remove_staged(PLACE, 1).await.unwrap());
+    let first = place.work().staged(PLACE, &first, &url).await.unwrap();
+    if !url.starts_with("az:") {
+        assert!(first.publish().await.is_err());
+    }
+    assert_eq!(place.stores.size(&url).await.unwrap(), None);
+    place.work().staged(PLACE, &second, &url).await.unwrap().publish().await.unwrap();
+    assert_eq!(place.stores.size(&url).await.unwrap(), Some(3), "the next attempt was at work there already");
+    let (unpublished, token) = stage(&place, "out/b.mp4", 2, &noise(3)).await;
+    assert!(place.work().remove(PLACE).await.unwrap());
+    let gone = place.work().staged(PLACE, &token, &unpublished).await.unwrap_err();
+    assert!(matches!(gone, StorageError::Unstaged { .. }) && !gone.is_transient(), "{gone}");
+    assert_eq!(place.stores.open_uploads(&unpublished).await.unwrap(), 0);
+    if let Ok(path) = millrace_storage::path_of(&unpublished) {
+        let names: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().flatten().collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+    }
 }
 
 macro_rules! conforms {
@@ -261,6 +346,9 @@ macro_rules! conforms {
             cleanup_takes_what_millrace_made_and_nothing_else
             work_that_is_dropped_leaves_nothing
             an_output_appears_whole_or_not_at_all
+            what_one_process_staged_is_published_by_another_once
+            what_is_withdrawn_is_gone_whether_it_was_published_or_not
+            what_is_staged_goes_with_its_attempt
         }
     };
     (@ $name:ident, $place:expr, $($fact:ident)+) => {
@@ -289,7 +377,7 @@ async fn an_upload_that_a_killed_process_left_open_is_ended_with_its_work_and_no
         let draft = place.stores.draft_output(url, PLACE, marker).await.unwrap();
         draft.descriptor().unwrap().write_all(&noise(30 << 20)).unwrap();
         // Dropped while parts are under way, as a process that dies drops it.
-        let publishing = draft.publish_over();
+        let publishing = draft.stage();
         tokio::pin!(publishing);
         while place.stores.open_uploads(url).await.unwrap() == 0 {
             let step = std::time::Duration::from_millis(1);
@@ -299,8 +387,8 @@ async fn an_upload_that_a_killed_process_left_open_is_ended_with_its_work_and_no
             );
         }
     };
-    open(&url, place.work().marker(PLACE)).await;
-    open(&bystander, place.work().marker("fedcba9876543210-1")).await;
+    open(&url, place.work().marker(PLACE, 1)).await;
+    open(&bystander, place.work().marker("fedcba9876543210-1", 1)).await;
     assert!(place.work().remove(PLACE).await.unwrap());
     assert_eq!(place.stores.open_uploads(&url).await.unwrap(), 0);
     assert_eq!(place.stores.open_uploads(&bystander).await.unwrap(), 1);

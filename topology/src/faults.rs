@@ -35,11 +35,13 @@ pub enum Fault {
     ReplacedStillCounted,
     /// What merges of an earlier round report is folded like what those of this round do.
     OldRoundCounts,
+    /// What was published stays, where another output of its execution could not be.
+    PublishedStays,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::CommitBeforePublish,
         Self::NoDedup,
         Self::OffsetOutOfOrder,
@@ -54,6 +56,7 @@ impl Fault {
         Self::HalfPlan,
         Self::ReplacedStillCounted,
         Self::OldRoundCounts,
+        Self::PublishedStays,
     ];
 
     /// Whether this fault is the one that is planted. Always false without the feature.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use millrace_schemas::{Assembly, Merged, Started};
+use millrace_schemas::{Assembly, Merged, Phase, Started};
 
 /// A promise, by the name that the design gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,8 @@ pub enum Invariant {
     Mg1,
     /// Exactly one merged record of an execution, and one whole file of each of its outputs, are ever visible.
     Mg2,
+    /// An execution that did not succeed leaves no output of it visible.
+    Mg3,
     /// An offset is committed only when what it caused is durable.
     Lg1,
     /// A redelivery changes nothing that a consumer can see.
@@ -44,6 +46,7 @@ impl Invariant {
             Self::Sg1 => "SG-1",
             Self::Mg1 => "MG-1",
             Self::Mg2 => "MG-2",
+            Self::Mg3 => "MG-3",
             Self::Lg1 => "LG-1",
             Self::Lg2 => "LG-2",
             Self::Ex1 => "EX-1",
@@ -177,6 +180,15 @@ pub fn merged_once<'a>(records: impl IntoIterator<Item = &'a Merged>) -> Held {
         })?;
     }
     Ok(())
+}
+
+/// MG-3: what is visible at a URL is of an attempt that succeeded. `end` is that of the attempt that made it, if it has ended.
+///
+/// # Errors
+/// Where it is of one that did not.
+pub fn nothing_visible(url: &str, end: Option<&Merged>) -> Held {
+    let unsuccessful = end.filter(|end| end.state != Phase::Succeeded);
+    held(Invariant::Mg3, unsuccessful.is_none(), || format!("{url} is there, and {unsuccessful:?}"))
 }
 
 /// LG-1: all records from the committed offset up to the next are done with.

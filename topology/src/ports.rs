@@ -150,14 +150,16 @@ pub struct Stored {
 /// What became of putting an output together.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Joined {
-    /// It is proven and published.
+    /// It is proven and staged: whole, and visible to nobody.
     Proven {
         /// Its facts.
         facts: Box<OutputFacts>,
+        /// The name of what is staged, for [`Media::publish`].
+        token: String,
         /// What is to be said of it: damage of its source, and what it could not take over.
         warnings: Vec<String>,
     },
-    /// Nothing was published: segments were decoded otherwise than in one piece.
+    /// Nothing was staged: segments were decoded otherwise than in one piece.
     Unclean(Vec<UncleanRun>),
 }
 
@@ -171,8 +173,14 @@ pub trait Media: Send + Sync + 'static {
     /// there already wins; the facts are of the object that is stored.
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError>;
 
-    /// Puts an output together out of work objects, proves it, and makes it appear at once and whole.
+    /// Puts an output together out of work objects, proves it, and stages it.
     async fn merge(&self, merge: &Merge) -> Result<Joined, PortError>;
+
+    /// Makes what was staged appear under its name, at once and whole. Where a call before did it, nothing is done.
+    async fn publish(&self, merge: &Merge, token: &str) -> Result<(), PortError>;
+
+    /// Takes away what was staged, also where it was published and is there still; it can't be published any more.
+    async fn withdraw(&self, merge: &Merge) -> Result<(), PortError>;
 
     /// The comment that a media file carries, if it is one that can be read.
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError>;
@@ -196,8 +204,12 @@ pub trait Storage: Send + Sync + 'static {
     /// The first parts of the keys of work objects, and when something was last put there, in milliseconds since 1970.
     async fn works(&self) -> Result<Vec<(String, i64)>, PortError>;
 
-    /// Removes all work objects whose keys begin with this part; says whether there were any.
+    /// Removes all work objects whose keys begin with this part, and what is staged of their execution; says whether there
+    /// was any.
     async fn remove_work(&self, work: &str) -> Result<bool, PortError>;
+
+    /// Removes what attempts up to this one have staged, and nothing else: work objects stay for the next.
+    async fn remove_staged(&self, work: &str, attempt: i32) -> Result<bool, PortError>;
 }
 
 /// Which executions have ended, so that work on them can stop.

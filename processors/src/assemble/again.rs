@@ -8,7 +8,7 @@ use millrace_schemas::{
 };
 use millrace_topology::{Emit, Fold, faults::Fault, streams};
 
-use super::{add, end, event, merges, warn};
+use super::{add, end, event, stage, warn};
 
 /// The most rounds of an execution. Merge needs fewer: after some it has each track made in one piece.
 pub(super) const MOST_ROUNDS: i32 = 9;
@@ -160,5 +160,5 @@ pub(super) fn fold_again(
         return Ok(Fold { state: Some(state), emits: Vec::new(), changed: true });
     }
     state.phase = Phase::Merging;
-    merges(state, at_ms)
+    stage(state, at_ms)
 }

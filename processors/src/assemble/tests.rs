@@ -1,8 +1,7 @@
 mod again;
+mod outputs;
 
-use millrace_schemas::{
-    Cancelled, OutputFacts, OutputPlan, TrackPlan, TrackSource, Upload, frame::Record as _,
-};
+use millrace_schemas::{Cancelled, Merge, MergeOutcome, TrackPlan, TrackSource, Upload, frame::Record as _};
 use millrace_topology::invariants::{merged_once, nothing_changed};
 use proptest::prelude::*;
 
@@ -75,7 +74,8 @@ fn made(attempt: i32, segments: i32, index: i32) -> Signal {
     signal
 }
 
-fn merged(attempt: i32, format: &str) -> Signal {
+/// An output is proven and staged.
+fn staged(attempt: i32, format: &str) -> Signal {
     let mut signal = Signal::new("e", attempt, 5000);
     let url = output(format).url;
     let facts = OutputFacts {
@@ -87,8 +87,21 @@ fn merged(attempt: i32, format: &str) -> Signal {
         audio: None,
         ..OutputFacts::default()
     };
-    signal.merge = Some(MergeOutcome { url, facts: Some(facts), ..MergeOutcome::default() });
+    let (step, token) = (MergeStep::Stage, format!("token {format}"));
+    signal.merge = Some(MergeOutcome { url, facts: Some(facts), step, token, ..MergeOutcome::default() });
     signal
+}
+
+/// What was asked for of an output after it was staged is done.
+fn done(attempt: i32, format: &str, step: MergeStep) -> Signal {
+    let mut signal = Signal::new("e", attempt, 6000);
+    let url = output(format).url;
+    signal.merge = Some(MergeOutcome { url, step, ..MergeOutcome::default() });
+    signal
+}
+
+fn published(attempt: i32, format: &str) -> Signal {
+    done(attempt, format, MergeStep::Publish)
 }
 
 fn failed(attempt: i32, index: i32) -> Signal {
@@ -128,7 +141,7 @@ fn on(emits: &[Emit], stream: &str) -> Vec<Vec<u8>> {
 fn whole(segments: i32) -> Vec<Signal> {
     let mut all = vec![started(1, segments)];
     all.extend((0..=segments).map(|index| made(1, segments, index)));
-    all.extend([merged(1, "mp4"), merged(1, "flv")]);
+    all.extend([staged(1, "mp4"), staged(1, "flv"), published(1, "mp4"), published(1, "flv")]);
     all
 }
 
@@ -189,10 +202,15 @@ fn an_output_that_is_still_there_is_kept_by_a_new_attempt() {
     if let Some(plan) = &mut again.started {
         plan.outputs[0].keep = true;
     }
-    let (state, emits) =
-        run(whole(1).into_iter().chain([again, made(2, 1, 0), made(2, 1, 1), merged(2, "flv")]));
+    let (state, emits) = run(whole(1).into_iter().chain([
+        again,
+        made(2, 1, 0),
+        made(2, 1, 1),
+        staged(2, "flv"),
+        published(2, "flv"),
+    ]));
     assert_eq!(state.unwrap().phase, Phase::Succeeded);
-    assert_eq!(on(&emits, "merges").len(), 3, "two at first, then one");
+    assert_eq!(on(&emits, "merges").len(), 6, "two in two steps at first, then one");
 }
 
 #[test]
@@ -243,14 +261,14 @@ proptest! {
     /// EX-1, MG-1, MG-2, LG-2: whatever is told how often and in which order, an execution ends at most once, and is
     /// merged only when all is there.
     #[test]
-    fn any_order_and_any_redelivery_ends_once(order in proptest::collection::vec((0..9_usize, any::<u8>()), 0..60)) {
+    fn any_order_and_any_redelivery_ends_once(order in proptest::collection::vec((0..11_usize, any::<u8>()), 0..80)) {
         let mut choices = whole(3);
         choices.extend([failed(1, 1), cancelled(1)]);
         let mut state: Option<Assembly> = None;
         let (mut ends, mut merges) = (Vec::new(), 0);
         for (choice, luck) in order {
             // Failures and cancels are rare, or nothing else would be seen.
-            let choice = if choice >= 7 && luck > 20 { choice - 7 } else { choice };
+            let choice = if choice >= 9 && luck > 20 { choice - 9 } else { choice };
             let ended = state.clone().filter(Assembly::is_terminal);
             let fold = fold(state, choices[choice].clone()).unwrap();
             if let Some(before) = ended {
@@ -270,7 +288,7 @@ proptest! {
             }
         }
         prop_assert_eq!(merged_once(&ends), Ok(()));
-        prop_assert!(merges == 0 || merges == 2);
+        prop_assert!([0, 2, 4].contains(&merges));
     }
 
     /// The order of the segments does not change what they add up to.
@@ -315,8 +333,10 @@ fn a_success_has_the_warnings_of_split_and_merge_each_once() {
         began(1, false, &["the index ends early"]),
         with_warning(made(1, 1, 0), "a picture is damaged"),
         made(1, 1, 1),
-        with_warning(merged(1, "mp4"), "sound runs 1.0 % fast"),
-        with_warning(merged(1, "flv"), "sound runs 1.0 % fast"),
+        with_warning(staged(1, "mp4"), "sound runs 1.0 % fast"),
+        with_warning(staged(1, "flv"), "sound runs 1.0 % fast"),
+        published(1, "mp4"),
+        published(1, "flv"),
     ]);
     // Which segments are used is known to merge, and it reads their warnings.
     assert_eq!(the_end(&emits).warnings, ["the index ends early", "sound runs 1.0 % fast"]);
@@ -358,7 +378,7 @@ fn a_failure_of_what_is_there_already_changes_nothing() {
     let again = fold(state.clone(), failed(1, 1)).unwrap();
     assert_eq!(nothing_changed(&state, &again.state, again.emits.len()), Ok(()));
     let (state, _) = run(whole(3).into_iter().take(6));
-    let mut signal = merged(1, "mp4");
+    let mut signal = staged(1, "mp4");
     let outcome = signal.merge.as_mut().unwrap();
     (outcome.facts, outcome.failure) = (None, Some("no answer".into()));
     let again = fold(state.clone(), signal).unwrap();

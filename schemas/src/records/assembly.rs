@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{OutputFacts, OutputPlan, SourceRef, TrackPlan, Upload};
+use super::{MergeStep, OutputFacts, OutputPlan, SourceRef, TrackPlan, Upload};
 
 /// The state of an execution, and at last its terminal record. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
@@ -76,6 +76,10 @@ pub struct Assembly {
     #[serde(default)]
     #[avro(default = "[]")]
     pub again: Vec<Again>,
+    /// The step of its merges that is being taken.
+    #[serde(default)]
+    #[avro(default = r#""whole""#)]
+    pub step: MergeStep,
 }
 
 /// A segment that is being made in place of others.
@@ -98,7 +102,8 @@ crate::records::record!(
         "assembly/3.avsc",
         "assembly/4.avsc",
         "assembly/5.avsc",
-        "assembly/6.avsc"
+        "assembly/6.avsc",
+        "assembly/7.avsc"
     ]
 );
 
@@ -190,4 +195,31 @@ pub struct PlannedOutput {
     pub plan: OutputPlan,
     /// The facts.
     pub facts: Option<OutputFacts>,
+    /// How far it is.
+    #[serde(default)]
+    #[avro(default = r#""none""#)]
+    pub standing: Standing,
+    /// Of what was staged: the name that storage gave it.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub token: String,
+}
+
+/// How far an output is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the derive takes no doc comments on variants")]
+pub enum Standing {
+    // This attempt has nothing of it that is proven; what it found there stays as it is.
+    #[default]
+    None,
+    // It is proven, and not visible.
+    Staged,
+    // It is visible.
+    Published,
+    // It could not be published, as far as is known.
+    Unpublished,
+    // It was taken away again.
+    Withdrawn,
 }

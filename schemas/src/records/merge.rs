@@ -31,9 +31,42 @@ pub struct Merge {
     #[serde(default)]
     #[avro(default = "false")]
     pub strict: bool,
+    /// What is to be done of it now.
+    #[serde(default)]
+    #[avro(default = r#""whole""#)]
+    pub step: MergeStep,
+    /// To publish or withdraw: what was staged, by the name that storage gave it.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub token: String,
 }
 
-crate::records::record!(Merge, "Merge", 5, ["merge/1.avsc", "merge/2.avsc", "merge/3.avsc", "merge/4.avsc"]);
+crate::records::record!(
+    Merge,
+    "Merge",
+    5,
+    ["merge/1.avsc", "merge/2.avsc", "merge/3.avsc", "merge/4.avsc", "merge/5.avsc"]
+);
+
+/// A step on an output's way: all outputs of an execution are staged before the first is published, so that one that can't
+/// be made leaves none of the others behind.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AvroSchema,
+)]
+#[avro(namespace = "millrace")]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the derive takes no doc comments on variants")]
+pub enum MergeStep {
+    // Put together, proven and published at once: what an older version asks for, and does.
+    #[default]
+    Whole,
+    // Put together and proven; it is not visible yet.
+    Stage,
+    // What was staged appears under its name.
+    Publish,
+    // What was staged is taken away again, published or not, since another output of the execution could not be published.
+    Withdraw,
+}
 
 /// An execution's end. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]

@@ -4,7 +4,8 @@ use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AudioSettings, Made, OutputFacts, Seek, SourceRef, TrackKind, TrackSource, Upload, VideoSettings,
+    AudioSettings, Made, MergeStep, OutputFacts, Seek, SourceRef, TrackKind, TrackSource, Upload,
+    VideoSettings,
 };
 
 /// What the aggregation must know of an execution; exactly one of the nullable fields is set. Key: the execution.
@@ -43,7 +44,15 @@ crate::records::record!(
     Signal,
     "Signal",
     3,
-    ["signal/1.avsc", "signal/2.avsc", "signal/3.avsc", "signal/4.avsc", "signal/5.avsc", "signal/6.avsc"]
+    [
+        "signal/1.avsc",
+        "signal/2.avsc",
+        "signal/3.avsc",
+        "signal/4.avsc",
+        "signal/5.avsc",
+        "signal/6.avsc",
+        "signal/7.avsc"
+    ]
 );
 
 impl Signal {
@@ -283,6 +292,14 @@ pub struct MergeOutcome {
     #[serde(default)]
     #[avro(default = "[]")]
     pub warnings: Vec<String>,
+    /// Which step was taken, or failed.
+    #[serde(default)]
+    #[avro(default = r#""whole""#)]
+    pub step: MergeStep,
+    /// Of what was staged: the name that storage gave it.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub token: String,
 }
 
 /// Neighbouring segments of a track that are to be made again as one, since they decode otherwise than in one piece.

@@ -1,69 +1,98 @@
-//! Markers of uploads in parts.
+//! Markers of outputs on their way.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use object_store::{ObjectStoreExt as _, PutPayload, path::Path as Key};
+use object_store::{ObjectStoreExt as _, PutPayload};
 use serde::{Deserialize, Serialize};
 
-use super::{Root, UPLOADS, Work, file, key};
-use crate::{StorageError, source::blocking, stores::Bucket};
+use super::{LONGEST, Root, UPLOADS, Work, file, key};
+use crate::{StorageError, folder::is_absent, source::blocking};
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Tells of an upload in parts to an output, beside the work objects of its execution: so it is ended with them, whoever died.
-#[derive(Debug)]
+/// Tells of an output that is being staged, or is, beside the work objects of its execution: so it goes with them, whoever died.
+#[derive(Debug, Clone)]
 pub struct Marker {
-    pub(super) work: Work,
-    pub(super) place: String,
-    pub(super) name: String,
+    pub(crate) work: Work,
+    pub(crate) place: String,
+    pub(crate) attempt: i32,
+    pub(crate) name: String,
 }
 
 /// What a marker tells.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Told {
-    pub(super) url: String,
-    /// Once it is known.
-    pub(super) id: Option<String>,
-    pub(super) at_ms: i64,
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// Where the output goes.
+    pub(crate) url: String,
+    /// Once it is known: the hidden name of its file, or the id of its upload in parts.
+    pub(crate) id: Option<String>,
+    /// The attempt at its execution.
+    #[serde(default)]
+    pub(crate) attempt: i32,
+    /// When it was begun, in milliseconds since 1970.
+    pub(crate) at_ms: i64,
+    /// How large it is.
+    #[serde(default)]
+    pub(crate) bytes: u64,
+    /// Of a file that is staged: its number in its file system, so that no other is published in its place.
+    #[serde(default)]
+    pub(crate) inode: Option<u64>,
+    /// Of an upload that is whole: its parts, in order.
+    #[serde(default)]
+    pub(crate) parts: Vec<String>,
+    /// Whether it was published.
+    #[serde(default)]
+    pub(crate) is_published: bool,
+    /// The ETag of the object that was published, where the store told it.
+    #[serde(default)]
+    pub(crate) tag: Option<String>,
+}
+
+impl Told {
+    /// Whether it is whole.
+    pub(crate) fn is_staged(&self) -> bool {
+        self.id.is_some() && (self.inode.is_some() || !self.parts.is_empty())
+    }
 }
 
 impl Marker {
-    pub(crate) async fn begins(&self, bucket: &Bucket, key: &Key) -> Result<(), StorageError> {
-        self.tell(&Told { url: bucket.url(key), id: None, at_ms: now_ms() }).await
+    /// What is told first.
+    pub(crate) fn begin(&self, url: &str, bytes: u64) -> Told {
+        Told { url: url.into(), attempt: self.attempt, at_ms: now_ms(), bytes, ..Told::default() }
     }
 
-    pub(crate) async fn is_under_way(
-        &self,
-        bucket: &Bucket,
-        key: &Key,
-        id: &str,
-    ) -> Result<(), StorageError> {
-        self.tell(&Told { url: bucket.url(key), id: Some(id.into()), at_ms: now_ms() }).await
-    }
-
-    /// The upload is over; what tells of it goes.
-    pub(crate) async fn is_over(&self) -> Result<(), StorageError> {
-        match &self.work.root {
+    /// What it tells; `None` where it is not there.
+    pub(crate) async fn told(&self) -> Result<Option<Told>, StorageError> {
+        let text = match &self.work.root {
             Root::Folder(root) => {
                 let marker = file(root, &[&self.place, UPLOADS, &self.name])?;
-                // What can't be removed now goes with the place.
-                let _ = marker.folder(false).map(|folder| folder.remove(&self.name));
-                Ok(())
+                blocking(move || match marker.read() {
+                    Ok((file, _)) => {
+                        let mut text = Vec::new();
+                        let read = file.take(LONGEST).read_to_end(&mut text);
+                        read.map_err(marker.failed("reading")).map(|_| Some(text))
+                    }
+                    Err(StorageError::Missing { .. }) => Ok(None),
+                    Err(StorageError::Io { source, .. }) if is_absent(&source) => Ok(None),
+                    Err(error) => Err(error),
+                })
+                .await?
             }
             Root::Bucket { bucket, prefix } => {
                 let key = key(prefix, &[&self.place, UPLOADS, &self.name])?;
-                bucket.remove(vec![key]).await
+                bucket.tail(&key, LONGEST).await?.map(|(_, text)| text)
             }
-        }
+        };
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
-    async fn tell(&self, told: &Told) -> Result<(), StorageError> {
+    pub(crate) async fn tell(&self, told: &Told) -> Result<(), StorageError> {
         let text = serde_json::to_vec(told).unwrap_or_default();
         match &self.work.root {
             Root::Folder(root) => {

@@ -111,9 +111,12 @@ fn unclean(format: &str, round: i32, again: Vec<UncleanRun>) -> Signal {
     signal
 }
 
-/// What the merge of an output reports in a round where it publishes it.
+/// What the merge of an output reports in a round where it stages it.
 fn proven(format: &str, round: i32) -> Signal {
-    let mut signal = merged(1, format);
+    of_round(staged(1, format), round)
+}
+
+fn of_round(mut signal: Signal, round: i32) -> Signal {
     signal.merge.as_mut().unwrap().round = round;
     signal
 }
@@ -159,6 +162,12 @@ impl Execution {
         let segments = segments(&self.fold(unclean("mp4", round, runs)));
         self.fold_all(segments.iter().map(transcoded_again));
         segments
+    }
+
+    /// Has what is staged published.
+    fn publish(&mut self) {
+        let round = self.state().round;
+        self.fold_all(["mp4", "flv"].map(|format| of_round(published(1, format), round)));
     }
 
     fn assert_unchanged_by(&self, signals: impl IntoIterator<Item = Signal>) {
@@ -219,6 +228,7 @@ fn an_unclean_seam_makes_its_run_again_and_nothing_else() {
     assert_eq!(rounds, [("mp4".to_owned(), 1), ("flv".to_owned(), 1)]);
     assert_eq!(merges(&emits)[0].tracks[0], execution.state().tracks[0]);
     execution.fold_all([proven("mp4", 1), proven("flv", 1)]);
+    execution.publish();
     assert_eq!(the_end(&execution.emits).state, Phase::Succeeded);
 }
 
@@ -276,6 +286,7 @@ fn a_segment_that_stands_for_others_can_be_replaced_itself() {
     assert_eq!(execution.state().round, 2);
     assert!(first != second);
     execution.fold_all([proven("mp4", 2), proven("flv", 2)]);
+    execution.publish();
     assert_eq!(the_end(&execution.emits).state, Phase::Succeeded);
 }
 
@@ -288,6 +299,7 @@ fn all_segments_can_be_replaced_by_one() {
     assert_eq!(execution.used("v"), [again[0].index]);
     assert_eq!(execution.used("a"), [4, 5]);
     execution.fold_all([proven("mp4", 1), proven("flv", 1)]);
+    execution.publish();
     let end = the_end(&execution.emits);
     assert_eq!((end.state, end.segments), (Phase::Succeeded, 4), "so many the plan had");
 }
@@ -325,6 +337,7 @@ fn an_output_that_is_proven_is_not_merged_again() {
     let merges = merges(&execution.fold(transcoded_again(&again[0])));
     assert_eq!(merges.iter().map(|merge| merge.output.format.as_str()).collect::<Vec<_>>(), ["mp4"]);
     execution.fold(proven("mp4", 1));
+    execution.publish();
     assert_eq!(the_end(&execution.emits).outputs.len(), 2);
 }
 
@@ -338,6 +351,7 @@ fn warnings_of_segments_that_were_replaced_are_not_in_a_success() {
     execution.fold(with_warning(transcoded_again(&again[0]), "a picture is damaged"));
     // What is left of them, merge read from the work objects that it used.
     execution.fold_all([with_warning(proven("mp4", 1), "a picture is damaged"), proven("flv", 1)]);
+    execution.publish();
     assert_eq!(the_end(&execution.emits).warnings, ["a picture is damaged"]);
 }
 
@@ -438,6 +452,9 @@ proptest! {
 /// What a merge finds in a round: some runs of the video, at last the whole.
 fn found(merge: &Merge, seams: u64) -> Signal {
     let format = merge.output.format.as_str();
+    if merge.step == MergeStep::Publish {
+        return of_round(published(1, format), merge.round);
+    }
     let order = merge.tracks[0].plan.indices();
     let lies = |position: usize| seams.rotate_left(11 * merge.round.unsigned_abs()) >> position & 3 == 3;
     let mut runs: Vec<Vec<i32>> = Vec::new();
