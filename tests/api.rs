@@ -154,6 +154,39 @@ fn a_cancel_over_http_stops_the_work() {
     assert_eq!((&ended["state"], &ended["reason"]), (&"cancelled".into(), &"wrong cut".into()));
 }
 
+/// Something else lies at the place of one of two outputs when both are proven.
+#[test]
+fn an_output_that_can_not_be_published_leaves_none_of_the_others() {
+    let place = Place::new();
+    media::constant(
+        &place.path("a.mp4"),
+        Constant { seconds: "60", size: "1280x720", channels: 0, ..Constant::default() },
+    );
+    let serving = serve(&place, &[]);
+    let upload = json!({"source": url(&place, "a.mp4"), "output_prefix": url(&place, "out"), "segment_time_seconds": 2,
+        "dst_formats": ["mp4", "flv"]});
+    let id = serving.post("/v1/executions", &upload).1["execution"].as_str().unwrap().to_owned();
+    until("it to be at work", || serving.get(&format!("/v1/executions/{id}")).0 == 200);
+    std::fs::write(place.path("out/a.flv"), b"mine").unwrap();
+    let ended = serving.ended(&id);
+    let reason = ended["reason"].as_str().unwrap_or_default();
+    assert!(ended["state"] == "failed" && reason.contains("a.flv is there already"), "{ended}");
+    let names = || -> Vec<_> {
+        let mut names: Vec<_> =
+            std::fs::read_dir(place.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["a.flv"], "neither the other output nor anything hidden");
+    assert_eq!(std::fs::read(place.path("out/a.flv")).unwrap(), b"mine");
+    std::fs::remove_file(place.path("out/a.flv")).unwrap();
+    let (status, _) = serving.post(&format!("/v1/executions/{id}/retry"), &json!({}));
+    assert_eq!(status, 202);
+    until("the second attempt", || serving.get(&format!("/v1/executions/{id}")).1["attempt"] == 2);
+    assert_eq!(serving.ended(&id)["state"], "succeeded");
+    assert_eq!(names(), ["a.flv", "a.mp4"]);
+}
+
 #[test]
 fn a_probe_answers_at_once_what_the_command_says() {
     let place = Place::new();
