@@ -22,13 +22,16 @@ use tracing::Instrument as _;
 
 use crate::{
     CHILD_ARGUMENT,
-    cgroup::Delegated,
+    cgroup::{Delegated, Group},
     protocol::{FIRST_FD, Reply, Task},
     seal::{Allowed, Layer, Sandbox, Seal},
 };
 
 /// A child that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(180);
+
+/// For how long a child may take to end that has done its task.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How often a child's memory is looked at. What it may use is a limit of the kernel's, too: this is for what that does not count.
 const LOOK: Duration = Duration::from_millis(100);
@@ -210,6 +213,18 @@ impl Launcher {
             Some(stdout) => hear(stdout, pid, limit, &seal, tell).await,
             None => Heard::default(),
         };
+        // All that it was asked for is there: its end is nothing to wait for, since the system takes milliseconds to take a sandbox
+        // apart. When the life line closes, it exits.
+        if heard.ended.is_none()
+            && let Some(reply) = heard.reply.take()
+        {
+            drop(life_line);
+            tokio::spawn(see_off(child, group).in_current_span());
+            return match reply {
+                Reply::Failed(reason) => Err(ChildError::Failed(reason)),
+                reply => Ok(Heard { reply: Some(reply), ..heard }),
+            };
+        }
         if heard.ended.is_some() {
             // It may have ended by itself in this moment.
             let _ = child.start_kill();
@@ -218,19 +233,17 @@ impl Launcher {
         let last_words = said.await.unwrap_or_default();
         tracing::info!(target: "media", pid, "the media process has ended: {status}");
         let said = last_words.map_or(String::new(), |line| format!(": {line}"));
-        match (heard.ended, heard.reply.take()) {
-            (Some(Ended::Late), _) => Err(ChildError::Late { doing, limit, how: "", said }),
-            (Some(Ended::Silent), _) => {
+        match heard.ended {
+            Some(Ended::Late) => Err(ChildError::Late { doing, limit, how: "", said }),
+            Some(Ended::Silent) => {
                 Err(ChildError::Late { doing, limit: SILENCE, how: " without a word", said })
             }
-            (Some(Ended::Large), _) => Err(ChildError::Large { doing, mebibytes: seal.allowed.memory >> 20 }),
-            (Some(Ended::Garbled), _) => Err(ChildError::Unreadable {
+            Some(Ended::Large) => Err(ChildError::Large { doing, mebibytes: seal.allowed.memory >> 20 }),
+            Some(Ended::Garbled) => Err(ChildError::Unreadable {
                 doing,
                 field: format!("it is longer than {LONGEST_REPLY} bytes"),
             }),
-            (None, Some(Reply::Failed(reason))) => Err(ChildError::Failed(reason)),
-            (None, Some(reply)) if status.success() => Ok(Heard { reply: Some(reply), ..heard }),
-            (None, None) if status.success() && heard.unreadable.is_some() => {
+            None if status.success() && heard.unreadable.is_some() => {
                 Err(ChildError::Unreadable { doing, field: heard.unreadable.unwrap_or_default() })
             }
             _ if group.is_some_and(|group| group.is_out_of_memory()) => {
@@ -271,7 +284,20 @@ impl Launcher {
     }
 }
 
-/// Hears what a child says on stdout, to its end or until it must be ended.
+/// Waits for the end of a child that has done its task, not for long. What it is in, if anything, is removed after it.
+async fn see_off(mut child: tokio::process::Child, group: Option<Group>) {
+    let pid = child.id().unwrap_or_default();
+    let status = match tokio::time::timeout(GOODBYE, child.wait()).await {
+        Ok(status) => status,
+        Err(_) => child.kill().await.and(child.wait().await),
+    };
+    drop(group);
+    if let Ok(status) = status {
+        tracing::info!(target: "media", pid, "the media process has ended: {status}");
+    }
+}
+
+/// Hears what a child says on stdout, to its last reply, its end, or until it must be ended.
 async fn hear(
     stdout: ChildStdout,
     started: u32,
@@ -318,7 +344,11 @@ async fn hear(
                     Ok(Reply::Started { pid: real }) => pid = *process.get_or_insert(real),
                     Ok(Reply::Sealed { layers }) => heard.layers = layers,
                     Ok(on_the_way @ (Reply::Progress { .. } | Reply::Made { .. })) => tell(on_the_way),
-                    Ok(end) => heard.reply = Some(end),
+                    // Nothing follows it.
+                    Ok(end) => {
+                        heard.reply = Some(end);
+                        return heard;
+                    }
                     Err(error) => {
                         if heard.unreadable.is_none() {
                             tracing::warn!(error, "a media process gave a reply that can't be read");
