@@ -13,25 +13,12 @@ use common::{
     Place,
     cluster::until,
     media::{self, Constant},
+    serving::{Serving, url},
 };
 use millrace_runtime::{Embedded, Log, NewRecord, Transaction};
 use millrace_schemas::Upload;
 use millrace_topology::{Emit, Placement, streams};
 use serde_json::{Value, json};
-
-/// A process that serves the principals `press` and `sport`, and an administrator.
-struct Serving {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // One that has ended needs no end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Each principal has a folder of its own; what lies in `private` is nobody's.
 fn serve(place: &Place, access: &str) -> Serving {
@@ -49,65 +36,32 @@ fn serve(place: &Place, access: &str) -> Serving {
         principal("sport")
     );
     place.write("millrace.toml", settings);
-    let log = place.path("serve.log");
-    let mut command = place.millrace();
-    command
-        .args(["serve", "--data", "data", "--listen", "127.0.0.1:0", "--config", "millrace.toml"])
-        .args(["--watch", "watched=made"])
-        .env_remove("MILLRACE_SOURCE_ROOTS")
-        .env_remove("MILLRACE_OUTPUT_ROOTS")
-        .stdout(Stdio::null());
-    let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
-    let said = || std::fs::read_to_string(&log).unwrap();
-    until("it to serve", || said().contains("serving"));
-    let address = said().split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    Serving { child, address }
+    Serving::start(place, |command| {
+        command.args(["--listen", "127.0.0.1:0", "--config", "millrace.toml", "--watch", "watched=made"]);
+        command.env_remove("MILLRACE_SOURCE_ROOTS").env_remove("MILLRACE_OUTPUT_ROOTS");
+    })
 }
 
-impl Serving {
-    /// The answer to a call with somebody's token; a body makes it a POST.
-    fn call(&self, who: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        let agent = ureq::Agent::new_with_config(config);
-        let (url, token) = (format!("http://{}{path}", self.address), format!("Bearer {who}-token"));
-        let mut answer = match body {
-            None => agent.get(&url).header("Authorization", &token).call().unwrap(),
-            Some(body) => agent
-                .post(&url)
-                .header("Authorization", &token)
-                .header("Content-Type", "application/json")
-                .send(body.to_string())
-                .unwrap(),
-        };
-        let text = answer.body_mut().read_to_string().unwrap();
-        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    }
+/// The answer to a call with somebody's token; a body makes it a POST.
+fn call(serving: &Serving, who: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let token = format!("Bearer {who}-token");
+    serving.call(path, &[("Authorization", &token)], body.map(Value::to_string).as_deref())
+}
 
-    /// The state of an execution once it has ended, as an administrator sees it.
-    fn ended(&self, execution: &str) -> Value {
-        let mut found = Value::Null;
-        until("the execution to end", || {
-            let (status, state) = self.call("ops", &format!("/v1/executions/{execution}"), None);
-            found = state;
-            status == 200 && found["ended"].is_string()
-        });
-        found
-    }
+/// The state of an execution once it has ended, as an administrator sees it.
+fn ended(serving: &Serving, execution: &str) -> Value {
+    serving.ended_for(execution, &[("Authorization", "Bearer ops-token")])
+}
 
-    fn executions(&self, who: &str) -> Vec<Value> {
-        let (status, list) = self.call(who, "/v1/executions", None);
-        assert_eq!(status, 200, "{list}");
-        list["executions"].as_array().unwrap().clone()
-    }
+fn executions(serving: &Serving, who: &str) -> Vec<Value> {
+    let (status, list) = call(serving, who, "/v1/executions", None);
+    assert_eq!(status, 200, "{list}");
+    list["executions"].as_array().unwrap().clone()
 }
 
 fn clip(path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     media::constant(path, Constant { seconds: "1", ..Constant::default() });
-}
-
-fn url(place: &Place, name: &str) -> String {
-    format!("file://{}", place.path(name).display())
 }
 
 fn folders(place: &Place) {
@@ -125,7 +79,7 @@ fn over_http_each_principal_has_its_own_executions_names_and_places_and_no_other
     std::fs::copy(place.path("press/in/a.mp4"), place.path("private/a.mp4")).unwrap();
     let serving = serve(&place, "");
     let upload = |of: &str, to: &str| json!({"source": url(&place, of), "output_prefix": url(&place, to), "name": "friday"});
-    let submit = |who: &str, of: &str, to: &str| serving.call(who, "/v1/executions", Some(&upload(of, to)));
+    let submit = |who: &str, of: &str, to: &str| call(&serving, who, "/v1/executions", Some(&upload(of, to)));
     let id = |accepted: &Value| accepted["execution"].as_str().unwrap().to_owned();
 
     // The same name is two executions.
@@ -135,7 +89,7 @@ fn over_http_each_principal_has_its_own_executions_names_and_places_and_no_other
     assert_eq!(status, 202, "{sport}");
     assert_ne!(id(&press), id(&sport));
     for (execution, who) in [(id(&press), "press"), (id(&sport), "sport")] {
-        let state = serving.ended(&execution);
+        let state = ended(&serving, &execution);
         assert_eq!((&state["state"], &state["principal"]), (&"succeeded".into(), &who.into()), "{state}");
         assert!(place.path(&format!("{who}/out/a.mp4")).exists());
     }
@@ -145,10 +99,10 @@ fn over_http_each_principal_has_its_own_executions_names_and_places_and_no_other
         [("", None), ("/events", None), ("/cancel", Some(json!({}))), ("/retry", Some(json!({})))]
     {
         let path = format!("/v1/executions/{}{path}", id(&press));
-        assert_eq!(serving.call("sport", &path, body.as_ref()).0, 404, "{path}");
-        assert_ne!(serving.call("press", &path, body.as_ref()).0, 404, "{path}");
+        assert_eq!(call(&serving, "sport", &path, body.as_ref()).0, 404, "{path}");
+        assert_ne!(call(&serving, "press", &path, body.as_ref()).0, 404, "{path}");
     }
-    let listed = |who: &str| serving.executions(who).iter().map(&id).collect::<Vec<_>>();
+    let listed = |who: &str| executions(&serving, who).iter().map(&id).collect::<Vec<_>>();
     assert_eq!((listed("press"), listed("sport")), (vec![id(&press)], vec![id(&sport)]));
     assert_eq!(listed("ops").len(), 2);
 
@@ -165,21 +119,33 @@ fn over_http_each_principal_has_its_own_executions_names_and_places_and_no_other
     }
     assert_eq!(submit("sport", "sport/in/../../private/a.mp4", "sport/out").0, 422, "'..' is in no URL");
     let probe = json!({"source": url(&place, "press/in/a.mp4")});
-    assert_eq!(serving.call("sport", "/v1/probe", Some(&probe)).0, 403);
-    assert_eq!(serving.call("press", "/v1/probe", Some(&probe)).0, 200);
+    assert_eq!(call(&serving, "sport", "/v1/probe", Some(&probe)).0, 403);
+    assert_eq!(call(&serving, "press", "/v1/probe", Some(&probe)).0, 200);
 
     // What is watched is nobody's of them; metrics are the administrator's, who uploads nothing of its own accord.
     let event = json!({"Records": [{"eventName": "s3:ObjectCreated:Put",
         "s3": {"bucket": {"name": "videos"}, "object": {"key": "in/a.mp4", "size": 1, "eTag": "x"}}}]});
-    assert_eq!(serving.call("press", "/v1/notifications", Some(&event)).0, 403);
-    assert_eq!(serving.call("press", "/metrics", None).0, 403);
-    assert_eq!(serving.call("ops", "/metrics", None).0, 200);
-    assert_eq!(serving.call("nobody", "/v1/executions", None).0, 401);
+    assert_eq!(call(&serving, "press", "/v1/notifications", Some(&event)).0, 403);
+    assert_eq!(call(&serving, "press", "/metrics", None).0, 403);
+    assert_eq!(call(&serving, "ops", "/metrics", None).0, 200);
+    assert_eq!(call(&serving, "nobody", "/v1/executions", None).0, 401);
     let long = place.path("press/in/long.mp4");
     File::create(&long).unwrap().set_len(5_000_001).unwrap();
     let (status, problem) = submit("press", "press/in/long.mp4", "press/out");
     assert_eq!(status, 422, "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("size in bytes"), "{problem}");
+
+    // What a notification began is the default principal's, and nobody else's.
+    clip(&place.path("watched/w.mp4"));
+    let is_it = |one: &Value| one.to_string().contains("watched/w.mp4");
+    until("it to be noticed", || executions(&serving, "ops").iter().any(is_it));
+    let watched = executions(&serving, "ops").into_iter().find(is_it).unwrap();
+    assert_eq!(ended(&serving, &id(&watched))["state"], "succeeded");
+    for (path, body) in [("", None), ("/cancel", Some(json!({}))), ("/retry", Some(json!({})))] {
+        let path = format!("/v1/executions/{}{path}", id(&watched));
+        assert_eq!(call(&serving, "press", &path, body.as_ref()).0, 404, "{path}");
+    }
+    assert!(!executions(&serving, "press").iter().any(is_it));
 }
 
 /// Publishes a record on `uploads`, as any producer may.
@@ -228,20 +194,20 @@ fn on_the_log_nobody_says_what_only_millrace_may_and_a_header_names_nobody_unles
     for field in ["'principal'", "'work'", "'attempt'", "'replay'"] {
         assert!(dead(&place).iter().any(|reason| reason.contains(field)), "{field}: {:?}", dead(&place));
     }
-    assert!(serving.executions("ops").is_empty(), "no execution fails for what a stranger forged");
+    assert!(executions(&serving, "ops").is_empty(), "no execution fails for what a stranger forged");
 
     // With a header or without it is an upload of 'sport', which reaches nothing of 'press'.
     for (name, headers) in [("plain", &[][..]), ("header", &[("millrace-principal", "press")])] {
         produce(&place, &Upload { name: Some(name.into()), ..upload.clone() }, headers);
     }
     until("both to fail", || {
-        serving.executions("sport").iter().filter(|one| one["ended"].is_string()).count() == 2
+        executions(&serving, "sport").iter().filter(|one| one["ended"].is_string()).count() == 2
     });
-    for state in serving.executions("sport") {
+    for state in executions(&serving, "sport") {
         assert_eq!(state["state"], "failed", "{state}");
         assert!(state["reason"].as_str().unwrap().contains("'sport' may read sources"), "{state}");
     }
-    assert!(serving.executions("press").is_empty() && place.names("press/out").is_empty());
+    assert!(executions(&serving, "press").is_empty() && place.names("press/out").is_empty());
 }
 
 #[test]
@@ -256,9 +222,9 @@ fn a_trusted_header_names_the_principal_and_one_that_is_unknown_is_refused() {
     // Without one it is the default principal's, which reaches what is watched.
     produce(&place, &upload, &[]);
     until("all to end", || {
-        serving.executions("ops").iter().filter(|one| one["ended"].is_string()).count() == 3
+        executions(&serving, "ops").iter().filter(|one| one["ended"].is_string()).count() == 3
     });
-    for state in serving.executions("ops") {
+    for state in executions(&serving, "ops") {
         let expected = match state["principal"].as_str().unwrap() {
             "press" => ("succeeded", ""),
             "gone" => ("failed", "no principal 'gone'"),

@@ -16,83 +16,17 @@ use common::{
     cluster::until,
     judge::judge,
     media::{self, Constant},
+    serving::{Serving, url},
 };
 use serde_json::{Value, json};
 
-/// A process that serves alone.
-struct Serving {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // One that has ended needs no end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn serve(place: &Place, more: &[&str]) -> Serving {
-    let mut command = place.millrace();
-    command.args(["serve", "--data", "data"]).args(more).stdout(Stdio::null());
-    if !more.contains(&"--listen") {
-        command.args(["--listen", "127.0.0.1:0"]);
-    }
-    let log = place.path("serve.log");
-    let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
-    let said = || std::fs::read_to_string(&log).unwrap();
-    until("it to serve", || said().contains("serving"));
-    let after = said().split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    Serving { child, address: after }
-}
-
-impl Serving {
-    fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> (u16, Value) {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        let agent = ureq::Agent::new_with_config(config);
-        let url = format!("http://{}{path}", self.address);
-        let mut answer = match (method, body) {
-            ("GET", _) => {
-                let request = headers
-                    .iter()
-                    .fold(agent.get(&url), |request, (name, value)| request.header(*name, *value));
-                request.call().unwrap()
-            }
-            (_, body) => {
-                let request = headers
-                    .iter()
-                    .fold(agent.post(&url), |request, (name, value)| request.header(*name, *value));
-                let json = !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-                let request = if json { request.header("Content-Type", "application/json") } else { request };
-                request.send(body.unwrap_or("")).unwrap()
-            }
-        };
-        let text = answer.body_mut().read_to_string().unwrap();
-        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    }
-
-    fn get(&self, path: &str) -> (u16, Value) {
-        self.call("GET", path, &[], None)
-    }
-
-    fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        self.call("POST", path, &[], Some(&body.to_string()))
-    }
-
-    fn ended(&self, id: &str) -> Value {
-        let mut found = Value::Null;
-        until("the execution to end", || {
-            let (status, state) = self.get(&format!("/v1/executions/{id}"));
-            found = state;
-            status == 200 && ["succeeded", "failed", "cancelled"].contains(&found["state"].as_str().unwrap())
-        });
-        found
-    }
-}
-
-fn url(place: &Place, name: &str) -> String {
-    format!("file://{}", place.path(name).display())
+    Serving::start(place, |command| {
+        command.args(more);
+        if !more.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+    })
 }
 
 #[test]
@@ -103,7 +37,7 @@ fn an_upload_over_http_is_made_followed_and_made_once() {
     let upload = json!({"source": url(&place, "a.mp4"), "output_prefix": url(&place, "out"), "segment_time_seconds": 1,
         "dst_formats": ["mp4", "flv"], "labels": {"team": "film"}});
     let key = [("Idempotency-Key", "friday-17")];
-    let (status, accepted) = serving.call("POST", "/v1/executions", &key, Some(&upload.to_string()));
+    let (status, accepted) = serving.call("/v1/executions", &key, Some(&upload.to_string()));
     assert_eq!(status, 202, "{accepted}");
     let id = accepted["execution"].as_str().unwrap().to_owned();
     let ended = serving.ended(&id);
@@ -111,7 +45,7 @@ fn an_upload_over_http_is_made_followed_and_made_once() {
     for format in ["mp4", "flv"] {
         judge(&place.path("a.mp4"), &place.path(&format!("out/a.{format}")));
     }
-    let (status, again) = serving.call("POST", "/v1/executions", &key, Some(&upload.to_string()));
+    let (status, again) = serving.call("/v1/executions", &key, Some(&upload.to_string()));
     assert_eq!(
         (status, &again["execution"], &again["state"]),
         (200, &id.clone().into(), &"succeeded".into())
@@ -232,7 +166,7 @@ fn what_is_wrong_with_a_request_is_a_problem_that_says_what_to_do() {
         (json!({"source": source, "output_prefix": out, "work": "x"}).to_string(), 422, "leave it out"),
         (json!({"output_prefix": out}).to_string(), 422, "names its source"),
     ] {
-        let (found, problem) = serving.call("POST", "/v1/executions", &[], Some(&body));
+        let (found, problem) = serving.call("/v1/executions", &[], Some(&body));
         assert_eq!(found, status, "{body}: {problem}");
         assert_eq!(problem["status"], status);
         assert!(
@@ -242,7 +176,7 @@ fn what_is_wrong_with_a_request_is_a_problem_that_says_what_to_do() {
     }
     let plain = [("Content-Type", "text/plain")];
     assert_eq!(
-        serving.call("POST", "/v1/executions", &plain, Some("{}")).0,
+        serving.call("/v1/executions", &plain, Some("{}")).0,
         415,
         "no form of a strange page does anything"
     );
@@ -253,8 +187,8 @@ fn what_is_wrong_with_a_request_is_a_problem_that_says_what_to_do() {
     assert_eq!(serving.post("/v1/notifications", &json!({"hello": 1})).0, 400);
     let test = r#"{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "videos"}"#;
     let sns = [("Content-Type", "text/plain; charset=UTF-8"), ("x-amz-sns-message-type", "Notification")];
-    assert_eq!(serving.call("POST", "/v1/notifications", &sns, Some(test)).0, 200);
-    assert_eq!(serving.call("POST", "/v1/notifications", &plain, Some(test)).0, 415);
+    assert_eq!(serving.call("/v1/notifications", &sns, Some(test)).0, 200);
+    assert_eq!(serving.call("/v1/notifications", &plain, Some(test)).0, 415);
     let (status, list) = serving.get("/v1/executions");
     assert_eq!((status, list["executions"].as_array().unwrap().len()), (200, 0), "nothing was begun");
 }
@@ -273,8 +207,8 @@ fn strangers_need_a_token() {
     assert_eq!(serving.get("/healthz").0, 200);
     for path in ["/v1/executions", "/metrics"] {
         assert_eq!(serving.get(path).0, 401, "{path}");
-        assert_eq!(serving.call("GET", path, &[("Authorization", "Bearer guessed")], None).0, 401);
-        assert_eq!(serving.call("GET", path, &[("Authorization", "Bearer open-sesame")], None).0, 200);
+        assert_eq!(serving.call(path, &[("Authorization", "Bearer guessed")], None).0, 401);
+        assert_eq!(serving.call(path, &[("Authorization", "Bearer open-sesame")], None).0, 200);
     }
     let said = std::fs::read_to_string(place.path("serve.log")).unwrap();
     assert!(!said.contains("open-sesame"), "no log line holds a token");
@@ -327,7 +261,7 @@ fn a_hundred_clients_at_once_slow_ones_cut_ones_and_huge_ones_bring_nothing_down
                     std::mem::forget(stream);
                 }
                 _ => {
-                    let (status, answer) = serving.call("POST", "/v1/executions", &[], Some(body));
+                    let (status, answer) = serving.call("/v1/executions", &[], Some(body));
                     assert_eq!(status, 202, "{answer}");
                     accepted.lock().unwrap().push(answer["execution"].as_str().unwrap().to_owned());
                 }

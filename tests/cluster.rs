@@ -222,8 +222,24 @@ fn a_cancel_stops_work_in_every_process_and_frees_it() {
 }
 
 /// A record as anybody may put it on a topic.
-fn poison(stream: StreamSpec, key: &str, value: Vec<u8>) -> NewRecord {
-    Emit { stream: stream.name, key: key.into(), value: Some(value), placement: Placement::Exactly(0) }.into()
+fn put(stream: StreamSpec, partition: u32, key: &str, value: Vec<u8>) -> NewRecord {
+    let placement = Placement::Exactly(partition);
+    Emit { stream: stream.name, key: key.into(), value: Some(value), placement }.into()
+}
+
+/// Good uploads, one on each partition; they have names of their own.
+async fn one_behind_each(cluster: &Cluster, log: &dyn millrace_runtime::Log) -> usize {
+    let url = |name: &str| format!("file://{}", cluster.place.path(name).display());
+    let partitions = log.partitions(streams::UPLOADS.name).await.unwrap();
+    let good = (0..partitions).map(|number| {
+        let name = format!("behind-{number}");
+        let upload =
+            Upload { name: Some(name.clone()), ..Upload::of(&url("a.mp4"), &url(&format!("out/{number}"))) };
+        // As a program without Avro writes it.
+        put(streams::UPLOADS, number, &name, serde_json::to_vec(&upload).unwrap())
+    });
+    log.commit(Transaction { records: good.collect(), ..Transaction::default() }).await.unwrap();
+    usize::try_from(partitions).unwrap()
 }
 
 /// What claims to be the version 900 of a stream's record.
@@ -267,30 +283,38 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
         streams::MERGES,
         streams::MERGED,
     ];
+    let (mut poisoned, mut count) = (BTreeMap::new(), 0);
     runtime.block_on(async {
         let log = cluster.log().await;
         for topic in topics {
+            let partitions = log.partitions(topic.name).await.unwrap();
+            poisoned.insert(topic.name, usize::try_from(partitions).unwrap());
             for (kind, value) in &kinds {
-                let value = match *kind {
-                    "claimed version" => claimed(topic),
-                    _ => value.clone(),
-                };
-                let records = vec![poison(topic, kind, value)];
-                log.commit(Transaction { records, ..Transaction::default() }).await.unwrap();
+                let value = if *kind == "claimed version" { &claimed(topic) } else { value };
+                for partition in 0..partitions {
+                    let records = vec![put(topic, partition, kind, value.clone())];
+                    log.commit(Transaction { records, ..Transaction::default() }).await.unwrap();
+                }
             }
         }
+        count = one_behind_each(&cluster, log.as_ref()).await;
     });
+    let poisons = kinds.len() * poisoned.values().sum::<usize>();
+    let begun = std::time::Instant::now();
     let server = cluster.serve("one", &[]).ready();
-    let execution = cluster.submit("a.mp4", "after", &["--segment-time", "1"]);
-    let ended = cluster.ended(1);
-    assert_eq!(ended[0]["state"], "succeeded", "partitions go on: {ended:?}");
-    assert_eq!(ended[0]["execution"], execution);
+    let ended = cluster.ended(count);
+    println!(
+        "{poisons} poisons, and {count} uploads behind them done {:.1} s after the start",
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(ended.iter().all(|one| one["state"] == "succeeded"), "partitions go on: {ended:?}");
+    assert_eq!(ended.len(), count);
     let letters = || -> Vec<Value> {
         let called = cluster.call(&["dead", "list", "--json"]);
         assert_eq!(called.status, 0, "{}", called.stderr);
         called.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    until("all dead letters", || letters().len() == topics.len() * kinds.len());
+    until("all dead letters", || letters().len() == poisons);
     let version = u32::try_from(Upload::VERSIONS.len()).unwrap();
     let others = format!("schema id is {}", millrace_schemas::frame::schema_id(Upload::NUMBER, version));
     for letter in letters() {
@@ -315,9 +339,9 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
                     && record.header("__streams.errors.topic").as_deref() == Some(topic.name)
             };
             let of_it: Vec<_> = dead.iter().filter(is_its).collect();
-            assert_eq!(of_it.len(), 1, "{kind} in {}", topic.name);
+            assert_eq!(of_it.len(), poisoned[topic.name], "{kind} in {}", topic.name);
             let value = if *kind == "claimed version" { &claimed(topic) } else { value };
-            assert!(of_it[0].value.as_ref() == Some(value), "the bytes are as they were");
+            assert!(of_it.iter().all(|one| one.value.as_ref() == Some(value)), "the bytes are as they were");
         }
     }
     let shown = cluster.call(&["dead", "show", letters()[0]["id"].as_str().unwrap()]);
@@ -326,12 +350,154 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
     let id = letters()[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(cluster.call(&["dead", "retry", &id]).status, 0);
     until("the letter to come back", || {
-        letters().len() == topics.len() * kinds.len() && letters().iter().all(|l| l["id"] != id)
+        letters().len() == poisons && letters().iter().all(|l| l["id"] != id)
     });
     assert_eq!(server.stop(), 0);
 }
 
 /// An upload by a schema that its team has not registered yet.
+/// Strangers may register schemas, too.
+#[test]
+fn under_a_registry_what_claims_a_schema_holds_no_partition() {
+    let cluster = Cluster::with_registry();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    media::constant(&cluster.place.path("a.mp4"), small());
+    let register = |subject: &str, schema: &str| -> u32 {
+        let url = format!("{}/subjects/{}{subject}/versions", REGISTRY.url(), cluster.prefix);
+        let body = serde_json::json!({ "schema": schema }).to_string();
+        let sent =
+            ureq::post(&url).header("Content-Type", "application/vnd.schemaregistry.v1+json").send(body);
+        let text = sent.unwrap().body_mut().read_to_string().unwrap();
+        u32::try_from(serde_json::from_str::<Value>(&text).unwrap()["id"].as_u64().unwrap()).unwrap()
+    };
+    let recursive = register(
+        "recursive",
+        r#"{"type": "record", "name": "Upload", "namespace": "millrace", "fields": [{"name": "next", "type": ["null", "Upload"]}]}"#,
+    );
+    let wide = register(
+        "wide",
+        r#"{"type": "record", "name": "Upload", "namespace": "millrace", "fields": [
+            {"name": "source", "type": "string"}, {"name": "output_prefix", "type": "string"},
+            {"name": "nothing", "type": {"type": "array", "items": "null"}}]}"#,
+    );
+    let framed = |id: u32, value: &[u8]| [&[0], &id.to_be_bytes()[..], value].concat();
+    // Union branches without end, and an array of two thousand million nulls in five bytes.
+    let many = [&[2, b'a', 2, b'b'][..], &[0xfe, 0xff, 0xff, 0xff, 0x0f], &[0]].concat();
+    let kinds = [
+        ("recursive", framed(recursive, &[2; 500_000])),
+        ("a claim of many", framed(wide, &many)),
+        ("no such schema", framed(0x7fff_fff0, &[0; 20])),
+        ("a version that nobody announced", claimed(streams::UPLOADS)),
+    ];
+    let (mut poisons, mut count) = (0, 0);
+    runtime.block_on(async {
+        let log = cluster.log().await;
+        for partition in 0..log.partitions(streams::UPLOADS.name).await.unwrap() {
+            let all = kinds.iter().map(|(kind, value)| put(streams::UPLOADS, partition, kind, value.clone()));
+            log.commit(Transaction { records: all.collect(), ..Transaction::default() }).await.unwrap();
+            poisons += kinds.len();
+        }
+        count = one_behind_each(&cluster, log.as_ref()).await;
+    });
+    let begun = std::time::Instant::now();
+    let server = cluster.serve("one", &[]).ready();
+    let ended = cluster.ended(count);
+    println!(
+        "{poisons} poisons, and {count} uploads behind them done {:.1} s after the start",
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(ended.iter().all(|one| one["state"] == "succeeded"), "partitions go on: {ended:?}");
+    let called = cluster.call(&["dead", "list", "--json"]);
+    let letters: Vec<Value> = called.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(letters.len(), poisons, "{letters:?}");
+    let said = |kind: &str| {
+        letters.iter().find(|l| l["key"] == kind).unwrap()["reason"].as_str().unwrap().to_owned()
+    };
+    assert!(said("recursive").contains("it is recursive"), "{}", said("recursive"));
+    for (kind, _) in &kinds {
+        assert!(said(kind).len() > 20, "{kind}: {}", said(kind));
+        println!("{kind}: {}", said(kind));
+    }
+    assert_eq!(server.stop(), 0);
+}
+
+/// Each with a token, a header that a trusted program sets, and places of its own.
+#[test]
+fn on_kafka_each_principal_has_its_own_executions_names_and_places_and_no_others() {
+    let cluster = Cluster::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let folder = cluster.place.path("");
+    let folder = folder.display().to_string();
+    let folder = folder.trim_end_matches('/');
+    let principal = |name: &str| {
+        format!(
+            "[[access.principal]]\nname = '{name}'\ntokens = ['{name}-token']\nsources = ['{folder}/{name}/in']\n\
+             outputs = ['{folder}/{name}/out']\n"
+        )
+    };
+    let settings = format!("[access]\ntrust_header = true\n{}{}", principal("press"), principal("sport"));
+    let settings = cluster.place.write("access.toml", settings);
+    for name in ["press", "sport"] {
+        std::fs::create_dir_all(cluster.place.path(&format!("{name}/in"))).unwrap();
+        media::constant(&cluster.place.path(&format!("{name}/in/a.mp4")), small());
+    }
+    let url = |name: &str| format!("file://{}", cluster.place.path(name).display());
+    let upload = |who: &str, source: &str, out: &str, name: &str| {
+        let upload = Upload { name: Some(name.into()), ..Upload::of(&url(source), &url(out)) };
+        let mut record = put(streams::UPLOADS, 0, name, serde_json::to_vec(&upload).unwrap());
+        record.headers.push(("millrace-principal".into(), who.as_bytes().to_vec()));
+        record
+    };
+    let records = vec![
+        upload("press", "press/in/a.mp4", "press/out", "friday"),
+        // The same name, and an execution of its own.
+        upload("sport", "sport/in/a.mp4", "sport/out", "friday"),
+        upload("sport", "press/in/a.mp4", "sport/out", "read"),
+        upload("sport", "sport/in/a.mp4", "press/out", "overwrite"),
+    ];
+    runtime.block_on(async {
+        let log = cluster.log().await;
+        log.commit(Transaction { records, ..Transaction::default() }).await.unwrap();
+    });
+    let server = cluster.serve("one", &["--config", settings.to_str().unwrap()]).ready();
+    let ended = cluster.ended(4);
+    let told = |who: &str, state: &str| {
+        let of_it = ended.iter().filter(|one| one["principal"] == who && one["state"] == state);
+        of_it.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!((told("press", "succeeded").len(), told("sport", "succeeded").len()), (1, 1), "{ended:?}");
+    let refused = told("sport", "failed");
+    assert_eq!(refused.len(), 2, "{ended:?}");
+    for setting in ["sources", "outputs"] {
+        let by_it = |one: &&Value| {
+            one["reason"].as_str().unwrap().contains(&format!("'sport' may"))
+                && one["reason"].as_str().unwrap().contains(setting)
+        };
+        assert_eq!(refused.iter().filter(by_it).count(), 1, "{refused:?}");
+    }
+    for name in ["press", "sport"] {
+        assert_eq!(cluster.place.names(&format!("{name}/out")), ["a.mp4"]);
+    }
+    // And what came over Kafka is another's over HTTP, too.
+    let id = told("press", "succeeded")[0]["execution"].as_str().unwrap().to_owned();
+    let status = |who: &str, path: &str, method: &str| {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let agent = ureq::Agent::new_with_config(config);
+        let url = format!("http://{}/v1/executions/{id}{path}", server.address());
+        let token = format!("Bearer {who}-token");
+        let answer = match method {
+            "GET" => agent.get(&url).header("Authorization", &token).call(),
+            _ => agent.post(&url).header("Authorization", &token).send_empty(),
+        };
+        answer.unwrap().status().as_u16()
+    };
+    for (path, method) in [("", "GET"), ("/events", "GET"), ("/cancel", "POST"), ("/retry", "POST")] {
+        assert_eq!(status("sport", path, method), 404, "{path}");
+        assert_ne!(status("press", path, method), 404, "{path}");
+    }
+    assert_eq!(server.stop(), 0);
+}
+
 #[test]
 fn what_was_put_right_is_made_when_its_dead_letter_is_published_again() {
     let registry = millrace_servers::Registry::start().unwrap();

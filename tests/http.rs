@@ -12,31 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Place, cluster::until};
-
-/// A process that serves alone.
-struct Serving {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // One that has ended needs no end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use common::{Place, cluster::until, serving::Serving};
 
 fn serve(place: &Place, listen: &str, more: &[&str]) -> Serving {
-    let log = place.path("serve.log");
-    let mut command = place.millrace();
-    command.args(["serve", "--data", "data", "--listen", listen]).args(more).stdout(Stdio::null());
-    let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
-    let said = || std::fs::read_to_string(&log).unwrap();
-    until("it to serve", || said().contains("serving"));
-    let address = said().split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    Serving { child, address }
+    Serving::start(place, |command| drop(command.args(["--listen", listen]).args(more)))
 }
 
 /// The status that a request is answered with.

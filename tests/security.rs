@@ -19,6 +19,7 @@ use common::{
     Place,
     cluster::until,
     media::{self, Constant, hostile, mutate},
+    serving::{Serving, url},
 };
 use serde_json::{Value, json};
 
@@ -26,73 +27,21 @@ use serde_json::{Value, json};
 const LONGEST: Duration = Duration::from_secs(60);
 /// How long health may take to answer. Tests run beside each other, on machines of a few cores: a service that hangs answers never.
 const HEALTH: Duration = Duration::from_secs(2);
+/// How many mutants come at once.
+const AT_ONCE: usize = 10;
 /// What a media process and the service may use, in bytes.
 const CHILD: u64 = 1 << 30;
 const GROWTH: u64 = 100 << 20;
 
-struct Serving {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // One that has ended needs no end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn serve(place: &Place) -> Serving {
-    let log = place.path("serve.log");
-    let mut command = place.millrace();
-    command.args(["serve", "--data", "data", "--listen", "127.0.0.1:0"]).args(roots(place));
-    let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
-    let said = || std::fs::read_to_string(&log).unwrap();
-    until("it to serve", || said().contains("serving"));
-    let address = said().split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    Serving { child, address }
+    Serving::start(place, |command| drop(command.args(["--listen", "127.0.0.1:0"])))
 }
 
-/// The flags that let it reach the sources and the outputs, where there are such flags.
-fn roots(place: &Place) -> Vec<String> {
-    let help = place.millrace().args(["serve", "--help"]).output().unwrap();
-    if !String::from_utf8_lossy(&help.stdout).contains("--source-root") {
-        return Vec::new();
-    }
-    let folder = place.path("").to_str().unwrap().to_owned();
-    vec!["--source-root".into(), folder.clone(), "--output-root".into(), folder]
-}
-
-impl Serving {
-    fn get(&self, path: &str) -> (u16, Value) {
-        let config =
-            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LONGEST)).build();
-        let url = format!("http://{}{path}", self.address);
-        let mut answer = ureq::Agent::new_with_config(config).get(&url).call().unwrap();
-        let text = answer.body_mut().read_to_string().unwrap();
-        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
-    }
-
-    fn upload(&self, place: &Place, name: &str, more: &[(&str, Value)]) -> String {
-        let url = |name: &str| format!("file://{}", place.path(name).display());
-        let mut body = json!({"source": url(name), "output_prefix": url("out")});
-        body.as_object_mut().unwrap().extend(more.iter().map(|(key, value)| ((*key).into(), value.clone())));
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        let request =
-            ureq::Agent::new_with_config(config).post(format!("http://{}/v1/executions", self.address));
-        let mut answer = request.header("Content-Type", "application/json").send(body.to_string()).unwrap();
-        let text = answer.body_mut().read_to_string().unwrap();
-        let said: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
-        said["execution"].as_str().unwrap_or_else(|| panic!("{said}")).to_owned()
-    }
-
-    /// How an execution ended, if it has.
-    fn verdict(&self, id: &str) -> Option<Value> {
-        let (status, state) = self.get(&format!("/v1/executions/{id}"));
-        let ended = ["succeeded", "failed", "cancelled"];
-        (status == 200 && ended.contains(&state["state"].as_str().unwrap())).then_some(state)
-    }
+fn upload(serving: &Serving, place: &Place, name: &str, more: &[(&str, Value)]) -> String {
+    let mut body = json!({"source": url(place, name), "output_prefix": url(place, "out")});
+    body.as_object_mut().unwrap().extend(more.iter().map(|(key, value)| ((*key).into(), value.clone())));
+    let (_, said) = serving.post("/v1/executions", &body);
+    said["execution"].as_str().unwrap_or_else(|| panic!("{said}")).to_owned()
 }
 
 /// Bytes of memory that processes have which are their own: of one, and the most of each of its descendants.
@@ -148,26 +97,31 @@ fn watch(serving: &Serving, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<W
     })
 }
 
-/// Uploads files of these names beside good ones; gives how each ended.
-fn beside_good_ones(place: &Place, serving: &Serving, names: &[String]) -> HashMap<String, Value> {
+/// Uploads files of these names, so many at once beside each good one; gives how each ended.
+fn beside_good_ones(
+    place: &Place,
+    serving: &Serving,
+    names: &[String],
+    at_once: usize,
+) -> HashMap<String, Value> {
     let before = memory(serving.child.id()).0;
     let stop = Arc::new(AtomicBool::new(false));
     let watching = watch(serving, &stop);
     let mut verdicts = HashMap::new();
-    for (number, name) in names.iter().enumerate() {
-        let good = serving.upload(place, "good.mp4", &[("name", json!(format!("good beside {name}")))]);
+    for names in names.chunks(at_once) {
+        let first = &names[0];
+        let good = upload(serving, place, "good.mp4", &[("name", json!(format!("good beside {first}")))]);
         let begun = Instant::now();
-        let id = serving.upload(place, name, &[]);
-        until(name, || {
-            if let Some(verdict) = serving.verdict(&id) {
-                verdicts.insert(name.clone(), verdict);
-            }
-            assert!(begun.elapsed() < LONGEST, "{name}: no verdict after {:?}", begun.elapsed());
-            verdicts.contains_key(name)
-        });
-        until("the good one", || serving.verdict(&good).is_some());
-        let good = serving.verdict(&good).unwrap();
-        assert_eq!(good["state"], "succeeded", "beside {name}, number {number}: {good}");
+        let ids: Vec<String> = names.iter().map(|name| upload(serving, place, name, &[])).collect();
+        for (name, id) in names.iter().zip(&ids) {
+            until(name, || {
+                let verdict = serving.verdict(id, &[]);
+                assert!(begun.elapsed() < LONGEST, "{name}: no verdict after {:?}", begun.elapsed());
+                verdict.map(|verdict| verdicts.insert(name.clone(), verdict)).is_some()
+            });
+        }
+        let good = serving.ended(&good);
+        assert_eq!(good["state"], "succeeded", "beside {names:?}: {good}");
     }
     stop.store(true, Ordering::Relaxed);
     let watched = watching.join().unwrap();
@@ -199,7 +153,7 @@ fn files_of_few_bytes_that_ask_for_much_stop_nobody() {
     }
     let serving = serve(&place);
     let names: Vec<String> = hostile::KINDS.iter().map(|(name, ..)| (*name).to_owned()).collect();
-    let verdicts = beside_good_ones(&place, &serving, &names);
+    let verdicts = beside_good_ones(&place, &serving, &names, 1);
     for (name, _, refused) in hostile::KINDS {
         let verdict = &verdicts[name];
         match refused {
@@ -218,11 +172,10 @@ fn fifty_equal_formats_are_one() {
     good(&place);
     let serving = serve(&place);
     let formats = vec!["mp4"; 50];
-    let id = serving.upload(&place, "good.mp4", &[("dst_formats", json!(formats))]);
-    let same = serving.upload(&place, "good.mp4", &[("dst_formats", json!(["mp4"]))]);
+    let id = upload(&serving, &place, "good.mp4", &[("dst_formats", json!(formats))]);
+    let same = upload(&serving, &place, "good.mp4", &[("dst_formats", json!(["mp4"]))]);
     assert_eq!(id, same);
-    until("it to end", || serving.verdict(&id).is_some());
-    let verdict = serving.verdict(&id).unwrap();
+    let verdict = serving.ended(&id);
     assert_eq!(
         (&verdict["state"], verdict["outputs"].as_array().unwrap().len()),
         (&json!("succeeded"), 1),
@@ -253,7 +206,7 @@ fn thousands_of_mutants_of_each_kind_stop_nobody() {
                 names.push(format!("{seed}-{name}"));
                 place.write(names.last().unwrap(), bytes);
             }
-            for (name, verdict) in beside_good_ones(&place, &serving, &names) {
+            for (name, verdict) in beside_good_ones(&place, &serving, &names, AT_ONCE) {
                 let reason = verdict["reason"].as_str().unwrap_or("made, or refused with a reason");
                 assert!(reason.len() > 20, "{name}: {verdict}");
                 std::fs::remove_file(place.path(&name)).unwrap();

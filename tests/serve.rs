@@ -10,34 +10,15 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{Place, Ran, cluster::until, judge::judge, media};
+use common::{Place, Ran, cluster::until, judge::judge, media, serving::Serving};
 use serde_json::Value;
 
 fn call(place: &Place, arguments: &[&str]) -> Ran {
     Ran::of(place.millrace().args(arguments).args(["--data", "data"]).output().unwrap())
 }
 
-struct Serving(Child);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // One that has ended needs no end.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn serve(place: &Place, more: &[&OsStr]) -> Serving {
-    let mut command: Command = place.millrace();
-    command
-        .args(["serve", "--data", "data", "--listen", "none", "--log-json"])
-        .args(more)
-        .stdout(Stdio::null());
-    let serving = Serving(command.stderr(File::create(place.path("serve.log")).unwrap()).spawn().unwrap());
-    until("it to serve", || {
-        std::fs::read_to_string(place.path("serve.log")).unwrap().contains("\"serving\"")
-    });
-    serving
+    Serving::start(place, |command| drop(command.args(["--listen", "none", "--log-json"]).args(more)))
 }
 
 #[test]

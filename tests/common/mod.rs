@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod judge;
 pub mod media;
 pub mod proxy;
+pub mod serving;
 
 use std::{
     path::{Path, PathBuf},
