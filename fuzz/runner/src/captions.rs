@@ -5,7 +5,8 @@ use millrace_media::captions::{Caption, decode_text, lay_out, shortened, text_of
 
 use crate::Target;
 
-pub(crate) const TARGET: Target = Target {
+/// Captions.
+pub const TARGET: Target = Target {
     name: "captions",
     check,
     seeds,
@@ -21,7 +22,8 @@ pub(crate) const TARGET: Target = Target {
         "\u{10ffff}",
         "<b>",
     ],
-    memory: (32 << 20, 200),
+    memory: (8 << 20, 100),
+    longest: 128 << 10,
 };
 
 fn check(bytes: &[u8]) -> bool {

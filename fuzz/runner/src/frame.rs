@@ -20,7 +20,8 @@ use millrace_schemas::{
 
 use crate::{Target, equals_itself};
 
-pub(crate) const TARGET: Target = Target {
+/// Records in the Confluent frame.
+pub const TARGET: Target = Target {
     name: "frame",
     check,
     seeds,
@@ -45,7 +46,8 @@ pub(crate) const TARGET: Target = Target {
         ",",
         "\0",
     ],
-    memory: (64 << 20, 2000),
+    memory: (16 << 20, 500),
+    longest: 128 << 10,
 };
 
 /// The id that schemas of others have here.

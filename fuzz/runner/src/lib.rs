@@ -28,17 +28,19 @@ pub struct Target {
     pub words: &'static [&'static str],
     /// How much memory parsing may take, in bytes: of any input, and for each byte of it.
     pub memory: (usize, usize),
+    /// The longest input that is made, in bytes: longer than the parser takes.
+    pub longest: usize,
 }
 
+pub use captions::TARGET as CAPTIONS;
+pub use frame::TARGET as FRAME;
+pub use location::TARGET as LOCATION;
+pub use notification::TARGET as NOTIFICATION;
+pub use upload::TARGET as UPLOAD;
+pub use work_object::TARGET as WORK_OBJECT;
+
 /// All targets.
-pub const TARGETS: [&Target; 6] = [
-    &frame::TARGET,
-    &notification::TARGET,
-    &work_object::TARGET,
-    &location::TARGET,
-    &upload::TARGET,
-    &captions::TARGET,
-];
+pub const TARGETS: [&Target; 6] = [&FRAME, &NOTIFICATION, &WORK_OBJECT, &LOCATION, &UPLOAD, &CAPTIONS];
 
 /// Returns the target of this name.
 #[must_use]

@@ -11,7 +11,8 @@ use millrace_access::{Location, Scheme, path_of, shown};
 
 use crate::Target;
 
-pub(crate) const TARGET: Target = Target {
+/// URLs and paths.
+pub const TARGET: Target = Target {
     name: "location",
     check,
     seeds,
@@ -54,6 +55,7 @@ pub(crate) const TARGET: Target = Target {
         "\n",
     ],
     memory: (64 << 10, 100),
+    longest: 8 << 10,
 };
 
 fn check(bytes: &[u8]) -> bool {

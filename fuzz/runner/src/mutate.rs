@@ -2,8 +2,6 @@
 
 use fastrand::Rng;
 
-/// The longest input that is made, in bytes: longer than an upload may be.
-pub(crate) const LONGEST: usize = 128 << 10;
 /// Numbers at which something changes.
 const NUMBERS: [u64; 20] = [
     0,
@@ -29,14 +27,14 @@ const NUMBERS: [u64; 20] = [
 ];
 
 /// Changes an input in one to eight places. `others` are inputs to take parts from.
-pub(crate) fn mutate(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&str], rng: &mut Rng) {
+pub(crate) fn mutate(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&str], longest: usize, rng: &mut Rng) {
     for _ in 0..1 << rng.u32(0..4) {
-        change(bytes, others, words, rng);
+        change(bytes, others, words, longest, rng);
     }
-    bytes.truncate(LONGEST);
+    bytes.truncate(longest);
 }
 
-fn change(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&str], rng: &mut Rng) {
+fn change(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&str], longest: usize, rng: &mut Rng) {
     let at = rng.usize(..=bytes.len());
     // Most changes are small, and a few are not.
     let long = if rng.u8(..) < 250 { rng.usize(1..=16) } else { rng.usize(1..=4096) };
@@ -93,15 +91,13 @@ fn change(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&str], rng: &mut Rng
             insert(bytes, at, &word.repeat(count));
         }
         14 => replace_digits(bytes, at, rng),
-        15 if rng.u8(..) < 16 => insert(bytes, at, &vec![rng.u8(..); rng.usize(1..=LONGEST / 2)]),
+        15 if rng.u8(..) < 16 => insert(bytes, at, &vec![rng.u8(..); rng.usize(1..=longest / 2)]),
         _ => bytes.truncate(if rng.u8(..) < 64 { at } else { bytes.len() }),
     }
 }
 
 fn insert(bytes: &mut Vec<u8>, at: usize, part: &[u8]) {
-    if bytes.len() + part.len() <= LONGEST {
-        bytes.splice(at..at, part.iter().copied());
-    }
+    bytes.splice(at..at, part.iter().copied());
 }
 
 /// Writes a number over what is there, or adds to the one that is there, in any width and order of bytes.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::Target;
 
-pub(crate) const TARGET: Target = Target {
+/// Notifications of object stores.
+pub const TARGET: Target = Target {
     name: "notification",
     check,
     seeds,
@@ -45,6 +46,7 @@ pub(crate) const TARGET: Target = Target {
         "1e999",
     ],
     memory: (1 << 20, 200),
+    longest: 128 << 10,
 };
 
 #[expect(clippy::expect_used)]

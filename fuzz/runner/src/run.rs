@@ -103,7 +103,7 @@ impl Runner<'_> {
             let from = example.unwrap_or_else(|| rng.usize(0..pool.len()));
             input.clone_from(&pool[from]);
             if example.is_none() {
-                mutate(&mut input, &pool, target.words, &mut rng);
+                mutate(&mut input, &pool, target.words, target.longest, &mut rng);
             }
             current.write(&input)?;
             outcome.inputs += 1;

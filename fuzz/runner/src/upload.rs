@@ -12,7 +12,8 @@ use millrace_schemas::{
 
 use crate::{Target, equals_itself};
 
-pub(crate) const TARGET: Target = Target {
+/// Uploads, as JSON and framed.
+pub const TARGET: Target = Target {
     name: "upload",
     check,
     seeds,
@@ -52,7 +53,8 @@ pub(crate) const TARGET: Target = Target {
         "0.1000000000000000055511151231257827",
         "2147483648",
     ],
-    memory: (32 << 20, 200),
+    memory: (8 << 20, 200),
+    longest: 128 << 10,
 };
 
 /// The longest upload that is read, in bytes.

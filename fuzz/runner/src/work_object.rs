@@ -11,7 +11,8 @@ use millrace_schemas::{AudioSettings, Color, Made, Ratio, Seek, SeekBy, SideSett
 
 use crate::Target;
 
-pub(crate) const TARGET: Target = Target {
+/// Work objects.
+pub const TARGET: Target = Target {
     name: "work_object",
     check,
     seeds,
@@ -40,7 +41,8 @@ pub(crate) const TARGET: Target = Target {
         "9223372036854775807",
         "18446744073709551615",
     ],
-    memory: (8 << 20, 200),
+    memory: (4 << 20, 100),
+    longest: 128 << 10,
 };
 
 /// Bytes of a trailer after its JSON: digest, length, magic.
