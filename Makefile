@@ -52,7 +52,7 @@ faults:
 	@cargo run --quiet --release --locked -p millrace-simulation --features faults -- --faults --seeds $(or $(SEEDS),1000)
 
 fuzz: setup
-	@cargo run --quiet --release --locked -p millrace-fuzz -- --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) \
+	@cargo run --quiet --profile fuzzing --locked -p millrace-fuzz -- --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) \
 		$(if $(TARGET),--target $(TARGET)) $(if $(INPUT),--input $(INPUT))
 
 bench: test-setup
