@@ -196,7 +196,11 @@ mod tests {
     #[test]
     fn a_text_that_grows_past_its_length_field_is_cut_between_characters() {
         for odd in [0, 1] {
-            let text = [vec![b'x'; odd], "Grüße aus Köln ".chars().map(|c| c as u8).collect::<Vec<_>>().repeat(4000)].concat();
+            let text = [
+                vec![b'x'; odd],
+                "Grüße aus Köln ".chars().map(|c| c as u8).collect::<Vec<_>>().repeat(4000),
+            ]
+            .concat();
             let length = u16::try_from(text.len()).unwrap();
             let packet = to_utf8(&[&length.to_be_bytes()[..], &text].concat(), true).unwrap();
             let (length, text) = packet.split_first_chunk::<2>().unwrap();
