@@ -1,6 +1,6 @@
 //! Fuzz targets: each parser of bytes from outside, with what must hold for any bytes.
 //!
-//! A target's check panics if something does not hold. [`run`] feeds it mutated examples, by seed, with stable Rust; the targets
+//! A target's check panics if something does not hold. [`Runner::run`] feeds it mutated examples, by seed, with stable Rust; the targets
 //! in `fuzz/fuzz_targets` feed it to libFuzzer.
 
 mod captions;

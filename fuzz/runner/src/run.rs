@@ -117,7 +117,8 @@ impl Runner<'_> {
                 }
                 Err(reason) => Some(reason),
             };
-            if example.is_some() && reason.is_none() && outcome.valid < outcome.inputs.min(1) {
+            // Else the parser takes nothing, and the run shows nothing.
+            if reason.is_none() && outcome.inputs == 1 && outcome.valid == 0 {
                 reason = Some("the first example is not valid".into());
             }
             if let Some(reason) = reason {
