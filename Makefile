@@ -11,10 +11,11 @@
 # make mutants [FIRST=1] [COUNT=5000]   broken files, by seed: each must end in a clear verdict
 # make security [FIRST=1] [COUNT=2000]  files of few bytes that ask for much, by seed, beside good uploads to a service
 # make differential [FIRST=1] [COUNT=2000]   files of every codec and container that lie, by seed: in short segments, in any batches, as in one
+# make fuzz [SECONDS=60] [TARGET=frame] [SEED=1]   mutated bytes for each parser, by seed; INPUT=file parses one again
 # make lengths [FIRST=1] [COUNT=10000]       sound of all lengths around packet boundaries, by seed
 # make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash chaos kills burst mutants security differential lengths deny setup test-setup servers
+.PHONY: demo test simulate faults bench crash chaos kills burst mutants security differential lengths fuzz deny setup test-setup servers
 
 setup:
 	@scripts/setup.sh
@@ -49,6 +50,10 @@ simulate:
 
 faults:
 	@cargo run --quiet --release --locked -p millrace-simulation --features faults -- --faults --seeds $(or $(SEEDS),1000)
+
+fuzz: setup
+	@cargo run --quiet --profile fuzzing --locked -p millrace-fuzz -- --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) \
+		$(if $(TARGET),--target $(TARGET)) $(if $(INPUT),--input $(INPUT))
 
 bench: test-setup
 	cargo bench --locked --bench compare

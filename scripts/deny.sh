@@ -36,14 +36,22 @@ EOF
     rm -rf "$tools/python"
 fi
 
-"$deny" --locked check --hide-inclusion-graph --show-stats licenses bans sources
+# The workspace, and what fuzzing with libFuzzer adds, which is a workspace of its own. Exceptions are for both together.
+for workspace in Cargo.toml fuzz/Cargo.toml; do
+    "$deny" --locked --manifest-path "$workspace" --config deny.toml check --hide-inclusion-graph --show-stats \
+        --allow license-exception-not-encountered licenses bans sources
+done
 
 if timeout 120 "$deny" --log-level error fetch db >target/advisories.log 2>&1; then
-    "$deny" --locked check advisories
+    for workspace in Cargo.toml fuzz/Cargo.toml; do
+        "$deny" --locked --manifest-path "$workspace" --config deny.toml check advisories
+    done
 elif ls -d target/advisories/advisory-db-*/crates >/dev/null 2>&1; then
     echo "deny: the database of advisories could not be fetched; checking with the copy in target/advisories"
     # One that is too old is an error (maximum-db-staleness).
-    "$deny" --locked --offline check advisories
+    for workspace in Cargo.toml fuzz/Cargo.toml; do
+        "$deny" --locked --offline --manifest-path "$workspace" --config deny.toml check advisories
+    done
 else
     echo "deny: NOT CHECKED: advisories. Their database could not be fetched (target/advisories.log)" >&2
     [ "${ADVISORIES:-}" != require ] || exit 1

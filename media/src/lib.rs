@@ -4,7 +4,7 @@
 
 mod bounds;
 mod boxes;
-mod captions;
+pub mod captions;
 mod cgroup;
 mod child;
 mod claims;

@@ -27,6 +27,8 @@ const VERSION: u8 = 2;
 const MAX_JSON: u32 = 1 << 20;
 /// The largest packet that is believed.
 const MAX_PACKET: u32 = 1 << 28;
+/// How many bytes are made room for before they are there.
+const UNSEEN: u32 = 1 << 18;
 /// Bytes of a trailer after its JSON: digest, length, magic.
 const TAIL: u64 = 16;
 
@@ -292,6 +294,10 @@ impl<R: Read> Reader<R> {
                 if tail[..8] != known {
                     return Err(broken("is damaged: its digest differs"));
                 }
+                // What `facts` finds the trailer by: both must read the same.
+                if tail[8..12] != length(&json)?.to_le_bytes() || tail[12..] != END_MAGIC[..] {
+                    return Err(broken("is damaged at its end"));
+                }
                 let bytes = self.bytes + i64::try_from(TAIL).unwrap_or(0);
                 let mut facts: Facts = serde_json::from_slice(&json)?;
                 let warnings = std::mem::take(&mut facts.warnings);
@@ -311,8 +317,12 @@ impl<R: Read> Reader<R> {
     }
 
     fn take_bytes(&mut self, size: u32) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; size as usize];
-        self.from.read_exact(&mut bytes)?;
+        // Room grows with the bytes that come: a size that is claimed may be far more than there are.
+        let mut bytes = Vec::with_capacity(size.min(UNSEEN) as usize);
+        self.from.by_ref().take(size.into()).read_to_end(&mut bytes)?;
+        if bytes.len() < size as usize {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         self.hasher.update(&bytes);
         self.bytes += i64::from(size);
         Ok(bytes)
@@ -390,6 +400,25 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_that_claims_more_bytes_than_there_are_takes_no_room_for_them() {
+        /// Gives what it has, and notes the largest buffer that it was to fill.
+        struct Measured<'a>(&'a [u8], usize);
+        impl Read for Measured<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.1 = self.1.max(buffer.len());
+                self.0.read(buffer)
+            }
+        }
+        let (mut bytes, _) = object(&[(0, b"key")]);
+        let at = bytes.windows(3).position(|three| three == b"key").unwrap() - 4;
+        bytes[at..at + 4].copy_from_slice(&MAX_PACKET.to_le_bytes());
+        let mut reader = Reader::new(Measured(&bytes, 0));
+        reader.header().unwrap();
+        assert_eq!(reader.item().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(reader.from.1 <= UNSEEN as usize, "room for {} bytes", reader.from.1);
+    }
+
+    #[test]
     fn a_cut_or_changed_object_is_an_error() {
         let (bytes, _) = object(&[(0, b"key"), (1, b"more")]);
         let read_all = |bytes: &[u8]| -> io::Result<()> {
@@ -406,7 +435,7 @@ mod tests {
             assert!(read_all(&bytes[..cut]).is_err(), "cut at {cut}");
             assert!(read_facts(&bytes[..cut]).is_err(), "cut at {cut}");
         }
-        for changed in 0..bytes.len() - 8 {
+        for changed in 0..bytes.len() {
             let mut bytes = bytes.clone();
             bytes[changed] ^= 1;
             assert!(read_all(&bytes).is_err(), "changed at {changed}");

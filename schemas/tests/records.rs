@@ -143,6 +143,14 @@ fn an_upload_may_be_written_by_hand() {
 }
 
 #[test]
+fn a_number_in_json_is_read_to_its_last_bit() {
+    for time in [1.9585634139699245e276, 0.1 + 0.2, 29.97, 1001.0 / 30.0, f64::MIN_POSITIVE, 5e-324] {
+        let upload = Upload { segment_time_seconds: time, ..Upload::of("file:///a.mov", "file:///out") };
+        assert_eq!(Upload::read(&serde_json::to_vec(&upload).unwrap()).unwrap(), upload, "{time:?}");
+    }
+}
+
+#[test]
 fn an_unknown_field_is_an_error_that_names_it() {
     let error = Upload::read(br#"{"output_prefix": "o", "segment_tyme": 3}"#).unwrap_err();
     assert!(error.to_string().contains("segment_tyme"), "{error}");

@@ -19,7 +19,7 @@ use super::{
     source::{Depth, Source},
 };
 use crate::{
-    captions::{Caption, lay_out},
+    captions::{self, Caption, lay_out},
     packets::{Facts, Header, Writer},
     protocol::TranscodeTask,
     seams::Decoded,
@@ -163,7 +163,7 @@ fn text(
                         (_, long) if long > 0 => start.saturating_add(long),
                         _ => i64::MAX,
                     };
-                    let text = shortened(text);
+                    let text = captions::shortened(text, LONGEST_CAPTION);
                     long_in_all += text.len();
                     captions.push(Caption { start: start.saturating_add(from), end, text });
                 }
@@ -199,15 +199,6 @@ fn text(
         }
     }
     Ok(Side { size: None, extradata: coder.extradata(), packets })
-}
-
-/// A text without what makes it longer than one that is taken.
-fn shortened(mut text: String) -> String {
-    if text.len() > LONGEST_CAPTION {
-        let most = (0..=LONGEST_CAPTION).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(most);
-    }
-    text
 }
 
 /// A text of a packet; times in milliseconds after the packet's.
@@ -275,29 +266,8 @@ impl TextCoder {
     fn make_utf8(&self, packet: &mut Packet) {
         let Some(data) = packet.data() else { return };
         // SAFETY: a plain field of an open decoder.
-        let framed = unsafe { (*self.decoder).codec_id } == AVCodecID::AV_CODEC_ID_MOV_TEXT;
-        // A text of mp4 has its length in front, and boxes of styles behind (3GPP TS 26.245, 5.17); a byte order mark says
-        // that it is UTF-16, which is left to the decoder.
-        let length =
-            data.split_first_chunk::<2>().map_or(0, |(length, _)| usize::from(u16::from_be_bytes(*length)));
-        let (head, text, tail) = match data.get(2..2 + length).filter(|_| framed) {
-            Some(text) => (&data[..2], text, &data[2 + length..]),
-            None if framed => return,
-            None => (&data[..0], data, &data[data.len()..]),
-        };
-        if str::from_utf8(text).is_ok() || text.starts_with(&[0xfe, 0xff]) || text.starts_with(&[0xff, 0xfe])
-        {
-            return;
-        }
-        let decoded = super::text::decode(text);
-        let decoded = decoded.as_bytes();
-        let decoded = &decoded[..decoded.len().min(usize::from(u16::MAX))];
-        let mut bytes = Vec::with_capacity(head.len() + decoded.len() + tail.len());
-        if framed {
-            bytes.extend(u16::try_from(decoded.len()).unwrap_or(u16::MAX).to_be_bytes());
-        }
-        bytes.extend(decoded);
-        bytes.extend(tail);
+        let is_framed = unsafe { (*self.decoder).codec_id } == AVCodecID::AV_CODEC_ID_MOV_TEXT;
+        let Some(bytes) = captions::to_utf8(data, is_framed) else { return };
         let mut new = Packet::copy(&bytes);
         new.set_pts(packet.pts());
         new.set_dts(packet.dts());
@@ -335,8 +305,7 @@ impl TextCoder {
                     continue;
                 }
                 let line = CStr::from_ptr(rect.ass).to_string_lossy();
-                // ReadOrder, Layer, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-                let text = line.splitn(9, ',').nth(8).unwrap_or_default().trim_end().to_owned();
+                let text = captions::text_of_line(&line).to_owned();
                 let end = subtitle.end_display_time;
                 shown.push(Shown {
                     from: i64::from(subtitle.start_display_time),

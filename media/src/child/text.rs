@@ -1,23 +1,13 @@
-//! Text from media is bytes: UTF-8, or whatever whoever wrote it had.
+//! The metadata of media, as text.
 
 use std::ffi::{CStr, CString};
 
-use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use ffmpeg_next::{
     self as ff,
     ffi::{AV_DICT_IGNORE_SUFFIX, AVDictionary, av_dict_get},
 };
 
-/// Decodes text: as UTF-8 where it is, else as what it looks like. Never fails; bytes that mean nothing become U+FFFD.
-pub(crate) fn decode(bytes: &[u8]) -> String {
-    if let Ok(text) = str::from_utf8(bytes) {
-        return text.to_owned();
-    }
-    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-    detector.feed(bytes, true);
-    let encoding = detector.guess(None, Utf8Detection::Deny);
-    encoding.decode_without_bom_handling(bytes).0.into_owned()
-}
+use crate::captions::decode_text;
 
 /// All entries of a dictionary of libav's, as text.
 fn entries(dictionary: *const AVDictionary) -> Vec<(String, String)> {
@@ -31,7 +21,7 @@ fn entries(dictionary: *const AVDictionary) -> Vec<(String, String)> {
             if entry.is_null() {
                 return all;
             }
-            let text = |text| decode(CStr::from_ptr(text).to_bytes());
+            let text = |text| decode_text(CStr::from_ptr(text).to_bytes());
             all.push((text((*entry).key), text((*entry).value)));
         }
     }
@@ -42,7 +32,7 @@ fn value(dictionary: *const AVDictionary, key: &str) -> Option<String> {
     // SAFETY: the dictionary is null or whole; the value is a string that ends with a zero.
     unsafe {
         let entry = av_dict_get(dictionary, key.as_ptr(), std::ptr::null_mut(), 0);
-        (!entry.is_null()).then(|| decode(CStr::from_ptr((*entry).value).to_bytes()))
+        (!entry.is_null()).then(|| decode_text(CStr::from_ptr((*entry).value).to_bytes()))
     }
 }
 
@@ -68,17 +58,4 @@ pub(crate) fn of(stream: &ff::Stream<'_>, key: &str) -> Option<String> {
 pub(crate) fn of_chapter(chapter: &ff::Chapter<'_>, key: &str) -> Option<String> {
     // SAFETY: the chapter is of an open context.
     value(unsafe { (*chapter.as_ptr()).metadata }, key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::decode;
-
-    #[test]
-    fn text_that_is_not_utf_8_is_what_it_looks_like() {
-        assert_eq!(decode("Grüße".as_bytes()), "Grüße");
-        assert_eq!(decode(b"Gr\xfc\xdfe aus K\xf6ln"), "Grüße aus Köln");
-        assert_eq!(decode(b"\xcf\xf0\xe8\xe2\xe5\xf2 \xec\xe8\xf0"), "Привет мир");
-        assert!(!decode(&[0xff, 0xfe, 0x80]).is_empty());
-    }
 }

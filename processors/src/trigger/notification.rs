@@ -122,10 +122,15 @@ fn one(event: &Value, named: &str, of: &Value, encoding: Encoding) -> Notificati
     if key.ends_with('/') || key.is_empty() {
         return Notification::default();
     }
+    let keys = keys(key, encoding);
+    // MinIO writes the slash in its encoded form.
+    if keys.first().is_none_or(|key| key.ends_with('/')) {
+        return Notification::default();
+    }
     let time = ["eventTime", "time"].iter().find_map(|name| event.get(*name)?.as_str());
     let tag = text("/object/eTag").or_else(|| text("/object/etag"));
     let event = ObjectEvent {
-        place: Place { bucket: bucket.into(), keys: keys(key, encoding) },
+        place: Place { bucket: bucket.into(), keys },
         version: tag.map(|tag| tag.trim_matches('"').to_owned()).filter(|tag| !tag.is_empty()),
         sequencer: text("/object/sequencer").map(str::to_owned).filter(|text| !text.is_empty()),
         at_ms: time
@@ -226,6 +231,7 @@ mod tests {
             r#"{"Type": "SubscriptionConfirmation", "Message": "You have chosen to subscribe"}"#,
             r#"{"Records": [{"eventName": "ObjectRemoved:Delete", "s3": {"bucket": {"name": "v"}, "object": {"key": "a.mov"}}}]}"#,
             r#"{"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "v"}, "object": {"key": "in/"}}}]}"#,
+            r#"{"Records": [{"eventName": "s3:ObjectCreated:Put", "s3": {"bucket": {"name": "v"}, "object": {"key": "in%2F"}}}]}"#,
             r#"{"Records": []}"#,
         ] {
             assert_eq!(read(text.as_bytes()).unwrap(), Notification::default(), "{text}");
