@@ -281,7 +281,7 @@ pub(crate) struct Serve {
     /// Where work objects lie: a URL, of a bucket or of a folder that every process sees; required with --brokers
     #[arg(long, value_name = "URL", env = "MILLRACE_WORK")]
     pub(crate) work: Option<String>,
-    /// Start by itself on what is uploaded below FROM, a URL or a folder, and put outputs below TO; may be given several times
+    /// Start by itself on what is uploaded below FROM, a URL or a folder, and put outputs below TO; may be given several times. Matched by whole components
     #[arg(long, value_name = "FROM=TO", env = "MILLRACE_WATCH")]
     pub(crate) watch: Vec<OsString>,
     /// Where uploads may read sources: a folder, or a URL such as s3://videos/in/; may be given several times. Nothing else is read

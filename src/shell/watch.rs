@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use millrace_processors::trigger::rules::{Rule, any_meets, uploads};
+use millrace_processors::trigger::rules::{Rule, any_matches, uploads};
 use millrace_runtime::{Log, LogError, NewRecord, Transaction, table};
 use millrace_schemas::{Arrival, Seen};
-use millrace_storage::Stores;
+use millrace_storage::{Location, Stores};
 use millrace_topology::{Emit, millis_now, streams};
 use notify::{EventKind, RecursiveMode, Watcher as _, event::AccessKind, event::AccessMode};
 use tokio::sync::mpsc;
@@ -184,7 +184,7 @@ fn heard(settling: &mut Settling, event: &notify::Event) {
     }
 }
 
-/// All files below a folder that any rule is met by.
+/// Finds all files below a folder that any rule matches.
 fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, Look>) -> io::Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
         let path = entry.path();
@@ -199,8 +199,9 @@ fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, Look>) -> i
         }
         // A link may lead anywhere: it is followed as little as sources are below a root.
         let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-        let url = millrace_storage::url_of(&path).unwrap_or_default();
-        if let (true, true, Ok(modified)) = (metadata.is_file(), any_meets(rules, &url), metadata.modified())
+        let Ok(location) = Location::of_path(&path) else { continue };
+        if let (true, true, Ok(modified)) =
+            (metadata.is_file(), any_matches(rules, &location), metadata.modified())
         {
             found.insert(path, Look { bytes: metadata.len(), modified });
         }
@@ -215,12 +216,13 @@ async fn announce(
     path: &Path,
     seen: &HashMap<String, String>,
 ) -> Result<(), String> {
-    let url = millrace_storage::url_of(path).map_err(|error| error.to_string())?;
+    let location = Location::of_path(path).map_err(|error| error.to_string())?;
+    let url = location.url();
     let source = stores.pin(&url).await.map_err(|error| error.to_string())?;
     if seen.get(&url) == Some(&source.version) {
         return Ok(());
     }
-    let uploads = uploads(rules, &url, Some(&source));
+    let uploads = uploads(rules, &location, Some(&source));
     if uploads.is_empty() {
         return Ok(());
     }
