@@ -30,6 +30,10 @@ use crate::{
 /// A child that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(180);
 
+/// No task takes longer, unless it is set otherwise: eight hours of 1080p, in one piece, at half the speed at which they play and
+/// longer.
+pub const LONGEST_TASK: Duration = Duration::from_secs(48 * 3600);
+
 /// How often a child's memory is looked at. What it may use is a limit of the kernel's, too: this is for what that does not count.
 const LOOK: Duration = Duration::from_millis(100);
 /// The longest reply, in bytes: what an inspection says of 100,000 segments.
@@ -102,6 +106,7 @@ pub enum ChildError {
 pub struct Launcher {
     executable: PathBuf,
     sandbox: Sandbox,
+    longest_task: Duration,
 }
 
 /// What a child is asked for.
@@ -109,7 +114,7 @@ pub struct Launcher {
 pub struct Ask<'a> {
     /// The task.
     pub task: &'a Task,
-    /// How long it may take.
+    /// How long it may take; at most [`Launcher::ending_tasks_after`].
     pub limit: Duration,
     /// How many bytes its sources or work objects have.
     pub bytes: i64,
@@ -139,7 +144,13 @@ impl Launcher {
     /// [`CHILD_ARGUMENT`].
     #[must_use]
     pub fn new(executable: PathBuf, sandbox: Sandbox) -> Self {
-        Self { executable, sandbox }
+        Self { executable, sandbox, longest_task: LONGEST_TASK }
+    }
+
+    /// Ends every task after this time at the latest, however long its own limit is; [`LONGEST_TASK`] otherwise.
+    #[must_use]
+    pub fn ending_tasks_after(self, longest_task: Duration) -> Self {
+        Self { longest_task, ..self }
     }
 
     /// Has a child seal itself; gives the layers of the box that hold on this machine.
@@ -176,6 +187,7 @@ impl Launcher {
         descriptors: Vec<OwnedFd>,
         tell: &mut (impl FnMut(Reply) + Send),
     ) -> Result<Heard, ChildError> {
+        let limit = limit.min(self.longest_task);
         let doing = match task {
             Task::Check => "sealing itself",
             Task::Inspect(_) => "reading its headers",
@@ -437,6 +449,16 @@ mod tests {
         let script = r#"while :; do echo '{"progress":{"range":0,"done":1}}'; done"#;
         let ended = ran(script, Duration::from_millis(300)).await;
         assert!(matches!(ended, Err(ChildError::Late { .. })), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn no_limit_is_longer_than_the_longest_task() {
+        let (_folder, launcher) = child("read -r never", Sandbox::Off);
+        let longest = Duration::from_millis(100);
+        let task = Task::Inspect(crate::InspectTask { segment_seconds: None });
+        let ask = Ask { task: &task, limit: Duration::MAX, bytes: 0 };
+        let ended = launcher.ending_tasks_after(longest).run(ask, Vec::new(), drop).await;
+        assert!(matches!(ended, Err(ChildError::Late { limit, .. }) if limit == longest), "{ended:?}");
     }
 
     #[tokio::test]
