@@ -27,8 +27,12 @@ use crate::{
     seal::{Allowed, Layer, Sandbox, Seal},
 };
 
-/// A child that says nothing for so long hangs.
-const SILENCE: Duration = Duration::from_secs(180);
+/// A child that says nothing for so long hangs: whoever uploaded a hostile file knows within a minute.
+///
+/// At work, a child gives a sign with each packet and each picture, and while it waits for a store every few seconds. The longest that honest
+/// work is silent is one picture: of 8192x8192, decoded and encoded at the two million pixels a second of the slowest machine that
+/// limits reckon with, 34 seconds.
+const SILENCE: Duration = Duration::from_secs(50);
 
 /// No task takes longer, unless it is set otherwise: eight hours of 1080p, in one piece, at half the speed at which they play and
 /// longer.
@@ -166,7 +170,7 @@ impl Launcher {
     }
 
     /// Runs a task in a child. The descriptors are those that the task names, in order. `heard` is told of what comes
-    /// before the last reply. Dropping the future kills the child; so does its limit, a silence of three minutes, and more memory than its
+    /// before the last reply. Dropping the future kills the child; so does its limit, a silence of 50 seconds, and more memory than its
     /// task may use.
     ///
     /// # Errors
@@ -329,6 +333,7 @@ async fn hear(
                     // The first counts: it comes from who waits, about when the one that is waited for seals itself.
                     Ok(Reply::Started { pid: real }) => pid = *process.get_or_insert(real),
                     Ok(Reply::Sealed { layers }) => heard.layers = layers,
+                    Ok(Reply::Alive) => {}
                     Ok(on_the_way @ (Reply::Progress { .. } | Reply::Made { .. })) => tell(on_the_way),
                     Ok(end) => heard.reply = Some(end),
                     Err(error) => {
@@ -449,6 +454,21 @@ mod tests {
         let script = r#"while :; do echo '{"progress":{"range":0,"done":1}}'; done"#;
         let ended = ran(script, Duration::from_millis(300)).await;
         assert!(matches!(ended, Err(ChildError::Late { .. })), "{ended:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_child_is_ended_within_a_minute() {
+        // The clock runs ahead while everybody waits.
+        let ended = ran("read -r never", Duration::from_secs(3600)).await;
+        let Err(ChildError::Late { limit, how, .. }) = ended else { panic!("{ended:?}") };
+        assert!(limit < Duration::from_secs(60) && how == " without a word", "{limit:?}{how}");
+    }
+
+    #[tokio::test]
+    async fn a_sign_of_life_is_no_reply() {
+        let script = r#"echo '"alive"'; echo '{"failed":"no media"}'; echo '"alive"'; exit 1"#;
+        let refused = ran(script, Duration::from_secs(3600)).await;
+        assert!(matches!(&refused, Err(ChildError::Failed(reason)) if reason == "no media"), "{refused:?}");
     }
 
     #[tokio::test]
