@@ -104,7 +104,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     }
     let watches = how.processors.is_empty() || how.processors.iter().any(|name| name == "trigger");
     if watches && !folders.is_empty() {
-        tokio::spawn(watch::folders(log.clone(), folders, how.rules.clone()));
+        tokio::spawn(watch::folders(log.clone(), folders, how.rules.clone(), stores.clone()));
     }
     tracing::info!(
         brokers = config.brokers, work = at, jobs = how.jobs, processors = ?how.processors, "serving"
