@@ -1,10 +1,12 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use millrace_media::Sandbox;
 use millrace_topology::Drawing;
+
+use crate::{commands::CommandError, config::Config, shell::sandbox::MediaProcesses};
 
 /// Turns video into other formats: splits it at time intervals, transcodes the segments in parallel, joins them, and
 /// proves that the result is right.
@@ -281,7 +283,7 @@ pub(crate) struct Serve {
     /// Where work objects lie: a URL, of a bucket or of a folder that every process sees; required with --brokers
     #[arg(long, value_name = "URL", env = "MILLRACE_WORK")]
     pub(crate) work: Option<String>,
-    /// Start by itself on what is uploaded below FROM, a URL or a folder, and put outputs below TO; may be given several times
+    /// Start by itself on what is uploaded below FROM, a URL or a folder, and put outputs below TO; may be given several times. Matched by whole components
     #[arg(long, value_name = "FROM=TO", env = "MILLRACE_WATCH")]
     pub(crate) watch: Vec<OsString>,
     /// Where uploads may read sources: a folder, or a URL such as s3://videos/in/; may be given several times. Nothing else is read
@@ -376,15 +378,33 @@ pub(crate) struct Decoding {
     /// without one (off), where a crafted file may do whatever this program may [default: on]
     #[arg(long, value_name = "MODE", value_enum, env = "MILLRACE_SANDBOX")]
     pub(crate) sandbox: Option<Mode>,
+    /// The longest that one task of a media process may take, whatever its source claims: a segment batch, a merge, an inspection.
+    /// What takes longer fails [default: 172800]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "MILLRACE_LONGEST_TASK_SECONDS",
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
+    pub(crate) longest_task: Option<f64>,
 }
 
 impl Decoding {
-    pub(crate) fn sandbox(self) -> Option<Sandbox> {
-        self.sandbox.map(|mode| match mode {
+    /// How media processes run: by these flags, over the settings.
+    pub(crate) fn over(self, config: &Config) -> Result<MediaProcesses, CommandError> {
+        let sandbox = self.sandbox.map_or(config.sandbox, |mode| match mode {
             Mode::On => Sandbox::On,
             Mode::Require => Sandbox::Require,
             Mode::Off => Sandbox::Off,
-        })
+        });
+        let Some(seconds) = self.longest_task.or(config.longest_task_seconds) else {
+            return Ok(MediaProcesses { sandbox, ..MediaProcesses::default() });
+        };
+        let longest_task = Duration::try_from_secs_f64(seconds).ok().filter(|longest| longest.as_secs() > 0);
+        let longest_task = longest_task
+            .ok_or_else(|| CommandError::Call("--longest-task takes seconds, 1 or more".into()))?;
+        Ok(MediaProcesses { sandbox, longest_task })
     }
 }
 

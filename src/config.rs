@@ -63,6 +63,8 @@ pub(crate) struct Config {
     /// How media are decoded: `on`, `require` or `off`.
     #[serde(default)]
     pub(crate) sandbox: Sandbox,
+    /// The longest that one task of a media process may take, in seconds.
+    pub(crate) longest_task_seconds: Option<f64>,
     /// Where uploads of the default principal may read: folders and URLs.
     #[serde(default)]
     pub(crate) source_roots: Vec<String>,
@@ -204,12 +206,28 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Decoding;
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
         let error = toml::from_str::<Config>("broker = 'b:9092'").unwrap_err().to_string();
         assert!(error.contains("broker"), "{error}");
         assert!(toml::from_str::<Config>("[kafka]\nporperties = {}").is_err());
+    }
+
+    #[test]
+    fn the_longest_task_is_two_days_unless_the_settings_or_over_them_a_flag_say_otherwise() {
+        let longest = |text: &str, flag: Option<f64>| {
+            let decoding = Decoding { longest_task: flag, ..Decoding::default() };
+            let media = decoding.over(&toml::from_str::<Config>(text).unwrap());
+            media.map(|media| media.longest_task.as_secs()).map_err(|error| error.to_string())
+        };
+        assert_eq!(longest("", None), Ok(48 * 3600));
+        assert_eq!(longest("longest_task_seconds = 7200", None), Ok(7200));
+        assert_eq!(longest("longest_task_seconds = 7200", Some(3600.0)), Ok(3600));
+        for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(longest("", Some(wrong)).unwrap_err().contains("1 or more"), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The shell around the pure core: the data folder, the ports, and the processors as they run.
 
+mod compute;
 mod connect;
 mod convoy;
 mod data;

@@ -1,5 +1,6 @@
 //! The child: one task, from stdin; replies on stdout. The only code that runs libav.
 
+mod alive;
 mod convert;
 mod damage;
 mod decoder;
@@ -104,6 +105,7 @@ pub fn child_main() -> ExitCode {
         let _ = std::io::stdin().lock().read(&mut [0; 1]);
         std::process::exit(3);
     });
+    alive::watch_waits();
     // What libav warns of goes to stderr, and from there to the log lines of the execution.
     // SAFETY: set before any other call of libav; the level is a plain integer.
     unsafe { ffmpeg_next::ffi::av_log_set_level(ffmpeg_next::ffi::AV_LOG_WARNING) };

@@ -27,8 +27,16 @@ use crate::{
     seal::{Allowed, Layer, Sandbox, Seal},
 };
 
-/// A child that says nothing for so long hangs.
-const SILENCE: Duration = Duration::from_secs(180);
+/// A child that says nothing for so long hangs: whoever uploaded a hostile file knows within a minute.
+///
+/// At work, a child gives a sign with each packet and each picture, and while it waits for a store every few seconds. The longest that honest
+/// work is silent is one picture: of 8192x8192, decoded and encoded at the two million pixels a second of the slowest machine that
+/// limits reckon with, 34 seconds.
+const SILENCE: Duration = Duration::from_secs(50);
+
+/// No task takes longer, unless it is set otherwise: eight hours of 1080p, in one piece, at half the speed at which they play and
+/// longer.
+pub const LONGEST_TASK: Duration = Duration::from_secs(48 * 3600);
 
 /// For how long a child may take to end that has done its task.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -105,6 +113,7 @@ pub enum ChildError {
 pub struct Launcher {
     executable: PathBuf,
     sandbox: Sandbox,
+    longest_task: Duration,
 }
 
 /// What a child is asked for.
@@ -112,7 +121,7 @@ pub struct Launcher {
 pub struct Ask<'a> {
     /// The task.
     pub task: &'a Task,
-    /// How long it may take.
+    /// How long it may take; at most [`Launcher::ending_tasks_after`].
     pub limit: Duration,
     /// How many bytes its sources or work objects have.
     pub bytes: i64,
@@ -142,7 +151,13 @@ impl Launcher {
     /// [`CHILD_ARGUMENT`].
     #[must_use]
     pub fn new(executable: PathBuf, sandbox: Sandbox) -> Self {
-        Self { executable, sandbox }
+        Self { executable, sandbox, longest_task: LONGEST_TASK }
+    }
+
+    /// Ends every task after this time at the latest, however long its own limit is; [`LONGEST_TASK`] otherwise.
+    #[must_use]
+    pub fn ending_tasks_after(self, longest_task: Duration) -> Self {
+        Self { longest_task, ..self }
     }
 
     /// Has a child seal itself; gives the layers of the box that hold on this machine.
@@ -158,7 +173,7 @@ impl Launcher {
     }
 
     /// Runs a task in a child. The descriptors are those that the task names, in order. `heard` is told of what comes
-    /// before the last reply. Dropping the future kills the child; so does its limit, a silence of three minutes, and more memory than its
+    /// before the last reply. Dropping the future kills the child; so does its limit, a silence of 50 seconds, and more memory than its
     /// task may use.
     ///
     /// # Errors
@@ -179,6 +194,7 @@ impl Launcher {
         descriptors: Vec<OwnedFd>,
         tell: &mut (impl FnMut(Reply) + Send),
     ) -> Result<Heard, ChildError> {
+        let limit = limit.min(self.longest_task);
         let doing = match task {
             Task::Check => "sealing itself",
             Task::Inspect(_) => "reading its headers",
@@ -343,6 +359,7 @@ async fn hear(
                     // The first counts: it comes from who waits, about when the one that is waited for seals itself.
                     Ok(Reply::Started { pid: real }) => pid = *process.get_or_insert(real),
                     Ok(Reply::Sealed { layers }) => heard.layers = layers,
+                    Ok(Reply::Alive) => {}
                     Ok(on_the_way @ (Reply::Progress { .. } | Reply::Made { .. })) => tell(on_the_way),
                     // Nothing follows it.
                     Ok(end) => {
@@ -467,6 +484,31 @@ mod tests {
         let script = r#"while :; do echo '{"progress":{"range":0,"done":1}}'; done"#;
         let ended = ran(script, Duration::from_millis(300)).await;
         assert!(matches!(ended, Err(ChildError::Late { .. })), "{ended:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_child_is_ended_within_a_minute() {
+        // The clock runs ahead while everybody waits.
+        let ended = ran("read -r never", Duration::from_secs(3600)).await;
+        let Err(ChildError::Late { limit, how, .. }) = ended else { panic!("{ended:?}") };
+        assert!(limit < Duration::from_secs(60) && how == " without a word", "{limit:?}{how}");
+    }
+
+    #[tokio::test]
+    async fn a_sign_of_life_is_no_reply() {
+        let script = r#"echo '"alive"'; echo '{"failed":"no media"}'; echo '"alive"'; exit 1"#;
+        let refused = ran(script, Duration::from_secs(3600)).await;
+        assert!(matches!(&refused, Err(ChildError::Failed(reason)) if reason == "no media"), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn no_limit_is_longer_than_the_longest_task() {
+        let (_folder, launcher) = child("read -r never", Sandbox::Off);
+        let longest = Duration::from_millis(100);
+        let task = Task::Inspect(crate::InspectTask { segment_seconds: None });
+        let ask = Ask { task: &task, limit: Duration::MAX, bytes: 0 };
+        let ended = launcher.ending_tasks_after(longest).run(ask, Vec::new(), drop).await;
+        assert!(matches!(ended, Err(ChildError::Late { limit, .. }) if limit == longest), "{ended:?}");
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ mod timeline;
 pub use cgroup::Delegated;
 pub use child::{child_main, seal};
 pub use claims::most_work;
-pub use launcher::{Ask, ChildError, Launcher, hide_memory, pipe};
+pub use launcher::{Ask, ChildError, LONGEST_TASK, Launcher, hide_memory, pipe};
 pub use protocol::{
     AudioTrackFacts, ChannelMeasured, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts, Likeness,
     MergeTask, Merged, PicturesMeasured, ProbedStream, Reply, SecondMeasured, Side, SideTrackFacts,

@@ -287,6 +287,8 @@ pub enum Reply {
         /// The layers that hold.
         layers: Vec<Layer>,
     },
+    /// The task got on, or waits for bytes: the process does not hang.
+    Alive,
     /// So many pictures or samples of a range are done.
     Progress {
         /// Which of the task's ranges.

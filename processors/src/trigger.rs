@@ -1,5 +1,5 @@
-//! `trigger`: a notification of an object store becomes what is to be made of the source by the rules that it meets. Folders are told
-//! of by the process that watches them, which meets their files with the same rules.
+//! `trigger`: a notification of an object store becomes what is to be made of the source by the rules that match it. Folders are told
+//! of by the process that watches them, which holds their files to the same rules.
 
 pub mod notification;
 pub mod rules;
@@ -7,7 +7,8 @@ pub mod rules;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_schemas::{Arrival, RecordError, SourceRef, object_url};
+use millrace_access::{Location, Scheme};
+use millrace_schemas::{Arrival, RecordError, SourceRef};
 use millrace_topology::{
     Emit, Processor, ProcessorError, Task,
     ports::{PortError, Storage},
@@ -22,13 +23,13 @@ pub struct Trigger<P> {
     ports: Arc<P>,
     rules: Vec<Rule>,
     /// The scheme of the store whose buckets notifications name.
-    store: String,
+    store: Option<Scheme>,
 }
 
 impl<P> Trigger<P> {
     /// With these ports and rules, for notifications of the store of this scheme.
     pub fn new(ports: Arc<P>, rules: Vec<Rule>, store: &str) -> Self {
-        Self { ports, rules, store: store.into() }
+        Self { ports, rules, store: Scheme::named(store) }
     }
 }
 
@@ -56,26 +57,33 @@ impl<P: Storage> Processor for Trigger<P> {
 
 /// What was found at an event's place.
 enum Found {
-    Source(SourceRef),
+    Source(Location, SourceRef),
     /// It is there, and can't be used: what asks for it fails with the reason.
-    Unusable(String),
+    Unusable(Location),
 }
 
 impl<P: Storage> Trigger<P> {
     async fn arrival(&self, event: &ObjectEvent, task: Task) -> Result<Option<Emit>, ProcessorError> {
         let Place { bucket, keys } = &event.place;
-        let urls: Vec<String> = keys.iter().map(|key| object_url(&self.store, bucket, key)).collect();
-        if !urls.iter().any(|url| rules::any_meets(&self.rules, url)) {
+        let Some(store) = self.store else { return Ok(None) };
+        // What no store can hold, and what stands for a folder, matches nothing.
+        let locations: Vec<Location> = keys
+            .iter()
+            .filter(|key| !key.ends_with('/'))
+            .filter_map(|key| Location::object(store, bucket, key).ok())
+            .collect();
+        if !locations.iter().any(|location| rules::any_matches(&self.rules, location)) {
             return Ok(None);
         }
-        let Some(found) = self.find(&urls, event.version.as_deref()).await? else {
-            tracing::info!(source = urls[0], "it was gone before it was looked at");
+        let Some(found) = self.find(&locations, event.version.as_deref()).await? else {
+            tracing::info!(source = %locations[0], "it was gone before it was looked at");
             return Ok(None);
         };
-        let (url, source) = match &found {
-            Found::Source(source) => (&source.url, Some(source)),
-            Found::Unusable(url) => (url, None),
+        let (location, source) = match &found {
+            Found::Source(location, source) => (location, Some(source)),
+            Found::Unusable(location) => (location, None),
         };
+        let url = location.url();
         if let (Some(told), Some(source)) = (&event.version, source)
             && *told != source.version
         {
@@ -86,7 +94,7 @@ impl<P: Storage> Trigger<P> {
             );
             return Ok(None);
         }
-        let uploads = rules::uploads(&self.rules, url, source);
+        let uploads = rules::uploads(&self.rules, location, source);
         if uploads.is_empty() {
             return Ok(None);
         }
@@ -98,22 +106,23 @@ impl<P: Storage> Trigger<P> {
             uploads,
         };
         tracing::info!(source = url, "arrived");
-        Ok(Some(Emit::new(streams::ARRIVALS, url, &arrival)?))
+        Ok(Some(Emit::new(streams::ARRIVALS, &url, &arrival)?))
     }
 
     /// The one of these that is there at the version that was told, or else the first that is there.
-    async fn find(&self, urls: &[String], told: Option<&str>) -> Result<Option<Found>, PortError> {
+    async fn find(&self, locations: &[Location], told: Option<&str>) -> Result<Option<Found>, PortError> {
         let mut first = None;
-        for url in urls {
-            match self.ports.pin(url).await {
+        for location in locations {
+            let url = location.url();
+            match self.ports.pin(&url).await {
                 Ok(source) if told.is_none_or(|told| told == source.version) => {
-                    return Ok(Some(Found::Source(source)));
+                    return Ok(Some(Found::Source(location.clone(), source)));
                 }
-                Ok(source) => first = first.or(Some(Found::Source(source))),
-                Err(PortError::Refused(_)) => match self.ports.size(url).await {
+                Ok(source) => first = first.or_else(|| Some(Found::Source(location.clone(), source))),
+                Err(PortError::Refused(_)) => match self.ports.size(&url).await {
                     Ok(None) => {}
                     Ok(Some(_)) | Err(PortError::Refused(_)) => {
-                        first = first.or_else(|| Some(Found::Unusable(url.clone())));
+                        first = first.or_else(|| Some(Found::Unusable(location.clone())));
                     }
                     Err(error) => return Err(error),
                 },

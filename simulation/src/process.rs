@@ -1,7 +1,6 @@
 //! Processes: what happens to them, and who starts them again.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -106,19 +105,7 @@ fn options(world: &World) -> Options {
 
 /// Something is watched, so that notifications are consumed; what strangers put there too.
 fn watched() -> Rule {
-    Rule {
-        from: "s3://watched/".into(),
-        suffixes: Vec::new(),
-        min_bytes: 0,
-        max_bytes: i64::MAX,
-        to: "s3://made".into(),
-        formats: vec!["mp4".into()],
-        segment_time: 15.0,
-        labels: HashMap::new(),
-        overwrite: false,
-        strict: false,
-        keep_location: false,
-    }
+    Rule::parse("s3://watched/", "s3://made").expect("both are locations")
 }
 
 /// Keeps a process running: one that died is started anew, until all is over.

@@ -1,5 +1,6 @@
 //! `millrace cleanup`: frees what is left of executions that have ended, or says what that would be.
 
+use millrace_access::Reach;
 use millrace_processors::cleanup::{RETRY_WINDOW_MS, execution, expired};
 use millrace_runtime::table;
 use millrace_schemas::Assembly;
@@ -19,7 +20,9 @@ pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
         RETRY_WINDOW_MS as f64 / 1000.0,
     )?;
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
-    let stores = Stores::default();
+    // Sources and outputs are none of its business: work objects are all that it reaches, where the settings say.
+    let nothing = || Reach::Only(Vec::new());
+    let stores = Stores::default().within(nothing(), nothing());
     let (url, work) = serve::work(&config, &stores)?;
     // Without a log nothing is known of any execution: what is there may be at work.
     let log = existing_log(&call.place, false).await?;

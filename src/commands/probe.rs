@@ -6,13 +6,14 @@ use millrace_storage::Stores;
 use super::{CommandError, print, run::inputs};
 use crate::{
     cli::Probe,
+    config::Config,
     shell::probe::{Probes, as_json},
 };
 
 pub(super) async fn probe(call: &Probe) -> Result<u8, CommandError> {
     let name = call.input.to_string_lossy();
     let url = inputs::url(&call.input).map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
-    let probes = Probes::new(Stores::default(), call.decoding.sandbox().unwrap_or_default())?;
+    let probes = Probes::new(Stores::default(), call.decoding.over(&Config::default())?)?;
     let (source, found) = probes.inspect(&url).await.map_err(CommandError::failed)?;
     if call.json {
         print(&as_json(&source, &found).to_string());

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     cli::Run,
+    config::Config,
     shell::{DataFolder, Running, Work, publish, sandbox},
 };
 use inputs::Input;
@@ -30,8 +31,8 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let stores = Stores::default();
     let inputs = inputs::expand(&call.inputs, &stores).await;
     inputs::check(&inputs, &prefix, &formats)?;
-    let sandbox = call.decoding.sandbox().unwrap_or_default();
-    sandbox::check(sandbox).await?;
+    let media = call.decoding.over(&Config::default())?;
+    sandbox::check(media).await?;
     let data = DataFolder::find(call.data.folder.as_deref())?;
     let _owned = data.own()?;
     let log: Arc<dyn Log> = Arc::new(data.log()?);
@@ -108,7 +109,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     if awaited.is_empty() {
         return Ok(results.status());
     }
-    let work = Work { jobs: call.jobs.map_or_else(cores, usize::from), sandbox, ..Work::of(&data) };
+    let work = Work { jobs: call.jobs.map_or_else(cores, usize::from), media, ..Work::of(&data) };
     let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
     let running = Running::start(&work, &log)?;
     publish(log.as_ref(), uploads).await?;

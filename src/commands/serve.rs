@@ -30,6 +30,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     known(&processors)?;
     let grace = seconds("grace", config.grace_seconds, GRACE_SECONDS)?;
     let window = seconds("retry-window", config.retry_window_seconds, RETRY_WINDOW_MS as f64 / 1000.0)?;
+    let media = call.decoding.over(&config)?;
     let access = Arc::new(config.access()?);
     let at = work_url(&config)?;
     let stores = Stores::default().within(access.sources(), access.outputs()).reserving(own(&config, &at)?);
@@ -50,7 +51,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     }
     objects.check().await.map_err(|error| CommandError::Failed(format!("--work: {error}")))?;
     let collected = http::collect()?;
-    sandbox::check(config.sandbox).await?;
+    sandbox::check(media).await?;
     let kafka = connect_to_serve(&config).await?;
     let mut owned = None;
     let log: Arc<dyn Log> = match &kafka {
@@ -77,7 +78,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         retry_window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX),
         store: store.clone(),
         rules,
-        sandbox: config.sandbox,
+        media,
         access: access.clone(),
         principals: Principals {
             of_log: config.access.kafka.clone(),
@@ -93,7 +94,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
             names: config.allowed_hosts.clone(),
             store,
             retry_window_ms: how.retry_window_ms,
-            sandbox: config.sandbox,
+            media,
             access,
         };
         let begun = http::listen(asked, log.clone(), &running, &stores, collected).await?;
@@ -103,7 +104,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     }
     let watches = how.processors.is_empty() || how.processors.iter().any(|name| name == "trigger");
     if watches && !folders.is_empty() {
-        tokio::spawn(watch::folders(log.clone(), folders, how.rules.clone()));
+        tokio::spawn(watch::folders(log.clone(), folders, how.rules.clone(), stores.clone()));
     }
     tracing::info!(
         brokers = config.brokers, work = at, jobs = how.jobs, processors = ?how.processors, "serving"
@@ -144,7 +145,6 @@ fn merged(call: &Serve) -> Result<Config, CommandError> {
     config.output_roots.extend(call.output_roots.iter().cloned());
     config.allowed_hosts.extend(call.allowed_hosts.iter().cloned());
     config.jobs = call.jobs.or(config.jobs);
-    config.sandbox = call.decoding.sandbox().unwrap_or(config.sandbox);
     config.instance = call.instance.clone().or(config.instance);
     config.grace_seconds = call.grace.or(config.grace_seconds);
     config.retry_window_seconds = call.retry_window.or(config.retry_window_seconds);

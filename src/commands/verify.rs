@@ -9,7 +9,7 @@ use millrace_storage::Stores;
 use serde_json::json;
 
 use super::{CommandError, print, run::inputs};
-use crate::{cli::Verify, shell::probe::Probes};
+use crate::{cli::Verify, config::Config, shell::probe::Probes};
 use checks::{Check, checks};
 
 pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
@@ -18,7 +18,7 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
         inputs::url(argument).map_err(failed)
     };
     let (source, output) = (url(&call.source)?, url(&call.output)?);
-    let probes = Probes::new(Stores::default(), call.decoding.sandbox().unwrap_or_default())?;
+    let probes = Probes::new(Stores::default(), call.decoding.over(&Config::default())?)?;
     let asked = (call.pictures, call.sound);
     // What becomes of pictures is the same in all formats.
     let settings = |source: &_| video_settings(FORMATS[0], source);

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, path::PathBuf};
 
-use millrace_access::{Access, Limits, Location, Principal, Reach, Right, Scheme};
+use millrace_access::{Access, Limits, Principal, Reach, Right, Scheme};
 use millrace_api::Tokens;
 use serde::Deserialize;
 
@@ -97,12 +97,8 @@ impl Config {
         let mut sources = reach("--source-root", &self.source_roots)?;
         let mut outputs = reach("--output-root", &self.output_roots)?;
         for rule in self.rules()? {
-            let root = |url: &str| {
-                Location::parse(url.trim_end_matches('/'))
-                    .map_err(|error| CommandError::Call(format!("watch: {error}")))
-            };
-            sources.add(root(&rule.from)?);
-            outputs.add(root(&rule.to)?);
+            sources.add(rule.from);
+            outputs.add(rule.to);
         }
         let others =
             self.access.principal.iter().map(PrincipalConfig::principal).collect::<Result<_, _>>()?;
@@ -150,7 +146,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use millrace_access::Purpose;
+    use millrace_access::{Location, Purpose};
 
     use super::*;
 

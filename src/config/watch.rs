@@ -1,9 +1,9 @@
 //! What is watched, as the settings say it.
 
-use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
+use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
 use millrace_processors::trigger::rules::Rule;
-use millrace_storage::{Location, LocationError, as_url, object_url, path_of, url_of};
+use millrace_storage::Location;
 use serde::Deserialize;
 
 use crate::{commands::CommandError, shell::watch::Folder};
@@ -69,11 +69,11 @@ impl Watch {
         let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
             return Err(wrong("FROM=TO is wanted, such as s3://videos/in/=s3://videos/out"));
         };
+        let (from, to) = (OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]));
         // As URLs, so that what is not UTF-8 is kept.
-        let url = |bytes| plain_url(OsStr::from_bytes(bytes)).map_err(|reason| wrong(&reason));
         Ok(Self {
-            from: url(&bytes[..at])?,
-            to: url(&bytes[at + 1..])?,
+            from: watched(from).map_err(|reason| wrong(&reason))?.folder_url(),
+            to: Location::of_argument(to).map_err(|error| wrong(&error.to_string()))?.folder_url(),
             formats: Vec::new(),
             segment_time_seconds: segment_time(),
             suffixes: Vec::new(),
@@ -88,33 +88,28 @@ impl Watch {
         })
     }
 
-    /// The rule, with URLs as sources' are.
+    /// The rule, with its locations parsed.
     pub(super) fn rule(&self) -> Result<Rule, CommandError> {
-        let url = |text: &str| {
-            plain_url(text.as_ref()).map_err(|reason| CommandError::Call(format!("watch: {reason}")))
-        };
-        let mut from = url(&self.from)?;
-        if from.starts_with("file:") && !from.ends_with('/') {
-            from.push('/');
-        }
+        let wrong = |reason: String| CommandError::Call(format!("watch: {reason}"));
+        let from = watched(self.from.as_ref()).map_err(wrong)?;
+        let to = Location::of_argument(self.to.as_ref()).map_err(|error| wrong(error.to_string()))?;
         Ok(Rule {
-            from,
             suffixes: self.suffixes.iter().map(|suffix| suffix.to_lowercase()).collect(),
             min_bytes: self.min_bytes,
             max_bytes: self.max_bytes.unwrap_or(i64::MAX),
-            to: url(&self.to)?,
             formats: if self.formats.is_empty() { vec!["mp4".into()] } else { self.formats.clone() },
             segment_time: self.segment_time_seconds,
             labels: self.labels.clone(),
             overwrite: self.overwrite,
             strict: self.strict,
             keep_location: self.keep_location,
+            ..Rule::new(from, to)
         })
     }
 
     /// The folder, if it is one.
     pub(super) fn folder(&self) -> Result<Option<Folder>, CommandError> {
-        let Ok(path) = path_of(&self.rule()?.from) else { return Ok(None) };
+        let Location::File { path, .. } = self.rule()?.from else { return Ok(None) };
         let seconds = |name: &str, value: f64| {
             std::time::Duration::try_from_secs_f64(value)
                 .map_err(|_| CommandError::Call(format!("watch: {name} takes seconds, 0 or more")))
@@ -125,55 +120,88 @@ impl Watch {
     }
 }
 
-/// The URL that a URL or a path names, encoded as sources' URLs are, so that one begins with the other where it does; with its
-/// last slash.
-fn plain_url(text: &OsStr) -> Result<String, String> {
-    let plain = || -> Result<String, LocationError> {
-        let Some(url) = as_url(text) else { return url_of(Path::new(text)) };
-        match Location::parse(&url)? {
-            Location::File { path, .. } => url_of(&path),
-            Location::Object { scheme, bucket, key, .. } => Ok(object_url(scheme, &bucket, &key)),
-        }
-    };
-    let url = plain().map_err(|error| error.to_string())?;
-    let slash = if text.as_bytes().ends_with(b"/") && !url.ends_with('/') { "/" } else { "" };
-    Ok(url + slash)
+/// The folder, bucket or prefix that a person names to be watched.
+///
+/// What is watched is whole components. Where the text seems to end within one, as `s3://videos/in/2026-` does, it is refused: it
+/// would match nothing, without a word.
+fn watched(text: &OsStr) -> Result<Location, String> {
+    let location = Location::of_argument(text).map_err(|error| error.to_string())?;
+    let is_partial = location.scheme().is_some()
+        && location.name().is_some()
+        && text.as_bytes().last().is_some_and(|last| b"-_.=*".contains(last));
+    match location.parent() {
+        Some(parent) if is_partial => Err(format!(
+            "{location} seems to be the beginning of a name, and what is watched is whole folders: watch {}, or {} if a folder has \
+             that name",
+            parent.folder_url(),
+            location.folder_url()
+        )),
+        _ => Ok(location),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::config::Config;
 
+    fn watch(argument: &[u8]) -> Result<Config, CommandError> {
+        Ok(Config { watch: vec![Watch::of(OsStr::from_bytes(argument))?], ..Config::default() })
+    }
+
     #[test]
-    fn what_is_watched_is_a_rule_with_plain_urls() {
+    fn what_is_watched_is_a_rule_with_parsed_locations() {
         let text = "[[watch]]\nfrom = 's3://videos/in put/'\nto = '/mnt/nas/out'\nformats = ['mp4', 'flv']\nsuffixes = ['.MOV']";
         let config = toml::from_str::<Config>(text).unwrap();
         let rules = config.rules().unwrap();
         assert_eq!(
-            (rules[0].from.as_str(), rules[0].to.as_str()),
-            ("s3://videos/in%20put/", "file:///mnt/nas/out")
+            (rules[0].from.url().as_str(), rules[0].to.url().as_str()),
+            ("s3://videos/in%20put", "file:///mnt/nas/out")
         );
         assert_eq!(rules[0].suffixes, [".mov"]);
         assert!(config.folders().unwrap().is_empty());
-        let folder =
-            Config { watch: vec![Watch::of("/mnt/in=/mnt/out".as_ref()).unwrap()], ..Config::default() };
-        assert_eq!(folder.rules().unwrap()[0].from, "file:///mnt/in/");
-        assert_eq!(folder.folders().unwrap()[0].path, Path::new("/mnt/in/"));
-        // The same folder, by its URL; and one whose name is not UTF-8.
+    }
+
+    #[test]
+    fn a_folder_is_watched_by_its_path_or_its_url_and_its_name_need_not_be_utf_8() {
         for (named, from, path) in [
-            (&b"file:///mnt/in put=/mnt/out"[..], "file:///mnt/in%20put/", &b"/mnt/in put/"[..]),
-            (b"/mnt/\xe9/=/mnt/out", "file:///mnt/%E9/", b"/mnt/\xe9/"),
+            (&b"/mnt/in=/mnt/out"[..], "file:///mnt/in/", &b"/mnt/in"[..]),
+            (b"file:///mnt/in put=/mnt/out", "file:///mnt/in%20put/", b"/mnt/in put"),
+            (b"/mnt/\xe9/=/mnt/out", "file:///mnt/%E9/", b"/mnt/\xe9"),
+            (b"/mnt/2026-=/mnt/out", "file:///mnt/2026-/", b"/mnt/2026-"),
             (b"/=/mnt/out", "file:///", b"/"),
         ] {
-            let watch = Watch::of(OsStr::from_bytes(named)).unwrap();
-            assert_eq!(watch.rule().unwrap().from, from);
-            assert_eq!(watch.folder().unwrap().unwrap().path, Path::new(OsStr::from_bytes(path)));
+            let config = watch(named).unwrap();
+            assert_eq!(config.rules().unwrap()[0].from.folder_url(), from);
+            assert_eq!(config.folders().unwrap()[0].path, Path::new(OsStr::from_bytes(path)));
         }
-        for wrong in ["/mnt/in", "s3://b/in/=s3://b", "http://x/=s3://b/out"] {
-            let watch =
-                Watch::of(wrong.as_ref()).map(|watch| Config { watch: vec![watch], ..Config::default() });
-            assert!(watch.and_then(|config| config.rules()).is_err(), "{wrong}");
+    }
+
+    #[test]
+    fn what_can_not_be_watched_is_refused() {
+        for wrong in ["/mnt/in", "s3://b/in/=s3://b", "http://x/=s3://b/out", "s3://b/../x=s3://b/out"] {
+            assert!(watch(wrong.as_bytes()).and_then(|config| config.rules()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_ends_within_a_component_is_refused_with_what_to_write() {
+        let named = |from: &str| {
+            let text = format!("[[watch]]\nfrom = '{from}'\nto = 's3://out/x'");
+            toml::from_str::<Config>(&text).unwrap().rules().map_err(|error| error.to_string())
+        };
+        for from in ["s3://b/in/2026-", "s3://b/in/cam_", "gs://b/in/day=", "s3://b/in/*", "s3://b/in/a."] {
+            let (location, whole) = (Location::parse(from).unwrap(), format!("{from}/"));
+            let (folder, url) = (location.parent().unwrap().folder_url(), location.folder_url());
+            let said = named(from).unwrap_err();
+            assert!(said.contains(&format!("watch {folder}, or {url} if a folder")), "{said}");
+            // With a slash at its end it is one that a folder has.
+            assert!(named(&whole).is_ok(), "{whole}");
+        }
+        assert!(
+            watch(b"s3://b/in/2026-=s3://out/x").is_err() && watch(b"s3://b/in/2026-/=s3://out/x").is_ok()
+        );
     }
 }

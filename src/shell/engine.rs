@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use millrace_access::Access;
 use millrace_engine::{Engine, Settings};
-use millrace_media::Sandbox;
 use millrace_processors::{accept::Principals, trigger::rules::Rule};
 use millrace_runtime::{Level, Log, LogError, NewRecord, Options, Transaction};
 use millrace_schemas::Progress;
@@ -12,7 +11,13 @@ use millrace_storage::{self as storage, Stores};
 use millrace_topology::{Emit, streams};
 use tokio::sync::mpsc;
 
-use super::{DataFolder, convoy::Convoys, logs, ports::Ports, sandbox::launcher};
+use super::{
+    DataFolder,
+    convoy::Convoys,
+    logs,
+    ports::Ports,
+    sandbox::{MediaProcesses, launcher},
+};
 use crate::commands::CommandError;
 
 /// The scheme of the store that is meant where only a bucket is named, unless it is set otherwise.
@@ -44,8 +49,8 @@ pub(crate) struct Work {
     pub(crate) store: String,
     /// What is watched.
     pub(crate) rules: Vec<Rule>,
-    /// How media are decoded.
-    pub(crate) sandbox: Sandbox,
+    /// How media processes run.
+    pub(crate) media: MediaProcesses,
     /// What each principal may reach, and how much.
     pub(crate) access: Arc<Access>,
     /// Whose uploads those are that come on the log.
@@ -64,7 +69,7 @@ impl Work {
             retry_window_ms: millrace_processors::cleanup::RETRY_WINDOW_MS,
             store: STORE.into(),
             rules: Vec::new(),
-            sandbox: Sandbox::default(),
+            media: MediaProcesses::default(),
             access: Arc::new(Access::everything()),
             principals: Principals::default(),
         }
@@ -85,7 +90,7 @@ fn prepare(how: &Work, log: &Arc<dyn Log>) -> Result<Running, CommandError> {
     };
     let engine = Engine::new(log.clone(), settings);
     let (progress, told) = mpsc::channel(PROGRESS);
-    let launcher = launcher(how.sandbox)?;
+    let launcher = launcher(how.media)?;
     let (stores, work) = (how.stores.clone(), how.objects.clone());
     let (ended, stop) = (engine.ended(), engine.stop());
     let convoys = Convoys::new(

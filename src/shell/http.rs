@@ -7,13 +7,12 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use millrace_access::Access;
 use millrace_api::{Api, Border, Listener, Prober, Tokens, View};
-use millrace_media::Sandbox;
 use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
 use millrace_storage::Stores;
 use millrace_topology::{ports::PortError, topology};
 use tokio::task::JoinHandle;
 
-use super::{engine::Running, probe::Probes};
+use super::{engine::Running, probe::Probes, sandbox::MediaProcesses};
 use crate::commands::CommandError;
 
 /// How often lag is looked up.
@@ -52,8 +51,8 @@ pub(crate) struct Listen {
     pub(crate) store: String,
     /// For how long a failed execution's work objects are kept, in milliseconds.
     pub(crate) retry_window_ms: i64,
-    /// How media are decoded.
-    pub(crate) sandbox: Sandbox,
+    /// How media processes run.
+    pub(crate) media: MediaProcesses,
     /// What each principal may reach and do.
     pub(crate) access: Arc<Access>,
 }
@@ -98,7 +97,7 @@ pub(crate) async fn listen(
     let api = Api {
         log: log.clone(),
         storage: running.ports(),
-        prober: Arc::new(OverHttp(Probes::new(stores.clone(), asked.sandbox)?)),
+        prober: Arc::new(OverHttp(Probes::new(stores.clone(), asked.media)?)),
         view,
         store: asked.store,
         retry_window_ms: asked.retry_window_ms,

@@ -1,6 +1,7 @@
 //! How long a media process may take: its work, at a speed that the slowest machine reaches, and some minutes. Pure.
 //!
-//! A limit is no estimate: it ends what would never end. Whatever hangs without a word is ended earlier.
+//! A limit is no estimate: it ends what would never end. Whatever hangs without a word is ended earlier, and no task takes longer
+//! than the setting `longest_task_seconds` ([`millrace_media::Launcher::ending_tasks_after`]).
 
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use millrace_schemas::Rendition;
 const AT_LEAST: Duration = Duration::from_secs(600);
 /// Bytes a second that any store gives.
 const BYTES: f64 = 250_000.0;
-/// What nothing may take longer than: eight hours of 1080p, in one piece, at half the speed at which they play and longer.
-const AT_MOST: Duration = Duration::from_secs(48 * 3600);
+/// The longest limit, thirty years: what a file claims is no overflow.
+const AT_MOST: Duration = Duration::from_secs(1_000_000_000);
 /// Pixels a second that any machine decodes and encodes: a picture of 1080p, a twentieth of what a core of today does.
 const PIXELS: f64 = 2_000_000.0;
 /// Samples a second: a fiftieth.
@@ -23,7 +24,7 @@ const SAMPLES_A_BYTE: f64 = 1024.0;
 const ANY_SAMPLES: f64 = 48_000.0 * 600.0;
 
 fn limit(seconds: f64) -> Duration {
-    // Nothing that a file claims makes it longer than the quota; NaN is none.
+    // NaN is none.
     let longest = (AT_MOST - AT_LEAST).as_secs_f64();
     AT_LEAST + Duration::from_secs_f64(seconds.max(0.0).min(longest))
 }
@@ -130,7 +131,7 @@ mod tests {
         let hour = sound(48_000 * 3600, 60_000_000);
         assert!(hour > Duration::from_secs(3600) && hour < Duration::from_secs(3 * 3600), "{hour:?}");
         assert!(sound(0, 4_000_000_000) > AT_LEAST + Duration::from_secs(3600));
-        assert_eq!(sound(i64::MAX, i64::MAX), AT_MOST, "what a file claims is no overflow");
+        assert_eq!(sound(i64::MAX, i64::MAX), AT_MOST);
         assert_eq!(limit(f64::NAN), AT_LEAST);
         assert_eq!(inspect(-1), AT_LEAST);
     }

@@ -17,7 +17,11 @@ use millrace_topology::ports::{
     UncleanRun, VideoSource,
 };
 
-use super::{convoy::Convoys, limits};
+use super::{
+    compute::{self, compute},
+    convoy::Convoys,
+    limits,
+};
 
 /// How often a child that died is started again, before its media is held to blame.
 const DEATHS: u32 = 3;
@@ -179,6 +183,10 @@ impl Media for Ports {
                 .map(|side| SideSource { stream: side.stream, codec: side.codec, tags: side.tags })
                 .collect(),
         })
+    }
+
+    async fn compute(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), PortError> {
+        compute(compute::LONGEST, work).await
     }
 
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError> {

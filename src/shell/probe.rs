@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use millrace_media::{
-    Ask, AudioTrackFacts, InspectTask, Inspected, Launcher, Reply, Sandbox, Side, Task, Verified, VerifyTask,
+    Ask, AudioTrackFacts, InspectTask, Inspected, Launcher, Reply, Side, Task, Verified, VerifyTask,
     VideoTrackFacts,
 };
 use millrace_schemas::{SourceRef, VideoSettings};
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use super::{
     limits,
     ports::{Feeds, again, name, port},
-    sandbox::launcher,
+    sandbox::{MediaProcesses, launcher},
 };
 use crate::commands::CommandError;
 
@@ -27,8 +27,8 @@ pub(crate) struct Probes {
 }
 
 impl Probes {
-    pub(crate) fn new(stores: Stores, sandbox: Sandbox) -> Result<Self, CommandError> {
-        let launcher = launcher(sandbox)?;
+    pub(crate) fn new(stores: Stores, how: MediaProcesses) -> Result<Self, CommandError> {
+        let launcher = launcher(how)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self { launcher, stores, room: Arc::new(Semaphore::new(2 * cores)) })
     }

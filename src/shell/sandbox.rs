@@ -1,20 +1,37 @@
 //! The box around media: what of it this machine has, and whether anything may be decoded here.
 
-use millrace_media::{ChildError, Launcher, Layer, Sandbox, hide_memory};
+use std::time::Duration;
+
+use millrace_media::{ChildError, LONGEST_TASK, Launcher, Layer, Sandbox, hide_memory};
 use millrace_runtime::metrics;
 
 use crate::commands::CommandError;
 
+/// How media processes run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MediaProcesses {
+    pub(crate) sandbox: Sandbox,
+    /// What no task may take longer than.
+    pub(crate) longest_task: Duration,
+}
+
+impl Default for MediaProcesses {
+    fn default() -> Self {
+        Self { sandbox: Sandbox::default(), longest_task: LONGEST_TASK }
+    }
+}
+
 /// What starts media processes.
-pub(super) fn launcher(sandbox: Sandbox) -> Result<Launcher, CommandError> {
+pub(super) fn launcher(how: MediaProcesses) -> Result<Launcher, CommandError> {
     // What a media process could read of this one, if it got out, are the stores' keys.
     hide_memory();
-    Ok(Launcher::new(std::env::current_exe().map_err(CommandError::failed)?, sandbox))
+    let executable = std::env::current_exe().map_err(CommandError::failed)?;
+    Ok(Launcher::new(executable, how.sandbox).ending_tasks_after(how.longest_task))
 }
 
 /// Has a media process seal itself, and tells which layers hold.
-pub(crate) async fn check(sandbox: Sandbox) -> Result<(), CommandError> {
-    let held = match launcher(sandbox)?.check().await {
+pub(crate) async fn check(how: MediaProcesses) -> Result<(), CommandError> {
+    let held = match launcher(how)?.check().await {
         Ok(held) => held,
         Err(ChildError::Failed(reason)) => {
             return Err(CommandError::Failed(format!(
@@ -27,7 +44,7 @@ pub(crate) async fn check(sandbox: Sandbox) -> Result<(), CommandError> {
     for layer in Layer::ALL {
         metrics::sandbox(layer.as_str(), held.contains(&layer));
     }
-    if sandbox == Sandbox::Off {
+    if how.sandbox == Sandbox::Off {
         tracing::warn!(
             "media are decoded without a sandbox: a crafted file may do whatever this process may"
         );

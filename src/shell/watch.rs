@@ -8,10 +8,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use millrace_processors::trigger::rules::{Rule, any_meets, uploads};
+use millrace_access::Reach;
+use millrace_processors::trigger::rules::{Rule, any_matches, uploads};
 use millrace_runtime::{Log, LogError, NewRecord, Transaction, table};
 use millrace_schemas::{Arrival, Seen};
-use millrace_storage::Stores;
+use millrace_storage::{Location, LocationError, Stores};
 use millrace_topology::{Emit, millis_now, streams};
 use notify::{EventKind, RecursiveMode, Watcher as _, event::AccessKind, event::AccessMode};
 use tokio::sync::mpsc;
@@ -90,7 +91,7 @@ impl Settling {
 }
 
 /// Watches folders for good.
-pub(crate) async fn folders(log: Arc<dyn Log>, all: Vec<Folder>, rules: Vec<Rule>) {
+pub(crate) async fn folders(log: Arc<dyn Log>, all: Vec<Folder>, rules: Vec<Rule>, stores: Stores) {
     let seen = loop {
         match table::<Seen>(log.as_ref(), streams::SOURCES).await {
             Ok(seen) => break seen,
@@ -103,12 +104,28 @@ pub(crate) async fn folders(log: Arc<dyn Log>, all: Vec<Folder>, rules: Vec<Rule
     let seen: Arc<HashMap<String, String>> =
         Arc::new(seen.into_values().map(|seen| (seen.source, seen.version)).collect());
     for folder in all {
-        tracing::info!(folder = %folder.path.display(), "watching");
-        tokio::spawn(watch(log.clone(), folder, rules.clone(), seen.clone()));
+        match within(&folder.path, &stores) {
+            Ok(stores) => {
+                tracing::info!(folder = %folder.path.display(), "watching");
+                tokio::spawn(watch(log.clone(), (folder, stores), rules.clone(), seen.clone()));
+            }
+            Err(error) => tracing::error!(%error, "a folder can't be watched"),
+        }
     }
 }
 
-async fn watch(log: Arc<dyn Log>, folder: Folder, rules: Vec<Rule>, seen: Arc<HashMap<String, String>>) {
+/// The stores as a watched folder's files are looked at: nothing else is read, nothing written, and no link below it followed.
+fn within(folder: &Path, stores: &Stores) -> Result<Stores, LocationError> {
+    let only = Reach::Only(vec![Location::of_path(folder)?]);
+    Ok(stores.clone().within(only, Reach::Only(Vec::new())))
+}
+
+async fn watch(
+    log: Arc<dyn Log>,
+    (folder, stores): (Folder, Stores),
+    rules: Vec<Rule>,
+    seen: Arc<HashMap<String, String>>,
+) {
     let (tell, mut told) = mpsc::unbounded_channel();
     // Where the system tells nothing, of a network share for instance, looking every so often does.
     let _watcher = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
@@ -121,7 +138,6 @@ async fn watch(log: Arc<dyn Log>, folder: Folder, rules: Vec<Rule>, seen: Arc<Ha
     .inspect_err(|error| {
         tracing::warn!(folder = %folder.path.display(), %error, "changes are not told; the folder is looked at every so often");
     });
-    let stores = Stores::default();
     let mut settling = Settling::default();
     let mut complained = false;
     loop {
@@ -184,7 +200,7 @@ fn heard(settling: &mut Settling, event: &notify::Event) {
     }
 }
 
-/// All files below a folder that any rule is met by.
+/// Finds all files below a folder that any rule matches.
 fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, Look>) -> io::Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
         let path = entry.path();
@@ -199,8 +215,9 @@ fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, Look>) -> i
         }
         // A link may lead anywhere: it is followed as little as sources are below a root.
         let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-        let url = millrace_storage::url_of(&path).unwrap_or_default();
-        if let (true, true, Ok(modified)) = (metadata.is_file(), any_meets(rules, &url), metadata.modified())
+        let Ok(location) = Location::of_path(&path) else { continue };
+        if let (true, true, Ok(modified)) =
+            (metadata.is_file(), any_matches(rules, &location), metadata.modified())
         {
             found.insert(path, Look { bytes: metadata.len(), modified });
         }
@@ -215,12 +232,13 @@ async fn announce(
     path: &Path,
     seen: &HashMap<String, String>,
 ) -> Result<(), String> {
-    let url = millrace_storage::url_of(path).map_err(|error| error.to_string())?;
+    let location = Location::of_path(path).map_err(|error| error.to_string())?;
+    let url = location.url();
     let source = stores.pin(&url).await.map_err(|error| error.to_string())?;
     if seen.get(&url) == Some(&source.version) {
         return Ok(());
     }
-    let uploads = uploads(rules, &url, Some(&source));
+    let uploads = uploads(rules, &location, Some(&source));
     if uploads.is_empty() {
         return Ok(());
     }
@@ -245,6 +263,24 @@ mod tests {
 
     fn one(bytes: u64) -> BTreeMap<PathBuf, Look> {
         BTreeMap::from([(PathBuf::from("a.mov"), Look { bytes, modified: SystemTime::UNIX_EPOCH })])
+    }
+
+    #[tokio::test]
+    async fn a_watched_folder_is_all_that_its_watcher_reads() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        let (watched, private) = (root.join("in"), root.join("private.mov"));
+        fs::create_dir(&watched).unwrap();
+        fs::write(watched.join("a.mov"), "a").unwrap();
+        fs::write(&private, "b").unwrap();
+        std::os::unix::fs::symlink(&private, watched.join("link.mov")).unwrap();
+        let stores = within(&watched, &Stores::default()).unwrap();
+        let url = |path: &Path| Location::of_path(path).unwrap().url();
+        assert_eq!(stores.pin(&url(&watched.join("a.mov"))).await.unwrap().bytes, 1);
+        for outside in [private, watched.join("link.mov")] {
+            assert!(stores.pin(&url(&outside)).await.is_err(), "{}", outside.display());
+        }
+        assert!(stores.writable(&url(&watched.join("a.mp4"))).await.is_err(), "nothing is written");
     }
 
     #[test]

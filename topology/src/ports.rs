@@ -169,6 +169,13 @@ pub trait Media: Send + Sync + 'static {
     /// Reads the source's headers and index.
     async fn inspect(&self, source: &SourceRef, segment_seconds: f64) -> Result<SourceFacts, PortError>;
 
+    /// Computes what takes longer than a moment, such as a plan of 100,000 segments: where the process can, on a thread that holds up
+    /// nothing else, and for a time that is bounded. Here it is done at once.
+    async fn compute(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), PortError> {
+        work();
+        Ok(())
+    }
+
     /// Makes these renditions of a segment, each a work object of its own, in one decode. A work object that is
     /// there already wins; the facts are of the object that is stored.
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError>;

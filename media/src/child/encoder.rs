@@ -15,6 +15,7 @@ use millrace_schemas::{AudioSettings, Color, Made, Ratio, Rendition};
 
 use super::{
     Failure,
+    alive::{self, Waiting},
     damage::Damage,
     layout::{self, Layout},
     overlap::Notes,
@@ -108,7 +109,7 @@ pub(crate) struct VideoEncoder {
     /// Times and lengths of pictures that are in the encoder.
     lengths: VecDeque<(i64, i64)>,
     /// The work object that is being filled, the times in it, and its range.
-    writer: Option<Writer<BufWriter<File>>>,
+    writer: Option<Writer<BufWriter<Waiting>>>,
     times: Vec<i64>,
     filling: usize,
 }
@@ -235,6 +236,7 @@ impl VideoEncoder {
         let mut whole = Vec::new();
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
+            alive::sign();
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
             while self.ranges.get(self.filling).is_some_and(|range| range.end.is_some_and(|end| pts >= end)) {
                 whole.push(self.end_range(Some(pts), pts, notes)?);
@@ -254,12 +256,12 @@ impl VideoEncoder {
     }
 
     /// The work object of the range that is being filled.
-    fn writer(&mut self) -> Result<&mut Writer<BufWriter<File>>, Failure> {
+    fn writer(&mut self) -> Result<&mut Writer<BufWriter<Waiting>>, Failure> {
         if let Some(ref mut writer) = self.writer {
             return Ok(writer);
         }
         let output = self.outputs.pop_front().ok_or_else(|| Failure::new("a range without an output"))?;
-        let writer = Writer::new(BufWriter::new(output), &self.header);
+        let writer = Writer::new(BufWriter::new(Waiting(output)), &self.header);
         Ok(self.writer.insert(writer.map_err(Failure::at("writing a work object"))?))
     }
 
@@ -332,7 +334,7 @@ const MOST_PADDING: usize = 4096;
 /// An audio encoder, and the work object that it fills.
 pub(crate) struct AudioEncoder {
     encoder: ff::encoder::audio::Encoder,
-    writer: Writer<BufWriter<File>>,
+    writer: Writer<BufWriter<Waiting>>,
     rendition: String,
     layout: Layout,
     rate: i32,
@@ -388,8 +390,8 @@ impl AudioEncoder {
             padding,
             frame_size: frame_size as i64,
         };
-        let writer =
-            Writer::new(BufWriter::new(out), &header).map_err(Failure::at("writing a work object"))?;
+        let writer = Writer::new(BufWriter::new(Waiting(out)), &header)
+            .map_err(Failure::at("writing a work object"))?;
         Ok(Self {
             encoder,
             writer,
@@ -461,6 +463,7 @@ impl AudioEncoder {
     fn take(&mut self) -> Result<(), Failure> {
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
+            alive::sign();
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
             let TimeRange { start, end } = self.range;
             if start.is_some_and(|start| pts < start) || end.is_some_and(|end| pts >= end) {

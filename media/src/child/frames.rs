@@ -11,7 +11,7 @@ use ffmpeg_next::{
 use millrace_schemas::{Seek, SeekBy};
 
 use super::{
-    Failure,
+    Failure, alive,
     decoder::{PictureDecoder, Received, SoundDecoder},
     source::Source,
 };
@@ -149,6 +149,7 @@ impl<D: Decode> Frames<D> {
     /// What comes next. After the end it is the end for good.
     pub(crate) fn next(&mut self) -> Result<Next<D::Frame>, Failure> {
         loop {
+            alive::sign();
             match self.decoder.receive() {
                 (Received::Frame, frame) => return Ok(Next::Frame(frame)),
                 (Received::Damaged, _) => return Ok(Next::Damaged(self.packet.pts().or(self.packet.dts()))),

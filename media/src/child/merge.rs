@@ -13,6 +13,7 @@ mod hold;
 
 use super::{
     Failure, Reporter,
+    alive::Waiting,
     mux::{self, Container, Muxer, Planned, Timed, container},
     prove::{Expected, prove},
     units::digest_of_packet,
@@ -195,7 +196,7 @@ const EMPTY_TEXT: [u8; 2] = [0, 0];
 /// A track that is being read.
 struct Track {
     sum: TrackSum,
-    reader: Reader<BufReader<File>>,
+    reader: Reader<BufReader<Waiting>>,
     header: Header,
     /// The clock of the work objects.
     clock: Clock,
@@ -235,7 +236,7 @@ struct Track {
 
 impl Track {
     fn open(sum: TrackSum, file: File) -> Result<Self, Failure> {
-        let mut reader = Reader::new(BufReader::with_capacity(256 * 1024, file));
+        let mut reader = Reader::new(BufReader::with_capacity(256 * 1024, Waiting(file)));
         let header = reader.header().map_err(Failure::at("reading a work object"))?;
         let header = header.ok_or_else(|| Failure::new("a track has no work object"))?;
         let clock = Clock { num: i64::from(header.clock.0), den: i64::from(header.clock.1.max(1)) };

@@ -19,7 +19,7 @@ use ffmpeg_next::{
 use millrace_schemas::{Chapter, OutputPlan, TrackTags};
 
 use super::{
-    Failure,
+    Failure, alive,
     encoder::{LibavColor, rational},
     layout::Layout,
 };
@@ -68,7 +68,7 @@ impl Bytes {
 
 impl Write for Bytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.file.write(bytes);
+        let result = alive::wait(|| self.file.write(bytes));
         self.keep(result)
     }
 

@@ -15,6 +15,7 @@ use millrace_schemas::Made;
 
 use super::{
     Failure, Reporter,
+    alive::Waiting,
     damage::{self, Damage},
     source::{Depth, Source},
 };
@@ -106,7 +107,7 @@ fn write(
     facts: Facts,
 ) -> Result<Made, Failure> {
     let doing = "writing a work object";
-    let mut writer = Writer::new(BufWriter::new(output), header).map_err(Failure::at(doing))?;
+    let mut writer = Writer::new(BufWriter::new(Waiting(output)), header).map_err(Failure::at(doing))?;
     for (pts, duration, data) in packets {
         writer.packet(true, *pts, *duration, data).map_err(Failure::at(doing))?;
     }

@@ -24,7 +24,10 @@ use ffmpeg_next::{
 };
 use millrace_schemas::{Seek as Place, SeekBy};
 
-use super::Failure;
+use super::{
+    Failure,
+    alive::{self, Budget},
+};
 use crate::{
     boxes::{self, Movie},
     claims::{self, LARGE_PICTURE, MOST_PIXELS},
@@ -106,6 +109,10 @@ impl Origin {
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        alive::wait(|| self.fetch(buffer, at))
+    }
+
+    fn fetch(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         let mut socket = match self {
             Self::File(file) => return file.read_at(buffer, at),
             Self::Parent(socket) => socket,
@@ -134,6 +141,7 @@ struct Bytes {
     /// How many more bytes may be read before zeros come.
     left: Arc<AtomicU64>,
     read: Arc<AtomicU64>,
+    signs: Budget,
 }
 
 impl Read for Bytes {
@@ -148,6 +156,9 @@ impl Read for Bytes {
             let most = most.min(usize::try_from(left).unwrap_or(usize::MAX));
             let got = self.origin.read_at(&mut buffer[..most], self.at)?;
             self.read.fetch_add(got as u64, Ordering::Relaxed);
+            if self.signs.spend(got as u64) {
+                alive::sign();
+            }
             if left < u64::MAX {
                 self.left.store(left - got as u64, Ordering::Relaxed);
             }
@@ -208,8 +219,15 @@ impl Source {
         let again = origin.try_clone().map_err(Failure::at(reading))?;
         let (hollow, read) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let left = Arc::new(AtomicU64::new(u64::MAX));
-        let bytes =
-            Bytes { origin, size, at: 0, hollow: hollow.clone(), left: left.clone(), read: read.clone() };
+        let bytes = Bytes {
+            origin,
+            size,
+            at: 0,
+            hollow: hollow.clone(),
+            left: left.clone(),
+            read: read.clone(),
+            signs: Budget::of(size),
+        };
         let io = StreamIo::from_read_seek_with_capacity(bytes, 64 * 1024)
             .map_err(Failure::at("reading the source"))?;
         let input = open(io, depth, &left)?;

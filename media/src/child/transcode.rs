@@ -14,7 +14,7 @@ use ffmpeg_next::{
 use millrace_schemas::{Made, Seek, SeekBy, VideoSettings};
 
 use super::{
-    Failure, Reporter,
+    Failure, Reporter, alive,
     convert::Converter,
     damage::Damage,
     decoder::PictureDecoder,
@@ -228,6 +228,7 @@ impl Work {
         self.notes.picture(frame, pts);
         for (converter, encoder) in &mut self.encoders {
             let made = encoder.encode(converter.convert(frame)?, (pts, length), &self.notes)?;
+            alive::sign();
             self.whole.add(made, reporter);
         }
         Ok(ControlFlow::Continue(()))

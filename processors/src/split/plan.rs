@@ -77,7 +77,8 @@ pub(super) fn plan(
         states: Vec::new(),
         replaces: Vec::new(),
     };
-    let mut building = Building { wanted, outputs, blank, segments: Vec::new(), tracks: Vec::new() };
+    let mut building =
+        Building { wanted, outputs, blank, segments: Vec::new(), tracks: Vec::new(), carried: 0 };
     if let Some(video) = &facts.video {
         building.pictures(video, seconds)?;
     }
@@ -93,7 +94,6 @@ pub(super) fn plan(
         let renditions = building.distinct(number, |format| format.holds_all.then(|| rendition.clone()));
         building.add(side.stream, &[(None, None)], &renditions, Some(&side.tags))?;
     }
-    building.bound()?;
     let Building { mut outputs, segments, tracks, .. } = building;
     for output in &mut outputs {
         let mut shaped: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
@@ -151,6 +151,8 @@ struct Building {
     blank: Segment,
     segments: Vec<Segment>,
     tracks: Vec<TrackPlan>,
+    /// What the segments carry of jumps and codec headers, in bytes.
+    carried: usize,
 }
 
 impl Building {
@@ -158,19 +160,22 @@ impl Building {
         i32::try_from(self.segments.len()).map_err(|_| too_many())
     }
 
-    /// Holds the plan to what records can carry.
-    fn bound(&self) -> Result<(), String> {
-        if self.segments.len() > cuts::MOST_SEGMENTS {
+    /// Makes room for so many segments like this one, of a plan that records can carry: before any of them is made.
+    ///
+    /// # Errors
+    /// If they would be too many, or carry too much.
+    fn reserve(&mut self, count: usize, like: &Segment) -> Result<(), String> {
+        if self.segments.len().saturating_add(count) > cuts::MOST_SEGMENTS {
             return Err(too_many());
         }
-        let carried = |segment: &Segment| {
-            8 * segment.jumps.len() + segment.states.iter().map(String::len).sum::<usize>()
-        };
-        if self.segments.iter().map(carried).sum::<usize>() > MOST_CARRIED {
+        let each = 8 * like.jumps.len() + like.states.iter().map(String::len).sum::<usize>();
+        self.carried = self.carried.saturating_add(each.saturating_mul(count));
+        if self.carried > MOST_CARRIED {
             return Err("its clock jumps, or its codec headers change, too often to be cut so often; ask for a longer \
                  --segment-time"
                 .into());
         }
+        self.segments.reserve(count);
         Ok(())
     }
 
@@ -180,9 +185,6 @@ impl Building {
             Some(Rendition { id: String::new(), video: Some(settings), audio: None, side: None })
         });
         let ranges = ranges(video, seconds);
-        if ranges.len() > cuts::MOST_SEGMENTS {
-            return Err(too_many());
-        }
         let count = i32::try_from(ranges.len()).map_err(|_| too_many())?;
         let blank = Segment {
             video_segments: count,
@@ -195,6 +197,7 @@ impl Building {
             states: video.states.clone(),
             ..self.blank.clone()
         };
+        self.reserve(ranges.len(), &blank)?;
         let source = Some(blank.track_source());
         self.tracks.extend(renditions.iter().map(|rendition| TrackPlan {
             source: source.clone(),
@@ -241,9 +244,7 @@ impl Building {
         if renditions.is_empty() {
             return Ok(());
         }
-        if ranges.len() > cuts::MOST_SEGMENTS {
-            return Err(too_many());
-        }
+        self.reserve(ranges.len(), &self.blank.clone())?;
         let index = self.count()?;
         let count = i32::try_from(ranges.len()).map_err(|_| "too many parts of sound")?;
         let source = Some(Segment { stream, ..self.blank.clone() }.track_source());

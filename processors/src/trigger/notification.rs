@@ -13,6 +13,10 @@
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+/// The most events that a notification may hold, those that a queue or a topic passes on together included. Stores send one, or a
+/// handful; each may cost requests to the store, and all of a notification are one task.
+pub const MOST_EVENTS: usize = 1000;
+
 /// What happened to an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectEvent {
@@ -45,7 +49,7 @@ pub struct Notification {
 /// Reads a notification.
 ///
 /// # Errors
-/// Where it is of no known shape.
+/// If it is of no known shape, or holds more than [`MOST_EVENTS`].
 pub fn read(value: &[u8]) -> Result<Notification, String> {
     let json: Value =
         serde_json::from_slice(value).map_err(|error| format!("a notification is JSON: {error}"))?;
@@ -67,22 +71,22 @@ fn shape(json: &Value, depth: usize) -> Result<Notification, String> {
         return Err("files are told of by the process that watches their folder, and by nobody else".into());
     }
     if let Some(records) = json.get("Records").or_else(|| json.get("records")).and_then(Value::as_array) {
-        let found: Vec<Result<Notification, String>> = records
-            .iter()
-            .map(|record| match record.get("s3") {
-                Some(s3) => Ok(one(record, "eventName", s3, Encoding::Form)),
-                // A queue's records hold notifications.
-                None if depth < 3 => shape(record, depth + 1),
-                None => Err("a record of no known shape".into()),
-            })
-            .collect();
+        hold(records.len())?;
         let mut events = Vec::new();
-        for notification in found {
-            events.extend(notification?.events);
+        for record in records {
+            let notification = match record.get("s3") {
+                Some(s3) => one(record, "eventName", s3, Encoding::Form),
+                // A queue's records hold notifications.
+                None if depth < 3 => shape(record, depth + 1)?,
+                None => return Err("a record of no known shape".into()),
+            };
+            events.extend(notification.events);
+            hold(events.len())?;
         }
         return Ok(Notification { events });
     }
     if let Some(events) = json.get("events").and_then(Value::as_array) {
+        hold(events.len())?;
         let found = events.iter().map(|event| {
             event.get("oss").map_or_else(
                 || Err("an event of no known shape".to_owned()),
@@ -102,6 +106,14 @@ fn shape(json: &Value, depth: usize) -> Result<Notification, String> {
         return Ok(Notification::default());
     }
     Err("of no known shape: S3, MinIO, versitygw, OSS and EventBridge send what is understood".into())
+}
+
+/// Refuses more events than a notification may hold.
+fn hold(events: usize) -> Result<(), String> {
+    if events <= MOST_EVENTS {
+        return Ok(());
+    }
+    Err(format!("it holds more than {MOST_EVENTS} events; send them in several notifications"))
 }
 
 /// How a shape writes keys.
@@ -160,6 +172,8 @@ fn keys(key: &str, encoding: Encoding) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn read_one(text: &str) -> ObjectEvent {
@@ -188,9 +202,9 @@ mod tests {
 
     #[test]
     fn what_passes_through_sns_and_a_queue_is_unwrapped() {
-        let sns = serde_json::json!({"Type": "Notification", "Message": S3}).to_string();
+        let sns = json!({"Type": "Notification", "Message": S3}).to_string();
         assert_eq!(read_one(&sns), read_one(S3));
-        let queue = serde_json::json!({"Records": [{"messageId": "1", "body": sns}]}).to_string();
+        let queue = json!({"Records": [{"messageId": "1", "body": sns}]}).to_string();
         assert_eq!(read_one(&queue), read_one(S3));
     }
 
@@ -243,6 +257,34 @@ mod tests {
         let record = S3.trim_start_matches(r#"{"Records": ["#).trim_end_matches("]}");
         let two = format!(r#"{{"Records": [{record}, {record}]}}"#);
         assert_eq!(read(two.as_bytes()).unwrap().events.len(), 2);
+    }
+
+    #[test]
+    fn a_notification_of_very_many_events_is_refused_in_every_shape() {
+        let s3 = |count: usize| {
+            let record = json!({"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "v"}, "object": {"key": "a"}}});
+            json!({"Records": vec![record; count]})
+        };
+        let oss = |count: usize| {
+            let event = json!({"eventName": "ObjectCreated:Put", "oss": {"bucket": {"name": "v"}, "object": {"key": "a"}}});
+            json!({"events": vec![event; count]})
+        };
+        // A queue's messages of 100 each.
+        let queue = |count: usize| {
+            let message = json!({"body": s3(100).to_string()});
+            json!({"Records": vec![message; count.div_ceil(100)]})
+        };
+        for shape in [&s3 as &dyn Fn(usize) -> Value, &oss, &queue] {
+            let most = read(shape(MOST_EVENTS).to_string().as_bytes()).unwrap();
+            assert_eq!(most.events.len(), MOST_EVENTS);
+            let said = read(shape(MOST_EVENTS + 1).to_string().as_bytes()).unwrap_err();
+            assert!(said.contains("more than 1000 events"), "{said}");
+        }
+        // What there is nothing to do of is read, too.
+        assert!(
+            read(json!({"Records": vec![json!({"Event": "s3:TestEvent"}); 2000]}).to_string().as_bytes())
+                .is_err()
+        );
     }
 
     #[test]

@@ -1,33 +1,35 @@
 //! Rules: which sources are made into what. Pure.
+//!
+//! Locations are compared by whole components, never as text: a rule for `s3://videos/in` does not match `s3://videos/inner/a.mov`.
 
 use std::collections::HashMap;
 
-use millrace_access::Location;
+use millrace_access::{Location, LocationError};
 use millrace_schemas::{SourceRef, Upload};
 
 use crate::formats;
 
-/// The label of an upload that a rule asked for: what is watched.
+/// The label of an upload that a rule asked for: the URL of what is watched, with a slash at its end.
 pub const LABEL: &str = "millrace.watch";
 
 /// What is watched, and what is made of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// The URL that sources' begin with: a prefix of a bucket, or a folder.
-    pub from: String,
-    /// Endings of names that are taken, in lower case; none are all media's.
+    /// The folder, the bucket, or the prefix of whole components that sources lie beneath.
+    pub from: Location,
+    /// Endings of file names that match, in lower case; none are those of all media files ([`SUFFIXES`]).
     pub suffixes: Vec<String>,
-    /// The least size that is taken, in bytes.
+    /// The smallest size that matches, in bytes.
     pub min_bytes: i64,
-    /// The greatest.
+    /// The largest size that matches, in bytes.
     pub max_bytes: i64,
-    /// The URL below which outputs go. They keep the path below what is watched.
-    pub to: String,
+    /// The folder or prefix beneath which outputs go. They keep their source's path below `from`.
+    pub to: Location,
     /// The formats to make.
     pub formats: Vec<String>,
     /// Length of a segment in seconds.
     pub segment_time: f64,
-    /// Carried through.
+    /// Labels of the uploads that this rule asks for.
     pub labels: HashMap<String, String>,
     /// Whether output files that came from another source are replaced.
     pub overwrite: bool,
@@ -53,63 +55,86 @@ pub fn is_media(name: &str) -> bool {
 }
 
 impl Rule {
-    /// Whether a source of this URL is meant, whatever its size.
+    /// A rule that makes mp4, in segments of 15 seconds, of all media files of any size beneath `from`.
     #[must_use]
-    pub fn meets(&self, url: &str) -> bool {
-        // What is no location, or is written in another way than its one, meets nothing: `..` leads nowhere.
-        if !Location::parse(url).is_ok_and(|location| location.url() == url) {
+    pub fn new(from: Location, to: Location) -> Self {
+        Self {
+            from,
+            suffixes: Vec::new(),
+            min_bytes: 0,
+            max_bytes: i64::MAX,
+            to,
+            formats: vec!["mp4".into()],
+            segment_time: 15.0,
+            labels: HashMap::new(),
+            overwrite: false,
+            strict: false,
+            keep_location: false,
+        }
+    }
+
+    /// The rule of [`Rule::new`] between these two URLs.
+    ///
+    /// # Errors
+    /// If one of the URLs names no location.
+    pub fn parse(from: &str, to: &str) -> Result<Self, LocationError> {
+        Ok(Self::new(Location::parse(from)?, Location::parse(to)?))
+    }
+
+    /// Returns `true` if a source at this location is to be made, whatever its size.
+    #[must_use]
+    pub fn matches(&self, source: &Location) -> bool {
+        // What is watched is a folder: a file of its name lies beside what is in it.
+        if source.parts_below(&self.from).is_none_or(|parts| parts.is_empty()) {
             return false;
         }
-        let Some(below) = url.strip_prefix(&self.from) else { return false };
-        let name = below.rsplit('/').next().unwrap_or(below);
-        if name.is_empty() || name.starts_with('.') {
-            return false;
-        }
+        let name = source.name().unwrap_or_default().to_string_lossy();
         if self.suffixes.is_empty() {
-            return is_media(url);
+            return is_media(&name);
         }
-        let lower = url.to_lowercase();
-        self.suffixes.iter().any(|suffix| lower.ends_with(suffix))
+        let lower = name.to_lowercase();
+        !name.starts_with('.') && self.suffixes.iter().any(|suffix| lower.ends_with(suffix))
     }
 
     fn fits(&self, bytes: i64) -> bool {
         (self.min_bytes..=self.max_bytes).contains(&bytes)
     }
 
-    /// Where outputs of a source go: below the rule's place, by the folders below what is watched.
-    fn prefix(&self, url: &str) -> String {
-        let watched = self.from.rfind('/').map_or("", |slash| &self.from[..=slash]);
-        let below = url.strip_prefix(watched).unwrap_or(url);
-        let folder = below.rfind('/').map_or("", |slash| &below[..slash]);
-        let to = self.to.trim_end_matches('/');
-        if folder.is_empty() { to.to_owned() } else { format!("{to}/{folder}") }
-    }
-
-    /// Whether a URL lies where this rule's outputs go.
-    fn holds(&self, url: &str) -> bool {
-        url.strip_prefix(self.to.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+    /// The URL of the prefix of a source's outputs: beneath `to`, by the folders that the source lies in below `from`.
+    fn output_prefix(&self, source: &Location) -> String {
+        let parts = source.parts_below(&self.from).unwrap_or_default();
+        let folders = parts.split_last().map_or(&[][..], |(_, folders)| folders);
+        let url = self.to.url_below(folders);
+        url.strip_suffix('/').map_or(url.clone(), str::to_owned)
     }
 }
 
-/// Whether any rule is met by a source of this URL. What lies where outputs go never is.
+/// Returns `true` if any rule matches a source at this location. What lies where outputs go never matches.
 #[must_use]
-pub fn any_meets(rules: &[Rule], url: &str) -> bool {
-    !rules.iter().any(|rule| rule.holds(url)) && rules.iter().any(|rule| rule.meets(url))
+pub fn any_matches(rules: &[Rule], source: &Location) -> bool {
+    !is_output(rules, source) && rules.iter().any(|rule| rule.matches(source))
 }
 
-/// What is to be made of a source. One that could not be looked at is asked for all the same: it fails with the reason.
+/// Returns `true` if outputs of any rule go where this lies.
+fn is_output(rules: &[Rule], source: &Location) -> bool {
+    rules.iter().any(|rule| source.is_beneath(&rule.to))
+}
+
+/// The uploads that rules ask for of a source. One that could not be looked at (`found` is `None`) is asked for all the same: its
+/// execution fails with the reason.
 #[must_use]
-pub fn uploads(rules: &[Rule], url: &str, found: Option<&SourceRef>) -> Vec<Upload> {
-    if rules.iter().any(|rule| rule.holds(url)) {
+pub fn uploads(rules: &[Rule], source: &Location, found: Option<&SourceRef>) -> Vec<Upload> {
+    if is_output(rules, source) {
         return Vec::new();
     }
-    let meets = |rule: &&Rule| rule.meets(url) && found.is_none_or(|source| rule.fits(source.bytes));
+    let url = source.url();
+    let matches = |rule: &&Rule| rule.matches(source) && found.is_none_or(|source| rule.fits(source.bytes));
     rules
         .iter()
-        .filter(meets)
+        .filter(matches)
         .map(|rule| {
             let mut labels = rule.labels.clone();
-            labels.insert(LABEL.into(), rule.from.clone());
+            labels.insert(LABEL.into(), rule.from.folder_url());
             Upload {
                 version: found.map(|source| source.version.clone()),
                 dst_formats: rule.formats.clone(),
@@ -118,16 +143,16 @@ pub fn uploads(rules: &[Rule], url: &str, found: Option<&SourceRef>) -> Vec<Uplo
                 overwrite: rule.overwrite,
                 strict: rule.strict,
                 keep_location: rule.keep_location,
-                ..Upload::of(url, &rule.prefix(url))
+                ..Upload::of(&url, &rule.output_prefix(source))
             }
         })
         .collect()
 }
 
-/// Holds rules to be such that they can work.
+/// Checks that rules can work.
 ///
 /// # Errors
-/// Where one can't, with what to change.
+/// If one can't, with what to change.
 pub fn check(rules: &[Rule]) -> Result<(), String> {
     for rule in rules {
         for format in &rule.formats {
@@ -143,8 +168,13 @@ pub fn check(rules: &[Rule]) -> Result<(), String> {
                 rule.from
             ));
         }
-        let watched = format!("{}/", rule.from.trim_end_matches('/'));
-        if let Some(other) = rules.iter().find(|other| other.holds(&watched)) {
+        if let Some(suffix) = rule.suffixes.iter().find(|suffix| suffix.is_empty() || suffix.contains('/')) {
+            return Err(format!(
+                "the watch of {} has the suffix '{suffix}'; a suffix is the ending of a file's name, such as .mov",
+                rule.from
+            ));
+        }
+        if let Some(other) = rules.iter().find(|other| rule.from.is_beneath(&other.to)) {
             return Err(format!(
                 "{} is watched, and outputs go to {}: they would lie among what is watched; give them a prefix of their own",
                 rule.from, other.to
@@ -159,19 +189,11 @@ mod tests {
     use super::*;
 
     fn rule(from: &str, to: &str) -> Rule {
-        Rule {
-            from: from.into(),
-            suffixes: Vec::new(),
-            min_bytes: 1,
-            max_bytes: i64::MAX,
-            to: to.into(),
-            formats: vec!["mp4".into()],
-            segment_time: 15.0,
-            labels: HashMap::new(),
-            overwrite: false,
-            strict: false,
-            keep_location: false,
-        }
+        Rule::parse(from, to).unwrap()
+    }
+
+    fn at(url: &str) -> Location {
+        Location::parse(url).unwrap()
     }
 
     fn source(url: &str, bytes: i64) -> SourceRef {
@@ -180,48 +202,67 @@ mod tests {
 
     #[test]
     fn outputs_keep_the_path_below_what_is_watched() {
-        let prefix = |from: &str, url: &str| rule(from, "s3://out/x/").prefix(url);
+        let prefix = |from: &str, url: &str| rule(from, "s3://out/x/").output_prefix(&at(url));
         assert_eq!(prefix("s3://b/in/", "s3://b/in/2026/11/a.mov"), "s3://out/x/2026/11");
+        assert_eq!(prefix("s3://b/in", "s3://b/in/2026/11/a.mov"), "s3://out/x/2026/11");
         assert_eq!(prefix("s3://b/in/", "s3://b/in/a.mov"), "s3://out/x");
-        assert_eq!(prefix("s3://b/in/vid", "s3://b/in/videos/a.mov"), "s3://out/x/videos");
         assert_eq!(prefix("s3://b/", "s3://b/a.mov"), "s3://out/x");
         assert_eq!(prefix("file:///nas/in/", "file:///nas/in/t%20x/a.mov"), "s3://out/x/t%20x");
+        assert_eq!(rule("s3://b/in", "s3://out").output_prefix(&at("s3://b/in/a.mov")), "s3://out");
+    }
+
+    #[test]
+    fn what_is_watched_is_whole_components_with_or_without_a_slash_at_the_end() {
+        for from in ["s3://b/in/vid", "s3://b/in/vid/"] {
+            let rule = rule(from, "s3://out");
+            for url in ["s3://b/in/vid/x.mov", "s3://b/in/vid/deep/er/x.mov"] {
+                assert!(rule.matches(&at(url)), "{from} {url}");
+            }
+            for url in
+                ["s3://b/in/videos/x.mov", "s3://b/in/vid.mov", "s3://b/in/x.mov", "gs://b/in/vid/x.mov"]
+            {
+                assert!(!rule.matches(&at(url)), "{from} {url}");
+            }
+        }
+        assert!(!rule("s3://b/in/a.mov", "s3://out").matches(&at("s3://b/in/a.mov")), "a folder holds files");
+    }
+
+    #[test]
+    fn a_key_is_compared_as_it_is_however_its_url_is_written() {
+        let rule = rule("s3://b/in put", "s3://out");
+        assert_eq!(rule.from, at("s3://b/in%20put/"));
+        assert!(rule.matches(&at("s3://b/in%20put/a.mov")) && rule.matches(&at("s3://b/in put/a.mov")));
     }
 
     #[test]
     fn prefix_suffix_and_size_decide_together() {
         let all = [Rule {
-            suffixes: vec![".mov".into()],
+            suffixes: vec![" é.mov".into(), "b.mov".into()],
             min_bytes: 10,
             max_bytes: 20,
             ..rule("s3://b/in/", "s3://b/out")
         }];
-        let asked = |url: &str, bytes: i64| uploads(&all, url, Some(&source(url, bytes))).len();
-        assert_eq!(asked("s3://b/in/a.MOV", 10), 1);
+        let asked = |url: &str, bytes: i64| uploads(&all, &at(url), Some(&source(url, bytes))).len();
+        assert_eq!(asked("s3://b/in/ab.MOV", 10), 1);
+        assert_eq!(
+            asked("s3://b/in/a%20%C3%A9.mov", 20),
+            1,
+            "the name's own characters, not those of its URL"
+        );
         for (url, bytes) in [
-            ("s3://b/in/a.mov", 9),
-            ("s3://b/in/a.mov", 21),
-            ("s3://b/in/a.mp4", 10),
-            ("s3://b/inner/a.mov", 10),
-            ("s3://b/in/.a.mov", 10),
-            ("s3://c/in/a.mov", 10),
+            ("s3://b/in/ab.mov", 9),
+            ("s3://b/in/ab.mov", 21),
+            ("s3://b/in/ab.mp4", 10),
+            ("s3://b/in/a.mov", 10),
+            ("s3://b/inner/ab.mov", 10),
+            ("s3://b/in/.ab.mov", 10),
+            ("s3://c/in/ab.mov", 10),
         ] {
             assert_eq!(asked(url, bytes), 0, "{url} {bytes}");
         }
-    }
-
-    #[test]
-    fn what_leads_out_of_what_is_watched_meets_no_rule() {
-        let watched = rule("file:///watched/", "file:///out");
-        assert!(watched.meets("file:///watched/x/a%20b.mov"));
-        for url in [
-            "file:///watched/../private/x.mov",
-            "file:///watched/%2e%2e/private/x.mov",
-            "file:///watched/..%2Fprivate/x.mov",
-            "file:///watched//x.mov",
-            "file://host/watched/x.mov",
-        ] {
-            assert!(!watched.meets(url), "{url}");
+        for suffix in ["", "raw/a.mov"] {
+            let wrong = Rule { suffixes: vec![suffix.into()], ..rule("s3://b/in/", "s3://b/out") };
+            assert!(check(&[wrong]).unwrap_err().contains("ending of a file's name"));
         }
     }
 
@@ -233,9 +274,9 @@ mod tests {
 
     #[test]
     fn two_rules_ask_for_two_things() {
-        let rules = [rule("s3://b/in/", "s3://b/out"), rule("s3://b/in/x/", "s3://b/small")];
+        let rules = [rule("s3://b/in/", "s3://b/out"), rule("s3://b/in/x", "s3://b/small")];
         let url = "s3://b/in/x/a.mov";
-        let asked = uploads(&rules, url, Some(&source(url, 5)));
+        let asked = uploads(&rules, &at(url), Some(&source(url, 5)));
         let prefixes: Vec<&str> = asked.iter().map(|upload| upload.output_prefix.as_str()).collect();
         assert_eq!(prefixes, ["s3://b/out/x", "s3://b/small"]);
         assert_eq!(asked[1].labels[LABEL], "s3://b/in/x/");
@@ -245,9 +286,10 @@ mod tests {
     fn outputs_never_trigger() {
         let rules = [rule("s3://b/", "s3://b/out")];
         check(&rules).unwrap();
-        assert!(any_meets(&rules, "s3://b/in/a.mov") && any_meets(&rules, "s3://b/outer/a.mov"));
-        assert!(!any_meets(&rules, "s3://b/out/in/a.mp4"));
-        assert!(uploads(&rules, "s3://b/out/a.mp4", None).is_empty());
+        let any = |url: &str| any_matches(&rules, &at(url));
+        assert!(any("s3://b/in/a.mov") && any("s3://b/outer/a.mov"));
+        assert!(!any("s3://b/out/in/a.mp4"));
+        assert!(uploads(&rules, &at("s3://b/out/a.mp4"), None).is_empty());
         for (from, to) in
             [("s3://b/in/", "s3://b/in"), ("s3://b/in/", "s3://b"), ("s3://b/in/x/", "s3://b/in/")]
         {

@@ -149,10 +149,10 @@ pub(super) async fn retry(
         match folder.try_own()? {
             Ok(_owned) => {
                 let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
-                let sandbox = decoding.sandbox().unwrap_or(config.sandbox);
-                sandbox::check(sandbox).await?;
+                let media = decoding.over(&config)?;
+                sandbox::check(media).await?;
                 let access = Arc::new(config.access_of_operator()?);
-                let work = Work { jobs: jobs.unwrap_or_else(cores), sandbox, access, ..Work::of(&folder) };
+                let work = Work { jobs: jobs.unwrap_or_else(cores), media, access, ..Work::of(&folder) };
                 let running = Running::start(&work, &log)?;
                 publish(log.as_ref(), emits).await?;
                 return follow(log, Some(running), ended, awaited, results).await;

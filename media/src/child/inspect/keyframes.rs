@@ -20,7 +20,7 @@ use super::{
     survey::{self, Note, Seen, Survey},
 };
 use crate::{
-    child::{decoder::PictureDecoder, source::JumpFinder},
+    child::{alive, decoder::PictureDecoder, source::JumpFinder},
     claims,
     protocol::{Inspected, KeyframeFacts, VideoTrackFacts},
 };
@@ -242,6 +242,7 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
     source.make_hollow();
     let mut keyframes = Vec::new();
     for i in near(&entries, step) {
+        alive::sign();
         let seek = Seek { by: SeekBy::Time, at: entries[i], state: 0 };
         let mut packet = Packet::empty();
         if source.seek(facts.stream, seek) && packet.read(&mut source.input).is_ok() {

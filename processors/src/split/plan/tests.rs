@@ -58,6 +58,52 @@ fn planned(facts: &SourceFacts, json: &str) -> Result<Plan, String> {
 const BOTH: &str = r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "segment_time_seconds": 5,
     "dst_formats": ["mp4", "flv"]}"#;
 
+/// A source of as many segments as may be, of a tenth of a second, and as many keyframes as an inspection may tell of.
+fn largest() -> SourceFacts {
+    let mut facts = facts();
+    let video = facts.video.as_mut().unwrap();
+    video.end = 99_000 * 100;
+    let keyframe = |i: i64| Keyframe { pts: i * 9, seek: Seek { by: SeekBy::Byte, at: i * 9, state: 0 } };
+    video.keyframes = (0..1_000_000).map(keyframe).collect();
+    facts
+}
+
+const TENTHS: &str =
+    r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "segment_time_seconds": 0.1}"#;
+
+#[test]
+fn the_largest_plan_covers_its_source_and_one_that_is_larger_is_refused() {
+    let mut facts = largest();
+    let plan = planned(&facts, TENTHS).unwrap();
+    assert!(plan.segments.len() > 90_000, "{}", plan.segments.len());
+    facts.video.as_mut().unwrap().end *= 2;
+    facts.video.as_mut().unwrap().keyframes.iter_mut().for_each(|keyframe| keyframe.pts *= 2);
+    assert!(planned(&facts, TENTHS).err().unwrap().contains("more than 100000 segments"));
+}
+
+#[test]
+fn what_segments_would_carry_is_bounded_before_they_are_made() {
+    let mut building = Building {
+        wanted: Vec::new(),
+        outputs: Vec::new(),
+        blank: planned(&facts(), BOTH).unwrap().segments.remove(0),
+        segments: Vec::new(),
+        tracks: Vec::new(),
+        carried: 0,
+    };
+    let like = Segment { jumps: vec![0; 10_000], ..building.blank.clone() };
+    assert!(building.reserve(100_000, &like).unwrap_err().contains("clock jumps"));
+    building.carried = 0;
+    assert_eq!(building.reserve(1000, &like), Ok(()));
+    assert!(building.segments.is_empty());
+    // All tracks count together.
+    assert!(building.reserve(cuts::MOST_SEGMENTS + 1, &bare(&like)).is_err());
+}
+
+fn bare(like: &Segment) -> Segment {
+    Segment { jumps: Vec::new(), states: Vec::new(), ..like.clone() }
+}
+
 #[test]
 fn formats_of_equal_settings_cost_one_encode() {
     let plan = planned(&facts(), BOTH).unwrap();
