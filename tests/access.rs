@@ -3,11 +3,7 @@
 
 mod common;
 
-use std::{
-    fs::File,
-    path::Path,
-    process::{Child, Stdio},
-};
+use std::{fs::File, path::Path};
 
 use common::{
     Place,

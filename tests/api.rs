@@ -7,7 +7,6 @@ use std::{
     fs::File,
     io::{Read, Write},
     net::TcpStream,
-    process::{Child, Stdio},
     sync::{Arc, Mutex},
 };
 

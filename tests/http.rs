@@ -4,18 +4,18 @@
 mod common;
 
 use std::{
-    fs::File,
     io::{Read, Write},
     net::TcpStream,
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
-    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
 use common::{Place, cluster::until, serving::Serving};
 
 fn serve(place: &Place, listen: &str, more: &[&str]) -> Serving {
-    Serving::start(place, |command| drop(command.args(["--listen", listen]).args(more)))
+    Serving::start(place, |command| {
+        command.args(["--listen", listen]).args(more);
+    })
 }
 
 /// The status that a request is answered with.

@@ -6,8 +6,6 @@ mod common;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::File,
-    process::{Child, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -34,7 +32,9 @@ const CHILD: u64 = 1 << 30;
 const GROWTH: u64 = 100 << 20;
 
 fn serve(place: &Place) -> Serving {
-    Serving::start(place, |command| drop(command.args(["--listen", "127.0.0.1:0"])))
+    Serving::start(place, |command| {
+        command.args(["--listen", "127.0.0.1:0"]);
+    })
 }
 
 fn upload(serving: &Serving, place: &Place, name: &str, more: &[(&str, Value)]) -> String {

@@ -5,9 +5,7 @@ mod common;
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
     os::unix::ffi::OsStrExt as _,
-    process::{Child, Command, Stdio},
 };
 
 use common::{Place, Ran, cluster::until, judge::judge, media, serving::Serving};
@@ -18,7 +16,9 @@ fn call(place: &Place, arguments: &[&str]) -> Ran {
 }
 
 fn serve(place: &Place, more: &[&OsStr]) -> Serving {
-    Serving::start(place, |command| drop(command.args(["--listen", "none", "--log-json"]).args(more)))
+    Serving::start(place, |command| {
+        command.args(["--listen", "none", "--log-json"]).args(more);
+    })
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn a_process_alone_serves_what_others_submit_replay_and_cancel() {
     let second = place.millrace().args(["serve", "--data", "data", "--listen", "none"]).output().unwrap();
     assert_eq!(second.status.code(), Some(2), "{}", String::from_utf8_lossy(&second.stderr));
     nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(serving.0.id().cast_signed()),
+        nix::unistd::Pid::from_raw(serving.child.id().cast_signed()),
         nix::sys::signal::Signal::SIGTERM,
     )
     .unwrap();
-    assert_eq!(serving.0.wait().unwrap().code(), Some(0));
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
     for line in std::fs::read_to_string(place.path("serve.log")).unwrap().lines() {
         let told: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         assert!(told["level"].is_string() && told["timestamp"].is_string(), "{line}");

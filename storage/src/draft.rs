@@ -48,7 +48,7 @@ pub struct Draft {
 enum To {
     /// A hidden file beside its place, until it is staged or published; of an output with what is to tell of it, and its URL. Of a
     /// work object also its folders are removed, where they are empty.
-    File { hidden: Hidden, place: FilePlace, is_published: bool, output: Option<(Marker, String)> },
+    File { hidden: Hidden, place: FilePlace, is_published: bool, output: Option<Box<(Marker, String)>> },
     /// A file without a name on this machine; then an object.
     Object(Box<Object>),
 }
@@ -69,7 +69,7 @@ impl Draft {
     /// processes left are removed.
     pub(crate) fn of_output(place: FilePlace, url: String, marker: Marker) -> Result<Self, StorageError> {
         hidden::remove_abandoned(&place);
-        Ok(Self::hidden(hidden::create_locked(&place)?, place, Some((marker, url))))
+        Ok(Self::hidden(hidden::create_locked(&place)?, place, Some(Box::new((marker, url)))))
     }
 
     /// A draft of a work object: one that is dropped leaves no folders, also where all else of its execution is gone.
@@ -77,7 +77,7 @@ impl Draft {
         Ok(Self::hidden(hidden::create(&place)?, place, None))
     }
 
-    fn hidden(hidden: Hidden, place: FilePlace, output: Option<(Marker, String)>) -> Self {
+    fn hidden(hidden: Hidden, place: FilePlace, output: Option<Box<(Marker, String)>>) -> Self {
         Self { file: hidden.file.clone(), to: To::File { hidden, place, is_published: false, output } }
     }
 
@@ -145,7 +145,8 @@ impl Draft {
     pub async fn stage(mut self) -> Result<Staged, StorageError> {
         let bytes = self.size()?;
         match &mut self.to {
-            To::File { hidden, output: Some((marker, url)), .. } => {
+            To::File { hidden, output: Some(output), .. } => {
+                let (marker, url) = &**output;
                 let marker = marker.clone();
                 let inode = self.file.metadata().map_err(StorageError::io("writing", Path::new(&url)))?.ino();
                 let told =
