@@ -20,9 +20,9 @@ pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
         RETRY_WINDOW_MS as f64 / 1000.0,
     )?;
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
-    // Sources and outputs are none of its business: work objects are all that it reaches, where the settings say.
-    let nothing = || Reach::Only(Vec::new());
-    let stores = Stores::default().within(nothing(), nothing());
+    // It reads no source. Of outputs it takes away what an execution has staged, and did not come to publish, wherever that is: whoever
+    // types this may.
+    let stores = Stores::default().within(Reach::Only(Vec::new()), Reach::Everything);
     let (url, work) = serve::work(&config, &stores)?;
     // Without a log nothing is known of any execution: what is there may be at work.
     let log = existing_log(&call.place, false).await?;
