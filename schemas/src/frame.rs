@@ -74,6 +74,9 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
         let found = match ids::read(given) {
             Meaning::Fixed(fixed) => fixed,
             Meaning::Unknown => return Err(unknown()),
+            Meaning::Unusable(why) => {
+                return Err(RecordError::UnusableSchema { record: Self::NAME, found: given, why });
+            }
             Meaning::Other(other) => {
                 let latest = codec.schemas.last().ok_or_else(unknown)?;
                 if other.is_announced() && other.is_newer(Self::NAME, latest) {

@@ -55,14 +55,16 @@ enum Known {
     Ours(u32),
     /// Another schema.
     Other(Arc<Other>),
-    /// There was none at that time, or none that can be read by.
-    Missing(Instant),
+    /// There was none at that time, or none that can be read by, for this reason.
+    Missing(Instant, Option<String>),
 }
 
 /// What the id in a frame stands for.
 pub(crate) enum Meaning {
     Fixed(u32),
     Other(Arc<Other>),
+    /// A schema that nothing is read by, and why.
+    Unusable(String),
     Unknown,
 }
 
@@ -133,7 +135,7 @@ pub fn unknown(value: &[u8]) -> Option<u32> {
     }
     match ids.known.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
         None => Some(id),
-        Some(Known::Missing(at)) if at.elapsed() > UNKNOWN_FOR => Some(id),
+        Some(Known::Missing(at, _)) if at.elapsed() > UNKNOWN_FOR => Some(id),
         Some(_) => None,
     }
 }
@@ -168,7 +170,7 @@ pub fn claims(text: &str) -> Option<&'static str> {
 pub fn learn(id: u32, answer: Answer<'_>) -> Result<(), RecordError> {
     let Some(ids) = IDS.get() else { return Ok(()) };
     let known = match answer {
-        Answer::Missing => Ok(Known::Missing(Instant::now())),
+        Answer::Missing => Ok(Known::Missing(Instant::now(), None)),
         Answer::Schema { text, is_announced } => recognize(text, is_announced),
     };
     let mut table = ids.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -179,12 +181,12 @@ pub fn learn(id: u32, answer: Answer<'_>) -> Result<(), RecordError> {
         other => other,
     };
     if table.len() > MISSING {
-        table.retain(|_, known| !matches!(known, Known::Missing(at) if at.elapsed() > UNKNOWN_FOR));
+        table.retain(|_, known| !matches!(known, Known::Missing(at, _) if at.elapsed() > UNKNOWN_FOR));
     }
     match kept {
         Ok(known) => drop(table.insert(id, known)),
         Err(error) => {
-            table.insert(id, Known::Missing(Instant::now()));
+            table.insert(id, Known::Missing(Instant::now(), Some(error.to_string())));
             return Err(error);
         }
     }
@@ -244,6 +246,7 @@ pub(crate) fn read(found: u32) -> Meaning {
             other.touch();
             Meaning::Other(other.clone())
         }
-        Some(Known::Missing(_)) | None => Meaning::Unknown,
+        Some(Known::Missing(_, Some(why))) => Meaning::Unusable(why.clone()),
+        Some(Known::Missing(_, None)) | None => Meaning::Unknown,
     }
 }

@@ -81,6 +81,16 @@ pub enum RecordError {
         /// The id that this record has.
         known: u32,
     },
+    /// The frame names a schema that nothing is read by.
+    #[error("{record} by schema {found}: {why}")]
+    UnusableSchema {
+        /// The record that was to be read.
+        record: &'static str,
+        /// The id in the frame.
+        found: u32,
+        /// What is wrong with the schema.
+        why: String,
+    },
     /// The Avro body does not follow its schema.
     #[error("{record}: {source}")]
     Avro {
