@@ -165,7 +165,7 @@ fn a_retry_after_a_failure_keeps_what_was_made_and_the_log_lines_tell_of_it() {
     };
     assert!(said("media", "begins transcoding"), "{logs:?}");
     assert!(said("merge", "did not come from this source"), "{logs:?}");
-    assert!(said("merge", "merged and proven"), "{logs:?}");
+    assert!(said("merge", "put together and proven"), "{logs:?}");
     assert!(logs.iter().all(|line| line["execution"] == id));
     assert!(!said("media", "Invalid NAL"), "nothing is said of a file that nothing is wrong with: {logs:?}");
 }

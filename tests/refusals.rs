@@ -266,7 +266,7 @@ fn a_registry_that_goes_while_work_goes_on_holds_nothing_that_is_known() {
     // Who serves knows all ids that it needs; who comes anew is told that there is no registry.
     let called = cluster.call(&["executions", "list"]);
     assert_eq!(called.status, 1, "{}", called.stdout);
-    until("the end", || server.said().contains("merged and proven"));
+    until("the end", || server.said().contains("published"));
     registry.resume().unwrap();
     assert_eq!(server.stop(), 0);
 }

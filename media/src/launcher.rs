@@ -14,7 +14,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use futures_util::StreamExt as _;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    process::{ChildStderr, ChildStdout},
+    process::{ChildStderr, ChildStdin, ChildStdout},
     time::{Instant, MissedTickBehavior, sleep_until},
 };
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
@@ -230,12 +230,11 @@ impl Launcher {
             None => Heard::default(),
         };
         // All that it was asked for is there: its end is nothing to wait for, since the system takes milliseconds to take a sandbox
-        // apart. When the life line closes, it exits.
+        // apart.
         if heard.ended.is_none()
             && let Some(reply) = heard.reply.take()
         {
-            drop(life_line);
-            tokio::spawn(see_off(child, group).in_current_span());
+            tokio::spawn(see_off(child, (life_line, group)).in_current_span());
             return match reply {
                 Reply::Failed(reason) => Err(ChildError::Failed(reason)),
                 reply => Ok(Heard { reply: Some(reply), ..heard }),
@@ -300,14 +299,14 @@ impl Launcher {
     }
 }
 
-/// Waits for the end of a child that has done its task, not for long. What it is in, if anything, is removed after it.
-async fn see_off(mut child: tokio::process::Child, group: Option<Group>) {
+/// Waits for the end of a child that has done its task, not for long. What belongs to it goes after it.
+async fn see_off(mut child: tokio::process::Child, its: (ChildStdin, Option<Group>)) {
     let pid = child.id().unwrap_or_default();
     let status = match tokio::time::timeout(GOODBYE, child.wait()).await {
         Ok(status) => status,
         Err(_) => child.kill().await.and(child.wait().await),
     };
-    drop(group);
+    drop(its);
     if let Ok(status) = status {
         tracing::info!(target: "media", pid, "the media process has ended: {status}");
     }
