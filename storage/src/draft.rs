@@ -1,13 +1,6 @@
 //! What is being written, and appears under its name at once and whole, or never.
 
-use std::{
-    ffi::OsStr,
-    fs::File,
-    io,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
-    path::Path,
-    sync::Arc,
-};
+use std::{ffi::OsStr, fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use object_store::{
@@ -25,7 +18,7 @@ use crate::{
     staged::Staged,
     stores::Bucket,
     uploads::is_over,
-    work::{APART_MS, Told, now_ms},
+    work::{APART_MS, FileId, Told, now_ms},
 };
 
 /// The size of a part, in bytes, for objects of up to 80 GB: stores take 10,000 parts, all of one size but the last (R2), of
@@ -144,17 +137,18 @@ impl Draft {
     /// Where the disk is full, or the place can't be written; or it is a work object, which is published without.
     pub async fn stage(mut self) -> Result<Staged, StorageError> {
         let bytes = self.size()?;
-        match &mut self.to {
-            To::File { hidden, output: Some(output), .. } => {
-                let (marker, url) = &**output;
-                let marker = marker.clone();
-                let inode = self.file.metadata().map_err(StorageError::io("writing", Path::new(&url)))?.ino();
-                let told =
-                    Told { id: Some(hidden.staged_name()), inode: Some(inode), ..marker.begin(url, bytes) };
+        match &self.to {
+            To::File { hidden, place, output: Some(output), .. } => {
+                let (marker, url) = *output.clone();
+                let id = Some(hidden.staged_name());
+                let (file, path) = (self.file.clone(), place.path().display().to_string());
+                let failed = |source| StorageError::Io { doing: "writing", path, source };
+                let known = blocking(move || file.sync_data().and_then(|()| file.metadata()).map_err(failed));
+                let known = FileId::of(&known.await?);
+                let told = Told { id, file: Some(known), ..marker.begin(&url, bytes) };
                 // First: what is staged and not told of would stay for good.
                 marker.tell(&told).await?;
                 blocking(move || {
-                    self.file.sync_data().map_err(self.io("writing"))?;
                     if let To::File { hidden, place, is_published, .. } = &mut self.to {
                         hidden.stage(place)?;
                         *is_published = true;

@@ -2,7 +2,7 @@
 //! there. What tells of it lies in a marker beside the work objects of its execution, so that any process can publish it, and so
 //! that it goes with them when nobody does.
 
-use std::{io, os::unix::fs::MetadataExt as _};
+use std::io;
 
 use object_store::{multipart::PartId, path::Path as Key};
 
@@ -13,7 +13,7 @@ use crate::{
     hidden,
     source::blocking,
     stores::{Bucket, Place},
-    work::Told,
+    work::{FileId, Told},
 };
 
 /// An output that is staged.
@@ -61,8 +61,8 @@ impl Staged {
         }
         match self.stores().output(&self.told.url)? {
             Place::File(place) => {
-                let inode = self.told.inode;
-                blocking(move || Ok(place.find()?.is_some_and(|found| inode == Some(found.ino())))).await
+                let file = self.told.file;
+                blocking(move || is_it(&place, file)).await
             }
             Place::Object { bucket, key } => {
                 self.object(bucket, key).is_ours((self.told.bytes, self.told.at_ms), None).await
@@ -81,8 +81,8 @@ impl Staged {
         let id = self.told.id.clone().unwrap_or_default();
         match self.stores().output(&self.told.url)? {
             Place::File(place) => {
-                let inode = self.told.inode;
-                blocking(move || publish_file(&place, &id, inode)).await?;
+                let file = self.told.file;
+                blocking(move || publish_file(&place, &id, file)).await?;
             }
             Place::Object { bucket, key } => {
                 let parts = self.told.parts.iter().map(|part| PartId { content_id: part.clone() }).collect();
@@ -104,8 +104,8 @@ impl Staged {
         let id = self.told.id.clone().unwrap_or_default();
         match self.stores().output(&self.told.url)? {
             Place::File(place) => {
-                let inode = self.told.inode;
-                blocking(move || withdraw_file(&place, &id, inode)).await
+                let file = self.told.file;
+                blocking(move || withdraw_file(&place, &id, file)).await
             }
             Place::Object { bucket, key } => {
                 bucket.end_upload(&key, &id).await?;
@@ -123,16 +123,21 @@ impl Staged {
     }
 }
 
+/// Whether what lies at a place is the file that was staged.
+fn is_it(place: &FilePlace, file: Option<FileId>) -> Result<bool, StorageError> {
+    Ok(place.find()?.zip(file).is_some_and(|(found, file)| file.is_of(&FileId::of(&found))))
+}
+
 /// Gives the file its name, if it is the one that was staged.
-fn publish_file(place: &FilePlace, name: &str, inode: Option<u64>) -> Result<(), StorageError> {
+fn publish_file(place: &FilePlace, name: &str, file: Option<FileId>) -> Result<(), StorageError> {
     let unstaged = || StorageError::Unstaged { path: place.path().display().to_string() };
     let folder = place.folder(false)?;
     // The name comes from a file that others may be able to write.
     if !hidden::is_staged_for(name, place) {
         return Err(unstaged());
     }
-    let found = folder.find(name).map_err(|_| unstaged())?;
-    if inode != Some(found.st_ino) {
+    let found = folder.read(name.as_ref()).and_then(|found| found.metadata()).map_err(|_| unstaged())?;
+    if !file.is_some_and(|file| file.is_of(&FileId::of(&found))) {
         return Err(StorageError::Displaced { path: place.path().display().to_string() });
     }
     folder.rename(name, place.name()).map_err(place.failed("publishing"))?;
@@ -143,7 +148,7 @@ fn publish_file(place: &FilePlace, name: &str, inode: Option<u64>) -> Result<(),
 }
 
 /// Removes the hidden name first: whoever published it did so before, and it is found under its own.
-fn withdraw_file(place: &FilePlace, name: &str, inode: Option<u64>) -> Result<(), StorageError> {
+fn withdraw_file(place: &FilePlace, name: &str, file: Option<FileId>) -> Result<(), StorageError> {
     let folder = match place.folder(false) {
         Ok(folder) => folder,
         Err(StorageError::Io { source, .. }) if is_absent(&source) => return Ok(()),
@@ -156,8 +161,7 @@ fn withdraw_file(place: &FilePlace, name: &str, inode: Option<u64>) -> Result<()
             .or_else(|error| if is_absent(&error) { Ok(()) } else { Err(error) })
             .map_err(place.failed("removing"))?;
     }
-    let found = place.find()?;
-    if inode.is_some() && found.map(|found| found.ino()) == inode {
+    if is_it(place, file)? {
         folder.remove(place.name()).map_err(place.failed("removing"))?;
         folder.sync();
     }

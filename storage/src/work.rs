@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub use marker::Marker;
-pub(crate) use marker::{Told, now_ms};
+pub(crate) use marker::{FileId, Told, now_ms};
 
 /// How much of a work object's end is read for its facts, in bytes.
 const TAIL: u64 = 4096;

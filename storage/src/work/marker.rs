@@ -1,7 +1,9 @@
 //! Markers of outputs on their way.
 
 use std::{
+    fs::Metadata,
     io::{Read as _, Write as _},
+    os::unix::fs::MetadataExt as _,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -40,9 +42,9 @@ pub(crate) struct Told {
     /// How large it is.
     #[serde(default)]
     pub(crate) bytes: u64,
-    /// Of a file that is staged: its number in its file system, so that no other is published in its place.
+    /// Of a file that is staged: what it is known by.
     #[serde(default)]
-    pub(crate) inode: Option<u64>,
+    pub(crate) file: Option<FileId>,
     /// Of an upload that is whole: its parts, in order.
     #[serde(default)]
     pub(crate) parts: Vec<String>,
@@ -54,10 +56,32 @@ pub(crate) struct Told {
     pub(crate) tag: Option<String>,
 }
 
+/// What a file is known by under whatever name, so that no other is published or removed in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileId {
+    inode: u64,
+    bytes: u64,
+    /// When it was last written, in nanoseconds since 1970.
+    modified_ns: i64,
+}
+
+impl FileId {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        let modified_ns =
+            metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+        Self { inode: metadata.ino(), bytes: metadata.len(), modified_ns }
+    }
+
+    /// Whether both are of one file. Some file systems (FUSE, SMB) give a file another number each time that it is looked at.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.bytes == other.bytes && (self.inode == other.inode || self.modified_ns == other.modified_ns)
+    }
+}
+
 impl Told {
     /// Whether it is whole.
     pub(crate) fn is_staged(&self) -> bool {
-        self.id.is_some() && (self.inode.is_some() || !self.parts.is_empty())
+        self.id.is_some() && (self.file.is_some() || !self.parts.is_empty())
     }
 }
 
