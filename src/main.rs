@@ -32,13 +32,13 @@ fn main() -> ExitCode {
     let result = runtime.block_on(commands::run(cli.command));
     // A thread that still copies into a pipe must not hold the process.
     runtime.shutdown_background();
-    match result {
-        Ok(status) => ExitCode::from(status),
+    millrace_media::leave(match result {
+        Ok(status) => status,
         Err(error) => {
             terminal::tell_lines(&format!("millrace: {error}"));
-            ExitCode::from(error.status())
+            error.status()
         }
-    }
+    })
 }
 
 /// Logs go to stderr: errors, of a server all that it tells, or what MILLRACE_LOG says; and to the log, for `executions logs`.

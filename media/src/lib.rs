@@ -10,6 +10,7 @@ mod child;
 mod claims;
 mod ends;
 mod launcher;
+mod leave;
 pub mod packets;
 mod protocol;
 mod seal;
@@ -20,6 +21,7 @@ pub use cgroup::Delegated;
 pub use child::{child_main, seal};
 pub use claims::most_work;
 pub use launcher::{Ask, ChildError, LONGEST_TASK, Launcher, hide_memory, pipe};
+pub use leave::leave;
 pub use protocol::{
     AudioTrackFacts, ChannelMeasured, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts, Likeness,
     MergeTask, Merged, PicturesMeasured, ProbedStream, Reply, SecondMeasured, Side, SideTrackFacts,
