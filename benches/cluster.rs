@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use millrace_engine::{Ended, Engine};
 use millrace_kafka::{Kafka, Settings};
 use millrace_processors::assemble::Assemble;
+use millrace_processors::topology;
 use millrace_runtime::{Level, Log, Options, Stopper, Tail, Transaction, run_aggregation};
 use millrace_schemas::{
     Color, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Ratio, Rendition, Seek, SeekBy, Segment,
@@ -20,7 +21,7 @@ use millrace_schemas::{
 use millrace_topology::{
     Emit,
     ports::{Controls, Joined, Keyframe, Media, PortError, SourceFacts, Storage, Stored, VideoSource},
-    streams, topology,
+    streams,
 };
 
 /// Media and storage that do nothing, at once.
@@ -301,7 +302,7 @@ async fn assemble(log: &Arc<dyn Log>) -> Duration {
     let begun = Instant::now();
     let running =
         tokio::spawn(run_aggregation(log.clone(), spec, Arc::new(Assemble), Options::default(), stop));
-    millrace_engine::caught_up(log.as_ref(), "assemble").await.unwrap();
+    millrace_engine::caught_up(log.as_ref(), &millrace_processors::assemble::spec()).await.unwrap();
     let took = begun.elapsed();
     stopper.raise(Level::Drain);
     running.await.unwrap().unwrap();

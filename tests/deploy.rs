@@ -6,7 +6,7 @@ mod hardening;
 
 use std::process::Command;
 
-use millrace_topology::topology;
+use millrace_processors::topology;
 use serde::Deserialize as _;
 use serde_norway::Value;
 

@@ -23,9 +23,8 @@ fn the_readmes_picture_is_the_programs() {
 fn every_drawing_shows_every_processor() {
     for format in ["text", "mermaid", "dot"] {
         let drawing = millrace(&["topology", "--format", format]);
-        for processor in ["trigger", "admit", "accept", "split", "transcode", "assemble", "merge", "cleanup"]
-        {
-            assert!(drawing.contains(processor), "{format}: {processor}");
+        for processor in millrace_processors::topology().processors {
+            assert!(drawing.contains(processor.name), "{format}: {}", processor.name);
         }
     }
 }
@@ -65,12 +64,25 @@ fn the_text_shows_depth_and_lag_of_a_log() {
     assert!(line("uploads ─►").ends_with("lag 1"), "{drawing}");
 }
 
+/// Its file, `mod`, and its name in the list.
 #[test]
-fn a_new_processor_costs_one_folder_and_one_line() {
-    let graph = millrace_topology::topology();
-    let folder = format!("{}/processors/src", env!("CARGO_MANIFEST_DIR"));
-    for processor in graph.processors {
-        let there = std::path::Path::new(&folder).join(format!("{}.rs", processor.name));
-        assert!(there.exists(), "{} has no place in processors/src", processor.name);
+fn a_processor_costs_one_file_and_its_name_in_one_list() {
+    let source = |name: &str| document(&format!("processors/src/{name}.rs"));
+    let list = source("lib");
+    let list = list.lines().find_map(|line| line.strip_prefix("processors!(")?.strip_suffix(");")).unwrap();
+    let declared: Vec<&str> = list.split(", ").collect();
+    let graph = millrace_processors::topology();
+    assert_eq!(graph.processors.iter().map(|spec| spec.name).collect::<Vec<_>>(), declared);
+    let root = env!("CARGO_MANIFEST_DIR");
+    for spec in graph.processors {
+        assert!(source(spec.name).contains("pub fn spec()"), "{} declares itself elsewhere", spec.name);
+        // Who runs them knows none by its name: no other file need change.
+        for file in ["engine/src/lib.rs", "topology/src/graph.rs"] {
+            let text = std::fs::read_to_string(format!("{root}/{file}")).unwrap();
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let names = code.filter(|line| line.contains(&format!("\"{}\"", spec.name)));
+            let names: Vec<_> = names.collect();
+            assert!(names.is_empty(), "{file} names '{}': {names:?}", spec.name);
+        }
     }
 }

@@ -7,14 +7,11 @@ use std::{sync::Arc, time::Duration};
 
 use millrace_access::Access;
 use millrace_processors::{
-    accept::{Accept, Principals},
-    admit::Admit,
-    assemble::Assemble,
-    cleanup::{self, Cleanup},
-    merge::Merger,
-    split::{Split, at_work::AtWork},
-    transcode::Transcode,
-    trigger::{Trigger, rules::Rule},
+    Given, Ports, Runner,
+    accept::Principals,
+    cleanup,
+    split::{self, at_work::AtWork},
+    trigger::rules::Rule,
 };
 use millrace_runtime::{
     Backoff, Level, Log, LogError, Options, RunError, Stop, Stopper, Tail, run_aggregation, run_processor,
@@ -22,9 +19,9 @@ use millrace_runtime::{
 };
 use millrace_schemas::Assembly;
 use millrace_topology::{
-    Aggregation, Processor, ProcessorSpec,
-    ports::{Controls, Media, PortError, Storage},
-    streams, topology,
+    Aggregation, Processor, ProcessorSpec, Role, Window,
+    ports::{PortError, Storage},
+    streams,
 };
 use tokio::task::{JoinError, JoinSet};
 
@@ -103,62 +100,42 @@ impl Engine {
     }
 
     /// Starts the processors of these names, or all where none is named. At most `merges` merges are at work at once.
-    pub fn start<P: Media + Storage + Controls>(&mut self, ports: &Arc<P>, merges: usize, named: &[String]) {
-        for spec in topology().processors {
-            if !named.is_empty() && !named.iter().any(|name| name == spec.name) {
-                continue;
-            }
-            let options = self.settings.options;
-            let merging = Options { window: merges, ..options };
-            match spec.name {
-                "trigger" if self.settings.rules.is_empty() => {}
-                // Where nothing is watched nothing arrives, unless others watch and say so.
-                "admit" if self.settings.rules.is_empty() && named.is_empty() => {}
-                "trigger" => {
-                    let rules = self.settings.rules.clone();
-                    self.spawn(spec, Trigger::new(ports.clone(), rules, &self.settings.store), options);
-                }
-                "accept" => {
-                    let accept = Accept::new(self.settings.principals.clone(), &self.settings.store);
-                    self.spawn(spec, accept, options);
-                }
-                "split" => {
-                    let at_work = self.counted();
-                    let (store, access) = (&self.settings.store, self.settings.access.clone());
-                    self.spawn(spec, Split::new(ports.clone(), store, access, at_work), options);
-                }
-                "transcode" => self.spawn(spec, Transcode::new(ports.clone()), options),
-                "merge" => self.spawn(spec, Merger::new(ports.clone()), merging),
-                _ => self.decide(spec, ports),
-            }
-        }
-        self.watch(ports, named.is_empty() || named.iter().any(|name| name == "cleanup"));
+    pub fn start<P: Ports>(&mut self, ports: &Arc<P>, merges: usize, named: &[String]) {
+        let is_watching = !self.settings.rules.is_empty();
+        let runs = |spec: &ProcessorSpec| {
+            let is_named = named.iter().any(|name| name == spec.name);
+            // Where nothing is watched nothing arrives, unless others watch and say so.
+            let has_use = is_watching || spec.role != Role::Watches;
+            // A process without rules leaves notifications to others, whatever it is asked.
+            let can = is_watching || spec.reads != streams::NOTIFICATIONS;
+            can && if named.is_empty() { has_use } else { is_named }
+        };
+        self.start_those(ports, merges, &runs);
+        self.watch(ports, runs(&cleanup::spec()));
     }
 
     /// Starts what decides about executions and frees what has ended, and nothing that makes anything.
-    pub fn start_deciding<P: Storage>(&mut self, ports: &Arc<P>) {
-        for spec in
-            topology().processors.into_iter().filter(|spec| ["cleanup", "assemble"].contains(&spec.name))
-        {
-            self.decide(spec, ports);
-        }
+    pub fn start_deciding<P: Ports>(&mut self, ports: &Arc<P>) {
+        self.start_those(ports, 1, &|spec| spec.role == Role::Decides);
     }
 
-    fn decide<P: Storage>(&mut self, spec: ProcessorSpec, ports: &Arc<P>) {
-        match spec.name {
-            "cleanup" => {
-                let keep_failed = self.settings.retry_window_ms > 0;
-                self.spawn(spec, Cleanup::new(ports.clone(), keep_failed), self.settings.options);
-            }
-            "assemble" => self.fold(spec, Assemble),
-            "admit" => self.fold(spec, Admit),
-            other => debug_assert!(false, "no processor '{other}' in this program"),
-        }
-    }
-
-    fn fold<A: Aggregation>(&mut self, spec: ProcessorSpec, aggregation: A) {
-        let (log, stop, options) = (self.log.clone(), self.stop.clone(), self.settings.options);
-        self.tasks.spawn(run_aggregation(log, spec, Arc::new(aggregation), options, stop));
+    fn start_those<P: Ports>(
+        &mut self,
+        ports: &Arc<P>,
+        merges: usize,
+        runs: &dyn Fn(&ProcessorSpec) -> bool,
+    ) {
+        let given = Given {
+            ports: ports.clone(),
+            store: self.settings.store.clone(),
+            rules: self.settings.rules.clone(),
+            principals: self.settings.principals.clone(),
+            access: self.settings.access.clone(),
+            // Only `split` asks.
+            at_work: if runs(&split::spec()) { self.counted() } else { AtWork::default() },
+            keeps_failed: self.settings.retry_window_ms > 0,
+        };
+        millrace_processors::start(&given, &mut Starter { engine: self, merges, runs });
     }
 
     /// Counts the executions that are at work, where any principal may have only so many.
@@ -215,20 +192,6 @@ impl Engine {
         sweep(self.log.as_ref(), ports, self.settings.options, self.settings.retry_window_ms).await
     }
 
-    fn spawn<P: Processor>(&mut self, spec: ProcessorSpec, processor: P, options: Options) {
-        let (log, stop, ended) = (self.log.clone(), self.stop.clone(), self.ended.clone());
-        self.tasks.spawn(async move {
-            if ["transcode", "merge"].contains(&spec.name) {
-                tokio::select! {
-                    biased;
-                    () = ended.ready() => {}
-                    () = stop.reaches(Level::Drain) => return Ok(()),
-                }
-            }
-            run_processor(log, spec, Arc::new(processor), options, stop).await
-        });
-    }
-
     /// How urgent the end is.
     pub fn raise(&self, level: Level) {
         self.stopper.raise(level);
@@ -243,6 +206,52 @@ impl Engine {
     pub async fn kill(&mut self) {
         self.tasks.shutdown().await;
         self.helpers.shutdown().await;
+    }
+}
+
+/// Starts the processors that are to run in this process.
+struct Starter<'a> {
+    engine: &'a mut Engine,
+    merges: usize,
+    runs: &'a dyn Fn(&ProcessorSpec) -> bool,
+}
+
+impl Starter<'_> {
+    fn options(&self, spec: &ProcessorSpec) -> Options {
+        let usual = self.engine.settings.options;
+        match spec.window {
+            Window::Usual => usual,
+            Window::Outputs => Options { window: self.merges, ..usual },
+        }
+    }
+}
+
+impl Runner for Starter<'_> {
+    fn processor(&mut self, spec: ProcessorSpec, processor: impl Processor) {
+        if !(self.runs)(&spec) {
+            return;
+        }
+        let options = self.options(&spec);
+        let (log, stop, ended) =
+            (self.engine.log.clone(), self.engine.stop.clone(), self.engine.ended.clone());
+        self.engine.tasks.spawn(async move {
+            if spec.role == Role::Makes {
+                tokio::select! {
+                    biased;
+                    () = ended.ready() => {}
+                    () = stop.reaches(Level::Drain) => return Ok(()),
+                }
+            }
+            run_processor(log, spec, Arc::new(processor), options, stop).await
+        });
+    }
+
+    fn aggregation(&mut self, spec: ProcessorSpec, aggregation: impl Aggregation) {
+        if !(self.runs)(&spec) {
+            return;
+        }
+        let (log, stop, options) = (self.engine.log.clone(), self.engine.stop.clone(), self.options(&spec));
+        self.engine.tasks.spawn(run_aggregation(log, spec, Arc::new(aggregation), options, stop));
     }
 }
 
@@ -261,9 +270,7 @@ async fn count(log: &Arc<dyn Log>, at_work: &AtWork) -> Result<(), LogError> {
 ///
 /// # Errors
 /// Where the log can't be read.
-pub async fn caught_up(log: &dyn Log, processor: &str) -> Result<(), LogError> {
-    let graph = topology();
-    let Some(spec) = graph.processor(processor) else { return Ok(()) };
+pub async fn caught_up(log: &dyn Log, spec: &ProcessorSpec) -> Result<(), LogError> {
     let mut changes = log.changes();
     loop {
         changes.mark_seen();

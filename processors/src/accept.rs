@@ -5,10 +5,28 @@
 
 use async_trait::async_trait;
 use millrace_schemas::{RecordError, Upload, source_url};
-use millrace_topology::{Emit, Processor, ProcessorError, Task, streams};
+use millrace_topology::{Emit, Processor, ProcessorError, ProcessorSpec, Task, streams};
+
+use crate::{Given, Ports, Runner};
 
 /// The header that names the principal of a record.
 pub const PRINCIPAL: &str = "millrace-principal";
+
+/// Its name and its edges.
+#[must_use]
+pub fn spec() -> ProcessorSpec {
+    let does = "takes what others may ask for";
+    ProcessorSpec {
+        // Before there was `accept`, `split` read what others produce.
+        succeeds: Some("millrace-split"),
+        ..ProcessorSpec::new("accept", does, streams::UPLOADS, [streams::ACCEPTED])
+    }
+}
+
+/// Gives it to a runner.
+pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
+    runner.processor(spec(), Accept::new(given.principals.clone(), &given.store));
+}
 
 /// Whose uploads those of the log are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,13 +3,31 @@
 use std::cmp::Ordering;
 
 use millrace_schemas::{Arrival, RecordError, Seen, Upload, frame::Record as _};
-use millrace_topology::{Aggregation, Emit, Fold, HORIZON_DAYS, streams};
+use millrace_topology::{Aggregation, Emit, Fold, HORIZON_DAYS, ProcessorSpec, Role, streams};
+
+use crate::{Given, Ports, Runner};
 
 /// For how long a source that was seen is known, in milliseconds: as long as executions are.
 const HORIZON_MS: i64 = HORIZON_DAYS as i64 * 24 * 3600 * 1000;
 /// A sequencer of at least so many digits orders all that ever happens to an object. Shorter ones are counters that begin anew with
 /// their store's process: they order what happens in the same second.
 const LASTING: usize = 16;
+
+/// Its name and its edges.
+#[must_use]
+pub fn spec() -> ProcessorSpec {
+    let does = "takes the newest of each source, once";
+    ProcessorSpec {
+        state: Some(streams::SOURCES),
+        role: Role::Watches,
+        ..ProcessorSpec::new("admit", does, streams::ARRIVALS, [streams::ACCEPTED])
+    }
+}
+
+/// Gives it to a runner.
+pub fn start<P: Ports>(_: &Given<P>, runner: &mut impl Runner) {
+    runner.aggregation(spec(), Admit);
+}
 
 /// The aggregation.
 #[derive(Debug, Clone, Copy, Default)]

@@ -11,15 +11,34 @@ use millrace_schemas::{
     Refused, SegmentOutcome, Signal, SourceRef, Standing, Started, TrackKind, TrackSum,
 };
 use millrace_topology::{
-    Aggregation, Emit, Fold, HORIZON_DAYS, Placement,
+    Aggregation, Emit, Fold, HORIZON_DAYS, Placement, ProcessorSpec, Role,
     faults::Fault,
     invariants::{all_there, debug_hold, stays_ended},
     streams,
 };
 
+use crate::{Given, Ports, Runner};
+
 use crate::events::Event;
 use again::{fold_again, make_again};
 use outputs::{fold_merge, is_settling, stage};
+
+/// Its name and its edges.
+#[must_use]
+pub fn spec() -> ProcessorSpec {
+    let writes =
+        [streams::MERGES, streams::SEGMENTS, streams::MERGED, streams::CONTROLS, streams::EXECUTIONS];
+    ProcessorSpec {
+        state: Some(streams::ASSEMBLIES),
+        role: Role::Decides,
+        ..ProcessorSpec::new("assemble", "counts segments", streams::TRANSCODED, writes)
+    }
+}
+
+/// Gives it to a runner.
+pub fn start<P: Ports>(_: &Given<P>, runner: &mut impl Runner) {
+    runner.aggregation(spec(), Assemble);
+}
 
 /// The aggregation.
 #[derive(Debug, Clone, Copy, Default)]

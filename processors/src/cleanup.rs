@@ -5,10 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use millrace_schemas::{Assembly, Merged, Phase, RecordError, Upload, frame::Record as _};
 use millrace_topology::{
-    Emit, Processor, ProcessorError, Task,
+    Emit, Processor, ProcessorError, ProcessorSpec, Role, Task,
     faults::Fault,
     ports::{PortError, Storage},
+    streams,
 };
+
+use crate::{Given, Ports, Runner};
 
 use crate::events::Event;
 
@@ -23,6 +26,20 @@ const UNTOLD_MS: i64 = 600 * 1000;
 #[must_use]
 pub fn sweep_every_ms(window_ms: i64) -> i64 {
     (window_ms / 24).clamp(15_000, 3_600_000)
+}
+
+/// Its name and its edges.
+#[must_use]
+pub fn spec() -> ProcessorSpec {
+    ProcessorSpec {
+        role: Role::Decides,
+        ..ProcessorSpec::new("cleanup", "frees work objects", streams::MERGED, [streams::EXECUTIONS])
+    }
+}
+
+/// Gives it to a runner.
+pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
+    runner.processor(spec(), Cleanup::new(given.ports.clone(), given.keeps_failed));
 }
 
 /// The processor.

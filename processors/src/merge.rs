@@ -5,14 +5,32 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_schemas::{Merge, MergeOutcome, MergeStep, RecordError, Signal, frame::Record as _};
 use millrace_topology::{
-    Emit, Processor, ProcessorError, Task,
+    Emit, Processor, ProcessorError, ProcessorSpec, Role, Task, Window,
     ports::{Controls, Joined, Media, PortError},
     streams,
 };
 
+use crate::{Given, Ports, Runner};
+
 use tracing::Instrument as _;
 
 use crate::events::Event;
+
+/// Its name and its edges.
+#[must_use]
+pub fn spec() -> ProcessorSpec {
+    let writes = [streams::TRANSCODED, streams::EXECUTIONS];
+    ProcessorSpec {
+        window: Window::Outputs,
+        role: Role::Makes,
+        ..ProcessorSpec::new("merge", "joins and proves", streams::MERGES, writes)
+    }
+}
+
+/// Gives it to a runner.
+pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
+    runner.processor(spec(), Merger::new(given.ports.clone()));
+}
 
 /// The processor.
 pub struct Merger<P> {

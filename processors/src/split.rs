@@ -15,11 +15,13 @@ use millrace_schemas::{
     source_url,
 };
 use millrace_topology::{
-    Emit, Processor, ProcessorError, Task,
+    Emit, Processor, ProcessorError, ProcessorSpec, Task,
     invariants::{all_segments, debug_hold},
     ports::{Media, PortError, Storage},
     streams,
 };
+
+use crate::{Given, Ports, Runner};
 
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
@@ -27,6 +29,19 @@ use tracing::Instrument as _;
 use crate::{events::Event, trigger::rules};
 use at_work::AtWork;
 use plan::{Plan, plan};
+
+/// Its name and its edges.
+#[must_use]
+pub fn spec() -> ProcessorSpec {
+    let writes = [streams::SEGMENTS, streams::TRANSCODED, streams::EXECUTIONS];
+    ProcessorSpec::new("split", "plans segments", streams::ACCEPTED, writes)
+}
+
+/// Gives it to a runner.
+pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
+    let Given { ports, store, access, at_work, .. } = given;
+    runner.processor(spec(), Split::new(ports.clone(), store, access.clone(), at_work.clone()));
+}
 
 /// The processor.
 pub struct Split<P> {

@@ -5,14 +5,29 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_schemas::{Made, RecordError, Rendition, Segment, SegmentOutcome, Signal, frame::Record as _};
 use millrace_topology::{
-    Emit, Processor, ProcessorError, Task,
+    Emit, Processor, ProcessorError, ProcessorSpec, Role, Task,
     ports::{Controls, Media, PortError, Storage, Stored},
     streams,
 };
 
+use crate::{Given, Ports, Runner};
+
 use tracing::Instrument as _;
 
 use crate::events::Event;
+
+/// Its name and its edges.
+#[must_use]
+pub fn spec() -> ProcessorSpec {
+    let does = "decodes once, encodes each rendition";
+    let writes = [streams::TRANSCODED, streams::EXECUTIONS, streams::PROGRESS];
+    ProcessorSpec { role: Role::Makes, ..ProcessorSpec::new("transcode", does, streams::SEGMENTS, writes) }
+}
+
+/// Gives it to a runner.
+pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
+    runner.processor(spec(), Transcode::new(given.ports.clone()));
+}
 
 /// The processor.
 pub struct Transcode<P> {

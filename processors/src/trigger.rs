@@ -10,13 +10,30 @@ use async_trait::async_trait;
 use millrace_access::{Location, Scheme};
 use millrace_schemas::{Arrival, RecordError, SourceRef};
 use millrace_topology::{
-    Emit, Processor, ProcessorError, Task,
+    Emit, Processor, ProcessorError, ProcessorSpec, Role, Task,
     ports::{PortError, Storage},
     streams,
 };
 
+use crate::{Given, Ports, Runner};
+
 use notification::{Notification, ObjectEvent, Place};
 use rules::Rule;
+
+/// Its name and its edges.
+#[must_use]
+pub fn spec() -> ProcessorSpec {
+    let does = "meets notifications with rules";
+    ProcessorSpec {
+        role: Role::Watches,
+        ..ProcessorSpec::new("trigger", does, streams::NOTIFICATIONS, [streams::ARRIVALS])
+    }
+}
+
+/// Gives it to a runner.
+pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
+    runner.processor(spec(), Trigger::new(given.ports.clone(), given.rules.clone(), &given.store));
+}
 
 /// The processor.
 pub struct Trigger<P> {

@@ -17,11 +17,12 @@ use std::{sync::Arc, time::Duration};
 
 use millrace_engine::{Ended, lag, sweep};
 use millrace_processors::cleanup;
+use millrace_processors::topology;
 use millrace_runtime::{Log, Options, Watched, simulated::Spared, table};
 use millrace_schemas::Assembly;
 use millrace_topology::{
     invariants::{Invariant, Violation, nothing_left},
-    streams, topology,
+    streams,
 };
 use tokio::{
     task::JoinSet,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use millrace_processors::cleanup;
+use millrace_processors::topology;
 use millrace_runtime::{Log, LogError, NewRecord, Partition, Transaction, table};
 use millrace_schemas::{
     Assembly, Cancelled, Phase, Signal, SourceRef, Upload, execution_id, frame::Record as _,
 };
-use millrace_topology::{Emit, streams, topology};
+use millrace_topology::{Emit, streams};
 use tokio::time::sleep;
 
 use crate::{clock, plan::Trouble, ports::some_source, world::World};

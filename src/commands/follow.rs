@@ -165,8 +165,9 @@ pub(super) async fn follow(
             .say(&format!("millrace: interrupted with {left} to do; the same command goes on from here"));
         return Ok(INTERRUPTED);
     }
+    let cleanup = millrace_processors::cleanup::spec();
     tokio::select! {
-        result = caught_up(log.as_ref(), "cleanup") => result?,
+        result = caught_up(log.as_ref(), &cleanup) => result?,
         error = running.broken() => return Err(error),
         () = interrupts.next() => {}
     }

@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use millrace_processors::topology;
 use millrace_runtime::{Log, NewRecord, Partition, Record, Tail, Transaction, read_on, table};
 use millrace_schemas::{Assembly, ExecutionEvent, OutputFacts, Phase, Segment, Signal, Upload, source_url};
-use millrace_topology::{Emit, millis_now, streams, topology};
+use millrace_topology::{Emit, millis_now, streams};
 
 use super::{CommandError, executions::find, known_log, print};
 use crate::{

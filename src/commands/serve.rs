@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use millrace_processors::topology;
 use millrace_processors::{accept::Principals, cleanup::RETRY_WINDOW_MS};
 use millrace_runtime::{Log, announce};
 use millrace_storage::{Location, Stores, Work as Objects};
-use millrace_topology::{streams, topology};
+use millrace_topology::streams;
 
 use super::{CommandError, follow::Interrupts, run::cores};
 use crate::{

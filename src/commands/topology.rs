@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use millrace_engine::lag;
+use millrace_processors::topology as graph;
 use millrace_runtime::{Log, Partition, announce};
-use millrace_topology::{Drawing, Numbers, draw, topology as graph};
+use millrace_topology::{Drawing, Numbers, draw};
 
 use super::{CommandError, existing_log, print, print_lines, tell};
 use crate::{cli::Topology, config::Config, shell::connect};

@@ -7,9 +7,10 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use millrace_access::Access;
 use millrace_api::{Api, Border, Listener, Prober, Tokens, View};
+use millrace_processors::topology;
 use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
 use millrace_storage::Stores;
-use millrace_topology::{ports::PortError, topology};
+use millrace_topology::ports::PortError;
 use tokio::task::JoinHandle;
 
 use super::{engine::Running, probe::Probes, sandbox::MediaProcesses};

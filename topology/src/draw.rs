@@ -62,14 +62,9 @@ fn text(topology: &Topology, numbers: Option<&Numbers>, out: &mut String) -> std
     Ok(())
 }
 
-/// Streams that every processor writes would hide the graph behind their edges.
-fn drawn(name: &str) -> bool {
-    !matches!(name, "executions" | "progress" | "logs" | "dead-letters")
-}
-
 fn mermaid(topology: &Topology, out: &mut String) -> std::fmt::Result {
     writeln!(out, "flowchart LR")?;
-    for s in topology.streams.iter().filter(|s| drawn(s.name)) {
+    for s in topology.streams.iter().filter(|s| !s.is_report) {
         match s.kind {
             Kind::Stream => writeln!(out, "    {}([{}])", s.name, s.name)?,
             Kind::Table => writeln!(out, "    {}[({})]", s.name, s.name)?,
@@ -78,7 +73,7 @@ fn mermaid(topology: &Topology, out: &mut String) -> std::fmt::Result {
     for p in &topology.processors {
         writeln!(out, "    {}[\"<b>{}</b><br/>{}\"]", p.name, p.name, p.does)?;
         writeln!(out, "    {} --> {}", p.reads.name, p.name)?;
-        for s in p.writes.iter().filter(|s| drawn(s.name)) {
+        for s in p.writes.iter().filter(|s| !s.is_report) {
             writeln!(out, "    {} --> {}", p.name, s.name)?;
         }
         if let Some(s) = p.state {

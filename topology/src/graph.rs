@@ -1,4 +1,4 @@
-//! Streams, tables and processors, declared in one place: [`topology`].
+//! What a graph is: streams, tables, and the processors between them. Each processor declares its own edges beside its code.
 
 /// What a stream keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct StreamSpec {
     pub keyed: Keyed,
     /// How long records are kept.
     pub retention: Retention,
+    /// Whether it only tells of work: no processor reads it. Every processor writes to such streams, and drawings leave them out.
+    pub is_report: bool,
 }
 
 /// The streams and tables, by name.
@@ -63,7 +65,9 @@ pub mod streams {
         partitions: 4,
         keyed: Keyed::ByKey,
         retention: Retention { records: 5000, days: HORIZON_DAYS },
+        is_report: false,
     };
+    const REPORT: StreamSpec = StreamSpec { is_report: true, ..STREAM };
     /// For what people look up, or ask for again.
     const LONG: Retention = Retention { records: 20_000, days: HORIZON_DAYS };
 
@@ -98,25 +102,25 @@ pub mod streams {
     pub const MERGED: StreamSpec = StreamSpec { name: "merged", record: "Merged", retention: LONG, ..STREAM };
     /// What happened, when.
     pub const EXECUTIONS: StreamSpec =
-        StreamSpec { name: "executions", record: "ExecutionEvent", retention: LONG, ..STREAM };
+        StreamSpec { name: "executions", record: "ExecutionEvent", retention: LONG, ..REPORT };
     /// How far tasks are.
     pub const PROGRESS: StreamSpec = StreamSpec {
         name: "progress",
         record: "Progress",
         partitions: 1,
         retention: Retention { records: 1000, days: 1 },
-        ..STREAM
+        ..REPORT
     };
     /// What was logged about executions, also by media processes.
     pub const LOGS: StreamSpec = StreamSpec {
         name: "logs",
         record: "LogLine",
         retention: Retention { records: 5000, days: 7 },
-        ..STREAM
+        ..REPORT
     };
     /// Records that could not be processed, as they were.
     pub const DEAD_LETTERS: StreamSpec =
-        StreamSpec { name: "dead-letters", key: "as the original", record: "as the original", ..STREAM };
+        StreamSpec { name: "dead-letters", key: "as the original", record: "as the original", ..REPORT };
 
     /// What programs of others produce to; all else is Millrace's own.
     pub const FOR_PRODUCERS: [StreamSpec; 2] = [NOTIFICATIONS, UPLOADS];
@@ -141,10 +145,10 @@ pub mod streams {
     ];
 }
 
-/// A processor and its edges.
+/// A processor and its edges, as its file declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessorSpec {
-    /// Its name; its consumer group is `millrace-<name>`.
+    /// Its name.
     pub name: &'static str,
     /// What it does, in a few words.
     pub does: &'static str,
@@ -156,9 +160,64 @@ pub struct ProcessorSpec {
     pub state: Option<StreamSpec>,
     /// The group that consumed its stream in earlier versions: what that group has committed is not consumed again.
     pub succeeds: Option<&'static str>,
+    /// How many records it has at work at once.
+    pub window: Window,
+    /// What a process does without it.
+    pub role: Role,
 }
 
-/// The graph.
+impl ProcessorSpec {
+    /// A processor with a usual window that only makes sense in a process that makes media.
+    #[must_use]
+    pub fn new(
+        name: &'static str,
+        does: &'static str,
+        reads: StreamSpec,
+        writes: impl IntoIterator<Item = StreamSpec>,
+    ) -> Self {
+        let writes = writes.into_iter().collect();
+        Self {
+            name,
+            does,
+            reads,
+            writes,
+            state: None,
+            succeeds: None,
+            window: Window::Usual,
+            role: Role::Works,
+        }
+    }
+
+    /// Its consumer group: `millrace-<name>`.
+    #[must_use]
+    pub fn group(&self) -> String {
+        format!("millrace-{}", self.name)
+    }
+}
+
+/// How many records a processor has at work at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// As many as the process has room for.
+    Usual,
+    /// As many as outputs may be written at once.
+    Outputs,
+}
+
+/// What a processor is for, which decides in which processes it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It takes in what is uploaded where somebody watches: only where something is watched, or where it is asked for by name.
+    Watches,
+    /// It moves work on.
+    Works,
+    /// It does long work, and begins none before it knows which executions have ended.
+    Makes,
+    /// It decides about executions, also where nothing is made.
+    Decides,
+}
+
+/// A graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     /// The streams and tables.
@@ -167,88 +226,10 @@ pub struct Topology {
     pub processors: Vec<ProcessorSpec>,
 }
 
-/// The graph of Millrace: the one place where processors and streams are joined.
-#[must_use]
-pub fn topology() -> Topology {
-    use streams::{
-        ACCEPTED, ALL, ARRIVALS, ASSEMBLIES, CONTROLS, EXECUTIONS, MERGED, MERGES, NOTIFICATIONS, PROGRESS,
-        SEGMENTS, SOURCES, TRANSCODED, UPLOADS,
-    };
-    let processor = |name, does, reads, writes: &[StreamSpec], state| ProcessorSpec {
-        name,
-        does,
-        reads,
-        writes: writes.to_vec(),
-        state,
-        succeeds: None,
-    };
-    let accept = processor("accept", "takes what others may ask for", UPLOADS, &[ACCEPTED], None);
-    Topology {
-        streams: ALL.to_vec(),
-        processors: vec![
-            processor("trigger", "meets notifications with rules", NOTIFICATIONS, &[ARRIVALS], None),
-            processor("admit", "takes the newest of each source, once", ARRIVALS, &[ACCEPTED], Some(SOURCES)),
-            // Before there was `accept`, `split` read what others produce.
-            ProcessorSpec { succeeds: Some("millrace-split"), ..accept },
-            processor("split", "plans segments", ACCEPTED, &[SEGMENTS, TRANSCODED, EXECUTIONS], None),
-            processor(
-                "transcode",
-                "decodes once, encodes each rendition",
-                SEGMENTS,
-                &[TRANSCODED, EXECUTIONS, PROGRESS],
-                None,
-            ),
-            processor(
-                "assemble",
-                "counts segments",
-                TRANSCODED,
-                &[MERGES, SEGMENTS, MERGED, CONTROLS, EXECUTIONS],
-                Some(ASSEMBLIES),
-            ),
-            processor("merge", "joins and proves", MERGES, &[TRANSCODED, EXECUTIONS], None),
-            processor("cleanup", "frees work objects", MERGED, &[EXECUTIONS], None),
-        ],
-    }
-}
-
 impl Topology {
     /// The processor of that name.
     #[must_use]
     pub fn processor(&self, name: &str) -> Option<&ProcessorSpec> {
         self.processors.iter().find(|processor| processor.name == name)
-    }
-}
-
-/// The consumer group of a processor.
-impl ProcessorSpec {
-    /// `millrace-<name>`.
-    #[must_use]
-    pub fn group(&self) -> String {
-        format!("millrace-{}", self.name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_edge_ends_at_a_declared_stream() {
-        let topology = topology();
-        for processor in &topology.processors {
-            for stream in processor.writes.iter().chain([&processor.reads]).chain(&processor.state) {
-                assert!(topology.streams.contains(stream), "{}: {}", processor.name, stream.name);
-            }
-        }
-    }
-
-    #[test]
-    fn an_aggregation_and_its_changelog_have_the_same_partitions() {
-        for processor in topology().processors {
-            if let Some(table) = processor.state {
-                assert_eq!(processor.reads.partitions, table.partitions);
-                assert_eq!(table.kind, Kind::Table);
-            }
-        }
     }
 }

@@ -12,6 +12,6 @@ mod processor;
 
 pub use draw::{Drawing, Numbers, draw};
 pub use graph::{
-    HORIZON_DAYS, Keyed, Kind, ProcessorSpec, Retention, StreamSpec, Topology, streams, topology,
+    HORIZON_DAYS, Keyed, Kind, ProcessorSpec, Retention, Role, StreamSpec, Topology, Window, streams,
 };
 pub use processor::{Aggregation, Clock, Emit, Fold, Placement, Processor, ProcessorError, Task, millis_now};

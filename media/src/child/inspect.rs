@@ -183,9 +183,13 @@ fn probed(stream: &ff::Stream<'_>) -> ProbedStream {
 }
 
 pub(crate) fn pixel_format_name(format: i32) -> Option<String> {
-    // SAFETY: libav gives null for what is no pixel format; the transmuted value is only compared there.
+    // The formats of this libav, from 0 on without a gap: no other number becomes a value of the enum.
+    if !(0..AVPixelFormat::AV_PIX_FMT_NB as i32).contains(&format) {
+        return None;
+    }
+    // SAFETY: the number is that of a format, as the line above sees to; libav gives null for one without a name.
     unsafe {
-        let name = av_get_pix_fmt_name(std::mem::transmute::<i32, AVPixelFormat>(format.max(-1)));
+        let name = av_get_pix_fmt_name(std::mem::transmute::<i32, AVPixelFormat>(format));
         (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
     }
 }

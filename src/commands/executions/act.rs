@@ -69,8 +69,9 @@ pub(super) async fn cancel(ids: &[String], reason: &str, place: &Place) -> Resul
         error = broken => return Err(error),
     };
     if let Some(running) = &mut deciding {
+        let cleanup = millrace_processors::cleanup::spec();
         tokio::select! {
-            result = caught_up(log.as_ref(), "cleanup") => result?,
+            result = caught_up(log.as_ref(), &cleanup) => result?,
             error = running.broken() => return Err(error),
         }
         running.engine.raise(Level::Drain);
