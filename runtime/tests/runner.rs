@@ -28,7 +28,7 @@ const DEAD: StreamSpec = StreamSpec { partitions: 1, ..streams::DEAD_LETTERS };
 const TABLE: StreamSpec = StreamSpec { name: "table", kind: Kind::Table, record: "Progress", ..IN };
 
 fn spec(state: Option<StreamSpec>) -> ProcessorSpec {
-    ProcessorSpec { name: "test", does: "", reads: IN, writes: vec![OUT], state, succeeds: None }
+    ProcessorSpec { state, ..ProcessorSpec::new("test", "", IN, [OUT]) }
 }
 
 fn emit(stream: &'static str, value: &[u8]) -> Emit {
