@@ -248,3 +248,10 @@ fn images_are_built_from_digests_and_run_as_nobody_who_could_become_root() {
         assert!(!whole.contains("latest"), "{path}");
     }
 }
+
+#[test]
+fn the_image_is_built_with_the_toolchain_that_is_tested() {
+    let toolchain: toml::Table = text("rust-toolchain.toml").parse().unwrap();
+    let channel = toolchain["toolchain"]["channel"].as_str().unwrap();
+    assert!(text("deploy/Dockerfile").contains(&format!("FROM rust:{channel}-slim-")));
+}
