@@ -34,6 +34,7 @@ demo: setup
 
 test: test-setup
 	cargo fmt --all --check
+	PYTHONPYCACHEPREFIX=target/pycache python3 -m py_compile examples/*.py tests/clients/*.py
 	$(MAKE) --no-print-directory deny
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
