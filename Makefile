@@ -5,6 +5,7 @@
 # make faults                           plant faults on purpose, and show after how many seeds each is found
 # make bench                            Millrace against ffmpeg, side by side; then the fold, the codec and the log
 # make servers                          Kafka, a schema registry and an S3 store in the foreground, to try Millrace on a cluster
+# make deb                              a package for this Debian in target/debian: the program, a service and its settings
 # make crash [ROUNDS=20]                kill -9 at random moments, then the same command again
 # make kills                            processes whose sources, work and outputs are in a bucket are killed at 50 moments
 # make burst                            500 notifications, one in five twice and out of order
@@ -15,7 +16,7 @@
 # make lengths [FIRST=1] [COUNT=10000]       sound of all lengths around packet boundaries, by seed
 # make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash chaos kills burst mutants security differential lengths fuzz deny setup test-setup servers
+.PHONY: demo test simulate faults bench crash chaos kills burst mutants security differential lengths fuzz deny deb setup test-setup servers
 
 setup:
 	@scripts/setup.sh
@@ -34,6 +35,7 @@ demo: setup
 
 test: test-setup
 	cargo fmt --all --check
+	PYTHONPYCACHEPREFIX=target/pycache python3 -m py_compile examples/*.py tests/clients/*.py
 	$(MAKE) --no-print-directory deny
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
@@ -43,6 +45,9 @@ test: test-setup
 
 deny:
 	@scripts/deny.sh
+
+deb: setup
+	@scripts/deb.sh
 
 # Neither of these needs anything but Rust and a C compiler.
 simulate:

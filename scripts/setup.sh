@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what Millrace is built with, on Debian and its relatives, and says what it does; with "tests" also what its tests
-# need: Java, Maven and Python, for real servers and for a client that is not ours. Does nothing where all is there. Needs
+# need: Java 17 or later, Maven and Python, for real servers and for a client that is not ours. Does nothing where all is there. Needs
 # root, or sudo.
 set -eu
 
@@ -9,8 +9,14 @@ packages="ffmpeg pkg-config clang libclang-dev gcc g++ libc6-dev make cmake \
 libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
 libssl-dev libsasl2-dev libcurl4-openssl-dev zlib1g-dev"
 commands="ffmpeg ffprobe pkg-config clang cc c++ cmake"
+# The first number of `java -version`'s: 17 of "17.0.21"; 0 without Java, 1 of Java 8 ("1.8.0").
+java_version() {
+    found=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
+    echo "${found:-0}"
+}
 if [ "${1:-}" = tests ]; then
-    packages="$packages openjdk-17-jre-headless maven python3-venv"
+    # Debian's own choice: Java 17 in Debian 12, 21 in Debian 13. Kafka needs 17.
+    packages="$packages default-jre-headless maven python3-venv"
     commands="$commands java keytool mvn python3"
 fi
 
@@ -18,6 +24,9 @@ missing=""
 for command in $commands; do
     command -v "$command" >/dev/null 2>&1 || missing="$missing $command"
 done
+if [ "${1:-}" = tests ] && [ "$(java_version)" -lt 17 ]; then
+    missing="$missing java>=17"
+fi
 if command -v pkg-config >/dev/null 2>&1; then
     for library in $libraries; do
         pkg-config --exists "$library" || missing="$missing $library"
@@ -47,3 +56,7 @@ if ! command -v cargo >/dev/null 2>&1; then
     exit 1
 fi
 ffmpeg -hide_banner -encoders 2>/dev/null | grep -q libx264 || { echo "setup: this ffmpeg has no libx264" >&2; exit 1; }
+if [ "${1:-}" = tests ] && [ "$(java_version)" -lt 17 ]; then
+    echo "setup: the first 'java' on the path is version $(java_version), and Kafka needs 17; put a later one first" >&2
+    exit 1
+fi

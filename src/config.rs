@@ -231,6 +231,20 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_of_the_debian_package_are_settings_also_those_that_are_commented_out() {
+        let shipped = include_str!("../deploy/debian/millrace.toml");
+        let config = toml::from_str::<Config>(shipped).unwrap();
+        assert_eq!(config.data.as_deref(), Some(Path::new("/var/lib/millrace")));
+        let is_example =
+            |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase() || "[\"".contains(c));
+        let examples: Vec<&str> =
+            shipped.lines().map(|line| line.strip_prefix('#').unwrap_or(line)).filter(is_example).collect();
+        let all = toml::from_str::<Config>(&examples.join("\n")).unwrap();
+        assert_eq!(all.watch.len(), 1);
+        assert_eq!(all.kafka().unwrap().properties["security.protocol"], "sasl_ssl");
+    }
+
+    #[test]
     fn a_cluster_is_what_the_file_says_of_it() {
         let text = "brokers = 'b:9092'\nguarantee = 'at-least-once'\napplication = 'media'\n[kafka.partitions]\nsegments = 48\n\
                     [kafka.properties]\n'session.timeout.ms' = 30000\n'socket.keepalive.enable' = false";

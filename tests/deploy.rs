@@ -248,3 +248,41 @@ fn images_are_built_from_digests_and_run_as_nobody_who_could_become_root() {
         assert!(!whole.contains("latest"), "{path}");
     }
 }
+
+#[test]
+fn the_debian_service_is_hardened_and_leaves_the_sandbox_its_layers() {
+    let unit = text("deploy/debian/millrace.service");
+    let lines: Vec<&str> = unit.lines().filter(|line| !line.starts_with('#')).collect();
+    for needed in [
+        "User=millrace",
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "RestrictSUIDSGID=yes",
+        "MemoryDenyWriteExecute=yes",
+        // Media processes get cgroups of their own, and end after the segments that they have begun.
+        "Delegate=yes",
+        "KillMode=mixed",
+    ] {
+        assert!(lines.contains(&needed), "{needed}");
+    }
+    // Each takes a layer of the sandbox away, or hides media processes from their parent.
+    for harmful in ["RestrictNamespaces", "ProtectControlGroups", "ProtectProc", "ProcSubset"] {
+        assert!(!lines.iter().any(|line| line.starts_with(harmful)), "{harmful}");
+    }
+    let value = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).unwrap();
+    assert!(value("TimeoutStopSec=").parse::<u32>().unwrap() > 30, "longer than the grace period");
+    for call in ["seccomp", "landlock_restrict_self", "@mount"] {
+        assert!(value("SystemCallFilter=").split(' ').any(|allowed| allowed == call), "{call}");
+    }
+}
+
+#[test]
+fn the_image_is_built_with_the_toolchain_that_is_tested() {
+    let toolchain: toml::Table = text("rust-toolchain.toml").parse().unwrap();
+    let channel = toolchain["toolchain"]["channel"].as_str().unwrap();
+    assert!(text("deploy/Dockerfile").contains(&format!("FROM rust:{channel}-slim-")));
+}
