@@ -279,10 +279,3 @@ fn the_debian_service_is_hardened_and_leaves_the_sandbox_its_layers() {
         assert!(value("SystemCallFilter=").split(' ').any(|allowed| allowed == call), "{call}");
     }
 }
-
-#[test]
-fn the_image_is_built_with_the_toolchain_that_is_tested() {
-    let toolchain: toml::Table = text("rust-toolchain.toml").parse().unwrap();
-    let channel = toolchain["toolchain"]["channel"].as_str().unwrap();
-    assert!(text("deploy/Dockerfile").contains(&format!("FROM rust:{channel}-slim-")));
-}
