@@ -60,15 +60,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(std::env::args().nth(1).ok_or("usage: catalogue FOLDER")?);
     fs::create_dir_all(&folder)?;
     let log: Arc<dyn Log> = Arc::new(cluster::connect().await?);
-    let spec = ProcessorSpec {
-        // Its consumer group is <application>-catalogue.
-        name: "catalogue",
-        does: "writes a file for each execution",
-        reads: streams::MERGED,
-        writes: Vec::new(),
-        state: None,
-        succeeds: None,
-    };
+    // Its consumer group is <application>-catalogue.
+    let spec = ProcessorSpec::new("catalogue", "writes a file for each execution", streams::MERGED, []);
     let (stopper, stop) = Stopper::new();
     let run = run_processor(log, spec, Arc::new(Catalogue { folder }), Options::default(), stop);
     tokio::pin!(run);
