@@ -2,7 +2,7 @@
 //! ask of ports.
 //!
 //! Each has two functions: `spec`, its name and its edges, and `start`, which makes it of what it is [given](Given). They
-//! are listed once, in `processors!`, at the end of this file: that list is the graph, and all of it runs.
+//! are listed once, in `processors!` below: that list is the graph, and all of it runs.
 
 pub mod accept;
 pub mod admit;
