@@ -1,12 +1,15 @@
 //! The proof itself: eight kinds of faults are planted in work objects and in outputs, 40 outputs in all. `merge` refuses each,
-//! and `millrace verify` finds each.
+//! and `millrace verify` finds each. Then each fact of a record is stated wrongly in a file, and refused by its name.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
 
 use common::media::{
-    index::{self, AAC_HEADERS, AVC_HEADERS, MEDIA_HEADER, MOVIE_HEADER, Mp4, TIMESCALE, Tag},
-    planted::{Output, Planter},
+    index::{
+        self, AAC_ENTRY, AAC_HEADERS, ASPECT, AVC_ENTRY, AVC_HEADERS, HEADER_LENGTH, MEDIA_HEADER,
+        MOVIE_HEADER, Mp4, TIMESCALE, TRACK_HEADER, TRACK_LENGTH, Tag,
+    },
+    planted::{NOT_PROVEN, Output, Planter},
     scenes::{self, PICTURE_TICKS},
     work::{Object, Work},
 };
@@ -16,7 +19,6 @@ use millrace_media::packets::Packet;
 const SEAM: &str = "otherwise than in one piece";
 const OTHER_ENCODE: &str = "codec headers";
 const NOT_OF_PLAN: &str = "not of the plan";
-const NOT_PROVEN: &str = "could not be proven";
 
 /// Adds a copy of a picture that many ticks later, behind it in decoding order.
 fn repeat(object: &mut Object, number: usize, later: i64) {
@@ -245,11 +247,28 @@ fn twenty_milliseconds_of_sound_are_found() {
 const SOUND_HEADER: [u8; 2] = [0x11, 0x90];
 const OTHER_RATE: [u8; 2] = [0x12, 0x10];
 const ONE_CHANNEL: [u8; 2] = [0x11, 0x88];
+/// As [`SOUND_HEADER`], with 960 samples in a packet (`frameLengthFlag`, 4.4.1).
+const SHORT_PACKETS: [u8; 2] = [0x11, 0x94];
 
 /// Replaces the header of the sound where it lies in these bytes.
 fn set_sound_header(bytes: &mut [u8], header: [u8; 2]) {
     let at = bytes.windows(2).position(|two| two == SOUND_HEADER).unwrap();
     bytes[at..at + 2].copy_from_slice(&header);
+}
+
+/// An output whose header of the sound is replaced.
+fn sound_header(format: &str, header: [u8; 2]) -> Output {
+    match format {
+        "mp4" => Output::mp4(move |file| {
+            let mut content = file.content("soun", &AAC_HEADERS).to_vec();
+            set_sound_header(&mut content, header);
+            file.replace("soun", &AAC_HEADERS, &content);
+        }),
+        _ => Output::flv(move |tags| {
+            let tag = tags.iter_mut().find(|tag| tag.kind == index::SOUND && tag.is_header());
+            set_sound_header(&mut tag.unwrap().data, header);
+        }),
+    }
 }
 
 #[test]
@@ -294,16 +313,8 @@ fn a_stale_codec_header_is_found() {
             objects.for_each(|object| set_sound_header(&mut object.header.extradata, header));
         });
     }
-    let in_mp4 = Output::mp4(|file| {
-        let mut content = file.content("soun", &AAC_HEADERS).to_vec();
-        set_sound_header(&mut content, OTHER_RATE);
-        file.replace("soun", &AAC_HEADERS, &content);
-    });
+    let [in_mp4, in_flv] = ["mp4", "flv"].map(|format| sound_header(format, OTHER_RATE));
     planter.in_output("that of the sound has another rate, in an mp4", "each second", &in_mp4);
-    let in_flv = Output::flv(|tags| {
-        let tag = tags.iter_mut().find(|tag| tag.kind == index::SOUND && tag.is_header());
-        set_sound_header(&mut tag.unwrap().data, OTHER_RATE);
-    });
     planter.in_output("that of the sound has another rate, in an flv", "each second", &in_flv);
     planter.end(5);
 }
@@ -333,4 +344,166 @@ fn a_wrong_timescale_is_found() {
     let longer = Output::flv(|tags| tags.iter_mut().for_each(|tag| tag.time += tag.time / 100));
     planter.in_output("all times of an flv are a hundredth longer", "times", &longer);
     planter.end(5);
+}
+
+/// Changes the first byte of all tags of a kind.
+fn tags_of(kind: u8, change: fn(u8) -> u8) -> Output {
+    Output::flv(move |tags| {
+        tags.iter_mut().filter(|tag| tag.kind == kind).for_each(|tag| tag.data[0] = change(tag.data[0]));
+    })
+}
+
+#[test]
+fn another_codec_in_a_file_is_refused_by_its_name() {
+    let mut planter = Planter::new(scenes::film(4));
+    // Packets and headers stay those that were put in.
+    let entry = Output::mp4(|file| file.rename("vide", &AVC_ENTRY, "hvc1"));
+    planter.in_fact("the pictures are called HEVC", "codec hevc instead of h264", &entry);
+    let object_type = Output::mp4(|file| {
+        let mut content = file.content("soun", &AAC_HEADERS).to_vec();
+        // `objectTypeIndication` of AAC, before the stream type of sound (ISO/IEC 14496-1, 7.2.6.6).
+        let at = content.windows(2).position(|two| two == [0x40, 0x15]).unwrap();
+        content[at] = 0x6b;
+        file.replace("soun", &AAC_HEADERS, &content);
+    });
+    planter.in_fact("the sound is called MP3", "codec mp3 instead of aac", &object_type);
+    // Adobe Flash Video File Format, E.4.2.1 and E.4.3.1: the codec is half of a tag's first byte.
+    let sound = tags_of(index::SOUND, |byte| (byte & 15) | 0x20);
+    planter.in_fact("the sound is called MP3, in an flv", "codec mp3 instead of aac", &sound);
+    let pictures = tags_of(index::PICTURES, |byte| (byte & 0xf0) | 4);
+    planter.in_fact("the pictures are called VP6, in an flv", "codec vp6f instead of h264", &pictures);
+    let mpeg4 = Output::by_ffmpeg(&["-c:v", "mpeg4", "-c:a", "copy"]);
+    planter.in_fact("the pictures are MPEG-4", "codec mpeg4 instead of h264", &mpeg4);
+    let mp3 = Output::by_ffmpeg(&["-c:v", "copy", "-c:a", "libmp3lame"]);
+    planter.in_fact("the sound is MP3", "codec mp3 instead of aac", &mp3);
+    let second = Output::by_ffmpeg(&["-map", "0:a", "-map", "0:v", "-c", "copy"]);
+    planter.in_fact("sound comes before the pictures", "stream kind sound instead of pictures", &second);
+    planter.in_objects("the codec has no entry", "the proof knows no headers of vp9", |work| {
+        work[0].plan.video.as_mut().unwrap().codec = "vp9".into();
+        let headers = work[0].objects.iter_mut().map(|object| &mut object.header);
+        headers.for_each(|header| header.video.as_mut().unwrap().codec = "vp9".into());
+    });
+    planter.end(7);
+}
+
+#[test]
+fn another_rate_or_length_of_sound_in_a_file_is_refused_by_its_name() {
+    let mut planter = Planter::new(scenes::film(4));
+    for format in ["mp4", "flv"] {
+        let rate = sound_header(format, OTHER_RATE);
+        planter.in_fact("another rate in the header", "sample rate 44100 instead of 48000", &rate);
+        let channels = sound_header(format, ONE_CHANNEL);
+        planter.in_fact(
+            "one channel in the header",
+            "channels in the codec header 1 instead of 2",
+            &channels,
+        );
+        let short = sound_header(format, SHORT_PACKETS);
+        planter.in_fact("shorter packets", "samples in a packet 960 instead of 1024", &short);
+    }
+    let resampled = Output::by_ffmpeg(&["-c:v", "copy", "-c:a", "aac", "-ar", "44100"]);
+    planter.in_fact("sound of another rate", "sample rate 44100 instead of 48000", &resampled);
+    let entry = Output::mp4(|file| {
+        let mut content = file.content("soun", &AAC_ENTRY).to_vec();
+        content[24..26].copy_from_slice(&44_100_u16.to_be_bytes());
+        file.replace("soun", &AAC_ENTRY, &content);
+    });
+    planter.in_fact(
+        "another rate in the index",
+        "sample entry of its sound is 44100 instead of 48000",
+        &entry,
+    );
+    let clock = Output::mp4(|file| file.change("soun", &MEDIA_HEADER, TIMESCALE, |_| 44_100));
+    planter.in_fact("another clock", "ticks of 1/44100 s instead of 1/48000 s", &clock);
+    planter.end(9);
+}
+
+#[test]
+fn a_packet_that_is_not_in_a_file_is_refused_by_its_count() {
+    let mut planter = Planter::new(scenes::film(4));
+    let count = |planter: &Planter, track: usize| -> usize {
+        planter.scene.work[track].objects.iter().map(|object| object.packets.len()).sum()
+    };
+    let (pictures, sound) = (count(&planter, 0), count(&planter, 1));
+    let pictures = format!("{} pictures instead of {pictures}", pictures - 1);
+    let sound = format!("{} packets of sound instead of {sound}", sound - 1);
+    for (handler, kind, words) in [("vide", index::PICTURES, &pictures), ("soun", index::SOUND, &sound)] {
+        let mp4 = Output::mp4(move |file| file.remove_last(handler));
+        planter.in_fact("the last packet, in an mp4", words, &mp4);
+        let last = Output::flv(move |tags| {
+            // Behind the last pictures comes the end of their sequence, which is none.
+            let is_packet = |tag: &Tag| tag.kind == kind && tag.data[1] == 1;
+            let at = tags.iter().rposition(is_packet).unwrap();
+            tags.remove(at);
+        });
+        planter.in_fact("the last packet, in an flv", words, &last);
+    }
+    let longer = Output::flv(|tags| {
+        let packet = tags.iter_mut().filter(|tag| tag.kind == index::PICTURES && tag.data[1] == 1).nth(9);
+        packet.unwrap().data.extend([0, 0, 0]);
+    });
+    planter.in_fact("bytes behind a picture", "pictures: number 9 is not the one", &longer);
+    planter.end(5);
+}
+
+#[test]
+fn another_header_in_a_file_is_refused_by_its_digest() {
+    let mut planter = Planter::new(scenes::film(4));
+    let other = planter.scene.encoded_otherwise();
+    let path = planter.scene.shop.path("other.mp4");
+    let digest = planter.scene.shop.merge(&other, &path).unwrap().video.unwrap().headers;
+    let stale = Mp4(std::fs::read(path).unwrap()).content("vide", &AVC_HEADERS).to_vec();
+    let words = format!("codec headers {digest} ({} bytes) instead of those of the encoder", stale.len());
+    let replaced = Output::mp4(move |file| file.replace("vide", &AVC_HEADERS, &stale));
+    planter.in_fact("that of another encode", &words, &replaced);
+    // The last bit of an extension of the sound's header: what it states is the same without it.
+    let longer = Output::flv(|tags| {
+        let tag = tags.iter_mut().find(|tag| tag.kind == index::SOUND && tag.is_header());
+        *tag.unwrap().data.last_mut().unwrap() ^= 1;
+    });
+    planter.in_fact("another bit in that of the sound", "codec headers", &longer);
+    planter.end(2);
+}
+
+#[test]
+fn another_length_in_a_file_is_refused_by_its_name() {
+    let mut planter = Planter::new(scenes::film(4));
+    let header = |words: &str, planter: &mut Planter, path: &'static [&'static str], at: usize| {
+        for handler in ["vide", "soun"] {
+            let longer = Output::mp4(move |file| file.change(handler, path, at, |ticks| ticks + ticks / 100));
+            planter.in_fact("a hundredth longer", words, &longer);
+        }
+    };
+    header("it says that it is", &mut planter, &MOVIE_HEADER, HEADER_LENGTH);
+    header("the length in the media header", &mut planter, &MEDIA_HEADER, HEADER_LENGTH);
+    header("the length in the track header", &mut planter, &TRACK_HEADER, TRACK_LENGTH);
+    for handler in ["vide", "soun"] {
+        let last = Output::mp4(move |file| file.last_length(handler, |length| length + 1));
+        planter.in_fact("a tick more", "the length of the last", &last);
+        let shown = Output::mp4(move |file| file.edit(handler, |length, _| *length += 1000));
+        planter.in_fact("more is shown", "are shown from 0 to", &shown);
+    }
+    for milliseconds in [-30, -2, 2, 30] {
+        let metadata = Output::flv(move |tags| {
+            let length = index::duration(tags) + f64::from(milliseconds) / 1000.0;
+            index::set_duration(tags, length);
+        });
+        planter.in_fact("the metadata of an flv", "it says that it is", &metadata);
+    }
+    planter.end(14);
+}
+
+#[test]
+fn another_look_of_pictures_in_a_file_is_refused_by_its_name() {
+    let mut planter = Planter::new(scenes::film(4));
+    let aspect = Output::mp4(|file| file.replace("vide", &ASPECT, &[0, 0, 0, 2, 0, 0, 0, 1]));
+    planter.in_fact("pixels twice as wide", "sample aspect 2.0000 instead of 1.0000", &aspect);
+    // A colour box (ISO/IEC 14496-12, 12.1.5) of BT.2020 and PQ where the pictures have none.
+    let colour = Output::mp4(|file| {
+        let mut content = file.content("vide", &AVC_ENTRY).to_vec();
+        content.extend(*b"\0\0\0\x13colrnclx\0\x09\0\x10\0\x09\0");
+        file.replace("vide", &AVC_ENTRY, &content);
+    });
+    planter.in_fact("colour where there is none", "colour primaries 9 instead of 2", &colour);
+    planter.end(2);
 }

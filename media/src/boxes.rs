@@ -67,6 +67,9 @@ pub(crate) struct Track {
     /// The protection of the first protected sample entry: its scheme type, such as `cenc` or `itun` (`schm`, 8.12.5).
     /// If the file names no scheme, it is the type of the entry (`enc?`, `drm?`), or `sinf` for an entry of another type.
     pub(crate) protection: Option<Code>,
+    /// The whole part of the sample rate in the first sample entry, of a track with the handler `soun`; 0 where the rate is
+    /// beyond 65,535 or not stated (`AudioSampleEntry`, 12.2.3).
+    pub(crate) sample_rate: Option<u16>,
     /// The samples of the movie box, without those of movie fragments.
     pub(crate) samples: Samples,
 }

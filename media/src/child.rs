@@ -1,6 +1,7 @@
 //! The child: one task, from stdin; replies on stdout. The only code that runs libav.
 
 mod alive;
+mod codec;
 mod convert;
 mod damage;
 mod decoder;

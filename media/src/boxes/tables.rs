@@ -57,6 +57,7 @@ fn parse_track(content: &[u8], budget: &mut Budget) -> Parsed<Track> {
     let tables = optional(optional(media, b"minf")?.unwrap_or(&[]), b"stbl")?.unwrap_or(&[]);
     let description = optional(tables, b"stsd")?.unwrap_or(EMPTY_TABLE);
     let (entries, protection) = parse_entries(description, &handler, budget)?;
+    let sample_rate = find_sample_rate(description, &handler);
     let samples = parse_samples(tables, budget)?;
     let enabled = flags & 1 != 0;
     Ok(Track {
@@ -69,6 +70,7 @@ fn parse_track(content: &[u8], budget: &mut Budget) -> Parsed<Track> {
         edits,
         entries,
         protection,
+        sample_rate,
         samples,
     })
 }
@@ -99,6 +101,15 @@ fn parse_entries(content: &[u8], handler: &Code, budget: &mut Budget) -> Parsed<
         protection = protection.or_else(|| find_protection(&code, entry, version, handler));
     }
     Ok((entries, protection))
+}
+
+/// Returns the sample rate of a sample description as [`Track::sample_rate`] states it.
+fn find_sample_rate(description: &[u8], handler: &Code) -> Option<u16> {
+    if handler != b"soun" {
+        return None;
+    }
+    let (_, entry) = Boxes(description.get(8..)?).next()?.ok()?;
+    Fields(entry.get(24..)?).u16().ok()
 }
 
 /// Returns the protection of a sample entry as [`Track::protection`] states it. An entry may have content that is not

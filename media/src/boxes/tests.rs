@@ -120,6 +120,7 @@ fn a_track_holds_each_field_of_its_boxes() {
         edits: vec![Edit { duration: 160, media_time: 512, rate: (1, 0) }],
         entries: vec![*b"avc1"],
         protection: None,
+        sample_rate: None,
         samples,
     };
     assert_eq!(movie.tracks, [track]);
@@ -343,6 +344,18 @@ fn protection_is_the_scheme_or_the_entry_type() {
     for (number, (found, expected)) in cases.into_iter().enumerate() {
         assert_eq!(found, expected.copied(), "case {number}");
     }
+}
+
+#[test]
+fn a_sample_rate_is_that_of_the_first_entry_of_a_sound_track() {
+    let of = |handler: &[u8], entry: &[u8]| {
+        let sketch = Sketch::new().with("stsd", [&words(&[0, 1])[..], &boxed("mp4a", entry)].concat());
+        sketch.with("hdlr", [&words(&[0, 0])[..], handler].concat()).read().sample_rate
+    };
+    let entry = [&[9; 24][..], &[0xbb, 0x80, 0, 0]].concat();
+    assert_eq!(of(b"soun", &entry), Some(48_000));
+    assert_eq!(of(b"vide", &entry), None);
+    assert_eq!(of(b"soun", &entry[..25]), None);
 }
 
 #[test]

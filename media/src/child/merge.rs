@@ -14,9 +14,9 @@ mod hold;
 use super::{
     Failure, Reporter,
     alive::Waiting,
+    codec::{self, Codec, Form},
     mux::{self, Container, Muxer, Planned, Timed, container},
     prove::{Expected, prove},
-    units::digest_of_packet,
 };
 use crate::{
     boxes::edit::NewEdits,
@@ -198,6 +198,7 @@ struct Track {
     sum: TrackSum,
     reader: Reader<BufReader<Waiting>>,
     header: Header,
+    codec: &'static dyn Codec,
     /// The clock of the work objects.
     clock: Clock,
     /// Time of the first picture or sample, in that clock.
@@ -240,9 +241,11 @@ impl Track {
         let header = reader.header().map_err(Failure::at("reading a work object"))?;
         let header = header.ok_or_else(|| Failure::new("a track has no work object"))?;
         let clock = Clock { num: i64::from(header.clock.0), den: i64::from(header.clock.1.max(1)) };
+        let codec = codec::of_header(&header)?;
         let mut track = Self {
             sum,
             reader,
+            codec,
             clock,
             first: None,
             held: None,
@@ -267,7 +270,7 @@ impl Track {
             media_end: i64::MIN,
             header,
         };
-        hold::settings(&track.header, &track.sum.plan)?;
+        hold::settings(&track.header, codec, &track.sum.plan)?;
         track.order = track.sum.plan.indices();
         track.held = track.read()?;
         track.first = track.held.as_ref().map(|packet| packet.pts + track.header.padding);
@@ -327,7 +330,7 @@ impl Track {
         let start = pts.max(self.shown_until);
         if end > start {
             self.nothing_until(start);
-            self.put.push((start, digest_of_packet(&packet.data, false, false)));
+            self.put.push((start, self.codec.digest(&packet.data, Form::Encoder)));
             let (duration, data) = (end - start, packet.data);
             self.ready.push_back(Timed { pts: start, dts: start, duration, key: true, data });
             self.shown_until = end;
@@ -355,7 +358,7 @@ impl Track {
         if self.header.video.is_some() {
             self.shown_until = self.shown_until.max(pts + duration);
         }
-        self.put.push((pts, digest_of_packet(&packet.data, self.header.video.is_some(), false)));
+        self.put.push((pts, self.codec.digest(&packet.data, Form::Encoder)));
         self.last_length = duration;
         self.media_end = self.media_end.max(pts + duration);
         self.ready.push_back(Timed { pts, dts, duration, key: packet.key, data: packet.data });
@@ -383,7 +386,7 @@ impl Track {
         loop {
             match self.reader.item().map_err(Failure::at(doing))? {
                 Item::Packet(packet) => {
-                    self.packets_read.take(&self.header, &packet)?;
+                    self.packets_read.take(&self.header, self.codec, &packet)?;
                     if self.last.is_none_or(|(pts, _)| packet.pts >= pts) {
                         self.last = Some((packet.pts, packet.duration));
                     }
@@ -488,6 +491,7 @@ impl Track {
             }
         };
         Ok(Expected {
+            codec: self.codec,
             header: self.header,
             sum: self.sum,
             packets: self.put,

@@ -10,8 +10,8 @@ use std::{
 use ffmpeg_next::{
     self as ff, Dictionary, Packet,
     ffi::{
-        AV_DISPOSITION_ATTACHED_PIC, AV_INPUT_BUFFER_PADDING_SIZE, AVCodecID, AVFieldOrder, AVMediaType,
-        av_mallocz, avformat_new_stream,
+        AV_DISPOSITION_ATTACHED_PIC, AV_INPUT_BUFFER_PADDING_SIZE, AVFieldOrder, AVMediaType, av_mallocz,
+        avformat_new_stream,
     },
     format::context::{Output, StreamIo},
 };
@@ -19,7 +19,7 @@ use ffmpeg_next::{
 use millrace_schemas::{Chapter, OutputPlan, TrackTags};
 
 use super::{
-    Failure, alive,
+    Failure, alive, codec,
     encoder::{LibavColor, rational},
     layout::Layout,
 };
@@ -168,6 +168,7 @@ impl Muxer {
 
     fn add_stream(&mut self, planned: &Planned<'_>, timecode: Option<&str>) -> Result<(), Failure> {
         let header = planned.header;
+        let codec_id = codec::of_header(header)?.id();
         let mut metadata = Dictionary::new();
         for (key, value) in [
             ("language", planned.tags.language.as_str()),
@@ -192,6 +193,7 @@ impl Muxer {
             // (movenc, at "Subtitles require special handling"): the finest clock keeps it from that.
             let clock = if header.side.is_some() { (1, TEXT_TICKS) } else { header.clock };
             stream.time_base = ff::Rational::new(clock.0, clock.1).into();
+            p.codec_id = codec_id;
             let size = header.extradata.len();
             if size > 0 {
                 let copy = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();
@@ -205,7 +207,6 @@ impl Muxer {
             if let Some(video) = &header.video {
                 let color = LibavColor::of(video.color);
                 p.codec_type = AVMediaType::AVMEDIA_TYPE_VIDEO;
-                p.codec_id = AVCodecID::AV_CODEC_ID_H264;
                 p.width = video.width;
                 p.height = video.height;
                 p.format = ff::ffi::AVPixelFormat::from(
@@ -227,20 +228,16 @@ impl Muxer {
             }
             if let Some(audio) = &header.audio {
                 p.codec_type = AVMediaType::AVMEDIA_TYPE_AUDIO;
-                p.codec_id = AVCodecID::AV_CODEC_ID_AAC;
                 p.sample_rate = audio.sample_rate;
                 p.bit_rate = audio.bit_rate;
                 p.frame_size = i32::try_from(header.frame_size).unwrap_or(0);
                 p.initial_padding = i32::try_from(header.padding).unwrap_or(0);
                 p.ch_layout = Layout::of(audio)?.raw();
             }
-            if let Some(side) = &header.side {
-                (p.codec_type, p.codec_id) = match side.codec.as_str() {
-                    "mjpeg" => (AVMediaType::AVMEDIA_TYPE_VIDEO, AVCodecID::AV_CODEC_ID_MJPEG),
-                    "png" => (AVMediaType::AVMEDIA_TYPE_VIDEO, AVCodecID::AV_CODEC_ID_PNG),
-                    _ => (AVMediaType::AVMEDIA_TYPE_SUBTITLE, AVCodecID::AV_CODEC_ID_MOV_TEXT),
-                };
+            if header.side.is_some() {
+                p.codec_type = AVMediaType::AVMEDIA_TYPE_SUBTITLE;
                 if is_cover(header) {
+                    p.codec_type = AVMediaType::AVMEDIA_TYPE_VIDEO;
                     (p.width, p.height) = header.size.unwrap_or_default();
                     stream.disposition = AV_DISPOSITION_ATTACHED_PIC;
                 }

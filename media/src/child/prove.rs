@@ -1,28 +1,26 @@
-//! The proof of an output: it is read again, as any player would, and held to what was put in. What is found there, and
-//! nothing else, is what its record says of it.
+//! The proof of an output: it is read again, as any player would, and held to what was put in. What is found there
+//! ([`found`]), and nothing else, is what its record says of it.
 
-mod headers;
+mod found;
 
 use std::fs::File;
 
-use ffmpeg_next::{
-    self as ff, Packet,
-    ffi::{AVCodecParameters, AVFieldOrder, AVMediaType, AVStream},
-};
-use millrace_schemas::{AudioFacts, Color, OutputPlan, TrackSum, VideoFacts};
+use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
+use millrace_schemas::{AudioFacts, AudioSettings, Color, OutputPlan, TrackSum, VideoFacts, VideoSettings};
 use millrace_topology::invariants::as_many_samples;
 
+use self::found::{Found, Media, facts};
 use super::{
     Failure, Reporter,
-    inspect::{codec_name, pixel_format_name},
-    layout::{Layout, describe},
+    codec::{self, Codec, Form},
+    encoder::LibavColor,
+    layout::Layout,
     mux::{Container, is_cover},
     source::{Depth, Source},
     text,
-    units::{digest_of_packet, framed_units},
 };
 use crate::{
-    boxes::{Movie, Track},
+    boxes::{Movie, Presentation, Track},
     packets::Header,
     protocol::Merged,
     timeline::{Clock, place},
@@ -31,6 +29,7 @@ use crate::{
 /// What the output must show of a track.
 pub(crate) struct Expected {
     pub(crate) header: Header,
+    pub(crate) codec: &'static dyn Codec,
     pub(crate) sum: TrackSum,
     /// Each packet in decoding order: its presentation time in `clock`, counted from the output's time zero, and the
     /// digest of what is in it.
@@ -55,24 +54,15 @@ impl Expected {
         }
     }
 
-    fn seconds(&self, ticks: i64) -> f64 {
-        ticks as f64 * self.clock.num as f64 / self.clock.den as f64
+    /// What it holds, in the words of [`Found::kind`].
+    fn kind(&self) -> &'static str {
+        match &self.header {
+            Header { video: Some(_), .. } => "pictures",
+            Header { audio: Some(_), .. } => "sound",
+            header if is_cover(header) => "a cover",
+            _ => "text",
+        }
     }
-}
-
-/// What was found of a track; times in the track's clock, counted from the output's time zero where the container says so.
-#[derive(Default)]
-struct Found {
-    /// As in [`Expected::packets`].
-    packets: Vec<(i64, u64)>,
-    first_dts: Option<i64>,
-    last_dts: Option<i64>,
-    /// Whether each is a picture that nothing before it is needed for.
-    keyframes: Vec<bool>,
-    /// The time of the first picture, or of the first sample that is heard.
-    first: i64,
-    /// The end; `None` where the container can't say.
-    end: Option<i64>,
 }
 
 /// Reads an output again and holds it to what was put in: FR-1, TS-1, AU-1. Gives what was found. `movie_ticks` are those a
@@ -88,14 +78,17 @@ pub(crate) fn prove(
     let copy = || file.try_clone().map_err(Failure::at("reading the output again"));
     let source = Source::open(copy()?, Depth::Header)?;
     streams(&source, plan, container, expected)?;
+    let mut found = Vec::new();
     for (i, track) in expected.iter().enumerate() {
-        parameters(&source, i, track)?;
+        let file = Found::of(&source, i).ok_or_else(|| unproven("a stream is missing".into()))?;
+        parameters(&file, track)?;
+        found.push(file);
     }
-    let mut found = packets(Source::open(copy()?, Depth::Packets)?, expected, reporter)?;
+    packets(Source::open(copy()?, Depth::Packets)?, expected, &mut found, reporter)?;
     for (track, found) in expected.iter().zip(&mut found) {
         same_packets(track, &found.packets)?;
         // Where the container has no edit lists, all is moved behind zero, and shown.
-        found.first = found.packets.iter().map(|packet| packet.0).min().unwrap_or(0);
+        found.first = found.first_packet();
     }
     if container.edit_lists {
         let movie = movie(&source, expected)?;
@@ -105,36 +98,47 @@ pub(crate) fn prove(
                 movie.timescale
             )));
         }
+        // A cover is no track, but lies in the header.
+        let in_movie = expected.iter().zip(&mut found).filter(|(track, _)| !is_cover(&track.header));
+        for (i, (track, found)) in in_movie.enumerate() {
+            presentation(&movie, i, track, found)?;
+        }
         let longest = movie.tracks.iter().map(|track| track.tkhd_duration).max().unwrap_or(0);
         // Tracks of other clocks are rounded.
         if movie.duration.abs_diff(longest) > u64::from(movie.timescale / 1000) {
             let says = movie.duration;
             return Err(unproven(format!("it says that it is {says} ticks long instead of {longest}")));
         }
-        // A cover is no track, but lies in the header.
-        let in_movie = expected.iter().zip(&mut found).filter(|(track, _)| !is_cover(&track.header));
-        for (i, (track, found)) in in_movie.enumerate() {
-            presentation(&movie, i, track, found)?;
-        }
     } else {
         in_step(expected, &found)?;
         length(&source, expected, &found)?;
+        for (track, found) in expected.iter().zip(&found) {
+            // What is not heard of the priming, only the encoder knows.
+            as_many(track, found, track.header.padding)?;
+        }
     }
-    Ok(facts(&source, expected, &found))
+    Ok(facts(&source, &found))
 }
 
 /// Reads all packets, as they lie in the file: what a demuxer makes of an edit list is not the file's word.
 fn packets(
     mut source: Source,
     expected: &[Expected],
+    found: &mut [Found],
     reporter: &mut Reporter,
-) -> Result<Vec<Found>, Failure> {
-    let mut found: Vec<Found> = expected.iter().map(|_| Found::default()).collect();
-    for (i, track) in expected.iter().enumerate() {
-        let clock = i32::try_from(i).map(|i| source.clock(i)).ok();
-        let same = |c: Clock| c.num * track.clock.den == c.den * track.clock.num;
-        if !clock.is_some_and(same) && !track.packets.is_empty() {
-            return Err(unproven("its clock is another".into()));
+) -> Result<(), Failure> {
+    for (i, (track, found)) in expected.iter().zip(&mut *found).enumerate() {
+        found.clock = source.clock(i32::try_from(i).unwrap_or(-1));
+        let (file, asked) = (found.clock, track.clock);
+        if file.num * asked.den != asked.num * file.den && !track.packets.is_empty() {
+            return Err(unproven(format!(
+                "the clock of its {} has ticks of {}/{} s instead of {}/{} s",
+                track.what(),
+                file.num,
+                file.den,
+                asked.num,
+                asked.den
+            )));
         }
     }
     let mut packet = Packet::empty();
@@ -161,17 +165,17 @@ fn packets(
         if packet.side_data().any(|data| data.kind() == ff::packet::side_data::Type::NewExtraData) {
             return Err(unproven(format!("its codec headers change at {dts}")));
         }
-        track.keyframes.push(is_keyframe(&packet));
-        let digest = digest_of_packet(packet.data().unwrap_or_default(), asked.header.video.is_some(), true);
-        track.packets.push((pts, digest));
+        let data = packet.data().unwrap_or_default();
+        track.keyframes.push(asked.codec.is_keyframe(data, Form::File));
+        track.packets.push((pts, asked.codec.digest(data, Form::File)));
     }
-    for (i, (track, found)) in expected.iter().zip(&found).enumerate() {
+    for (i, (track, found)) in expected.iter().zip(&*found).enumerate() {
         let listed = source.listed_keyframes(i).filter(|_| track.header.video.is_some());
         if listed.is_some_and(|listed| listed.len() == found.keyframes.len() && listed != found.keyframes) {
             return Err(unproven("its index lists other keyframes than it has".into()));
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// FR-1, TS-1: the packets are those that were put in, in their order, and as far from each other.
@@ -197,17 +201,10 @@ fn same_packets(track: &Expected, found: &[(i64, u64)]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a packet of H.264 is of a picture that nothing before it is needed for (IDR).
-fn is_keyframe(packet: &Packet) -> bool {
-    let units = framed_units(packet.data().unwrap_or_default());
-    units.iter().any(|unit| unit.first().is_some_and(|byte| byte & 31 == 5))
-}
-
 /// Where a container has no edit lists, all tracks are moved by as much, to a tick.
 fn in_step(expected: &[Expected], found: &[Found]) -> Result<(), Failure> {
     let moved = expected.iter().zip(found).filter_map(|(track, found)| {
-        let (found, put) = (found.packets.first()?, track.packets.first()?);
-        Some(track.seconds(found.0 - put.0))
+        Some(found.seconds(found.packets.first()?.0 - track.packets.first()?.0))
     });
     let moved: Vec<f64> = moved.collect();
     let (least, most) = (moved.iter().copied().reduce(f64::min), moved.iter().copied().reduce(f64::max));
@@ -237,7 +234,21 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
     let shown = file.presentation(movie);
     let shown = shown.ok_or_else(|| unproven(format!("the edit list of its {what} is not as written")))?;
     if i128::from(file.timescale) * i128::from(track.clock.num) != i128::from(track.clock.den) {
-        return Err(unproven(format!("the clock of its {what} is another")));
+        let (found, asked) = (file.timescale, track.clock);
+        return Err(unproven(format!(
+            "the clock of its {what} has {found} ticks a second instead of {}/{}",
+            asked.den, asked.num
+        )));
+    }
+    if let Some(audio) = &track.header.audio {
+        // A rate beyond its 16 bits is not stated there (ISO/IEC 14496-12, 12.2.3).
+        let asked = u16::try_from(audio.sample_rate).unwrap_or(0);
+        if file.sample_rate != Some(asked) {
+            let found = file.sample_rate.map_or("none".into(), |rate| rate.to_string());
+            return Err(unproven(format!(
+                "the sample rate in the sample entry of its sound is {found} instead of {asked}"
+            )));
+        }
     }
     if file.samples.times.len() != track.packets.len() {
         let (found, asked) = (file.samples.times.len(), track.packets.len());
@@ -269,7 +280,22 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
     }
     lengths(movie, file, end, track)?;
     (found.first, found.end) = (start, Some(end));
-    Ok(())
+    skipped_samples(&shown, file, found).map_or(Ok(()), |skipped| as_many(track, found, skipped))
+}
+
+/// How many samples of an mp4's packets its edit list does not show before the first one; `None` without packets.
+fn skipped_samples(shown: &Presentation, file: &Track, found: &Found) -> Option<i64> {
+    let (first, _) = file.samples.times.first()?;
+    Some(found.samples(shown.media_time - first))
+}
+
+/// AU-1: the samples in the packets of the file, less those that are skipped before the first one, are those that went in, to
+/// within one codec frame.
+fn as_many(track: &Expected, found: &Found, skipped: i64) -> Result<(), Failure> {
+    let (Media::Audio(_), Some(sound)) = (&found.media, found.sound) else { return Ok(()) };
+    let held = found.samples_in_packets() - skipped;
+    as_many_samples(track.sum.units, held, sound.frame_length)
+        .map_err(|violation| unproven(format!("samples of its sound: {}", violation.what)))
 }
 
 /// An mp4 says in several places how long a track is: all of them are true. `end` is when it ends in ticks of the track.
@@ -297,21 +323,17 @@ fn lengths(movie: &Movie, file: &Track, end: i64, track: &Expected) -> Result<()
     Ok(())
 }
 
-/// A container without edit lists says in its header how long it is.
+/// A container without edit lists states one length: from its first decoding time to the end of its last packet.
 fn length(source: &Source, expected: &[Expected], found: &[Found]) -> Result<(), Failure> {
     let says = source.flv_duration().ok_or_else(|| unproven("it does not say how long it is".into()))?;
-    // It is counted from the first decoding time to where the last track ends, with all that the tracks were moved by.
     let ends = expected.iter().zip(found).filter_map(|(track, found)| {
         let moved = found.packets.first()?.0 - track.packets.first()?.0;
-        Some(track.seconds(track.ends + moved))
+        Some(found.seconds(track.media_end + moved))
     });
-    let starts =
-        expected.iter().zip(found).filter_map(|(track, found)| Some(track.seconds(found.first_dts?)));
+    let starts = found.iter().filter_map(|found| Some(found.seconds(found.first_dts?)));
     let asked = ends.fold(0.0, f64::max) - starts.reduce(f64::min).unwrap_or(0.0);
-    let frame = expected.iter().map(|t| t.header.frame_size as f64 / f64::from(t.header.clock.1.max(1)));
-    // Times are rounded to milliseconds, and the last packet of sound may count in full.
-    let slack = 0.02 + frame.fold(0.0, f64::max);
-    if (says - asked).abs() > slack {
+    // All of them are whole milliseconds.
+    if (says - asked).abs() > 0.0005 {
         return Err(unproven(format!("it says that it is {says:.3} s long instead of {asked:.3} s")));
     }
     Ok(())
@@ -353,170 +375,99 @@ fn streams(
     Ok(())
 }
 
-/// A stream's own fields and its codec's parameters.
-fn raw<'a>(stream: &'a ff::Stream<'_>) -> (&'a AVStream, &'a AVCodecParameters) {
-    // SAFETY: a stream of an open context has parameters, and both live as long as the context, which is borrowed.
-    unsafe { (&*stream.as_ptr(), &*(*stream.as_ptr()).codecpar) }
-}
+/// Facts that differ from what they must be, each with both.
+#[derive(Default)]
+struct Differences(Vec<String>);
 
-fn extradata(parameters: &AVCodecParameters) -> &[u8] {
-    let size = usize::try_from(parameters.extradata_size).unwrap_or(0);
-    if parameters.extradata.is_null() {
-        return &[];
-    }
-    // SAFETY: the private data is of the size that it says, and lives as long as the parameters.
-    unsafe { std::slice::from_raw_parts(parameters.extradata, size) }
-}
-
-fn field_order(parameters: &AVCodecParameters) -> i32 {
-    match parameters.field_order {
-        AVFieldOrder::AV_FIELD_TT | AVFieldOrder::AV_FIELD_BT => 1,
-        AVFieldOrder::AV_FIELD_BB | AVFieldOrder::AV_FIELD_TB => 2,
-        _ => 0,
-    }
-}
-
-fn parameters(source: &Source, index: usize, track: &Expected) -> Result<(), Failure> {
-    let stream = source.input.stream(index).ok_or_else(|| unproven("a stream is missing".into()))?;
-    let (s, p) = raw(&stream);
-    let mut wrong = Vec::new();
-    let hold = |wrong: &mut Vec<String>, what: &str, found: i64, asked: i64| {
+impl Differences {
+    fn hold<T: PartialEq + std::fmt::Display>(&mut self, fact: &str, found: T, asked: T) {
         if found != asked {
-            wrong.push(format!("{what} {found} instead of {asked}"));
+            self.0.push(format!("{fact} {found} instead of {asked}"));
         }
+    }
+
+    fn none(self) -> Result<(), Failure> {
+        if self.0.is_empty() { Ok(()) } else { Err(unproven(self.0.join(", "))) }
+    }
+}
+
+/// Holds what the headers of a file state of a track to its plan.
+fn parameters(file: &Found, track: &Expected) -> Result<(), Failure> {
+    let mut wrong = Differences::default();
+    wrong.hold("stream kind", file.kind(), track.kind());
+    wrong.hold("codec", file.codec.as_str(), codec::name(&track.header));
+    if !wrong.0.is_empty() {
+        // Whatever else differs follows from that.
+        return wrong.none();
+    }
+    match (&file.media, &track.header.video, &track.header.audio) {
+        (Media::Video(stated), Some(asked), _) => {
+            wrong.hold("display matrices", file.display_matrices, 0);
+            pictures(&mut wrong, stated, asked);
+        }
+        (Media::Audio(stated), _, Some(asked)) => sound(&mut wrong, (stated, file), asked, track)?,
+        _ => {}
+    }
+    if !track.codec.is_same_header(&track.header.extradata, &file.headers) {
+        let (found, asked) = (file.headers.len(), track.header.extradata.len());
+        wrong.0.push(format!(
+            "codec headers {} ({found} bytes) instead of those of the encoder ({asked} bytes)",
+            file.headers_digest()
+        ));
+    }
+    wrong.none()
+}
+
+/// Colour of which nothing is stated.
+const UNSPECIFIED: Color = Color { primaries: 2, transfer: 2, matrix: 2, range: 0, chroma: 0 };
+
+fn pictures(wrong: &mut Differences, stated: &VideoFacts, asked: &VideoSettings) {
+    wrong.hold("width", stated.width, asked.width);
+    wrong.hold("height", stated.height, asked.height);
+    wrong.hold("field order", stated.field_order, asked.field_order);
+    // libavcodec has names of their own for pixel formats of full range, which is held below.
+    let pixel_format = |name: &str| name.replacen("yuvj", "yuv", 1);
+    // libavformat learns it by decoding, from the headers that are held, too; where a picture is too large for that, it is none.
+    if !stated.pixel_format.is_empty() {
+        wrong.hold("pixel format", pixel_format(&stated.pixel_format), pixel_format(&asked.pixel_format));
+    }
+    let color = LibavColor::of(asked.color);
+    let found = stated.color.unwrap_or(UNSPECIFIED);
+    // 0 is reserved, and of the matrix RGB, which no output is.
+    let specified = |point: i32| if point == 0 { 2 } else { point };
+    for (what, found, asked) in [
+        ("colour primaries", found.primaries, color.primaries as i32),
+        ("transfer", found.transfer, color.transfer as i32),
+        ("colour matrix", found.matrix, color.matrix as i32),
+    ] {
+        wrong.hold(what, specified(found), specified(asked));
+    }
+    wrong.hold("range", found.range.max(1), asked.color.range.max(1));
+    // Pixels are square where nothing else is stated.
+    let aspect = |aspect: f64| if aspect > 0.0 { aspect } else { 1.0 };
+    let (found, asked) = (aspect(stated.sample_aspect), aspect(asked.sample_aspect.as_f64()));
+    if (found - asked).abs() > 0.001 * asked {
+        wrong.0.push(format!("sample aspect {found:.4} instead of {asked:.4}"));
+    }
+}
+
+fn sound(
+    wrong: &mut Differences,
+    (stated, file): (&AudioFacts, &Found),
+    asked: &AudioSettings,
+    track: &Expected,
+) -> Result<(), Failure> {
+    wrong.hold("sample rate", stated.sample_rate, asked.sample_rate);
+    wrong.hold("channels", stated.channels, asked.channels);
+    wrong.hold("channel layout", stated.layout.clone(), Layout::of(asked)?.name());
+    let Some(header) = file.sound else {
+        wrong.0.push("a codec header of its sound that can't be read".into());
+        return Ok(());
     };
-    if let Some(video) = &track.header.video {
-        hold(&mut wrong, "stream kind", p.codec_type as i64, AVMediaType::AVMEDIA_TYPE_VIDEO as i64);
-        hold(&mut wrong, "width", p.width.into(), video.width.into());
-        hold(&mut wrong, "height", p.height.into(), video.height.into());
-        hold(&mut wrong, "display matrices", turns(s), 0);
-        hold(&mut wrong, "field order", field_order(p).into(), video.field_order.into());
-        let unspecified = |n: i32| n == 2 || n == 0;
-        for (what, found, asked) in [
-            ("colour primaries", p.color_primaries as i32, video.color.primaries),
-            ("transfer", p.color_trc as i32, video.color.transfer),
-            ("colour matrix", p.color_space as i32, video.color.matrix),
-            ("range", (p.color_range as i32).max(1), video.color.range.max(1)),
-        ] {
-            if !unspecified(asked) || what == "range" {
-                hold(&mut wrong, what, found.into(), asked.into());
-            }
-        }
-        let aspect = sample_aspect(s, p);
-        let asked = video.sample_aspect.as_f64();
-        if video.sample_aspect.num > 0 && aspect > 0.0 && (aspect - asked).abs() > 0.001 * asked {
-            wrong.push(format!("sample aspect {aspect:.4} instead of {asked:.4}"));
-        }
+    wrong.hold("sample rate in the codec header", header.sample_rate, asked.sample_rate);
+    if let Some(channels) = header.channels {
+        wrong.hold("channels in the codec header", channels, asked.channels);
     }
-    if let Some(audio) = &track.header.audio {
-        hold(&mut wrong, "stream kind", p.codec_type as i64, AVMediaType::AVMEDIA_TYPE_AUDIO as i64);
-        hold(&mut wrong, "sample rate", p.sample_rate.into(), audio.sample_rate.into());
-        hold(&mut wrong, "channels", p.ch_layout.nb_channels.into(), audio.channels.into());
-        let (found, asked) = (describe(&p.ch_layout), Layout::of(audio)?.name());
-        if found != asked {
-            wrong.push(format!("channel layout {found} instead of {asked}"));
-        }
-        // AU-1: what the packets hold, less priming, is what went in, to within one codec frame.
-        let held = track.packets.len() as i64 * track.header.frame_size - track.header.padding;
-        if let Err(violation) = as_many_samples(track.sum.units, held, track.header.frame_size.max(1)) {
-            wrong.push(violation.what);
-        }
-    }
-    if track.header.side.is_none()
-        && !headers::same(&track.header.extradata, extradata(p), track.header.video.is_some())
-    {
-        wrong.push("its codec headers are not the encoder's".into());
-    }
-    if wrong.is_empty() { Ok(()) } else { Err(unproven(wrong.join(", "))) }
-}
-
-/// How many display matrices a stream has.
-fn turns(stream: &AVStream) -> i64 {
-    // SAFETY: the side data is of an open context's stream, and only asked for.
-    let matrix = unsafe {
-        let kind = ff::ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
-        ff::ffi::av_stream_get_side_data(stream, kind, std::ptr::null_mut())
-    };
-    i64::from(!matrix.is_null())
-}
-
-fn sample_aspect(s: &AVStream, p: &AVCodecParameters) -> f64 {
-    let aspect = if s.sample_aspect_ratio.num > 0 { s.sample_aspect_ratio } else { p.sample_aspect_ratio };
-    f64::from(aspect.num) / f64::from(aspect.den.max(1))
-}
-
-/// What the file shows.
-fn facts(source: &Source, expected: &[Expected], found: &[Found]) -> Merged {
-    let ends = expected.iter().zip(found).filter_map(|(track, found)| Some(track.seconds(found.end?)));
-    let says = source.flv_duration().unwrap_or(0.0);
-    let mut merged = Merged {
-        duration_seconds: ends.reduce(f64::max).unwrap_or(says),
-        video: None,
-        audio: None,
-        more_audio: Vec::new(),
-        text: Vec::new(),
-        chapters: i32::try_from(source.input.nb_chapters()).unwrap_or(i32::MAX),
-        warnings: Vec::new(),
-    };
-    for (i, (track, found)) in expected.iter().zip(found).enumerate() {
-        let Some(stream) = source.input.stream(i) else { continue };
-        let (s, p) = raw(&stream);
-        let headers = blake3::hash(extradata(p)).to_hex()[..16].to_owned();
-        let language = text::of(&stream, "language").filter(|l| l != "und").unwrap_or_default();
-        let first_seconds = track.seconds(found.first);
-        let end_seconds = found.end.map_or(0.0, |end| track.seconds(end));
-        if track.header.video.is_some() {
-            let last = track.seconds(found.first + last_behind_first(&found.packets));
-            let frames = found.packets.len();
-            let span = last - first_seconds;
-            merged.video = Some(VideoFacts {
-                codec: codec_name(p),
-                width: p.width,
-                height: p.height,
-                frames: i64::try_from(frames).unwrap_or(i64::MAX),
-                first_seconds,
-                last_seconds: last,
-                end_seconds,
-                frame_rate: if span > 0.0 { (frames - 1) as f64 / span } else { 0.0 },
-                pixel_format: pixel_format_name(p.format).unwrap_or_default(),
-                sample_aspect: sample_aspect(s, p),
-                color: Some(Color {
-                    primaries: p.color_primaries as i32,
-                    transfer: p.color_trc as i32,
-                    matrix: p.color_space as i32,
-                    range: p.color_range as i32,
-                    chroma: p.chroma_location as i32,
-                }),
-                field_order: field_order(p),
-                headers,
-            });
-        } else if track.header.audio.is_some() {
-            let held = found.packets.len() as i64 * track.header.frame_size;
-            let audio = AudioFacts {
-                codec: codec_name(p),
-                sample_rate: p.sample_rate,
-                // Containers without edit lists can't say that an encoder's priming and padding are not heard.
-                samples: found.end.map_or(held, |end| end - found.first),
-                channels: p.ch_layout.nb_channels,
-                layout: describe(&p.ch_layout),
-                first_seconds,
-                end_seconds,
-                language,
-                headers,
-            };
-            match merged.audio {
-                None => merged.audio = Some(audio),
-                Some(_) => merged.more_audio.push(audio),
-            }
-        } else if !is_cover(&track.header) {
-            merged.text.push(language);
-        }
-    }
-    merged
-}
-
-/// How far the last picture is behind the first, in ticks.
-fn last_behind_first(packets: &[(i64, u64)]) -> i64 {
-    let times = || packets.iter().map(|packet| packet.0);
-    times().max().unwrap_or(0) - times().min().unwrap_or(0)
+    wrong.hold("samples in a packet", header.frame_length, track.header.frame_size);
+    Ok(())
 }

@@ -1,7 +1,5 @@
 //! Units of H.264 (NAL units), as a byte stream and as files frame them.
 
-use xxhash_rust::xxh3::Xxh3;
-
 /// The units of a byte stream, without their start codes (ITU-T H.264, Annex B).
 pub(crate) fn units(stream: &[u8]) -> Vec<&[u8]> {
     let mut starts: Vec<usize> = Vec::new();
@@ -30,8 +28,9 @@ pub(crate) fn units(stream: &[u8]) -> Vec<&[u8]> {
         .collect()
 }
 
-/// The units of a packet of a file, each behind its length in four bytes (ISO/IEC 14496-15, 5.3.3).
-pub(crate) fn framed_units(packet: &[u8]) -> Vec<&[u8]> {
+/// The units of a packet of a file, each behind its length in four bytes (ISO/IEC 14496-15, 5.3.3), and the bytes behind
+/// the last whole one: none, in a packet that is right.
+pub(crate) fn framed_units(packet: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let mut units = Vec::new();
     let mut rest = packet;
     while let Some((length, behind)) = rest.split_first_chunk::<4>() {
@@ -40,21 +39,7 @@ pub(crate) fn framed_units(packet: &[u8]) -> Vec<&[u8]> {
         units.push(unit);
         rest = behind;
     }
-    units
-}
-
-/// The XXH3 digest of what is in a packet, however it is framed.
-pub(crate) fn digest_of_packet(packet: &[u8], is_video: bool, is_framed: bool) -> u64 {
-    let mut hasher = Xxh3::new();
-    if !is_video {
-        hasher.update(packet);
-        return hasher.digest();
-    }
-    for unit in if is_framed { framed_units(packet) } else { units(packet) } {
-        hasher.update(&(unit.len() as u64).to_le_bytes());
-        hasher.update(unit);
-    }
-    hasher.digest()
+    (units, rest)
 }
 
 #[cfg(test)]
@@ -69,12 +54,14 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_is_the_same_however_it_is_framed() {
-        let stream = [0, 0, 0, 1, 9, 8, 0, 0, 1, 7];
-        let file = [0, 0, 0, 2, 9, 8, 0, 0, 0, 1, 7];
-        assert_eq!(digest_of_packet(&stream, true, false), digest_of_packet(&file, true, true));
-        let other = [0, 0, 0, 2, 9, 8, 0, 0, 0, 1, 6];
-        assert_ne!(digest_of_packet(&stream, true, false), digest_of_packet(&other, true, true));
-        assert_ne!(digest_of_packet(&[1], false, false), digest_of_packet(&[2], false, true));
+    fn units_lie_behind_their_lengths_and_the_rest_is_no_unit() {
+        let none: &[u8] = &[];
+        assert_eq!(framed_units(&[0, 0, 0, 2, 9, 8, 0, 0, 0, 1, 7]), (vec![&[9, 8][..], &[7]], none));
+        assert_eq!(framed_units(&[0, 0, 0, 1, 7, 0, 0]), (vec![&[7][..]], &[0, 0][..]));
+        assert_eq!(
+            framed_units(&[0, 0, 0, 2, 7]),
+            (Vec::new(), &[0, 0, 0, 2, 7][..]),
+            "a unit that is cut off"
+        );
     }
 }

@@ -174,10 +174,36 @@ impl Mp4 {
         self.replace("vide", &OFFSETS, &new);
     }
 
+    /// Gives a box another name of four letters.
+    pub fn rename(&mut self, handler: &str, path: &[&str], name: &str) {
+        let span = self.spans(handler, path).pop().unwrap();
+        self.0[span.start + 4..span.start + 8].copy_from_slice(name.as_bytes());
+    }
+
     /// Removes the list of keyframes from the index of the pictures.
     pub fn remove_keyframes(&mut self) {
-        let span = self.spans("vide", &KEYFRAMES).pop().unwrap();
-        self.0[span.start + 4..span.start + 8].copy_from_slice(b"free");
+        self.rename("vide", &KEYFRAMES, "free");
+    }
+
+    /// Removes the last sample of a track from its index.
+    pub fn remove_last(&mut self, handler: &str) {
+        let mut sizes = self.content(handler, &SIZES).to_vec();
+        let count = number(&sizes, 8) - 1;
+        sizes[8..12].copy_from_slice(&count.to_be_bytes());
+        if number(&sizes, 4) == 0 {
+            sizes.truncate(sizes.len() - 4);
+        }
+        self.replace(handler, &SIZES, &sizes);
+        let mut table = self.content(handler, &TIMES).to_vec();
+        let (entries, last) = (number(&table, 4), table.len() - 8);
+        match number(&table, last) - 1 {
+            0 => {
+                table.truncate(last);
+                table[4..8].copy_from_slice(&(entries - 1).to_be_bytes());
+            }
+            samples => table[last..last + 4].copy_from_slice(&samples.to_be_bytes()),
+        }
+        self.replace(handler, &TIMES, &table);
     }
 }
 
@@ -195,6 +221,10 @@ pub const EDITS: [&str; 3] = ["trak", "edts", "elst"];
 pub const TIMES: [&str; 5] = ["trak", "mdia", "minf", "stbl", "stts"];
 pub const AVC_HEADERS: [&str; 7] = ["trak", "mdia", "minf", "stbl", "stsd", "avc1", "avcC"];
 pub const AAC_HEADERS: [&str; 7] = ["trak", "mdia", "minf", "stbl", "stsd", "mp4a", "esds"];
+pub const AVC_ENTRY: [&str; 6] = ["trak", "mdia", "minf", "stbl", "stsd", "avc1"];
+pub const ASPECT: [&str; 7] = ["trak", "mdia", "minf", "stbl", "stsd", "avc1", "pasp"];
+pub const AAC_ENTRY: [&str; 6] = ["trak", "mdia", "minf", "stbl", "stsd", "mp4a"];
+const SIZES: [&str; 5] = ["trak", "mdia", "minf", "stbl", "stsz"];
 const OFFSETS: [&str; 5] = ["trak", "mdia", "minf", "stbl", "ctts"];
 const KEYFRAMES: [&str; 5] = ["trak", "mdia", "minf", "stbl", "stss"];
 /// Offsets of numbers in them, of version 0.
@@ -268,10 +298,20 @@ pub fn flv(tags: &[Tag]) -> Vec<u8> {
     bytes
 }
 
-/// Sets the length in the metadata of an flv, in seconds (E.5).
-pub fn set_duration(tags: &mut [Tag], seconds: f64) {
+/// Where the length lies in the metadata of an flv (E.5).
+fn place_of_duration(tags: &[Tag]) -> Span {
     const NAME: &[u8] = b"\x00\x08duration\x00";
-    let data = &mut tags[0].data;
-    let at = data.windows(NAME.len()).position(|bytes| bytes == NAME).unwrap() + NAME.len();
-    data[at..at + 8].copy_from_slice(&seconds.to_be_bytes());
+    let at = tags[0].data.windows(NAME.len()).position(|bytes| bytes == NAME).unwrap() + NAME.len();
+    at..at + 8
+}
+
+/// The length in the metadata of an flv, in seconds.
+pub fn duration(tags: &[Tag]) -> f64 {
+    f64::from_be_bytes(tags[0].data[place_of_duration(tags)].try_into().unwrap())
+}
+
+/// Sets the length in the metadata of an flv, in seconds.
+pub fn set_duration(tags: &mut [Tag], seconds: f64) {
+    let at = place_of_duration(tags);
+    tags[0].data[at].copy_from_slice(&seconds.to_be_bytes());
 }

@@ -6,11 +6,15 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{
+    ffmpeg,
     index::{self, Mp4, Tag},
     scenes::Scene,
     work::Work,
 };
 use crate::common::Place;
+
+/// Why the proof refuses an output.
+pub const NOT_PROVEN: &str = "could not be proven";
 
 /// Changes a file.
 type Change<T> = Box<dyn Fn(&mut T)>;
@@ -40,6 +44,18 @@ impl Output {
             Self::Of(_) | Self::Mp4(_) => "mp4",
             Self::Flv(_) => "flv",
         }
+    }
+
+    /// An mp4 that ffmpeg makes of the right one with these options.
+    pub fn by_ffmpeg(options: &'static [&'static str]) -> Self {
+        Self::mp4(move |file| {
+            let folder = tempfile::tempdir().unwrap();
+            let [right, wrong] = ["right.mp4", "wrong.mp4"].map(|name| folder.path().join(name));
+            std::fs::write(&right, &file.0).unwrap();
+            let (from, to) = (right.to_str().unwrap(), wrong.to_str().unwrap());
+            ffmpeg(&[&["-i", from][..], options, &[to]].concat());
+            file.0 = std::fs::read(wrong).unwrap();
+        })
     }
 
     fn change(&self, bytes: Vec<u8>) -> Vec<u8> {
@@ -108,6 +124,23 @@ impl Planter {
     /// Plants a fault in an output. The check of `verify` with this name must fail.
     pub fn in_output(&mut self, fault: &str, check: &str, output: &Output) {
         self.plant(fault, check, output.format(), output);
+    }
+
+    /// Plants a fault in an output, in one fact that its file states. The proof must refuse it for a reason with these words,
+    /// which name the fact.
+    pub fn in_fact(&mut self, fault: &str, words: &str, output: &Output) {
+        self.outputs += 1;
+        let Scene { shop, work, .. } = &self.scene;
+        let path = shop.path(&format!("wrong.{}", output.format()));
+        shop.merge(work, &path).unwrap();
+        std::fs::write(&path, output.change(std::fs::read(&path).unwrap())).unwrap();
+        let refused = match shop.prove(work, &path) {
+            Ok(facts) => format!("nothing: {facts:?}"),
+            Err(reason) => reason,
+        };
+        if !refused.contains(NOT_PROVEN) || !refused.contains(words) {
+            self.missed.push(format!("{fault}: the proof refuses {refused}, expected: {words}"));
+        }
     }
 
     /// Plants a fault in all work objects that it concerns, and puts an output of this format together.

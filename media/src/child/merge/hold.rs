@@ -4,20 +4,19 @@
 use millrace_schemas::{AudioSettings, Made, TrackPlan};
 
 use crate::{
-    child::{Failure, units::units},
+    child::{
+        Failure,
+        codec::{Codec, Form},
+    },
     packets::{Header, Packet},
 };
-
-/// Sampling rates of AAC by their index in its header (ISO/IEC 14496-3, 1.6.3.4).
-const AAC_RATES: [i32; 13] =
-    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350];
 
 fn refused(what: &str) -> Failure {
     Failure::new(format!("the work objects are not of the plan: {what}"))
 }
 
 /// Holds a header to the settings of its plan, and to its own codec header.
-pub(super) fn settings(header: &Header, plan: &TrackPlan) -> Result<(), Failure> {
+pub(super) fn settings(header: &Header, codec: &dyn Codec, plan: &TrackPlan) -> Result<(), Failure> {
     let differs = |planned: bool, same: bool| planned && !same;
     if differs(plan.video.is_some(), plan.video == header.video)
         || differs(plan.audio.is_some(), plan.audio == header.audio)
@@ -33,20 +32,20 @@ pub(super) fn settings(header: &Header, plan: &TrackPlan) -> Result<(), Failure>
         return Err(refused("their clock is another"));
     }
     match &header.audio {
-        Some(audio) if !is_of(&header.extradata, audio) => {
+        Some(audio) if !is_of(codec, &header.extradata, audio) => {
             Err(refused("the codec header of the sound is of another rate, or of other channels"))
         }
         _ => Ok(()),
     }
 }
 
-/// Whether a header of AAC is of these settings: its rate, and its channels, which it may also list one by one (0).
-fn is_of(header: &[u8], audio: &AudioSettings) -> bool {
-    let Some(&[a, b]) = header.first_chunk::<2>() else { return audio.codec != "aac" };
-    let (rate, channels) = ((a & 7) << 1 | b >> 7, i32::from(b >> 3 & 15));
-    let channels = if channels == 7 { 8 } else { channels };
-    AAC_RATES.get(usize::from(rate)) == Some(&audio.sample_rate)
-        && (channels == 0 || channels == audio.channels)
+/// Whether the codec header of a sound track is of these settings: its rate, and its channels, which it may also list one by
+/// one.
+fn is_of(codec: &dyn Codec, header: &[u8], audio: &AudioSettings) -> bool {
+    codec.read_sound_header(header).is_some_and(|stated| {
+        stated.sample_rate == audio.sample_rate
+            && stated.channels.is_none_or(|channels| channels == audio.channels)
+    })
 }
 
 /// Follows the packets of a track across its work objects.
@@ -61,10 +60,14 @@ pub(super) struct Packets {
 
 impl Packets {
     /// Takes the next packet. AU-1: each packet of sound follows the one before it.
-    pub(super) fn take(&mut self, header: &Header, packet: &Packet) -> Result<(), Failure> {
-        // Where a segment begins, decoding can begin (an IDR picture of H.264).
-        let is_idr = |unit: &&[u8]| unit.first().is_some_and(|byte| byte & 31 == 5);
-        if header.video.is_some() && self.count == 0 && !units(&packet.data).iter().any(is_idr) {
+    pub(super) fn take(
+        &mut self,
+        header: &Header,
+        codec: &dyn Codec,
+        packet: &Packet,
+    ) -> Result<(), Failure> {
+        // Where a segment begins, decoding can begin.
+        if header.video.is_some() && self.count == 0 && !codec.is_keyframe(&packet.data, Form::Encoder) {
             return Err(refused("a segment begins with a picture that is no keyframe"));
         }
         self.count += 1;
@@ -109,6 +112,7 @@ impl Packets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::child::codec;
 
     fn audio(sample_rate: i32, channels: i32) -> AudioSettings {
         AudioSettings { codec: "aac".into(), bit_rate: 0, sample_rate, channels, layout: String::new() }
@@ -116,9 +120,11 @@ mod tests {
 
     #[test]
     fn a_header_of_aac_tells_its_rate_and_channels() {
-        assert!(is_of(&[0x11, 0x90], &audio(48_000, 2)));
-        assert!(!is_of(&[0x12, 0x10], &audio(48_000, 2)), "44,100");
-        assert!(!is_of(&[0x11, 0x88], &audio(48_000, 2)), "mono");
-        assert!(is_of(&[0x11, 0x80, 0x04, 0xc8], &audio(48_000, 4)), "channels one by one");
+        let Ok(aac) = codec::find("aac") else { panic!("aac is not known") };
+        assert!(is_of(aac, &[0x11, 0x90], &audio(48_000, 2)));
+        assert!(!is_of(aac, &[0x12, 0x10], &audio(48_000, 2)), "44,100");
+        assert!(!is_of(aac, &[0x11, 0x88], &audio(48_000, 2)), "mono");
+        assert!(is_of(aac, &[0x11, 0x80, 0x04, 0xc8], &audio(48_000, 4)), "channels one by one");
+        assert!(!is_of(aac, &[], &audio(48_000, 2)), "none");
     }
 }

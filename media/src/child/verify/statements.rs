@@ -80,7 +80,7 @@ fn keyframes(mut source: Source, untrue: &mut Vec<String>, reporter: &mut Report
 /// (ITU-T H.264, 7.4.1 and D.2.8).
 fn is_enterable(packet: &[u8]) -> bool {
     const RECOVERY_POINT: u8 = 6;
-    framed_units(packet).into_iter().any(|unit| match unit {
+    framed_units(packet).0.into_iter().any(|unit| match unit {
         [kind, message, ..] => match kind & 31 {
             5 => true,
             6 => *message == RECOVERY_POINT,

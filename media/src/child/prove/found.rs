@@ -1,0 +1,251 @@
+//! What a finished file states of its tracks. Nothing here knows the plan, so no fact in an output's record can come from it.
+
+use ffmpeg_next::{
+    self as ff,
+    ffi::{AV_DISPOSITION_ATTACHED_PIC, AVCodecParameters, AVFieldOrder, AVMediaType, AVStream},
+};
+use millrace_schemas::{AudioFacts, Color, VideoFacts};
+
+use crate::{
+    child::{
+        codec::{self, SoundHeader},
+        inspect::{codec_name, pixel_format_name},
+        layout::describe,
+        source::Source,
+        text,
+    },
+    protocol::Merged,
+    timeline::{Clock, place},
+};
+
+/// What a track holds, as its stream states it.
+#[derive(Debug)]
+pub(super) enum Media {
+    /// Pictures; the facts about times are filled in from the packets.
+    Video(VideoFacts),
+    /// Sound; as for pictures.
+    Audio(AudioFacts),
+    Text,
+    Cover,
+    Data,
+}
+
+/// What was found of a track. Times are in `clock`, counted from the output's time zero where the container states it.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) media: Media,
+    /// libavcodec's name of the codec, by the stream's `codec_id`.
+    pub(super) codec: String,
+    /// The codec headers.
+    pub(super) headers: Vec<u8>,
+    /// What the codec header states, of sound whose codec outputs hold.
+    pub(super) sound: Option<SoundHeader>,
+    pub(super) display_matrices: i64,
+    pub(super) clock: Clock,
+    language: String,
+    /// Each packet in decoding order: its presentation time, and the digest of its bytes.
+    pub(super) packets: Vec<(i64, u64)>,
+    pub(super) first_dts: Option<i64>,
+    pub(super) last_dts: Option<i64>,
+    /// Whether decoding can begin at each packet.
+    pub(super) keyframes: Vec<bool>,
+    /// The time of the first picture, or of the first sample that is heard.
+    pub(super) first: i64,
+    /// The end; `None` where the container can't state it.
+    pub(super) end: Option<i64>,
+}
+
+impl Found {
+    /// Reads what the headers of a file state of a stream; `None` if there is no such stream.
+    pub(super) fn of(source: &Source, index: usize) -> Option<Self> {
+        let stream = source.input.stream(index)?;
+        let (s, p) = raw(&stream);
+        let headers = extradata(p).to_vec();
+        let media = match p.codec_type {
+            AVMediaType::AVMEDIA_TYPE_VIDEO if s.disposition & AV_DISPOSITION_ATTACHED_PIC != 0 => {
+                Media::Cover
+            }
+            AVMediaType::AVMEDIA_TYPE_VIDEO => Media::Video(video(s, p)),
+            AVMediaType::AVMEDIA_TYPE_AUDIO => Media::Audio(audio(p)),
+            AVMediaType::AVMEDIA_TYPE_SUBTITLE => Media::Text,
+            _ => Media::Data,
+        };
+        Some(Self {
+            media,
+            codec: codec_name(p),
+            sound: codec::find_by_id(p.codec_id).and_then(|codec| codec.read_sound_header(&headers)),
+            headers,
+            display_matrices: display_matrices(s),
+            clock: source.clock(i32::try_from(index).ok()?),
+            language: text::of(&stream, "language").filter(|l| l != "und").unwrap_or_default(),
+            packets: Vec::new(),
+            first_dts: None,
+            last_dts: None,
+            keyframes: Vec::new(),
+            first: 0,
+            end: None,
+        })
+    }
+
+    /// What the track holds, in words.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.media {
+            Media::Video(_) => "pictures",
+            Media::Audio(_) => "sound",
+            Media::Text => "text",
+            Media::Cover => "a cover",
+            Media::Data => "data",
+        }
+    }
+
+    pub(super) fn seconds(&self, ticks: i64) -> f64 {
+        ticks as f64 * self.clock.num as f64 / self.clock.den as f64
+    }
+
+    /// The digest of the codec headers that is in the record.
+    pub(super) fn headers_digest(&self) -> String {
+        blake3::hash(&self.headers).to_hex()[..16].to_owned()
+    }
+
+    /// The time of the first packet, in presentation order.
+    pub(super) fn first_packet(&self) -> i64 {
+        self.packets.iter().map(|packet| packet.0).min().unwrap_or(0)
+    }
+
+    /// Samples in all packets, each as long as the codec header states.
+    pub(super) fn samples_in_packets(&self) -> i64 {
+        let length = self.sound.map_or(0, |sound| sound.frame_length);
+        i64::try_from(self.packets.len()).unwrap_or(i64::MAX).saturating_mul(length)
+    }
+
+    /// Ticks as samples, at the rate that the codec header states.
+    pub(super) fn samples(&self, ticks: i64) -> i64 {
+        let rate = self.sound.map_or(1, |sound| sound.sample_rate.max(1));
+        place(ticks, self.clock, (0, self.clock), Clock { num: 1, den: i64::from(rate) })
+    }
+
+    /// The facts of pictures, with those of their packets.
+    fn with_times_of_pictures(&self, stated: VideoFacts) -> VideoFacts {
+        let first_seconds = self.seconds(self.first);
+        let times = || self.packets.iter().map(|packet| packet.0);
+        let span = times().max().unwrap_or(0) - times().min().unwrap_or(0);
+        let last_seconds = self.seconds(self.first + span);
+        let frames = self.packets.len();
+        let span = last_seconds - first_seconds;
+        VideoFacts {
+            frames: i64::try_from(frames).unwrap_or(i64::MAX),
+            first_seconds,
+            last_seconds,
+            end_seconds: self.end.map_or(0.0, |end| self.seconds(end)),
+            frame_rate: if span > 0.0 { (frames - 1) as f64 / span } else { 0.0 },
+            headers: self.headers_digest(),
+            ..stated
+        }
+    }
+
+    /// The facts of sound, with those of its packets and of the container's edits.
+    fn with_times_of_sound(&self, stated: AudioFacts) -> AudioFacts {
+        AudioFacts {
+            // Containers without edit lists can't state that an encoder's priming and padding are not heard.
+            samples: self.end.map_or(self.samples_in_packets(), |end| self.samples(end - self.first)),
+            first_seconds: self.seconds(self.first),
+            end_seconds: self.end.map_or(0.0, |end| self.seconds(end)),
+            language: self.language.clone(),
+            headers: self.headers_digest(),
+            ..stated
+        }
+    }
+}
+
+/// The facts of a file for its record.
+pub(super) fn facts(source: &Source, found: &[Found]) -> Merged {
+    let ends = found.iter().filter_map(|found| Some(found.seconds(found.end?)));
+    let mut merged = Merged {
+        // A container without edit lists states one length for all, which was held to its last packets.
+        duration_seconds: ends.reduce(f64::max).or_else(|| source.flv_duration()).unwrap_or(0.0),
+        video: None,
+        audio: None,
+        more_audio: Vec::new(),
+        text: Vec::new(),
+        chapters: i32::try_from(source.input.nb_chapters()).unwrap_or(i32::MAX),
+        warnings: Vec::new(),
+    };
+    for found in found {
+        match &found.media {
+            Media::Video(stated) => merged.video = Some(found.with_times_of_pictures(stated.clone())),
+            Media::Audio(stated) => {
+                let audio = found.with_times_of_sound(stated.clone());
+                match merged.audio {
+                    None => merged.audio = Some(audio),
+                    Some(_) => merged.more_audio.push(audio),
+                }
+            }
+            Media::Text => merged.text.push(found.language.clone()),
+            Media::Cover | Media::Data => {}
+        }
+    }
+    merged
+}
+
+fn video(s: &AVStream, p: &AVCodecParameters) -> VideoFacts {
+    VideoFacts {
+        codec: codec_name(p),
+        width: p.width,
+        height: p.height,
+        pixel_format: pixel_format_name(p.format).unwrap_or_default(),
+        sample_aspect: sample_aspect(s, p),
+        color: Some(Color {
+            primaries: p.color_primaries as i32,
+            transfer: p.color_trc as i32,
+            matrix: p.color_space as i32,
+            range: p.color_range as i32,
+            chroma: p.chroma_location as i32,
+        }),
+        field_order: match p.field_order {
+            AVFieldOrder::AV_FIELD_TT | AVFieldOrder::AV_FIELD_BT => 1,
+            AVFieldOrder::AV_FIELD_BB | AVFieldOrder::AV_FIELD_TB => 2,
+            _ => 0,
+        },
+        ..VideoFacts::default()
+    }
+}
+
+fn audio(p: &AVCodecParameters) -> AudioFacts {
+    AudioFacts {
+        codec: codec_name(p),
+        sample_rate: p.sample_rate,
+        channels: p.ch_layout.nb_channels,
+        layout: describe(&p.ch_layout),
+        ..AudioFacts::default()
+    }
+}
+
+/// A stream's own fields and its codec's parameters.
+fn raw<'a>(stream: &'a ff::Stream<'_>) -> (&'a AVStream, &'a AVCodecParameters) {
+    // SAFETY: a stream of an open context has parameters, and both live as long as the context, which is borrowed.
+    unsafe { (&*stream.as_ptr(), &*(*stream.as_ptr()).codecpar) }
+}
+
+fn extradata(parameters: &AVCodecParameters) -> &[u8] {
+    let size = usize::try_from(parameters.extradata_size).unwrap_or(0);
+    if parameters.extradata.is_null() {
+        return &[];
+    }
+    // SAFETY: the private data is of the size that it says, and lives as long as the parameters.
+    unsafe { std::slice::from_raw_parts(parameters.extradata, size) }
+}
+
+/// How many display matrices a stream has.
+fn display_matrices(stream: &AVStream) -> i64 {
+    // SAFETY: the side data is of an open context's stream, and only asked for.
+    let matrix = unsafe {
+        let kind = ff::ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
+        ff::ffi::av_stream_get_side_data(stream, kind, std::ptr::null_mut())
+    };
+    i64::from(!matrix.is_null())
+}
+
+fn sample_aspect(s: &AVStream, p: &AVCodecParameters) -> f64 {
+    let aspect = if s.sample_aspect_ratio.num > 0 { s.sample_aspect_ratio } else { p.sample_aspect_ratio };
+    f64::from(aspect.num) / f64::from(aspect.den.max(1))
+}
