@@ -210,7 +210,7 @@ fn refuse(
         reused: 0,
         tracks: Vec::new(),
         outputs: Vec::new(),
-        labels: std::collections::HashMap::new(),
+        labels: refusal.upload.as_ref().map(|upload| upload.labels.clone()).unwrap_or_default(),
         started_ms: at_ms,
         ended_ms: None,
         deadline_ms: None,

@@ -223,6 +223,16 @@ fn a_refused_upload_is_a_failed_execution() {
 }
 
 #[test]
+fn the_end_of_a_refused_upload_has_its_labels() {
+    let mut upload = Upload::of("file:///x", "file:///o");
+    upload.labels.insert("team".into(), "film".into());
+    let mut signal = Signal::new("e", 1, 7);
+    let (source, reason) = ("file:///x".into(), "is not there".into());
+    signal.refused = Some(Refused { source, reason, upload: Some(upload) });
+    assert_eq!(the_end(&run([signal]).1).labels["team"], "film");
+}
+
+#[test]
 fn a_deadline_ends_an_execution() {
     let (state, _) = run([started(1, 3)]);
     let state = state.unwrap();
