@@ -1,6 +1,8 @@
 //! What may be reached: each test tries to cross a border, and shows by a control that without the border it would.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod output;
+
 use std::{
     ffi::OsStr,
     fs,
@@ -18,10 +20,10 @@ use std::{
 use millrace_access::{Purpose, Reach, Refusal};
 use millrace_schemas::SourceRef;
 use millrace_servers::Store;
-use millrace_storage::{Draft, Location, Opened, StorageError, Stores, Work, url_of};
+use millrace_storage::{Location, Opened, StorageError, Stores, Work, url_of};
+use output::{Output, PLACE};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 
-const PLACE: &str = "0123456789abcdef-1";
 const RENDITION: &str = "v-0123456789abcdef";
 /// How long anything here may take: what hangs on a FIFO hangs for good.
 const SOON: Duration = Duration::from_secs(20);
@@ -74,29 +76,6 @@ impl Ground {
             entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
-    }
-}
-
-/// An output that is being made, with a work folder of its own.
-#[derive(Debug)]
-struct Output {
-    draft: Draft,
-    _work: tempfile::TempDir,
-}
-
-impl Output {
-    async fn of(stores: &Stores, url: &str) -> Result<Self, StorageError> {
-        let work = tempfile::tempdir().unwrap();
-        let marker = Work::in_folder(work.path().to_owned(), stores).marker(PLACE, 1);
-        Ok(Self { draft: stores.draft_output(url, PLACE, marker).await?, _work: work })
-    }
-
-    fn write(&self, bytes: &[u8]) {
-        self.draft.descriptor().unwrap().write_all(bytes).unwrap();
-    }
-
-    async fn publish(self) -> Result<(), StorageError> {
-        self.draft.stage().await?.publish().await
     }
 }
 

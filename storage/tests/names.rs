@@ -1,43 +1,22 @@
 //! Names of files: whatever the file system takes, and drafts of which nothing stays.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod output;
+
 use std::{
     ffi::{OsStr, OsString},
     fs,
-    io::Write as _,
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use millrace_storage::{Draft, StorageError, Stores, Work, path_of, url_of};
+use millrace_storage::{StorageError, Stores, path_of, url_of};
+use output::Output;
 
-const PLACE: &str = "0123456789abcdef-1";
 /// The URL of the output that [`a_process_with_a_draft`] begins.
 const URL: &str = "MILLRACE_TEST_DRAFT";
-
-/// An output that is being made, with a work folder of its own.
-struct Output {
-    draft: Draft,
-    _work: tempfile::TempDir,
-}
-
-impl Output {
-    async fn of(stores: &Stores, url: &str) -> Result<Self, StorageError> {
-        let work = tempfile::tempdir().unwrap();
-        let marker = Work::in_folder(work.path().to_owned(), stores).marker(PLACE, 1);
-        Ok(Self { draft: stores.draft_output(url, PLACE, marker).await?, _work: work })
-    }
-
-    fn write(&self, bytes: &[u8]) {
-        self.draft.descriptor().unwrap().write_all(bytes).unwrap();
-    }
-
-    async fn publish(self) -> Result<(), StorageError> {
-        self.draft.stage().await?.publish().await
-    }
-}
 
 async fn draft(url: &str) -> Output {
     Output::of(&Stores::default(), url).await.unwrap()

@@ -148,7 +148,7 @@ pub mod streams {
 /// A processor and its edges, as its file declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessorSpec {
-    /// Its name.
+    /// The name by which `--processors`, metrics and its consumer group know it.
     pub name: &'static str,
     /// What it does, in a few words.
     pub does: &'static str,

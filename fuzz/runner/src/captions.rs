@@ -5,7 +5,7 @@ use millrace_media::captions::{Caption, decode_text, lay_out, shortened, text_of
 
 use crate::Target;
 
-/// Captions.
+/// Holds that text never grows without bound, is cut between characters, and is laid out in order of time.
 pub const TARGET: Target = Target {
     name: "captions",
     check,

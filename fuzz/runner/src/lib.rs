@@ -18,11 +18,11 @@ pub use run::{Failure, Limit, Outcome, Runner};
 
 /// A parser, and what must hold for it.
 pub struct Target {
-    /// Its name.
+    /// What `TARGET=` and the folder of failing inputs are called.
     pub name: &'static str,
     /// Returns `true` if the bytes are valid; panics if something does not hold.
     pub check: fn(&[u8]) -> bool,
-    /// Valid examples.
+    /// Makes inputs that the parser takes, by the encoders of Millrace; mutations begin with them.
     pub seeds: fn(&mut Rng) -> Vec<Vec<u8>>,
     /// What mutations insert: words of the format.
     pub words: &'static [&'static str],
@@ -39,7 +39,7 @@ pub use notification::TARGET as NOTIFICATION;
 pub use upload::TARGET as UPLOAD;
 pub use work_object::TARGET as WORK_OBJECT;
 
-/// All targets.
+/// The targets, in the order in which a run without `TARGET=` takes them.
 pub const TARGETS: [&Target; 6] = [&FRAME, &NOTIFICATION, &WORK_OBJECT, &LOCATION, &UPLOAD, &CAPTIONS];
 
 /// Returns the target of this name.
