@@ -201,6 +201,15 @@ pub(crate) fn passes(error: &KafkaError) -> bool {
     )
 }
 
+/// Returns whether a broker does not know a topic or partition: one that was just made is not known to all brokers at once.
+pub(crate) fn is_unknown(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::UnknownPartition | Code::UnknownTopic | Code::UnknownTopicOrPartition)
+    )
+}
+
 /// What every client is created with.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {

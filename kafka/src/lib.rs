@@ -46,6 +46,8 @@ pub use settings::{Guarantee, Settings};
 
 /// For how long a call waits for an answer of a cluster that has answered before.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// For how long a topic or partition that a broker does not know is asked for again: brokers hear of new topics one after another.
+const SPREADING: Duration = Duration::from_secs(5);
 /// For how long the number of a topic's partitions is taken for what it was.
 const COUNTED: Duration = Duration::from_secs(60);
 /// How often those who wait look again, for what a cluster tells nobody: offsets that other processes commit.
@@ -199,6 +201,7 @@ impl Kafka {
             let health = &shared.health;
             let patience = if health.has_answered() { PATIENCE } else { shared.settings.patience };
             let until = Instant::now() + patience;
+            let known_by = Instant::now() + SPREADING;
             loop {
                 match question(&consumer) {
                     Ok(answer) => {
@@ -206,7 +209,9 @@ impl Kafka {
                         return Ok(answer);
                     }
                     Err(error)
-                        if client::passes(&error) && Instant::now() < until && !health.is_refused() =>
+                        if (client::passes(&error) && Instant::now() < until
+                            || client::is_unknown(&error) && Instant::now() < known_by)
+                            && !health.is_refused() =>
                     {
                         std::thread::sleep(Duration::from_millis(100));
                         // Who leads may have changed: a leader that is gone is asked until somebody says so. Where nobody
