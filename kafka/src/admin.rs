@@ -3,7 +3,7 @@
 use std::fmt;
 
 use millrace_runtime::{LARGEST_VALUE, LogError};
-use millrace_topology::{Keyed, Kind, ProcessorSpec, StreamSpec, Topology, streams};
+use millrace_topology::{Keyed, Kind, ProcessorSpec, StreamSpec, Topology, group_of, streams};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     error::RDKafkaErrorCode,
@@ -265,7 +265,7 @@ pub fn acls(graph: &Topology, settings: &Settings, principal: &str) -> Vec<Strin
             "{tool} --topic '{topic}' --operation Read --operation Write --operation Describe --operation DescribeConfigs"
         ));
     }
-    for group in graph.processors.iter().map(ProcessorSpec::group).chain(["millrace-reader".into()]) {
+    for group in graph.processors.iter().map(ProcessorSpec::group).chain([group_of("reader")]) {
         lines.push(format!(
             "{tool} --group '{}' --operation Read --operation Describe",
             settings.group(&group)

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use millrace_runtime::LogError;
+use millrace_topology::GROUP_PREFIX;
 use rdkafka::ClientConfig;
 
 /// What a crash may cost.
@@ -83,7 +84,7 @@ impl Settings {
     /// A group's name on the cluster.
     #[must_use]
     pub fn group(&self, group: &str) -> String {
-        match group.strip_prefix("millrace-") {
+        match group.strip_prefix(GROUP_PREFIX) {
             Some(processor) => format!("{}-{processor}", self.application),
             None => format!("{}-{group}", self.application),
         }

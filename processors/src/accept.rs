@@ -18,7 +18,7 @@ pub fn spec() -> ProcessorSpec {
     let does = "takes what others may ask for";
     ProcessorSpec {
         // Before there was `accept`, `split` read what others produce.
-        succeeds: Some("millrace-split"),
+        succeeds: Some("split"),
         ..ProcessorSpec::new("accept", does, streams::UPLOADS, [streams::ACCEPTED])
     }
 }

@@ -143,7 +143,7 @@ pub async fn run_processor<P: Processor>(
                     for record in records {
                         window.take(&record);
                         let place = (record.partition.clone(), record.offset);
-                        if let Some(group) = spec.succeeds
+                        if let Some(group) = &spec.succeeded_group()
                             && is_done(log.as_ref(), group, &record, &mut done_before).await.map_err(failed)?
                         {
                             window.finish(&place.0, place.1, Vec::new());

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use millrace_processors::topology;
 use millrace_runtime::{Log, NewRecord, Partition, Record, Tail, Transaction, read_on, table};
 use millrace_schemas::{Assembly, ExecutionEvent, OutputFacts, Phase, Segment, Signal, Upload, source_url};
-use millrace_topology::{Emit, millis_now, streams};
+use millrace_topology::{Emit, ProcessorSpec, millis_now, streams};
 
 use super::{CommandError, executions::find, known_log, print};
 use crate::{
@@ -136,10 +136,12 @@ async fn before_accepted(
 ) -> Result<Vec<Upload>, CommandError> {
     let mut found = Vec::new();
     let graph = topology();
-    let Some(group) = graph.processor("accept").and_then(|accept| accept.succeeds) else { return Ok(found) };
+    let Some(group) = graph.processor("accept").and_then(ProcessorSpec::succeeded_group) else {
+        return Ok(found);
+    };
     for number in 0..log.partitions(streams::UPLOADS.name).await? {
         let partition = Partition { stream: streams::UPLOADS.name.into(), number };
-        let end = log.committed(group, &partition).await?;
+        let end = log.committed(&group, &partition).await?;
         if end == 0 {
             continue;
         }

@@ -158,7 +158,7 @@ pub struct ProcessorSpec {
     pub writes: Vec<StreamSpec>,
     /// The table in which it keeps its state; an aggregation has one.
     pub state: Option<StreamSpec>,
-    /// The group that consumed its stream in earlier versions: what that group has committed is not consumed again.
+    /// The processor whose group consumed its stream in earlier versions: what that group has committed is not consumed again.
     pub succeeds: Option<&'static str>,
     /// How many records it has at work at once.
     pub window: Window,
@@ -188,11 +188,26 @@ impl ProcessorSpec {
         }
     }
 
-    /// Its consumer group: `millrace-<name>`.
+    /// Returns its consumer group.
     #[must_use]
     pub fn group(&self) -> String {
-        format!("millrace-{}", self.name)
+        group_of(self.name)
     }
+
+    /// Returns the consumer group of the processor that it succeeds.
+    #[must_use]
+    pub fn succeeded_group(&self) -> Option<String> {
+        self.succeeds.map(group_of)
+    }
+}
+
+/// What the names of Millrace's consumer groups begin with. On a cluster, the application's name stands in its place.
+pub const GROUP_PREFIX: &str = "millrace-";
+
+/// Returns the consumer group of the processor of this name: `millrace-<name>`.
+#[must_use]
+pub fn group_of(name: &str) -> String {
+    format!("{GROUP_PREFIX}{name}")
 }
 
 /// How many records a processor has at work at once.

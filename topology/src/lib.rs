@@ -12,6 +12,7 @@ mod processor;
 
 pub use draw::{Drawing, Numbers, draw};
 pub use graph::{
-    HORIZON_DAYS, Keyed, Kind, ProcessorSpec, Retention, Role, StreamSpec, Topology, Window, streams,
+    GROUP_PREFIX, HORIZON_DAYS, Keyed, Kind, ProcessorSpec, Retention, Role, StreamSpec, Topology, Window,
+    group_of, streams,
 };
 pub use processor::{Aggregation, Clock, Emit, Fold, Placement, Processor, ProcessorError, Task, millis_now};
