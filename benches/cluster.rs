@@ -15,8 +15,8 @@ use millrace_processors::assemble::Assemble;
 use millrace_processors::topology;
 use millrace_runtime::{Level, Log, Options, Stopper, Tail, Transaction, run_aggregation};
 use millrace_schemas::{
-    Color, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Ratio, Rendition, Seek, SeekBy, Segment,
-    SegmentOutcome, Signal, SourceRef, Started, TrackKind, TrackPlan, Upload, VideoSettings,
+    Color, Encoders, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Ratio, Rendition, Seek, SeekBy,
+    Segment, SegmentOutcome, Signal, SourceRef, Started, TrackKind, TrackPlan, Upload, VideoSettings,
 };
 use millrace_topology::{
     Emit,
@@ -62,6 +62,10 @@ fn made(rendition: &str, index: i32) -> Made {
 
 #[async_trait]
 impl Media for Null {
+    fn encoders(&self) -> Encoders {
+        Encoders::default()
+    }
+
     async fn inspect(&self, _: &SourceRef, _: f64) -> Result<SourceFacts, PortError> {
         let keyframe =
             |i: i64| Keyframe { pts: i * 1000, seek: Seek { by: SeekBy::Time, at: i * 1000, state: 0 } };

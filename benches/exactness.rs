@@ -265,12 +265,8 @@ impl Maker {
             reorder: 0,
             digest: 0,
         };
-        for (made, index) in made.iter().zip(0_i64..) {
-            sum.units += made.units;
-            sum.packets += made.packets;
-            sum.bytes += made.bytes;
-            sum.reorder = sum.reorder.max(made.reorder);
-            sum.digest = sum.digest.wrapping_add(made.digest.wrapping_mul(2 * index + 1));
+        for (made, index) in made.iter().zip(0..) {
+            sum.add(made, index);
         }
         let mut all = Vec::new();
         for i in 0..ranges.len() {

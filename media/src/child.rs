@@ -6,6 +6,7 @@ mod convert;
 mod damage;
 mod decoder;
 mod encoder;
+mod encoders;
 mod frames;
 mod inspect;
 mod layout;
@@ -115,7 +116,7 @@ pub fn child_main() -> ExitCode {
 
     let mut reporter = Reporter { last: Instant::now() };
     let result = match task {
-        Task::Check => Ok(Reply::Checked),
+        Task::Check => encoders::encoders().map(|encoders| Reply::Checked { encoders }),
         Task::Inspect(task) => {
             inspect::inspect(fd(0), &task, &mut reporter).map(|found| Reply::Inspected(Box::new(found)))
         }

@@ -12,6 +12,7 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use command_fds::{CommandFdExt, FdMapping};
 use futures_util::StreamExt as _;
+use millrace_schemas::Encoders;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{ChildStderr, ChildStdin, ChildStdout},
@@ -127,6 +128,15 @@ pub struct Ask<'a> {
     pub bytes: i64,
 }
 
+/// What a machine has for media processes.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The layers of the sandbox that hold.
+    pub layers: Vec<Layer>,
+    /// The encoder of each codec, with its version.
+    pub encoders: Encoders,
+}
+
 /// What was heard of a child.
 #[derive(Default)]
 struct Heard {
@@ -160,16 +170,19 @@ impl Launcher {
         Self { longest_task, ..self }
     }
 
-    /// Has a child seal itself; gives the layers of the box that hold on this machine.
+    /// Has a child seal itself and open each encoder.
     ///
     /// # Errors
-    /// Where one that is needed does not hold: nothing may be decoded here.
-    pub async fn check(&self) -> Result<Vec<Layer>, ChildError> {
+    /// If a layer that is needed does not hold, or an encoder is missing: nothing can be made here.
+    pub async fn check(&self) -> Result<Checked, ChildError> {
         let ask = Ask { task: &Task::Check, limit: Duration::from_secs(30), bytes: 0 };
         let heard = self.listen_to(ask, Vec::new(), &mut drop).await?;
         let mut layers = heard.layers;
         layers.sort_by_key(|layer| Layer::ALL.iter().position(|other| other == layer));
-        Ok(layers)
+        match heard.reply {
+            Some(Reply::Checked { encoders }) => Ok(Checked { layers, encoders }),
+            _ => Err(ChildError::Start(std::io::ErrorKind::Other.into())),
+        }
     }
 
     /// Runs a task in a child. The descriptors are those that the task names, in order. `heard` is told of what comes

@@ -20,7 +20,7 @@ mod timeline;
 pub use cgroup::Delegated;
 pub use child::{child_main, seal};
 pub use claims::most_work;
-pub use launcher::{Ask, ChildError, LONGEST_TASK, Launcher, hide_memory, pipe};
+pub use launcher::{Ask, Checked, ChildError, LONGEST_TASK, Launcher, hide_memory, pipe};
 pub use leave::leave;
 pub use protocol::{
     AudioTrackFacts, ChannelMeasured, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts, Likeness,

@@ -2,8 +2,8 @@
 //! on its stdout. Bytes go through file descriptors, numbered from [`FIRST_FD`] in the order that the task names.
 
 use millrace_schemas::{
-    AudioFacts, AudioSettings, Chapter, Made, OutputPlan, PictureShape, Rendition, Seek, TrackKind, TrackSum,
-    TrackTags, VideoFacts, VideoSettings,
+    AudioFacts, AudioSettings, Chapter, Encoders, Made, OutputPlan, PictureShape, Rendition, Seek, TrackKind,
+    TrackSum, TrackTags, VideoFacts, VideoSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,8 @@ pub enum Task {
     Prove(Box<MergeTask>),
     /// Descriptors: the source, the output.
     Verify(Box<VerifyTask>),
-    /// Nothing but seal itself: whether the box around media can be had on this machine. No descriptors.
+    /// Seal itself and open each encoder: whether the box around media can be had on this machine, and what encodes in it. No
+    /// descriptors.
     Check,
 }
 
@@ -314,7 +315,10 @@ pub enum Reply {
     /// To [`Task::Verify`].
     Verified(Box<Verified>),
     /// To [`Task::Check`].
-    Checked,
+    Checked {
+        /// The encoder of each codec, with its version.
+        encoders: Encoders,
+    },
     /// The task can't be done: why, for the person whose media it is.
     Failed(String),
 }

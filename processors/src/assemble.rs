@@ -268,6 +268,14 @@ fn fold_segment(
         return fold_again(state, again, outcome, at_ms);
     }
     let Some(slot) = slot else { return unchanged(Some(state)) };
+    // A redelivered upload that another version of the encoder planned has other renditions: its plan was not taken, and neither
+    // are its segments.
+    let planned = |made: &Made| {
+        state.tracks.iter().any(|sum| sum.plan.rendition == made.rendition && sum.plan.holds(outcome.index))
+    };
+    if !outcome.made.iter().all(planned) {
+        return unchanged(Some(state));
+    }
     let expected = state.tracks.iter().filter(|track| track.plan.holds(outcome.index)).count();
     if outcome.made.len() != expected {
         let reason =
@@ -281,7 +289,7 @@ fn fold_segment(
             |track: &&mut TrackSum| track.plan.rendition == made.rendition && track.plan.holds(outcome.index);
         let track = state.tracks.iter_mut().find(of_it);
         if let Some(track) = track {
-            add(track, made, outcome.index);
+            track.add(made, outcome.index);
         }
     }
     if let Some(byte) = state.segments_done.get_mut(slot / 8) {
@@ -298,14 +306,6 @@ fn fold_segment(
     state.phase = Phase::Merging;
     state.segments_done.clear();
     stage(state, at_ms)
-}
-
-fn add(track: &mut TrackSum, made: &Made, index: i32) {
-    track.units += made.units;
-    track.packets += made.packets;
-    track.bytes += made.bytes;
-    track.reorder = track.reorder.max(made.reorder);
-    track.digest = track.digest.wrapping_add(made.digest.wrapping_mul(2 * i64::from(index) + 1));
 }
 
 fn event<'a>(state: &'a Assembly, at_ms: i64, event: &'a str, detail: String) -> Event<'a> {

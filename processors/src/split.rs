@@ -87,9 +87,10 @@ impl<P: Media + Storage> Processor for Split<P> {
                 return Ok(None);
             }
             let named = (upload.clone(), source.clone(), execution.clone());
+            let encoders = self.ports.encoders();
             let planned = self.compute(move || {
                 let (upload, source, execution) = named;
-                plan(&upload, &source, &execution, &facts).map(|plan| (plan, facts))
+                plan(&upload, &source, &execution, &facts, &encoders).map(|plan| (plan, facts))
             });
             let (mut plan, facts) = planned.await?.map_err(PortError::Refused)?;
             hold::contents(&self.access, upload, &source, &facts, &plan).map_err(PortError::Refused)?;

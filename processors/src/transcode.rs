@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_schemas::{Made, RecordError, Rendition, Segment, SegmentOutcome, Signal, frame::Record as _};
+use millrace_schemas::{
+    Made, RecordError, Rendition, Segment, SegmentOutcome, Signal, add_digest, frame::Record as _,
+};
 use millrace_topology::{
     Emit, Processor, ProcessorError, ProcessorSpec, Role, Task,
     ports::{Controls, Media, PortError, Storage, Stored},
@@ -115,7 +117,7 @@ impl<P: Media + Storage + Controls> Transcode<P> {
                 sum.units += made.units;
                 sum.packets += made.packets;
                 sum.bytes += made.bytes;
-                sum.digest = sum.digest.wrapping_add(made.digest.wrapping_mul(2 * i64::from(*index) + 1));
+                sum.digest = add_digest(sum.digest, made.digest, *index);
             }
             sums.push(sum);
         }

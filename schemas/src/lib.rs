@@ -13,7 +13,8 @@ mod records;
 
 pub use bounds::LONGEST_SCHEMA;
 pub use identity::{
-    Fingerprint, execution_id, hash_of, object_url, output_prefix, output_url, rendition_id, source_url,
+    Encoders, Fingerprint, KeyError, RenditionId, RenditionKind, WorkKey, WorkPrefix, add_digest,
+    canonical_text, execution_id, hash_of, object_url, output_prefix, output_url, rendition_id, source_url,
 };
 pub use records::*;
 

@@ -7,8 +7,8 @@ use fastrand::Rng;
 use millrace_engine::Ended;
 use millrace_runtime::simulated::Fate;
 use millrace_schemas::{
-    AudioFacts, Color, Fingerprint, Made, Merge, OutputFacts, Ratio, Rendition, Seek, SeekBy, Segment,
-    SourceRef, TrackKind, TrackPlan, TrackSum, VideoFacts, VideoSettings,
+    AudioFacts, Color, Encoders, Fingerprint, Made, Merge, OutputFacts, Ratio, Rendition, Seek, SeekBy,
+    Segment, SourceRef, TrackKind, TrackPlan, TrackSum, VideoFacts, VideoSettings, add_digest,
 };
 use millrace_topology::{
     invariants::its_own,
@@ -92,7 +92,7 @@ impl Ports {
             pictures.extend(&object.pictures);
             samples += object.samples;
             units += object.made.units;
-            digest = digest.wrapping_add(object.made.digest.wrapping_mul(2 * i64::from(index) + 1));
+            digest = add_digest(digest, object.made.digest, index);
         }
         if (units, digest) != (sum.units, sum.digest) {
             // Harmless where the attempt has ended, and its objects went and came again: nobody counts what is told
@@ -159,6 +159,10 @@ fn settings() -> VideoSettings {
 
 #[async_trait]
 impl Media for Ports {
+    fn encoders(&self) -> Encoders {
+        Encoders::default()
+    }
+
     async fn inspect(&self, source: &SourceRef, _: f64) -> Result<SourceFacts, PortError> {
         self.call("inspect").await?;
         self.work_for(5, 200).await;

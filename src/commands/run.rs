@@ -5,11 +5,11 @@ pub(super) mod inputs;
 use std::{collections::HashMap, sync::Arc};
 
 use millrace_processors::{
-    cleanup,
+    assemble, cleanup,
     formats::{self, Format},
 };
 use millrace_runtime::{Log, Tail, announce, table};
-use millrace_schemas::{Assembly, Phase, Signal, Upload, execution_id};
+use millrace_schemas::{Assembly, Made, Phase, RenditionId, RenditionKind, Signal, Upload, execution_id};
 use millrace_storage::Stores;
 use millrace_topology::{Emit, millis_now, streams};
 
@@ -32,7 +32,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let inputs = inputs::expand(&call.inputs, &stores).await;
     inputs::check(&inputs, &prefix, &formats)?;
     let media = call.decoding.over(&Config::default())?;
-    sandbox::check(media).await?;
+    let encoders = sandbox::check(media).await?;
     let data = DataFolder::find(call.data.folder.as_deref())?;
     let _owned = data.own()?;
     let log: Arc<dyn Log> = Arc::new(data.log()?);
@@ -43,7 +43,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
     // Outcomes that an earlier call published, and that were not counted before it died.
     let mut uncounted =
-        Tail::<Signal>::from_committed(log.clone(), streams::TRANSCODED, "millrace-assemble").await?;
+        Tail::<Signal>::from_committed(log.clone(), streams::TRANSCODED, &assemble::spec().group()).await?;
     let uncounted = uncounted.take().await?;
     let mut awaited = HashMap::new();
     let mut uploads = Vec::new();
@@ -109,7 +109,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     if awaited.is_empty() {
         return Ok(results.status());
     }
-    let work = Work { jobs: call.jobs.map_or_else(cores, usize::from), media, ..Work::of(&data) };
+    let work = Work { jobs: call.jobs.map_or_else(cores, usize::from), media, encoders, ..Work::of(&data) };
     let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
     let running = Running::start(&work, &log)?;
     publish(log.as_ref(), uploads).await?;
@@ -128,13 +128,17 @@ fn made_before(uncounted: &[Signal], execution: &str, attempt: i32, state: Optio
         .filter(|signal| signal.execution == execution && signal.attempt == attempt)
         .filter_map(|signal| signal.segment.as_ref())
         // What was reused is counted as such when it is folded.
-        .filter(|outcome| !outcome.reused && outcome.made.iter().any(|made| made.rendition.starts_with("v-")))
+        .filter(|outcome| !outcome.reused && outcome.made.iter().any(is_video))
         .map(|outcome| outcome.index)
         .filter(|index| state.is_none_or(|state| !state.has(*index)))
         .collect();
     found.sort_unstable();
     found.dedup();
     i32::try_from(found.len()).unwrap_or(i32::MAX)
+}
+
+fn is_video(made: &Made) -> bool {
+    made.rendition.parse().is_ok_and(|id: RenditionId| id.kind() == RenditionKind::Video)
 }
 
 pub(super) fn cores() -> usize {

@@ -52,7 +52,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     }
     objects.check().await.map_err(|error| CommandError::Failed(format!("--work: {error}")))?;
     let collected = http::collect()?;
-    sandbox::check(media).await?;
+    let encoders = sandbox::check(media).await?;
     let kafka = connect_to_serve(&config).await?;
     let mut owned = None;
     let log: Arc<dyn Log> = match &kafka {
@@ -80,6 +80,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         store: store.clone(),
         rules,
         media,
+        encoders,
         access: access.clone(),
         principals: Principals {
             of_log: config.access.kafka.clone(),

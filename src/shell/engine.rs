@@ -6,7 +6,7 @@ use millrace_access::Access;
 use millrace_engine::{Engine, Settings};
 use millrace_processors::{accept::Principals, trigger::rules::Rule};
 use millrace_runtime::{Level, Log, LogError, NewRecord, Options, Transaction};
-use millrace_schemas::Progress;
+use millrace_schemas::{Encoders, Progress};
 use millrace_storage::{self as storage, Stores};
 use millrace_topology::{Emit, streams};
 use tokio::sync::mpsc;
@@ -51,6 +51,8 @@ pub(crate) struct Work {
     pub(crate) rules: Vec<Rule>,
     /// How media processes run.
     pub(crate) media: MediaProcesses,
+    /// The encoders that media processes have, for the ids of renditions.
+    pub(crate) encoders: Encoders,
     /// What each principal may reach, and how much.
     pub(crate) access: Arc<Access>,
     /// Whose uploads those are that come on the log.
@@ -70,6 +72,7 @@ impl Work {
             store: STORE.into(),
             rules: Vec::new(),
             media: MediaProcesses::default(),
+            encoders: Encoders::default(),
             access: Arc::new(Access::everything()),
             principals: Principals::default(),
         }
@@ -101,7 +104,7 @@ fn prepare(how: &Work, log: &Arc<dyn Log>) -> Result<Running, CommandError> {
         ended.clone(),
         stop,
     );
-    let ports = Arc::new(Ports { launcher, stores, work, convoys, ended });
+    let ports = Arc::new(Ports { launcher, encoders: how.encoders.clone(), stores, work, convoys, ended });
     tokio::spawn(publish_progress(log.clone(), told));
     Ok(Running { engine, ports })
 }

@@ -9,7 +9,7 @@ use millrace_media::{
     packets, pipe,
 };
 use millrace_schemas::{
-    Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
+    Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
 };
 use millrace_storage::{self as storage, Fed, Opened, StorageError, Stores, Work};
 use millrace_topology::ports::{
@@ -29,6 +29,7 @@ const DEATHS: u32 = 3;
 /// The ports.
 pub(super) struct Ports {
     pub(super) launcher: Launcher,
+    pub(super) encoders: Encoders,
     pub(super) stores: Stores,
     pub(super) work: Work,
     pub(super) convoys: Arc<Convoys>,
@@ -151,6 +152,10 @@ pub(super) async fn facts(
 
 #[async_trait]
 impl Media for Ports {
+    fn encoders(&self) -> Encoders {
+        self.encoders.clone()
+    }
+
     async fn inspect(&self, source: &SourceRef, segment_seconds: f64) -> Result<SourceFacts, PortError> {
         let file = self.stores.open(source).await.map_err(port)?;
         let task = InspectTask { segment_seconds: Some(segment_seconds) };

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use millrace_media::{ChildError, LONGEST_TASK, Launcher, Layer, Sandbox, hide_memory};
+use millrace_media::{Checked, ChildError, LONGEST_TASK, Launcher, Layer, Sandbox, hide_memory};
 use millrace_runtime::metrics;
+use millrace_schemas::Encoders;
 
 use crate::commands::CommandError;
 
@@ -29,10 +30,10 @@ pub(super) fn launcher(how: MediaProcesses) -> Result<Launcher, CommandError> {
     Ok(Launcher::new(executable, how.sandbox).ending_tasks_after(how.longest_task))
 }
 
-/// Has a media process seal itself, and tells which layers hold.
-pub(crate) async fn check(how: MediaProcesses) -> Result<(), CommandError> {
-    let held = match launcher(how)?.check().await {
-        Ok(held) => held,
+/// Has a media process seal itself, and tells which layers hold. Returns the encoders that media processes have.
+pub(crate) async fn check(how: MediaProcesses) -> Result<Encoders, CommandError> {
+    let Checked { layers: held, encoders } = match launcher(how)?.check().await {
+        Ok(checked) => checked,
         Err(ChildError::Failed(reason)) => {
             return Err(CommandError::Failed(format!(
                 "{reason}; media of strangers are not decoded without it. '--sandbox off' decodes them all the same, with all that this \
@@ -48,11 +49,11 @@ pub(crate) async fn check(how: MediaProcesses) -> Result<(), CommandError> {
         tracing::warn!(
             "media are decoded without a sandbox: a crafted file may do whatever this process may"
         );
-        return Ok(());
+        return Ok(encoders);
     }
     let missing: Vec<&str> =
         Layer::ALL.into_iter().filter(|layer| !held.contains(layer)).map(Layer::as_str).collect();
     let held: Vec<&str> = held.into_iter().map(Layer::as_str).collect();
     tracing::info!(held = held.join(" "), missing = missing.join(" "), "media are decoded in a sandbox");
-    Ok(())
+    Ok(encoders)
 }

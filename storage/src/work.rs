@@ -14,6 +14,7 @@ use std::{
 };
 
 use millrace_access::Reach;
+use millrace_schemas::{RenditionId, WorkPrefix};
 use object_store::path::Path as Key;
 
 use crate::{
@@ -75,12 +76,10 @@ impl Tail {
     }
 }
 
-/// Whether a folder's name is that of a place: `<execution>-<attempt>`.
+/// Returns whether a folder's name is a work prefix: `<execution>-<attempt>`.
 #[must_use]
 pub fn is_place(name: &str) -> bool {
-    name.split_once('-').is_some_and(|(execution, attempt)| {
-        execution.len() == 16 && execution.bytes().all(is_hex) && is_number(attempt)
-    })
+    name.parse::<WorkPrefix>().is_ok()
 }
 
 fn is_hex(byte: u8) -> bool {
@@ -93,11 +92,7 @@ fn is_number(text: &str) -> bool {
 
 /// Whether `<folder>/<name>` of a place is a work object, one that was being written, or a marker.
 fn is_ours(folder: &str, name: &str) -> bool {
-    // A kind, a hash, and of further tracks with the same settings their number.
-    let is_rendition = folder.split_once('-').is_some_and(|(kind, rest)| {
-        let (hash, number) = rest.split_once('.').unwrap_or((rest, "0"));
-        ["v", "a", "s"].contains(&kind) && hash.len() == 16 && hash.bytes().all(is_hex) && is_number(number)
-    });
+    let is_rendition = folder.parse::<RenditionId>().is_ok();
     let is_marker = folder == UPLOADS && name.len() == 16 && name.bytes().all(is_hex);
     (is_rendition && (is_number(name) || is_hidden(name))) || is_marker
 }

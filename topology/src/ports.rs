@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 pub use millrace_schemas::UncleanRun;
 use millrace_schemas::{
-    Chapter, Made, Merge, OutputFacts, PictureShape, Rendition, Seek, Segment, SourceRef, TrackTags,
-    VideoSettings,
+    Chapter, Encoders, Made, Merge, OutputFacts, PictureShape, Rendition, Seek, Segment, SourceRef,
+    TrackTags, VideoSettings,
 };
 
 use crate::processor::ProcessorError;
@@ -166,6 +166,9 @@ pub enum Joined {
 /// What is done with media; every call runs outside this process.
 #[async_trait]
 pub trait Media: Send + Sync + 'static {
+    /// Returns the encoders that make renditions here, with their versions: the ids of renditions have them.
+    fn encoders(&self) -> Encoders;
+
     /// Reads the source's headers and index.
     async fn inspect(&self, source: &SourceRef, segment_seconds: f64) -> Result<SourceFacts, PortError>;
 

@@ -33,7 +33,7 @@ pub(crate) fn rational(ratio: Ratio) -> Rational {
 }
 
 /// The libav encoder for a codec's name.
-fn find(codec: &str) -> Result<ff::Codec, Failure> {
+pub(super) fn find(codec: &str) -> Result<ff::Codec, Failure> {
     let encoder = match codec {
         "h264" => "libx264",
         other => other,

@@ -7,7 +7,7 @@ use std::{
     io::{BufReader, Seek},
 };
 
-use millrace_schemas::TrackSum;
+use millrace_schemas::{TrackSum, add_digest};
 
 mod hold;
 
@@ -417,11 +417,10 @@ impl Track {
     fn end_segment(&mut self, end: End) {
         let made = &end.made;
         let number = usize::try_from(self.segments).ok().and_then(|at| self.order.get(at)).copied();
-        let number = i64::from(number.unwrap_or(-1));
         self.segments += 1;
         self.units += made.units;
         self.packets += made.packets;
-        self.digest = self.digest.wrapping_add(made.digest.wrapping_mul(2 * number + 1));
+        self.digest = add_digest(self.digest, made.digest, number.unwrap_or(-1));
         for warning in end.warnings {
             if !self.warnings.contains(&warning) {
                 self.warnings.push(warning);

@@ -8,7 +8,7 @@ use millrace_schemas::{
 };
 use millrace_topology::{Emit, Fold, faults::Fault, streams};
 
-use super::{add, end, event, stage, warn};
+use super::{end, event, stage, warn};
 
 /// The most rounds of an execution. Merge needs fewer: after some it has each track made in one piece.
 pub(super) const MOST_ROUNDS: i32 = 9;
@@ -149,7 +149,7 @@ pub(super) fn fold_again(
             track.bytes -= old.bytes;
             track.digest = track.digest.wrapping_sub(old.digest);
         }
-        add(track, new, index);
+        track.add(new, index);
         let mut order = track.plan.indices();
         order.splice(first..first + replaces.len(), [index]);
         track.plan.segments = i32::try_from(order.len()).unwrap_or(i32::MAX);

@@ -180,6 +180,20 @@ fn a_redelivered_segment_changes_nothing() {
 }
 
 #[test]
+fn a_segment_of_a_plan_that_was_not_taken_is_not_counted() {
+    let other = |index: i32| {
+        let mut signal = made(1, 2, index);
+        for made in signal.segment.iter_mut().flat_map(|outcome| &mut outcome.made) {
+            made.rendition = "another encoder's".into();
+        }
+        signal
+    };
+    let (expected, _) = run([started(1, 2), made(1, 2, 0)]);
+    let (state, _) = run([started(1, 2), other(1), made(1, 2, 0), other(0), other(2)]);
+    assert_eq!(state, expected);
+}
+
+#[test]
 fn a_failed_segment_fails_the_execution_once() {
     let (state, emits) = run([started(1, 3), failed(1, 2), failed(1, 1), made(1, 3, 0), cancelled(1)]);
     assert_eq!(on(&emits, "merged").len(), 1);

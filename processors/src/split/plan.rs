@@ -4,8 +4,8 @@
 mod tests;
 
 use millrace_schemas::{
-    Fingerprint, OutputPlan, Rendition, Segment, SideSettings, SourceRef, Started, TrackKind, TrackPlan,
-    TrackTags, Upload, output_prefix, output_url, rendition_id,
+    Encoders, Fingerprint, OutputPlan, Rendition, Segment, SideSettings, SourceRef, Started, TrackKind,
+    TrackPlan, TrackTags, Upload, WorkPrefix, output_prefix, output_url, rendition_id,
 };
 use millrace_topology::ports::{AudioSource, SourceFacts, VideoSource};
 
@@ -30,18 +30,24 @@ pub(super) fn plan(
     source: &SourceRef,
     execution: &str,
     facts: &SourceFacts,
+    encoders: &Encoders,
 ) -> Result<Plan, String> {
     if facts.video.is_none() && facts.sounds.is_empty() {
         return Err("there is neither video nor sound in it".into());
     }
     let seconds = formats::segment_time(upload.segment_time_seconds)?;
     formats::deadline(upload.deadline_seconds)?;
-    // An attempt that begins afresh has a place of its own: no sweep of what an earlier one left can touch it.
-    let work = upload.work.clone().unwrap_or_else(|| format!("{execution}-{}", upload.attempt));
-    // SE-1: whoever writes an upload names no place of another.
-    if work.strip_prefix(execution).and_then(|rest| rest.strip_prefix('-')?.parse::<i32>().ok()).is_none() {
-        return Err(format!("'{work}' is no place of this execution's work; leave 'work' out"));
-    }
+    // An attempt that begins afresh has a prefix of its own: no sweep of what an earlier one left can touch it.
+    let work = match &upload.work {
+        None => WorkPrefix::new(execution, upload.attempt),
+        // SE-1: whoever writes an upload names no work of another execution.
+        Some(work) => work
+            .parse()
+            .ok()
+            .filter(|prefix: &WorkPrefix| prefix.execution() == execution)
+            .ok_or_else(|| format!("'{work}' is no place of this execution's work; leave 'work' out"))?,
+    };
+    let work = work.to_string();
     // Equal formats are one, also in a record that was read as it is: they would be one output.
     let mut wanted: Vec<Format> = Vec::new();
     for name in &upload.dst_formats {
@@ -78,7 +84,7 @@ pub(super) fn plan(
         replaces: Vec::new(),
     };
     let mut building =
-        Building { wanted, outputs, blank, segments: Vec::new(), tracks: Vec::new(), carried: 0 };
+        Building { encoders, wanted, outputs, blank, segments: Vec::new(), tracks: Vec::new(), carried: 0 };
     if let Some(video) = &facts.video {
         building.pictures(video, seconds)?;
     }
@@ -144,7 +150,8 @@ fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, form
 }
 
 /// A plan that is being made.
-struct Building {
+struct Building<'a> {
+    encoders: &'a Encoders,
     wanted: Vec<Format>,
     outputs: Vec<OutputPlan>,
     /// What all segments have in common.
@@ -155,7 +162,7 @@ struct Building {
     carried: usize,
 }
 
-impl Building {
+impl Building<'_> {
     fn count(&self) -> Result<i32, String> {
         i32::try_from(self.segments.len()).map_err(|_| too_many())
     }
@@ -271,11 +278,9 @@ impl Building {
         let mut found: Vec<Rendition> = Vec::new();
         for (format, output) in self.wanted.iter().zip(&mut self.outputs) {
             let Some(mut rendition) = settings(*format) else { continue };
-            rendition.id = rendition_id(&rendition);
-            if number > 0 {
-                // Another track with the same settings is another rendition.
-                rendition.id = format!("{}.{number}", rendition.id);
-            }
+            // Another track with the same settings is another rendition.
+            let track = u32::try_from(number).unwrap_or(u32::MAX);
+            rendition.id = rendition_id(&rendition, self.encoders).of_track(track).to_string();
             output.renditions.push(rendition.id.clone());
             if !found.contains(&rendition) {
                 found.push(rendition);

@@ -3,7 +3,8 @@ use std::collections::HashMap;
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MergeStep, OutputFacts, OutputPlan, SourceRef, TrackPlan, Upload};
+use super::{Made, MergeStep, OutputFacts, OutputPlan, SourceRef, TrackPlan, Upload};
+use crate::identity::add_digest;
 
 /// The state of an execution, and at last its terminal record. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
@@ -185,6 +186,17 @@ pub struct TrackSum {
     pub reorder: i32,
     /// Wrapping sum over the segments of digest × (2 × index + 1): which objects a merge must find, and in which order.
     pub digest: i64,
+}
+
+impl TrackSum {
+    /// Counts the work object of a segment.
+    pub fn add(&mut self, made: &Made, index: i32) {
+        self.units += made.units;
+        self.packets += made.packets;
+        self.bytes += made.bytes;
+        self.reorder = self.reorder.max(made.reorder);
+        self.digest = add_digest(self.digest, made.digest, index);
+    }
 }
 
 /// An output and, once it was put together, its facts.

@@ -151,9 +151,10 @@ pub(super) async fn retry(
             Ok(_owned) => {
                 let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
                 let media = decoding.over(&config)?;
-                sandbox::check(media).await?;
+                let encoders = sandbox::check(media).await?;
                 let access = Arc::new(config.access_of_operator()?);
-                let work = Work { jobs: jobs.unwrap_or_else(cores), media, access, ..Work::of(&folder) };
+                let work =
+                    Work { jobs: jobs.unwrap_or_else(cores), media, encoders, access, ..Work::of(&folder) };
                 let running = Running::start(&work, &log)?;
                 publish(log.as_ref(), emits).await?;
                 return follow(log, Some(running), ended, awaited, results).await;

@@ -85,13 +85,9 @@ impl Track {
         let (units, packets, bytes, reorder, digest) = (0, 0, 0, 0, 0);
         let mut sum = TrackSum { plan: self.plan.clone(), units, packets, bytes, reorder, digest };
         let mut all = Vec::new();
-        for (object, index) in self.objects.iter().zip(0_i64..) {
+        for (object, index) in self.objects.iter().zip(0..) {
             let made = object.write(&mut all);
-            sum.units += made.units;
-            sum.packets += made.packets;
-            sum.bytes += made.bytes;
-            sum.reorder = sum.reorder.max(made.reorder);
-            sum.digest = sum.digest.wrapping_add(made.digest.wrapping_mul(2 * index + 1));
+            sum.add(&made, index);
         }
         (sum, all)
     }

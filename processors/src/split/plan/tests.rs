@@ -1,4 +1,4 @@
-use millrace_schemas::{Color, Ratio, Seek, SeekBy, Signal, VideoSettings, frame::Record as _};
+use millrace_schemas::{Color, Encoders, Ratio, Seek, SeekBy, Signal, VideoSettings, frame::Record as _};
 use millrace_topology::{
     invariants::all_segments,
     ports::{Keyframe, SideSource},
@@ -50,9 +50,11 @@ fn sound(stream: i32) -> AudioSource {
     AudioSource { stream, sample_rate: 48_000, channels: 2, samples: 1_440_000, ..AudioSource::default() }
 }
 
+const EXECUTION: &str = "00000000000000ee";
+
 fn planned(facts: &SourceFacts, json: &str) -> Result<Plan, String> {
     let source = SourceRef { url: "file:///a.mov".into(), version: "1".into(), bytes: 1 };
-    plan(&Upload::read(json.as_bytes()).unwrap(), &source, "e", facts)
+    plan(&Upload::read(json.as_bytes()).unwrap(), &source, EXECUTION, facts, &Encoders::default())
 }
 
 const BOTH: &str = r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "segment_time_seconds": 5,
@@ -83,7 +85,9 @@ fn the_largest_plan_covers_its_source_and_one_that_is_larger_is_refused() {
 
 #[test]
 fn what_segments_would_carry_is_bounded_before_they_are_made() {
+    let encoders = Encoders::default();
     let mut building = Building {
+        encoders: &encoders,
         wanted: Vec::new(),
         outputs: Vec::new(),
         blank: planned(&facts(), BOTH).unwrap().segments.remove(0),
@@ -219,18 +223,18 @@ proptest! {
             ..Upload::of("file:///a.mov", "file:///o")
         };
         let source = SourceRef { url: "file:///a.mov".into(), version: "1".into(), bytes: 1 };
-        let Ok(plan) = plan(&upload, &source, "e", &facts) else {
+        let Ok(plan) = plan(&upload, &source, EXECUTION, &facts, &Encoders::default()) else {
             prop_assert!(!video && !audio);
             return Ok(());
         };
-        let emits = crate::split::publish(&upload, "e", 7, plan).unwrap();
+        let emits = crate::split::publish(&upload, EXECUTION, 7, plan).unwrap();
         let on = |stream: &str| -> Vec<Vec<u8>> {
             emits.iter().filter(|e| e.stream == stream).filter_map(|e| e.value.clone()).collect()
         };
         let signal = Signal::decode(&on("transcoded-segments")[0]).unwrap();
         let segments: Vec<Segment> = on("segments").iter().map(|v| Segment::decode(v).unwrap()).collect();
         prop_assert_eq!(all_segments(&signal.started.unwrap(), segments.iter().map(|s| s.index)), Ok(()));
-        let work = format!("e-{attempt}");
+        let work = format!("{EXECUTION}-{attempt}");
         prop_assert!(segments.iter().all(|segment| segment.work() == work));
     }
 }
@@ -247,9 +251,11 @@ fn timestamps_that_cannot_be_trusted_make_one_segment() {
 #[test]
 fn no_upload_reaches_the_work_of_another_execution() {
     let work = |name: &str| BOTH.replacen('{', &format!(r#"{{"work": "{name}", "#), 1);
-    assert!(planned(&facts(), &work("e-3")).is_ok());
-    for name in ["../e-1", "f-1", "e-1/../f-1", "e-", "e", "/tmp"] {
-        assert!(planned(&facts(), &work(name)).is_err(), "{name}");
+    assert!(planned(&facts(), &work(&format!("{EXECUTION}-3"))).is_ok());
+    let other = "00000000000000ff-1";
+    for name in ["../E-1", other, &format!("E-1/../{other}"), "E-", "E", "E--1", "E-1/", "/tmp"] {
+        let name = name.replace('E', EXECUTION);
+        assert!(planned(&facts(), &work(&name)).is_err(), "{name}");
     }
 }
 

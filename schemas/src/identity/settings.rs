@@ -1,0 +1,151 @@
+//! Rendition ids: hashes of a canonical text of what was asked of an encoder, and of the encoder itself.
+//!
+//! The text has one line a setting, `name=value`, in the order of the names. A setting that stands at its default has no line,
+//! so that a setting that a later version adds changes no id until somebody uses it. Two versions of Millrace that run side by
+//! side thus name the same work alike. `schemas/tests/identity.rs` holds today's ids fixed.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write as _},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{RenditionId, RenditionKind, hash_of};
+use crate::{AudioSettings, Color, Ratio, Rendition, SideSettings, VideoSettings};
+
+/// The encoder of each codec on this machine, with its version: another version may make other bytes of the same settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Encoders(BTreeMap<String, String>);
+
+impl Encoders {
+    /// Returns the encoder of a codec, such as `libx264 core 164 r3095 baee400 (Lavc59.37.100)`; empty if none is known.
+    #[must_use]
+    pub fn of(&self, codec: &str) -> &str {
+        self.0.get(codec).map_or("", String::as_str)
+    }
+}
+
+impl FromIterator<(String, String)> for Encoders {
+    /// Collects pairs of a codec and its encoder.
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+/// Returns the id of a rendition that these encoders make. The field `id` of the rendition is not looked at.
+#[must_use]
+pub fn rendition_id(rendition: &Rendition, encoders: &Encoders) -> RenditionId {
+    let kind = match rendition {
+        Rendition { video: Some(_), .. } => RenditionKind::Video,
+        Rendition { audio: Some(_), .. } => RenditionKind::Audio,
+        _ => RenditionKind::Auxiliary,
+    };
+    RenditionId { kind, hash: hash_of(&["rendition", &canonical_text(rendition, encoders)]), track: 0 }
+}
+
+/// Returns the text that a rendition's id is a hash of.
+#[must_use]
+pub fn canonical_text(rendition: &Rendition, encoders: &Encoders) -> String {
+    let Rendition { id: _, video, audio, side } = rendition;
+    let mut text = Canonical::default();
+    if let Some(video) = video {
+        text.video(video, encoders);
+    }
+    if let Some(audio) = audio {
+        text.audio(audio, encoders);
+    }
+    if let Some(SideSettings { codec }) = side {
+        text.set("auxiliary.codec", codec);
+    }
+    text.finish()
+}
+
+/// The lines of a canonical text.
+#[derive(Default)]
+struct Canonical(BTreeMap<&'static str, String>);
+
+impl Canonical {
+    /// Adds a setting that every rendition of its kind states.
+    fn set(&mut self, name: &'static str, value: impl Display) {
+        self.0.insert(name, value.to_string());
+    }
+
+    /// Adds a setting unless it stands at its default.
+    fn set_unless<T: Display + PartialEq>(&mut self, default: &T, name: &'static str, value: &T) {
+        if value != default {
+            self.set(name, value);
+        }
+    }
+
+    // Both take all fields apart: whoever adds one decides here what its default is.
+
+    fn video(&mut self, settings: &VideoSettings, encoders: &Encoders) {
+        let VideoSettings {
+            codec,
+            preset,
+            crf,
+            width,
+            height,
+            pixel_format,
+            time_base,
+            frame_rate,
+            sample_aspect,
+            color,
+            rotation,
+            mirrored,
+            field_order,
+            source_color,
+            tone_map,
+        } = settings;
+        self.set("video.codec", codec);
+        self.set("video.encoder", encoders.of(codec));
+        self.set("video.preset", preset);
+        self.set("video.crf", crf);
+        self.set("video.width", width);
+        self.set("video.height", height);
+        self.set("video.pixel_format", pixel_format);
+        self.set("video.time_base", fraction(*time_base));
+        self.set("video.frame_rate", fraction(*frame_rate));
+        self.set("video.sample_aspect", fraction(*sample_aspect));
+        self.set("video.color", code_points(*color));
+        self.set_unless(&0, "video.rotation", rotation);
+        self.set_unless(&false, "video.mirrored", mirrored);
+        self.set_unless(&0, "video.field_order", field_order);
+        if let Some(color) = source_color {
+            self.set("video.source_color", code_points(*color));
+        }
+        self.set_unless(&false, "video.tone_map", tone_map);
+    }
+
+    fn audio(&mut self, settings: &AudioSettings, encoders: &Encoders) {
+        let AudioSettings { codec, bit_rate, sample_rate, channels, layout } = settings;
+        self.set("audio.codec", codec);
+        self.set("audio.encoder", encoders.of(codec));
+        self.set("audio.bit_rate", bit_rate);
+        self.set("audio.sample_rate", sample_rate);
+        self.set("audio.channels", channels);
+        self.set_unless(&String::new(), "audio.layout", layout);
+    }
+
+    fn finish(self) -> String {
+        let mut text = String::new();
+        for (name, value) in self.0 {
+            // A value of several lines, which only a crafted record has, can't look like two settings.
+            let value = value.replace('\\', "\\\\").replace('\n', "\\n");
+            let _ = writeln!(text, "{name}={value}");
+        }
+        text
+    }
+}
+
+fn fraction(ratio: Ratio) -> String {
+    format!("{}/{}", ratio.num, ratio.den)
+}
+
+/// Colour as primaries, transfer, matrix, range and chroma location.
+fn code_points(color: Color) -> String {
+    let Color { primaries, transfer, matrix, range, chroma } = color;
+    format!("{primaries}-{transfer}-{matrix}-{range}-{chroma}")
+}
