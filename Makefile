@@ -73,32 +73,32 @@ bench: test-setup
 
 crash: setup
 	cargo build --release --locked
-	ROUNDS=$(or $(ROUNDS),20) cargo test --release --locked --test crash -- --ignored --nocapture --test-threads 1
+	ROUNDS=$(or $(ROUNDS),20) cargo test --release --locked --test end_to_end crash:: -- --ignored --nocapture --test-threads 1
 
 chaos: test-setup
 	cargo build --release --locked
-	SECONDS_OF_TROUBLE=$(or $(SECONDS),180) cargo test --release --locked --test chaos -- --ignored --nocapture
+	SECONDS_OF_TROUBLE=$(or $(SECONDS),180) cargo test --release --locked --test end_to_end chaos:: -- --ignored --nocapture
 
 kills: test-setup
 	cargo build --release --locked
-	cargo test --release --locked --test stores -- --ignored --nocapture what_is_killed_at_50
+	cargo test --release --locked --test end_to_end stores::what_is_killed_at_50 -- --ignored --nocapture
 
 burst: test-setup
 	cargo build --release --locked
-	cargo test --release --locked --test stores -- --ignored --nocapture of_500
+	cargo test --release --locked --test end_to_end stores::of_500 -- --ignored --nocapture
 
 differential: setup
 	cargo build --release --locked
-	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),2000) cargo test --release --locked --test differential -- --ignored --nocapture of_thousands
+	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),2000) cargo test --release --locked --test end_to_end differential::short_segments_of_thousands -- --ignored --nocapture
 
 lengths: setup
 	cargo build --release --locked
-	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),10000) cargo test --release --locked --test lengths -- --ignored --nocapture
+	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),10000) cargo test --release --locked --test end_to_end lengths:: -- --ignored --nocapture
 
 security: setup
 	cargo build --release --locked
-	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),2000) cargo test --release --locked --test security -- --ignored --nocapture
+	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),2000) cargo test --release --locked --test end_to_end security:: -- --ignored --nocapture
 
 mutants: setup
 	cargo build --release --locked
-	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),5000) cargo test --release --locked --test mutants -- --ignored --nocapture
+	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),5000) cargo test --release --locked --test end_to_end mutants::thousands -- --ignored --nocapture

@@ -2,7 +2,7 @@
 //! that joins in the middle.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/end_to_end/common/mod.rs"]
 mod common;
 
 use std::time::{Duration, Instant};

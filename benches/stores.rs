@@ -2,7 +2,7 @@
 //! probe`: all, or those that are named.
 #![allow(missing_docs, clippy::unwrap_used, dead_code, unreachable_pub)]
 
-#[path = "../tests/common/proxy.rs"]
+#[path = "../tests/end_to_end/common/proxy.rs"]
 mod proxy;
 
 use std::{

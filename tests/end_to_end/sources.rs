@@ -1,16 +1,14 @@
 //! Sources of all kinds come out right, in many short segments, to mp4 and to flv.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{
+use serde_json::Value;
+
+use crate::common::{
     Place,
     judge::{self, field, judge, judge_sound, pictures},
     media::kinds,
 };
-use serde_json::Value;
 
 /// A source that is made into mp4 and flv, in segments of so many seconds.
 struct Made {

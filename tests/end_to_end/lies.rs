@@ -1,10 +1,9 @@
 //! The proof itself: eight kinds of faults are planted in work objects and in outputs, 40 outputs in all. `merge` refuses each,
 //! and `millrace verify` finds each. Then each fact of a record is stated wrongly in a file, and refused by its name.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use millrace_media::packets::Packet;
 
-use common::media::{
+use crate::common::media::{
     index::{
         self, AAC_ENTRY, AAC_HEADERS, ASPECT, AVC_ENTRY, AVC_HEADERS, HEADER_LENGTH, MEDIA_HEADER,
         MOVIE_HEADER, Mp4, TIMESCALE, TRACK_HEADER, TRACK_LENGTH, Tag,
@@ -13,7 +12,6 @@ use common::media::{
     scenes::{self, PICTURE_TICKS},
     work::{Object, Work},
 };
-use millrace_media::packets::Packet;
 
 /// Why `merge` refuses work objects.
 const SEAM: &str = "otherwise than in one piece";

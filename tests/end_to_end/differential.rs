@@ -1,13 +1,6 @@
 //! A video in short segments, in batches of any length, becomes the same as in one segment: the same pictures at the same times,
 //! the same sound, the same warnings. The sources are of every codec and container that FFmpeg writes, most of them with
 //! defects. A seed determines its source: `make differential FIRST=1 COUNT=2000`.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
-
-mod common;
-#[path = "common/compare.rs"]
-mod compare;
-#[path = "common/media/defects/mod.rs"]
-mod defects;
 
 use std::{
     ops::Range,
@@ -17,9 +10,14 @@ use std::{
     time::Instant,
 };
 
-use common::{Place, Ran};
-use compare::{Verdict, differences};
-use defects::{Source, pairs};
+use crate::common::{
+    Place, Ran,
+    compare::{Verdict, differences},
+    media::{
+        self,
+        defects::{self, Source, pairs},
+    },
+};
 
 /// The number of sources of one process.
 const PORTION: u64 = 20;
@@ -185,7 +183,7 @@ fn a_picture_that_is_repeated_is_found() {
         let path = place.path(name);
         let options = ["-filter_complex", filter, "-c:v", "libx264", "-pix_fmt", "yuv420p"];
         let input = ["-i", source.to_str().unwrap()];
-        common::media::ffmpeg(&[&input[..], &options, &[path.to_str().unwrap()]].concat());
+        media::ffmpeg(&[&input[..], &options, &[path.to_str().unwrap()]].concat());
         let output = serde_json::json!({
             "url": format!("file://{}", path.display()), "video": {}, "audio": null
         });

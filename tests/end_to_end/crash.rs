@@ -1,7 +1,4 @@
 //! kill -9 of the whole process tree at random moments, then the same command again.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     fs,
@@ -11,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
-    Place,
+use crate::common::{
+    Place, Ran,
     judge::judge,
     media::{self, Constant},
 };
@@ -77,7 +74,7 @@ fn round(place: &Place, source: &Path, number: u64, after: Duration, all: bool) 
         .filter(|(path, _)| path.parent().unwrap().file_name().unwrap().to_string_lossy().starts_with('v'));
     let video = video.count();
 
-    let ran = common::Ran::of(command(place, source, number).output().unwrap());
+    let ran = Ran::of(command(place, source, number).output().unwrap());
     let result = ran.success();
     let reused = usize::try_from(result["segments_reused"].as_u64().unwrap()).unwrap();
     println!("round {number}: killed after {after:?}; {video} segments were finished, {reused} reused");
@@ -137,7 +134,7 @@ fn burst(uploads: usize, kills: usize) {
         Command::new("kill").args(["-9", "--", &child.id().to_string()]).status().unwrap();
         child.wait().unwrap();
     }
-    let ran = common::Ran::of(command().output().unwrap());
+    let ran = Ran::of(command().output().unwrap());
     assert_eq!(ran.status, 0, "{:?}", ran.lines);
     assert_eq!(ran.lines.len(), uploads);
     assert!(ran.lines.iter().all(|line| line["state"] == "succeeded"), "{:?}", ran.lines);
@@ -195,15 +192,15 @@ fn a_draft_goes_with_the_same_command_where_its_process_was_killed_and_stays_whe
     signal("-KILL", &killed);
     killed.wait().unwrap();
     assert!(left.exists());
-    common::Ran::of(run("data").output().unwrap()).success();
+    Ran::of(run("data").output().unwrap()).success();
     assert_eq!(place.names("out"), ["a.mp4"]);
 
     fs::remove_file(place.path("out/a.mp4")).unwrap();
     let (sleeping, draft) = stopped("other");
-    common::Ran::of(run("data").output().unwrap()).success();
+    Ran::of(run("data").output().unwrap()).success();
     assert!(draft.exists() && place.path("out/a.mp4").exists());
     signal("-CONT", &sleeping);
-    common::Ran::of(sleeping.wait_with_output().unwrap()).success();
+    Ran::of(sleeping.wait_with_output().unwrap()).success();
     assert_eq!(place.names("out"), ["a.mp4"]);
     judge(&source, &place.path("out/a.mp4"));
 }

@@ -1,8 +1,5 @@
 //! Broken files: each ends in a clear verdict, and nothing else does. The same seeds make the same files:
 //! `make mutants FIRST=1 COUNT=5000`.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Place, Ran,
     media::{self, Constant, kinds, mutate},
 };
@@ -155,7 +152,7 @@ fn a_broken_file_ends_in_a_clear_verdict() {
     mutants(1, PORTION);
 }
 
-/// To look at one: `FIRST=2403 COUNT=1 KEEP=/tmp cargo test --test mutants -- --ignored kept`.
+/// To look at one: `FIRST=2403 COUNT=1 KEEP=/tmp cargo test --test end_to_end mutants::broken_files_are_kept -- --ignored`.
 #[test]
 #[ignore = "writes files"]
 fn broken_files_are_kept() {

@@ -1,9 +1,6 @@
 //! Every picture once, in its time; sound without a seam: in many short segments, to mp4 and to flv.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
-use common::{
+use crate::common::{
     Place,
     judge::{field, has, judge, judge_sound, pictures},
     media::{self, Constant},

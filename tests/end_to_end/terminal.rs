@@ -1,13 +1,11 @@
 //! Whatever came from outside is shown, and does nothing to a terminal.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::process::Output;
 
-use common::{Place, media};
 use millrace_runtime::{Embedded, Log, NewRecord, Transaction};
 use millrace_topology::{Emit, Placement, streams};
+
+use crate::common::{Place, media};
 
 /// Sets a title, clears the screen by C0 and by C1, writes from right to left, begins a line of its own, rings.
 const HOSTILE: &str = "\u{1b}]0;owned\u{7} \u{1b}[2J \u{9b}2J \u{202e}4pm \u{2028} end";

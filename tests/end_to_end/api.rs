@@ -1,7 +1,4 @@
 //! Millrace over HTTP, as programs use it, and as those who wish it ill do.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     fs::File,
@@ -10,14 +7,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use common::{
+use serde_json::{Value, json};
+
+use crate::common::{
     Place,
     cluster::until,
     judge::judge,
     media::{self, Constant},
     serving::{Serving, url},
 };
-use serde_json::{Value, json};
 
 fn serve(place: &Place, more: &[&str]) -> Serving {
     Serving::start(place, |command| {

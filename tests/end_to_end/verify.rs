@@ -1,15 +1,13 @@
 //! `millrace verify`: what is right holds, and each kind of wrong is told.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::path::Path;
 
-use common::{
+use serde_json::Value;
+
+use crate::common::{
     Place,
     media::{self, ffmpeg},
 };
-use serde_json::Value;
 
 /// What does not hold between two files.
 fn wrong(place: &Place, source: &Path, output: &Path) -> Vec<String> {

@@ -1,16 +1,14 @@
 //! What people reported elsewhere: sources that went wrong silently, and what is right for each (docs/exactness.md).
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{
+use serde_json::Value;
+
+use crate::common::{
     Place, Ran,
     judge::{self, field, judge, pictures},
     media::reported as kinds,
 };
-use serde_json::Value;
 
 /// A source and what was made of it, each segment in a batch of its own, as on a cluster.
 struct Made {

@@ -1,7 +1,4 @@
 //! The borders of HTTP: who may call by which name, by which way, and how many at once.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     io::{Read, Write},
@@ -10,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Place, cluster::until, serving::Serving};
+use crate::common::{Place, cluster::until, serving::Serving};
 
 fn serve(place: &Place, listen: &str, more: &[&str]) -> Serving {
     Serving::start(place, |command| {

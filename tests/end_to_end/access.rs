@@ -1,20 +1,18 @@
 //! Two principals on one process: nothing of the one can be read, cancelled, tried again, named or overwritten by the other.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{fs::File, path::Path};
 
-use common::{
+use millrace_runtime::{Embedded, Log, NewRecord, Transaction};
+use millrace_schemas::Upload;
+use millrace_topology::{Emit, Placement, streams};
+use serde_json::{Value, json};
+
+use crate::common::{
     Place,
     cluster::until,
     media::{self, Constant},
     serving::{Serving, url},
 };
-use millrace_runtime::{Embedded, Log, NewRecord, Transaction};
-use millrace_schemas::Upload;
-use millrace_topology::{Emit, Placement, streams};
-use serde_json::{Value, json};
 
 /// Each principal has a folder of its own; what lies in `private` is nobody's.
 fn serve(place: &Place, access: &str) -> Serving {

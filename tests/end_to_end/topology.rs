@@ -1,5 +1,4 @@
 //! The documents show what the program is.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::process::Command;
 

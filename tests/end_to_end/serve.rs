@@ -1,15 +1,13 @@
 //! Serving alone, on a data folder: the same commands as on a cluster.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt as _,
 };
 
-use common::{Place, Ran, cluster::until, judge::judge, media, serving::Serving};
 use serde_json::Value;
+
+use crate::common::{Place, Ran, cluster::until, judge::judge, media, serving::Serving};
 
 fn call(place: &Place, arguments: &[&str]) -> Ran {
     Ran::of(place.millrace().args(arguments).args(["--data", "data"]).output().unwrap())

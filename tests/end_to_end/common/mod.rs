@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
 pub mod cluster;
+pub mod compare;
 pub mod judge;
 pub mod media;
 pub mod proxy;

@@ -1,22 +1,20 @@
 //! The examples do what examples/README.md says of them, on a real cluster.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     path::PathBuf,
     process::{Child, Command},
 };
 
-use common::{
-    cluster::{BROKER, Cluster, REGISTRY, until},
-    media::{self, Constant},
-};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::Value;
+
+use crate::common::{
+    cluster::{BROKER, Cluster, REGISTRY, until},
+    media::{self, Constant},
+};
 
 /// An example in Python.
 fn python(name: &str) -> Command {

@@ -1,20 +1,18 @@
 //! Processes of a cluster are killed, stopped past their session and restarted, and so is the broker: nothing is lost, nothing
 //! ends twice, nothing is left.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use common::{
+use nix::sys::signal::Signal;
+
+use crate::common::{
     cluster::{Cluster, Server, until},
     judge::judge,
     media::{self, Constant},
 };
-use nix::sys::signal::Signal;
 
 /// Flags of every process: nothing is kept for new attempts.
 const FLAGS: [&str; 2] = ["--retry-window", "0"];

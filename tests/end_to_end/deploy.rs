@@ -1,7 +1,5 @@
 //! What is deployed is what the program is: manifests are rendered, held to Kubernetes' and KEDA's own types, and to the topology.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
-#[path = "deploy/hardening.rs"]
 mod hardening;
 
 use std::process::Command;

@@ -1,8 +1,5 @@
 //! Sound of any length is published whole, to the sample. The same seeds make the same sounds:
 //! `make lengths FIRST=1 COUNT=10000`.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     collections::HashMap,
@@ -10,14 +7,15 @@ use std::{
     time::Instant,
 };
 
-use common::{
+use serde_json::Value;
+
+use crate::common::{
     Place,
     media::{
         index::Mp4,
         lengths::{self, AAC_PACKET, AAC_RATES, Kind, Sound},
     },
 };
-use serde_json::Value;
 
 /// How many files go through one process.
 const PORTION: u64 = 100;

@@ -1,18 +1,16 @@
 //! What is wrong with a cluster, or with what Millrace is told of it: each gets an error that says what to do.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use millrace_servers::{Kafka, Registry, Security};
 
-use common::{
-    cluster::{BROKER, Cluster, REGISTRY, until},
+use crate::common::{
+    cluster::{BROKER, Called, Cluster, REGISTRY, until},
     judge::judge,
     media::{self, Constant},
 };
-use millrace_servers::{Kafka, Registry, Security};
 
 const WORK: &str = "file:///tmp/millrace-refusals";
 
-fn serve(cluster: &Cluster, more: &[&str]) -> common::cluster::Called {
+fn serve(cluster: &Cluster, more: &[&str]) -> Called {
     cluster.call(&[&["serve", "--listen", "none", "--work", WORK], more].concat())
 }
 

@@ -1,7 +1,4 @@
 //! Videos in buckets, from the upload to the output: notifications, bursts, a network in trouble, kills, and wrong input.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     path::Path,
@@ -10,17 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use millrace_schemas::{LogLine, frame::Record as _};
+use millrace_servers::Store;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::common::{
     Place, Ran,
     cluster::{BROKER, Cluster, Server, until},
     judge::judge,
     media::{self, Constant},
     proxy::{Proxy, Weather},
 };
-use millrace_schemas::{LogLine, frame::Record as _};
-use millrace_servers::Store;
-use nix::sys::signal::Signal;
-use serde_json::{Value, json};
 
 /// One store for tests that need no notifications; it ends with them.
 static STORE: LazyLock<Store> = LazyLock::new(|| {

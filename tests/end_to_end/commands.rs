@@ -1,7 +1,4 @@
 //! What people do about executions and dead letters, through the command.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     path::Path,
@@ -9,15 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
-    Place, Ran,
-    judge::judge,
-    media::{self, Constant},
-};
 use millrace_runtime::{Embedded, LARGEST_VALUE, Log, Transaction};
 use millrace_schemas::{Signal, frame::Record};
 use millrace_topology::{Emit, Placement, streams};
 use serde_json::Value;
+
+use crate::common::{
+    Place, Ran,
+    judge::judge,
+    media::{self, Constant},
+};
 
 /// A call on the data folder of a place.
 fn call(place: &Place, arguments: &[&str]) -> Output {

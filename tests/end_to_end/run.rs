@@ -1,7 +1,4 @@
 //! `millrace run` as a person meets it: results, exit statuses, bad input, going on.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -11,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use common::{
+use crate::common::{
     Place, Ran,
     media::{self, Constant},
 };

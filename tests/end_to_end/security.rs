@@ -1,8 +1,5 @@
 //! No media file stops a service: files of few bytes that ask for much, beside good uploads. The same seeds make the same files:
 //! `make security COUNT=2000`.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,13 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use serde_json::{Value, json};
+
+use crate::common::{
     Place,
     cluster::until,
     media::{self, Constant, hostile, mutate},
     serving::{Serving, url},
 };
-use serde_json::{Value, json};
 
 /// How long a verdict may take.
 const LONGEST: Duration = Duration::from_secs(60);

@@ -1,20 +1,18 @@
 //! Millrace on a real cluster, as people use it: other clients, replays, poison, zombies, and everything that may be missing.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod common;
 
 use std::{collections::BTreeMap, process::Command};
 
-use common::{
-    cluster::{BROKER, Cluster, REGISTRY, get, until},
-    judge::judge,
-    media::{self, Constant},
-};
 use millrace_runtime::{NewRecord, Record, Transaction};
 use millrace_schemas::{Upload, frame::Record as _};
 use millrace_topology::{Emit, Placement, StreamSpec, streams};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+
+use crate::common::{
+    cluster::{BROKER, Cluster, REGISTRY, get, until},
+    judge::judge,
+    media::{self, Constant},
+};
 
 /// A client that is not ours, from `tests/clients`.
 fn python(script: &str, arguments: &[&str]) -> String {

@@ -1,6 +1,7 @@
 //! Media of each kind, made by the ffmpeg command. Each function is named for what it makes.
 
 pub mod boxes;
+pub mod defects;
 pub mod hostile;
 pub mod index;
 pub mod kinds;
