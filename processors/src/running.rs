@@ -1,4 +1,4 @@
-//! Which executions of each principal are at work, as far as this process knows.
+//! The count of each principal's running executions, as far as this process knows.
 
 use std::{
     collections::HashMap,
@@ -7,43 +7,45 @@ use std::{
 
 use millrace_schemas::Assembly;
 
-/// For how long an execution that was planned here counts, until the table of executions tells of it, in milliseconds.
+/// For how long an execution that this process planned counts if it does not appear in the table of executions, in milliseconds.
 const PLANNED_MS: i64 = 60_000;
 
-/// The executions of each principal that have not ended, each with when it is forgotten; `None` once the table tells of it.
-type Known = HashMap<String, HashMap<String, Option<i64>>>;
+/// The running executions by principal and id. Each has the time at which it is dropped; `None` once it is in the table of
+/// executions.
+type Running = HashMap<String, HashMap<String, Option<i64>>>;
 
-/// Counts executions that have not ended, by principal. The table of executions feeds it ([`AtWork::update`]).
+/// The running executions of each principal. Clones share one count. [`update`](Self::update) keeps it in step with the table of
+/// executions.
 #[derive(Debug, Clone, Default)]
-pub struct AtWork(Arc<Mutex<Known>>);
+pub struct RunningExecutions(Arc<Mutex<Running>>);
 
-impl AtWork {
-    /// Counts an execution that begins.
+impl RunningExecutions {
+    /// Adds an execution that begins. An execution that is running already counts once.
     ///
     /// # Errors
-    /// Where so many others of this principal are at work already.
+    /// If `most` other executions of this principal are running, with a text for the user.
     pub fn begin(&self, principal: &str, execution: &str, most: usize, now_ms: i64) -> Result<(), String> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_it = known.entry(principal.to_owned()).or_default();
-        of_it.retain(|_, until| until.is_none_or(|until| until > now_ms));
-        let others = of_it.keys().filter(|other| *other != execution).count();
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let executions = running.entry(principal.to_owned()).or_default();
+        executions.retain(|_, dropped_at| dropped_at.is_none_or(|dropped_at| dropped_at > now_ms));
+        let others = executions.keys().filter(|other| *other != execution).count();
         if others >= most {
             return Err(format!(
-                "{others} other executions are at work, and at most {most} may be at once; upload it again when one has ended"
+                "{others} other executions are running, and at most {most} may run at once; upload it again when one has ended"
             ));
         }
-        of_it.entry(execution.to_owned()).or_insert(Some(now_ms.saturating_add(PLANNED_MS)));
+        executions.entry(execution.to_owned()).or_insert(Some(now_ms.saturating_add(PLANNED_MS)));
         Ok(())
     }
 
-    /// Takes what the table says of an execution.
+    /// Adds or removes an execution, by its state in the table of executions.
     pub fn update(&self, state: &Assembly) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_it = known.entry(state.principal().to_owned()).or_default();
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let executions = running.entry(state.principal().to_owned()).or_default();
         if state.is_terminal() {
-            of_it.remove(&state.execution);
+            executions.remove(&state.execution);
         } else {
-            of_it.insert(state.execution.clone(), None);
+            executions.insert(state.execution.clone(), None);
         }
     }
 }
@@ -54,13 +56,17 @@ mod tests {
 
     #[test]
     fn no_more_executions_begin_than_may_be_at_once_and_the_same_one_counts_once() {
-        let at_work = AtWork::default();
+        let running = RunningExecutions::default();
         for execution in ["a", "a", "b", "a"] {
-            assert_eq!(at_work.begin("press", execution, 2, 0), Ok(()));
+            assert_eq!(running.begin("press", execution, 2, 0), Ok(()));
         }
-        let said = at_work.begin("press", "c", 2, 0).unwrap_err();
-        assert!(said.contains("at most 2"), "{said}");
-        assert_eq!(at_work.begin("sport", "c", 2, 0), Ok(()), "another's do not count");
-        assert_eq!(at_work.begin("press", "c", 2, PLANNED_MS + 1), Ok(()), "nobody told of a and b");
+        let refusal = running.begin("press", "c", 2, 0).unwrap_err();
+        assert!(refusal.contains("at most 2"), "{refusal}");
+        assert_eq!(running.begin("sport", "c", 2, 0), Ok(()), "another principal's do not count");
+        assert_eq!(
+            running.begin("press", "c", 2, PLANNED_MS + 1),
+            Ok(()),
+            "a and b never appeared in the table"
+        );
     }
 }
