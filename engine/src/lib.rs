@@ -7,10 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use millrace_access::Access;
 use millrace_processors::{
-    Given, Ports, Runner,
-    accept::Principals,
-    cleanup,
-    split::{self, at_work::AtWork},
+    Dependencies, Ports, Principals, ProcessorStarter, RunningExecutions, cleanup, split,
     trigger::rules::Rule,
 };
 use millrace_runtime::{
@@ -125,24 +122,24 @@ impl Engine {
         merges: usize,
         runs: &dyn Fn(&ProcessorSpec) -> bool,
     ) {
-        let given = Given {
+        let dependencies = Dependencies {
             ports: ports.clone(),
             store: self.settings.store.clone(),
             rules: self.settings.rules.clone(),
             principals: self.settings.principals.clone(),
             access: self.settings.access.clone(),
             // Only `split` asks.
-            at_work: if runs(&split::spec()) { self.counted() } else { AtWork::default() },
-            keeps_failed: self.settings.retry_window_ms > 0,
+            running: if runs(&split::spec()) { self.counted() } else { RunningExecutions::default() },
+            keep_failed: self.settings.retry_window_ms > 0,
         };
-        millrace_processors::start(&given, &mut Starter { engine: self, merges, runs });
+        millrace_processors::start(&dependencies, &mut Starter { engine: self, merges, runs });
     }
 
     /// Counts the executions that are at work, where any principal may have only so many.
-    fn counted(&mut self) -> AtWork {
-        let at_work = AtWork::default();
+    fn counted(&mut self) -> RunningExecutions {
+        let running = RunningExecutions::default();
         if self.settings.access.counts_executions() {
-            let (log, fed) = (self.log.clone(), at_work.clone());
+            let (log, fed) = (self.log.clone(), running.clone());
             self.helpers.spawn(async move {
                 let mut backoff = Backoff::new(Duration::from_millis(100));
                 loop {
@@ -153,7 +150,7 @@ impl Engine {
                 }
             });
         }
-        at_work
+        running
     }
 
     fn watch<P: Storage>(&mut self, ports: &Arc<P>, sweeps: bool) {
@@ -178,7 +175,7 @@ impl Engine {
                 if let Err(error) = sweep(log.as_ref(), ports.as_ref(), options, window).await {
                     tracing::warn!(%error, "what is left of executions that ended is swept later");
                 }
-                tokio::time::sleep(Duration::from_millis(cleanup::sweep_every_ms(window).unsigned_abs()))
+                tokio::time::sleep(Duration::from_millis(cleanup::sweep_interval_ms(window).unsigned_abs()))
                     .await;
             }
         });
@@ -226,8 +223,8 @@ impl Starter<'_> {
     }
 }
 
-impl Runner for Starter<'_> {
-    fn processor(&mut self, spec: ProcessorSpec, processor: impl Processor) {
+impl ProcessorStarter for Starter<'_> {
+    fn start_processor(&mut self, spec: ProcessorSpec, processor: impl Processor) {
         if !(self.runs)(&spec) {
             return;
         }
@@ -246,7 +243,7 @@ impl Runner for Starter<'_> {
         });
     }
 
-    fn aggregation(&mut self, spec: ProcessorSpec, aggregation: impl Aggregation) {
+    fn start_aggregation(&mut self, spec: ProcessorSpec, aggregation: impl Aggregation) {
         if !(self.runs)(&spec) {
             return;
         }
@@ -256,12 +253,12 @@ impl Runner for Starter<'_> {
 }
 
 /// Follows the table of executions for good.
-async fn count(log: &Arc<dyn Log>, at_work: &AtWork) -> Result<(), LogError> {
+async fn count(log: &Arc<dyn Log>, running: &RunningExecutions) -> Result<(), LogError> {
     let mut changes = log.changes();
     let mut tail = Tail::<Assembly>::from_start(log.clone(), streams::ASSEMBLIES).await?;
     loop {
         changes.mark_seen();
-        tail.take().await?.iter().for_each(|state| at_work.update(state));
+        tail.take().await?.iter().for_each(|state| running.update(state));
         changes.changed().await;
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use base64::Engine as _;
 use millrace_runtime::{Backoff, LogError, Record};
-use millrace_schemas::ids::{self, Answer};
+use millrace_schemas::{
+    catalogue,
+    ids::{self, RegistryAnswer},
+};
 use millrace_topology::streams;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -123,7 +126,7 @@ impl Registry {
     /// Registers the schemas of all streams, or only looks them up; from then on records carry their ids.
     pub(crate) fn install(&self, settings: &Settings, registers: bool) -> Result<(), LogError> {
         let mut given = HashMap::new();
-        for record in ids::all() {
+        for record in catalogue::all() {
             let Some(text) = record.versions.last() else { continue };
             let asked = json!({"schema": text, "schemaType": "AVRO"});
             let doing = format!("registering the schema of {}", record.name);
@@ -143,11 +146,11 @@ impl Registry {
                 };
                 // The same text has one id under all of its subjects.
                 if let Some(id) = id {
-                    given.entry(record.fixed).or_insert(id);
+                    given.entry(record.fixed_id).or_insert(id);
                 }
             }
         }
-        ids::install(given);
+        catalogue::install(given);
         Ok(())
     }
 
@@ -180,8 +183,10 @@ impl Registry {
     /// Learns the schemas of what can't be read without: waits for a registry that does not answer. Each id is asked for
     /// once, some at a time: what is not known then is no record.
     pub(crate) async fn learn(&self, settings: &Settings, records: &[Record]) -> Result<(), LogError> {
-        let ids: BTreeSet<u32> =
-            records.iter().filter_map(|record| record.value.as_deref().and_then(ids::unknown)).collect();
+        let ids: BTreeSet<u32> = records
+            .iter()
+            .filter_map(|record| record.value.as_deref().and_then(ids::unresolved_id))
+            .collect();
         let mut asked = JoinSet::new();
         for id in ids {
             if asked.len() >= AT_ONCE
@@ -213,7 +218,7 @@ impl Registry {
                         reason,
                         "the schema registry fails over a schema; what carries it is set aside"
                     );
-                    let _ = ids::learn(id, Answer::Missing);
+                    let _ = ids::register(id, RegistryAnswer::Missing);
                     return Ok(());
                 }
                 Err(Refusal::Away(reason) | Refusal::Broken(reason)) => {
@@ -230,7 +235,7 @@ impl Registry {
                 Err(refusal @ Refusal::No(401, _)) => return Err(self.error("reading a schema", refusal)),
                 // None of that id, or none that this process may see.
                 Err(Refusal::No(..)) => {
-                    let _ = ids::learn(id, Answer::Missing);
+                    let _ = ids::register(id, RegistryAnswer::Missing);
                     return Ok(());
                 }
             }
@@ -241,11 +246,11 @@ impl Registry {
     fn look_up(&self, settings: &Settings, id: u32) -> Result<(), Refusal> {
         let found = self.ask("GET", &format!("/schemas/ids/{id}"), None)?;
         let text = found["schema"].as_str().unwrap_or_default();
-        let is_announced = match ids::claims(text) {
+        let is_announced = match catalogue::newer_version_of(text) {
             Some(record) => self.is_registered_for(settings, record, text)?,
             None => false,
         };
-        if let Err(error) = ids::learn(id, Answer::Schema { text, is_announced }) {
+        if let Err(error) = ids::register(id, RegistryAnswer::Schema { text, is_announced }) {
             tracing::warn!(id, %error, "a schema of the registry is not used; what carries it is set aside");
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! `assemble`'s fold: outcomes a second on one core, from 10 to 10,000 segments an execution.
+//! The fold of `assemble`: outcomes per second on one core, for executions of 10 to 10,000 segments.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

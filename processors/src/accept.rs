@@ -1,18 +1,21 @@
-//! `accept`: what anybody may produce to `uploads` becomes an upload on behalf of a principal, or a dead letter.
+//! `accept`: gives each upload on `uploads`, to which other programs produce, its principal; refuses fields that only Millrace sets.
 //!
-//! What only Millrace itself says comes on `accepted`, which has an ACL of its own. So whoever may write to `uploads` can name no
-//! other's work objects, attempts, outputs or principal.
+//! Accepted uploads are on `accepted`, which has an ACL of its own. So a program that may write to `uploads` can't name work objects,
+//! attempts, outputs or a principal of others.
 
 use async_trait::async_trait;
 use millrace_schemas::{RecordError, Upload, source_url};
 use millrace_topology::{Emit, Processor, ProcessorError, ProcessorSpec, Task, streams};
 
-use crate::{Given, Ports, Runner};
+use crate::{
+    dependencies::{Dependencies, Ports, ProcessorStarter},
+    principals::Principals,
+};
 
-/// The header that names the principal of a record.
-pub const PRINCIPAL: &str = "millrace-principal";
+/// The name of the header with the principal of a record.
+pub const PRINCIPAL_HEADER: &str = "millrace-principal";
 
-/// Its name and its edges.
+/// Returns the processor's name and its edges in the graph.
 #[must_use]
 pub fn spec() -> ProcessorSpec {
     let does = "takes what others may ask for";
@@ -23,49 +26,43 @@ pub fn spec() -> ProcessorSpec {
     }
 }
 
-/// Gives it to a runner.
-pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
-    runner.processor(spec(), Accept::new(given.principals.clone(), &given.store));
+/// Makes the processor and starts it.
+pub fn start<P: Ports>(dependencies: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
+    starter.start_processor(spec(), Accept::new(dependencies.principals.clone(), &dependencies.store));
 }
 
-/// Whose uploads those of the log are.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Principals {
-    /// The principal of what comes on the log; empty is the default one.
-    pub of_log: String,
-    /// Whether the header `millrace-principal` names another: for logs to which only trusted programs produce.
-    pub trust_header: bool,
-}
-
-/// An upload as it came, and the principal that its record names.
+/// An upload as another program produced it, with the principal in its record's header.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Incoming {
+pub struct IncomingUpload {
     upload: Upload,
-    /// The value of the header; `None` without one, an error if it is no text.
+    /// The value of the header; `None` without one, `Err` if it is not UTF-8.
     principal: Option<Result<String, ()>>,
 }
 
-/// The processor.
+/// The processor `accept`.
 pub struct Accept {
     principals: Principals,
-    /// The scheme of the store that an upload's bucket is in.
+    /// The URL scheme of the default object store.
     store: String,
 }
 
 impl Accept {
-    /// Uploads that name a bucket mean one of the store of this scheme.
+    /// Returns the processor. `store` is the URL scheme of the default object store, for uploads that name a bucket.
     #[must_use]
     pub fn new(principals: Principals, store: &str) -> Self {
         Self { principals, store: store.into() }
     }
 
-    /// The upload as it is accepted.
-    fn accepted(&self, incoming: &Incoming) -> Result<Upload, String> {
+    /// Returns the upload with its principal.
+    ///
+    /// # Errors
+    /// If it has a field that only Millrace sets, or if the header is not UTF-8.
+    fn accept(&self, incoming: &IncomingUpload) -> Result<Upload, String> {
         incoming.upload.check_by_others()?;
         let of_log = &self.principals.of_log;
         let principal = match &incoming.principal {
             Some(named) if self.principals.trust_header => {
-                named.as_ref().map_err(|()| format!("the header '{PRINCIPAL}' is no text"))?
+                named.as_ref().map_err(|()| format!("the header '{PRINCIPAL_HEADER}' is not UTF-8 text"))?
             }
             Some(_) | None => of_log,
         };
@@ -75,28 +72,32 @@ impl Accept {
 
 #[async_trait]
 impl Processor for Accept {
-    type In = Incoming;
+    type In = IncomingUpload;
 
-    fn read(&self, value: &[u8]) -> Result<Incoming, RecordError> {
-        Ok(Incoming { upload: Upload::read(value)?, principal: None })
+    fn read(&self, value: &[u8]) -> Result<IncomingUpload, RecordError> {
+        Ok(IncomingUpload { upload: Upload::read(value)?, principal: None })
     }
 
-    fn read_record(&self, value: &[u8], headers: &[(String, Vec<u8>)]) -> Result<Incoming, RecordError> {
-        // Of several the last one: producers that sit before others append.
-        let named = headers.iter().rfind(|(name, _)| name == PRINCIPAL);
+    fn read_record(
+        &self,
+        value: &[u8],
+        headers: &[(String, Vec<u8>)],
+    ) -> Result<IncomingUpload, RecordError> {
+        // The last of several, since proxies append theirs.
+        let named = headers.iter().rfind(|(name, _)| name == PRINCIPAL_HEADER);
         let principal = named.map(|(_, value)| String::from_utf8(value.clone()).map_err(|_| ()));
-        Ok(Incoming { principal, ..self.read(value)? })
+        Ok(IncomingUpload { principal, ..self.read(value)? })
     }
 
-    async fn handle(&self, incoming: &Incoming, _: Task) -> Result<Vec<Emit>, ProcessorError> {
-        let upload = self.accepted(incoming).map_err(ProcessorError::Permanent)?;
-        // What names no source, or two, is refused by `split`, as an execution that fails with the reason.
+    async fn handle(&self, incoming: &IncomingUpload, _: Task) -> Result<Vec<Emit>, ProcessorError> {
+        let upload = self.accept(incoming).map_err(ProcessorError::Permanent)?;
+        // `split` refuses an upload that names no source, or two: its execution fails with the reason.
         let key = source_url(&upload, &self.store).unwrap_or_default();
         Ok(vec![Emit::new(streams::ACCEPTED, &key, &upload)?])
     }
 
-    fn given_up(&self, _: &Incoming, _: Task, _: &str) -> Vec<Emit> {
-        // No execution has begun. Failing the one that a forged record names would be what its writer wants.
+    fn given_up(&self, _: &IncomingUpload, _: Task, _: &str) -> Vec<Emit> {
+        // No execution has begun. Failing the execution that a forged record names would let its producer end it.
         Vec::new()
     }
 }
@@ -118,8 +119,8 @@ mod tests {
         Upload::of("s3://in/a.mov", "s3://out")
     }
 
-    /// What follows from a record with this value and these headers.
-    async fn follows(accept: &Accept, value: &[u8], headers: &[(&str, &[u8])]) -> Result<Upload, String> {
+    /// Returns the accepted upload, from a record with this value and these headers.
+    async fn accepted(accept: &Accept, value: &[u8], headers: &[(&str, &[u8])]) -> Result<Upload, String> {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
         let incoming = accept.read_record(value, &headers).map_err(|error| error.to_string())?;
@@ -135,8 +136,8 @@ mod tests {
     async fn an_upload_gets_the_principal_of_the_log_whatever_its_headers_say() {
         let json = br#"{"source": "s3://in/a.mov", "output_prefix": "s3://out"}"#;
         for value in [json.to_vec(), upload().encode().unwrap()] {
-            for headers in [&[][..], &[(PRINCIPAL, &b"press"[..])]] {
-                let accepted = follows(&accept(false), &value, headers).await.unwrap();
+            for headers in [&[][..], &[(PRINCIPAL_HEADER, &b"press"[..])]] {
+                let accepted = accepted(&accept(false), &value, headers).await.unwrap();
                 assert_eq!(accepted, Upload { principal: "log".into(), ..upload() });
             }
         }
@@ -145,16 +146,19 @@ mod tests {
     #[tokio::test]
     async fn a_header_names_the_principal_where_the_settings_trust_it() {
         let value = upload().encode().unwrap();
-        let of = async |headers: &[(&str, &[u8])]| follows(&accept(true), &value, headers).await;
-        assert_eq!(of(&[(PRINCIPAL, b"press")]).await.unwrap().principal, "press");
+        let of = async |headers: &[(&str, &[u8])]| accepted(&accept(true), &value, headers).await;
+        assert_eq!(of(&[(PRINCIPAL_HEADER, b"press")]).await.unwrap().principal, "press");
         assert_eq!(of(&[]).await.unwrap().principal, "log");
         assert_eq!(of(&[("Millrace-Principal", b"press")]).await.unwrap().principal, "log");
-        assert_eq!(of(&[(PRINCIPAL, b"sport"), (PRINCIPAL, b"press")]).await.unwrap().principal, "press");
-        assert!(of(&[(PRINCIPAL, b"\xff")]).await.is_err());
+        assert_eq!(
+            of(&[(PRINCIPAL_HEADER, b"sport"), (PRINCIPAL_HEADER, b"press")]).await.unwrap().principal,
+            "press"
+        );
+        assert!(of(&[(PRINCIPAL_HEADER, b"\xff")]).await.is_err());
     }
 
     #[tokio::test]
-    async fn what_only_millrace_says_is_refused_from_others() {
+    async fn fields_that_only_millrace_sets_are_refused_from_others() {
         let facts = OutputFacts {
             url: "s3://out/a.mp4".into(),
             format: "mp4".into(),
@@ -181,7 +185,7 @@ mod tests {
             let json = serde_json::to_vec(&forged).unwrap();
             for value in [forged.encode().unwrap(), json] {
                 for trust_header in [false, true] {
-                    let refused = follows(&accept(trust_header), &value, &[]).await.unwrap_err();
+                    let refused = accepted(&accept(trust_header), &value, &[]).await.unwrap_err();
                     assert!(refused.contains(field) && refused.contains("leave"), "{field}: {refused}");
                 }
             }
@@ -189,8 +193,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_names_no_source_is_left_to_split_which_says_so_in_an_execution() {
+    async fn an_upload_without_a_source_is_left_to_split_which_fails_its_execution() {
         let none = Upload { source: None, ..upload() };
-        assert!(follows(&accept(false), &none.encode().unwrap(), &[]).await.is_ok());
+        assert!(accepted(&accept(false), &none.encode().unwrap(), &[]).await.is_ok());
     }
 }

@@ -1,19 +1,19 @@
-//! `admit`: of all that is told of a source, the newest, once. A keyed aggregation, and pure.
+//! `admit`: publishes the uploads of the newest version of each source, once. A keyed aggregation, and pure.
 
 use std::cmp::Ordering;
 
 use millrace_schemas::{Arrival, RecordError, Seen, Upload, frame::Record as _};
 use millrace_topology::{Aggregation, Emit, Fold, HORIZON_DAYS, ProcessorSpec, Role, streams};
 
-use crate::{Given, Ports, Runner};
+use crate::dependencies::{Dependencies, Ports, ProcessorStarter};
 
-/// For how long a source that was seen is known, in milliseconds: as long as executions are.
+/// For how long a source is remembered after its last arrival, in milliseconds; executions are remembered as long.
 const HORIZON_MS: i64 = HORIZON_DAYS as i64 * 24 * 3600 * 1000;
-/// A sequencer of at least so many digits orders all that ever happens to an object. Shorter ones are counters that begin anew with
-/// their store's process: they order what happens in the same second.
-const LASTING: usize = 16;
+/// The fewest digits of a sequencer that orders all events of an object. A shorter one is a counter that restarts with the store's
+/// process, and orders only the events of the same time.
+const MIN_LASTING_DIGITS: usize = 16;
 
-/// Its name and its edges.
+/// Returns the processor's name and its edges in the graph.
 #[must_use]
 pub fn spec() -> ProcessorSpec {
     let does = "takes the newest of each source, once";
@@ -24,12 +24,12 @@ pub fn spec() -> ProcessorSpec {
     }
 }
 
-/// Gives it to a runner.
-pub fn start<P: Ports>(_: &Given<P>, runner: &mut impl Runner) {
-    runner.aggregation(spec(), Admit);
+/// Makes the processor and starts it.
+pub fn start<P: Ports>(_: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
+    starter.start_aggregation(spec(), Admit);
 }
 
-/// The aggregation.
+/// The aggregation `admit`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Admit;
 
@@ -51,15 +51,15 @@ impl Aggregation for Admit {
     }
 }
 
-/// Folds an arrival into what is known of its source.
+/// Folds an arrival into the state of its source: emits its uploads if it is not older than the newest one, and differs from it.
 ///
 /// # Errors
-/// Where an upload can't be encoded.
+/// If an upload can't be encoded.
 pub fn fold(state: Option<Seen>, arrival: &Arrival) -> Result<Fold<Seen>, RecordError> {
-    let asked = asked(&arrival.uploads)?;
+    let asked = hash_settings(&arrival.uploads)?;
     let is_new = state.as_ref().is_none_or(|seen| {
         let is_repeated = seen.version == arrival.version && seen.asked == asked;
-        !is_repeated && order(arrival, seen) != Ordering::Less
+        !is_repeated && compare_age(arrival, seen) != Ordering::Less
     });
     if !is_new {
         return Ok(Fold { state, emits: Vec::new(), changed: false });
@@ -76,32 +76,32 @@ pub fn fold(state: Option<Seen>, arrival: &Arrival) -> Result<Fold<Seen>, Record
     Ok(Fold { state: Some(seen), emits, changed: true })
 }
 
-/// Whether an arrival is older than what was seen, or newer.
-fn order(arrival: &Arrival, seen: &Seen) -> Ordering {
+/// Compares the age of an arrival with that of the newest one: `Less` is older.
+fn compare_age(arrival: &Arrival, seen: &Seen) -> Ordering {
     let by_time = arrival.at_ms.cmp(&seen.at_ms);
     match (&arrival.sequencer, &seen.sequencer) {
-        (Some(a), Some(b)) if a.len().min(b.len()) >= LASTING => sequence(a, b),
+        (Some(a), Some(b)) if a.len().min(b.len()) >= MIN_LASTING_DIGITS => compare_sequencers(a, b),
         (Some(a), Some(b)) => by_time.then_with(|| (a.len(), a).cmp(&(b.len(), b))),
         _ => by_time,
     }
 }
 
-/// As S3 says that sequencers are compared: the shorter one padded with zeros on its right.
-fn sequence(a: &str, b: &str) -> Ordering {
+/// Compares sequencers as Amazon S3 documents it: the shorter one is padded with zeros on its right.
+fn compare_sequencers(a: &str, b: &str) -> Ordering {
     let digits = a.len().max(b.len());
     let padded = |text: &str| format!("{:0<digits$}", text.to_ascii_uppercase());
     padded(a).cmp(&padded(b))
 }
 
-/// A hash of what is asked for.
-fn asked(uploads: &[Upload]) -> Result<String, RecordError> {
-    let mut all = Vec::new();
+/// Returns a hash of the uploads' settings.
+fn hash_settings(uploads: &[Upload]) -> Result<String, RecordError> {
+    let mut encoded = Vec::new();
     for upload in uploads {
-        // Labels are in no order; what is made does not depend on them.
+        // Labels have no order, and results do not depend on them.
         let settings = Upload { labels: std::collections::HashMap::new(), version: None, ..upload.clone() };
-        all.push(settings.encode()?);
+        encoded.push(settings.encode()?);
     }
-    Ok(millrace_schemas::hash_of(&all))
+    Ok(millrace_schemas::hash_of(&encoded))
 }
 
 #[cfg(test)]
@@ -123,7 +123,7 @@ mod tests {
         }
     }
 
-    /// The versions that are asked for when these arrive in this order.
+    /// Returns the versions whose uploads are published when these arrive in this order.
     fn admitted(arrivals: &[Arrival]) -> Vec<String> {
         let (mut state, mut found) = (None, Vec::new());
         for arrival in arrivals {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notification_that_comes_twice_is_taken_once() {
+    fn a_notification_that_comes_twice_is_admitted_once() {
         let one = arrival("1", Some("0055AED6DCD90281E5"), 5);
         assert_eq!(admitted(&[one.clone(), one.clone(), one]), ["1"]);
     }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn other_rules_ask_anew() {
+    fn other_rules_admit_a_version_again() {
         let one = arrival("1", None, 5);
         let mut other = one.clone();
         other.uploads[0].dst_formats = vec!["flv".into()];
@@ -170,11 +170,11 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes twice and out of order: the newest is asked for, and nothing after it.
+        /// However arrivals are repeated and reordered, the newest is admitted, and none after it.
         #[test]
         fn the_newest_is_admitted_once_and_last(order in Just((0..9_u32).collect::<Vec<_>>()).prop_shuffle(), twice: Vec<prop::sample::Index>) {
-            let of = |n: u32| arrival(&n.to_string(), Some(&format!("{n:018X}")), i64::from(n));
-            let mut all: Vec<Arrival> = order.iter().map(|n| of(*n)).collect();
+            let numbered = |n: u32| arrival(&n.to_string(), Some(&format!("{n:018X}")), i64::from(n));
+            let mut all: Vec<Arrival> = order.iter().map(|n| numbered(*n)).collect();
             for index in twice {
                 let again = all[index.index(all.len())].clone();
                 all.push(again);

@@ -1,14 +1,16 @@
-//! `assemble`: the keyed aggregation over segment counts. It alone decides what becomes of an execution, and alone
-//! writes `merged`. Pure: `fold(state, signal) -> (state, records)`.
+//! `assemble`: the keyed aggregation that counts the segments of each execution, merges its outputs and ends it. No other processor
+//! decides the result of an execution or writes `merged`. Pure: `fold(state, signal) -> (state, records)`.
 
 mod again;
+mod ending;
 mod outputs;
+mod replaced;
 #[cfg(test)]
 mod tests;
 
 use millrace_schemas::{
-    Assembly, Control, Made, MergeStep, Merged, OutputFacts, OutputPlan, Phase, PlannedOutput, RecordError,
-    Refused, SegmentOutcome, Signal, SourceRef, Standing, Started, TrackKind, TrackSum,
+    Assembly, Made, MergeStep, OutputFacts, OutputPlan, Phase, PlannedOutput, RecordError, Refused,
+    SegmentOutcome, Signal, SourceRef, Standing, Started, TrackKind, TrackSum,
 };
 use millrace_topology::{
     Aggregation, Emit, Fold, HORIZON_DAYS, Placement, ProcessorSpec, Role,
@@ -17,13 +19,13 @@ use millrace_topology::{
     streams,
 };
 
-use crate::{Given, Ports, Runner};
+use crate::dependencies::{Dependencies, Ports, ProcessorStarter};
 
-use crate::events::Event;
-use again::{fold_again, make_again};
-use outputs::{fold_merge, is_settling, stage};
+use ending::{end, is_strict, unchanged, warn};
+use outputs::{fold_merge, is_publishing, stage};
+use replaced::fold_again;
 
-/// Its name and its edges.
+/// Returns the processor's name and its edges in the graph.
 #[must_use]
 pub fn spec() -> ProcessorSpec {
     let writes =
@@ -35,12 +37,12 @@ pub fn spec() -> ProcessorSpec {
     }
 }
 
-/// Gives it to a runner.
-pub fn start<P: Ports>(_: &Given<P>, runner: &mut impl Runner) {
-    runner.aggregation(spec(), Assemble);
+/// Makes the processor and starts it.
+pub fn start<P: Ports>(_: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
+    starter.start_aggregation(spec(), Assemble);
 }
 
-/// The aggregation.
+/// The aggregation `assemble`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Assemble;
 
@@ -57,14 +59,14 @@ impl Aggregation for Assemble {
             return unchanged(Some(state));
         }
         if state.is_terminal() {
-            // Nobody can be told the upload of it any more.
-            let forgotten = Emit {
+            // No further attempt is possible: the control is removed with the state.
+            let tombstone = Emit {
                 stream: streams::CONTROLS.name,
                 key: state.execution.into_bytes(),
                 value: None,
                 placement: Placement::ByKey,
             };
-            return Ok(Fold { state: None, emits: vec![forgotten], changed: true });
+            return Ok(Fold { state: None, emits: vec![tombstone], changed: true });
         }
         end(state, Phase::Failed, Some("its deadline passed".into()), now_ms)
     }
@@ -72,23 +74,18 @@ impl Aggregation for Assemble {
     fn wakes_at(&self, state: &Assembly) -> Option<i64> {
         match state.ended_ms {
             Some(ended) if state.is_terminal() => Some(ended.saturating_add(HORIZON_MS)),
-            _ => state.deadline_ms.filter(|_| !state.is_terminal() && !is_settling(state)),
+            _ => state.deadline_ms.filter(|_| !state.is_terminal() && !is_publishing(state)),
         }
     }
 }
 
-/// For how long the end of an execution is known, in milliseconds.
+/// For how long an execution is remembered after its end, in milliseconds.
 const HORIZON_MS: i64 = HORIZON_DAYS as i64 * 24 * 3600 * 1000;
-
-/// Nothing follows, and nothing changed.
-fn unchanged(state: Option<Assembly>) -> Result<Fold<Assembly>, RecordError> {
-    Ok(Fold { state, emits: Vec::new(), changed: false })
-}
 
 /// Folds a signal into the state of its execution.
 ///
 /// # Errors
-/// Where a record that follows can't be encoded.
+/// If a record to emit can't be encoded.
 pub fn fold(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, RecordError> {
     let ended = state.as_ref().filter(|state| cfg!(debug_assertions) && state.is_terminal()).cloned();
     let fold = decide(state, signal)?;
@@ -98,31 +95,33 @@ pub fn fold(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, R
     Ok(fold)
 }
 
+/// As [`fold`], without its check.
 fn decide(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, RecordError> {
     let Signal { execution, attempt, at_ms, started, refused, segment, merge, cancelled } = signal;
-    // A new execution, or a new attempt at one that has ended. All else that begins anew is a redelivery.
-    let fresh = state.as_ref().is_none_or(|state| state.is_terminal() && attempt > state.attempt);
+    // A new execution, or a new attempt at one that has ended. Any other start is a redelivery.
+    let is_new = state.as_ref().is_none_or(|state| state.is_terminal() && attempt > state.attempt);
     if let Some(plan) = started {
-        return if fresh { begin(state, execution, attempt, at_ms, plan) } else { unchanged(state) };
+        return if is_new { begin(state, execution, attempt, at_ms, plan) } else { unchanged(state) };
     }
     if let Some(refusal) = refused {
-        return if fresh { refuse(&execution, attempt, at_ms, refusal) } else { unchanged(state) };
+        return if is_new { refuse(&execution, attempt, at_ms, refusal) } else { unchanged(state) };
     }
-    // EX-1: what comes after the end, or of another attempt, changes nothing.
+    // EX-1: a signal after the end, or of another attempt, changes nothing.
     let Some(state) = state else { return unchanged(None) };
-    let over = state.is_terminal() && !Fault::DoubleMerge.is_planted();
-    if over || state.attempt != attempt {
+    let has_ended = state.is_terminal() && !Fault::DoubleMerge.is_planted();
+    if has_ended || state.attempt != attempt {
         return unchanged(Some(state));
     }
     match (segment, merge, cancelled) {
         (Some(outcome), _, _) => fold_segment(state, outcome, at_ms),
         (_, Some(outcome), _) => fold_merge(state, outcome, at_ms),
-        (_, _, Some(_)) if is_settling(&state) => unchanged(Some(state)),
+        (_, _, Some(_)) if is_publishing(&state) => unchanged(Some(state)),
         (_, _, Some(cancel)) => end(state, Phase::Cancelled, Some(cancel.reason), at_ms),
         (None, None, None) => unchanged(Some(state)),
     }
 }
 
+/// Begins an attempt: keeps outputs that still exist, and waits for the segments of the others.
 fn begin(
     before: Option<Assembly>,
     execution: String,
@@ -133,16 +132,16 @@ fn begin(
     let segments = plan.tracks.iter().map(|track| track.first_segment + track.segments).max().unwrap_or(0);
     let video = plan.tracks.iter().find(|track| track.kind == TrackKind::Video);
     let video_segments = video.map_or(0, |track| track.segments);
-    let known = before.map(|state| state.outputs).unwrap_or_default();
+    let earlier = before.map(|state| state.outputs).unwrap_or_default();
     let kept = plan.kept;
     let outputs = plan.outputs.into_iter().map(|plan| {
         if let Some(facts) = kept.iter().find(|facts| plan.keep && facts.url == plan.url) {
             return planned(plan, Some(facts.clone()));
         }
-        // What an earlier attempt proved and is still there stays as it is.
+        // An output that an earlier attempt published and that still exists is kept.
         let was_published = |o: &&PlannedOutput| matches!(o.standing, Standing::None | Standing::Published);
-        let mut known = known.iter().filter(|_| plan.keep).filter(was_published);
-        let facts = known.find(|o| o.plan.url == plan.url && o.plan.mark == plan.mark);
+        let mut published = earlier.iter().filter(|_| plan.keep).filter(was_published);
+        let facts = published.find(|o| o.plan.url == plan.url && o.plan.mark == plan.mark);
         let facts = facts.and_then(|output| output.facts.clone());
         planned(plan, facts)
     });
@@ -186,11 +185,12 @@ fn begin(
     Ok(Fold { state: Some(state), emits: Vec::new(), changed: true })
 }
 
-/// An output, with the facts of what is there of it and stays.
+/// Returns a planned output; `facts` are those of its file, if that is kept.
 fn planned(plan: OutputPlan, facts: Option<OutputFacts>) -> PlannedOutput {
     PlannedOutput { plan, facts, standing: Standing::None, token: String::new() }
 }
 
+/// Ends an execution whose upload was refused.
 fn refuse(
     execution: &str,
     attempt: i32,
@@ -223,23 +223,6 @@ fn refuse(
         step: MergeStep::Stage,
     };
     end(state, Phase::Failed, Some(refusal.reason), at_ms)
-}
-
-/// How many warnings of an execution are kept.
-const MOST_WARNINGS: usize = 20;
-
-/// Adds what is said of a source, each once.
-fn warn(known: &mut Vec<String>, warnings: Vec<String>) {
-    for warning in warnings {
-        if known.len() < MOST_WARNINGS && !known.contains(&warning) {
-            known.push(warning);
-        }
-    }
-}
-
-/// Whether anything that is to be said of the source is a failure.
-fn is_strict(state: &Assembly) -> bool {
-    state.upload.as_ref().is_some_and(|upload| upload.strict)
 }
 
 fn fold_segment(
@@ -306,56 +289,4 @@ fn fold_segment(
     state.phase = Phase::Merging;
     state.segments_done.clear();
     stage(state, at_ms)
-}
-
-fn event<'a>(state: &'a Assembly, at_ms: i64, event: &'a str, detail: String) -> Event<'a> {
-    Event {
-        execution: &state.execution,
-        attempt: state.attempt,
-        at_ms,
-        processor: "assemble",
-        event,
-        detail,
-        elapsed_ms: Some((at_ms - state.started_ms).max(0)),
-    }
-}
-
-/// MG-2, EX-1: the one place where an execution ends.
-fn end(
-    mut state: Assembly,
-    phase: Phase,
-    reason: Option<String>,
-    at_ms: i64,
-) -> Result<Fold<Assembly>, RecordError> {
-    state.phase = phase;
-    state.ended_ms = Some(at_ms);
-    state.reason = reason;
-    let succeeded = phase == Phase::Succeeded;
-    let outputs = state.outputs.iter().filter_map(|output| output.facts.clone());
-    let merged = Merged {
-        execution: state.execution.clone(),
-        attempt: state.attempt,
-        state: phase,
-        reason: state.reason.clone(),
-        source: state.source.clone(),
-        outputs: outputs.filter(|_| succeeded).collect(),
-        segments: state.video_segments,
-        segments_reused: state.reused,
-        started_ms: state.started_ms,
-        ended_ms: at_ms,
-        labels: state.labels.clone(),
-        work: state.work.clone(),
-        warnings: {
-            let mut warnings = state.warnings.clone();
-            if !succeeded {
-                warn(&mut warnings, state.segment_warnings.clone());
-            }
-            warnings
-        },
-    };
-    let told = event(&state, at_ms, phase.as_str(), state.reason.clone().unwrap_or_default()).emit()?;
-    let control = Control { execution: state.execution.clone(), attempt: state.attempt };
-    let control = Emit::new(streams::CONTROLS, &state.execution, &control)?;
-    let emits = vec![Emit::new(streams::MERGED, &state.execution, &merged)?, control, told];
-    Ok(Fold { state: Some(state), emits, changed: true })
 }

@@ -1,10 +1,10 @@
-//! What processors tell of executions.
+//! Events of executions, for users.
 
 use millrace_schemas::{ExecutionEvent, RecordError};
 use millrace_topology::{Emit, streams};
 
-/// An event of an execution.
-pub(crate) struct Event<'a> {
+/// An event of an execution; see [`ExecutionEvent`] for the fields.
+pub(crate) struct ProcessorEvent<'a> {
     pub(crate) execution: &'a str,
     pub(crate) attempt: i32,
     pub(crate) at_ms: i64,
@@ -14,7 +14,8 @@ pub(crate) struct Event<'a> {
     pub(crate) elapsed_ms: Option<i64>,
 }
 
-impl Event<'_> {
+impl ProcessorEvent<'_> {
+    /// Returns the record of the event on the stream `executions`.
     pub(crate) fn emit(self) -> Result<Emit, RecordError> {
         let record = ExecutionEvent {
             execution: self.execution.into(),

@@ -1,78 +1,41 @@
-//! The processors, a file or a folder for each. What they decide are pure functions; what they need of the world they
-//! ask of ports.
+//! The processors: a file for each, and a folder for its parts. They decide in pure functions, and do I/O through ports.
 //!
-//! Each has two functions: `spec`, its name and its edges, and `start`, which makes it of what it is [given](Given). They
-//! are listed once, in `processors!` below: that list is the graph, and all of it runs.
+//! Each has two functions: `spec` returns its name and its edges, `start` makes it from the [`Dependencies`] and starts it. The list
+//! `processors!` below names them all: it is the graph, and all of them are started.
 
 pub mod accept;
 pub mod admit;
 pub mod assemble;
 pub mod cleanup;
+mod dependencies;
 mod events;
 pub mod formats;
 pub mod layouts;
 pub mod merge;
+mod principals;
+mod running;
 pub mod split;
 pub mod transcode;
 pub mod trigger;
 
-use std::sync::Arc;
+use millrace_topology::{Topology, streams};
 
-use millrace_access::Access;
-use millrace_topology::{
-    Aggregation, Processor, ProcessorSpec, Topology,
-    ports::{Controls, Media, Storage},
-    streams,
-};
+pub use dependencies::{Dependencies, Ports, ProcessorStarter};
+pub use principals::Principals;
+pub use running::RunningExecutions;
 
-use accept::Principals;
-use split::at_work::AtWork;
-use trigger::rules::Rule;
-
-/// All that processors ask of the world.
-pub trait Ports: Media + Storage + Controls {}
-
-impl<T: Media + Storage + Controls> Ports for T {}
-
-/// What processors are made of.
-pub struct Given<P> {
-    /// What they ask of the world.
-    pub ports: Arc<P>,
-    /// The scheme of the store that is meant where only a bucket is named.
-    pub store: String,
-    /// What is watched.
-    pub rules: Vec<Rule>,
-    /// Whose uploads those are that come on the log.
-    pub principals: Principals,
-    /// What each principal may reach, and how much.
-    pub access: Arc<Access>,
-    /// How many executions each principal has at work.
-    pub at_work: AtWork,
-    /// Whether what a failed execution has made is kept for a new attempt.
-    pub keeps_failed: bool,
-}
-
-/// Who runs processors: takes each, with its spec.
-pub trait Runner {
-    /// Runs a processor without state.
-    fn processor(&mut self, spec: ProcessorSpec, processor: impl Processor);
-
-    /// Runs an aggregation.
-    fn aggregation(&mut self, spec: ProcessorSpec, aggregation: impl Aggregation);
-}
-
-/// The graph: a new processor is its file, with `mod`, and its name here.
+/// Defines the graph from the modules of its processors. A new processor is added here, and as a `mod` above.
 macro_rules! processors {
     ($($name:ident),+ $(,)?) => {
-        /// The graph of Millrace.
+        /// Returns the graph of Millrace.
         #[must_use]
         pub fn topology() -> Topology {
             Topology { streams: streams::ALL.to_vec(), processors: vec![$($name::spec()),+] }
         }
 
-        /// Gives all processors of the graph to a runner.
-        pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
-            $($name::start(given, runner);)+
+        /// Makes all processors of the graph, and passes each to `starter`.
+        pub fn start<P: Ports>(dependencies: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
+            $($name::start(dependencies, starter);)+
         }
     };
 }

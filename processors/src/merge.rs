@@ -1,4 +1,4 @@
-//! `merge`: work objects become an output, proven and staged; or the reason why they can't. Then what is staged is published.
+//! `merge`: merges work objects into an output, proves and stages it; then publishes it, or withdraws it.
 
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use millrace_topology::{
     streams,
 };
 
-use crate::{Given, Ports, Runner};
-
 use tracing::Instrument as _;
 
-use crate::events::Event;
+use crate::{
+    dependencies::{Dependencies, Ports, ProcessorStarter},
+    events::ProcessorEvent,
+};
 
-/// Its name and its edges.
+/// Returns the processor's name and its edges in the graph.
 #[must_use]
 pub fn spec() -> ProcessorSpec {
     let writes = [streams::TRANSCODED, streams::EXECUTIONS];
@@ -27,18 +28,18 @@ pub fn spec() -> ProcessorSpec {
     }
 }
 
-/// Gives it to a runner.
-pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
-    runner.processor(spec(), Merger::new(given.ports.clone()));
+/// Makes the processor and starts it.
+pub fn start<P: Ports>(dependencies: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
+    starter.start_processor(spec(), Merger::new(dependencies.ports.clone()));
 }
 
-/// The processor.
+/// The processor `merge`.
 pub struct Merger<P> {
     ports: Arc<P>,
 }
 
 impl<P> Merger<P> {
-    /// With these ports.
+    /// Returns the processor with these ports.
     pub fn new(ports: Arc<P>) -> Self {
         Self { ports }
     }
@@ -61,10 +62,10 @@ impl<P: Media + Controls> Processor for Merger<P> {
         let result = tokio::select! {
             biased;
             () = self.ports.ended(&merge.execution, merge.attempt) => return Ok(Vec::new()),
-            result = self.step(merge).instrument(span) => result,
+            result = self.take_step(merge).instrument(span) => result,
         };
-        let found = match result {
-            Ok(found) => found,
+        let result = match result {
+            Ok(result) => result,
             Err(PortError::Refused(reason)) => {
                 tracing::warn!(
                     execution = merge.execution,
@@ -72,83 +73,85 @@ impl<P: Media + Controls> Processor for Merger<P> {
                     reason,
                     "can't be merged"
                 );
-                failed(merge, reason)
+                failure(merge, reason)
             }
             Err(error) => return Err(error.into()),
         };
         let elapsed_ms = task.now_ms() - begun;
-        let has_done = found.failure.is_none() && found.again.is_empty();
-        Ok(outcome(merge, task, found, has_done.then_some(elapsed_ms))?)
+        let is_done = result.failure.is_none() && result.again.is_empty();
+        Ok(records(merge, task, result, is_done.then_some(elapsed_ms))?)
     }
 
     fn given_up(&self, merge: &Merge, task: Task, reason: &str) -> Vec<Emit> {
-        outcome(merge, task, failed(merge, reason.into()), None).unwrap_or_default()
+        records(merge, task, failure(merge, reason.into()), None).unwrap_or_default()
     }
 }
 
 impl<P: Media> Merger<P> {
-    /// Takes the step that is asked for.
-    async fn step(&self, merge: &Merge) -> Result<MergeOutcome, PortError> {
+    /// Takes the step of the record.
+    async fn take_step(&self, merge: &Merge) -> Result<MergeOutcome, PortError> {
         let (execution, output) = (&merge.execution, &merge.output.url);
         match merge.step {
             MergeStep::Whole | MergeStep::Stage => match self.ports.merge(merge).await? {
                 Joined::Proven { facts, warnings, token } => {
                     tracing::info!(execution, output, "put together and proven");
-                    let found = MergeOutcome { facts: Some(*facts), warnings, token, ..blank(merge) };
-                    // An older version asks for both steps in one.
+                    let staged = MergeOutcome { facts: Some(*facts), warnings, token, ..success(merge) };
+                    // A record of an older version, which has both steps in one.
                     if merge.step == MergeStep::Whole {
-                        self.ports.publish(merge, &found.token).await?;
+                        self.ports.publish(merge, &staged.token).await?;
                     }
-                    Ok(found)
+                    Ok(staged)
                 }
                 Joined::Unclean(runs) => {
                     tracing::info!(execution, runs = runs.len(), "seams are not clean");
-                    Ok(MergeOutcome { again: runs, ..blank(merge) })
+                    Ok(MergeOutcome { again: runs, ..success(merge) })
                 }
             },
             MergeStep::Publish => {
                 self.ports.publish(merge, &merge.token).await?;
                 tracing::info!(execution, output, "published");
-                Ok(blank(merge))
+                Ok(success(merge))
             }
             MergeStep::Withdraw => {
                 self.ports.withdraw(merge).await?;
                 tracing::info!(execution, output, "withdrawn");
-                Ok(blank(merge))
+                Ok(success(merge))
             }
         }
     }
 }
 
-/// An outcome that says nothing yet.
-fn blank(merge: &Merge) -> MergeOutcome {
+/// Returns the outcome of a step that succeeded.
+fn success(merge: &Merge) -> MergeOutcome {
     let url = merge.output.url.clone();
     MergeOutcome { url, round: merge.round, step: merge.step, ..MergeOutcome::default() }
 }
 
-fn failed(merge: &Merge, reason: String) -> MergeOutcome {
-    MergeOutcome { failure: Some(reason), ..blank(merge) }
+/// Returns the outcome of a step that failed.
+fn failure(merge: &Merge, reason: String) -> MergeOutcome {
+    MergeOutcome { failure: Some(reason), ..success(merge) }
 }
 
-fn outcome(
+/// Returns the records of an outcome: a signal and an event.
+fn records(
     merge: &Merge,
     task: Task,
-    found: MergeOutcome,
+    outcome: MergeOutcome,
     elapsed_ms: Option<i64>,
 ) -> Result<Vec<Emit>, RecordError> {
     let at_ms = task.now_ms();
     let url = &merge.output.url;
-    let (event, detail) = match (&found.failure, merge.step) {
+    let (event, detail) = match (&outcome.failure, merge.step) {
         (Some(reason), _) => ("merge-failed", format!("{url}: {reason}")),
-        (None, _) if !found.again.is_empty() => {
-            let segments: usize = found.again.iter().map(|run| run.replaces.len()).sum();
-            ("seams-unclean", format!("{url}: {segments} segments decode otherwise than in one piece"))
+        (None, _) if !outcome.again.is_empty() => {
+            let segments: usize = outcome.again.iter().map(|run| run.replaces.len()).sum();
+            ("seams-unclean", format!("{url}: {segments} segments decode differently than in one piece"))
         }
         (None, MergeStep::Stage) => ("proven", url.clone()),
         (None, MergeStep::Whole | MergeStep::Publish) => ("merged", url.clone()),
         (None, MergeStep::Withdraw) => ("withdrawn", url.clone()),
     };
-    let told = Event {
+    let event = ProcessorEvent {
         execution: &merge.execution,
         attempt: merge.attempt,
         at_ms,
@@ -158,6 +161,6 @@ fn outcome(
         elapsed_ms,
     };
     let mut signal = Signal::new(&merge.execution, merge.attempt, at_ms);
-    signal.merge = Some(found);
-    Ok(vec![Emit::new(streams::TRANSCODED, &merge.execution, &signal)?, told.emit()?])
+    signal.merge = Some(outcome);
+    Ok(vec![Emit::new(streams::TRANSCODED, &merge.execution, &signal)?, event.emit()?])
 }

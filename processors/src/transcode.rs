@@ -1,4 +1,4 @@
-//! `transcode`: a segment becomes work objects, one a rendition, in one decode; or the reason why it can't.
+//! `transcode`: decodes a segment once and encodes it into a work object for each rendition.
 
 use std::sync::Arc;
 
@@ -12,13 +12,14 @@ use millrace_topology::{
     streams,
 };
 
-use crate::{Given, Ports, Runner};
-
 use tracing::Instrument as _;
 
-use crate::events::Event;
+use crate::{
+    dependencies::{Dependencies, Ports, ProcessorStarter},
+    events::ProcessorEvent,
+};
 
-/// Its name and its edges.
+/// Returns the processor's name and its edges in the graph.
 #[must_use]
 pub fn spec() -> ProcessorSpec {
     let does = "decodes once, encodes each rendition";
@@ -26,18 +27,18 @@ pub fn spec() -> ProcessorSpec {
     ProcessorSpec { role: Role::Makes, ..ProcessorSpec::new("transcode", does, streams::SEGMENTS, writes) }
 }
 
-/// Gives it to a runner.
-pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
-    runner.processor(spec(), Transcode::new(given.ports.clone()));
+/// Makes the processor and starts it.
+pub fn start<P: Ports>(dependencies: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
+    starter.start_processor(spec(), Transcode::new(dependencies.ports.clone()));
 }
 
-/// The processor.
+/// The processor `transcode`.
 pub struct Transcode<P> {
     ports: Arc<P>,
 }
 
 impl<P> Transcode<P> {
-    /// With these ports.
+    /// Returns the processor with these ports.
     pub fn new(ports: Arc<P>) -> Self {
         Self { ports }
     }
@@ -53,56 +54,54 @@ impl<P: Media + Storage + Controls> Processor for Transcode<P> {
 
     async fn handle(&self, segment: &Segment, task: Task) -> Result<Vec<Emit>, ProcessorError> {
         let span = tracing::info_span!("transcode", execution = segment.execution, segment = segment.index);
-        self.make(segment, task).instrument(span).await
+        self.transcode(segment, task).instrument(span).await
     }
 
     fn given_up(&self, segment: &Segment, task: Task, reason: &str) -> Vec<Emit> {
-        outcome(segment, task, Outcome { failure: Some(reason.into()), ..Outcome::default() })
+        records(segment, task, Transcoded { failure: Some(reason.into()), ..Transcoded::default() })
             .unwrap_or_default()
     }
 }
 
 impl<P: Media + Storage + Controls> Transcode<P> {
-    async fn make(&self, segment: &Segment, task: Task) -> Result<Vec<Emit>, ProcessorError> {
+    /// Makes the work objects that do not exist yet, and returns the records of the result.
+    async fn transcode(&self, segment: &Segment, task: Task) -> Result<Vec<Emit>, ProcessorError> {
         if self.ports.has_ended(&segment.execution, segment.attempt) {
             return Ok(Vec::new());
         }
         let begun = task.now_ms();
-        let (mut made, missing) = self.look(segment).await?;
+        let (mut stored, missing) = self.find_existing(segment).await?;
         let reused = missing.is_empty();
         if !reused {
             let work = self.ports.transcode(segment, &missing);
             let result = tokio::select! {
                 biased;
-                // First: work that stops because its execution has ended is done with, and not to be done later.
+                // Checked first: a task that fails because its execution has ended must not be retried.
                 () = self.ports.ended(&segment.execution, segment.attempt) => return Ok(Vec::new()),
                 result = work => result,
             };
             match result {
-                Ok(new) => made.extend(new),
+                Ok(new) => stored.extend(new),
                 Err(PortError::Refused(reason)) => {
                     tracing::warn!(segment = segment.index, reason, "can't be transcoded");
-                    return Ok(outcome(
-                        segment,
-                        task,
-                        Outcome { failure: Some(reason), ..Outcome::default() },
-                    )?);
+                    let failed = Transcoded { failure: Some(reason), ..Transcoded::default() };
+                    return Ok(records(segment, task, failed)?);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        let elapsed = (!reused).then(|| task.now_ms() - begun);
-        match elapsed {
+        let elapsed_ms = (!reused).then(|| task.now_ms() - begun);
+        match elapsed_ms {
             Some(ms) => tracing::info!(segment = segment.index, ms, "transcoded"),
-            None => tracing::info!(segment = segment.index, "its work objects were there already"),
+            None => tracing::info!(segment = segment.index, "its work objects exist already"),
         }
-        let replaced = self.replaced(segment).await?;
-        Ok(outcome(segment, task, Outcome { stored: made, replaced, failure: None, elapsed_ms: elapsed })?)
+        let replaced = self.sum_replaced(segment).await?;
+        Ok(records(segment, task, Transcoded { stored, replaced, failure: None, elapsed_ms })?)
     }
 
-    /// The sums over the segments that this one stands for, one a rendition. Work objects never change, so these are the
-    /// facts that were counted.
-    async fn replaced(&self, segment: &Segment) -> Result<Vec<Made>, ProcessorError> {
+    /// Returns the sums over the segments that this one replaces, one for each rendition. Work objects never change, so these are
+    /// the facts that `assemble` added.
+    async fn sum_replaced(&self, segment: &Segment) -> Result<Vec<Made>, ProcessorError> {
         let mut sums = Vec::new();
         for rendition in segment.renditions.iter().filter(|_| !segment.replaces.is_empty()) {
             let mut sum = Made { rendition: rendition.id.clone(), ..Made::default() };
@@ -111,7 +110,7 @@ impl<P: Media + Storage + Controls> Transcode<P> {
                     self.ports.made(segment.work(), &rendition.id, *index).await?
                 else {
                     return Err(ProcessorError::Permanent(format!(
-                        "the work object of segment {index} is gone"
+                        "the work object of segment {index} no longer exists; run the upload again"
                     )));
                 };
                 sum.units += made.units;
@@ -124,48 +123,55 @@ impl<P: Media + Storage + Controls> Transcode<P> {
         Ok(sums)
     }
 
-    /// What of a segment is there already, and what is missing. A redelivered segment costs this look.
-    async fn look(&self, segment: &Segment) -> Result<(Vec<Stored>, Vec<Rendition>), ProcessorError> {
-        let (mut made, mut missing) = (Vec::new(), Vec::new());
+    /// Returns the work objects of the segment that exist already, and the renditions whose work objects are missing. A redelivered
+    /// segment costs only this.
+    async fn find_existing(
+        &self,
+        segment: &Segment,
+    ) -> Result<(Vec<Stored>, Vec<Rendition>), ProcessorError> {
+        let (mut stored, mut missing) = (Vec::new(), Vec::new());
         for rendition in &segment.renditions {
             match self.ports.made(segment.work(), &rendition.id, segment.index).await? {
-                Some(facts) => made.push(facts),
+                Some(found) => stored.push(found),
                 None => missing.push(rendition.clone()),
             }
         }
-        Ok((made, missing))
+        Ok((stored, missing))
     }
 }
 
-/// What became of a segment.
+/// The result of a segment.
 #[derive(Default)]
-struct Outcome {
+struct Transcoded {
+    /// The work objects, one for each rendition.
     stored: Vec<Stored>,
     /// See [`SegmentOutcome::replaced`].
     replaced: Vec<Made>,
+    /// Why the segment can't be transcoded.
     failure: Option<String>,
-    /// `None` where the work objects were there already.
+    /// The duration; `None` if all work objects existed already.
     elapsed_ms: Option<i64>,
 }
 
-fn outcome(segment: &Segment, task: Task, outcome: Outcome) -> Result<Vec<Emit>, RecordError> {
-    let Outcome { stored, replaced, failure, elapsed_ms } = outcome;
+/// Returns the records of a result: a signal, and events.
+fn records(segment: &Segment, task: Task, result: Transcoded) -> Result<Vec<Emit>, RecordError> {
+    let Transcoded { stored, replaced, failure, elapsed_ms } = result;
     let at_ms = task.now_ms();
-    let what = match segment.renditions.first() {
+    let subject = match segment.renditions.first() {
         Some(Rendition { audio: Some(_), .. }) => "sound".to_owned(),
         Some(Rendition { side: Some(side), .. }) => side.codec.clone(),
         _ => format!("segment {}", segment.index),
     };
-    // The renditions of a segment are of one decode, and tell the same.
+    // The renditions of a segment are from one decode, and have the same warnings.
     let mut warnings: Vec<String> = stored.iter().flat_map(|stored| stored.warnings.clone()).collect();
     warnings.sort();
     warnings.dedup();
     let (event, detail) = match &failure {
-        Some(reason) => ("segment-failed", format!("{what}: {reason}")),
-        None if elapsed_ms.is_none() => ("reused", what),
-        None => ("transcoded", what),
+        Some(reason) => ("segment-failed", format!("{subject}: {reason}")),
+        None if elapsed_ms.is_none() => ("reused", subject),
+        None => ("transcoded", subject),
     };
-    let told = Event {
+    let event = ProcessorEvent {
         execution: &segment.execution,
         attempt: segment.attempt,
         at_ms,
@@ -176,11 +182,11 @@ fn outcome(segment: &Segment, task: Task, outcome: Outcome) -> Result<Vec<Emit>,
     };
     let mut signal = Signal::new(&segment.execution, segment.attempt, at_ms);
     let reused = failure.is_none() && elapsed_ms.is_none();
-    let mut emits = vec![told.emit()?];
+    let mut emits = vec![event.emit()?];
     if !warnings.is_empty() {
         let detail = warnings.join("; ");
         tracing::warn!(segment = segment.index, "the source is damaged: {detail}");
-        let damaged = Event {
+        let damaged = ProcessorEvent {
             execution: &segment.execution,
             attempt: segment.attempt,
             at_ms,

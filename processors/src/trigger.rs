@@ -1,5 +1,5 @@
-//! `trigger`: a notification of an object store becomes what is to be made of the source by the rules that match it. Folders are told
-//! of by the process that watches them, which holds their files to the same rules.
+//! `trigger`: publishes an arrival for each notification of an object store that a rule matches. Arrivals in watched folders are
+//! published by the process that watches the folder, by the same rules.
 
 pub mod notification;
 pub mod rules;
@@ -15,12 +15,11 @@ use millrace_topology::{
     streams,
 };
 
-use crate::{Given, Ports, Runner};
-
-use notification::{Notification, ObjectEvent, Place};
+use crate::dependencies::{Dependencies, Ports, ProcessorStarter};
+use notification::{Notification, ObjectEvent};
 use rules::Rule;
 
-/// Its name and its edges.
+/// Returns the processor's name and its edges in the graph.
 #[must_use]
 pub fn spec() -> ProcessorSpec {
     let does = "meets notifications with rules";
@@ -30,21 +29,25 @@ pub fn spec() -> ProcessorSpec {
     }
 }
 
-/// Gives it to a runner.
-pub fn start<P: Ports>(given: &Given<P>, runner: &mut impl Runner) {
-    runner.processor(spec(), Trigger::new(given.ports.clone(), given.rules.clone(), &given.store));
+/// Makes the processor and starts it.
+pub fn start<P: Ports>(dependencies: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
+    starter.start_processor(
+        spec(),
+        Trigger::new(dependencies.ports.clone(), dependencies.rules.clone(), &dependencies.store),
+    );
 }
 
-/// The processor.
+/// The processor `trigger`.
 pub struct Trigger<P> {
     ports: Arc<P>,
     rules: Vec<Rule>,
-    /// The scheme of the store whose buckets notifications name.
+    /// The scheme of the default object store, which has the buckets of the notifications.
     store: Option<Scheme>,
 }
 
 impl<P> Trigger<P> {
-    /// With these ports and rules, for notifications of the store of this scheme.
+    /// Returns the processor with these ports and rules. `store` is the URL scheme of the default object store, which sends the
+    /// notifications.
     pub fn new(ports: Arc<P>, rules: Vec<Rule>, store: &str) -> Self {
         Self { ports, rules, store: Scheme::named(store) }
     }
@@ -67,47 +70,49 @@ impl<P: Storage> Processor for Trigger<P> {
     }
 
     fn given_up(&self, _: &Notification, _: Task, _: &str) -> Vec<Emit> {
-        // The dead letter can be published again; no execution has begun.
+        // No execution has begun. The dead letter can be published again.
         Vec::new()
     }
 }
 
-/// What was found at an event's place.
-enum Found {
+/// What was found at the location of an event.
+enum FoundObject {
+    /// A source.
     Source(Location, SourceRef),
-    /// It is there, and can't be used: what asks for it fails with the reason.
+    /// An object that can't be a source: its execution fails with the reason.
     Unusable(Location),
 }
 
 impl<P: Storage> Trigger<P> {
+    /// Returns the arrival of an event; `None` if no rule matches it, or if the object is gone or has another version by now.
     async fn arrival(&self, event: &ObjectEvent, task: Task) -> Result<Option<Emit>, ProcessorError> {
-        let Place { bucket, keys } = &event.place;
         let Some(store) = self.store else { return Ok(None) };
-        // What no store can hold, and what stands for a folder, matches nothing.
-        let locations: Vec<Location> = keys
+        // A key that no store can have, and a key that stands for a folder, matches no rule.
+        let locations: Vec<Location> = event
+            .keys
             .iter()
             .filter(|key| !key.ends_with('/'))
-            .filter_map(|key| Location::object(store, bucket, key).ok())
+            .filter_map(|key| Location::object(store, &event.bucket, key).ok())
             .collect();
         if !locations.iter().any(|location| rules::any_matches(&self.rules, location)) {
             return Ok(None);
         }
         let Some(found) = self.find(&locations, event.version.as_deref()).await? else {
-            tracing::info!(source = %locations[0], "it was gone before it was looked at");
+            tracing::info!(source = %locations[0], "the object was removed before it was looked up");
             return Ok(None);
         };
         let (location, source) = match &found {
-            Found::Source(location, source) => (location, Some(source)),
-            Found::Unusable(location) => (location, None),
+            FoundObject::Source(location, source) => (location, Some(source)),
+            FoundObject::Unusable(location) => (location, None),
         };
         let url = location.url();
-        if let (Some(told), Some(source)) = (&event.version, source)
-            && *told != source.version
+        if let (Some(version), Some(source)) = (&event.version, source)
+            && *version != source.version
         {
             tracing::info!(
                 source = url,
-                told,
-                "another version is there by now, of which a notification of its own tells"
+                version,
+                "the object has another version by now, which has a notification of its own"
             );
             return Ok(None);
         }
@@ -126,20 +131,24 @@ impl<P: Storage> Trigger<P> {
         Ok(Some(Emit::new(streams::ARRIVALS, &url, &arrival)?))
     }
 
-    /// The one of these that is there at the version that was told, or else the first that is there.
-    async fn find(&self, locations: &[Location], told: Option<&str>) -> Result<Option<Found>, PortError> {
+    /// Returns the first of the locations that has this version, or else the first that has any object.
+    async fn find(
+        &self,
+        locations: &[Location],
+        version: Option<&str>,
+    ) -> Result<Option<FoundObject>, PortError> {
         let mut first = None;
         for location in locations {
             let url = location.url();
             match self.ports.pin(&url).await {
-                Ok(source) if told.is_none_or(|told| told == source.version) => {
-                    return Ok(Some(Found::Source(location.clone(), source)));
+                Ok(source) if version.is_none_or(|version| version == source.version) => {
+                    return Ok(Some(FoundObject::Source(location.clone(), source)));
                 }
-                Ok(source) => first = first.or_else(|| Some(Found::Source(location.clone(), source))),
+                Ok(source) => first = first.or_else(|| Some(FoundObject::Source(location.clone(), source))),
                 Err(PortError::Refused(_)) => match self.ports.size(&url).await {
                     Ok(None) => {}
                     Ok(Some(_)) | Err(PortError::Refused(_)) => {
-                        first = first.or_else(|| Some(Found::Unusable(location.clone())));
+                        first = first.or_else(|| Some(FoundObject::Unusable(location.clone())));
                     }
                     Err(error) => return Err(error),
                 },

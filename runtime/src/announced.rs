@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use millrace_schemas::{Control, RecordError, frame::Record as _, ids};
+use millrace_schemas::{Control, RecordError, catalogue, frame::Record as _};
 use millrace_topology::{Emit, streams};
 use tokio::sync::{Mutex, OnceCell};
 
@@ -32,7 +32,7 @@ fn key(record: &str, version: usize) -> String {
 pub async fn announce(log: &dyn Log) -> Result<(), LogError> {
     let mut known = Versions::default();
     known.look(log).await?;
-    let written = ids::all().into_iter().map(|record| (record.name, record.versions.len()));
+    let written = catalogue::all().into_iter().map(|record| (record.name, record.versions.len()));
     let missing = written.filter(|(record, version)| *version > 1 && !known.has(record, *version));
     let mut records = Vec::new();
     for (record, version) in missing {

@@ -1,4 +1,4 @@
-//! Records into the Confluent frame and out of it: what every hop pays.
+//! Encoding and decoding of records, which every record on the log costs.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -7,7 +7,7 @@ use millrace_schemas::{
     frame::{Record, schema_id},
 };
 
-/// What is most often on a log: the outcome of a segment.
+/// Returns the outcome of a segment, which is the most frequent record on a log.
 fn outcome() -> Signal {
     let mut signal = Signal::new("0123456789abcdef", 1, 1_700_000_000_000);
     let made = Made {
@@ -69,7 +69,7 @@ fn codec(criterion: &mut Criterion) {
     both(criterion, "signal", &outcome());
     both(criterion, "segment", &segment());
     both(criterion, "upload", &Upload::of("file:///in/a.mov", "file:///out"));
-    // An older version's bytes: fields that came since have their defaults.
+    // The bytes of an older version: later fields get their defaults.
     let mut old = outcome().encode().unwrap();
     old[1..5].copy_from_slice(&schema_id(Signal::NUMBER, 1).to_be_bytes());
     criterion.bench_function("signal of version 1/decode", |b| b.iter(|| Signal::decode(&old).unwrap()));

@@ -1,6 +1,5 @@
 //! The Confluent wire format: a zero byte, the schema's id as four bytes (big endian), the Avro body.
 //!
-//! Without a registry the ids are fixed (see [`schema_id`]), so that the bytes are the same.
 //! Source: Confluent's "Schema Registry Serializer and Deserializer, Wire format".
 
 use std::io::Cursor;
@@ -9,46 +8,56 @@ use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::Gene
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    RecordError,
-    ids::{self, Meaning},
+    error::RecordError,
+    ids::{self, SchemaIds, SchemaLookup},
 };
 
-/// How many numbers of records there may be: the versions of a record are so far apart.
-const NUMBERS: u32 = 1000;
-/// A version beyond this is no version: whoever wrote the id was no Millrace.
-const VERSIONS: u32 = 1000;
+/// The distance of the fixed ids of two versions of a record; record numbers are below it.
+const VERSION_STEP: u32 = 1000;
+/// The greatest version that a fixed id may have. Ids with a greater one were not written by Millrace.
+const MAX_VERSION: u32 = 1000;
 
-/// How much memory a length that a value claims may take, in bytes: more than any value has that is read.
-const LARGEST_CLAIM: usize = 4 * 1024 * 1024;
+/// The most memory that a length in a value may claim, in bytes. It is more than any value that is read has.
+const MAX_ALLOCATION: usize = 4 * 1024 * 1024;
 
-/// The id in the frame where no schema registry gives one: version 1 of record 3 is 3, its version 2 is 1003.
+/// Returns the fixed schema id of a version of a record, which is used without a schema registry: version 1 of record 3 has the id 3,
+/// its version 2 has 1003. Versions count from 1.
 #[must_use]
 pub const fn schema_id(number: u32, version: u32) -> u32 {
-    (version - 1) * NUMBERS + number
+    (version - 1) * VERSION_STEP + number
 }
 
-/// A record that has schema files, and so a place on a topic.
+/// A record: a type with Avro schemas that can be a value on a topic.
 pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The record's name, as the schema has it.
+    /// The record's name in the schema.
     const NAME: &'static str;
-    /// Which record it is, from 1 to 999; never used again for another.
+    /// The record's number, from 1 to 999. A number is never reused for another record.
     const NUMBER: u32;
-    /// The texts of its `.avsc` files, the oldest first; the last is what is written.
+    /// The texts of the record's `.avsc` files, oldest first. The last one is written.
     const VERSIONS: &'static [&'static str];
-    /// Whether people write it too, with schemas of their own: fields go by their names.
-    const BY_OTHERS: bool;
-    /// Its schemas, ready for use.
-    fn codec() -> &'static Codec;
+    /// Whether the record may be written by other programs with schemas of their own. Fields are then matched by name.
+    const ALLOWS_FOREIGN_SCHEMAS: bool;
+    /// Returns the parsed schemas.
+    fn codec() -> &'static RecordCodec;
 
-    /// The record in the Confluent frame.
+    /// Returns the record in the Confluent frame, with the schema id of the registry that this process uses
+    /// ([`ids::installed`]), or the fixed one.
     ///
     /// # Errors
-    /// [`RecordError::Avro`] where the type and its schema differ, which a test rules out.
+    /// [`RecordError::Avro`] if the type does not match its schema, which a test rules out.
     fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        self.encode_with(ids::installed())
+    }
+
+    /// Returns the record in the Confluent frame, with the schema id from this table; with the fixed one for `None`.
+    ///
+    /// # Errors
+    /// As [`Record::encode`].
+    fn encode_with(&self, ids: Option<&SchemaIds>) -> Result<Vec<u8>, RecordError> {
         let codec = Self::codec();
         let mut value = Vec::with_capacity(256);
         value.push(0);
-        value.extend_from_slice(&ids::written(codec.id).to_be_bytes());
+        value.extend_from_slice(&written_id(ids, codec.id).to_be_bytes());
         codec
             .writer
             .write_ser(&mut value, self)
@@ -56,55 +65,70 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
         Ok(value)
     }
 
-    /// Reads a record, of this version or an older one, out of the Confluent frame. Fields that came since have their
-    /// defaults.
+    /// Reads a record of the latest or an older version from the Confluent frame, by the ids of the registry that this process
+    /// uses ([`ids::installed`]), or by the fixed ones. Fields that the older version does not have get their defaults.
     ///
     /// # Errors
-    /// [`RecordError::Newer`] where a newer Millrace wrote it, and [`RecordError::Claimed`] where it says so and the log must
-    /// tell whether one is there. All others mean that it is no such record: the value is not framed, names another schema,
-    /// or its body does not follow the schema to its end.
+    /// [`RecordError::Newer`] if a newer Millrace wrote it, and [`RecordError::Claimed`] if the frame has a newer version but only
+    /// the log knows whether that is true. All other errors mean that the value is no such record: it is not framed, its schema is
+    /// another one, or its body does not match the schema to its end.
     fn decode(value: &[u8]) -> Result<Self, RecordError> {
+        Self::decode_with(value, ids::installed())
+    }
+
+    /// Reads a record from the Confluent frame, by the schema ids in this table; by the fixed ones for `None`.
+    ///
+    /// # Errors
+    /// As [`Record::decode`].
+    fn decode_with(value: &[u8], ids: Option<&SchemaIds>) -> Result<Self, RecordError> {
         let Some((&[0, a, b, c, d], body)) = value.split_first_chunk() else {
             return Err(RecordError::NotFramed);
         };
-        let given = u32::from_be_bytes([a, b, c, d]);
+        let id = u32::from_be_bytes([a, b, c, d]);
         let codec = Self::codec();
         let unknown =
-            || RecordError::UnknownSchema { record: Self::NAME, found: given, known: ids::written(codec.id) };
-        let found = match ids::read(given) {
-            Meaning::Fixed(fixed) => fixed,
-            Meaning::Unknown => return Err(unknown()),
-            Meaning::Unusable(why) => {
-                return Err(RecordError::UnusableSchema { record: Self::NAME, found: given, why });
+            || RecordError::UnknownSchema { record: Self::NAME, found: id, known: written_id(ids, codec.id) };
+        let fixed = match ids.map_or(SchemaLookup::Fixed(id), |ids| ids.look_up(id)) {
+            SchemaLookup::Fixed(fixed) => fixed,
+            SchemaLookup::Unknown => return Err(unknown()),
+            SchemaLookup::Unusable(why) => {
+                return Err(RecordError::UnusableSchema { record: Self::NAME, found: id, why });
             }
-            Meaning::Other(other) => {
+            SchemaLookup::Foreign(schema) => {
                 let latest = codec.schemas.last().ok_or_else(unknown)?;
-                if other.is_announced() && other.is_newer(Self::NAME, latest) {
+                if schema.is_announced() && schema.is_newer(Self::NAME, latest) {
                     let known = codec.readers.len();
                     return Err(RecordError::Newer { record: Self::NAME, found: known + 1, known });
                 }
-                return match Self::BY_OTHERS {
-                    true => read_all(body, |body| other.read(body, latest)),
+                return match Self::ALLOWS_FOREIGN_SCHEMAS {
+                    true => read_to_end(body, |body| schema.read(body, Self::NAME, latest)),
                     false => Err(unknown()),
                 };
             }
         };
-        let version = (found / NUMBERS) as usize;
+        let version = (fixed / VERSION_STEP) as usize;
         let reader = match codec.readers.get(version) {
-            Some(reader) if found % NUMBERS == Self::NUMBER => reader,
-            None if found % NUMBERS == Self::NUMBER && found / NUMBERS < VERSIONS => {
+            Some(reader) if fixed % VERSION_STEP == Self::NUMBER => reader,
+            None if fixed % VERSION_STEP == Self::NUMBER && fixed / VERSION_STEP < MAX_VERSION => {
                 let known = codec.readers.len();
                 return Err(RecordError::Claimed { record: Self::NAME, found: version + 1, known });
             }
             _ => return Err(unknown()),
         };
-        let wrong = |source| RecordError::Avro { record: Self::NAME, source: Box::new(source) };
-        read_all(body, |body| reader.read_deser(body).map_err(wrong))
+        let avro_error = |source| RecordError::Avro { record: Self::NAME, source: Box::new(source) };
+        read_to_end(body, |body| reader.read_deser(body).map_err(avro_error))
     }
 }
 
-/// Reads a body to its end.
-fn read_all<R: Record>(
+fn written_id(ids: Option<&SchemaIds>, fixed: u32) -> u32 {
+    ids.map_or(fixed, |ids| ids.written_id(fixed))
+}
+
+/// Reads a record that takes up the whole body.
+///
+/// # Errors
+/// [`RecordError::Trailing`] if bytes follow the record.
+fn read_to_end<R: Record>(
     body: &[u8],
     read: impl FnOnce(&mut Cursor<&[u8]>) -> Result<R, RecordError>,
 ) -> Result<R, RecordError> {
@@ -116,21 +140,21 @@ fn read_all<R: Record>(
     }
 }
 
-/// The schemas of a record, parsed and resolved once.
-pub struct Codec {
+/// The schemas of a record, parsed once.
+pub struct RecordCodec {
     id: u32,
     schemas: Vec<&'static Schema>,
     readers: Vec<GenericDatumReader<'static>>,
     writer: GenericDatumWriter<'static>,
 }
 
-impl Codec {
-    /// Parses the schemas of a record. They live as long as the program.
+impl RecordCodec {
+    /// Parses the schemas of a record, and leaks them, since a process needs them until it ends.
     // The texts are compiled in, and a test parses them: this can't fail in the field.
     #[expect(clippy::expect_used)]
-    pub(crate) fn of<R: Record>() -> Self {
-        // What a value claims of its length is set aside before the value is seen to be shorter.
-        apache_avro::util::max_allocation_bytes(LARGEST_CLAIM);
+    pub(crate) fn new<R: Record>() -> Self {
+        // apache-avro allocates the length that a value claims before it reads the value.
+        apache_avro::util::max_allocation_bytes(MAX_ALLOCATION);
         let parse = |text: &&str| -> &'static Schema {
             Box::leak(Box::new(Schema::parse_str(text).expect("schemas/avro holds valid schemas")))
         };
@@ -148,15 +172,34 @@ impl Codec {
         }
     }
 
-    /// The id that new records carry.
+    /// Returns the fixed id of the latest version.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// The schema of each version, the oldest first.
+    /// Returns the schema of each version, oldest first.
     #[must_use]
     pub fn schemas(&self) -> &[&'static Schema] {
         &self.schemas
     }
 }
+
+/// Implements [`Record`] for a type: its name, its number, and its schema files in `avro/`, oldest first.
+macro_rules! record {
+    ($type:ty, $name:literal, $number:literal, [$($file:literal),+]) => {
+        impl crate::frame::Record for $type {
+            const NAME: &'static str = $name;
+            const NUMBER: u32 = $number;
+            // Only uploads.
+            const ALLOWS_FOREIGN_SCHEMAS: bool = $number == 1;
+            const VERSIONS: &'static [&'static str] = &[$(include_str!(concat!("../../avro/", $file))),+];
+            fn codec() -> &'static crate::frame::RecordCodec {
+                static CODEC: std::sync::LazyLock<crate::frame::RecordCodec> =
+                    std::sync::LazyLock::new(crate::frame::RecordCodec::new::<$type>);
+                &CODEC
+            }
+        }
+    };
+}
+pub(crate) use record;

@@ -1,4 +1,4 @@
-//! The bytes of each record, of each version, as they lie on a topic: what was once written is read for good.
+//! The golden bytes of each version of each record, as they are on a topic. Every later version must read them.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use apache_avro::{to_value, writer::datum::GenericDatumWriter};
 use millrace_schemas::{frame::Record, *};
 
-/// Set to write the files that are missing, after a new version was added.
+/// The environment variable that writes the missing files, after a version was added.
 const REWRITE: &str = "MILLRACE_REWRITE_SCHEMAS";
 
 fn hex(bytes: &[u8]) -> String {
@@ -20,7 +20,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
 }
 
-/// Holds a record to its golden bytes. `before` takes out of it what the version did not have yet.
+/// Compares a record with its golden bytes. `before` returns the record without the fields that a version did not have.
 fn golden<R: Record + PartialEq + std::fmt::Debug>(name: &str, record: &R, before: impl Fn(usize) -> R) {
     for version in 1..=R::VERSIONS.len() {
         let path = format!("{}/tests/golden/{name}.{version}.hex", env!("CARGO_MANIFEST_DIR"));
@@ -37,7 +37,7 @@ fn golden<R: Record + PartialEq + std::fmt::Debug>(name: &str, record: &R, befor
     }
 }
 
-/// The bytes as that version wrote them.
+/// Returns the bytes as that version wrote them.
 fn written_by<R: Record>(record: &R, version: usize) -> Vec<u8> {
     let schema = R::codec().schemas()[version - 1];
     let value = to_value(record).unwrap().resolve(schema).unwrap();
@@ -48,24 +48,24 @@ fn written_by<R: Record>(record: &R, version: usize) -> Vec<u8> {
     bytes
 }
 
-/// The fields of records, by when they came. A record has those up to one of these.
+/// Groups of fields, in the order in which versions added them. A record has the groups up to one of these.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 enum Fields {
-    /// What `before` does not leave out of the first versions.
+    /// The fields of the first versions that `before` does not remove.
     Early,
-    /// Facts that are read from a file, what else than pictures and sound it holds, damage.
+    /// Facts from the finished file, auxiliary tracks, and damage.
     Facts,
-    /// Segments that are made again, channel layouts, when tracks end.
+    /// Segments that are made again, channel layouts, and ends of tracks.
     Seams,
     /// Principals.
     Principals,
-    /// Outputs that are staged before they are published. All there are.
+    /// Outputs that are staged before they are published. The latest group.
     Steps,
 }
 use Fields::{Early, Facts, Principals, Seams, Steps};
 
 impl Fields {
-    /// The value, if its field is one of these; else its default.
+    /// Returns the value if its group is among these, else the default.
     fn since<T: Default>(self, first: Self, value: T) -> T {
         if self >= first { value } else { T::default() }
     }
@@ -88,7 +88,7 @@ fn upload(fields: Fields) -> Upload {
     }
 }
 
-/// As that version knew it.
+/// Returns the upload with the fields of that version.
 fn old_upload(version: usize) -> Upload {
     let second = Upload { replay: None, made: Vec::new(), ..upload(Early) };
     match version {

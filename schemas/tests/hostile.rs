@@ -1,4 +1,4 @@
-//! Values that strangers made: each is an error, at a cost that follows its bytes.
+//! Malicious values: each is an error, at a cost in proportion to its bytes.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use millrace_schemas::{
 };
 use proptest::prelude::*;
 
-/// Avro's variable-length number.
+/// Returns a number in Avro's variable-length encoding.
 fn long(number: i64) -> Vec<u8> {
     let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
     let mut bytes = Vec::new();
@@ -38,7 +38,7 @@ fn refused<R: Record + std::fmt::Debug>(value: &[u8]) -> RecordError {
 #[test]
 fn claimed_lengths_and_counts_cost_nothing() {
     for claim in [1 << 60, i64::MAX, i64::MIN, -1, -(1 << 60), 1 << 40, 500_000_000, 4_000_000] {
-        // A text as the first field, and an array or a map of which nothing follows.
+        // The claim is the length of the first field, a text; then the count of an array or a map.
         refused::<Segment>(&framed::<Segment>(&long(claim)));
         refused::<Assembly>(&framed::<Assembly>(&long(claim)));
         let mut body = vec![2, 2, b'a', 0, 0, 0, 2, b'o'];

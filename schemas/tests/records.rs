@@ -1,4 +1,4 @@
-//! Types and schema files say the same, and records survive the frame.
+//! Types equal their schema files, and records survive the frame.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::HashMap;
@@ -7,11 +7,26 @@ use apache_avro::{AvroSchema, Schema, schema_compatibility::SchemaCompatibility}
 use millrace_schemas::frame::Record;
 use millrace_schemas::*;
 
-/// Set to rewrite the schema files from the types, after a change of the types that was meant.
+/// The environment variable that rewrites the schema files that differ from their types.
 const REWRITE: &str = "MILLRACE_REWRITE_SCHEMAS";
 
+/// Returns a schema as JSON, without its documentation: that of a released file never changes, while a type's may be improved. The
+/// file of the next version has it.
 fn json(schema: &Schema) -> serde_json::Value {
-    serde_json::to_value(schema).unwrap()
+    let mut json = serde_json::to_value(schema).unwrap();
+    remove_docs(&mut json);
+    json
+}
+
+fn remove_docs(json: &mut serde_json::Value) {
+    match json {
+        serde_json::Value::Object(object) => {
+            object.remove("doc");
+            object.values_mut().for_each(remove_docs);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(remove_docs),
+        _ => {}
+    }
 }
 
 fn folder(name: &str) -> String {
@@ -22,11 +37,11 @@ fn equal<T: Record + AvroSchema>(name: &str) {
     let derived = T::get_schema();
     let last = T::VERSIONS.len();
     let path = format!("{}/{last}.avsc", folder(name));
-    if std::env::var_os(REWRITE).is_some() {
-        std::fs::write(&path, format!("{:#}\n", json(&derived))).unwrap();
+    let written = Schema::parse_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    if std::env::var_os(REWRITE).is_some() && json(&written) != json(&derived) {
+        std::fs::write(&path, format!("{:#}\n", serde_json::to_value(&derived).unwrap())).unwrap();
         return;
     }
-    let written = Schema::parse_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(
         json(&written),
         json(&derived),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use millrace_processors::topology;
-use millrace_processors::{accept::Principals, cleanup::RETRY_WINDOW_MS};
+use millrace_processors::{Principals, cleanup::RETRY_WINDOW_MS};
 use millrace_runtime::{Log, announce};
 use millrace_storage::{Location, Stores, Work as Objects};
 use millrace_topology::streams;

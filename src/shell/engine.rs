@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use millrace_access::Access;
 use millrace_engine::{Engine, Settings};
-use millrace_processors::{accept::Principals, trigger::rules::Rule};
+use millrace_processors::{Principals, trigger::rules::Rule};
 use millrace_runtime::{Level, Log, LogError, NewRecord, Options, Transaction};
 use millrace_schemas::{Encoders, Progress};
 use millrace_storage::{self as storage, Stores};

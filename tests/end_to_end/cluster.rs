@@ -242,8 +242,8 @@ async fn one_behind_each(cluster: &Cluster, log: &dyn millrace_runtime::Log) -> 
 
 /// What claims to be the version 900 of a stream's record.
 fn claimed(stream: StreamSpec) -> Vec<u8> {
-    let record = millrace_schemas::ids::all().into_iter().find(|record| record.name == stream.record);
-    let number = record.unwrap().fixed % 1000;
+    let record = millrace_schemas::catalogue::all().into_iter().find(|record| record.name == stream.record);
+    let number = record.unwrap().fixed_id % 1000;
     let mut value = vec![0];
     value.extend(millrace_schemas::frame::schema_id(number, 900).to_be_bytes());
     value.extend([0; 20]);
@@ -522,7 +522,7 @@ fn what_was_put_right_is_made_when_its_dead_letter_is_published_again() {
     };
     let server = cluster.serve("one", &[]).ready();
     // The next id that this registry gives: each record is under a subject of its own, uploads under two.
-    let next = u32::try_from(millrace_schemas::ids::all().len()).unwrap() + 2;
+    let next = u32::try_from(millrace_schemas::catalogue::all().len()).unwrap() + 2;
     let value = [&[0][..], &next.to_be_bytes(), &text(url("out")), &text(url("a.mp4"))].concat();
     runtime.block_on(async {
         let records = vec![put(streams::UPLOADS, 0, "early", value)];

@@ -13,9 +13,9 @@ use apache_avro::{Schema, schema::Name, types::Value, writer::datum::GenericDatu
 use fastrand::Rng;
 use millrace_schemas::{
     Arrival, Assembly, Control, ExecutionEvent, LogLine, Merge, Merged, Progress, Seen, Segment, Signal,
-    Upload,
+    Upload, catalogue,
     frame::{Record, schema_id},
-    ids::{self, Answer},
+    ids::{self, RegistryAnswer},
 };
 
 use crate::{Target, equals_itself};
@@ -103,10 +103,10 @@ fn check_schema(bytes: &[u8]) -> bool {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let Ok(text) = str::from_utf8(&bytes[..end]) else { return false };
-    let _ = ids::claims(text);
-    let is_learned = ids::learn(OTHER, Answer::Schema { text, is_announced: false }).is_ok();
+    let _ = catalogue::newer_version_of(text);
+    let is_learned = ids::register(OTHER, RegistryAnswer::Schema { text, is_announced: false }).is_ok();
     let value = framed(OTHER, bytes.get(end + 1..).unwrap_or_default());
-    assert!(ids::unknown(&value).is_none(), "a schema was looked up, and is still unknown");
+    assert!(ids::unresolved_id(&value).is_none(), "a schema was looked up, and is still unknown");
     let upload = Upload::decode(&value);
     assert!(is_learned || upload.is_err(), "a value was read by a schema that was refused");
     assert!(Segment::decode(&value).is_err() || !value.is_empty());
@@ -125,11 +125,11 @@ fn framed(id: u32, body: &[u8]) -> Vec<u8> {
 
 /// The ids of all versions of all records, each with the texts of its schemas.
 fn versions() -> Vec<(u32, &'static str)> {
-    let of = |record: ids::Described| {
-        let number = record.fixed % schema_id(0, 2);
+    let of = |record: catalogue::RecordSchemas| {
+        let number = record.fixed_id % schema_id(0, 2);
         (1..).zip(record.versions).map(move |(version, text)| (schema_id(number, version), *text))
     };
-    ids::all().into_iter().flat_map(of).collect()
+    catalogue::all().into_iter().flat_map(of).collect()
 }
 
 /// Gives every version the id that it has without a registry, in a table as a registry fills it: so that schemas of others can be
@@ -137,10 +137,12 @@ fn versions() -> Vec<(u32, &'static str)> {
 fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        ids::install(ids::all().iter().map(|record| (record.fixed, record.fixed)).collect());
+        catalogue::install(
+            catalogue::all().iter().map(|record| (record.fixed_id, record.fixed_id)).collect(),
+        );
         for (id, text) in versions() {
-            let answer = ids::learn(id, Answer::Schema { text, is_announced: true });
-            assert!(answer.is_ok(), "{answer:?}");
+            let result = ids::register(id, RegistryAnswer::Schema { text, is_announced: true });
+            assert!(result.is_ok(), "{result:?}");
         }
     });
 }

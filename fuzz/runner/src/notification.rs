@@ -55,16 +55,16 @@ fn check(bytes: &[u8]) -> bool {
     assert_eq!(read(bytes).as_ref(), Ok(&notification), "it is read the same again");
     let mut length = 0;
     for event in &notification.events {
-        let keys = &event.place.keys;
+        let keys = &event.keys;
         assert!((1..=3).contains(&keys.len()));
         assert!(!keys[0].is_empty() && !keys[0].ends_with('/'), "a folder is told as an object: {event:?}");
-        length += event.place.bucket.len() + keys.iter().map(String::len).sum::<usize>();
+        length += event.bucket.len() + keys.iter().map(String::len).sum::<usize>();
         length += event.version.as_ref().map_or(0, String::len);
         length += event.sequencer.as_ref().map_or(0, String::len);
 
         let again = read(s3(event).to_string().as_bytes()).expect("a notification of S3's shape");
         let [again] = &again.events[..] else { panic!("one event became {:?}", again.events) };
-        assert_eq!((&again.place.bucket, &again.place.keys[0]), (&event.place.bucket, &keys[0]));
+        assert_eq!((&again.bucket, &again.keys[0]), (&event.bucket, &keys[0]));
         assert_eq!((&again.version, &again.sequencer), (&event.version, &event.sequencer));
     }
     assert!(length <= 3 * bytes.len(), "{} bytes tell {length}", bytes.len());
@@ -73,9 +73,9 @@ fn check(bytes: &[u8]) -> bool {
 
 /// An event as Amazon S3 tells it.
 fn s3(event: &ObjectEvent) -> Value {
-    let key = utf8_percent_encode(&event.place.keys[0], NON_ALPHANUMERIC).to_string();
+    let key = utf8_percent_encode(&event.keys[0], NON_ALPHANUMERIC).to_string();
     json!({"Records": [{"eventName": "ObjectCreated:Put", "eventTime": "2026-11-20T00:00:00.123Z", "s3": {
-        "bucket": {"name": event.place.bucket},
+        "bucket": {"name": event.bucket},
         "object": {"key": key, "eTag": event.version, "sequencer": event.sequencer},
     }}]})
 }

@@ -1,24 +1,27 @@
-//! An execution's outputs, in two steps: all of them are put together and proven, hidden; then all of them are published. So one
-//! that can't be made leaves none of the others behind. What can't be published either takes back those that were.
+//! The steps of an execution's outputs: all of them are merged, proven and staged; then all of them are published. So an output that
+//! can't be made leaves none of the others behind. If one can't be published, those that were are withdrawn.
 
 use millrace_schemas::{
     Assembly, Merge, MergeOutcome, MergeStep, Phase, PlannedOutput, RecordError, Standing,
 };
 use millrace_topology::{Emit, Fold, faults::Fault, streams};
 
-use super::{end, event, is_strict, make_again, unchanged, warn};
+use super::{
+    again::make_again,
+    ending::{end, event, is_strict, unchanged, warn},
+};
 
-/// Whether the outputs are being published, or taken back: what ends an execution early comes too late then. A publication
-/// may be under way on any worker, and must not appear behind the end.
-pub(super) fn is_settling(state: &Assembly) -> bool {
+/// Returns whether the outputs are being published or withdrawn. A cancel or a deadline is then too late: a worker may be publishing
+/// an output, which must not appear after the end.
+pub(super) fn is_publishing(state: &Assembly) -> bool {
     state.phase == Phase::Merging && matches!(state.step, MergeStep::Publish | MergeStep::Withdraw)
 }
 
-/// Asks for all outputs that are not proven yet.
+/// Requests that all outputs without facts are staged; publishes if there are none.
 pub(super) fn stage(mut state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
     state.step = MergeStep::Stage;
     let is_due = |output: &PlannedOutput| output.facts.is_none();
-    let emits = ask(&state, is_due, ("merging", at_ms))?;
+    let emits = request_step(&state, is_due, ("merging", at_ms))?;
     if emits.is_empty() {
         publish(state, at_ms)
     } else {
@@ -26,22 +29,23 @@ pub(super) fn stage(mut state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, R
     }
 }
 
-/// Publishes what is staged: everything is proven.
+/// Requests that all staged outputs are published; ends the execution if there are none.
 fn publish(mut state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
     state.step = MergeStep::Publish;
     let is_due = |output: &PlannedOutput| output.standing == Standing::Staged;
-    let emits = ask(&state, is_due, ("publishing", at_ms))?;
+    let emits = request_step(&state, is_due, ("publishing", at_ms))?;
     if emits.is_empty() {
         return end(state, Phase::Succeeded, None, at_ms);
     }
     Ok(Fold { state: Some(state), emits, changed: true })
 }
 
-/// Takes back what was or may be published, and ends: something could not be.
+/// Requests that all outputs that are or may be published are withdrawn, because one could not be published; ends the execution if
+/// there are none.
 fn withdraw(mut state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
     state.step = MergeStep::Withdraw;
     let is_due = |output: &PlannedOutput| can_be_withdrawn(output) && !Fault::PublishedStays.is_planted();
-    let emits = ask(&state, is_due, ("withdrawing", at_ms))?;
+    let emits = request_step(&state, is_due, ("withdrawing", at_ms))?;
     if emits.is_empty() {
         let reason = state.reason.take();
         return end(state, Phase::Failed, reason, at_ms);
@@ -49,29 +53,30 @@ fn withdraw(mut state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordErr
     Ok(Fold { state: Some(state), emits, changed: true })
 }
 
-/// Also what could not be published: a worker that was slow, and told of nothing, may do it still. What an older version
-/// published was never staged.
+/// Returns whether an output is or may be published. A slow worker may still publish an output whose publication failed on another.
+/// An output that an older version published was not staged, and can't be withdrawn.
 fn can_be_withdrawn(output: &PlannedOutput) -> bool {
     matches!(output.standing, Standing::Published | Standing::Unpublished) && !output.token.is_empty()
 }
 
-/// The step's records for the outputs that it is due for, and what is told of it.
-fn ask(
+/// Returns the records of the current step for the outputs that `is_due` returns `true` for, and an event of this name; none if there
+/// are no such outputs.
+fn request_step(
     state: &Assembly,
     is_due: impl Fn(&PlannedOutput) -> bool,
-    (told, at_ms): (&str, i64),
+    (event_name, at_ms): (&str, i64),
 ) -> Result<Vec<Emit>, RecordError> {
     let mut emits = Vec::new();
     for output in state.outputs.iter().filter(|output| is_due(output)) {
-        let of_it =
+        let tracks =
             state.tracks.iter().filter(|track| output.plan.renditions.contains(&track.plan.rendition));
         let merge = Merge {
             execution: state.execution.clone(),
             attempt: state.attempt,
             source: state.source.clone(),
             output: output.plan.clone(),
-            // They are read once, to stage it.
-            tracks: of_it.filter(|_| state.step == MergeStep::Stage).cloned().collect(),
+            // Only staging reads them.
+            tracks: tracks.filter(|_| state.step == MergeStep::Stage).cloned().collect(),
             work: state.work.clone(),
             round: state.round,
             strict: is_strict(state),
@@ -81,18 +86,18 @@ fn ask(
         emits.push(Emit::new(streams::MERGES, &state.execution, &merge)?);
     }
     if !emits.is_empty() {
-        emits.push(event(state, at_ms, told, format!("{} outputs", emits.len())).emit()?);
+        emits.push(event(state, at_ms, event_name, format!("{} outputs", emits.len())).emit()?);
     }
     Ok(emits)
 }
 
-/// Counts what became of a step of an output.
+/// Folds the outcome of a step of an output.
 pub(super) fn fold_merge(
     state: Assembly,
     outcome: MergeOutcome,
     at_ms: i64,
 ) -> Result<Fold<Assembly>, RecordError> {
-    // Nothing was asked to be merged before all segments were there; and since an earlier round some were made again.
+    // Before all segments are transcoded, no step was requested. Since an earlier round, segments were made again.
     let is_old = outcome.round != state.round && !Fault::OldRoundCounts.is_planted();
     if state.phase != Phase::Merging || is_old {
         return unchanged(Some(state));
@@ -103,13 +108,13 @@ pub(super) fn fold_merge(
         }
         (MergeStep::Publish, MergeStep::Publish) => fold_published(state, outcome, at_ms),
         (MergeStep::Withdraw, MergeStep::Withdraw) => fold_withdrawn(state, outcome, at_ms),
-        // A redelivery, of a step that is over.
+        // A redelivery of an earlier step.
         _ => unchanged(Some(state)),
     }
 }
 
-/// The output that an outcome tells of, if it is awaited: LG-2, what a redelivered merge reports once more does not matter.
-fn awaited<'a>(
+/// Returns the output with this URL if its outcome is awaited. LG-2: the outcome of a redelivered step is not awaited.
+fn find_awaited<'a>(
     state: &'a mut Assembly,
     url: &str,
     is_due: impl Fn(&PlannedOutput) -> bool,
@@ -122,7 +127,7 @@ fn fold_staged(
     outcome: MergeOutcome,
     at_ms: i64,
 ) -> Result<Fold<Assembly>, RecordError> {
-    let Some(output) = awaited(&mut state, &outcome.url, |output| output.facts.is_none()) else {
+    let Some(output) = find_awaited(&mut state, &outcome.url, |output| output.facts.is_none()) else {
         return unchanged(Some(state));
     };
     if let Some(reason) = outcome.failure {
@@ -150,7 +155,9 @@ fn fold_published(
     at_ms: i64,
 ) -> Result<Fold<Assembly>, RecordError> {
     let is_staged = |output: &PlannedOutput| output.standing == Standing::Staged;
-    let Some(output) = awaited(&mut state, &outcome.url, is_staged) else { return unchanged(Some(state)) };
+    let Some(output) = find_awaited(&mut state, &outcome.url, is_staged) else {
+        return unchanged(Some(state));
+    };
     match outcome.failure {
         None => output.standing = Standing::Published,
         Some(reason) => {
@@ -158,7 +165,7 @@ fn fold_published(
             state.reason.get_or_insert(reason);
         }
     }
-    // Those that are under way are waited for: one must not appear behind the end.
+    // Wait for the others: none may appear after the end.
     if state.outputs.iter().any(is_staged) {
         return Ok(Fold { state: Some(state), emits: Vec::new(), changed: true });
     }
@@ -170,7 +177,7 @@ fn fold_withdrawn(
     outcome: MergeOutcome,
     at_ms: i64,
 ) -> Result<Fold<Assembly>, RecordError> {
-    let Some(output) = awaited(&mut state, &outcome.url, can_be_withdrawn) else {
+    let Some(output) = find_awaited(&mut state, &outcome.url, can_be_withdrawn) else {
         return unchanged(Some(state));
     };
     output.standing = Standing::Withdrawn;

@@ -1,7 +1,9 @@
 mod again;
 mod outputs;
 
-use millrace_schemas::{Cancelled, Merge, MergeOutcome, TrackPlan, TrackSource, Upload, frame::Record as _};
+use millrace_schemas::{
+    Cancelled, Made, Merge, MergeOutcome, Merged, TrackPlan, TrackSource, Upload, frame::Record as _,
+};
 use millrace_topology::invariants::{merged_once, nothing_changed};
 use proptest::prelude::*;
 
@@ -34,7 +36,7 @@ fn output(format: &str) -> OutputPlan {
     }
 }
 
-/// So many segments of video, and a sound track.
+/// The start of an execution with so many video segments and one audio segment.
 fn started(attempt: i32, segments: i32) -> Signal {
     let mut signal = Signal::new("e", attempt, 1000);
     signal.started = Some(Started {
@@ -74,7 +76,7 @@ fn made(attempt: i32, segments: i32, index: i32) -> Signal {
     signal
 }
 
-/// An output is proven and staged.
+/// The outcome of an output that is proven and staged.
 fn staged(attempt: i32, format: &str) -> Signal {
     let mut signal = Signal::new("e", attempt, 5000);
     let url = output(format).url;
@@ -92,7 +94,7 @@ fn staged(attempt: i32, format: &str) -> Signal {
     signal
 }
 
-/// What was asked for of an output after it was staged is done.
+/// The outcome of a later step of an output, which succeeded.
 fn done(attempt: i32, format: &str, step: MergeStep) -> Signal {
     let mut signal = Signal::new("e", attempt, 6000);
     let url = output(format).url;
@@ -123,7 +125,7 @@ fn cancelled(attempt: i32) -> Signal {
     signal
 }
 
-/// Folds signals; gives the state, and the names of the streams that were published to.
+/// Folds signals; returns the state and all records that were emitted.
 fn run(signals: impl IntoIterator<Item = Signal>) -> (Option<Assembly>, Vec<Emit>) {
     let mut emits = Vec::new();
     let state = signals.into_iter().fold(None, |state, signal| {
@@ -255,15 +257,15 @@ fn a_deadline_ends_an_execution() {
     let fold = Assemble.punctuate(state, 9000).unwrap();
     let state = fold.state.unwrap();
     assert_eq!(state.phase, Phase::Failed);
-    let forgotten = Assemble.wakes_at(&state).unwrap();
-    assert_eq!(forgotten, 9000 + HORIZON_MS);
-    let fold = Assemble.punctuate(state, forgotten).unwrap();
+    let horizon = Assemble.wakes_at(&state).unwrap();
+    assert_eq!(horizon, 9000 + HORIZON_MS);
+    let fold = Assemble.punctuate(state, horizon).unwrap();
     assert!(fold.state.is_none() && fold.changed, "a tombstone");
     let controls: Vec<_> = fold.emits.iter().map(|emit| (emit.stream, emit.value.is_none())).collect();
-    assert_eq!(controls, [("controls", true)], "and nobody need hear of it any more");
+    assert_eq!(controls, [("controls", true)], "the control is removed");
 }
 
-/// What a replay finds there, made alike, costs nothing.
+/// A replay costs nothing if all of its outputs exist with the same settings.
 #[test]
 fn an_execution_whose_outputs_are_all_kept_succeeds_at_once() {
     let (before, _) = run(whole(3));
@@ -282,8 +284,8 @@ fn an_execution_whose_outputs_are_all_kept_succeeds_at_once() {
 }
 
 proptest! {
-    /// EX-1, MG-1, MG-2, LG-2: whatever is told how often and in which order, an execution ends at most once, and is
-    /// merged only when all is there.
+    /// EX-1, MG-1, MG-2, LG-2: however signals are repeated and reordered, an execution ends at most once, and is merged only when all
+    /// segments are transcoded.
     #[test]
     fn any_order_and_any_redelivery_ends_once(order in proptest::collection::vec((0..11_usize, any::<u8>()), 0..80)) {
         let mut choices = whole(3);
@@ -291,14 +293,14 @@ proptest! {
         let mut state: Option<Assembly> = None;
         let (mut ends, mut merges) = (Vec::new(), 0);
         for (choice, luck) in order {
-            // Failures and cancels are rare, or nothing else would be seen.
+            // Failures and cancels are rare, or most runs would end at once.
             let choice = if choice >= 9 && luck > 20 { choice - 9 } else { choice };
             let ended = state.clone().filter(Assembly::is_terminal);
             let fold = fold(state, choices[choice].clone()).unwrap();
             if let Some(before) = ended {
                 prop_assert_eq!(stays_ended(&before, fold.state.as_ref()), Ok(()));
             }
-            // LG-2: told again at once, it changes nothing.
+            // LG-2: a redelivery changes nothing.
             let again = decide(fold.state.clone(), choices[choice].clone()).unwrap();
             prop_assert_eq!(nothing_changed(&fold.state, &again.state, again.emits.len()), Ok(()));
             ends.extend(on(&fold.emits, "merged").iter().map(|value| Merged::decode(value).unwrap()));
@@ -315,7 +317,7 @@ proptest! {
         prop_assert!([0, 2, 4].contains(&merges));
     }
 
-    /// The order of the segments does not change what they add up to.
+    /// The sums do not depend on the order of the segments.
     #[test]
     fn sums_do_not_depend_on_the_order(order in Just((0..=20).collect::<Vec<i32>>()).prop_shuffle()) {
         let in_order = run(std::iter::once(started(1, 20)).chain((0..=20).map(|i| made(1, 20, i)))).0.unwrap();
@@ -324,7 +326,7 @@ proptest! {
     }
 }
 
-/// An execution of so many segments; whether warnings are reasons to fail.
+/// The start of an execution with so many video segments and these warnings, which are failures if it is strict.
 fn began(segments: i32, strict: bool, warnings: &[&str]) -> Signal {
     let mut begin = started(1, segments);
     let plan = begin.started.as_mut().unwrap();
@@ -344,7 +346,7 @@ fn with_warning(mut signal: Signal, warning: &str) -> Signal {
     signal
 }
 
-/// The only record of an execution's end.
+/// Returns the record of an execution's end, and checks that there is one.
 fn the_end(emits: &[Emit]) -> Merged {
     let ends = on(emits, "merged");
     assert_eq!(ends.len(), 1);
@@ -362,7 +364,7 @@ fn a_success_has_the_warnings_of_split_and_merge_each_once() {
         published(1, "mp4"),
         published(1, "flv"),
     ]);
-    // Which segments are used is known to merge, and it reads their warnings.
+    // `merge` reports the warnings of the segments that it uses.
     assert_eq!(the_end(&emits).warnings, ["the index ends early", "sound runs 1.0 % fast"]);
 }
 

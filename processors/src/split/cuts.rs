@@ -1,4 +1,4 @@
-//! Where a video is cut. Pure.
+//! Where video and audio are cut into segments. Pure.
 
 use millrace_schemas::{Seek, SeekBy};
 use millrace_topology::{
@@ -6,31 +6,31 @@ use millrace_topology::{
     ports::Keyframe,
 };
 
-/// A half-open range of presentation times, and where to begin reading for it.
+/// A half-open range of presentation times, with seek points for its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
-    /// The start; none for the first.
+    /// The start, in ticks; `None` for the first range.
     pub start: Option<i64>,
-    /// The end; none for the last.
+    /// The end, exclusive, in ticks; `None` for the last range.
     pub end: Option<i64>,
-    /// Best first.
+    /// The seek points to try, best first.
     pub seeks: Vec<Seek>,
 }
 
-/// The longest lead-in that is decoded for a cut where there is no keyframe, in seconds.
+/// The longest lead-in for a cut without a keyframe, in seconds: what is decoded and dropped from the keyframe to the cut.
 pub const LONGEST_LEAD_SECONDS: f64 = 60.0;
 
-/// The most segments that an execution may have.
+/// The most segments of an execution.
 pub const MOST_SEGMENTS: usize = 100_000;
 
-/// Cuts a video near the multiples of `step` after its first picture.
+/// Returns the ranges of a video that is cut near the multiples of `step` after `first`, the time of its first picture.
 ///
-/// A cut lies on a keyframe where there is one within half a step. Where keyframes are too far apart, it is made all
-/// the same, and what leads to it from the keyframe before is decoded and dropped, up to `longest_lead`; beyond that
-/// there is no cut. All times are in one clock; `keyframes` are sorted by time.
+/// A cut is on a keyframe if there is one within half a step of the multiple. Otherwise it is on the multiple if the time since the
+/// previous keyframe, the lead-in, is at most `longest_lead`; else there is no cut. All times are in ticks of one time base;
+/// `keyframes` are sorted by time. Without keyframes there is one range.
 ///
-/// What it costs follows the keyframes and the segments, never the length that is claimed: where no cut can be, it goes on at
-/// the next keyframe. It ends at more than [`MOST_SEGMENTS`].
+/// The cost depends on the number of keyframes and ranges, not on the duration that the source claims. It stops when there are more
+/// ranges than [`MOST_SEGMENTS`].
 #[must_use]
 pub fn plan(first: i64, end: i64, keyframes: &[Keyframe], step: i64, longest_lead: i64) -> Vec<Range> {
     let step = step.max(1);
@@ -52,7 +52,7 @@ pub fn plan(first: i64, end: i64, keyframes: &[Keyframe], step: i64, longest_lea
             (None, _) => None,
         };
         cuts.extend(cut.filter(|cut| *cut > *cuts.last().unwrap_or(&first) && *cut < end));
-        // From here to half a step before the next keyframe there is none.
+        // Up to half a step before the next keyframe, no cut is possible.
         let steps = match (cut, keyframes.get(after)) {
             (Some(_), _) => 1,
             (None, Some(next)) => (next.pts.saturating_sub(target).saturating_sub(step / 2) / step).max(1),
@@ -75,9 +75,9 @@ pub fn plan(first: i64, end: i64, keyframes: &[Keyframe], step: i64, longest_lea
     ranges
 }
 
-/// Cuts sound on a grid of so many samples, counted from its first sample, into parts of about this length. Half-open
-/// ranges in samples; the first has no start, the last no end, and the last is no shorter than half a part. At most a few more
-/// than [`MOST_SEGMENTS`].
+/// Returns the half-open ranges, in samples, of an audio track that is cut into parts of about `part` samples. Cuts are on a grid of
+/// `grid` samples from `first`, the track's first sample. The first range has no start, the last no end, and the last has at least
+/// half of `part`. It stops when there are more ranges than [`MOST_SEGMENTS`].
 #[must_use]
 pub fn parts(first: i64, samples: i64, part: i64, grid: i64) -> Vec<(Option<i64>, Option<i64>)> {
     let part = (part / grid.max(1)).max(1).saturating_mul(grid.max(1));
@@ -95,13 +95,14 @@ pub fn parts(first: i64, samples: i64, part: i64, grid: i64) -> Vec<(Option<i64>
     parts
 }
 
-/// Where to begin reading for a cut: the keyframe at or before it. In an index the worker finds the ones before that
-/// by itself; of byte offsets it is given two more.
+/// Returns the seek points for a cut: the keyframe at or before it, and two more before that if they are byte offsets. In a container
+/// with an index, the worker finds earlier ones itself.
 fn seeks(keyframes: &[Keyframe], cut: i64) -> Vec<Seek> {
-    let upto = keyframes.partition_point(|keyframe| keyframe.pts <= cut);
-    let before = keyframes[..upto].iter().rev().map(|keyframe| keyframe.seek);
-    let many = if keyframes.first().is_some_and(|keyframe| keyframe.seek.by == SeekBy::Byte) { 3 } else { 1 };
-    before.take(many).collect()
+    let end = keyframes.partition_point(|keyframe| keyframe.pts <= cut);
+    let before = keyframes[..end].iter().rev().map(|keyframe| keyframe.seek);
+    let count =
+        if keyframes.first().is_some_and(|keyframe| keyframe.seek.by == SeekBy::Byte) { 3 } else { 1 };
+    before.take(count).collect()
 }
 
 #[cfg(test)]
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_lie_on_keyframes_near_the_asked_times() {
+    fn cuts_are_on_keyframes_near_the_requested_times() {
         let ranges = plan(0, 100, &keyframes(&[0, 24, 48, 72, 96]), 25, 1000);
         assert_eq!(starts(&ranges), [24, 48, 72]);
         assert_eq!(ranges[1].seeks, [Seek { by: SeekBy::Time, at: 22, state: 0 }]);
@@ -141,10 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_claimed_costs_nothing() {
+    fn a_long_duration_that_a_source_claims_costs_nothing() {
         let begun = std::time::Instant::now();
         let all = keyframes(&[0, 1 << 40, (1 << 60) - 7]);
-        // As often as a lead-in lets it, and at the keyframes that are there.
+        // As often as the longest lead-in allows, and at the keyframes.
         let ranges = plan(0, i64::MAX, &all, 100, 1000);
         assert_eq!(ranges.len(), 1 + 10 + 10 + 10, "{:?}", starts(&ranges));
         assert_eq!(plan(0, i64::MAX, &keyframes(&[0]), 1, i64::MAX).len(), MOST_SEGMENTS + 2);

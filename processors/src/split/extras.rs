@@ -1,4 +1,4 @@
-//! What an output holds beside its tracks. Pure.
+//! Metadata, chapters and timecode of an output. Pure.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,12 @@ use millrace_topology::ports::SourceFacts;
 
 use crate::formats::Format;
 
-/// Where a container says where it was recorded: as libavformat calls it, and as Apple does.
+/// The metadata keys of the location of the recording: libavformat's, and Apple's.
 const LOCATIONS: [&str; 3] = ["location", "location-eng", "com.apple.quicktime.location.iso6709"];
-/// The longest text that is carried over, in characters: it travels in records.
+/// The greatest length of a metadata value, in characters, since records carry it.
 const LONGEST: usize = 1000;
 
-/// What an output of this format takes over from its source. Where somebody was is nobody's affair, unless asked for.
+/// Returns what an output in this format copies from its source. The location is private, and is copied only if `keep_location` is set.
 pub(super) fn of(facts: &SourceFacts, format: Format, keep_location: bool) -> Extras {
     let of_source = |names: &[&str]| {
         let named = |(key, _): &&(String, String)| names.iter().any(|name| key.eq_ignore_ascii_case(name));
@@ -35,7 +35,7 @@ pub(super) fn of(facts: &SourceFacts, format: Format, keep_location: bool) -> Ex
     Extras { metadata, chapters: facts.chapters.clone(), timecode }
 }
 
-/// Whether this is a timecode (SMPTE ST 12-1) that pictures of this rate can be counted by.
+/// Returns whether a text is a timecode (SMPTE ST 12-1) and the frame rate is one that timecodes count.
 fn counts(code: &str, rate: Ratio) -> bool {
     let shape = code.len() == 11
         && code.bytes().enumerate().all(|(i, byte)| match i {
@@ -54,7 +54,7 @@ mod tests {
     use crate::formats::FORMATS;
 
     #[test]
-    fn where_it_was_recorded_is_told_only_if_asked_for() {
+    fn the_location_of_the_recording_is_copied_only_on_request() {
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let facts = SourceFacts {
             metadata: vec![

@@ -1,4 +1,4 @@
-//! What is to be made of a source: tracks, segments and outputs. Pure.
+//! The plan of an execution: tracks, segments and outputs. Pure.
 
 #[cfg(test)]
 mod tests;
@@ -12,19 +12,25 @@ use millrace_topology::ports::{AudioSource, SourceFacts, VideoSource};
 use super::{cuts, extras};
 use crate::formats::{self, Format};
 
-/// A plan: what is told to the aggregation, the segments, and what of the source is in no output.
+/// The plan of an execution.
 pub(super) struct Plan {
+    /// The plan as `assemble` gets it.
     pub(super) started: Started,
+    /// All segments, in the order of their indices.
     pub(super) segments: Vec<Segment>,
+    /// The streams of the source that are in no output, each with the reason.
     pub(super) left_out: Vec<String>,
 }
 
-/// The shortest part of a long sound track, in seconds: what leads into a part is a hundredth of it.
+/// The shortest segment of a long audio track, in seconds. Its lead-in is a hundredth of that.
 const SHORTEST_PART_SECONDS: f64 = 60.0;
-/// A part of sound costs what a picture's hundredth does: it may be longer than a segment of the video.
+/// The length of an audio segment, in video segments. A second of audio costs about a hundredth of a second of video.
 const SEGMENTS_A_PART: f64 = 4.0;
 
-/// What is to be made of a source.
+/// Plans an execution.
+///
+/// # Errors
+/// If the upload or the source can't be processed, with the reason for the user.
 pub(super) fn plan(
     upload: &Upload,
     source: &SourceRef,
@@ -33,7 +39,7 @@ pub(super) fn plan(
     encoders: &Encoders,
 ) -> Result<Plan, String> {
     if facts.video.is_none() && facts.sounds.is_empty() {
-        return Err("there is neither video nor sound in it".into());
+        return Err("the source has neither video nor audio".into());
     }
     let seconds = formats::segment_time(upload.segment_time_seconds)?;
     formats::deadline(upload.deadline_seconds)?;
@@ -48,7 +54,7 @@ pub(super) fn plan(
             .ok_or_else(|| format!("'{work}' is no place of this execution's work; leave 'work' out"))?,
     };
     let work = work.to_string();
-    // Equal formats are one, also in a record that was read as it is: they would be one output.
+    // A record may have repeated formats, which would be the same output.
     let mut wanted: Vec<Format> = Vec::new();
     for name in &upload.dst_formats {
         let format = formats::format(name)?;
@@ -57,7 +63,7 @@ pub(super) fn plan(
         }
     }
     if wanted.is_empty() {
-        return Err("no format is asked for".into());
+        return Err("no format is requested; name one in dst_formats".into());
     }
     let prefix = output_prefix(upload, &source.url)?;
     let outputs = wanted.iter().map(|format| output(upload, &prefix, &source.url, facts, *format)).collect();
@@ -113,7 +119,7 @@ pub(super) fn plan(
         labels: upload.labels.clone(),
         deadline_ms: None,
         work,
-        // Tried again, it must be the same execution: of this version of the source.
+        // A further attempt must be the same execution, so it needs the version of the source.
         upload: Some(Upload { version: Some(source.version.clone()), ..upload.clone() }),
         kept: Vec::new(),
         warnings: facts.warnings.clone(),
@@ -123,17 +129,17 @@ pub(super) fn plan(
 
 /// libavformat's `AV_DISPOSITION_DEFAULT`.
 const DEFAULT: i32 = 1;
-/// A track that plays for so much of the longest one's time is as good as it.
+/// A track counts as being as long as the longest one from this fraction of its duration on.
 const AS_LONG: f64 = 0.9;
 
-/// The sound that plays: the default one, then the one with the most of the presentation, then the first.
+/// Returns the index of the main audio track: the first of the longest among the default ones; among all, if none is a default one.
 fn main_sound(sounds: &[AudioSource]) -> usize {
     let is_default = |sound: &AudioSource| sound.tags.dispositions & DEFAULT != 0;
     let some_default = sounds.iter().any(is_default);
-    let asked = |sound: &&AudioSource| is_default(sound) == some_default;
-    let longest = sounds.iter().filter(asked).map(|sound| sound.seconds).fold(0.0, f64::max);
-    let plays = |sound: &AudioSource| asked(&sound) && sound.seconds >= AS_LONG * longest;
-    sounds.iter().position(plays).unwrap_or(0)
+    let is_candidate = |sound: &&AudioSource| is_default(sound) == some_default;
+    let longest = sounds.iter().filter(is_candidate).map(|sound| sound.seconds).fold(0.0, f64::max);
+    let is_main = |sound: &AudioSource| is_candidate(&sound) && sound.seconds >= AS_LONG * longest;
+    sounds.iter().position(is_main).unwrap_or(0)
 }
 
 fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, format: Format) -> OutputPlan {
@@ -154,11 +160,11 @@ struct Building<'a> {
     encoders: &'a Encoders,
     wanted: Vec<Format>,
     outputs: Vec<OutputPlan>,
-    /// What all segments have in common.
+    /// The values that all segments have in common.
     blank: Segment,
     segments: Vec<Segment>,
     tracks: Vec<TrackPlan>,
-    /// What the segments carry of jumps and codec headers, in bytes.
+    /// The size of the timestamp corrections and codec headers in all segments, in bytes.
     carried: usize,
 }
 
@@ -167,10 +173,10 @@ impl Building<'_> {
         i32::try_from(self.segments.len()).map_err(|_| too_many())
     }
 
-    /// Makes room for so many segments like this one, of a plan that records can carry: before any of them is made.
+    /// Reserves memory for `count` segments like this one, before any of them is made.
     ///
     /// # Errors
-    /// If they would be too many, or carry too much.
+    /// If the plan would have too many segments, or [more](MOST_CARRIED) than records can carry.
     fn reserve(&mut self, count: usize, like: &Segment) -> Result<(), String> {
         if self.segments.len().saturating_add(count) > cuts::MOST_SEGMENTS {
             return Err(too_many());
@@ -240,7 +246,7 @@ impl Building<'_> {
         Ok(())
     }
 
-    /// Adds a track that is no video, of these ranges.
+    /// Adds an audio or auxiliary track, with a segment for each range.
     fn add(
         &mut self,
         stream: i32,
@@ -290,7 +296,7 @@ impl Building<'_> {
     }
 }
 
-/// What all segments of an execution may carry of jumps and codec headers, in bytes.
+/// The greatest size of the timestamp corrections and codec headers in all segments of an execution, in bytes.
 const MOST_CARRIED: usize = 256 << 20;
 
 fn too_many() -> String {
@@ -320,8 +326,8 @@ fn track(
     }
 }
 
-/// The parts of a sound track: one, but for long sound that can be cut. Then they lie on the codec's frame grid, which all
-/// renditions must share, at the source's own rate: a resampler that begins elsewhere gives other samples.
+/// Returns the ranges of an audio track: one, unless it is long and can be cut. It can be cut if all renditions have the source's
+/// sample rate, since a resampler that starts elsewhere returns other samples, and the same frame size, whose multiples the cuts are.
 fn parts(sound: &AudioSource, renditions: &[Rendition], seconds: f64) -> Vec<(Option<i64>, Option<i64>)> {
     let whole = vec![(None, None)];
     let grid = |rendition: &Rendition| {
@@ -336,7 +342,7 @@ fn parts(sound: &AudioSource, renditions: &[Rendition], seconds: f64) -> Vec<(Op
 }
 
 fn ticks(video: &VideoSource, seconds: f64) -> i64 {
-    // A clock is never 0; what is out of range saturates, which cuts once or not at all.
+    // A time base is never 0. A time out of range saturates, so that there is one cut or none.
     (seconds / video.settings.time_base.as_f64()) as i64
 }
 

@@ -1,4 +1,4 @@
-//! What stores send when an object was put, in the shapes that they really send. Pure.
+//! Notifications of object stores about new objects, in the shapes that the stores send. Pure.
 //!
 //! | from | shape | the key |
 //! |---|---|---|
@@ -8,57 +8,51 @@
 //! | versitygw | as S3 | as it was in the request's path: percent-encoded |
 //! | Alibaba Cloud OSS | `{"events": [{"eventName": "ObjectCreated:PutObject", "oss": …}]}` | as it is |
 //!
-//! A key that is not what its shape promises is looked for as it stands, too.
+//! Since a store may encode keys differently than its shape documents, other readings of the key are tried, too.
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// The most events that a notification may hold, those that a queue or a topic passes on together included. Stores send one, or a
-/// handful; each may cost requests to the store, and all of a notification are one task.
+/// The most events of a notification, including those that a queue or a topic forwards together. Stores send one or a few. Each may
+/// cost requests to the store, and all of a notification are one task.
 pub const MOST_EVENTS: usize = 1000;
 
-/// What happened to an object.
+/// A new object, or a new version of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectEvent {
-    /// Where it is.
-    pub place: Place,
-    /// Its ETag without quotes, or a file's version; `None` where it was not told.
+    /// The bucket.
+    pub bucket: String,
+    /// The possible keys, likeliest first.
+    pub keys: Vec<String>,
+    /// The ETag, without quotes; `None` if the notification has none.
     pub version: Option<String>,
-    /// The store's own order of what happens to an object.
+    /// The store's sequencer, which orders the events of an object; `None` if the notification has none.
     pub sequencer: Option<String>,
-    /// When, in milliseconds since 1970; `None` where it was not told.
+    /// The time, in milliseconds since 1970; `None` if the notification has none.
     pub at_ms: Option<i64>,
 }
 
-/// Where something was put.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The bucket.
-    pub bucket: String,
-    /// What its key may be, likeliest first.
-    pub keys: Vec<String>,
-}
-
-/// A notification: what was put. Removals, restores and tests are nothing to do.
+/// A notification. Removals, restores and tests have no events.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Notification {
-    /// What was put, in the order in which it is told.
+    /// The events, in the order of the notification.
     pub events: Vec<ObjectEvent>,
 }
 
-/// Reads a notification.
+/// Reads a notification from JSON.
 ///
 /// # Errors
-/// If it is of no known shape, or holds more than [`MOST_EVENTS`].
+/// If its shape is unknown, or if it has more than [`MOST_EVENTS`] events.
 pub fn read(value: &[u8]) -> Result<Notification, String> {
     let json: Value =
-        serde_json::from_slice(value).map_err(|error| format!("a notification is JSON: {error}"))?;
+        serde_json::from_slice(value).map_err(|error| format!("a notification must be JSON: {error}"))?;
     shape(&json, 0)
 }
 
+/// Reads a notification that is nested `depth` deep in notifications of queues or topics.
 fn shape(json: &Value, depth: usize) -> Result<Notification, String> {
     let text = |name: &str| json.get(name).and_then(Value::as_str);
-    // SNS puts the notification, as text, into its own; so do queues that pass it on.
+    // SNS, and queues, wrap the notification as a text.
     for name in ["Message", "body"] {
         if let (Some(inner), true) = (text(name), depth < 3) {
             let inner: Value = serde_json::from_str(inner).unwrap_or(Value::Null);
@@ -68,81 +62,89 @@ fn shape(json: &Value, depth: usize) -> Result<Notification, String> {
         }
     }
     if text("file").is_some() {
-        return Err("files are told of by the process that watches their folder, and by nobody else".into());
+        return Err("files are reported by the process that watches their folder, and by nobody else".into());
     }
     if let Some(records) = json.get("Records").or_else(|| json.get("records")).and_then(Value::as_array) {
-        hold(records.len())?;
+        check_count(records.len())?;
         let mut events = Vec::new();
         for record in records {
             let notification = match record.get("s3") {
-                Some(s3) => one(record, "eventName", s3, Encoding::Form),
-                // A queue's records hold notifications.
+                Some(s3) => read_event(record, "eventName", s3, KeyEncoding::Form),
+                // The records of a queue are notifications.
                 None if depth < 3 => shape(record, depth + 1)?,
-                None => return Err("a record of no known shape".into()),
+                None => return Err("a record has an unknown shape".into()),
             };
             events.extend(notification.events);
-            hold(events.len())?;
+            check_count(events.len())?;
         }
         return Ok(Notification { events });
     }
     if let Some(events) = json.get("events").and_then(Value::as_array) {
-        hold(events.len())?;
+        check_count(events.len())?;
         let found = events.iter().map(|event| {
             event.get("oss").map_or_else(
-                || Err("an event of no known shape".to_owned()),
-                |oss| Ok(one(event, "eventName", oss, Encoding::Plain).events),
+                || Err("an event has an unknown shape".to_owned()),
+                |oss| Ok(read_event(event, "eventName", oss, KeyEncoding::Plain).events),
             )
         });
         let events = found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
         return Ok(Notification { events });
     }
     if let (Some(_), Some(detail)) = (text("detail-type"), json.get("detail")) {
-        return Ok(one(json, "detail-type", detail, Encoding::Plain));
+        return Ok(read_event(json, "detail-type", detail, KeyEncoding::Plain));
     }
-    // What a store sends when notifications are set up, and what SNS sends before it sends any.
+    // A store sends a test when notifications are set up, and SNS asks for a confirmation before it sends any.
     let is_test = text("Event").is_some_and(|event| event.ends_with("TestEvent"))
         || text("Type").is_some_and(|kind| kind.ends_with("Confirmation"));
     if is_test {
         return Ok(Notification::default());
     }
-    Err("of no known shape: S3, MinIO, versitygw, OSS and EventBridge send what is understood".into())
+    Err("the shape is unknown; those of S3, MinIO, versitygw, OSS and EventBridge are supported".into())
 }
 
-/// Refuses more events than a notification may hold.
-fn hold(events: usize) -> Result<(), String> {
+/// Checks the number of events.
+///
+/// # Errors
+/// If there are more than [`MOST_EVENTS`].
+fn check_count(events: usize) -> Result<(), String> {
     if events <= MOST_EVENTS {
         return Ok(());
     }
     Err(format!("it holds more than {MOST_EVENTS} events; send them in several notifications"))
 }
 
-/// How a shape writes keys.
+/// How a shape encodes keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+enum KeyEncoding {
+    /// Not at all.
     Plain,
+    /// As HTML forms: `+` is a space.
     Form,
 }
 
-fn one(event: &Value, named: &str, of: &Value, encoding: Encoding) -> Notification {
-    let name = event.get(named).and_then(Value::as_str).unwrap_or_default();
+/// Reads one event. `name_field` is the name of the field with its name, `object` the value that has its bucket and object. Returns
+/// a notification without events if it is not about a new object.
+fn read_event(event: &Value, name_field: &str, object: &Value, encoding: KeyEncoding) -> Notification {
+    let name = event.get(name_field).and_then(Value::as_str).unwrap_or_default();
     let is_put = name.contains("ObjectCreated") || name == "Object Created";
-    let text = |at: &str| of.pointer(at).and_then(Value::as_str);
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str);
     let (Some(bucket), Some(key), true) = (text("/bucket/name"), text("/object/key"), is_put) else {
         return Notification::default();
     };
-    // What stands for a folder.
+    // A key that ends with a slash stands for a folder.
     if key.ends_with('/') || key.is_empty() {
         return Notification::default();
     }
-    let keys = keys(key, encoding);
-    // MinIO writes the slash in its encoded form.
+    let keys = possible_keys(key, encoding);
+    // MinIO percent-encodes that slash.
     if keys.first().is_none_or(|key| key.ends_with('/')) {
         return Notification::default();
     }
     let time = ["eventTime", "time"].iter().find_map(|name| event.get(*name)?.as_str());
     let tag = text("/object/eTag").or_else(|| text("/object/etag"));
     let event = ObjectEvent {
-        place: Place { bucket: bucket.into(), keys },
+        bucket: bucket.into(),
+        keys,
         version: tag.map(|tag| tag.trim_matches('"').to_owned()).filter(|tag| !tag.is_empty()),
         sequencer: text("/object/sequencer").map(str::to_owned).filter(|text| !text.is_empty()),
         at_ms: time
@@ -152,14 +154,14 @@ fn one(event: &Value, named: &str, of: &Value, encoding: Encoding) -> Notificati
     Notification { events: vec![event] }
 }
 
-/// What a key may be, likeliest first.
-fn keys(key: &str, encoding: Encoding) -> Vec<String> {
+/// Returns the possible keys of an object, likeliest first.
+fn possible_keys(key: &str, encoding: KeyEncoding) -> Vec<String> {
     let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned);
     let form = decode(&key.replace('+', " "));
     let (percent, plain) = (decode(key), Some(key.to_owned()));
     let all = match encoding {
-        Encoding::Plain => [plain, form, percent],
-        Encoding::Form => [form, percent, plain],
+        KeyEncoding::Plain => [plain, form, percent],
+        KeyEncoding::Form => [form, percent, plain],
     };
     let mut found: Vec<String> = Vec::new();
     for key in all.into_iter().flatten() {
@@ -183,7 +185,7 @@ mod tests {
     }
 
     fn first_key(event: &ObjectEvent) -> &str {
-        &event.place.keys[0]
+        &event.keys[0]
     }
 
     const S3: &str = r#"{"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-west-2",
@@ -192,7 +194,7 @@ mod tests {
         "eTag": "d41d8cd98f00b204e9800998ecf8427e", "versionId": "096fKKXTRTtl3on89fVO", "sequencer": "0055AED6DCD90281E5"}}}]}"#;
 
     #[test]
-    fn s3_says_keys_as_forms_do() {
+    fn s3_encodes_keys_as_forms_do() {
         let event = read_one(S3);
         assert_eq!(first_key(&event), "in/my film+1映.mov");
         assert_eq!(event.at_ms, Some(1500));
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_through_sns_and_a_queue_is_unwrapped() {
+    fn notifications_through_sns_and_a_queue_are_unwrapped() {
         let sns = json!({"Type": "Notification", "Message": S3}).to_string();
         assert_eq!(read_one(&sns), read_one(S3));
         let queue = json!({"Records": [{"messageId": "1", "body": sns}]}).to_string();
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn removals_tests_and_folders_are_nothing_to_do() {
+    fn removals_tests_and_folders_are_no_events() {
         for text in [
             r#"{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "videos"}"#,
             r#"{"Type": "SubscriptionConfirmation", "Message": "You have chosen to subscribe"}"#,
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn several_records_are_all_told() {
+    fn all_of_several_records_are_events() {
         let record = S3.trim_start_matches(r#"{"Records": ["#).trim_end_matches("]}");
         let two = format!(r#"{{"Records": [{record}, {record}]}}"#);
         assert_eq!(read(two.as_bytes()).unwrap().events.len(), 2);
@@ -280,7 +282,7 @@ mod tests {
             let said = read(shape(MOST_EVENTS + 1).to_string().as_bytes()).unwrap_err();
             assert!(said.contains("more than 1000 events"), "{said}");
         }
-        // What there is nothing to do of is read, too.
+        // Records without events count, too.
         assert!(
             read(json!({"Records": vec![json!({"Event": "s3:TestEvent"}); 2000]}).to_string().as_bytes())
                 .is_err()
@@ -288,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_notification_is_an_error() {
+    fn a_value_of_unknown_shape_is_an_error() {
         for text in ["", "[]", "{}", "hello", r#"{"Records": [{"a": 1}]}"#, r#"{"events": [5]}"#] {
             assert!(read(text.as_bytes()).is_err(), "{text}");
         }

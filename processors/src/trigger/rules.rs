@@ -1,4 +1,4 @@
-//! Rules: which sources are made into what. Pure.
+//! Rules: which sources are transcoded, and how. Pure.
 //!
 //! Locations are compared by whole components, never as text: a rule for `s3://videos/in` does not match `s3://videos/inner/a.mov`.
 
@@ -9,44 +9,44 @@ use millrace_schemas::{SourceRef, Upload};
 
 use crate::formats;
 
-/// The label of an upload that a rule asked for: the URL of what is watched, with a slash at its end.
+/// The label of uploads that a rule made. Its value is the URL of the watched bucket, prefix or folder, with a slash at its end.
 pub const LABEL: &str = "millrace.watch";
 
-/// What is watched, and what is made of it.
+/// A watched bucket, prefix or folder, and how its sources are transcoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// The folder, the bucket, or the prefix of whole components that sources lie beneath.
+    /// The bucket, prefix or folder. A prefix ends with a whole component.
     pub from: Location,
-    /// Endings of file names that match, in lower case; none are those of all media files ([`SUFFIXES`]).
+    /// The endings of file names that match, in lower case. Empty for those of all media files ([`SUFFIXES`]).
     pub suffixes: Vec<String>,
     /// The smallest size that matches, in bytes.
     pub min_bytes: i64,
     /// The largest size that matches, in bytes.
     pub max_bytes: i64,
-    /// The folder or prefix beneath which outputs go. They keep their source's path below `from`.
+    /// The bucket, prefix or folder for outputs. They keep their source's path below `from`.
     pub to: Location,
-    /// The formats to make.
+    /// The names of the formats to make.
     pub formats: Vec<String>,
-    /// Length of a segment in seconds.
+    /// The length of a segment, in seconds.
     pub segment_time: f64,
-    /// Labels of the uploads that this rule asks for.
+    /// The labels of the uploads.
     pub labels: HashMap<String, String>,
-    /// Whether output files that came from another source are replaced.
+    /// Whether output files that were made from another source are replaced.
     pub overwrite: bool,
-    /// Fail where a source is damaged.
+    /// Whether an execution fails if its source is damaged.
     pub strict: bool,
-    /// Let outputs say where a source was recorded.
+    /// Whether the location of the recording is copied from the source's metadata.
     pub keep_location: bool,
 }
 
-/// Endings by which media are known where no others are named.
+/// The extensions of media files.
 pub const SUFFIXES: [&str; 40] = [
     "mp4", "m4v", "mov", "qt", "mkv", "webm", "flv", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "vob", "wmv",
     "asf", "3gp", "3g2", "ogv", "ogg", "mxf", "dv", "f4v", "rm", "rmvb", "wtv", "nut", "ivf", "m4a", "mp3",
     "aac", "wav", "flac", "opus", "aiff", "aif", "wma", "amr", "ac3", "mka",
 ];
 
-/// Whether a name is one of a media file that somebody put there.
+/// Returns whether a path or URL has the extension of a media file and is not hidden (its name does not begin with a dot).
 #[must_use]
 pub fn is_media(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or(name);
@@ -81,10 +81,10 @@ impl Rule {
         Ok(Self::new(Location::parse(from)?, Location::parse(to)?))
     }
 
-    /// Returns `true` if a source at this location is to be made, whatever its size.
+    /// Returns whether the rule matches a source at this location, whatever its size.
     #[must_use]
     pub fn matches(&self, source: &Location) -> bool {
-        // What is watched is a folder: a file of its name lies beside what is in it.
+        // A file at `from` itself is not in the folder `from`.
         if source.parts_below(&self.from).is_none_or(|parts| parts.is_empty()) {
             return false;
         }
@@ -96,11 +96,11 @@ impl Rule {
         !name.starts_with('.') && self.suffixes.iter().any(|suffix| lower.ends_with(suffix))
     }
 
-    fn fits(&self, bytes: i64) -> bool {
+    fn fits_size(&self, bytes: i64) -> bool {
         (self.min_bytes..=self.max_bytes).contains(&bytes)
     }
 
-    /// The URL of the prefix of a source's outputs: beneath `to`, by the folders that the source lies in below `from`.
+    /// Returns the URL of the prefix of a source's outputs: `to`, and the source's folders below `from`.
     fn output_prefix(&self, source: &Location) -> String {
         let parts = source.parts_below(&self.from).unwrap_or_default();
         let folders = parts.split_last().map_or(&[][..], |(_, folders)| folders);
@@ -109,26 +109,27 @@ impl Rule {
     }
 }
 
-/// Returns `true` if any rule matches a source at this location. What lies where outputs go never matches.
+/// Returns whether any rule matches a source at this location. Locations of outputs never match.
 #[must_use]
 pub fn any_matches(rules: &[Rule], source: &Location) -> bool {
     !is_output(rules, source) && rules.iter().any(|rule| rule.matches(source))
 }
 
-/// Returns `true` if outputs of any rule go where this lies.
+/// Returns whether a location is below the outputs of any rule.
 fn is_output(rules: &[Rule], source: &Location) -> bool {
     rules.iter().any(|rule| source.is_beneath(&rule.to))
 }
 
-/// The uploads that rules ask for of a source. One that could not be looked at (`found` is `None`) is asked for all the same: its
-/// execution fails with the reason.
+/// Returns the uploads of a source, one for each rule that matches it. `found` is `None` if the source could not be looked up; its
+/// execution then fails with the reason.
 #[must_use]
 pub fn uploads(rules: &[Rule], source: &Location, found: Option<&SourceRef>) -> Vec<Upload> {
     if is_output(rules, source) {
         return Vec::new();
     }
     let url = source.url();
-    let matches = |rule: &&Rule| rule.matches(source) && found.is_none_or(|source| rule.fits(source.bytes));
+    let matches =
+        |rule: &&Rule| rule.matches(source) && found.is_none_or(|source| rule.fits_size(source.bytes));
     rules
         .iter()
         .filter(matches)
@@ -149,10 +150,10 @@ pub fn uploads(rules: &[Rule], source: &Location, found: Option<&SourceRef>) -> 
         .collect()
 }
 
-/// Checks that rules can work.
+/// Checks that rules are valid together.
 ///
 /// # Errors
-/// If one can't, with what to change.
+/// If one is not, with what to change.
 pub fn check(rules: &[Rule]) -> Result<(), String> {
     for rule in rules {
         for format in &rule.formats {
@@ -160,11 +161,11 @@ pub fn check(rules: &[Rule]) -> Result<(), String> {
         }
         formats::segment_time(rule.segment_time)?;
         if rule.formats.is_empty() {
-            return Err(format!("the watch of {} asks for no format", rule.from));
+            return Err(format!("the watch of {} has no format; name one in formats", rule.from));
         }
         if rule.min_bytes > rule.max_bytes {
             return Err(format!(
-                "the watch of {} takes no size: min_bytes is more than max_bytes",
+                "the watch of {} matches no size: min_bytes is more than max_bytes",
                 rule.from
             ));
         }
@@ -176,7 +177,7 @@ pub fn check(rules: &[Rule]) -> Result<(), String> {
         }
         if let Some(other) = rules.iter().find(|other| rule.from.is_beneath(&other.to)) {
             return Err(format!(
-                "{} is watched, and outputs go to {}: they would lie among what is watched; give them a prefix of their own",
+                "{} is watched, and outputs go to {}: they would be among the watched sources; give them a prefix of their own",
                 rule.from, other.to
             ));
         }
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_keep_the_path_below_what_is_watched() {
+    fn outputs_keep_the_path_below_the_watched_prefix() {
         let prefix = |from: &str, url: &str| rule(from, "s3://out/x/").output_prefix(&at(url));
         assert_eq!(prefix("s3://b/in/", "s3://b/in/2026/11/a.mov"), "s3://out/x/2026/11");
         assert_eq!(prefix("s3://b/in", "s3://b/in/2026/11/a.mov"), "s3://out/x/2026/11");
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_watched_is_whole_components_with_or_without_a_slash_at_the_end() {
+    fn a_watched_prefix_is_whole_components_with_or_without_a_slash_at_the_end() {
         for from in ["s3://b/in/vid", "s3://b/in/vid/"] {
             let rule = rule(from, "s3://out");
             for url in ["s3://b/in/vid/x.mov", "s3://b/in/vid/deep/er/x.mov"] {
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn two_rules_ask_for_two_things() {
+    fn two_rules_make_two_uploads() {
         let rules = [rule("s3://b/in/", "s3://b/out"), rule("s3://b/in/x", "s3://b/small")];
         let url = "s3://b/in/x/a.mov";
         let asked = uploads(&rules, &at(url), Some(&source(url, 5)));

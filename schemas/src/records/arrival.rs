@@ -1,50 +1,50 @@
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Upload;
+use super::upload::Upload;
 
-/// A source that was uploaded, as a store's notification or a folder's watch tells it, and what is to be made of it. Key: the
-/// source's URL, so that all that is told of a source comes in one order.
+/// A new version of a source in a watched bucket or folder, and the uploads that the rules make of it. Key: the source's URL, so
+/// that the arrivals of a source stay in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Arrival {
     /// The source's URL.
     pub source: String,
-    /// Its version (ETag, or size and time) when it was looked at.
+    /// The source's version when it was looked up: its ETag, or its size and modification time. Empty if it could not be read.
     pub version: String,
-    /// The store's own order of what happens to an object; null where it has none.
+    /// The store's sequencer, which orders the events of an object; null if the store sends none.
     #[serde(default)]
     #[avro(default = "null")]
     pub sequencer: Option<String>,
-    /// When it happened, in milliseconds since 1970.
+    /// The time of the event, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What is to be made: one for each rule that it meets.
+    /// The uploads: one for each rule that matches the source.
     pub uploads: Vec<Upload>,
 }
 
-crate::records::record!(
+crate::frame::record!(
     Arrival,
     "Arrival",
     11,
     ["arrival/1.avsc", "arrival/2.avsc", "arrival/3.avsc", "arrival/4.avsc"]
 );
 
-/// The latest that is known of a source. Key: the source's URL.
+/// The newest arrival of a source. Key: the source's URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Seen {
     /// The source's URL.
     pub source: String,
-    /// Its version.
+    /// The source's version; see [`Arrival::version`].
     pub version: String,
-    /// The store's own order; null where it has none.
+    /// The store's sequencer; null if the store sends none.
     #[serde(default)]
     #[avro(default = "null")]
     pub sequencer: Option<String>,
-    /// When it happened, in milliseconds since 1970.
+    /// The time of the event, in milliseconds since 1970.
     pub at_ms: i64,
-    /// A hash of what was asked for: another rule is another thing to make.
+    /// A hash of the uploads' settings. If a rule changes, the same version is uploaded again.
     pub asked: String,
 }
 
-crate::records::record!(Seen, "Seen", 12, ["seen/1.avsc"]);
+crate::frame::record!(Seen, "Seen", 12, ["seen/1.avsc"]);

@@ -3,97 +3,101 @@ use std::collections::HashMap;
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Made, MergeStep, OutputFacts, OutputPlan, SourceRef, TrackPlan, Upload};
+use super::{
+    media::{Made, OutputFacts, SourceRef},
+    phase::{MergeStep, Phase, Standing},
+    plan::{OutputPlan, TrackPlan},
+    upload::Upload,
+};
 use crate::identity::add_digest;
 
-/// The state of an execution, and at last its terminal record. Key: the execution.
+/// The state of an execution; its last version is the final result. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Assembly {
-    /// The execution.
+    /// The execution's id.
     pub execution: String,
-    /// Which try at it, from 1.
+    /// The attempt, from 1.
     pub attempt: i32,
-    /// Where it stands.
+    /// The phase.
     pub phase: Phase,
     /// The source.
     pub source: SourceRef,
-    /// Why it failed or was cancelled.
+    /// Why the execution failed or was cancelled.
     #[serde(default)]
     #[avro(default = "null")]
     pub reason: Option<String>,
-    /// A bitmap of the segments that are there, bit i of byte i / 8; empty once all are.
+    /// A bitmap of the segments that are transcoded: segment i is bit i % 8 of byte i / 8. Empty once all are.
     #[avro(with)]
     #[serde(with = "apache_avro::serde::bytes")]
     pub segments_done: Vec<u8>,
-    /// How many segments there are, of all tracks.
+    /// The number of segments in the plan, of all tracks.
     pub segments: i32,
-    /// How many of them are there.
+    /// The number of segments that are transcoded.
     pub done: i32,
-    /// How many segments of the video the plan has.
+    /// The number of video segments in the plan.
     pub video_segments: i32,
-    /// How many of these had their work objects already.
+    /// The number of video segments whose work objects an earlier attempt made.
     pub reused: i32,
-    /// The tracks, with the sums of their segments' facts.
+    /// The tracks, each with the sums over its segments.
     pub tracks: Vec<TrackSum>,
     /// The outputs.
     pub outputs: Vec<PlannedOutput>,
-    /// Carried through from the upload.
+    /// The upload's labels.
     #[serde(default)]
     #[avro(default = "{}")]
     pub labels: HashMap<String, String>,
-    /// When this attempt was accepted, in milliseconds since 1970.
+    /// The time at which this attempt was accepted, in milliseconds since 1970.
     pub started_ms: i64,
-    /// When it ended.
+    /// The time at which this attempt ended, in milliseconds since 1970.
     #[serde(default)]
     #[avro(default = "null")]
     pub ended_ms: Option<i64>,
-    /// When it is given up.
+    /// The time at which this attempt fails if it has not ended, in milliseconds since 1970; null for never.
     #[serde(default)]
     #[avro(default = "null")]
     pub deadline_ms: Option<i64>,
-    /// Where the work objects are: the first part of their key. Empty stands for the execution.
+    /// The first part of the keys of the work objects. Empty for the execution's id.
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub work: String,
-    /// What was asked for, so that it can be tried again.
+    /// The upload, for further attempts.
     #[serde(default)]
     #[avro(default = "null")]
     pub upload: Option<Upload>,
-    /// What of the source was damaged or missing, and where, as far as it was known before any segment was made, and
-    /// what was said of the outputs.
+    /// Damage of the source that was found before any segment was transcoded, and the warnings of the outputs.
     #[serde(default)]
     #[avro(default = "[]")]
     pub warnings: Vec<String>,
-    /// What was said of segments; those that are made again may have been read wrongly.
+    /// The warnings of segments. Those of a segment that is made again may be wrong, so a success does not report these.
     #[serde(default)]
     #[avro(default = "[]")]
     pub segment_warnings: Vec<String>,
-    /// How often segments were made again since seams were not clean.
+    /// How often segments were made again because seams were unclean.
     #[serde(default)]
     #[avro(default = "0")]
     pub round: i32,
-    /// Segments that are being made again.
+    /// The segments that are being made again.
     #[serde(default)]
     #[avro(default = "[]")]
     pub again: Vec<Again>,
-    /// The step of its merges that is being taken.
+    /// The current step of the outputs.
     #[serde(default)]
     #[avro(default = r#""whole""#)]
     pub step: MergeStep,
 }
 
-/// A segment that is being made in place of others.
+/// A segment that is being made in place of others, because a seam between those was unclean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Again {
-    /// Its number.
+    /// The index of the new segment.
     pub index: i32,
-    /// The numbers of those that it stands for.
+    /// The indices of the segments that it replaces.
     pub replaces: Vec<i32>,
 }
 
-crate::records::record!(
+crate::frame::record!(
     Assembly,
     "Assembly",
     4,
@@ -109,13 +113,13 @@ crate::records::record!(
 );
 
 impl Assembly {
-    /// The principal whose execution it is; empty is the default one.
+    /// Returns the name of the principal that owns the execution; empty for the default principal.
     #[must_use]
     pub fn principal(&self) -> &str {
         self.upload.as_ref().map_or("", |upload| &upload.principal)
     }
 
-    /// Whether segment `index` is there.
+    /// Returns whether the segment with this index is transcoded.
     #[must_use]
     pub fn has(&self, index: i32) -> bool {
         self.done == self.segments
@@ -125,48 +129,16 @@ impl Assembly {
                 .unwrap_or(false)
     }
 
-    /// How many of the video's segments are there.
+    /// Returns the number of video segments that are transcoded.
     #[must_use]
     pub fn video_done(&self) -> i32 {
         (0..self.video_segments).map(|index| i32::from(self.has(index))).sum()
     }
 
-    /// Whether the execution has ended.
+    /// Returns whether the execution has ended.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         matches!(self.phase, Phase::Succeeded | Phase::Failed | Phase::Cancelled)
-    }
-}
-
-/// Where an execution stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
-#[avro(namespace = "millrace")]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the derive takes no doc comments on variants")]
-pub enum Phase {
-    // Segments are being made.
-    Transcoding,
-    // All segments are there; outputs are being put together.
-    Merging,
-    // All outputs are there.
-    Succeeded,
-    // It ended with a reason.
-    Failed,
-    // It was stopped.
-    Cancelled,
-}
-
-impl Phase {
-    /// The phase as the records and the command show it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Transcoding => "transcoding",
-            Self::Merging => "merging",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
     }
 }
 
@@ -199,39 +171,20 @@ impl TrackSum {
     }
 }
 
-/// An output and, once it was put together, its facts.
+/// An output of an execution, and how far it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct PlannedOutput {
-    /// The plan.
+    /// The output's plan.
     pub plan: OutputPlan,
-    /// The facts.
+    /// The proven facts; null until the output is staged.
     pub facts: Option<OutputFacts>,
-    /// How far it is.
+    /// The output's state.
     #[serde(default)]
     #[avro(default = r#""none""#)]
     pub standing: Standing,
-    /// Of what was staged: the name that storage gave it.
+    /// The storage's name of the staged output; empty if nothing is staged.
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub token: String,
-}
-
-/// How far an output is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
-#[avro(namespace = "millrace")]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the derive takes no doc comments on variants")]
-pub enum Standing {
-    // This attempt has nothing of it that is proven; what it found there stays as it is.
-    #[default]
-    None,
-    // It is proven, and not visible.
-    Staged,
-    // It is visible.
-    Published,
-    // It could not be published, as far as is known.
-    Unpublished,
-    // It was taken away again.
-    Withdrawn,
 }

@@ -1,199 +1,199 @@
-//! What the other records say of media: sources, renditions, and facts of what was made.
+//! Sources, encoder settings, and facts about work objects and outputs.
 
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-/// A source at one version.
+/// One version of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct SourceRef {
-    /// Where it is.
+    /// The URL.
     pub url: String,
-    /// Its ETag, or its size and time: what it was when the upload was accepted.
+    /// The version that was accepted: the ETag of an object, the size and modification time of a file.
     pub version: String,
-    /// Its size in bytes.
+    /// The size, in bytes.
     pub bytes: i64,
 }
 
-/// A fraction: a time base in seconds, a frame rate in Hz, a sample aspect.
+/// A fraction: a time base in seconds, a frame rate in Hz, or an aspect ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Ratio {
-    /// Numerator.
+    /// The numerator.
     pub num: i32,
-    /// Denominator, more than 0 where the fraction is known.
+    /// The denominator; 0 if the fraction is unknown.
     pub den: i32,
 }
 
 impl Ratio {
-    /// The fraction as a number; 0 where it is unknown.
+    /// Returns the fraction as a number; 0 if it is unknown.
     #[must_use]
     pub fn as_f64(self) -> f64 {
         if self.den == 0 { 0.0 } else { f64::from(self.num) / f64::from(self.den) }
     }
 }
 
-/// Colour, by the code points of ITU-T H.273; 2 is "unspecified".
+/// A colour description, by the code points of ITU-T H.273; 2 is "unspecified".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Color {
-    /// Colour primaries.
+    /// The colour primaries.
     pub primaries: i32,
-    /// Transfer characteristics.
+    /// The transfer characteristics.
     pub transfer: i32,
-    /// Matrix coefficients.
+    /// The matrix coefficients.
     pub matrix: i32,
-    /// Range: 0 unknown, 1 limited (video), 2 full.
+    /// The range: 0 unknown, 1 limited (video), 2 full.
     pub range: i32,
-    /// Where chroma samples lie: 0 unknown, 1 left, 2 center, 3 top left (`AVChromaLocation`).
+    /// The location of chroma samples (`AVChromaLocation`): 0 unknown, 1 left, 2 center, 3 top left.
     pub chroma: i32,
 }
 
-/// A picture as its decoder describes it, before anything is made of it.
+/// The properties of a decoded picture, before any conversion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct PictureShape {
-    /// Width in pixels.
+    /// The width, in pixels.
     pub width: i32,
-    /// Height in pixels.
+    /// The height, in pixels.
     pub height: i32,
-    /// Sample aspect ratio by the stream itself; 0/1 where it does not say.
+    /// The sample aspect ratio in the stream; 0/1 if it has none.
     pub sample_aspect: Ratio,
-    /// Pixel format, by libav's name.
+    /// The pixel format, by libav's name.
     pub pixel_format: String,
-    /// Colour.
+    /// The colour description.
     pub color: Color,
-    /// Degrees by which the picture asks to be turned, clockwise, in side data of its own.
+    /// The clockwise rotation in the picture's side data, in degrees.
     pub rotation: i32,
-    /// Whether the picture asks to be mirrored, left to right, before it is turned.
+    /// Whether the picture's side data mirrors it, left to right, before the rotation.
     pub mirrored: bool,
 }
 
-/// Picture or sound.
+/// The kind of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the derive takes no doc comments on variants")]
 pub enum TrackKind {
-    // Moving pictures.
+    // Video.
     Video,
-    // All else: sound, and what lies beside it (the rendition says what). A symbol more would be one that older
-    // versions can't read.
+    // Audio, or an auxiliary track (text, cover art); the rendition tells which. Older versions could not read a further
+    // symbol.
     Audio,
 }
 
-/// Everything that shapes a video encoder and its codec headers; fixed by split, never derived by a worker.
+/// The settings of a video encoder. `split` sets them all, so that every worker writes the same codec headers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct VideoSettings {
-    /// The codec: `h264`.
+    /// The codec, such as `h264`.
     pub codec: String,
     /// The encoder's preset.
     pub preset: String,
-    /// Constant rate factor.
+    /// The constant rate factor.
     pub crf: f64,
-    /// Coded width in pixels.
+    /// The coded width, in pixels.
     pub width: i32,
-    /// Coded height in pixels.
+    /// The coded height, in pixels.
     pub height: i32,
-    /// Pixel format, by libav's name.
+    /// The pixel format, by libav's name.
     pub pixel_format: String,
-    /// The clock of the presentation times: the source's.
+    /// The time base of the presentation times, which is the source's.
     pub time_base: Ratio,
-    /// Nominal frame rate.
+    /// The nominal frame rate.
     pub frame_rate: Ratio,
-    /// Sample aspect ratio.
+    /// The sample aspect ratio.
     pub sample_aspect: Ratio,
-    /// Colour.
+    /// The colour description.
     pub color: Color,
-    /// Degrees by which the source's pictures are turned, clockwise: 0, 90, 180 or 270. Width and height are those
-    /// after it.
+    /// The clockwise rotation of the source's pictures, in degrees: 0, 90, 180 or 270. Width and height are those after the
+    /// rotation.
     #[serde(default)]
     #[avro(default = "0")]
     pub rotation: i32,
-    /// Whether the source's pictures are mirrored, left to right, before they are turned.
+    /// Whether the source's pictures are mirrored, left to right, before the rotation.
     #[serde(default)]
     #[avro(default = "false")]
     pub mirrored: bool,
-    /// Which field is shown first: 0 pictures are whole, 1 the top field, 2 the bottom field.
+    /// The field order: 0 progressive, 1 top field first, 2 bottom field first.
     #[serde(default)]
     #[avro(default = "0")]
     pub field_order: i32,
-    /// The source's colour, where it is converted; null where the pictures keep theirs.
+    /// The source's colour description, if colours are converted; null if they are kept.
     #[serde(default)]
     #[avro(default = "null")]
     pub source_color: Option<Color>,
-    /// Whether high dynamic range is brought down to the standard one.
+    /// Whether high dynamic range is tone-mapped to standard dynamic range.
     #[serde(default)]
     #[avro(default = "false")]
     pub tone_map: bool,
 }
 
-/// Everything that shapes an audio encoder.
+/// The settings of an audio encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct AudioSettings {
-    /// The codec: `aac`.
+    /// The codec, such as `aac`.
     pub codec: String,
-    /// Bits a second.
+    /// The bit rate, in bits per second.
     pub bit_rate: i64,
-    /// Samples a second.
+    /// The sample rate, in Hz.
     pub sample_rate: i32,
-    /// Channels.
+    /// The number of channels.
     pub channels: i32,
-    /// The channel layout, by libav's name; empty for libav's default layout of that many channels.
+    /// The channel layout, by libav's name; empty for libav's default layout of this number of channels.
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub layout: String,
 }
 
-/// What lies beside pictures and sound: text, or a cover.
+/// The settings of an auxiliary track: text, or cover art.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct SideSettings {
-    /// The codec, by libav's name: `mov_text`, into which text is converted; `mjpeg` or `png`, covers that are copied.
+    /// The codec, by libav's name: `mov_text` for text, which is converted; `mjpeg` or `png` for cover art, which is copied.
     pub codec: String,
 }
 
-/// A distinct set of encoder settings. A format is a container around renditions.
+/// An encoding of a track: an id, and the settings of one encoder. Outputs with equal settings share a rendition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Rendition {
-    /// A hash of the settings; the name of its folder of work objects.
+    /// The id, which is a hash of the settings and part of the work objects' keys.
     pub id: String,
-    /// Settings of a video rendition.
+    /// The settings of a video rendition.
     #[serde(default)]
     #[avro(default = "null")]
     pub video: Option<VideoSettings>,
-    /// Settings of an audio rendition.
+    /// The settings of an audio rendition.
     #[serde(default)]
     #[avro(default = "null")]
     pub audio: Option<AudioSettings>,
-    /// Settings of text, or of a cover.
+    /// The settings of an auxiliary track.
     #[serde(default)]
     #[avro(default = "null")]
     pub side: Option<SideSettings>,
 }
 
-/// Facts of one work object: one rendition of one segment.
+/// The facts of a work object, which is one rendition of one segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Made {
-    /// The rendition.
+    /// The id of the rendition.
     pub rendition: String,
-    /// Pictures, or samples of a sound track.
+    /// The number of pictures, or of audio samples.
     pub units: i64,
-    /// Packets.
+    /// The number of packets.
     pub packets: i64,
-    /// Size of the work object in bytes.
+    /// The size of the work object, in bytes.
     pub bytes: i64,
-    /// Presentation time of the first picture or sample, in the rendition's clock.
+    /// The presentation time of the first picture or sample, in ticks of the rendition's time base.
     pub first: i64,
-    /// Presentation time of the first picture at or past the segment's end; null at the end of the source.
+    /// The presentation time of the first picture at or after the segment's end; null at the end of the source.
     #[serde(default)]
     #[avro(default = "null")]
     pub next: Option<i64>,
-    /// Reorder depth: how many pictures at most come before another in decoding order and after it in presentation.
+    /// The reorder depth: the most pictures that precede any picture in decoding order and follow it in presentation order.
     #[serde(default)]
     #[avro(default = "0")]
     pub reorder: i32,
@@ -201,97 +201,97 @@ pub struct Made {
     pub digest: i64,
 }
 
-/// Facts of a file that was made and proven.
+/// The facts of an output, as its proof read them from the finished file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct OutputFacts {
-    /// Where it is.
+    /// The URL.
     pub url: String,
-    /// Its format.
+    /// The name of the format.
     pub format: String,
-    /// Its size.
+    /// The size, in bytes.
     pub bytes: i64,
-    /// How long it plays, in seconds.
+    /// The duration, in seconds.
     pub duration_seconds: f64,
-    /// Its pictures.
+    /// The video track; null if there is none.
     pub video: Option<VideoFacts>,
-    /// Its sound.
+    /// The first audio track; null if there is none.
     pub audio: Option<AudioFacts>,
-    /// Its further sound tracks.
+    /// The further audio tracks.
     #[serde(default)]
     #[avro(default = "[]")]
     pub more_audio: Vec<AudioFacts>,
-    /// Its text tracks: the language of each, as it is in the file.
+    /// The language of each text track, as in the file.
     #[serde(default)]
     #[avro(default = "[]")]
     pub text: Vec<String>,
-    /// How many chapters it has.
+    /// The number of chapters.
     #[serde(default)]
     #[avro(default = "0")]
     pub chapters: i32,
 }
 
-/// Facts of the pictures in an output, each read from the finished file.
+/// The facts of a video track, as read from the finished file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct VideoFacts {
-    /// Codec, by libav's name.
+    /// The codec, by libav's name.
     pub codec: String,
-    /// Width in pixels.
+    /// The width, in pixels.
     pub width: i32,
-    /// Height in pixels.
+    /// The height, in pixels.
     pub height: i32,
-    /// How many pictures.
+    /// The number of pictures.
     pub frames: i64,
-    /// Presentation time of the first picture, in seconds.
+    /// The presentation time of the first picture, in seconds.
     #[serde(default)]
     #[avro(default = "0.0")]
     pub first_seconds: f64,
-    /// Presentation time of the last picture, in seconds.
+    /// The presentation time of the last picture, in seconds.
     #[serde(default)]
     #[avro(default = "0.0")]
     pub last_seconds: f64,
-    /// When the last picture ends, in seconds; 0 where the container can't say.
+    /// The end of the last picture, in seconds; 0 if the container can't express it.
     #[serde(default)]
     #[avro(default = "0.0")]
     pub end_seconds: f64,
-    /// Pictures a second, on average; 0 where there is one.
+    /// The average frame rate, in Hz; 0 if there is only one picture.
     #[serde(default)]
     #[avro(default = "0.0")]
     pub frame_rate: f64,
-    /// Pixel format, by libav's name.
+    /// The pixel format, by libav's name.
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub pixel_format: String,
-    /// Sample aspect ratio; 0 where none is told.
+    /// The sample aspect ratio; 0 if the file has none.
     #[serde(default)]
     #[avro(default = "0.0")]
     pub sample_aspect: f64,
-    /// Colour.
+    /// The colour description.
     #[serde(default)]
     #[avro(default = "null")]
     pub color: Option<Color>,
-    /// Which field is shown first: 0 pictures are whole, 1 the top field, 2 the bottom field.
+    /// The field order: 0 progressive, 1 top field first, 2 bottom field first.
     #[serde(default)]
     #[avro(default = "0")]
     pub field_order: i32,
-    /// The first eight bytes of the codec headers' BLAKE3 digest, in hexadecimal digits.
+    /// The first eight bytes of the codec headers' BLAKE3 digest, in hexadecimal.
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub headers: String,
 }
 
-/// Facts of the sound in an output, each read from the finished file.
+/// The facts of an audio track, as read from the finished file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct AudioFacts {
-    /// Codec, by libav's name.
+    /// The codec, by libav's name.
     pub codec: String,
-    /// Samples a second.
+    /// The sample rate, in Hz.
     pub sample_rate: i32,
-    /// How many samples, without the encoder's priming and padding.
+    /// The number of samples, without the encoder's priming and padding.
     pub samples: i64,
-    /// Channels.
+    /// The number of channels.
     #[serde(default)]
     #[avro(default = "0")]
     pub channels: i32,
@@ -299,19 +299,19 @@ pub struct AudioFacts {
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub layout: String,
-    /// When it is first heard, in seconds.
+    /// The presentation time of the first sample, in seconds.
     #[serde(default)]
     #[avro(default = "0.0")]
     pub first_seconds: f64,
-    /// When it ends, in seconds.
+    /// The end of the last sample, in seconds.
     #[serde(default)]
     #[avro(default = "0.0")]
     pub end_seconds: f64,
-    /// The language, as it is in the file; empty where none is told.
+    /// The language, as in the file; empty if the file has none.
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub language: String,
-    /// The first eight bytes of the codec headers' BLAKE3 digest, in hexadecimal digits.
+    /// The first eight bytes of the codec headers' BLAKE3 digest, in hexadecimal.
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub headers: String,

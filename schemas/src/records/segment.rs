@@ -1,86 +1,87 @@
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PictureShape, Rendition, SourceRef, TrackKind};
+use super::media::{PictureShape, Rendition, SourceRef, TrackKind};
 
-/// One time range of the video, or a sound track, and the renditions to make of it. Key: the execution.
+/// A transcoding task: a time range of one track of the source, and the renditions to encode it in. Key: the execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Segment {
-    /// The execution.
+    /// The execution's id.
     pub execution: String,
-    /// Which try at it, from 1.
+    /// The attempt, from 1.
     pub attempt: i32,
-    /// The number of this segment, from 0: the video's segments in order, then those of the sound tracks. Segments that are
-    /// made again have higher numbers.
+    /// The index of the segment, from 0: the video's segments in order of time, then those of the other tracks. Segments that
+    /// are made again have indices beyond those of the plan.
     pub index: i32,
-    /// How many segments of the video are made side by side: those of the plan, or those that are made again at once.
+    /// The number of video segments that are transcoded concurrently: those of the plan, or those of one round that are made
+    /// again.
     pub video_segments: i32,
-    /// The source, at the version that was accepted.
+    /// The source, at its accepted version.
     pub source: SourceRef,
-    /// The stream in the source.
+    /// The index of the stream in the source's container.
     pub stream: i32,
-    /// Picture or sound.
+    /// Whether the track is video.
     pub kind: TrackKind,
-    /// Start of the half-open range of presentation time, in the source stream's clock, of sound in samples of the
-    /// renditions; null for the first segment.
+    /// The start of the half-open range of presentation times, in ticks of the source stream's time base, for audio in samples
+    /// of the renditions; null for the start of the source.
     pub start: Option<i64>,
-    /// End of the range; null for the last segment.
+    /// The end of the range, exclusive; null for the end of the source.
     pub end: Option<i64>,
-    /// Where to begin reading, best first; after them the start of the source.
+    /// The seek points to try, best first; if none works, the source is read from its start.
     pub seeks: Vec<Seek>,
-    /// What to make of it: one decode for all.
+    /// The renditions to encode. The range is decoded once for all of them.
     pub renditions: Vec<Rendition>,
-    /// How many pictures or samples the range is thought to hold, for progress alone.
+    /// The estimated number of pictures or samples in the range. Only progress depends on it.
     #[serde(default)]
     #[avro(default = "0")]
     pub expected_units: i64,
-    /// Where the work objects are: the first part of their key. Empty stands for the execution.
+    /// The first part of the keys of the work objects. Empty for the execution's id.
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub work: String,
-    /// Where the source's clock jumps: by how many microseconds each part behind a jump is moved, so that it follows the
-    /// one before.
+    /// The corrections of the source's timestamp discontinuities: by how many microseconds the part after each discontinuity is
+    /// moved, so that it follows the part before it.
     #[serde(default)]
     #[avro(default = "[]")]
     pub jumps: Vec<i64>,
-    /// No two pictures of the source that follow one another are further apart, in ticks of its clock; 0 where that is not
-    /// known. Where they are, when they are read from the middle, the source is damaged and is read from its start.
+    /// The longest time between two consecutive pictures of the source, in ticks; 0 if it is not known. A longer gap, in a
+    /// read that began at a seek point, means that the source is damaged; it is then read from its start.
     #[serde(default)]
     #[avro(default = "0")]
     pub longest_gap: i64,
-    /// When the last picture of the source is shown, in ticks, where the longest gap is known.
+    /// The presentation time of the source's last picture, in ticks, if the longest gap is known.
     #[serde(default)]
     #[avro(default = "0")]
     pub last_time: i64,
-    /// Further streams of the source that belong to the same track: a transport stream goes on in others after an
-    /// advertisement or an update of its program map.
+    /// The indices of further streams of the same track. A transport stream may continue a track in another stream after an
+    /// advertisement or an update of its program map table.
     #[serde(default)]
     #[avro(default = "[]")]
     pub also: Vec<i32>,
-    /// The first picture of the source as it is decoded; later ones that differ are fitted into its frame.
+    /// The shape of the source's first decoded picture; later pictures of another shape are fitted into it.
     #[serde(default)]
     #[avro(default = "null")]
     pub shape: Option<PictureShape>,
-    /// Codec headers that lie between the packets, base64; a seek point names the one that holds there.
+    /// The codec headers that the source has between packets, base64; [`Seek::state`] counts them from 1.
     #[serde(default)]
     #[avro(default = "[]")]
     pub states: Vec<String>,
-    /// The segments that this one stands for, since a seam between them was not clean: their work objects are not
+    /// The indices of the segments that this one replaces, because a seam between them was unclean: their work objects are not
     /// used. Empty for a segment of the plan.
     #[serde(default)]
     #[avro(default = "[]")]
     pub replaces: Vec<i32>,
 }
 
-crate::records::record!(
+crate::frame::record!(
     Segment,
     "Segment",
     2,
     ["segment/1.avsc", "segment/2.avsc", "segment/3.avsc", "segment/4.avsc", "segment/5.avsc"]
 );
 
-/// What all segments of a track have in common: where it lies in the source, and how to read it.
+/// How to read a track from the source. All segments of a track have it in common.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct TrackSource {
@@ -101,7 +102,7 @@ pub struct TrackSource {
 }
 
 impl Segment {
-    /// What this segment has in common with the others of its track.
+    /// Returns what this segment has in common with the others of its track.
     #[must_use]
     pub fn track_source(&self) -> TrackSource {
         TrackSource {
@@ -116,28 +117,28 @@ impl Segment {
     }
 }
 
-/// A place to begin reading a source.
+/// A seek point of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Seek {
-    /// How `at` is meant.
+    /// Whether `at` is a timestamp or a byte offset.
     pub by: SeekBy,
-    /// A timestamp of the container's index, or a byte offset.
+    /// A timestamp of the container's index, in ticks of the stream's time base, or a byte offset.
     pub at: i64,
-    /// Which of the segment's codec headers holds here, counted from 1; 0 for those of the container's header.
+    /// Which of [`Segment::states`] applies from here on, from 1; 0 for the codec headers in the container's header.
     #[serde(default)]
     #[avro(default = "0")]
     pub state: i32,
 }
 
-/// How a place in a source is given.
+/// The unit of a seek point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the derive takes no doc comments on variants")]
 pub enum SeekBy {
-    // A timestamp of the container's index, in the stream's clock.
+    // A timestamp of the container's index, in ticks of the stream's time base.
     Time,
-    // An offset in bytes, for sources without an index.
+    // A byte offset, for containers without an index.
     Byte,
 }

@@ -3,112 +3,114 @@ use std::collections::HashMap;
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{OutputFacts, RecordError};
+use super::media::OutputFacts;
+use crate::error::RecordError;
 
-/// What was uploaded or asked for, and how it is to be made. Key: the source's URL.
+/// A request to transcode a source. Key: the source's URL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 #[serde(deny_unknown_fields)]
 pub struct Upload {
-    /// The source, as an object or file URL; in its place a bucket and a key may stand.
+    /// The source, as an object or file URL; null if `oss_bucket_name` and `video_key` are set.
     #[serde(default)]
     #[avro(default = "null")]
     pub source: Option<String>,
-    /// The bucket in the default object store.
+    /// The source's bucket in the default object store; null if `source` is set.
     #[serde(default)]
     #[avro(default = "null")]
     pub oss_bucket_name: Option<String>,
-    /// The object's key in that bucket.
+    /// The source's key in the bucket; null if `source` is set.
     #[serde(default)]
     #[avro(default = "null")]
     pub video_key: Option<String>,
-    /// The source's version (ETag, or size and time) that was seen when the upload was accepted; null takes what is there.
+    /// The source's version (its ETag, or its size and modification time); null for the current version.
     #[serde(default)]
     #[avro(default = "null")]
     pub version: Option<String>,
-    /// Where the outputs go: a prefix in the same store, or a URL of its own. Outputs are named after the source.
+    /// Where outputs are written: a URL, or a prefix in the source's bucket. Outputs are named after the source.
     pub output_prefix: String,
-    /// Length of a segment in seconds; more than 0.
+    /// The length of a segment, in seconds, at least 0.1.
     #[serde(default = "default_segment_time")]
     #[avro(default = "15.0")]
     pub segment_time_seconds: f64,
-    /// The formats to make, by name.
+    /// The names of the formats to make.
     #[serde(default = "default_formats")]
     #[avro(default = r#"["mp4"]"#)]
     pub dst_formats: Vec<String>,
-    /// Names the execution, and makes it idempotent: the same name is the same execution.
+    /// The execution's name. Uploads with the same name are the same execution; null names it by its source and settings.
     #[serde(default)]
     #[avro(default = "null")]
     pub name: Option<String>,
-    /// Carried through to every record about the execution.
+    /// Labels, which are copied to the execution's records.
     #[serde(default)]
     #[avro(default = "{}")]
     pub labels: HashMap<String, String>,
-    /// Replace output files that came from another source.
+    /// Whether output files that were made from another source are replaced.
     #[serde(default)]
     #[avro(default = "false")]
     pub overwrite: bool,
-    /// Counts the tries at this execution, from 1.
+    /// The attempt at this execution, from 1.
     #[serde(default = "first_attempt")]
     #[avro(default = "1")]
     pub attempt: i32,
-    /// Where an earlier attempt's work objects lie, which this one goes on with; null begins afresh.
+    /// The first part of the keys of an earlier attempt's work objects, which this attempt reuses; null for none.
     #[serde(default)]
     #[avro(default = "null")]
     pub work: Option<String>,
-    /// After how many seconds the execution is given up, more than 0; null never.
+    /// The time after which the execution fails if it has not ended, in seconds, more than 0; null for never.
     #[serde(default)]
     #[avro(default = "null")]
     pub deadline_seconds: Option<f64>,
-    /// The replay that asks for it: an execution of its own each time. Null where it is no replay.
+    /// The id of the replay that made this upload. Each replay is a separate execution. Null if it is no replay.
     #[serde(default)]
     #[avro(default = "null")]
     pub replay: Option<String>,
-    /// What is known of outputs that were made of this source before: those that are there still, made alike, are kept.
+    /// The facts of outputs that were made from this source before. Those that still exist and have the same settings are kept.
     #[serde(default)]
     #[avro(default = "[]")]
     pub made: Vec<OutputFacts>,
-    /// Whether a source that is damaged fails, in place of being made as far as it can be decoded.
+    /// Whether the execution fails if the source is damaged. Otherwise, what can be decoded is transcoded.
     #[serde(default)]
     #[avro(default = "false")]
     pub strict: bool,
-    /// Whether outputs say where the source was recorded, if it does.
+    /// Whether the location of the recording is copied from the source's metadata.
     #[serde(default)]
     #[avro(default = "false")]
     pub keep_location: bool,
-    /// The name of the principal on whose behalf it was accepted; empty is the default one. Millrace alone sets it: an
-    /// execution's id holds it, and it decides what the execution may read and write, and who may see it.
+    /// The name of the principal on whose behalf the upload was accepted; empty for the default principal. Only Millrace sets it:
+    /// it is part of the execution's id, and decides what the execution may read and write, and who may see it.
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub principal: String,
 }
 
-crate::records::record!(
+crate::frame::record!(
     Upload,
     "Upload",
     1,
     ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc", "upload/4.avsc", "upload/5.avsc", "upload/6.avsc"]
 );
 
-/// In bytes. What follows from an upload holds all of it, twice at most, and must stay below what a log takes.
-const LONGEST: usize = 100_000;
+/// The greatest length of an upload's value, in bytes. Records about the execution have it up to twice, and must stay below the
+/// log's limit.
+const LONGEST_UPLOAD: usize = 100_000;
 
-/// What the labels begin with that Millrace itself sets.
-const OWN_LABELS: &str = "millrace.";
-/// How long a URL, a bucket, a key, a version or a prefix may be, in bytes: object keys have 1,024 at most, each three times as
-/// long where it is percent-encoded.
+/// The prefix of labels that only Millrace sets.
+const RESERVED_LABELS: &str = "millrace.";
+/// The greatest length of a URL, a bucket, a key, a version or a prefix, in bytes. Object keys have at most 1,024 bytes, and up to
+/// three times as many when they are percent-encoded.
 pub const LONGEST_LOCATION: usize = 4096;
-/// How long an execution's name, a label's name, and the name of a format may be, in bytes.
+/// The greatest length of the name of an execution, a label or a format, in bytes.
 pub const LONGEST_NAME: usize = 1024;
-/// How long a label's value may be, in bytes.
+/// The greatest length of a label's value, in bytes.
 pub const LONGEST_LABEL: usize = 4096;
-/// How many labels an upload may have.
+/// The most labels of an upload.
 pub const MOST_LABELS: usize = 100;
-/// How many formats an upload may name, also where they are equal.
+/// The most formats of an upload, including repeated ones.
 pub const MOST_FORMATS: usize = 1000;
-/// How many outputs may be known of a source, formats as they are.
+/// The most outputs in [`Upload::made`].
 pub const MOST_MADE: usize = 1000;
-/// The last try at an execution.
+/// The greatest number of an attempt.
 pub const LAST_ATTEMPT: i32 = 1_000_000;
 
 fn default_segment_time() -> f64 {
@@ -122,7 +124,7 @@ fn first_attempt() -> i32 {
 }
 
 impl Upload {
-    /// An upload of this source, with all else as it is by default.
+    /// Returns an upload of this source with default settings.
     #[must_use]
     pub fn of(source: &str, output_prefix: &str) -> Self {
         Self {
@@ -147,36 +149,38 @@ impl Upload {
         }
     }
 
-    /// Refuses an upload of somebody else that says what only Millrace itself may: what retries and replays say, on whose
-    /// behalf it is, and labels that begin with `millrace.`.
+    /// Checks that an upload from outside has no field that only Millrace sets: those of retries and replays, the principal, and
+    /// labels that begin with `millrace.`.
     ///
     /// # Errors
-    /// With what to leave out.
+    /// With the field or label to leave out.
     pub fn check_by_others(&self) -> Result<(), String> {
-        let own = [
+        let reserved = [
             ("work", self.work.is_some()),
             ("attempt", self.attempt != first_attempt()),
             ("made", !self.made.is_empty()),
             ("replay", self.replay.is_some()),
             ("principal", !self.principal.is_empty()),
         ];
-        if let Some((field, _)) = own.iter().find(|(_, is_set)| *is_set) {
+        if let Some((field, _)) = reserved.iter().find(|(_, is_set)| *is_set) {
             return Err(format!("only Millrace itself sets '{field}'; leave it out"));
         }
-        if self.labels.keys().any(|label| label.starts_with(OWN_LABELS)) {
-            return Err(format!("labels that begin with '{OWN_LABELS}' are Millrace's own; leave them out"));
+        if self.labels.keys().any(|label| label.starts_with(RESERVED_LABELS)) {
+            return Err(format!(
+                "labels that begin with '{RESERVED_LABELS}' are Millrace's own; leave them out"
+            ));
         }
         Ok(())
     }
 
-    /// Reads an upload as the topic may hold it: Avro in the Confluent frame, or JSON as a person writes it.
+    /// Reads an upload from a value on the topic: Avro in the Confluent frame, or JSON. Repeated formats are removed.
     ///
     /// # Errors
-    /// Where it is neither, is longer than 100,000 bytes, names a field that Millrace does not know, or has a part that is
+    /// If the value is neither, has more than 100,000 bytes or an unknown field, or if a part is
     /// [out of bounds](Self::within_bounds).
     pub fn read(value: &[u8]) -> Result<Self, RecordError> {
-        if value.len() > LONGEST {
-            return Err(RecordError::LongUpload { bytes: value.len(), most: LONGEST });
+        if value.len() > LONGEST_UPLOAD {
+            return Err(RecordError::LongUpload { bytes: value.len(), most: LONGEST_UPLOAD });
         }
         let mut upload = if value.trim_ascii_start().first() == Some(&b'{') {
             serde_json::from_slice(value).map_err(|source| RecordError::Json { record: "Upload", source })
@@ -187,18 +191,18 @@ impl Upload {
         upload.within_bounds()
     }
 
-    /// Leaves of equal formats the first: they would be one output.
+    /// Removes repeated formats, which would be the same output.
     pub fn merge_equal_formats(&mut self) {
         let mut known = std::collections::HashSet::new();
         self.dst_formats.retain(|format| known.insert(format.clone()));
     }
 
-    /// The upload, where each of its parts is of a size that is carried through, and its numbers are numbers. What they *mean*
-    /// is checked where the execution is planned, which then fails with the reason.
+    /// Returns the upload if the size of each part is within its bound and each number is finite. The values themselves are checked
+    /// when the execution is planned; the execution then fails with the reason.
     ///
     /// # Errors
-    /// Where one is not: see [`LONGEST_LOCATION`], [`LONGEST_NAME`], [`LONGEST_LABEL`], [`MOST_LABELS`], [`MOST_FORMATS`],
-    /// [`MOST_MADE`] and [`LAST_ATTEMPT`].
+    /// [`RecordError::LargeUpload`] or [`RecordError::UploadNumber`]; the bounds are [`LONGEST_LOCATION`], [`LONGEST_NAME`],
+    /// [`LONGEST_LABEL`], [`MOST_LABELS`], [`MOST_FORMATS`], [`MOST_MADE`] and [`LAST_ATTEMPT`].
     pub fn within_bounds(self) -> Result<Self, RecordError> {
         let bound = |part, found: usize, most: usize| match found <= most {
             true => Ok(()),

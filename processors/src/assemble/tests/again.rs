@@ -1,11 +1,11 @@
-//! Segments whose seams are not clean are made again.
+//! Segments whose seams are unclean are made again.
 
 use millrace_schemas::{AudioSettings, Seek, SeekBy, Segment, UncleanRun};
 
 use super::*;
-use crate::assemble::again::{MOST_ROUNDS, number_again};
+use crate::assemble::again::{MOST_ROUNDS, replacement_index};
 
-/// Video of so many segments in the renditions v and w, and sound of two parts.
+/// The start of an execution: video of so many segments in the renditions v and w, and audio of two segments.
 fn plan(segments: i32) -> Signal {
     let mut signal = started(1, segments);
     let plan = signal.started.as_mut().unwrap();
@@ -38,7 +38,7 @@ fn plan(segments: i32) -> Signal {
     signal
 }
 
-/// The facts of a work object: other ones for each, and always the same.
+/// Returns the facts of a work object, which differ between any two work objects.
 fn facts(rendition: &str, index: i32) -> Made {
     let unlike = i64::from(index) * 31 + i64::from(rendition.as_bytes()[0]);
     Made {
@@ -53,7 +53,7 @@ fn facts(rendition: &str, index: i32) -> Made {
     }
 }
 
-/// The sums over segments, as the aggregation counts them and as a worker reports those that are replaced.
+/// Returns the sums over segments, as the aggregation adds them and as a worker reports them for replaced segments.
 fn sums(rendition: &str, indices: &[i32]) -> Made {
     let blank = Made { rendition: rendition.into(), ..Made::default() };
     indices.iter().fold(blank, |sum, index| {
@@ -68,7 +68,7 @@ fn sums(rendition: &str, indices: &[i32]) -> Made {
     })
 }
 
-/// What a worker reports of a segment.
+/// The outcome of a segment.
 fn transcoded(index: i32, renditions: &[&str], replaces: &[i32]) -> Signal {
     let mut signal = Signal::new("e", 1, 2000);
     let replaced = renditions.iter().filter(|_| !replaces.is_empty()).map(|id| sums(id, replaces));
@@ -88,7 +88,7 @@ fn transcoded_again(segment: &Segment) -> Signal {
     transcoded(segment.index, &renditions, &segment.replaces)
 }
 
-/// What workers report of a plan.
+/// The outcomes of all segments of a plan.
 fn all_transcoded(segments: i32) -> Vec<Signal> {
     let video = (0..segments).map(|index| transcoded(index, &["v", "w"], &[]));
     video.chain((segments..segments + 2).map(|index| transcoded(index, &["a"], &[]))).collect()
@@ -104,14 +104,14 @@ fn unclean_run(rendition: &str, replaces: &[i32]) -> UncleanRun {
     }
 }
 
-/// What the merge of an output reports in a round where it finds unclean seams.
+/// The outcome of staging an output in a round in which seams are unclean.
 fn unclean(format: &str, round: i32, again: Vec<UncleanRun>) -> Signal {
     let mut signal = Signal::new("e", 1, 3000);
     signal.merge = Some(MergeOutcome { url: output(format).url, round, again, ..MergeOutcome::default() });
     signal
 }
 
-/// What the merge of an output reports in a round where it stages it.
+/// The outcome of staging an output in a round, successfully.
 fn proven(format: &str, round: i32) -> Signal {
     of_round(staged(1, format), round)
 }
@@ -128,7 +128,7 @@ fn refused(format: &str, round: i32) -> Signal {
     signal
 }
 
-/// An execution, and all that it has published.
+/// The state of an execution, and all records that it emitted.
 #[derive(Default)]
 struct Execution {
     state: Option<Assembly>,
@@ -136,7 +136,7 @@ struct Execution {
 }
 
 impl Execution {
-    /// One whose segments are all made.
+    /// Returns an execution whose segments are all transcoded.
     fn merging(segments: i32) -> Self {
         let mut execution = Self::default();
         execution.fold(plan(segments));
@@ -144,7 +144,7 @@ impl Execution {
         execution
     }
 
-    /// Folds a signal; returns what was published for it.
+    /// Folds a signal; returns the records that it emitted.
     fn fold(&mut self, signal: Signal) -> Vec<Emit> {
         let fold = fold(self.state.take(), signal).unwrap();
         self.state = fold.state;
@@ -156,7 +156,7 @@ impl Execution {
         signals.into_iter().flat_map(|signal| self.fold(signal)).collect()
     }
 
-    /// Has these runs made again in one round, to its merges.
+    /// Makes these runs again in one round; returns the segments in place of them.
     fn make_again(&mut self, runs: Vec<UncleanRun>) -> Vec<Segment> {
         let round = self.state().round;
         let segments = segments(&self.fold(unclean("mp4", round, runs)));
@@ -164,7 +164,7 @@ impl Execution {
         segments
     }
 
-    /// Has what is staged published.
+    /// Publishes all staged outputs.
     fn publish(&mut self) {
         let round = self.state().round;
         self.fold_all(["mp4", "flv"].map(|format| of_round(published(1, format), round)));
@@ -182,7 +182,7 @@ impl Execution {
         self.state.as_ref().unwrap()
     }
 
-    /// The segments of a rendition that are used. Holds the sums to be theirs.
+    /// Returns the indices of a rendition's segments, and checks that the sums are theirs.
     fn used(&self, rendition: &str) -> Vec<i32> {
         let track = self.state().tracks.iter().find(|track| track.plan.rendition == rendition).unwrap();
         let used = track.plan.indices();
@@ -212,7 +212,7 @@ fn an_unclean_seam_makes_its_run_again_and_nothing_else() {
     assert!(merges(&emits).is_empty());
     assert_eq!(execution.state().phase, Phase::Transcoding);
     let [segment] = &segments(&emits)[..] else { panic!("one segment") };
-    assert_eq!((&*segment.replaces, segment.index), (&[2, 3][..], number_again(1, 1, 0).unwrap()));
+    assert_eq!((&*segment.replaces, segment.index), (&[2, 3][..], replacement_index(1, 1, 0).unwrap()));
     assert_eq!((segment.start, segment.end), (Some(100), Some(200)));
     assert_eq!(segment.seeks, unclean_run("v", &[2, 3]).seeks);
     assert_eq!((segment.kind, segment.video_segments), (TrackKind::Video, 1), "it has all cores to itself");
@@ -251,7 +251,7 @@ fn a_redelivered_outcome_of_a_segment_made_again_changes_nothing() {
     execution.fold(transcoded_again(&again[0]));
     let failure = |index| failed(1, index);
     execution.assert_unchanged_by([transcoded_again(&again[0]), failure(again[0].index)]);
-    // Nor do those that it stands for.
+    // Outcomes of the segments that it replaces change nothing either.
     execution.assert_unchanged_by(all_transcoded(5));
     execution.assert_unchanged_by((0..7).map(failure));
     execution.fold(transcoded_again(&again[1]));
@@ -276,7 +276,7 @@ fn all_runs_of_a_round_are_awaited_before_the_next_merge() {
 }
 
 #[test]
-fn a_segment_that_stands_for_others_can_be_replaced_itself() {
+fn a_segment_that_replaced_others_can_be_replaced_itself() {
     let mut execution = Execution::merging(6);
     let first = execution.make_again(vec![unclean_run("v", &[2, 3])])[0].index;
     assert_eq!(execution.used("v"), [0, 1, first, 4, 5]);
@@ -321,7 +321,7 @@ fn sound_is_made_again_by_itself() {
 #[test]
 fn all_renditions_of_a_decode_are_made_again_together() {
     let mut execution = Execution::merging(3);
-    // The merge of one output read one of them.
+    // The merge of an output reads one of the renditions.
     let again = execution.make_again(vec![unclean_run("w", &[1])]);
     let renditions: Vec<&str> = again[0].renditions.iter().map(|rendition| rendition.id.as_str()).collect();
     assert_eq!(renditions, ["v", "w"]);
@@ -349,7 +349,7 @@ fn warnings_of_segments_that_were_replaced_are_not_in_a_success() {
     execution.fold_all(all_transcoded(3));
     let again = segments(&execution.fold(unclean("mp4", 0, vec![unclean_run("v", &[1])])));
     execution.fold(with_warning(transcoded_again(&again[0]), "a picture is damaged"));
-    // What is left of them, merge read from the work objects that it used.
+    // `merge` reads the warnings of the work objects that it uses.
     execution.fold_all([with_warning(proven("mp4", 1), "a picture is damaged"), proven("flv", 1)]);
     execution.publish();
     assert_eq!(the_end(&execution.emits).warnings, ["a picture is damaged"]);
@@ -372,7 +372,7 @@ fn a_segment_made_again_without_one_of_its_renditions_fails_the_execution() {
     assert_eq!(the_end(&execution.emits).state, Phase::Failed);
 }
 
-/// It would wait for good otherwise.
+/// Otherwise the execution would wait forever.
 #[test]
 fn a_run_that_can_not_be_made_again_fails_the_execution() {
     let fails = |mut execution: Execution, runs: Vec<UncleanRun>| {
@@ -393,7 +393,7 @@ fn a_run_that_can_not_be_made_again_fails_the_execution() {
         let reason = fails(Execution::merging(5), runs.clone());
         assert!(reason.contains("made again"), "{runs:?}: {reason}");
     }
-    // Of a plan that an older version made.
+    // A plan of an older version.
     let mut execution = Execution::merging(5);
     execution.state.as_mut().unwrap().tracks.iter_mut().for_each(|track| track.plan.source = None);
     assert!(fails(execution, vec![run(&[1])]).contains("older version"));
@@ -425,18 +425,18 @@ fn a_new_attempt_begins_with_the_segments_of_its_plan() {
 }
 
 proptest! {
-    /// Work objects are found by number: those of other attempts and rounds may be there still.
+    /// Work objects are found by index, and those of other attempts and rounds may still exist.
     #[test]
-    fn a_number_stands_for_one_segment(
+    fn an_index_is_used_for_one_segment(
         one in (1..1999_i32, 1..=MOST_ROUNDS, 0..100_000_usize),
         two in (1..1999_i32, 1..=MOST_ROUNDS, 0..100_000_usize),
     ) {
-        let number = |(attempt, round, position)| number_again(attempt, round, position).unwrap();
-        prop_assert_eq!(one == two, number(one) == number(two));
-        prop_assert!(number(one) >= 1_000_000, "no segment of a plan has it");
+        let index = |(attempt, round, position)| replacement_index(attempt, round, position).unwrap();
+        prop_assert_eq!(one == two, index(one) == index(two));
+        prop_assert!(index(one) >= 1_000_000, "no segment of a plan has it");
     }
 
-    /// LG-2, EX-1: in whatever order outcomes come, and however often, the end is the same.
+    /// LG-2, EX-1: however outcomes are repeated and reordered, the end is the same.
     #[test]
     fn any_order_and_any_redelivery_makes_the_same_segments_again(
         count in 1..8_i32,
@@ -449,8 +449,8 @@ proptest! {
     }
 }
 
-/// What a merge finds in a round: some runs of the video, at last the whole.
-fn found(merge: &Merge, seams: u64) -> Signal {
+/// Returns the outcome of a step: unclean runs of the video in the first rounds, then all of it as one run, then success.
+fn merge_outcome(merge: &Merge, seams: u64) -> Signal {
     let format = merge.output.format.as_str();
     if merge.step == MergeStep::Publish {
         return of_round(published(1, format), merge.round);
@@ -480,8 +480,8 @@ fn found(merge: &Merge, seams: u64) -> Signal {
     )
 }
 
-/// Folds what workers report, chosen among all that they have reported so far, then all that is left in order. Returns the
-/// state at the end.
+/// Folds the outcomes that workers report: first those that `choices` picks among all that were reported so far, then the remaining
+/// ones in order. Returns the state at the end.
 fn fold_to_the_end(count: i32, choices: &[usize], seams: u64) -> Result<Assembly, TestCaseError> {
     let mut execution = Execution::default();
     execution.fold(plan(count));
@@ -496,7 +496,7 @@ fn fold_to_the_end(count: i32, choices: &[usize], seams: u64) -> Result<Assembly
         prop_assert_eq!(nothing_changed(&execution.state, &again.state, again.emits.len()), Ok(()));
         let before = reported.len();
         reported.extend(segments(&emits).iter().map(transcoded_again));
-        reported.extend(merges(&emits).iter().map(|merge| found(merge, seams)));
+        reported.extend(merges(&emits).iter().map(|merge| merge_outcome(merge, seams)));
         left.extend(before..reported.len());
         prop_assert!(merges(&emits).iter().all(|merge| merge.round == execution.state().round));
         if execution.state().phase == Phase::Merging {

@@ -1,21 +1,21 @@
-//! Outputs in two steps: all are proven before the first is visible, and what did not succeed leaves none.
+//! Steps of outputs: all are proven before the first is visible, and an execution that fails leaves none.
 
 use super::*;
 
-/// What could not be done of an output.
+/// The outcome of a step that failed.
 fn not(mut signal: Signal, reason: &str) -> Signal {
     let outcome = signal.merge.as_mut().unwrap();
     (outcome.facts, outcome.failure) = (None, Some(reason.into()));
     signal
 }
 
-/// An execution whose segments are all there.
+/// The signals of an execution whose segments are all transcoded.
 fn made_all() -> Vec<Signal> {
     whole(1).into_iter().take(3).collect()
 }
 
-/// The steps that are asked for, with the formats and what is staged.
-fn asked(emits: &[Emit]) -> Vec<(MergeStep, String, String)> {
+/// Returns the steps that were requested, with their formats and tokens.
+fn requested(emits: &[Emit]) -> Vec<(MergeStep, String, String)> {
     let merges = on(emits, "merges").into_iter().map(|value| Merge::decode(&value).unwrap());
     merges.map(|merge| (merge.step, merge.output.format, merge.token)).collect()
 }
@@ -29,9 +29,9 @@ fn step(step: MergeStep, format: &str) -> (MergeStep, String, String) {
 fn nothing_is_published_before_every_output_is_proven() {
     use MergeStep::{Publish, Stage};
     let (_, emits) = run(made_all().into_iter().chain([staged(1, "flv")]));
-    assert_eq!(asked(&emits), [step(Stage, "mp4"), step(Stage, "flv")]);
+    assert_eq!(requested(&emits), [step(Stage, "mp4"), step(Stage, "flv")]);
     let (state, emits) = run(made_all().into_iter().chain([staged(1, "flv"), staged(1, "mp4")]));
-    assert_eq!(asked(&emits)[2..], [step(Publish, "mp4"), step(Publish, "flv")]);
+    assert_eq!(requested(&emits)[2..], [step(Publish, "mp4"), step(Publish, "flv")]);
     assert_eq!(state.unwrap().phase, Phase::Merging);
 }
 
@@ -40,12 +40,12 @@ fn an_output_that_cannot_be_made_leaves_none_of_the_others() {
     let (state, emits) =
         run(made_all().into_iter().chain([staged(1, "mp4"), not(staged(1, "flv"), "no flv holds that")]));
     assert_eq!(state.unwrap().reason.as_deref(), Some("no flv holds that"));
-    assert!(asked(&emits).iter().all(|(step, ..)| *step == MergeStep::Stage), "nothing was published");
+    assert!(requested(&emits).iter().all(|(step, ..)| *step == MergeStep::Stage), "nothing was published");
     assert!(the_end(&emits).outputs.is_empty());
 }
 
 #[test]
-fn an_output_that_cannot_be_published_takes_back_the_others_before_the_end() {
+fn an_output_that_cannot_be_published_withdraws_the_others_before_the_end() {
     use MergeStep::Withdraw;
     let mut all = made_all();
     all.extend([staged(1, "mp4"), staged(1, "flv"), not(published(1, "flv"), "the disk is full")]);
@@ -54,8 +54,8 @@ fn an_output_that_cannot_be_published_takes_back_the_others_before_the_end() {
     assert!(on(&emits, "merged").is_empty());
     all.push(published(1, "mp4"));
     let (_, emits) = run(all.clone());
-    // Whether flv was published by a worker that told of nothing is not known.
-    assert_eq!(asked(&emits)[4..], [step(Withdraw, "mp4"), step(Withdraw, "flv")]);
+    // A worker that did not report may have published flv.
+    assert_eq!(requested(&emits)[4..], [step(Withdraw, "mp4"), step(Withdraw, "flv")]);
     assert!(on(&emits, "merged").is_empty());
     all.extend([done(1, "mp4", Withdraw), done(1, "flv", Withdraw)]);
     let (_, emits) = run(all);
@@ -64,7 +64,7 @@ fn an_output_that_cannot_be_published_takes_back_the_others_before_the_end() {
 }
 
 #[test]
-fn an_output_that_cannot_be_taken_back_is_told_of() {
+fn an_output_that_cannot_be_withdrawn_is_in_the_reason() {
     use MergeStep::Withdraw;
     let mut all = made_all();
     all.extend([staged(1, "mp4"), staged(1, "flv"), not(published(1, "flv"), "the disk is full")]);
@@ -108,7 +108,7 @@ fn what_an_older_version_published_at_once_counts() {
     };
     let (_, emits) = run(made_all().into_iter().chain([whole("mp4"), whole("flv")]));
     assert_eq!(the_end(&emits).state, Phase::Succeeded);
-    assert_eq!(asked(&emits).len(), 2);
+    assert_eq!(requested(&emits).len(), 2);
 }
 
 #[test]
@@ -117,5 +117,5 @@ fn what_a_failed_attempt_staged_is_made_again_by_the_next() {
     again.started.as_mut().unwrap().outputs.iter_mut().for_each(|output| output.keep = true);
     let all = made_all().into_iter().chain([staged(1, "mp4"), not(staged(1, "flv"), "no room"), again]);
     let (_, emits) = run(all.chain([made(2, 1, 0), made(2, 1, 1)]));
-    assert_eq!(asked(&emits)[2..], [step(MergeStep::Stage, "mp4"), step(MergeStep::Stage, "flv")]);
+    assert_eq!(requested(&emits)[2..], [step(MergeStep::Stage, "mp4"), step(MergeStep::Stage, "flv")]);
 }

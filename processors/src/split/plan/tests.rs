@@ -60,7 +60,7 @@ fn planned(facts: &SourceFacts, json: &str) -> Result<Plan, String> {
 const BOTH: &str = r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "segment_time_seconds": 5,
     "dst_formats": ["mp4", "flv"]}"#;
 
-/// A source of as many segments as may be, of a tenth of a second, and as many keyframes as an inspection may tell of.
+/// Returns a source with the most segments, of a tenth of a second each, and the most keyframes that an inspection may report.
 fn largest() -> SourceFacts {
     let mut facts = facts();
     let video = facts.video.as_mut().unwrap();
@@ -84,7 +84,7 @@ fn the_largest_plan_covers_its_source_and_one_that_is_larger_is_refused() {
 }
 
 #[test]
-fn what_segments_would_carry_is_bounded_before_they_are_made() {
+fn the_size_of_segments_is_checked_before_they_are_made() {
     let encoders = Encoders::default();
     let mut building = Building {
         encoders: &encoders,
@@ -199,7 +199,7 @@ fn long_sound_without_holes_is_cut_on_the_grid_and_other_sound_is_whole() {
 }
 
 #[test]
-fn what_lies_beside_goes_to_formats_that_hold_it() {
+fn auxiliary_tracks_are_in_formats_that_hold_them() {
     let mut facts = facts();
     facts.sides = vec![SideSource { stream: 2, codec: "mov_text".into(), tags: TrackTags::default() }];
     let plan = planned(&facts, BOTH).unwrap();
@@ -208,7 +208,7 @@ fn what_lies_beside_goes_to_formats_that_hold_it() {
 }
 
 proptest! {
-    /// SG-1: whatever is asked for, what is published is the plan and all of its segments.
+    /// SG-1: any plan is published with all of its segments.
     #[test]
     fn a_plan_is_published_with_all_of_its_segments(
         seconds in 0.2..40.0_f64, formats in 1..4_usize, video: bool, audio: bool, attempt in 1..4,

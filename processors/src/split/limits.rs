@@ -1,19 +1,20 @@
-//! Holds uploads to their principals, whichever way they came.
+//! Checks of an upload against what its principal may read, write and use.
 
 use millrace_access::{Access, Asked, Location, Purpose};
 use millrace_schemas::{SourceRef, Upload, output_prefix, output_url};
 use millrace_topology::ports::SourceFacts;
 
-use super::{at_work::AtWork, plan::Plan};
+use super::plan::Plan;
+use crate::running::RunningExecutions;
 
-/// Holds the source's URL and those of all outputs to what the principal may reach: before anything is looked at.
+/// Checks that the principal may read the source's URL and write all outputs. Nothing is opened yet.
 ///
 /// # Errors
-/// Where it may not, or there is no such principal, with the setting that would allow it.
-pub(super) fn places(access: &Access, upload: &Upload, source: &str) -> Result<(), String> {
+/// If it may not, or if there is no such principal, with the setting that allows it.
+pub(super) fn check_locations(access: &Access, upload: &Upload, source: &str) -> Result<(), String> {
     let principal = access.principal(&upload.principal)?;
     if principal.reaches_everything() {
-        // What the ports can't reach they refuse themselves; simulation's have URLs of their own.
+        // The ports refuse URLs that they can't open. Those of the simulation can't be parsed.
         return Ok(());
     }
     let parse = |url: &str| Location::parse(url).map_err(|error| error.to_string());
@@ -25,27 +26,36 @@ pub(super) fn places(access: &Access, upload: &Upload, source: &str) -> Result<(
     Ok(())
 }
 
-/// Holds a source to the largest that the principal may use.
-pub(super) fn size(access: &Access, upload: &Upload, source: &SourceRef) -> Result<(), String> {
+/// Checks the size of the source.
+///
+/// # Errors
+/// If the source is larger than the principal's limit.
+pub(super) fn check_size(access: &Access, upload: &Upload, source: &SourceRef) -> Result<(), String> {
     let asked = Asked { bytes: source.bytes.unsigned_abs(), ..Asked::default() };
     access.principal(&upload.principal)?.limits.check(&asked)
 }
 
-/// Holds an execution that begins to how many of its principal's may be at work.
-pub(super) fn at_once(
+/// Checks the number of the principal's running executions, and adds this one.
+///
+/// # Errors
+/// If as many others are running as the principal's limit allows.
+pub(super) fn begin_execution(
     access: &Access,
     upload: &Upload,
     execution: &str,
-    at_work: &AtWork,
+    running: &RunningExecutions,
     now_ms: i64,
 ) -> Result<(), String> {
     let principal = access.principal(&upload.principal)?;
     let Some(most) = principal.limits.at_once else { return Ok(()) };
-    at_work.begin(&upload.principal, execution, most, now_ms)
+    running.begin(&upload.principal, execution, most, now_ms)
 }
 
-/// Holds what a source contains, and what is to be made of it, to the principal's limits.
-pub(super) fn contents(
+/// Checks the contents of the source and the plan.
+///
+/// # Errors
+/// If pixels, duration, streams or segments are more than the principal's limits.
+pub(super) fn check_contents(
     access: &Access,
     upload: &Upload,
     source: &SourceRef,
@@ -55,18 +65,19 @@ pub(super) fn contents(
     let principal = access.principal(&upload.principal)?;
     let video = facts.video.as_ref();
     let pixels = video.map_or(0, |video| {
-        let of = |width: i32, height: i32| u64::from(width.unsigned_abs()) * u64::from(height.unsigned_abs());
-        let decoded = video.shape.as_ref().map_or(0, |shape| of(shape.width, shape.height));
-        decoded.max(of(video.settings.width, video.settings.height))
+        let pixels =
+            |width: i32, height: i32| u64::from(width.unsigned_abs()) * u64::from(height.unsigned_abs());
+        let decoded = video.shape.as_ref().map_or(0, |shape| pixels(shape.width, shape.height));
+        decoded.max(pixels(video.settings.width, video.settings.height))
     });
-    let pictures = video.map_or(0.0, |video| {
+    let video_seconds = video.map_or(0.0, |video| {
         let base = &video.settings.time_base;
         video.end.saturating_sub(video.first) as f64 * f64::from(base.num) / f64::from(base.den.max(1))
     });
     let asked = Asked {
         bytes: source.bytes.unsigned_abs(),
         pixels,
-        duration_seconds: facts.sounds.iter().map(|sound| sound.seconds).fold(pictures, f64::max),
+        duration_seconds: facts.sounds.iter().map(|sound| sound.seconds).fold(video_seconds, f64::max),
         streams: video.map_or(0, |video| 1 + video.also.len())
             + facts.sounds.iter().map(|sound| 1 + sound.also.len()).sum::<usize>()
             + facts.sides.len(),

@@ -1,0 +1,134 @@
+//! What is planned for an execution: its tracks and its outputs.
+
+use std::collections::HashMap;
+
+use apache_avro::AvroSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    media::{AudioSettings, TrackKind, VideoSettings},
+    segment::TrackSource,
+};
+
+/// The plan of one rendition of one track.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct TrackPlan {
+    /// The rendition's id.
+    pub rendition: String,
+    /// Whether the track is video.
+    pub kind: TrackKind,
+    /// The index of the track's first segment.
+    pub first_segment: i32,
+    /// The number of segments.
+    pub segments: i32,
+    /// The encoder settings of a video rendition, which the proof compares with the file.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub video: Option<VideoSettings>,
+    /// The language, title and dispositions that the output has for the track.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub tags: Option<TrackTags>,
+    /// The encoder settings of an audio rendition, which the proof compares with the file.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub audio: Option<AudioSettings>,
+    /// How to read the track from the source, so that segments can be made again; null in plans of older versions.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub source: Option<TrackSource>,
+    /// The indices of the segments in order of time, if some were made again. Empty for `segments` consecutive indices from
+    /// `first_segment` on.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub order: Vec<i32>,
+}
+
+impl TrackPlan {
+    /// Returns the indices of the track's segments, in order of time.
+    #[must_use]
+    pub fn indices(&self) -> Vec<i32> {
+        if self.order.is_empty() {
+            return (self.first_segment..self.first_segment.saturating_add(self.segments)).collect();
+        }
+        self.order.clone()
+    }
+
+    /// Returns whether the segment with this index belongs to the track.
+    #[must_use]
+    pub fn holds(&self, index: i32) -> bool {
+        if self.order.is_empty() {
+            let end = self.first_segment.saturating_add(self.segments);
+            return (self.first_segment..end).contains(&index);
+        }
+        self.order.contains(&index)
+    }
+}
+
+/// The metadata of a track in an output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct TrackTags {
+    /// The language, as in the source (ISO 639-2); empty if the source has none.
+    pub language: String,
+    /// The title; empty if the source has none.
+    pub title: String,
+    /// The track's purpose, as libavformat's `AV_DISPOSITION_*` bits.
+    pub dispositions: i32,
+}
+
+/// What an output has besides its tracks: metadata, chapters and a timecode.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Extras {
+    /// The title, the creation time and, if the upload has `keep_location`, the location; by libavformat's names.
+    pub metadata: HashMap<String, String>,
+    /// The chapters, in order of time.
+    pub chapters: Vec<Chapter>,
+    /// The timecode of the first picture (SMPTE ST 12-1).
+    pub timecode: Option<String>,
+}
+
+/// A chapter, in presentation time of the source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Chapter {
+    /// The start, in seconds.
+    pub start_seconds: f64,
+    /// The end, in seconds.
+    pub end_seconds: f64,
+    /// The title.
+    pub title: String,
+}
+
+/// The plan of one output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct OutputPlan {
+    /// The URL.
+    pub url: String,
+    /// The name of the format.
+    pub format: String,
+    /// The ids of the renditions that the output has.
+    pub renditions: Vec<String>,
+    /// Whether the file at the URL already is this output, so that it is not made again.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub keep: bool,
+    /// The text of the file's comment, by which a later execution recognizes the file; see
+    /// [`Fingerprint`](crate::Fingerprint).
+    pub mark: String,
+    /// Whether a file at the URL that was made from another source is replaced.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub overwrite: bool,
+    /// Metadata, chapters and timecode.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub extras: Option<Extras>,
+    /// What the format can't carry unchanged, such as a channel layout. It is reported as a warning, and is no failure.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub remarks: Vec<String>,
+}
