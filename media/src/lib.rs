@@ -13,6 +13,7 @@ mod launcher;
 mod leave;
 pub mod packets;
 mod protocol;
+mod read_at;
 mod seal;
 pub mod seams;
 mod timeline;

@@ -4,7 +4,7 @@ use super::bytes::{Bytes, partial};
 
 /// How far from the end the frames are looked at, in bytes.
 const NEAR: usize = 64 << 10;
-/// The same, if none were recognized there: a frame may be large.
+/// How far from the end they are looked at if none are recognized within [`NEAR`], in bytes: a frame may be large.
 const FAR: usize = 6 << 20;
 
 /// What the header of a frame states.
