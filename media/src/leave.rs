@@ -2,14 +2,14 @@
 
 use std::io::Write as _;
 
-/// Ends this process with this status, at once: nothing that libraries have left for its end is run.
+/// Flushes the standard streams and ends this process with this exit status, without running the exit handlers of libraries.
 ///
-/// Threads of librdkafka are at work to the last, in OpenSSL too, and OpenSSL frees what they use when a process ends by `exit`: it
-/// died then, with its work done, of a segmentation fault.
+/// Threads of librdkafka are still running then, in OpenSSL too, and OpenSSL's exit handler frees what they use: `exit` would end a
+/// process that has done its work with a segmentation fault.
 pub fn leave(status: u8) -> ! {
-    // Where nobody reads it any more, nothing can be told.
+    // Fails if nobody reads the stream any more, which can't be reported.
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
-    // SAFETY: it ends the process, and what is not flushed here has no other owner.
+    // SAFETY: it ends the process. No other buffer of this program needs to be flushed.
     unsafe { libc::_exit(i32::from(status)) }
 }

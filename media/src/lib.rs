@@ -1,6 +1,8 @@
-//! Everything that touches libav. It runs in a child process only: the parent half ([`Launcher`]) starts the same
-//! executable again with [`CHILD_ARGUMENT`], hands it a task on stdin and bytes as file descriptors, and never a path,
-//! a host or a credential. The child seals itself into a box ([`Seal`]) before it reads its task.
+//! The only crate that uses FFmpeg's libraries, and it uses them in child processes only.
+//!
+//! The parent's half ([`Launcher`]) starts the same executable again with [`CHILD_ARGUMENT`]. It writes a task to its stdin, and
+//! passes bytes as file descriptors, never a path, a host or a credential. The media process applies its sandbox ([`Seal`]) before
+//! it reads its task.
 
 mod bounds;
 mod boxes;
@@ -14,6 +16,7 @@ mod leave;
 pub mod packets;
 mod protocol;
 mod read_at;
+mod sandbox;
 mod seal;
 pub mod seams;
 mod timeline;
@@ -24,12 +27,10 @@ pub use claims::most_work;
 pub use launcher::{Ask, ChildError, LONGEST_TASK, Launcher, hide_memory, pipe};
 pub use leave::leave;
 pub use protocol::{
-    AudioTrackFacts, ChannelMeasured, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts, Likeness,
-    MergeTask, Merged, PicturesMeasured, ProbedStream, Reply, SecondMeasured, Side, SideTrackFacts,
+    AudioTrackFacts, CHILD_ARGUMENT, ChannelMeasured, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts,
+    Likeness, MergeTask, Merged, PicturesMeasured, ProbedStream, Reply, SecondMeasured, Side, SideTrackFacts,
     SoundMeasured, Task, TimeRange, TranscodeTask, Unclean, Verified, VerifyTask, VideoTrackFacts,
 };
-pub use seal::{Allowed, Layer, Sandbox, Seal};
+pub use sandbox::{Layer, Sandbox};
+pub use seal::{Allowed, Seal};
 pub use timeline::{Clock, Placed, Timeline, place, reorder_depth};
-
-/// The first argument that makes the executable a media child.
-pub const CHILD_ARGUMENT: &str = "__media-child";
