@@ -1,9 +1,9 @@
 //! Checks whether a media file ends earlier than its own headers, index or end mark say.
 //!
 //! A file that is cut off often still opens: libavformat plays what is there and reports an ordinary end of file. The
-//! checks here compare the size of the file with what its container states about it. They report only what the
-//! container is sure of: a length field that a live writer left as a placeholder states nothing, and neither does a
-//! container without a length, a count, an index or an end mark (MPEG program streams, raw video).
+//! checks here compare the size of the file with what its container states about it. They report only reliable
+//! statements: a length field that a live writer left as a placeholder states nothing, and neither does a container
+//! without a length, a count, an index or an end mark (MPEG program streams, raw video).
 //!
 //! Every number in the file is untrusted. The cost is bounded by [`Bytes`], whatever the file says.
 

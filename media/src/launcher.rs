@@ -116,11 +116,12 @@ impl Launcher {
         let mut line = serde_json::to_vec(task).map_err(|e| ChildError::Start(e.into()))?;
         line.push(b'\n');
         let allowed = Allowed::of(task, limit, u64::try_from(bytes).unwrap_or(0));
-        let delegated =
-            Some(self.sandbox).filter(|sandbox| *sandbox != Sandbox::Off).and_then(|_| Delegated::here());
+        let delegated = Some(self.sandbox)
+            .filter(|sandbox| *sandbox != Sandbox::Off)
+            .and_then(|_| Delegated::of_this_process());
         // If no cgroup can be made now, this layer is not in force. The seal decides whether the task may run without it.
         let group = delegated.and_then(|delegated| {
-            let made = delegated.group(&allowed);
+            let made = delegated.make_group(&allowed);
             made.inspect_err(|error| tracing::warn!(%error, "a media process has no cgroup")).ok()
         });
         let seal = Seal::new(self.sandbox, descriptors.len(), group.is_some(), allowed);

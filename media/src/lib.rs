@@ -21,7 +21,6 @@ mod seal;
 pub mod seams;
 mod timeline;
 
-pub use cgroup::Delegated;
 pub use child::{child_main, seal};
 pub use claims::most_work;
 pub use launcher::{Ask, ChildError, LONGEST_TASK, Launcher, hide_memory, pipe};

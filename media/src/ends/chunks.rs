@@ -1,4 +1,4 @@
-//! Files of chunks that each state their own length: the walk over them, and the formats that need no more.
+//! Files of chunks that each state their length: an iterator over the chunks, and the checks of formats that need nothing else.
 
 use super::bytes::{Bytes, partial, shorter};
 use super::frames::{Frame, partial_frame};
@@ -10,10 +10,10 @@ const OVERSTATED: u64 = 16;
 
 /// The length that a live RealMedia file states for its packets, in bytes: at most a header without packets.
 const EMPTY_DATA: u64 = 18;
-/// How many packets of RealMedia in a row tell packets from other bytes.
+/// How many packets of RealMedia in a row distinguish packets from other bytes.
 const LEAST_PACKETS: u32 = 4;
 
-/// A chunk.
+/// The header of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chunk {
     /// Its id of four characters.
@@ -31,7 +31,7 @@ impl Chunk {
     }
 }
 
-/// How the headers of chunks are laid out.
+/// The format of the headers of chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     /// A little-endian `u32`; data is padded to an even length (RIFF).
@@ -67,7 +67,7 @@ impl Layout {
         chunks.take(MOST_CHUNKS as usize)
     }
 
-    /// The offset behind a chunk; `None` behind the end of the file.
+    /// Returns the offset of the chunk behind this one; `None` if it is not in front of the end of the file.
     fn behind(self, bytes: &Bytes<'_>, chunk: &Chunk) -> Option<u64> {
         let end = chunk.data.checked_add(chunk.length).filter(|end| *end < bytes.size())?;
         if self == Self::CoreAudio || end.is_multiple_of(2) == chunk.data.is_multiple_of(2) {
