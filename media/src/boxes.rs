@@ -10,7 +10,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use crate::read_at::ReadAt;
+use crate::read_at::ReadAt;
+
 pub(crate) use model::{Movie, Presentation, Track};
 
 /// Reads the movie box of a file of `size` bytes.

@@ -18,7 +18,7 @@ pub struct Caption {
 
 /// Captions that do not overlap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LaidOut {
+pub struct CombinedCaptions {
     /// The captions in the order of their times.
     pub captions: Vec<Caption>,
     /// The number of captions that were dropped, because too many or too long ones overlap.
@@ -40,7 +40,7 @@ const ANY: usize = 4 << 20;
 /// At most 64 captions and 16 KiB are shown at a time, and fewer if their repetition would take too many bytes. The captions that
 /// start first are shown, and the others are dropped. Captions without text or duration are removed.
 #[must_use]
-pub fn lay_out(mut captions: Vec<Caption>) -> LaidOut {
+pub fn combine_overlapping(mut captions: Vec<Caption>) -> CombinedCaptions {
     captions.retain(|caption| caption.end > caption.start && !caption.text.is_empty());
     captions.sort_by_key(|caption| caption.start);
     let longest = captions.iter().map(|caption| caption.text.len()).sum::<usize>() * REPEATED + ANY;
@@ -52,17 +52,17 @@ pub fn lay_out(mut captions: Vec<Caption>) -> LaidOut {
             None => at_once /= 2,
         }
         if at_once == 0 {
-            return LaidOut { captions: Vec::new(), left_out: captions.len() };
+            return CombinedCaptions { captions: Vec::new(), left_out: captions.len() };
         }
     }
 }
 
 /// Combines captions, at most `at_once` at a time. Returns `None` if all output texts together are longer than `longest` bytes.
-fn combine(captions: &[Caption], at_once: usize, longest: usize) -> Option<LaidOut> {
+fn combine(captions: &[Caption], at_once: usize, longest: usize) -> Option<CombinedCaptions> {
     let mut edges: Vec<i64> = captions.iter().flat_map(|caption| [caption.start, caption.end]).collect();
     edges.sort_unstable();
     edges.dedup();
-    let mut combined = LaidOut::default();
+    let mut combined = CombinedCaptions::default();
     let (mut shown, mut next, mut all): (Vec<&Caption>, _, _) = (Vec::new(), 0, 0);
     for pair in edges.windows(2) {
         let (start, end) = (pair[0], pair[1]);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn captions_that_overlap_are_shown_together_while_they_do() {
-        let laid = lay_out(vec![
+        let laid = combine_overlapping(vec![
             caption(1000, 3000, "one"),
             caption(2000, 4000, "two"),
             caption(5000, 6000, "three"),
@@ -178,7 +178,11 @@ mod tests {
 
     #[test]
     fn captions_without_a_duration_or_a_text_are_removed() {
-        assert!(lay_out(vec![caption(5, 5, "x"), caption(6, 2, "y"), caption(1, 2, "")]).captions.is_empty());
+        assert!(
+            combine_overlapping(vec![caption(5, 5, "x"), caption(6, 2, "y"), caption(1, 2, "")])
+                .captions
+                .is_empty()
+        );
     }
 
     #[test]
@@ -218,7 +222,7 @@ mod tests {
         let begun = std::time::Instant::now();
         let many: Vec<Caption> =
             (0..100_000).map(|i| caption(i, 1_000_000 + i, &format!("{i:0100}"))).collect();
-        let laid = lay_out(many);
+        let laid = combine_overlapping(many);
         let long: usize = laid.captions.iter().map(|caption| caption.text.len()).sum();
         assert!(long <= 100_000 * 100 * REPEATED + ANY, "{long} bytes");
         assert!(laid.left_out > 90_000 && laid.captions[0].text.starts_with("000"), "{}", laid.left_out);
@@ -228,7 +232,8 @@ mod tests {
     #[test]
     fn captions_that_do_not_fit_into_a_sample_are_dropped() {
         let long = "x".repeat(LONGEST);
-        let laid = lay_out(vec![caption(0, 10, &long), caption(5, 20, "y"), caption(12, 20, "z")]);
+        let laid =
+            combine_overlapping(vec![caption(0, 10, &long), caption(5, 20, "y"), caption(12, 20, "z")]);
         assert_eq!(laid.captions, [caption(0, 10, &long), caption(12, 20, "z")]);
         assert_eq!(laid.left_out, 1);
     }
@@ -240,7 +245,7 @@ mod tests {
         ) {
             let all: Vec<Caption> =
                 all.iter().enumerate().map(|(i, (start, long))| caption(*start, start + long, &format!("<{i}>"))).collect();
-            let laid = lay_out(all.clone()).captions;
+            let laid = combine_overlapping(all.clone()).captions;
             prop_assert!(laid.windows(2).all(|pair| pair[0].end <= pair[1].start));
             for at in 0..80 {
                 let shown = |caption: &&Caption| caption.start <= at && at < caption.end;

@@ -10,7 +10,7 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::seal::Allowed;
+use crate::seal::ResourceLimits;
 
 /// The name of the cgroup into which this process moves itself: a cgroup has either processes or cgroups with controllers.
 const OWN: &str = "millrace";
@@ -68,7 +68,7 @@ impl Delegated {
     ///
     /// # Errors
     /// If one of the files of the cgroup can't be written.
-    pub(crate) fn make_group(&self, allowed: &Allowed) -> io::Result<(Group, File)> {
+    pub(crate) fn make_group(&self, allowed: &ResourceLimits) -> io::Result<(Group, File)> {
         let name = format!("media-{}-{:016x}", std::process::id(), next_number());
         let group = Group { folder: self.folder.join(name) };
         make(&group.folder)?;

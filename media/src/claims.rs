@@ -15,7 +15,7 @@ use window::Window;
 
 /// The largest picture that is decoded, in pixels: 8192x8192.
 pub(crate) const MOST_PIXELS: i64 = 8192 * 8192;
-/// The largest picture in pixels, that of 4K video (4096x2304), for which [`most_work`] allows the higher number of pixels a byte.
+/// The largest picture in pixels, that of 4K video (4096x2304), for which [`pixel_budget`] allows the higher number of pixels a byte.
 pub(crate) const LARGE_PICTURE: i64 = 4096 * 2304;
 
 /// Returns the number of pixels that may be decoded from a file of `size` bytes whose pictures have `area` pixels each.
@@ -24,17 +24,17 @@ pub(crate) const LARGE_PICTURE: i64 = 4096 * 2304;
 /// all of its pictures: with large pictures, a few kilobytes would keep a machine busy for hours. A still picture in 4K
 /// takes 70,000 pixels a byte.
 #[must_use]
-pub fn most_work(size: u64, area: i64) -> i64 {
+pub fn pixel_budget(size: u64, area: i64) -> i64 {
     const ANY_FILE: i64 = 2_000_000_000;
     let per_byte = if area > LARGE_PICTURE { 10_000 } else { 200_000 };
     i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(per_byte).saturating_add(ANY_FILE)
 }
 
 /// Returns the reason why a file of `size` bytes is not decoded: it has more pictures of this width and height, in pixels, than
-/// [`most_work`] allows. `None` if it has not.
+/// [`pixel_budget`] allows. `None` if it has not.
 pub(crate) fn too_much_work(size: u64, (width, height): (i32, i32), pictures: i64) -> Option<String> {
     let area = i64::from(width).saturating_mul(i64::from(height));
-    (area.saturating_mul(pictures) > most_work(size, area)).then(|| {
+    (area.saturating_mul(pictures) > pixel_budget(size, area)).then(|| {
         format!(
             "{pictures} pictures of {width}x{height} in a file of {size} bytes are more work than is done for so few bytes; \
              scale it down first, or cut it into shorter files"

@@ -27,14 +27,14 @@ use crate::{
     cgroup::{Delegated, Group},
     protocol::{CHILD_ARGUMENT, FIRST_FD, Reply, Task},
     sandbox::{Layer, Sandbox},
-    seal::{Allowed, Seal},
+    seal::{ResourceLimits, Seal},
 };
 use replies::{Exceeded, LONGEST_REPLY, Replies, SILENCE, read_replies};
 
 pub use error::ChildError;
 pub use memory::hide_memory;
 
-/// The default of [`Launcher::ending_tasks_after`]: enough for eight hours of 1080p that are transcoded in one piece, at half the
+/// The default of [`Launcher::with_longest_task`]: enough for eight hours of 1080p that are transcoded in one piece, at half the
 /// speed at which they play.
 pub const LONGEST_TASK: Duration = Duration::from_secs(48 * 3600);
 
@@ -51,10 +51,10 @@ pub struct Launcher {
 
 /// A request to run a task.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct TaskRequest<'a> {
     /// The task.
     pub task: &'a Task,
-    /// The time limit, at most that of [`Launcher::ending_tasks_after`].
+    /// The time limit, at most that of [`Launcher::with_longest_task`].
     pub limit: Duration,
     /// The size of its sources or work objects, in bytes.
     pub bytes: i64,
@@ -70,7 +70,7 @@ impl Launcher {
 
     /// Sets the longest time limit of a task, instead of [`LONGEST_TASK`]. Longer limits are shortened to it.
     #[must_use]
-    pub fn ending_tasks_after(self, longest_task: Duration) -> Self {
+    pub fn with_longest_task(self, longest_task: Duration) -> Self {
         Self { longest_task, ..self }
     }
 
@@ -79,9 +79,9 @@ impl Launcher {
     /// # Errors
     /// Where one that is needed does not hold: nothing may be decoded here.
     pub async fn check(&self) -> Result<Vec<Layer>, ChildError> {
-        let ask = Ask { task: &Task::Check, limit: Duration::from_secs(30), bytes: 0 };
-        let heard = self.listen_to(ask, Vec::new(), &mut drop).await?;
-        let mut layers = heard.layers;
+        let request = TaskRequest { task: &Task::Check, limit: Duration::from_secs(30), bytes: 0 };
+        let replies = self.run_task(request, Vec::new(), &mut drop).await?;
+        let mut layers = replies.layers;
         layers.sort_by_key(|layer| Layer::ALL.iter().position(|other| other == layer));
         Ok(layers)
     }
@@ -96,18 +96,18 @@ impl Launcher {
     /// See [`ChildError`].
     pub async fn run(
         &self,
-        ask: Ask<'_>,
+        request: TaskRequest<'_>,
         descriptors: Vec<OwnedFd>,
         mut on_progress: impl FnMut(Reply) + Send,
     ) -> Result<Reply, ChildError> {
-        let replies = self.listen_to(ask, descriptors, &mut on_progress).await?;
+        let replies = self.run_task(request, descriptors, &mut on_progress).await?;
         replies.reply.ok_or_else(ChildError::unknown_start)
     }
 
     /// Runs a task like [`run`](Self::run), and returns all that the process replied.
-    async fn listen_to(
+    async fn run_task(
         &self,
-        Ask { task, limit, bytes }: Ask<'_>,
+        TaskRequest { task, limit, bytes }: TaskRequest<'_>,
         descriptors: Vec<OwnedFd>,
         on_progress: &mut (impl FnMut(Reply) + Send),
     ) -> Result<Replies, ChildError> {
@@ -115,7 +115,7 @@ impl Launcher {
         let doing = activity(task);
         let mut line = serde_json::to_vec(task).map_err(|e| ChildError::Start(e.into()))?;
         line.push(b'\n');
-        let allowed = Allowed::of(task, limit, u64::try_from(bytes).unwrap_or(0));
+        let allowed = ResourceLimits::for_task(task, limit, u64::try_from(bytes).unwrap_or(0));
         let delegated = Some(self.sandbox)
             .filter(|sandbox| *sandbox != Sandbox::Off)
             .and_then(|_| Delegated::of_this_process());
@@ -206,7 +206,7 @@ fn cause_of_end(
     out_of_memory: impl FnOnce() -> bool,
     doing: &'static str,
     limit: Duration,
-    allowed: &Allowed,
+    allowed: &ResourceLimits,
     last_line: String,
 ) -> ChildError {
     let large = ChildError::Large { doing, mebibytes: allowed.memory >> 20 };

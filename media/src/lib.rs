@@ -11,8 +11,8 @@ mod cgroup;
 mod child;
 mod claims;
 mod ends;
+mod exit;
 mod launcher;
-mod leave;
 pub mod packets;
 mod protocol;
 mod read_at;
@@ -22,14 +22,15 @@ pub mod seams;
 mod timeline;
 
 pub use child::{child_main, seal};
-pub use claims::most_work;
-pub use launcher::{Ask, ChildError, LONGEST_TASK, Launcher, hide_memory, pipe};
-pub use leave::leave;
+pub use claims::pixel_budget;
+pub use exit::exit_now;
+pub use launcher::{ChildError, LONGEST_TASK, Launcher, TaskRequest, hide_memory, pipe};
 pub use protocol::{
-    AudioTrackFacts, CHILD_ARGUMENT, ChannelMeasured, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts,
-    Likeness, MergeTask, Merged, PicturesMeasured, ProbedStream, Reply, SecondMeasured, Side, SideTrackFacts,
-    SoundMeasured, Task, TimeRange, TranscodeTask, Unclean, Verified, VerifyTask, VideoTrackFacts,
+    AudioMeasurement, AudioTrackFacts, AuxiliaryTrackFacts, CHILD_ARGUMENT, ChannelSimilarity,
+    ComparedStreams, FIRST_FD, InspectTask, Inspected, KeyframeFacts, MergeTask, Merged, PicturePsnr,
+    PicturesMeasured, ProbedStream, Reply, SecondSimilarity, SoundMeasured, Task, TimeRange, TranscodeTask,
+    UncleanSegments, Verified, VerifyTask, VideoTrackFacts,
 };
 pub use sandbox::{Layer, Sandbox};
-pub use seal::{Allowed, Seal};
-pub use timeline::{Clock, Placed, Timeline, place, reorder_depth};
+pub use seal::{ResourceLimits, Seal};
+pub use timeline::{Clock, TimedPacket, Timeline, reorder_depth, rescale_timestamp};

@@ -70,7 +70,7 @@ pub struct Packet {
 
 /// The facts of a work object that its trailer holds. [`Made`] has two more, which are known once it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
+pub struct TrailerFacts {
     /// The id of the rendition.
     pub rendition: String,
     /// The number of pictures, or of samples of a sound track.
@@ -120,7 +120,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// If `out` can't be written, and if the packet has 4 GiB or more.
-    pub fn packet(&mut self, key: bool, pts: i64, duration: i64, data: &[u8]) -> io::Result<()> {
+    pub fn write_packet(&mut self, key: bool, pts: i64, duration: i64, data: &[u8]) -> io::Result<()> {
         self.write(&[b'P', u8::from(key)])?;
         self.write(&pts.to_le_bytes())?;
         self.write(&duration.to_le_bytes())?;
@@ -132,7 +132,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// If `out` can't be written.
-    pub fn finish(mut self, facts: Facts, decoded: &Decoded) -> io::Result<Made> {
+    pub fn finish(mut self, facts: TrailerFacts, decoded: &Decoded) -> io::Result<Made> {
         let json = serde_json::to_vec(decoded)?;
         self.write(b"D")?;
         self.write(&length(&json)?.to_le_bytes())?;
@@ -160,7 +160,7 @@ fn digest_of(hasher: &blake3::Hasher) -> [u8; 8] {
 }
 
 /// Adds the size and the digest of a work object to the facts in its trailer.
-fn made(facts: Facts, bytes: i64, digest: [u8; 8]) -> Made {
+fn made(facts: TrailerFacts, bytes: i64, digest: [u8; 8]) -> Made {
     Made {
         rendition: facts.rendition,
         units: facts.units,
@@ -188,7 +188,7 @@ fn broken(what: &str) -> io::Error {
 ///
 /// # Errors
 /// If the object is cut off, is not a work object, or can't be read.
-pub fn facts(size: u64, read_at: impl Fn(&mut [u8], u64) -> io::Result<()>) -> io::Result<Stored> {
+pub fn read_trailer(size: u64, read_at: impl Fn(&mut [u8], u64) -> io::Result<()>) -> io::Result<Stored> {
     let mut tail = [0; TAIL as usize];
     let at = size.checked_sub(TAIL).ok_or_else(|| broken("is cut off"))?;
     read_at(&mut tail, at)?;
@@ -202,7 +202,7 @@ pub fn facts(size: u64, read_at: impl Fn(&mut [u8], u64) -> io::Result<()>) -> i
     let mut json = vec![0; json_length as usize];
     read_at(&mut json, at)?;
     let bytes = i64::try_from(size).map_err(|_| broken("is too large"))?;
-    let mut facts: Facts = serde_json::from_slice(&json)?;
+    let mut facts: TrailerFacts = serde_json::from_slice(&json)?;
     let warnings = std::mem::take(&mut facts.warnings);
     Ok(Stored { made: made(facts, bytes, *digest), warnings })
 }
@@ -245,7 +245,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// If the next bytes are no work object, and if the stream can't be read.
-    pub fn header(&mut self) -> io::Result<Option<Header>> {
+    pub fn next_header(&mut self) -> io::Result<Option<Header>> {
         self.hasher = blake3::Hasher::new();
         self.bytes = 0;
         self.decoded = Decoded::default();
@@ -267,7 +267,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// If the work object is cut off or damaged, and if the stream can't be read.
-    pub fn item(&mut self) -> io::Result<Item> {
+    pub fn next_item(&mut self) -> io::Result<Item> {
         let [mut tag] = self.read_array()?;
         if tag == b'D' {
             let json = self.read_json()?;
@@ -294,12 +294,12 @@ impl<R: Read> Reader<R> {
                 if tail[..8] != digest {
                     return Err(broken("is damaged: its digest differs"));
                 }
-                // `facts` finds the trailer by these bytes.
+                // `read_trailer` finds the trailer by these bytes.
                 if tail[8..12] != length(&json)?.to_le_bytes() || tail[12..] != END_MAGIC[..] {
                     return Err(broken("is damaged at its end"));
                 }
                 let bytes = self.bytes + i64::try_from(TAIL).unwrap_or(0);
-                let mut facts: Facts = serde_json::from_slice(&json)?;
+                let mut facts: TrailerFacts = serde_json::from_slice(&json)?;
                 let warnings = std::mem::take(&mut facts.warnings);
                 let decoded = std::mem::take(&mut self.decoded);
                 Ok(Item::End(Box::new(End { made: made(facts, bytes, digest), warnings, decoded })))
@@ -355,9 +355,9 @@ mod tests {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes, &header()).unwrap();
         for (pts, data) in packets {
-            writer.packet(*pts == 0, *pts, 1, data).unwrap();
+            writer.write_packet(*pts == 0, *pts, 1, data).unwrap();
         }
-        let facts = Facts {
+        let facts = TrailerFacts {
             rendition: "v".into(),
             units: packets.len() as i64,
             packets: packets.len() as i64,
@@ -372,7 +372,7 @@ mod tests {
     }
 
     fn read_facts(bytes: &[u8]) -> io::Result<Stored> {
-        facts(bytes.len() as u64, |buffer, at| {
+        read_trailer(bytes.len() as u64, |buffer, at| {
             let from = bytes.get(at as usize..).ok_or(io::ErrorKind::UnexpectedEof)?;
             buffer.copy_from_slice(from.get(..buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
             Ok(())
@@ -387,16 +387,16 @@ mod tests {
         assert_eq!((stored.made, stored.warnings.len()), (made.clone(), 1));
         bytes.extend(object(&[]).0);
         let mut reader = Reader::new(bytes.as_slice());
-        assert_eq!(reader.header().unwrap(), Some(header()));
-        let Item::Packet(packet) = reader.item().unwrap() else { panic!("a packet") };
+        assert_eq!(reader.next_header().unwrap(), Some(header()));
+        let Item::Packet(packet) = reader.next_item().unwrap() else { panic!("a packet") };
         assert_eq!((packet.key, packet.pts, packet.data.as_slice()), (true, 0, b"key".as_slice()));
-        assert!(matches!(reader.item().unwrap(), Item::Packet(Packet { pts: -5, key: false, .. })));
+        assert!(matches!(reader.next_item().unwrap(), Item::Packet(Packet { pts: -5, key: false, .. })));
         assert!(
-            matches!(reader.item().unwrap(), Item::End(end) if end.made == made && end.warnings.len() == 1 && end.decoded.start == Some(4))
+            matches!(reader.next_item().unwrap(), Item::End(end) if end.made == made && end.warnings.len() == 1 && end.decoded.start == Some(4))
         );
-        assert_eq!(reader.header().unwrap(), Some(header()));
-        assert!(matches!(reader.item().unwrap(), Item::End(_)));
-        assert_eq!(reader.header().unwrap(), None);
+        assert_eq!(reader.next_header().unwrap(), Some(header()));
+        assert!(matches!(reader.next_item().unwrap(), Item::End(_)));
+        assert_eq!(reader.next_header().unwrap(), None);
     }
 
     #[test]
@@ -413,8 +413,8 @@ mod tests {
         let at = bytes.windows(3).position(|three| three == b"key").unwrap() - 4;
         bytes[at..at + 4].copy_from_slice(&MAX_PACKET.to_le_bytes());
         let mut reader = Reader::new(Measured(&bytes, 0));
-        reader.header().unwrap();
-        assert_eq!(reader.item().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        reader.next_header().unwrap();
+        assert_eq!(reader.next_item().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         assert!(reader.from.1 <= MOST_UNREAD as usize, "a buffer of {} bytes", reader.from.1);
     }
 
@@ -423,9 +423,9 @@ mod tests {
         let (bytes, _) = object(&[(0, b"key"), (1, b"more")]);
         let read_all = |bytes: &[u8]| -> io::Result<()> {
             let mut reader = Reader::new(bytes);
-            reader.header()?;
+            reader.next_header()?;
             loop {
-                if let Item::End(_) = reader.item()? {
+                if let Item::End(_) = reader.next_item()? {
                     return Ok(());
                 }
             }

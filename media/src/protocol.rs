@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::sandbox::Layer;
 
 pub use inspection::{
-    AudioTrackFacts, InspectTask, Inspected, KeyframeFacts, ProbedStream, SideTrackFacts, VideoTrackFacts,
+    AudioTrackFacts, AuxiliaryTrackFacts, InspectTask, Inspected, KeyframeFacts, ProbedStream,
+    VideoTrackFacts,
 };
 pub use verification::{
-    ChannelMeasured, Heard, Likeness, PicturesMeasured, SecondMeasured, Side, SoundMeasured, Verified,
-    VerifyTask,
+    AudioMeasurement, ChannelSimilarity, ComparedStreams, PicturePsnr, PicturesMeasured, SecondSimilarity,
+    SoundMeasured, Verified, VerifyTask,
 };
 
 /// The first argument of an executable that is to run as a media process.
@@ -118,7 +119,7 @@ pub struct MergeTask {
 
 /// A run of segments of a track that must be encoded again as one segment, because a seam between them is unclean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unclean {
+pub struct UncleanSegments {
     /// The id of the rendition.
     pub rendition: String,
     /// The numbers of the segments, in the order of their times.
@@ -168,7 +169,7 @@ pub enum Reply {
     /// The final reply to [`Task::Merge`] and [`Task::Prove`] if the output is complete.
     Merged(Box<Merged>),
     /// The final reply to [`Task::Merge`] and [`Task::Prove`] if seams are unclean. The output is not complete.
-    Unclean(Vec<Unclean>),
+    Unclean(Vec<UncleanSegments>),
     /// The final reply to [`Task::Verify`].
     Verified(Box<Verified>),
     /// To [`Task::Check`].

@@ -6,12 +6,14 @@ use std::time::Duration;
 use millrace_schemas::{PictureShape, Rendition};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use crate::sandbox::Layer;
-use crate::{protocol::Task, sandbox::Sandbox};
+use crate::{
+    protocol::Task,
+    sandbox::{Layer, Sandbox},
+};
 
 /// The resources that a task may use. They follow from the task and the size of its sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Allowed {
+pub struct ResourceLimits {
     /// Memory that is written, in bytes. The parent also ends the process if it uses more.
     pub memory: u64,
     /// Address space, in bytes. Most of it is reserved for the threads of C libraries and never used.
@@ -46,10 +48,10 @@ const LOOKED_AT: u64 = 1_000_000;
 /// The address space that a thread reserves, in bytes: a stack and an arena of the allocator.
 const THREAD: u64 = 160 * MIB;
 
-impl Allowed {
+impl ResourceLimits {
     /// Returns what a task with this time limit may use, whose sources or work objects have `bytes` bytes.
     #[must_use]
-    pub fn of(task: &Task, time: Duration, bytes: u64) -> Self {
+    pub fn for_task(task: &Task, time: Duration, bytes: u64) -> Self {
         let (pixels, cores) = match task {
             Task::Transcode(task) => {
                 let cores = task.cores as u64;
@@ -107,14 +109,14 @@ pub struct Seal {
     /// The number of descriptors of the task, which begin at [`FIRST_FD`](crate::FIRST_FD).
     pub given: u32,
     /// The resources that the task may use.
-    pub allowed: Allowed,
+    pub allowed: ResourceLimits,
 }
 
 impl Seal {
     /// Returns the seal of a process with `given` descriptors. If it has a cgroup, one more descriptor follows them: the file by
     /// which it moves itself there.
     #[must_use]
-    pub fn new(sandbox: Sandbox, given: usize, has_cgroup: bool, allowed: Allowed) -> Self {
+    pub fn new(sandbox: Sandbox, given: usize, has_cgroup: bool, allowed: ResourceLimits) -> Self {
         let is_possible = |layer: &Layer| *layer != Layer::Cgroup || has_cgroup;
         let layers: Vec<Layer> = sandbox.layers().iter().copied().filter(is_possible).collect();
         let needed = Layer::ALL.into_iter().filter(|layer| sandbox.needs(*layer)).collect();
@@ -130,9 +132,9 @@ mod tests {
     #[test]
     fn the_resources_of_a_task_follow_from_it_and_do_not_overflow() {
         let hour = Duration::from_secs(3600);
-        let check = Allowed::of(&Task::Check, hour, 0);
+        let check = ResourceLimits::for_task(&Task::Check, hour, 0);
         assert_eq!((check.memory, check.file_bytes), (AT_LEAST, 0));
         let inspect = Task::Inspect(InspectTask { segment_seconds: None });
-        assert_eq!(Allowed::of(&inspect, Duration::MAX, u64::MAX).memory, AT_LEAST);
+        assert_eq!(ResourceLimits::for_task(&inspect, Duration::MAX, u64::MAX).memory, AT_LEAST);
     }
 }

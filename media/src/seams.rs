@@ -14,7 +14,7 @@ pub const COMPARED_SAMPLES: usize = 2048;
 
 /// The time and the digest of a decoded picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shown {
+pub struct PictureDigest {
     /// The presentation time, in ticks of the stream's clock.
     pub pts: i64,
     /// The XXH3 digest of its size, pixel format and samples.
@@ -26,7 +26,7 @@ pub struct Shown {
 pub struct Overlap {
     /// The first pictures, at most [`COMPARED_PICTURES`].
     #[serde(default)]
-    pub pictures: Vec<Shown>,
+    pub pictures: Vec<PictureDigest>,
     /// The first samples of a sound track, at most [`COMPARED_SAMPLES`] of each channel, one channel after the other.
     #[serde(default)]
     pub samples: Vec<i16>,
@@ -52,7 +52,7 @@ pub struct Decoded {
 
 /// The facts of a segment that its seams depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joint {
+pub struct JoinedSegment {
     /// The facts of its work object, with the times of its first picture or sample and of the first one behind it.
     pub made: Made,
     /// How the segment was decoded.
@@ -61,7 +61,7 @@ pub struct Joint {
 
 /// A run of segments to encode again as one segment: indexes in the order of their times, both inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct SegmentRun {
     /// The index of the first segment.
     pub first: usize,
     /// The index of the last segment.
@@ -73,8 +73,8 @@ pub struct Run {
 /// These segments were decoded from a start that does not give the pictures of the whole source. The segment in front of a run was
 /// not, so decoding from its start gives them.
 #[must_use]
-pub fn unclean(joints: &[Joint]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
+pub fn unclean_runs(joints: &[JoinedSegment]) -> Vec<SegmentRun> {
+    let mut runs: Vec<SegmentRun> = Vec::new();
     for (position, pair) in joints.windows(2).enumerate() {
         if is_clean(&pair[0], &pair[1]) {
             continue;
@@ -82,7 +82,7 @@ pub fn unclean(joints: &[Joint]) -> Vec<Run> {
         let first = position + 1;
         match runs.last_mut().filter(|run| run.last + 1 == first) {
             Some(run) => run.last = first,
-            None => runs.push(Run { first, last: first }),
+            None => runs.push(SegmentRun { first, last: first }),
         }
     }
     runs
@@ -91,7 +91,7 @@ pub fn unclean(joints: &[Joint]) -> Vec<Run> {
 /// Whether the seam between two neighbouring segments is clean: what was decoded past the end of `before` is equal to what was
 /// decoded from the start of `after`.
 #[must_use]
-pub fn is_clean(before: &Joint, after: &Joint) -> bool {
+pub fn is_clean(before: &JoinedSegment, after: &JoinedSegment) -> bool {
     let (tail, head) = (&before.decoded.tail, &after.decoded.head);
     before.made.next.is_none_or(|next| next == after.made.first)
         && same_pictures(tail, head)
@@ -129,11 +129,12 @@ mod tests {
     use super::*;
 
     fn overlap(pictures: &[(i64, u64)]) -> Overlap {
-        let pictures = pictures.iter().map(|(pts, digest)| Shown { pts: *pts, digest: *digest }).collect();
+        let pictures =
+            pictures.iter().map(|(pts, digest)| PictureDigest { pts: *pts, digest: *digest }).collect();
         Overlap { pictures, ..Overlap::default() }
     }
 
-    fn joint(first: i64, next: Option<i64>, head: Overlap, tail: Overlap) -> Joint {
+    fn joint(first: i64, next: Option<i64>, head: Overlap, tail: Overlap) -> JoinedSegment {
         let made = Made {
             rendition: String::new(),
             units: 1,
@@ -144,14 +145,14 @@ mod tests {
             reorder: 0,
             digest: 0,
         };
-        Joint { made, decoded: Decoded { head, tail, ..Decoded::default() } }
+        JoinedSegment { made, decoded: Decoded { head, tail, ..Decoded::default() } }
     }
 
     #[test]
     fn a_seam_is_clean_if_both_sides_decoded_the_same_pictures() {
         let a = joint(0, Some(10), Overlap::default(), overlap(&[(10, 1), (11, 2)]));
         let b = joint(10, None, overlap(&[(10, 1), (11, 2), (12, 3)]), Overlap::default());
-        assert_eq!(unclean(&[a, b]), []);
+        assert_eq!(unclean_runs(&[a, b]), []);
     }
 
     #[test]
@@ -159,10 +160,10 @@ mod tests {
         let a = joint(0, Some(10), Overlap::default(), overlap(&[(10, 1), (11, 2)]));
         for head in [&[(10, 1), (11, 9)][..], &[(10, 1), (12, 2)], &[]] {
             let b = joint(10, None, overlap(head), Overlap::default());
-            assert_eq!(unclean(&[a.clone(), b]), [Run { first: 1, last: 1 }], "{head:?}");
+            assert_eq!(unclean_runs(&[a.clone(), b]), [SegmentRun { first: 1, last: 1 }], "{head:?}");
         }
         let late = joint(11, None, overlap(&[(10, 1), (11, 2)]), Overlap::default());
-        assert_eq!(unclean(&[a, late]).len(), 1, "the first picture is another");
+        assert_eq!(unclean_runs(&[a, late]).len(), 1, "the first picture is another");
     }
 
     #[test]
@@ -171,10 +172,10 @@ mod tests {
         let more = overlap(&[(10, 1), (11, 2)]);
         let a = joint(0, Some(10), Overlap::default(), more.clone());
         let b = joint(10, None, ended.clone(), Overlap::default());
-        assert_eq!(unclean(&[a, b]).len(), 1);
+        assert_eq!(unclean_runs(&[a, b]).len(), 1);
         let a = joint(0, Some(10), Overlap::default(), ended);
         let b = joint(10, None, more, Overlap::default());
-        assert_eq!(unclean(&[a, b]).len(), 1);
+        assert_eq!(unclean_runs(&[a, b]).len(), 1);
     }
 
     #[test]
@@ -184,7 +185,7 @@ mod tests {
         let clean_start =
             |first| joint(first, Some(first + 10), overlap(&[(first, 8)]), overlap(&[(first + 10, 8)]));
         let all = [clean_start(0), unclean_start(10), unclean_start(20), clean_start(30), unclean_start(40)];
-        assert_eq!(unclean(&all), [Run { first: 1, last: 2 }, Run { first: 4, last: 4 }]);
+        assert_eq!(unclean_runs(&all), [SegmentRun { first: 1, last: 2 }, SegmentRun { first: 4, last: 4 }]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct Clock {
 ///
 /// `at` is in ticks of `clock`, and `origin` in ticks of the clock beside it. A result beyond `i64` becomes the nearest `i64`.
 #[must_use]
-pub fn place(at: i64, clock: Clock, origin: (i64, Clock), out: Clock) -> i64 {
+pub fn rescale_timestamp(at: i64, clock: Clock, origin: (i64, Clock), out: Clock) -> i64 {
     // (at × a/b − origin × c/d) / (e/f) as one fraction of i128, which holds the products of three 31-bit clocks and a time.
     let (a, b) = (i128::from(clock.num), i128::from(clock.den));
     let (c, d) = (i128::from(origin.1.num), i128::from(origin.1.den));
@@ -56,7 +56,7 @@ pub struct Timeline<T> {
     /// The presentation times and numbers of packets whose times are not final.
     by_time: BinaryHeap<Reverse<(i64, u64)>>,
     /// The numbers and presentation times of packets that are final, in presentation order.
-    placed: VecDeque<(u64, i64)>,
+    timed: VecDeque<(u64, i64)>,
     /// The last final presentation time.
     last: Option<i64>,
     /// The decoding times of packets that were not returned yet.
@@ -73,7 +73,7 @@ pub struct Timeline<T> {
 
 /// A packet with its times, in ticks of the output's clock.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Placed<T> {
+pub struct TimedPacket<T> {
     /// The presentation time.
     pub pts: i64,
     /// The decoding time.
@@ -98,7 +98,7 @@ impl<T> Timeline<T> {
             waiting: VecDeque::new(),
             pushed: 0,
             by_time: BinaryHeap::new(),
-            placed: VecDeque::new(),
+            timed: VecDeque::new(),
             last: None,
             decoding: VecDeque::new(),
             decoded: None,
@@ -119,10 +119,10 @@ impl<T> Timeline<T> {
     }
 
     /// Removes and returns the next packet in decoding order, if its times and the presentation time of the next picture are final.
-    pub fn pop(&mut self) -> Option<Placed<T>> {
+    pub fn pop(&mut self) -> Option<TimedPacket<T>> {
         let (number, _) = self.waiting.front()?;
-        let at = self.placed.iter().position(|(placed, _)| placed == number)?;
-        let (_, pts) = *self.placed.get(at)?;
+        let at = self.timed.iter().position(|(timed, _)| timed == number)?;
+        let (_, pts) = *self.timed.get(at)?;
         let next = self.shown.get(self.shown.partition_point(|shown| *shown <= pts)).copied();
         if next.is_none() && !self.finished {
             return None;
@@ -130,14 +130,14 @@ impl<T> Timeline<T> {
         let dts = self.decoding.pop_front()?;
         debug_hold(|| strictly_increase(self.decoded.into_iter().chain([dts])));
         self.decoded = Some(dts);
-        self.placed.remove(at)?;
+        self.timed.remove(at)?;
         let (_, packet) = self.waiting.pop_front()?;
         // Times before those of all later packets are not needed again.
-        let least = self.placed.iter().map(|(_, pts)| *pts).min().or(self.last).unwrap_or(pts);
+        let least = self.timed.iter().map(|(_, pts)| *pts).min().or(self.last).unwrap_or(pts);
         while self.shown.front().is_some_and(|shown| *shown < least.min(pts)) {
             self.shown.pop_front();
         }
-        Some(Placed { pts, dts, next, packet })
+        Some(TimedPacket { pts, dts, next, packet })
     }
 
     /// Ends the stream: all packets that were added can be removed then.
@@ -160,7 +160,7 @@ impl<T> Timeline<T> {
         }
         self.decoding.push_back(pts);
         self.shown.push_back(pts);
-        self.placed.push_back((number, pts));
+        self.timed.push_back((number, pts));
     }
 }
 
@@ -183,13 +183,13 @@ mod tests {
         }
         timeline.finish();
         out.extend(std::iter::from_fn(|| timeline.pop()));
-        let mut times: Vec<i64> = out.iter().map(|placed| placed.pts).collect();
+        let mut times: Vec<i64> = out.iter().map(|timed| timed.pts).collect();
         times.sort_unstable();
-        for placed in &out {
-            let after = times.get(times.partition_point(|pts| *pts <= placed.pts));
-            assert_eq!(placed.next.as_ref(), after, "the picture after {}", placed.pts);
+        for timed in &out {
+            let after = times.get(times.partition_point(|pts| *pts <= timed.pts));
+            assert_eq!(timed.next.as_ref(), after, "the picture after {}", timed.pts);
         }
-        out.into_iter().map(|placed| (placed.pts, placed.dts)).collect()
+        out.into_iter().map(|timed| (timed.pts, timed.dts)).collect()
     }
 
     #[test]
@@ -209,12 +209,12 @@ mod tests {
     #[test]
     fn a_time_is_converted_to_another_clock() {
         let tb = Clock { num: 1, den: 90_000 };
-        assert_eq!(place(90_000, tb, (0, MS), MS), 1000);
-        assert_eq!(place(90_000, tb, (250, MS), MS), 750);
-        assert_eq!(place(45, tb, (0, MS), MS), 1, "half a tick rounds up");
-        assert_eq!(place(-45, tb, (0, MS), MS), 0);
+        assert_eq!(rescale_timestamp(90_000, tb, (0, MS), MS), 1000);
+        assert_eq!(rescale_timestamp(90_000, tb, (250, MS), MS), 750);
+        assert_eq!(rescale_timestamp(45, tb, (0, MS), MS), 1, "half a tick rounds up");
+        assert_eq!(rescale_timestamp(-45, tb, (0, MS), MS), 0);
         let huge = Clock { num: 1, den: i64::from(i32::MAX) };
-        assert_eq!(place(i64::from(i32::MAX) * 3600, huge, (0, huge), MS), 3_600_000);
+        assert_eq!(rescale_timestamp(i64::from(i32::MAX) * 3600, huge, (0, huge), MS), 3_600_000);
     }
 
     /// A closed GOP structure: blocks of pictures, each shuffled no further than a depth allows.

@@ -13,7 +13,7 @@ use super::memory::resident;
 use crate::{
     protocol::Reply,
     sandbox::Layer,
-    seal::{Allowed, Seal},
+    seal::{ResourceLimits, Seal},
 };
 
 /// For how long a media process may be silent. A process that hangs, e.g. on a hostile file, is ended within a minute.
@@ -124,7 +124,7 @@ pub(super) async fn read_replies(
 }
 
 /// Whether a process has more memory of its own than its task may use.
-fn exceeds_memory(pid: u32, allowed: &Allowed) -> bool {
+fn exceeds_memory(pid: u32, allowed: &ResourceLimits) -> bool {
     resident(pid).is_some_and(|bytes| bytes > allowed.memory)
 }
 

@@ -18,7 +18,7 @@ async fn run(script: &str, limit: Duration) -> Result<Reply, ChildError> {
 async fn run_in(sandbox: Sandbox, script: &str, limit: Duration) -> Result<Reply, ChildError> {
     let (_folder, launcher) = launcher(script, sandbox);
     let task = Task::Inspect(InspectTask { segment_seconds: None });
-    launcher.run(Ask { task: &task, limit, bytes: 0 }, Vec::new(), drop).await
+    launcher.run(TaskRequest { task: &task, limit, bytes: 0 }, Vec::new(), drop).await
 }
 
 #[tokio::test]
@@ -48,8 +48,8 @@ async fn no_limit_is_longer_than_the_longest_task() {
     let (_folder, launcher) = launcher("read -r never", Sandbox::Off);
     let longest = Duration::from_millis(100);
     let task = Task::Inspect(InspectTask { segment_seconds: None });
-    let ask = Ask { task: &task, limit: Duration::MAX, bytes: 0 };
-    let ended = launcher.ending_tasks_after(longest).run(ask, Vec::new(), drop).await;
+    let request = TaskRequest { task: &task, limit: Duration::MAX, bytes: 0 };
+    let ended = launcher.with_longest_task(longest).run(request, Vec::new(), drop).await;
     assert!(matches!(ended, Err(ChildError::Late { limit, .. }) if limit == longest), "{ended:?}");
 }
 

@@ -28,7 +28,7 @@ pub struct Inspected {
     /// The sound tracks to transcode, in the order of the source.
     pub sounds: Vec<AudioTrackFacts>,
     /// The text tracks and covers to carry over.
-    pub sides: Vec<SideTrackFacts>,
+    pub sides: Vec<AuxiliaryTrackFacts>,
     /// The chapters.
     pub chapters: Vec<Chapter>,
     /// The timecode of the first picture (SMPTE ST 12-1).
@@ -156,7 +156,7 @@ pub(super) fn all_streams(stream: i32, also: &[i32]) -> Vec<i32> {
 
 /// The facts of an auxiliary track to carry over: text, or a cover.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SideTrackFacts {
+pub struct AuxiliaryTrackFacts {
     /// The index of its stream in the container.
     pub stream: i32,
     /// libav's name for the codec into which it is converted.

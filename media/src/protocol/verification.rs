@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VerifyTask {
     /// The streams to decode from the source.
-    pub source: Side,
+    pub source: ComparedStreams,
     /// The streams to decode from the output.
-    pub output: Side,
+    pub output: ComparedStreams,
     /// The settings with which the source's pictures were encoded; `None` if it has none.
     pub video: Option<VideoSettings>,
     /// True if pictures are compared one by one.
@@ -20,7 +20,7 @@ pub struct VerifyTask {
 
 /// The streams to decode from one of the two files of a comparison.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Side {
+pub struct ComparedStreams {
     /// The indexes of the streams of the video track; empty if there is none.
     pub video: Vec<i32>,
     /// The indexes of the streams of each sound track.
@@ -47,17 +47,17 @@ pub struct Verified {
     #[serde(default)]
     pub untrue: Vec<String>,
     /// The PSNR of each picture of the output; empty unless [`VerifyTask::pictures`] is set.
-    pub likeness: Vec<Likeness>,
+    pub likeness: Vec<PicturePsnr>,
     /// The similarity of each second of each sound track; empty unless [`VerifyTask::sound`] is set.
-    pub seconds: Vec<SecondMeasured>,
+    pub seconds: Vec<SecondSimilarity>,
     /// The similarity of each channel of each sound track that has the same number of channels in both files, and more than one;
     /// empty unless [`VerifyTask::sound`] is set.
-    pub channels: Vec<ChannelMeasured>,
+    pub channels: Vec<ChannelSimilarity>,
 }
 
 /// The similarity of a channel of the output's sound to the same channel of the source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ChannelMeasured {
+pub struct ChannelSimilarity {
     /// The index of the pair of tracks in [`Verified::sounds`].
     pub track: usize,
     /// The channel, from 0.
@@ -99,14 +99,14 @@ pub struct PicturesMeasured {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SoundMeasured {
     /// The track of the source.
-    pub source: Heard,
+    pub source: AudioMeasurement,
     /// The track of the output.
-    pub output: Heard,
+    pub output: AudioMeasurement,
 }
 
 /// The measurement of a decoded sound track. Times are in seconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Heard {
+pub struct AudioMeasurement {
     /// The time of the first sample.
     pub start: f64,
     /// The end of the last sample.
@@ -127,7 +127,7 @@ pub struct Heard {
 
 /// The PSNR of a picture of the output against pictures of the source, in decibels; 100 for equal pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Likeness {
+pub struct PicturePsnr {
     /// Against the picture with the same index.
     pub own: f32,
     /// Against the picture before it; `None` for the first.
@@ -138,7 +138,7 @@ pub struct Likeness {
 
 /// The similarity of a second of the output's sound to the source's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SecondMeasured {
+pub struct SecondSimilarity {
     /// The index of the pair of tracks in [`Verified::sounds`].
     pub track: usize,
     /// The second of the source, from 0.

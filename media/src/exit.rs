@@ -6,7 +6,7 @@ use std::io::Write as _;
 ///
 /// Threads of librdkafka are still running then, in OpenSSL too, and OpenSSL's exit handler frees what they use: `exit` would end a
 /// process that has done its work with a segmentation fault.
-pub fn leave(status: u8) -> ! {
+pub fn exit_now(status: u8) -> ! {
     // Fails if nobody reads the stream any more, which can't be reported.
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
