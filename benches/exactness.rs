@@ -16,7 +16,9 @@ use nix::sys::{
     time::TimeValLike as _,
 };
 
-use millrace_media::{Ask, InspectTask, Launcher, MergeTask, Reply, Sandbox, Task, TimeRange, TranscodeTask};
+use millrace_media::{
+    InspectTask, Launcher, MergeTask, Reply, Sandbox, Task, TaskRequest, TimeRange, TranscodeTask,
+};
 use millrace_processors::formats::{FORMATS, video_settings};
 use millrace_schemas::{Made, OutputPlan, Rendition, TrackKind, TrackPlan, TrackSum};
 
@@ -189,7 +191,7 @@ impl Maker {
         };
         let reply = self
             .runtime
-            .block_on(self.launcher.run(Ask { task, limit: HOUR, bytes: 4 << 30 }, files, heard))
+            .block_on(self.launcher.run(TaskRequest { task, limit: HOUR, bytes: 4 << 30 }, files, heard))
             .unwrap();
         (reply, made)
     }

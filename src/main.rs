@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let result = runtime.block_on(commands::run(cli.command));
     // A thread that still copies into a pipe must not hold the process.
     runtime.shutdown_background();
-    millrace_media::leave(match result {
+    millrace_media::exit_now(match result {
         Ok(status) => status,
         Err(error) => {
             terminal::tell_lines(&format!("millrace: {error}"));

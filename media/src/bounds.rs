@@ -1,8 +1,7 @@
-//! The border at which what a media process replies of a source becomes something to plan by: each number is bounded here, and
-//! nowhere behind. Pure.
+//! Validation of the facts that a media process replies about a source. Each number is bounded here, and nowhere else. Pure.
 //!
-//! The process read a stranger's file, and may itself be the stranger's by now. Numbers that are wrong for a reason that is common,
-//! such as a length that a header overstates, are brought into range; what no source has is an error.
+//! The process has read an untrusted file, and the file may have taken control of it. Numbers that ordinary files have wrong, such
+//! as a duration that a header overstates, are brought into range. Numbers that no source has are an error.
 
 use millrace_schemas::{Ratio, TrackTags, VideoSettings};
 
@@ -10,30 +9,36 @@ use crate::protocol::{AudioTrackFacts, Inspected, VideoTrackFacts};
 
 /// The longest source, in seconds: a year.
 const LONGEST_SECONDS: f64 = 31_536_000.0;
-/// For how long pictures may follow the last keyframe of an index, in seconds: a day.
+/// The longest time from the last keyframe of an index to the end of the track, in seconds: a day.
 const LONGEST_GROUP_SECONDS: f64 = 86_400.0;
-/// Times in ticks lie within so many: of a clock of nanoseconds, 36 years.
+/// The largest absolute value of a time in ticks: 36 years of a clock of nanoseconds.
 const MOST_TICKS: i64 = 1 << 60;
-/// The largest width and height.
+/// The largest width and height, in pixels.
 const LARGEST_SIDE: i32 = 1 << 16;
-/// How many of each a source may have.
+/// The largest number of streams.
 const MOST_STREAMS: usize = 1000;
+/// The largest number of sound tracks, and of auxiliary tracks.
 const MOST_TRACKS: usize = 100;
+/// The largest number of metadata entries, chapters, and messages of each kind.
 const MOST_ENTRIES: usize = 500;
+/// The largest number of keyframes.
 const MOST_KEYFRAMES: usize = 1_000_000;
+/// The largest number of timestamp discontinuities.
 const MOST_JUMPS: usize = 10_000;
+/// The largest number of codec headers.
 const MOST_STATES: usize = 64;
-/// The longest texts, in characters.
+/// The longest name, in characters.
 const LONGEST_NAME: usize = 200;
+/// The longest text, in characters.
 const LONGEST_TEXT: usize = 10_000;
-/// Samples that a byte holds, at most, of sound that is cut: less than 400 bits a second.
+/// The largest number of samples per byte of sound that is cut into segments: less than 400 bits per second.
 const SAMPLES_A_BYTE: i64 = 1024;
 
 impl Inspected {
-    /// Brings what was replied of a source of so many bytes into range.
+    /// Returns these facts of a source of `bytes` bytes with all numbers and texts in range.
     ///
     /// # Errors
-    /// Where it is of no source: the text says what is wrong.
+    /// If no source has these facts. The message says which.
     pub fn bounded(mut self, bytes: i64) -> Result<Self, String> {
         self.container = line(&self.container, LONGEST_NAME);
         self.duration_seconds = seconds(self.duration_seconds);
@@ -64,49 +69,50 @@ impl Inspected {
             chapter.end_seconds = within(chapter.end_seconds, LONGEST_SECONDS);
         }
         if self.jumps.len() > MOST_JUMPS {
-            return Err(format!("its clock jumps more than {MOST_JUMPS} times: it is damaged"));
+            return Err(format!("its timestamps have more than {MOST_JUMPS} discontinuities: it is damaged"));
         }
-        if !self.jumps.iter().all(|jump| is_near(*jump)) {
-            return Err("its clock jumps by more than any clock counts".into());
+        if !self.jumps.iter().all(|jump| is_in_range(*jump)) {
+            return Err("its timestamps have a discontinuity that is out of range".into());
         }
         self.sounds.truncate(MOST_TRACKS);
         self.sides.truncate(MOST_TRACKS);
         for side in &mut self.sides {
-            tags(&mut side.tags);
+            bound_tags(&mut side.tags);
             side.codec = line(&side.codec, LONGEST_NAME);
         }
-        self.video = self.video.map(video).transpose()?;
+        self.video = self.video.map(bounded_video).transpose()?;
         for facts in &mut self.sounds {
-            sound(facts, bytes)?;
+            bound_sound(facts, bytes)?;
         }
         if self.sides.iter().any(|side| side.stream < 0) {
-            return Err("a track has no number".into());
+            return Err("the index of a stream is out of range".into());
         }
         Ok(self)
     }
 }
 
-fn video(mut facts: VideoTrackFacts) -> Result<VideoTrackFacts, String> {
-    numbers(facts.stream, &facts.also)?;
+/// Brings the facts of a video track into range.
+fn bounded_video(mut facts: VideoTrackFacts) -> Result<VideoTrackFacts, String> {
+    check_streams(facts.stream, &facts.also)?;
     let settings = &mut facts.settings;
     if !is_size(settings.width, settings.height, 0)
         || facts.shape.as_ref().is_some_and(|shape| !is_size(shape.width, shape.height, 1))
     {
         return Err(format!("pictures of {}x{} are out of range", settings.width, settings.height));
     }
-    clocks(settings)?;
-    if !is_near(facts.first) {
-        return Err("its first picture is at no time that a clock counts".into());
+    bound_clocks(settings)?;
+    if !is_in_range(facts.first) {
+        return Err("the time of its first picture is out of range".into());
     }
     let tick = settings.time_base.as_f64();
-    // The cast saturates; what is longer than all ticks is bounded by these.
+    // The cast saturates, and the clamp bounds the result.
     let ticks = |seconds: f64| ((seconds / tick) as i64).clamp(1, MOST_TICKS);
-    if facts.keyframes.len() > MOST_KEYFRAMES || facts.keyframes.iter().any(|key| !is_near(key.pts)) {
-        return Err("its keyframes are more than a source has, or at no times that a clock counts".into());
+    if facts.keyframes.len() > MOST_KEYFRAMES || facts.keyframes.iter().any(|key| !is_in_range(key.pts)) {
+        return Err("the number of its keyframes, or the time of one, is out of range".into());
     }
     facts.keyframes.sort_by_key(|key| key.pts);
     facts.keyframes.dedup_by_key(|key| key.pts);
-    // A length that is stated is no more than what is there can last.
+    // The stated end is at most a day after the last keyframe.
     let mut longest = facts.first.saturating_add(ticks(LONGEST_SECONDS));
     if let Some(last) = facts.keyframes.last() {
         longest = longest.min(last.pts.max(facts.first).saturating_add(ticks(LONGEST_GROUP_SECONDS)));
@@ -115,14 +121,15 @@ fn video(mut facts: VideoTrackFacts) -> Result<VideoTrackFacts, String> {
     facts.last_time = facts.last_time.clamp(-MOST_TICKS, MOST_TICKS);
     facts.longest_gap = facts.longest_gap.clamp(0, MOST_TICKS);
     if facts.states.len() > MOST_STATES || facts.states.iter().any(|state| state.len() > LONGEST_TEXT) {
-        return Err("it has more codec headers than a source has".into());
+        return Err("the number or the size of its codec headers is out of range".into());
     }
     Ok(facts)
 }
 
-fn sound(facts: &mut AudioTrackFacts, bytes: i64) -> Result<(), String> {
-    numbers(facts.stream, &facts.also)?;
-    tags(&mut facts.tags);
+/// Brings the facts of a sound track of a source of `bytes` bytes into range.
+fn bound_sound(facts: &mut AudioTrackFacts, bytes: i64) -> Result<(), String> {
+    check_streams(facts.stream, &facts.also)?;
+    bound_tags(&mut facts.tags);
     let settings = &mut facts.settings;
     if !(1..=10_000_000).contains(&settings.sample_rate) || !(1..=1024).contains(&settings.channels) {
         return Err(format!(
@@ -134,57 +141,65 @@ fn sound(facts: &mut AudioTrackFacts, bytes: i64) -> Result<(), String> {
     facts.seconds = seconds(facts.seconds);
     let longest = (LONGEST_SECONDS * f64::from(settings.sample_rate)) as i64;
     facts.samples = facts.samples.clamp(0, longest);
-    // Sound that claims more than its bytes hold is made in one piece, as long as it is.
-    let holds = bytes.max(0).saturating_mul(SAMPLES_A_BYTE);
-    facts.first = facts.first.filter(|first| is_near(*first) && facts.samples <= holds);
+    // A track with more samples than its bytes can hold is not cut into segments.
+    let most_samples = bytes.max(0).saturating_mul(SAMPLES_A_BYTE);
+    facts.first = facts.first.filter(|first| is_in_range(*first) && facts.samples <= most_samples);
     Ok(())
 }
 
-fn clocks(settings: &mut VideoSettings) -> Result<(), String> {
-    let is_sound = |ratio: Ratio| ratio.num > 0 && ratio.den > 0;
-    if !is_sound(settings.time_base) {
-        return Err("its clock does not count".into());
+/// Checks the clock of a video track, and replaces a frame rate that is no positive number by 25.
+fn bound_clocks(settings: &mut VideoSettings) -> Result<(), String> {
+    let is_positive = |ratio: Ratio| ratio.num > 0 && ratio.den > 0;
+    if !is_positive(settings.time_base) {
+        return Err("the time base of its pictures is not a positive number".into());
     }
-    if !is_sound(settings.frame_rate) {
+    if !is_positive(settings.frame_rate) {
         settings.frame_rate = Ratio { num: 25, den: 1 };
     }
     Ok(())
 }
 
-fn numbers(stream: i32, also: &[i32]) -> Result<(), String> {
+/// Checks the stream indexes of a track.
+fn check_streams(stream: i32, also: &[i32]) -> Result<(), String> {
     if stream < 0 || also.len() > MOST_STREAMS || also.iter().any(|stream| *stream < 0) {
-        return Err("a track has no number".into());
+        return Err("the index of a stream is out of range".into());
     }
     Ok(())
 }
 
+/// Whether a width and a height in pixels are in range, from `least` on.
 fn is_size(width: i32, height: i32, least: i32) -> bool {
     (least..=LARGEST_SIDE).contains(&width) && (least..=LARGEST_SIDE).contains(&height)
 }
 
-fn is_near(ticks: i64) -> bool {
+/// Whether a time in ticks is in range.
+fn is_in_range(ticks: i64) -> bool {
     (-MOST_TICKS..=MOST_TICKS).contains(&ticks)
 }
 
+/// Returns a duration in seconds, from 0 to [`LONGEST_SECONDS`].
 fn seconds(value: f64) -> f64 {
     within(value, LONGEST_SECONDS).max(0.0)
 }
 
+/// Returns a number from `-most` to `most`; 0 if it is not finite.
 fn within(value: f64, most: f64) -> f64 {
     if value.is_finite() { value.clamp(-most, most) } else { 0.0 }
 }
 
-fn tags(tags: &mut TrackTags) {
+/// Brings the texts of a track's tags into range.
+fn bound_tags(tags: &mut TrackTags) {
     tags.language = line(&tags.language, LONGEST_NAME);
     tags.title = line(&tags.title, LONGEST_NAME);
 }
 
-/// A text of one line: what would move a cursor, or end a line of a log, is a space.
+/// Returns at most `most` characters of a text in one line. Control characters, which could move a terminal's cursor or end a line
+/// of a log, become spaces.
 fn line(text: &str, most: usize) -> String {
     text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A text of several lines.
+/// Returns at most `most` characters of a text in several lines. Control characters other than line feeds and tabs become spaces.
 fn lines(text: &str, most: usize) -> String {
     let plain = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c };
     text.chars().take(most).map(plain).collect()
@@ -268,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_claimed_is_no_longer_than_what_is_there_can_last() {
+    fn a_stated_end_is_at_most_a_day_after_the_last_keyframe() {
         let bounded = |end| Inspected { video: Some(pictures(end)), ..found() }.bounded(1000).unwrap();
         assert_eq!(bounded(4000).video.unwrap().end, 4000);
         let video = bounded(9_000_000_000_000_000).video.unwrap();
@@ -280,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_that_claims_more_than_its_bytes_hold_is_not_cut() {
+    fn sound_with_more_samples_than_its_bytes_can_hold_is_not_cut() {
         let bounded = |samples| {
             let found = Inspected { sounds: vec![sound(samples)], ..found() };
             found.bounded(1_000_000).unwrap().sounds.remove(0)
@@ -293,23 +308,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_no_source_is_an_error() {
+    fn facts_that_no_source_has_are_an_error() {
         let wrong = |change: fn(&mut VideoTrackFacts)| {
             let mut video = pictures(4000);
             change(&mut video);
             Inspected { video: Some(video), ..found() }.bounded(1000).unwrap_err()
         };
         assert!(wrong(|video| video.first = i64::MIN).contains("first picture"));
-        assert!(wrong(|video| video.settings.time_base.den = 0).contains("clock"));
+        assert!(wrong(|video| video.settings.time_base.den = 0).contains("time base"));
         assert!(wrong(|video| video.settings.width = -4).contains("out of range"));
-        assert!(wrong(|video| video.stream = -1).contains("no number"));
+        assert!(wrong(|video| video.stream = -1).contains("index of a stream"));
         assert!(wrong(|video| video.keyframes[0].pts = i64::MAX).contains("keyframes"));
         let jumps = Inspected { jumps: vec![1; MOST_JUMPS + 1], ..found() };
-        assert!(jumps.bounded(1000).unwrap_err().contains("jumps"));
+        assert!(jumps.bounded(1000).unwrap_err().contains("discontinuities"));
     }
 
     #[test]
-    fn texts_are_short_and_do_nothing_to_a_terminal() {
+    fn texts_are_short_and_have_no_control_characters() {
         let title = ("title".to_owned(), format!("\x1b]0;x\x07{}\n2", "a".repeat(20_000)));
         let found = Inspected { metadata: vec![title; 1000], warnings: vec!["a\nb\r".into()], ..found() };
         let found = found.bounded(1000).unwrap();

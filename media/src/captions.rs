@@ -1,65 +1,68 @@
-//! Captions that overlap, laid one after the other: mp4 shows one text of a track at a time (3GPP TS 26.245, 5.15). And the text of
-//! packets, which is bytes: UTF-8, or whatever encoding its writer had. Pure.
+//! Conversion of captions. Pure.
+//!
+//! mp4 presents one text of a track at a time (3GPP TS 26.245, 5.15), so captions that overlap are combined. The text of a packet may
+//! have any encoding, and is converted to UTF-8.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 
-/// A text, and when it is shown, in milliseconds.
+/// A text with the times at which it is shown, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caption {
-    /// When it appears.
+    /// The time at which it appears.
     pub start: i64,
-    /// When it goes.
+    /// The time at which it disappears.
     pub end: i64,
-    /// What it says, with the markup of ASS.
+    /// The text, with the markup of ASS.
     pub text: String,
 }
 
-/// Captions one after the other.
+/// Captions that do not overlap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LaidOut {
-    /// In the order in which they are shown.
+pub struct CombinedCaptions {
+    /// The captions in the order of their times.
     pub captions: Vec<Caption>,
-    /// How many texts are not shown, since others are shown in their time.
+    /// The number of captions that were dropped, because too many or too long ones overlap.
     pub left_out: usize,
 }
 
-/// So many texts are shown at a time, at most: nobody reads more.
+/// The largest number of texts that are shown at a time.
 const AT_ONCE: usize = 64;
-/// The longest text that is shown at a time, in bytes: a sample of mp4 holds 65,535 (3GPP TS 26.245, 5.17).
+/// The longest text that is shown at a time, in bytes. A sample of mp4 has up to 65,535 (3GPP TS 26.245, 5.17).
 const LONGEST: usize = 16 << 10;
-/// All texts together are at most so many times as long as what goes in, and so many bytes: each is repeated as long as it is
-/// shown, whenever another comes or goes.
+/// The largest ratio of the length of all output texts to that of all input texts. A text is repeated whenever another one appears
+/// or disappears while it is shown.
 const REPEATED: usize = 8;
+/// The length of all output texts that is allowed in addition, in bytes.
 const ANY: usize = 4 << 20;
 
-/// Lays captions one after the other: where several are shown at a time, their texts stand one above the other, the
-/// first on top.
+/// Combines captions that overlap: while several are shown, their texts are lines of one caption, the earliest first.
 ///
-/// Where more are shown at a time than the limits above allow, those that came first are, and the others are left out.
+/// At most 64 captions and 16 KiB are shown at a time, and fewer if their repetition would take too many bytes. The captions that
+/// start first are shown, and the others are dropped. Captions without text or duration are removed.
 #[must_use]
-pub fn lay_out(mut captions: Vec<Caption>) -> LaidOut {
+pub fn combine_overlapping(mut captions: Vec<Caption>) -> CombinedCaptions {
     captions.retain(|caption| caption.end > caption.start && !caption.text.is_empty());
     captions.sort_by_key(|caption| caption.start);
     let longest = captions.iter().map(|caption| caption.text.len()).sum::<usize>() * REPEATED + ANY;
     let mut at_once = AT_ONCE;
     loop {
-        match lay(&captions, at_once, longest) {
-            Some(laid) => return laid,
-            // One at a time is never repeated.
+        match combine(&captions, at_once, longest) {
+            Some(combined) => return combined,
+            // With one at a time, no text is repeated.
             None => at_once /= 2,
         }
         if at_once == 0 {
-            return LaidOut { captions: Vec::new(), left_out: captions.len() };
+            return CombinedCaptions { captions: Vec::new(), left_out: captions.len() };
         }
     }
 }
 
-/// Lays captions out, so many at a time; `None` where all texts together are too long.
-fn lay(captions: &[Caption], at_once: usize, longest: usize) -> Option<LaidOut> {
+/// Combines captions, at most `at_once` at a time. Returns `None` if all output texts together are longer than `longest` bytes.
+fn combine(captions: &[Caption], at_once: usize, longest: usize) -> Option<CombinedCaptions> {
     let mut edges: Vec<i64> = captions.iter().flat_map(|caption| [caption.start, caption.end]).collect();
     edges.sort_unstable();
     edges.dedup();
-    let mut laid = LaidOut::default();
+    let mut combined = CombinedCaptions::default();
     let (mut shown, mut next, mut all): (Vec<&Caption>, _, _) = (Vec::new(), 0, 0);
     for pair in edges.windows(2) {
         let (start, end) = (pair[0], pair[1]);
@@ -69,13 +72,13 @@ fn lay(captions: &[Caption], at_once: usize, longest: usize) -> Option<LaidOut> 
             if shown.len() < at_once && length + caption.text.len() <= LONGEST {
                 shown.push(caption);
             } else {
-                laid.left_out += 1;
+                combined.left_out += 1;
             }
             next += 1;
         }
         let text: Vec<&str> = shown.iter().map(|caption| caption.text.as_str()).collect();
         let text = text.join("\\N");
-        match laid.captions.last_mut() {
+        match combined.captions.last_mut() {
             Some(last) if last.end == start && last.text == text => last.end = end,
             _ if text.is_empty() => {}
             _ => {
@@ -83,17 +86,17 @@ fn lay(captions: &[Caption], at_once: usize, longest: usize) -> Option<LaidOut> 
                 if all > longest {
                     return None;
                 }
-                laid.captions.push(Caption { start, end, text });
+                combined.captions.push(Caption { start, end, text });
             }
         }
     }
-    Some(laid)
+    Some(combined)
 }
 
-/// Returns a packet of text whose text is UTF-8, which decoders require; `None` if it needs no change.
+/// Returns a text packet with its text converted to UTF-8, which decoders require; `None` if it needs no change.
 ///
-/// A framed packet is one of mp4's: the text follows its length, and boxes of styles follow the text (3GPP TS 26.245, 5.17). A byte
-/// order mark says that the text is UTF-16, which the decoder reads itself.
+/// In a framed packet, as in mp4, the length of the text precedes it, and style boxes follow it (3GPP TS 26.245, 5.17). A text with a
+/// byte order mark is UTF-16, which the decoder reads itself. A framed text is cut to 65,535 bytes.
 #[must_use]
 pub fn to_utf8(packet: &[u8], is_framed: bool) -> Option<Vec<u8>> {
     let (text, tail) = if is_framed {
@@ -105,7 +108,7 @@ pub fn to_utf8(packet: &[u8], is_framed: bool) -> Option<Vec<u8>> {
     if str::from_utf8(text).is_ok() || text.starts_with(&[0xfe, 0xff]) || text.starts_with(&[0xff, 0xfe]) {
         return None;
     }
-    // The length in front has 16 bits.
+    // The length field has 16 bits.
     let decoded = shortened(decode_text(text), usize::from(u16::MAX));
     let mut bytes = Vec::with_capacity(2 + decoded.len() + tail.len());
     if is_framed {
@@ -116,13 +119,13 @@ pub fn to_utf8(packet: &[u8], is_framed: bool) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Returns the text of a decoded line of ASS: ReadOrder, Layer, Style, Name, MarginL, MarginR, MarginV, Effect, Text.
+/// Returns the text field of a decoded line of ASS, without white space at its end. The fields are ReadOrder, Layer, Style, Name, MarginL, MarginR, MarginV, Effect, Text.
 #[must_use]
 pub fn text_of_line(line: &str) -> &str {
     line.splitn(9, ',').nth(8).unwrap_or_default().trim_end()
 }
 
-/// Cuts a text to at most `longest` bytes, between two characters.
+/// Returns a text cut to at most `longest` bytes, between two characters.
 #[must_use]
 pub fn shortened(mut text: String, longest: usize) -> String {
     if text.len() > longest {
@@ -132,7 +135,8 @@ pub fn shortened(mut text: String, longest: usize) -> String {
     text
 }
 
-/// Decodes text: as UTF-8 if it is, else in the encoding that it looks like. Bytes that mean nothing there become U+FFFD.
+/// Decodes a text: as UTF-8 if it is valid, and in the encoding that it most probably has otherwise. Bytes that are invalid in that
+/// encoding become U+FFFD.
 #[must_use]
 pub fn decode_text(bytes: &[u8]) -> String {
     if let Ok(text) = str::from_utf8(bytes) {
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn captions_that_overlap_are_shown_together_while_they_do() {
-        let laid = lay_out(vec![
+        let laid = combine_overlapping(vec![
             caption(1000, 3000, "one"),
             caption(2000, 4000, "two"),
             caption(5000, 6000, "three"),
@@ -173,12 +177,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_shown_is_left_out() {
-        assert!(lay_out(vec![caption(5, 5, "x"), caption(6, 2, "y"), caption(1, 2, "")]).captions.is_empty());
+    fn captions_without_a_duration_or_a_text_are_removed() {
+        assert!(
+            combine_overlapping(vec![caption(5, 5, "x"), caption(6, 2, "y"), caption(1, 2, "")])
+                .captions
+                .is_empty()
+        );
     }
 
     #[test]
-    fn text_that_is_not_utf_8_is_what_it_looks_like() {
+    fn text_that_is_not_utf_8_is_decoded_in_its_probable_encoding() {
         assert_eq!(decode_text("Grüße".as_bytes()), "Grüße");
         assert_eq!(decode_text(b"Gr\xfc\xdfe aus K\xf6ln"), "Grüße aus Köln");
         assert_eq!(decode_text(b"\xcf\xf0\xe8\xe2\xe5\xf2 \xec\xe8\xf0"), "Привет мир");
@@ -210,11 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_texts_at_a_time_cost_no_more_than_their_own_length() {
+    fn thousands_of_texts_at_a_time_take_a_bounded_multiple_of_their_length() {
         let begun = std::time::Instant::now();
         let many: Vec<Caption> =
             (0..100_000).map(|i| caption(i, 1_000_000 + i, &format!("{i:0100}"))).collect();
-        let laid = lay_out(many);
+        let laid = combine_overlapping(many);
         let long: usize = laid.captions.iter().map(|caption| caption.text.len()).sum();
         assert!(long <= 100_000 * 100 * REPEATED + ANY, "{long} bytes");
         assert!(laid.left_out > 90_000 && laid.captions[0].text.starts_with("000"), "{}", laid.left_out);
@@ -222,30 +230,31 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_fills_a_sample_leaves_the_others_out() {
+    fn captions_that_do_not_fit_into_a_sample_are_dropped() {
         let long = "x".repeat(LONGEST);
-        let laid = lay_out(vec![caption(0, 10, &long), caption(5, 20, "y"), caption(12, 20, "z")]);
+        let laid =
+            combine_overlapping(vec![caption(0, 10, &long), caption(5, 20, "y"), caption(12, 20, "z")]);
         assert_eq!(laid.captions, [caption(0, 10, &long), caption(12, 20, "z")]);
         assert_eq!(laid.left_out, 1);
     }
 
     proptest! {
         #[test]
-        fn at_every_moment_all_that_is_shown_is_shown_once(
+        fn each_caption_is_shown_once_at_each_of_its_times(
             all in proptest::collection::vec((0..60_i64, 1..20_i64), 0..20),
         ) {
             let all: Vec<Caption> =
                 all.iter().enumerate().map(|(i, (start, long))| caption(*start, start + long, &format!("<{i}>"))).collect();
-            let laid = lay_out(all.clone()).captions;
+            let laid = combine_overlapping(all.clone()).captions;
             prop_assert!(laid.windows(2).all(|pair| pair[0].end <= pair[1].start));
             for at in 0..80 {
                 let shown = |caption: &&Caption| caption.start <= at && at < caption.end;
-                let mut asked: Vec<&str> = all.iter().filter(shown).map(|caption| caption.text.as_str()).collect();
+                let mut expected: Vec<&str> = all.iter().filter(shown).map(|caption| caption.text.as_str()).collect();
                 let found = laid.iter().find(shown).map_or("", |caption| caption.text.as_str());
                 let mut found: Vec<&str> = found.split("\\N").filter(|text| !text.is_empty()).collect();
-                asked.sort_unstable();
+                expected.sort_unstable();
                 found.sort_unstable();
-                prop_assert_eq!(asked, found);
+                prop_assert_eq!(expected, found);
             }
         }
     }

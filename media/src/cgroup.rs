@@ -1,5 +1,5 @@
-//! A cgroup for each media process, where one is delegated to this process (cgroups(7), version 2): the kernel's own bound of
-//! memory and threads, which counts what resource limits do not.
+//! A cgroup of version 2 for each media process (cgroups(7)), if one is delegated to this process. The kernel then limits the memory
+//! and the threads of the media process, and counts memory that resource limits do not.
 
 use std::{
     ffi::CString,
@@ -10,45 +10,47 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::seal::Allowed;
+use crate::seal::ResourceLimits;
 
-/// What this process moves itself to: a cgroup has processes or cgroups with controllers, not both.
+/// The name of the cgroup into which this process moves itself: a cgroup has either processes or cgroups with controllers.
 const OWN: &str = "millrace";
-/// Attributes by which systemd says that a cgroup is its user's.
-const DELEGATED: [&std::ffi::CStr; 2] = [c"trusted.delegate", c"user.delegate"];
+/// The file attributes with which systemd marks a delegated cgroup.
+const DELEGATED_MARKS: [&std::ffi::CStr; 2] = [c"trusted.delegate", c"user.delegate"];
 
-/// A cgroup that is this process's to divide.
+/// A cgroup that is delegated to this process: it may make cgroups in it.
 #[derive(Debug)]
-pub struct Delegated {
+pub(crate) struct Delegated {
     folder: PathBuf,
 }
 
-/// The cgroup of a media process; gone when it has ended.
+/// The cgroup of a media process. Dropping it kills the processes in it and removes it.
 #[derive(Debug)]
 pub(crate) struct Group {
     folder: PathBuf,
 }
 
 impl Delegated {
-    /// The one of this process, looked for once.
-    pub(crate) fn here() -> Option<&'static Self> {
-        static HERE: OnceLock<Option<Delegated>> = OnceLock::new();
-        HERE.get_or_init(|| {
-            let text = |path: &str| fs::read_to_string(path).ok();
-            let folder = folder(&text("/proc/self/mountinfo")?, &text("/proc/self/cgroup")?)?;
-            if !is_delegated(&folder) {
-                return None;
-            }
-            Self::take(folder).inspect_err(|error| tracing::info!(%error, "no cgroup is used")).ok()
-        })
-        .as_ref()
+    /// Returns the cgroup of this process; `None` if it is not delegated, or can't be used. It is determined at the first call.
+    pub(crate) fn of_this_process() -> Option<&'static Self> {
+        static DELEGATED: OnceLock<Option<Delegated>> = OnceLock::new();
+        DELEGATED
+            .get_or_init(|| {
+                let text = |path: &str| fs::read_to_string(path).ok();
+                let folder = own_folder(&text("/proc/self/mountinfo")?, &text("/proc/self/cgroup")?)?;
+                if !is_delegated(&folder) {
+                    return None;
+                }
+                Self::claim(folder).inspect_err(|error| tracing::info!(%error, "no cgroup is used")).ok()
+            })
+            .as_ref()
     }
 
-    /// Takes a cgroup in which this process is alone: it goes into one below it, so that others can be made there.
+    /// Claims the cgroup in this folder, in which this process is the only one. Moves this process into a cgroup below it, so that
+    /// cgroups with controllers can be made there.
     ///
     /// # Errors
-    /// Where others are in it, or the controllers of memory and threads are not there.
-    pub fn take(folder: PathBuf) -> io::Result<Self> {
+    /// If another process is in it, or it lacks the controller `memory` or `pids`.
+    fn claim(folder: PathBuf) -> io::Result<Self> {
         let controllers = fs::read_to_string(folder.join("cgroup.controllers"))?;
         let wanted = ["memory", "pids"];
         if let Some(missing) = wanted.iter().find(|name| !controllers.split_whitespace().any(|c| c == **name))
@@ -62,26 +64,30 @@ impl Delegated {
         Ok(Self { folder })
     }
 
-    /// A cgroup for a process that may use so much, and the file by which the process moves itself into it.
-    pub(crate) fn group(&self, allowed: &Allowed) -> io::Result<(Group, File)> {
-        let name = format!("media-{}-{:016x}", std::process::id(), next());
+    /// Makes a cgroup with these limits. Returns it, and the file (`cgroup.procs`) by which a process moves itself into it.
+    ///
+    /// # Errors
+    /// If one of the files of the cgroup can't be written.
+    pub(crate) fn make_group(&self, allowed: &ResourceLimits) -> io::Result<(Group, File)> {
+        let name = format!("media-{}-{:016x}", std::process::id(), next_number());
         let group = Group { folder: self.folder.join(name) };
         make(&group.folder)?;
         fs::write(group.folder.join("memory.max"), allowed.memory.to_string())?;
         fs::write(group.folder.join("pids.max"), allowed.threads.to_string())?;
-        // Where there is no swap there is no such file.
+        // A kernel without swap has no such file.
         let _ = fs::write(group.folder.join("memory.swap.max"), "0");
         let procs = OpenOptions::new().write(true).open(group.folder.join("cgroup.procs"))?;
         Ok((group, procs))
     }
 }
 
-/// A number that no other group of this process has.
-fn next() -> u64 {
+/// Returns a number that no other call in this process has returned.
+fn next_number() -> u64 {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
+/// Makes a cgroup, unless it exists.
 fn make(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -90,7 +96,7 @@ fn make(folder: &Path) -> io::Result<()> {
 }
 
 impl Group {
-    /// Whether the kernel ended a process of it since it was out of memory.
+    /// Whether the kernel has killed a process in this cgroup because it reached its memory limit.
     pub(crate) fn is_out_of_memory(&self) -> bool {
         let events = fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default();
         events.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count != "0"))
@@ -99,17 +105,17 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Whoever is in it still is to end.
         let _ = fs::write(self.folder.join("cgroup.kill"), "1");
         if fs::remove_dir(&self.folder).is_err() {
             let folder = std::mem::take(&mut self.folder);
-            tracing::debug!(folder = %folder.display(), "a cgroup is removed later");
+            tracing::debug!(folder = %folder.display(), "a cgroup could not be removed");
         }
     }
 }
 
-/// The folder of this process's cgroup: where version 2 is mounted, and below it.
-fn folder(mounts: &str, cgroups: &str) -> Option<PathBuf> {
+/// Returns the folder of this process's cgroup of version 2, from the contents of `/proc/self/mountinfo` and
+/// `/proc/self/cgroup`; `None` if there is none.
+fn own_folder(mounts: &str, cgroups: &str) -> Option<PathBuf> {
     // proc_pid_mountinfo(5): id, parent, device, root, mount point, options, …, -, type, …
     let (root, at) = mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;
@@ -122,21 +128,21 @@ fn folder(mounts: &str, cgroups: &str) -> Option<PathBuf> {
     Some(Path::new(at).join(below))
 }
 
-/// Whether a cgroup is its user's to divide: systemd says so, or it is all that a container sees.
+/// Whether a cgroup is delegated to this process: systemd has marked it so, or it is the root of a container's namespace.
 fn is_delegated(folder: &Path) -> bool {
     let Ok(path) = CString::new(folder.as_os_str().as_bytes()) else { return false };
-    let says = |name: &&std::ffi::CStr| {
+    let is_marked = |name: &&std::ffi::CStr| {
         let mut value = [0_u8; 1];
-        // SAFETY: both texts end with a zero, and the value has room for as much as is said.
+        // SAFETY: both strings end with a zero byte, and the length is that of the buffer.
         let length =
             unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
         length == 1 && value == *b"1"
     };
-    // The root of all cgroups has no type; the root of a container's namespace has one.
-    let is_all = fs::read_to_string("/proc/self/cgroup")
+    // The root of all cgroups has no file `cgroup.type`; the root of a container's namespace has one.
+    let is_container_root = fs::read_to_string("/proc/self/cgroup")
         .is_ok_and(|text| text.lines().any(|line| line == "0::/"))
         && folder.join("cgroup.type").exists();
-    DELEGATED.iter().any(says) || is_all
+    DELEGATED_MARKS.iter().any(is_marked) || is_container_root
 }
 
 #[cfg(test)]
@@ -144,15 +150,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_is_found_on_a_plain_machine_in_a_container_and_beside_version_1() {
+    fn the_folder_is_found_on_a_host_in_a_container_and_next_to_version_1() {
         let plain = "29 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate";
-        let found = folder(plain, "0::/system.slice/millrace.service").unwrap();
+        let found = own_folder(plain, "0::/system.slice/millrace.service").unwrap();
         assert_eq!(found, Path::new("/sys/fs/cgroup/system.slice/millrace.service"));
         let both = "30 23 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n29 23 0:26 / /sys/fs/cgroup/unified rw - cgroup2 none rw";
-        assert_eq!(folder(both, "4:memory:/a\n0::/").unwrap(), Path::new("/sys/fs/cgroup/unified"));
+        assert_eq!(own_folder(both, "4:memory:/a\n0::/").unwrap(), Path::new("/sys/fs/cgroup/unified"));
         let bound = "29 23 0:26 /kube/pod /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
-        assert_eq!(folder(bound, "0::/kube/pod/box").unwrap(), Path::new("/sys/fs/cgroup/box"));
-        assert_eq!(folder("1 0 0:1 / / rw - ext4 x rw", "0::/"), None);
-        assert_eq!(folder(plain, "4:memory:/a"), None);
+        assert_eq!(own_folder(bound, "0::/kube/pod/box").unwrap(), Path::new("/sys/fs/cgroup/box"));
+        assert_eq!(own_folder("1 0 0:1 / / rw - ext4 x rw", "0::/"), None);
+        assert_eq!(own_folder(plain, "4:memory:/a"), None);
     }
 }

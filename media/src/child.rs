@@ -37,7 +37,8 @@ use millrace_schemas::{Made, Rendition};
 
 use crate::{
     protocol::{FIRST_FD, Reply, Task},
-    seal::{Layer, Seal},
+    sandbox::Layer,
+    seal::Seal,
 };
 
 pub use seal::seal;

@@ -1,36 +1,40 @@
-//! What the tables of a file claim, against the bytes that are there: libavformat makes room for what a table counts before
-//! it reads it. Pure.
+//! Checks what the tables of a media file claim against the size of the file. Pure.
 //!
-//! A table may count samples that take no byte of the table: those of one size, or of a movie fragment's defaults. Each such
-//! sample costs an entry of an index in memory, so a file of a few hundred bytes could ask for gigabytes. What is within the limits
-//! here costs about what the file's own bytes do. Clauses are those of ISO/IEC 14496-12:2015.
+//! libavformat allocates memory for the number of entries that a table states before it reads them. A table may state
+//! samples that take no bytes in it: samples of one common size, and samples with the defaults of a movie fragment. Each of them
+//! takes an index entry in memory, so a file of a few hundred bytes could ask for gigabytes. Within the limits here, the
+//! memory is about proportional to the size of the file. Clauses are those of ISO/IEC 14496-12:2015.
 
 mod iso;
+mod limits;
 mod riff;
+mod window;
 
-use crate::boxes::ReadAt;
+use crate::read_at::ReadAt;
+use window::Window;
 
 /// The largest picture that is decoded, in pixels: 8192x8192.
 pub(crate) const MOST_PIXELS: i64 = 8192 * 8192;
-/// Pictures of up to so many pixels, as of 4K video (4096x2304), are as many as they are.
+/// The largest picture in pixels, that of 4K video (4096x2304), for which [`pixel_budget`] allows the higher number of pixels a byte.
 pub(crate) const LARGE_PICTURE: i64 = 4096 * 2304;
 
-/// How many pixels may be decoded of a file of so many bytes, whose pictures have so many each.
+/// Returns the number of pixels that may be decoded from a file of `size` bytes whose pictures have `area` pixels each.
 ///
-/// A picture that equals the one before takes some thirty bytes whatever its size, and a file can name the same bytes for all of
-/// its pictures: of large ones a few kilobytes would keep a machine busy for hours. Standing pictures of 4K take 70,000 pixels a
-/// byte.
+/// A picture that equals the one before takes about thirty bytes whatever its size, and a file can name the same bytes for
+/// all of its pictures: with large pictures, a few kilobytes would keep a machine busy for hours. A still picture in 4K
+/// takes 70,000 pixels a byte.
 #[must_use]
-pub fn most_work(size: u64, area: i64) -> i64 {
+pub fn pixel_budget(size: u64, area: i64) -> i64 {
     const ANY_FILE: i64 = 2_000_000_000;
-    let each = if area > LARGE_PICTURE { 10_000 } else { 200_000 };
-    i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(each).saturating_add(ANY_FILE)
+    let per_byte = if area > LARGE_PICTURE { 10_000 } else { 200_000 };
+    i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(per_byte).saturating_add(ANY_FILE)
 }
 
-/// Says why so many pictures of a size are too much work for a file of so many bytes; `None` where they are not.
+/// Returns the reason why a file of `size` bytes is not decoded: it has more pictures of this width and height, in pixels, than
+/// [`pixel_budget`] allows. `None` if it has not.
 pub(crate) fn too_much_work(size: u64, (width, height): (i32, i32), pictures: i64) -> Option<String> {
     let area = i64::from(width).saturating_mul(i64::from(height));
-    (area.saturating_mul(pictures) > most_work(size, area)).then(|| {
+    (area.saturating_mul(pictures) > pixel_budget(size, area)).then(|| {
         format!(
             "{pictures} pictures of {width}x{height} in a file of {size} bytes are more work than is done for so few bytes; \
              scale it down first, or cut it into shorter files"
@@ -38,86 +42,18 @@ pub(crate) fn too_much_work(size: u64, (width, height): (i32, i32), pictures: i6
     })
 }
 
-/// So many entries of tables any file may claim, however small: they cost a few megabytes.
-const ANY_FILE: u64 = 100_000;
-
-/// The most entries that a file of so many bytes can hold samples for: none is of less than a byte.
-fn most_entries(size: u64) -> u64 {
-    size.saturating_add(ANY_FILE)
-}
-
-/// Says why a file of `size` bytes is not opened: its tables claim more than it can hold. `None` where they do not, and where the
-/// file is of no kind whose tables do.
+/// Returns the reason why a file of `size` bytes is not opened: its tables claim more than the file can hold. `None` if they
+/// do not, if the file is neither an ISO base media file nor an AVI file, and if it can't be read.
 pub(crate) fn overclaimed(size: u64, file: &impl ReadAt) -> Option<String> {
     let window = Window::new(file, size);
     iso::overclaimed(&window).or_else(|| riff::overclaimed(&window))
-}
-
-fn refusal(what: &str, claimed: u64, size: u64) -> String {
-    format!(
-        "its tables are wrong: they claim {claimed} {what}, more than its {size} bytes can hold; export it again, or repair it"
-    )
-}
-
-/// A file that is read in small steps, here and there: what is near was read along.
-struct Window<'a> {
-    file: &'a dyn ReadAt,
-    size: u64,
-    block: std::cell::RefCell<(u64, Vec<u8>)>,
-}
-
-impl<'a> Window<'a> {
-    const BLOCK: usize = 16 << 10;
-
-    fn new(file: &'a dyn ReadAt, size: u64) -> Self {
-        Self { file, size, block: std::cell::RefCell::default() }
-    }
-
-    /// The bytes at an offset; `None` where the file ends before, or can't be read.
-    fn array<const N: usize>(&self, at: u64) -> Option<[u8; N]> {
-        if at.checked_add(N as u64)? > self.size {
-            return None;
-        }
-        let mut block = self.block.borrow_mut();
-        let within = |block: &(u64, Vec<u8>)| {
-            let from = usize::try_from(at.checked_sub(block.0)?).ok()?;
-            block.1.get(from..)?.first_chunk::<N>().copied()
-        };
-        if let Some(bytes) = within(&block) {
-            return Some(bytes);
-        }
-        let most = usize::try_from(self.size - at).unwrap_or(usize::MAX).min(Self::BLOCK);
-        let mut bytes = vec![0; most];
-        let mut filled = 0;
-        while filled < N {
-            match self.file.read_at(bytes.get_mut(filled..)?, at + filled as u64).ok()? {
-                0 => return None,
-                read => filled += read,
-            }
-        }
-        bytes.truncate(filled);
-        *block = (at, bytes);
-        within(&block)
-    }
-
-    fn be32(&self, at: u64) -> Option<u64> {
-        self.array(at).map(|bytes| u64::from(u32::from_be_bytes(bytes)))
-    }
-
-    fn be64(&self, at: u64) -> Option<u64> {
-        self.array(at).map(u64::from_be_bytes)
-    }
-
-    fn le32(&self, at: u64) -> Option<u64> {
-        self.array(at).map(|bytes| u64::from(u32::from_le_bytes(bytes)))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A box of mp4's.
+    /// A box with this content.
     fn mp4_box(code: &[u8; 4], content: &[&[u8]]) -> Vec<u8> {
         let content = content.concat();
         let size = u32::try_from(content.len() + 8).unwrap();
@@ -143,19 +79,19 @@ mod tests {
     }
 
     #[test]
-    fn samples_that_take_no_bytes_of_a_table_are_held_to_the_files_size() {
+    fn samples_that_take_no_bytes_in_a_table_are_limited_by_the_size_of_the_file() {
         let sizes = |count| movie(b"vide", &[(b"stsz", &[0, 1, count])], &[0, 0]);
         let reason = claimed(&sizes(60_000_000)).unwrap();
         assert!(reason.contains("they claim 60000000 samples, more than its 128 bytes can hold"), "{reason}");
         assert_eq!(claimed(&sizes(90_000)), None);
         for table in [b"stsz", b"stz2"] {
             let own = movie(b"vide", &[(table, &[0, 0, 4_000_000_000])], &[0, 0]);
-            assert!(claimed(&own).is_some(), "sizes of their own that are not there");
+            assert!(claimed(&own).is_some(), "the sizes of the samples are missing");
         }
     }
 
     #[test]
-    fn plain_sound_is_counted_in_chunks_also_where_it_is_cut_off() {
+    fn plain_sound_is_counted_in_chunks_even_if_it_is_cut_off() {
         let plain: (&[u8; 4], &[u32]) = (b"stts", &[0, 1, 48_000_000, 1]);
         let tables =
             [plain, (b"stsc", &[0, 1, 1, 4096, 1]), (b"stsz", &[0, 4, 4_000_000]), (b"stco", &[0, 1, 0])];
@@ -168,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn edits_that_repeat_all_samples_are_counted_as_often() {
+    fn samples_count_once_for_each_edit() {
         let tables: [(&[u8; 4], &[u32]); 1] = [(b"stsz", &[0, 1, 50_000])];
         assert_eq!(claimed(&movie(b"vide", &tables, &[0, 10])), None);
         assert!(claimed(&movie(b"vide", &tables, &[0, 5000])).is_some());
@@ -209,16 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_no_concern() {
+    fn other_files_are_not_refused() {
         for file in [vec![], b"RIFF".to_vec(), vec![0xff; 10_000], b"\0\0\0\x08ftyp".repeat(1000)] {
             assert_eq!(claimed(&file), None);
         }
     }
 
     #[test]
-    fn standing_pictures_are_no_work_and_large_ones_without_bytes_are() {
-        assert_eq!(too_much_work(180_000, (3840, 2160), 1500), None, "a minute of 4K that stands");
-        assert_eq!(too_much_work(33_000_000, (1920, 1080), 720_000), None, "eight hours that stand");
+    fn still_pictures_are_little_work_and_large_ones_without_bytes_are_too_much() {
+        assert_eq!(too_much_work(180_000, (3840, 2160), 1500), None, "a minute of a still in 4K");
+        assert_eq!(too_much_work(33_000_000, (1920, 1080), 720_000), None, "eight hours of a still");
         assert_eq!(too_much_work(40_000_000, (8192, 4320), 250), None);
         assert_eq!(too_much_work(66_000, (8192, 8192), 20), None);
         assert!(too_much_work(66_000, (8192, 8192), 80).is_some());

@@ -1,6 +1,8 @@
-//! Everything that touches libav. It runs in a child process only: the parent half ([`Launcher`]) starts the same
-//! executable again with [`CHILD_ARGUMENT`], hands it a task on stdin and bytes as file descriptors, and never a path,
-//! a host or a credential. The child seals itself into a box ([`Seal`]) before it reads its task.
+//! The only crate that uses FFmpeg's libraries, and it uses them in child processes only.
+//!
+//! The parent's half ([`Launcher`]) starts the same executable again with [`CHILD_ARGUMENT`]. It writes a task to its stdin, and
+//! passes bytes as file descriptors, never a path, a host or a credential. The media process applies its sandbox ([`Seal`]) before
+//! it reads its task.
 
 mod bounds;
 mod boxes;
@@ -9,26 +11,26 @@ mod cgroup;
 mod child;
 mod claims;
 mod ends;
+mod exit;
 mod launcher;
-mod leave;
 pub mod packets;
 mod protocol;
+mod read_at;
+mod sandbox;
 mod seal;
 pub mod seams;
 mod timeline;
 
-pub use cgroup::Delegated;
 pub use child::{child_main, seal};
-pub use claims::most_work;
-pub use launcher::{Ask, Checked, ChildError, LONGEST_TASK, Launcher, hide_memory, pipe};
-pub use leave::leave;
+pub use claims::pixel_budget;
+pub use exit::exit_now;
+pub use launcher::{Checked, ChildError, LONGEST_TASK, Launcher, TaskRequest, hide_memory, pipe};
 pub use protocol::{
-    AudioTrackFacts, ChannelMeasured, FIRST_FD, Heard, InspectTask, Inspected, KeyframeFacts, Likeness,
-    MergeTask, Merged, PicturesMeasured, ProbedStream, Reply, SecondMeasured, Side, SideTrackFacts,
-    SoundMeasured, Task, TimeRange, TranscodeTask, Unclean, Verified, VerifyTask, VideoTrackFacts,
+    AudioMeasurement, AudioTrackFacts, AuxiliaryTrackFacts, CHILD_ARGUMENT, ChannelSimilarity,
+    ComparedStreams, FIRST_FD, InspectTask, Inspected, KeyframeFacts, MergeTask, Merged, PicturePsnr,
+    PicturesMeasured, ProbedStream, Reply, SecondSimilarity, SoundMeasured, Task, TimeRange, TranscodeTask,
+    UncleanSegments, Verified, VerifyTask, VideoTrackFacts,
 };
-pub use seal::{Allowed, Layer, Sandbox, Seal};
-pub use timeline::{Clock, Placed, Timeline, place, reorder_depth};
-
-/// The first argument that makes the executable a media child.
-pub const CHILD_ARGUMENT: &str = "__media-child";
+pub use sandbox::{Layer, Sandbox};
+pub use seal::{ResourceLimits, Seal};
+pub use timeline::{Clock, TimedPacket, Timeline, reorder_depth, rescale_timestamp};

@@ -1,16 +1,16 @@
 //! Work objects: encoded packets with their exact times.
 //!
-//! Neither mp4 nor Matroska keeps any clock exactly and streams at the same time, and a merge reads thousands of these
-//! one after the other out of a pipe; so this is a plain list.
+//! A merge reads thousands of them one after the other from a pipe. Of the container formats, mp4 can't be read from a pipe as it
+//! is written, and Matroska does not keep the times of every clock exactly. So this format is a plain list.
 //!
 //! ```text
 //! object  = "MLRP" version:u8 json-length:u32 header-json packet* decoded trailer
 //! packet  = 'P' flags:u8 pts:i64 duration:i64 length:u32 bytes        flags: 1 = keyframe
-//! decoded = 'D' json-length:u32 decoded-json                          how it was decoded; not in version 1
+//! decoded = 'D' json-length:u32 decoded-json                          the `Decoded` of the segment; not in version 1
 //! trailer = 'E' json-length:u32 facts-json digest:[u8; 8] json-length:u32 "MLRE"
 //! ```
 //!
-//! Integers are little endian. The digest is the first eight bytes of the BLAKE3 hash of all before it.
+//! Integers are little-endian. The digest is the first eight bytes of the BLAKE3 hash of all bytes in front of it.
 
 use std::io::{self, Read, Write};
 
@@ -23,72 +23,72 @@ use crate::seams::Decoded;
 const MAGIC: &[u8; 4] = b"MLRP";
 const END_MAGIC: &[u8; 4] = b"MLRE";
 const VERSION: u8 = 2;
-/// The longest header or trailer that is believed.
+/// The longest header, decoded or trailer JSON that is read, in bytes.
 const MAX_JSON: u32 = 1 << 20;
-/// The largest packet that is believed.
+/// The largest packet that is read, in bytes.
 const MAX_PACKET: u32 = 1 << 28;
-/// How many bytes are made room for before they are there.
-const UNSEEN: u32 = 1 << 18;
-/// Bytes of a trailer after its JSON: digest, length, magic.
+/// How many bytes are allocated at most before they are read.
+const MOST_UNREAD: u32 = 1 << 18;
+/// The number of bytes of a trailer behind its JSON: digest, length, magic.
 const TAIL: u64 = 16;
 
-/// What all packets of a work object have in common. Those of one rendition must agree.
+/// What all packets of a work object have in common. The headers of one rendition must be equal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// The codec's private data, as the encoder gave it.
+    /// The encoder's codec configuration (`AVCodecContext.extradata`).
     pub extradata: Vec<u8>,
-    /// The clock of the packets, seconds a tick.
+    /// The clock of the packets: the length of a tick in seconds, as numerator and denominator.
     pub clock: (i32, i32),
-    /// The settings of a video encoder.
+    /// The settings of the video encoder, of a video track.
     pub video: Option<VideoSettings>,
-    /// The settings of an audio encoder.
+    /// The settings of the audio encoder, of a sound track.
     pub audio: Option<AudioSettings>,
-    /// The settings of what lies beside.
+    /// The settings of an auxiliary track: text, or a cover.
     #[serde(default)]
     pub side: Option<SideSettings>,
-    /// Of a cover: its size in pixels.
+    /// The width and height of a cover, in pixels.
     #[serde(default)]
     pub size: Option<(i32, i32)>,
-    /// Samples that an audio encoder puts before the first one.
+    /// The number of samples that an audio encoder adds in front of the first one (priming).
     pub padding: i64,
-    /// Samples in a packet of an audio encoder.
+    /// The number of samples in a packet of an audio encoder.
     pub frame_size: i64,
 }
 
-/// A packet.
+/// An encoded packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// Whether decoding can begin here.
+    /// True if decoding can begin with this packet.
     pub key: bool,
-    /// Presentation time, in the header's clock.
+    /// The presentation time, in ticks of the header's clock.
     pub pts: i64,
-    /// How long it is shown or heard, in the header's clock; 0 where that is not known.
+    /// The duration, in ticks of the header's clock; 0 if unknown.
     pub duration: i64,
-    /// Its bytes.
+    /// The encoded bytes.
     pub data: Vec<u8>,
 }
 
-/// Facts in the trailer; `bytes` and `digest` are known once it is written.
+/// The facts of a work object that its trailer holds. [`Made`] has two more, which are known once it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
-    /// The rendition.
+pub struct TrailerFacts {
+    /// The id of the rendition.
     pub rendition: String,
-    /// Pictures, or samples.
+    /// The number of pictures, or of samples of a sound track.
     pub units: i64,
-    /// Packets.
+    /// The number of packets.
     pub packets: i64,
-    /// First presentation time.
+    /// The presentation time of the first picture or sample, in ticks of the header's clock.
     pub first: i64,
-    /// First presentation time at or past the end.
+    /// The presentation time of the first picture at or past the end of the segment; `None` at the end of the source.
     pub next: Option<i64>,
-    /// Reorder depth.
+    /// The reorder depth ([`reorder_depth`](crate::reorder_depth)).
     pub reorder: i32,
-    /// What of the source was damaged or missing, and where.
+    /// Warnings: which parts of the source were damaged or missing.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
 
-/// Writes a work object.
+/// A writer of one work object.
 pub struct Writer<W: Write> {
     out: W,
     hasher: blake3::Hasher,
@@ -96,53 +96,53 @@ pub struct Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a work object.
+    /// Writes the start of a work object with this header.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// If `out` can't be written.
     pub fn new(out: W, header: &Header) -> io::Result<Self> {
         let mut writer = Self { out, hasher: blake3::Hasher::new(), bytes: 0 };
         let json = serde_json::to_vec(header)?;
-        writer.put(MAGIC)?;
-        writer.put(&[VERSION])?;
-        writer.put(&length(&json)?.to_le_bytes())?;
-        writer.put(&json)?;
+        writer.write(MAGIC)?;
+        writer.write(&[VERSION])?;
+        writer.write(&length(&json)?.to_le_bytes())?;
+        writer.write(&json)?;
         Ok(writer)
     }
 
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
         self.bytes += i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         self.out.write_all(bytes)
     }
 
-    /// Adds a packet.
+    /// Writes a packet. See [`Packet`] for the arguments.
     ///
     /// # Errors
-    /// Where it can't be written.
-    pub fn packet(&mut self, key: bool, pts: i64, duration: i64, data: &[u8]) -> io::Result<()> {
-        self.put(&[b'P', u8::from(key)])?;
-        self.put(&pts.to_le_bytes())?;
-        self.put(&duration.to_le_bytes())?;
-        self.put(&length(data)?.to_le_bytes())?;
-        self.put(data)
+    /// If `out` can't be written, and if the packet has 4 GiB or more.
+    pub fn write_packet(&mut self, key: bool, pts: i64, duration: i64, data: &[u8]) -> io::Result<()> {
+        self.write(&[b'P', u8::from(key)])?;
+        self.write(&pts.to_le_bytes())?;
+        self.write(&duration.to_le_bytes())?;
+        self.write(&length(data)?.to_le_bytes())?;
+        self.write(data)
     }
 
-    /// Ends the work object; says the facts of it. How it was decoded is for the proof of its seams.
+    /// Writes the end of the work object, and returns its facts. `decoded` is what the proof of its seams compares.
     ///
     /// # Errors
-    /// Where it can't be written.
-    pub fn finish(mut self, facts: Facts, decoded: &Decoded) -> io::Result<Made> {
+    /// If `out` can't be written.
+    pub fn finish(mut self, facts: TrailerFacts, decoded: &Decoded) -> io::Result<Made> {
         let json = serde_json::to_vec(decoded)?;
-        self.put(b"D")?;
-        self.put(&length(&json)?.to_le_bytes())?;
-        self.put(&json)?;
+        self.write(b"D")?;
+        self.write(&length(&json)?.to_le_bytes())?;
+        self.write(&json)?;
         let json = serde_json::to_vec(&facts)?;
         let size = length(&json)?.to_le_bytes();
-        self.put(b"E")?;
-        self.put(&size)?;
-        self.put(&json)?;
-        let digest = self.digest();
+        self.write(b"E")?;
+        self.write(&size)?;
+        self.write(&json)?;
+        let digest = digest_of(&self.hasher);
         self.out.write_all(&digest)?;
         self.out.write_all(&size)?;
         self.out.write_all(END_MAGIC)?;
@@ -150,19 +150,17 @@ impl<W: Write> Writer<W> {
         let tail = i64::try_from(TAIL).unwrap_or(0);
         Ok(made(facts, self.bytes + tail, digest))
     }
-
-    fn digest(&self) -> [u8; 8] {
-        first_eight(&self.hasher)
-    }
 }
 
-fn first_eight(hasher: &blake3::Hasher) -> [u8; 8] {
+/// Returns the digest of the bytes so far: the first eight bytes of their hash.
+fn digest_of(hasher: &blake3::Hasher) -> [u8; 8] {
     let mut first = [0; 8];
     hasher.finalize_xof().fill(&mut first);
     first
 }
 
-fn made(facts: Facts, bytes: i64, digest: [u8; 8]) -> Made {
+/// Adds the size and the digest of a work object to the facts in its trailer.
+fn made(facts: TrailerFacts, bytes: i64, digest: [u8; 8]) -> Made {
     Made {
         rendition: facts.rendition,
         units: facts.units,
@@ -175,20 +173,22 @@ fn made(facts: Facts, bytes: i64, digest: [u8; 8]) -> Made {
     }
 }
 
+/// Returns a length as the format stores it; an error if it has more than 32 bits.
 fn length(bytes: &[u8]) -> io::Result<u32> {
     u32::try_from(bytes.len()).map_err(|_| io::Error::other("a packet of 4 GiB"))
 }
 
+/// The error for a work object that can't be read.
 fn broken(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("a work object {what}"))
 }
 
-/// Reads the facts of a work object from its end, without its packets. `size` is the object's; `read_at` fills a
-/// buffer from an offset.
+/// Reads the facts of a work object of `size` bytes from its trailer, without its packets. `read_at` fills a buffer with the bytes
+/// at an offset.
 ///
 /// # Errors
-/// Where the object is cut off, is something else, or can't be read.
-pub fn facts(size: u64, read_at: impl Fn(&mut [u8], u64) -> io::Result<()>) -> io::Result<Stored> {
+/// If the object is cut off, is not a work object, or can't be read.
+pub fn read_trailer(size: u64, read_at: impl Fn(&mut [u8], u64) -> io::Result<()>) -> io::Result<Stored> {
     let mut tail = [0; TAIL as usize];
     let at = size.checked_sub(TAIL).ok_or_else(|| broken("is cut off"))?;
     read_at(&mut tail, at)?;
@@ -202,12 +202,12 @@ pub fn facts(size: u64, read_at: impl Fn(&mut [u8], u64) -> io::Result<()>) -> i
     let mut json = vec![0; json_length as usize];
     read_at(&mut json, at)?;
     let bytes = i64::try_from(size).map_err(|_| broken("is too large"))?;
-    let mut facts: Facts = serde_json::from_slice(&json)?;
+    let mut facts: TrailerFacts = serde_json::from_slice(&json)?;
     let warnings = std::mem::take(&mut facts.warnings);
     Ok(Stored { made: made(facts, bytes, *digest), warnings })
 }
 
-/// Reads work objects, one after the other, out of one stream.
+/// A reader of work objects that follow each other in one stream.
 pub struct Reader<R: Read> {
     from: R,
     hasher: blake3::Hasher,
@@ -215,37 +215,37 @@ pub struct Reader<R: Read> {
     decoded: Decoded,
 }
 
-/// What comes next in a work object.
+/// A part of a work object behind its header.
 #[derive(Debug)]
 pub enum Item {
     /// A packet.
     Packet(Packet),
-    /// Its end; its digest was right.
+    /// The end. The digest of the work object is correct.
     End(Box<End>),
 }
 
-/// What the end of a work object says of it.
+/// The end of a work object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct End {
-    /// Its facts.
+    /// The facts of the work object.
     pub made: Made,
-    /// What of the source was damaged or missing, and where.
+    /// Warnings: which parts of the source were damaged or missing.
     pub warnings: Vec<String>,
-    /// How it was decoded.
+    /// How the segment was decoded; empty in version 1.
     pub decoded: Decoded,
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads from this stream.
+    /// A reader of this stream.
     pub fn new(from: R) -> Self {
         Self { from, hasher: blake3::Hasher::new(), bytes: 0, decoded: Decoded::default() }
     }
 
-    /// The header of the next work object; `None` at the end of the stream.
+    /// Reads the header of the next work object; `None` at the end of the stream.
     ///
     /// # Errors
-    /// Where what comes is no work object.
-    pub fn header(&mut self) -> io::Result<Option<Header>> {
+    /// If the next bytes are no work object, and if the stream can't be read.
+    pub fn next_header(&mut self) -> io::Result<Option<Header>> {
         self.hasher = blake3::Hasher::new();
         self.bytes = 0;
         self.decoded = Decoded::default();
@@ -255,60 +255,60 @@ impl<R: Read> Reader<R> {
         }
         self.hasher.update(&first);
         self.bytes += 1;
-        let rest: [u8; 4] = self.take()?;
+        let rest: [u8; 4] = self.read_array()?;
         if first != MAGIC[..1] || rest[..3] != MAGIC[1..] || !(1..=VERSION).contains(&rest[3]) {
             return Err(broken("begins with something else"));
         }
-        let json = self.take_json()?;
+        let json = self.read_json()?;
         Ok(Some(serde_json::from_slice(&json)?))
     }
 
-    /// The next packet, or the object's end.
+    /// Reads the next packet, or the end of the work object.
     ///
     /// # Errors
-    /// Where the object is cut off or damaged.
-    pub fn item(&mut self) -> io::Result<Item> {
-        let [mut tag] = self.take()?;
+    /// If the work object is cut off or damaged, and if the stream can't be read.
+    pub fn next_item(&mut self) -> io::Result<Item> {
+        let [mut tag] = self.read_array()?;
         if tag == b'D' {
-            let json = self.take_json()?;
+            let json = self.read_json()?;
             self.decoded = serde_json::from_slice(&json)?;
-            [tag] = self.take()?;
+            [tag] = self.read_array()?;
         }
         match tag {
             b'P' => {
-                let [flags] = self.take()?;
-                let pts = i64::from_le_bytes(self.take()?);
-                let duration = i64::from_le_bytes(self.take()?);
-                let size = u32::from_le_bytes(self.take()?);
+                let [flags] = self.read_array()?;
+                let pts = i64::from_le_bytes(self.read_array()?);
+                let duration = i64::from_le_bytes(self.read_array()?);
+                let size = u32::from_le_bytes(self.read_array()?);
                 if size > MAX_PACKET {
                     return Err(broken("has a packet of an impossible size"));
                 }
-                let data = self.take_bytes(size)?;
+                let data = self.read_bytes(size)?;
                 Ok(Item::Packet(Packet { key: flags & 1 == 1, pts, duration, data }))
             }
             b'E' => {
-                let json = self.take_json()?;
-                let known = first_eight(&self.hasher);
+                let json = self.read_json()?;
+                let digest = digest_of(&self.hasher);
                 let mut tail = [0; TAIL as usize];
                 self.from.read_exact(&mut tail)?;
-                if tail[..8] != known {
+                if tail[..8] != digest {
                     return Err(broken("is damaged: its digest differs"));
                 }
-                // What `facts` finds the trailer by: both must read the same.
+                // `read_trailer` finds the trailer by these bytes.
                 if tail[8..12] != length(&json)?.to_le_bytes() || tail[12..] != END_MAGIC[..] {
                     return Err(broken("is damaged at its end"));
                 }
                 let bytes = self.bytes + i64::try_from(TAIL).unwrap_or(0);
-                let mut facts: Facts = serde_json::from_slice(&json)?;
+                let mut facts: TrailerFacts = serde_json::from_slice(&json)?;
                 let warnings = std::mem::take(&mut facts.warnings);
                 let decoded = std::mem::take(&mut self.decoded);
-                Ok(Item::End(Box::new(End { made: made(facts, bytes, known), warnings, decoded })))
+                Ok(Item::End(Box::new(End { made: made(facts, bytes, digest), warnings, decoded })))
             }
             _ => Err(broken("is damaged")),
         }
     }
 
-    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+    fn read_array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.from.read_exact(&mut bytes)?;
         self.hasher.update(&bytes);
@@ -316,9 +316,9 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 
-    fn take_bytes(&mut self, size: u32) -> io::Result<Vec<u8>> {
-        // Room grows with the bytes that come: a size that is claimed may be far more than there are.
-        let mut bytes = Vec::with_capacity(size.min(UNSEEN) as usize);
+    fn read_bytes(&mut self, size: u32) -> io::Result<Vec<u8>> {
+        // Memory grows with the bytes that are read: a size may claim far more bytes than there are.
+        let mut bytes = Vec::with_capacity(size.min(MOST_UNREAD) as usize);
         self.from.by_ref().take(size.into()).read_to_end(&mut bytes)?;
         if bytes.len() < size as usize {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -328,9 +328,9 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 
-    fn take_json(&mut self) -> io::Result<Vec<u8>> {
-        let size = u32::from_le_bytes(self.take()?);
-        if size > MAX_JSON { Err(broken("has an impossible header")) } else { self.take_bytes(size) }
+    fn read_json(&mut self) -> io::Result<Vec<u8>> {
+        let size = u32::from_le_bytes(self.read_array()?);
+        if size > MAX_JSON { Err(broken("has an impossible header")) } else { self.read_bytes(size) }
     }
 }
 
@@ -355,9 +355,9 @@ mod tests {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes, &header()).unwrap();
         for (pts, data) in packets {
-            writer.packet(*pts == 0, *pts, 1, data).unwrap();
+            writer.write_packet(*pts == 0, *pts, 1, data).unwrap();
         }
-        let facts = Facts {
+        let facts = TrailerFacts {
             rendition: "v".into(),
             units: packets.len() as i64,
             packets: packets.len() as i64,
@@ -372,7 +372,7 @@ mod tests {
     }
 
     fn read_facts(bytes: &[u8]) -> io::Result<Stored> {
-        facts(bytes.len() as u64, |buffer, at| {
+        read_trailer(bytes.len() as u64, |buffer, at| {
             let from = bytes.get(at as usize..).ok_or(io::ErrorKind::UnexpectedEof)?;
             buffer.copy_from_slice(from.get(..buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
             Ok(())
@@ -380,28 +380,28 @@ mod tests {
     }
 
     #[test]
-    fn objects_in_a_row_are_read_back() {
+    fn work_objects_that_follow_each_other_are_read_back() {
         let (mut bytes, made) = object(&[(0, b"key"), (-5, b"")]);
         assert_eq!(made.bytes, bytes.len() as i64);
         let stored = read_facts(&bytes).unwrap();
         assert_eq!((stored.made, stored.warnings.len()), (made.clone(), 1));
         bytes.extend(object(&[]).0);
         let mut reader = Reader::new(bytes.as_slice());
-        assert_eq!(reader.header().unwrap(), Some(header()));
-        let Item::Packet(packet) = reader.item().unwrap() else { panic!("a packet") };
+        assert_eq!(reader.next_header().unwrap(), Some(header()));
+        let Item::Packet(packet) = reader.next_item().unwrap() else { panic!("a packet") };
         assert_eq!((packet.key, packet.pts, packet.data.as_slice()), (true, 0, b"key".as_slice()));
-        assert!(matches!(reader.item().unwrap(), Item::Packet(Packet { pts: -5, key: false, .. })));
+        assert!(matches!(reader.next_item().unwrap(), Item::Packet(Packet { pts: -5, key: false, .. })));
         assert!(
-            matches!(reader.item().unwrap(), Item::End(end) if end.made == made && end.warnings.len() == 1 && end.decoded.start == Some(4))
+            matches!(reader.next_item().unwrap(), Item::End(end) if end.made == made && end.warnings.len() == 1 && end.decoded.start == Some(4))
         );
-        assert_eq!(reader.header().unwrap(), Some(header()));
-        assert!(matches!(reader.item().unwrap(), Item::End(_)));
-        assert_eq!(reader.header().unwrap(), None);
+        assert_eq!(reader.next_header().unwrap(), Some(header()));
+        assert!(matches!(reader.next_item().unwrap(), Item::End(_)));
+        assert_eq!(reader.next_header().unwrap(), None);
     }
 
     #[test]
-    fn a_packet_that_claims_more_bytes_than_there_are_takes_no_room_for_them() {
-        /// Gives what it has, and notes the largest buffer that it was to fill.
+    fn a_packet_that_claims_more_bytes_than_there_are_allocates_no_memory_for_them() {
+        /// A slice that records the length of the largest buffer that it was asked to fill.
         struct Measured<'a>(&'a [u8], usize);
         impl Read for Measured<'_> {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -413,19 +413,19 @@ mod tests {
         let at = bytes.windows(3).position(|three| three == b"key").unwrap() - 4;
         bytes[at..at + 4].copy_from_slice(&MAX_PACKET.to_le_bytes());
         let mut reader = Reader::new(Measured(&bytes, 0));
-        reader.header().unwrap();
-        assert_eq!(reader.item().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert!(reader.from.1 <= UNSEEN as usize, "room for {} bytes", reader.from.1);
+        reader.next_header().unwrap();
+        assert_eq!(reader.next_item().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(reader.from.1 <= MOST_UNREAD as usize, "a buffer of {} bytes", reader.from.1);
     }
 
     #[test]
-    fn a_cut_or_changed_object_is_an_error() {
+    fn a_work_object_that_is_cut_off_or_changed_is_an_error() {
         let (bytes, _) = object(&[(0, b"key"), (1, b"more")]);
         let read_all = |bytes: &[u8]| -> io::Result<()> {
             let mut reader = Reader::new(bytes);
-            reader.header()?;
+            reader.next_header()?;
             loop {
-                if let Item::End(_) = reader.item()? {
+                if let Item::End(_) = reader.next_item()? {
                     return Ok(());
                 }
             }

@@ -1,4 +1,4 @@
-//! Times of an output, rebuilt over the whole stream. Pure.
+//! Conversion of timestamps between clocks, and the decoding times of an output. Pure.
 
 use std::{
     cmp::Reverse,
@@ -7,21 +7,21 @@ use std::{
 
 use millrace_topology::invariants::{debug_hold, strictly_increase};
 
-/// A clock: so many seconds a tick, as a fraction.
+/// A clock: the length of a tick in seconds, as a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
-    /// Numerator.
+    /// The numerator.
     pub num: i64,
-    /// Denominator, more than 0.
+    /// The denominator, more than 0.
     pub den: i64,
 }
 
-/// A time of one clock in the ticks of another, counted from an origin, rounded to the nearest tick.
+/// Returns the time `at` in ticks of `out`, counted from `origin` and rounded to the nearest tick; half a tick is rounded up.
 ///
-/// `origin` is a time of its own clock.
+/// `at` is in ticks of `clock`, and `origin` in ticks of the clock beside it. A result beyond `i64` becomes the nearest `i64`.
 #[must_use]
-pub fn place(at: i64, clock: Clock, origin: (i64, Clock), out: Clock) -> i64 {
-    // at × a/b − o × c/d, over e/f, as one fraction of i128: the products of three 31-bit clocks and a time fit.
+pub fn rescale_timestamp(at: i64, clock: Clock, origin: (i64, Clock), out: Clock) -> i64 {
+    // (at × a/b − origin × c/d) / (e/f) as one fraction of i128, which holds the products of three 31-bit clocks and a time.
     let (a, b) = (i128::from(clock.num), i128::from(clock.den));
     let (c, d) = (i128::from(origin.1.num), i128::from(origin.1.den));
     let (e, f) = (i128::from(out.num), i128::from(out.den));
@@ -31,8 +31,8 @@ pub fn place(at: i64, clock: Clock, origin: (i64, Clock), out: Clock) -> i64 {
     i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX })
 }
 
-/// How many pictures at most come before another in decoding order and after it in presentation order: what a
-/// decoder must hold back (H.264's `max_num_reorder_frames`).
+/// Returns the reorder depth: the largest number of pictures that precede a picture in decoding order and follow it in presentation
+/// order. A decoder must hold back as many (`max_num_reorder_frames` of H.264).
 #[must_use]
 pub fn reorder_depth(pts_in_decoding_order: &[i64]) -> usize {
     let before = |i: usize| &pts_in_decoding_order[i.saturating_sub(HELD)..i];
@@ -40,48 +40,56 @@ pub fn reorder_depth(pts_in_decoding_order: &[i64]) -> usize {
     pts_in_decoding_order.iter().enumerate().map(later).max().unwrap_or(0)
 }
 
-/// Gives each packet its presentation and decoding time in the output's clock.
+/// Computes the presentation and decoding times of packets in the output's clock.
 ///
-/// With d the reorder depth, packet i decodes at the (i − d)th presentation time; the first d are extrapolated. Times
-/// that collide in the output's clock move one tick. Packets come back in decoding order, a few later than they go in.
+/// With the reorder depth d, the decoding time of packet i is the (i − d)th presentation time; the first d are extrapolated. A
+/// presentation time that is not later than the one before it becomes one tick later than that one. Packets are returned in
+/// decoding order, after up to 40 more were added.
 #[derive(Debug)]
 pub struct Timeline<T> {
     depth: usize,
     step: i64,
+    /// The numbers and packets that were not returned yet, in decoding order.
     waiting: VecDeque<(u64, T)>,
+    /// The number of packets that were added.
     pushed: u64,
+    /// The presentation times and numbers of packets whose times are not final.
     by_time: BinaryHeap<Reverse<(i64, u64)>>,
-    /// Packets whose time is known, in the order in which they are shown: number and time.
-    placed: VecDeque<(u64, i64)>,
+    /// The numbers and presentation times of packets that are final, in presentation order.
+    timed: VecDeque<(u64, i64)>,
+    /// The last final presentation time.
     last: Option<i64>,
+    /// The decoding times of packets that were not returned yet.
     decoding: VecDeque<i64>,
-    /// The decoding time that was given last.
+    /// The last decoding time that was returned.
     decoded: Option<i64>,
+    /// True once the first decoding times are extrapolated.
     primed: bool,
-    /// Times of placed pictures, in order, from the earliest on that can still be asked for.
+    /// The final presentation times in order, from the earliest that is still needed.
     shown: VecDeque<i64>,
+    /// True if no more packets follow.
     finished: bool,
 }
 
 /// A packet with its times, in ticks of the output's clock.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Placed<T> {
-    /// Presentation time.
+pub struct TimedPacket<T> {
+    /// The presentation time.
     pub pts: i64,
-    /// Decoding time.
+    /// The decoding time.
     pub dts: i64,
-    /// Presentation time of the picture that is shown after it; `None` for the last.
+    /// The presentation time of the next picture in presentation order; `None` for the last.
     pub next: Option<i64>,
     /// The packet.
     pub packet: T,
 }
 
-/// How many packets are held back, at the most: more than any H.264 stream reorders (16), so that the presentation
-/// order of what leaves is known.
+/// The largest number of packets whose times are not final. No H.264 stream reorders more than 16, so the presentation order of
+/// all earlier packets is known.
 const HELD: usize = 40;
 
 impl<T> Timeline<T> {
-    /// A timeline with this reorder depth; `step` is the length of a picture in ticks, at least 1.
+    /// A timeline with this reorder depth. `step` is the length of a picture in ticks of the output's clock; less than 1 counts as 1.
     #[must_use]
     pub fn new(depth: usize, step: i64) -> Self {
         Self {
@@ -90,7 +98,7 @@ impl<T> Timeline<T> {
             waiting: VecDeque::new(),
             pushed: 0,
             by_time: BinaryHeap::new(),
-            placed: VecDeque::new(),
+            timed: VecDeque::new(),
             last: None,
             decoding: VecDeque::new(),
             decoded: None,
@@ -100,21 +108,21 @@ impl<T> Timeline<T> {
         }
     }
 
-    /// Adds the next packet in decoding order, with its presentation time in ticks.
+    /// Adds the next packet in decoding order, with its presentation time in ticks of the output's clock.
     pub fn push(&mut self, pts: i64, packet: T) {
         self.by_time.push(Reverse((pts, self.pushed)));
         self.waiting.push_back((self.pushed, packet));
         self.pushed += 1;
         if self.by_time.len() > HELD {
-            self.place_earliest();
+            self.finalize_earliest();
         }
     }
 
-    /// Takes the next packet whose times are known, and that of the picture shown after it.
-    pub fn pop(&mut self) -> Option<Placed<T>> {
+    /// Removes and returns the next packet in decoding order, if its times and the presentation time of the next picture are final.
+    pub fn pop(&mut self) -> Option<TimedPacket<T>> {
         let (number, _) = self.waiting.front()?;
-        let at = self.placed.iter().position(|(placed, _)| placed == number)?;
-        let (_, pts) = *self.placed.get(at)?;
+        let at = self.timed.iter().position(|(timed, _)| timed == number)?;
+        let (_, pts) = *self.timed.get(at)?;
         let next = self.shown.get(self.shown.partition_point(|shown| *shown <= pts)).copied();
         if next.is_none() && !self.finished {
             return None;
@@ -122,25 +130,26 @@ impl<T> Timeline<T> {
         let dts = self.decoding.pop_front()?;
         debug_hold(|| strictly_increase(self.decoded.into_iter().chain([dts])));
         self.decoded = Some(dts);
-        self.placed.remove(at)?;
+        self.timed.remove(at)?;
         let (_, packet) = self.waiting.pop_front()?;
-        // Times before all that are still to come are not asked for again.
-        let least = self.placed.iter().map(|(_, pts)| *pts).min().or(self.last).unwrap_or(pts);
+        // Times before those of all later packets are not needed again.
+        let least = self.timed.iter().map(|(_, pts)| *pts).min().or(self.last).unwrap_or(pts);
         while self.shown.front().is_some_and(|shown| *shown < least.min(pts)) {
             self.shown.pop_front();
         }
-        Some(Placed { pts, dts, next, packet })
+        Some(TimedPacket { pts, dts, next, packet })
     }
 
-    /// Says that no more packets come: all that are held can be taken.
+    /// Ends the stream: all packets that were added can be removed then.
     pub fn finish(&mut self) {
         while !self.by_time.is_empty() {
-            self.place_earliest();
+            self.finalize_earliest();
         }
         self.finished = true;
     }
 
-    fn place_earliest(&mut self) {
+    /// Makes the presentation time of the earliest packet final.
+    fn finalize_earliest(&mut self) {
         let Some(Reverse((pts, number))) = self.by_time.pop() else { return };
         let pts = self.last.map_or(pts, |last| pts.max(last + 1));
         self.last = Some(pts);
@@ -151,7 +160,7 @@ impl<T> Timeline<T> {
         }
         self.decoding.push_back(pts);
         self.shown.push_back(pts);
-        self.placed.push_back((number, pts));
+        self.timed.push_back((number, pts));
     }
 }
 
@@ -164,6 +173,7 @@ mod tests {
 
     const MS: Clock = Clock { num: 1, den: 1000 };
 
+    /// The times of packets that pass through a timeline.
     fn through(depth: usize, pts: &[i64]) -> Vec<(i64, i64)> {
         let mut timeline = Timeline::new(depth, 1);
         let mut out = Vec::new();
@@ -173,17 +183,17 @@ mod tests {
         }
         timeline.finish();
         out.extend(std::iter::from_fn(|| timeline.pop()));
-        let mut times: Vec<i64> = out.iter().map(|placed| placed.pts).collect();
+        let mut times: Vec<i64> = out.iter().map(|timed| timed.pts).collect();
         times.sort_unstable();
-        for placed in &out {
-            let after = times.get(times.partition_point(|pts| *pts <= placed.pts));
-            assert_eq!(placed.next.as_ref(), after, "what is shown after {}", placed.pts);
+        for timed in &out {
+            let after = times.get(times.partition_point(|pts| *pts <= timed.pts));
+            assert_eq!(timed.next.as_ref(), after, "the picture after {}", timed.pts);
         }
-        out.into_iter().map(|placed| (placed.pts, placed.dts)).collect()
+        out.into_iter().map(|timed| (timed.pts, timed.dts)).collect()
     }
 
     #[test]
-    fn decoding_times_are_presentation_times_moved_by_the_depth() {
+    fn decoding_times_are_presentation_times_shifted_by_the_depth() {
         assert_eq!(through(1, &[0, 4, 1, 2, 3]), [(0, -1), (4, 0), (1, 1), (2, 2), (3, 3)]);
         assert_eq!(reorder_depth(&[0, 4, 1, 2, 3]), 1);
         assert_eq!(reorder_depth(&[0, 8, 4, 2, 6]), 2);
@@ -192,19 +202,19 @@ mod tests {
     }
 
     #[test]
-    fn times_that_collide_move_one_tick() {
+    fn a_time_that_is_not_later_becomes_one_tick_later() {
         assert_eq!(through(0, &[5, 5, 5, 9]), [(5, 5), (6, 6), (7, 7), (9, 9)]);
     }
 
     #[test]
-    fn a_time_is_placed_in_another_clock() {
+    fn a_time_is_converted_to_another_clock() {
         let tb = Clock { num: 1, den: 90_000 };
-        assert_eq!(place(90_000, tb, (0, MS), MS), 1000);
-        assert_eq!(place(90_000, tb, (250, MS), MS), 750);
-        assert_eq!(place(45, tb, (0, MS), MS), 1, "half a tick rounds up");
-        assert_eq!(place(-45, tb, (0, MS), MS), 0);
+        assert_eq!(rescale_timestamp(90_000, tb, (0, MS), MS), 1000);
+        assert_eq!(rescale_timestamp(90_000, tb, (250, MS), MS), 750);
+        assert_eq!(rescale_timestamp(45, tb, (0, MS), MS), 1, "half a tick rounds up");
+        assert_eq!(rescale_timestamp(-45, tb, (0, MS), MS), 0);
         let huge = Clock { num: 1, den: i64::from(i32::MAX) };
-        assert_eq!(place(i64::from(i32::MAX) * 3600, huge, (0, huge), MS), 3_600_000);
+        assert_eq!(rescale_timestamp(i64::from(i32::MAX) * 3600, huge, (0, huge), MS), 3_600_000);
     }
 
     /// A closed GOP structure: blocks of pictures, each shuffled no further than a depth allows.

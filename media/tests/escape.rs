@@ -28,7 +28,7 @@ use std::{
 };
 
 use libc::{c_int, c_void, pid_t};
-use millrace_media::{Allowed, FIRST_FD, Layer, Seal, hide_memory, seal};
+use millrace_media::{FIRST_FD, Layer, ResourceLimits, Seal, hide_memory, seal};
 
 /// What the parent holds in its memory.
 static SECRET: [u8; 16] = *b"the store's keys";
@@ -41,7 +41,7 @@ const THROUGH: c_int = 0;
 const BLOCKED: c_int = 9;
 const BROKEN: c_int = 99;
 
-const ALLOWED: Allowed = Allowed {
+const ALLOWED: ResourceLimits = ResourceLimits {
     memory: 128 << 20,
     addresses: 1 << 30,
     cpu_seconds: 1,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use millrace_engine::Ended as Ends;
-use millrace_media::{Ask, ChildError, Launcher, Reply, Task, TimeRange, TranscodeTask};
+use millrace_media::{ChildError, Launcher, Reply, Task, TaskRequest, TimeRange, TranscodeTask};
 use millrace_runtime::{Level, Stop, metrics};
 use millrace_schemas::{Progress, Rendition, Segment, TrackKind};
 use millrace_storage::{Draft, StorageError, Stores, Work};
@@ -224,7 +224,7 @@ impl Convoys {
             Reply::Made { .. } => drop(tell.try_send(())),
             _ => {}
         };
-        let ask = Ask { task: &task, limit, bytes: first.segment.source.bytes };
+        let ask = TaskRequest { task: &task, limit, bytes: first.segment.source.bytes };
         let child = self.launcher.run(ask, descriptors, heard);
         let over = self.ended.until(&execution, attempt);
         tokio::pin!(child, over);

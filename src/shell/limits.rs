@@ -1,7 +1,7 @@
 //! How long a media process may take: its work, at a speed that the slowest machine reaches, and some minutes. Pure.
 //!
 //! A limit is no estimate: it ends what would never end. Whatever hangs without a word is ended earlier, and no task takes longer
-//! than the setting `longest_task_seconds` ([`millrace_media::Launcher::ending_tasks_after`]).
+//! than the setting `longest_task_seconds` ([`millrace_media::Launcher::with_longest_task`]).
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn limit(seconds: f64) -> Duration {
 
 /// So many pixels as are claimed, and no more than are decoded of so many bytes.
 fn pixels(area: f64, pictures: f64, bytes: i64) -> f64 {
-    let most = millrace_media::most_work(bytes.max(0).unsigned_abs(), area as i64);
+    let most = millrace_media::pixel_budget(bytes.max(0).unsigned_abs(), area as i64);
     (area * pictures.max(0.0)).min(most as f64)
 }
 

@@ -5,8 +5,8 @@ use std::{fs::File, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use millrace_engine::Ended;
 use millrace_media::{
-    Ask, AudioTrackFacts, ChildError, InspectTask, Inspected, Launcher, MergeTask, Reply, Task, Unclean,
-    packets, pipe,
+    AudioTrackFacts, ChildError, InspectTask, Inspected, Launcher, MergeTask, Reply, Task, TaskRequest,
+    UncleanSegments, packets, pipe,
 };
 use millrace_schemas::{
     Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
@@ -51,7 +51,7 @@ impl Ports {
     async fn child(
         &self,
         name: &str,
-        ask: Ask<'_>,
+        ask: TaskRequest<'_>,
         descriptors: impl Fn() -> Result<Vec<OwnedFd>, PortError>,
     ) -> Result<Reply, PortError> {
         let mut deaths = 0;
@@ -71,7 +71,7 @@ impl Ports {
     ) -> Result<Inspected, PortError> {
         let name = &name(&source.url);
         let task = Task::Inspect(task);
-        let ask = Ask { task: &task, limit: limits::inspect(source.bytes), bytes: source.bytes };
+        let ask = TaskRequest { task: &task, limit: limits::inspect(source.bytes), bytes: source.bytes };
         let feeds = Feeds::default();
         let descriptors = || Ok(vec![feeds.descriptor(file)?]);
         match feeds.judge(self.child(name, ask, descriptors).await)? {
@@ -143,7 +143,7 @@ pub(super) async fn facts(
     index: i32,
 ) -> Result<Option<Stored>, StorageError> {
     let Some(tail) = work.tail(place, rendition, index).await? else { return Ok(None) };
-    let whole = packets::facts(tail.size, |buffer, at| tail.read_exact_at(buffer, at));
+    let whole = packets::read_trailer(tail.size, |buffer, at| tail.read_exact_at(buffer, at));
     if whole.is_err() {
         work.discard(place, rendition, index).await;
     }
@@ -209,7 +209,7 @@ impl Media for Ports {
         };
         let (limit, bytes) = (limits::merge(&task), task.tracks.iter().map(|track| track.bytes).sum());
         let task = Task::Merge(Box::new(task));
-        let ask = Ask { task: &task, limit, bytes };
+        let ask = TaskRequest { task: &task, limit, bytes };
         let descriptors = || {
             let out = draft.descriptor().map_err(port)?;
             out.set_len(0)
@@ -281,8 +281,8 @@ impl Media for Ports {
     }
 }
 
-fn unclean(run: Unclean) -> UncleanRun {
-    let Unclean { rendition, replaces, start, end, from } = run;
+fn unclean(run: UncleanSegments) -> UncleanRun {
+    let UncleanSegments { rendition, replaces, start, end, from } = run;
     UncleanRun { rendition, replaces, start, end, seeks: from.into_iter().collect() }
 }
 

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use millrace_media::{
-    Ask, AudioTrackFacts, InspectTask, Inspected, Launcher, Reply, Side, Task, Verified, VerifyTask,
-    VideoTrackFacts,
+    AudioTrackFacts, ComparedStreams, InspectTask, Inspected, Launcher, Reply, Task, TaskRequest, Verified,
+    VerifyTask, VideoTrackFacts,
 };
 use millrace_schemas::{SourceRef, VideoSettings};
 use millrace_storage::{Opened, Stores};
@@ -69,7 +69,7 @@ impl Probes {
         // One segment: keyframes are of no use here, but where the clock jumps is.
         let source = self.look(&a, Some(86_400.0)).await?;
         let output = self.look(&b, Some(86_400.0)).await?;
-        let side = |found: &Inspected, other: &Inspected| Side {
+        let side = |found: &Inspected, other: &Inspected| ComparedStreams {
             video: found.video.as_ref().map_or_else(Vec::new, VideoTrackFacts::streams),
             shape: found.video.as_ref().and_then(|video| video.shape.clone()),
             sounds: pairs(&found.sounds, other.sounds.len()),
@@ -100,7 +100,7 @@ impl Probes {
             let descriptors =
                 files.iter().map(|pinned| feeds.descriptor(&pinned.opened)).collect::<Result<_, _>>()?;
             let bytes = files.iter().map(|pinned| pinned.source.bytes).sum();
-            let reply = self.launcher.run(Ask { task, limit, bytes }, descriptors, drop).await;
+            let reply = self.launcher.run(TaskRequest { task, limit, bytes }, descriptors, drop).await;
             match (reply, feeds.failure()) {
                 (Ok(reply), _) => return Ok(reply),
                 (_, Some(reason)) => return Err(reason),

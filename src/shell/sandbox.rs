@@ -27,7 +27,7 @@ pub(super) fn launcher(how: MediaProcesses) -> Result<Launcher, CommandError> {
     // What a media process could read of this one, if it got out, are the stores' keys.
     hide_memory();
     let executable = std::env::current_exe().map_err(CommandError::failed)?;
-    Ok(Launcher::new(executable, how.sandbox).ending_tasks_after(how.longest_task))
+    Ok(Launcher::new(executable, how.sandbox).with_longest_task(how.longest_task))
 }
 
 /// Has a media process seal itself, and tells which layers hold. Returns the encoders that media processes have.

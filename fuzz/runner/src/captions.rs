@@ -1,7 +1,7 @@
 //! Captions: the text of packets in any encoding, and many texts laid one after the other.
 
 use fastrand::Rng;
-use millrace_media::captions::{Caption, decode_text, lay_out, shortened, text_of_line, to_utf8};
+use millrace_media::captions::{Caption, combine_overlapping, decode_text, shortened, text_of_line, to_utf8};
 
 use crate::Target;
 
@@ -64,7 +64,7 @@ fn check_packet(packet: &[u8], is_framed: bool) {
 fn check_layout(captions: &[Caption]) {
     /// The longest text that is shown at a time, in bytes.
     const LONGEST: usize = 16 << 10;
-    let laid = lay_out(captions.to_vec());
+    let laid = combine_overlapping(captions.to_vec());
     let mut end = i64::MIN;
     for caption in &laid.captions {
         assert!(caption.start >= end && caption.end > caption.start, "texts overlap");

@@ -4,8 +4,8 @@ use std::io;
 
 use fastrand::Rng;
 use millrace_media::{
-    packets::{End, Facts, Header, Item, Packet, Reader, Writer, facts},
-    seams::{Decoded, Overlap, Shown},
+    packets::{End, Header, Item, Packet, Reader, TrailerFacts, Writer, read_trailer},
+    seams::{Decoded, Overlap, PictureDigest},
 };
 use millrace_schemas::{AudioSettings, Color, Made, Ratio, Seek, SeekBy, SideSettings, VideoSettings};
 
@@ -88,7 +88,7 @@ fn read_facts(bytes: &[u8]) -> io::Result<(Made, Vec<String>)> {
         buffer.copy_from_slice(from.get(..buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     };
-    let stored = facts(bytes.len() as u64, read_at)?;
+    let stored = read_trailer(bytes.len() as u64, read_at)?;
     Ok((stored.made, stored.warnings))
 }
 
@@ -96,10 +96,10 @@ type Object = (Header, Vec<Packet>, Box<End>);
 
 fn read_all(bytes: &[u8]) -> io::Result<Vec<Object>> {
     let (mut reader, mut objects) = (Reader::new(bytes), Vec::new());
-    while let Some(header) = reader.header()? {
+    while let Some(header) = reader.next_header()? {
         let mut packets = Vec::new();
         let end = loop {
-            match reader.item()? {
+            match reader.next_item()? {
                 Item::Packet(packet) => packets.push(packet),
                 Item::End(end) => break end,
             }
@@ -116,7 +116,7 @@ fn read_all(bytes: &[u8]) -> io::Result<Vec<Object>> {
 #[expect(clippy::expect_used)]
 fn check_round_trip(header: &Header, packets: &[Packet], end: &End) {
     let made = &end.made;
-    let facts = Facts {
+    let facts = TrailerFacts {
         rendition: made.rendition.clone(),
         units: made.units,
         packets: made.packets,
@@ -137,11 +137,11 @@ fn check_round_trip(header: &Header, packets: &[Packet], end: &End) {
     assert_eq!(read_facts(&written).expect("its facts can be read").0, end_again.made);
 }
 
-fn write(header: &Header, packets: &[Packet], facts: Facts, decoded: &Decoded) -> io::Result<Vec<u8>> {
+fn write(header: &Header, packets: &[Packet], facts: TrailerFacts, decoded: &Decoded) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes, header)?;
     for packet in packets {
-        writer.packet(packet.key, packet.pts, packet.duration, &packet.data)?;
+        writer.write_packet(packet.key, packet.pts, packet.duration, &packet.data)?;
     }
     writer.finish(facts, decoded)?;
     Ok(bytes)
@@ -202,7 +202,7 @@ fn object(header: &Header, rng: &mut Rng) -> io::Result<Vec<u8>> {
             data: vec![rng.u8(..); rng.usize(0..60)],
         })
         .collect();
-    let shown = |at: i64| Shown { pts: at * 3000, digest: 0x0123_4567_89ab_cdef };
+    let shown = |at: i64| PictureDigest { pts: at * 3000, digest: 0x0123_4567_89ab_cdef };
     let decoded = Decoded {
         start: Some(0),
         end: Some(12_000),
@@ -210,7 +210,7 @@ fn object(header: &Header, rng: &mut Rng) -> io::Result<Vec<u8>> {
         head: Overlap { pictures: (0..3).map(shown).collect(), samples: Vec::new(), ended: false },
         tail: Overlap { pictures: Vec::new(), samples: vec![1, -2, 3], ended: true },
     };
-    let facts = Facts {
+    let facts = TrailerFacts {
         rendition: "v-0123456789abcdef".into(),
         units: 4,
         packets: 4,

@@ -1,26 +1,32 @@
-//! Writes edit lists into a movie box. libavformat's muxer has no words for a track that starts a little after zero and whose
-//! first samples are not heard: it shows those of an encoder's priming that come after zero.
+//! Writes edit lists into a movie box (`moov`). Pure.
+//!
+//! libavformat's muxer can't express a track that starts shortly after zero and whose first samples, an encoder's priming,
+//! are not presented: it presents those of them that come after zero.
 
-/// The edits of a track: an empty one up to its start, then its media.
+/// The edits of a track: an empty edit up to its start, then one edit of its media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NewEdits {
-    /// When the track starts, in movie ticks.
+    /// The presentation time at which the track starts, in movie ticks.
     pub(crate) start: u64,
-    /// The first time of its media that is shown, in track ticks.
+    /// The composition time that is presented first, in track ticks.
     pub(crate) media_time: u64,
-    /// For how long it is shown, in movie ticks.
+    /// The length of the edit of media, in movie ticks.
     pub(crate) length: u64,
 }
 
-/// A box in a slice of bytes: where it begins, where its contents begin, and where it ends.
+/// The place of a box in a slice of bytes, as offsets.
 #[derive(Debug, Clone, Copy)]
 struct Span {
+    /// The start of its header.
     at: usize,
+    /// The start of its content.
     body: usize,
+    /// The end of the box.
     end: usize,
 }
 
-/// The boxes between two offsets, each with its type; ends where they are no boxes any more.
+/// Returns the boxes between two offsets, each with its type, up to the first bytes that are no box. Boxes with sizes of 64
+/// bits are not read.
 fn children(bytes: &[u8], from: usize, to: usize) -> Vec<([u8; 4], Span)> {
     let mut found = Vec::new();
     let mut at = from;
@@ -33,11 +39,13 @@ fn children(bytes: &[u8], from: usize, to: usize) -> Vec<([u8; 4], Span)> {
     found
 }
 
-fn child(bytes: &[u8], of: Span, name: &[u8; 4]) -> Option<Span> {
-    children(bytes, of.body, of.end).into_iter().find(|(kind, _)| kind == name).map(|(_, span)| span)
+/// Returns the first box of the type `name` in the content of `parent`.
+fn child(bytes: &[u8], parent: Span, name: &[u8; 4]) -> Option<Span> {
+    children(bytes, parent.body, parent.end).into_iter().find(|(kind, _)| kind == name).map(|(_, span)| span)
 }
 
-/// An edit list box in its container (`edts`, `elst`; ISO/IEC 14496-12, 8.6.5 and 8.6.6), of version 1: 64-bit times.
+/// Returns an edit box with an edit list of version 1, which has times of 64 bits (`edts`, `elst`; ISO/IEC 14496-12, 8.6.5 and
+/// 8.6.6).
 fn edit_box(edits: NewEdits) -> Vec<u8> {
     let mut entries: Vec<(u64, i64)> = Vec::new();
     if edits.start > 0 {
@@ -54,12 +62,15 @@ fn edit_box(edits: NewEdits) -> Vec<u8> {
     boxed(b"edts", &boxed(b"elst", &list))
 }
 
+/// Returns a box of the type `name` with this content.
 fn boxed(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let size = u32::try_from(body.len() + 8).unwrap_or(0);
     [&size.to_be_bytes()[..], name, body].concat()
 }
 
-/// Replaces the edit lists of tracks, by their position, in a movie box. `None` where it is not one that can be changed.
+/// Returns a copy of a movie box in which tracks, given by their position from 0, have these edits instead of theirs.
+///
+/// Returns `None` if `movie` is not exactly one box, or one of these tracks has no readable header.
 pub(crate) fn with_edits(movie: &[u8], edits: &[(usize, NewEdits)]) -> Option<Vec<u8>> {
     let whole = Span { at: 0, body: 8, end: movie.len() };
     let mut made = movie.get(..8)?.to_vec();
@@ -69,7 +80,7 @@ pub(crate) fn with_edits(movie: &[u8], edits: &[(usize, NewEdits)]) -> Option<Ve
         let new = edits.iter().find(|(position, _)| kind == *b"trak" && *position == track);
         track += usize::from(kind == *b"trak");
         match new {
-            Some((_, edits)) => made.extend(track_with(movie, span, *edits)?),
+            Some((_, edits)) => made.extend(track_with_edits(movie, span, *edits)?),
             None => made.extend_from_slice(bytes),
         }
     }
@@ -78,15 +89,16 @@ pub(crate) fn with_edits(movie: &[u8], edits: &[(usize, NewEdits)]) -> Option<Ve
     (children(movie, 0, movie.len()).len() == 1).then_some(made)
 }
 
-/// A track box with these edits, and their length in its header.
-fn track_with(movie: &[u8], track: Span, edits: NewEdits) -> Option<Vec<u8>> {
+/// Returns a copy of a track box with these edits, and their length in its header.
+fn track_with_edits(movie: &[u8], track: Span, edits: NewEdits) -> Option<Vec<u8>> {
     let header = child(movie, track, b"tkhd")?;
     let mut body = movie.get(header.at..header.end)?.to_vec();
-    // Creation and modification, ID and a reserved word come before the duration (8.3.2).
-    let long = edits.start.checked_add(edits.length)?;
+    // Creation and modification time, ID and a reserved field are in front of the duration (8.3.2).
+    let duration = edits.start.checked_add(edits.length)?;
+    let short = u32::try_from(duration).unwrap_or(u32::MAX);
     match *body.get(8)? {
-        0 => body.get_mut(28..32)?.copy_from_slice(&u32::try_from(long).unwrap_or(u32::MAX).to_be_bytes()),
-        _ => body.get_mut(36..44)?.copy_from_slice(&long.to_be_bytes()),
+        0 => body.get_mut(28..32)?.copy_from_slice(&short.to_be_bytes()),
+        _ => body.get_mut(36..44)?.copy_from_slice(&duration.to_be_bytes()),
     }
     body.extend(edit_box(edits));
     for (kind, span) in children(movie, track.body, track.end) {
@@ -97,11 +109,11 @@ fn track_with(movie: &[u8], track: Span, edits: NewEdits) -> Option<Vec<u8>> {
     Some(boxed(b"trak", &body))
 }
 
-/// Puts a changed movie box in the place of the old one, which is followed by free space; gives both as they are to be.
-/// `None` where the space does not take what is more.
+/// Returns the bytes that replace a movie box of `old` bytes and the `free` bytes of free space behind it: the changed movie
+/// box, and a box of free space for what is left. `None` if the movie box does not fit, or 1 to 7 bytes would be left, which can't
+/// be a box.
 pub(crate) fn into_space(movie: Vec<u8>, old: usize, free: usize) -> Option<Vec<u8>> {
     let room = (old + free).checked_sub(movie.len())?;
-    // What is left must be a box itself, or nothing.
     if room != 0 && room < 8 {
         return None;
     }
@@ -151,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_movie_or_finds_no_room_stays_as_it_is() {
+    fn bytes_that_are_no_movie_box_and_a_movie_box_that_does_not_fit_are_refused() {
         let edits = NewEdits { start: 0, media_time: 0, length: 1 };
         assert_eq!(with_edits(&[0, 0, 0, 9], &[(0, edits)]), None);
         assert_eq!(with_edits(&movie()[..40], &[(0, edits)]), None);

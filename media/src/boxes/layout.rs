@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::slice::ChunksExact;
 
-use super::{Code, ReadAt};
+use super::model::Code;
+use crate::read_at::ReadAt;
 
 /// The largest movie box that is read, in bytes: enough for more than a day of 60 pictures per second.
 const MOST_MOVIE_BYTES: u64 = 256 << 20;

@@ -3,7 +3,7 @@
 use std::iter::repeat_n;
 
 use super::layout::{Boxes, EMPTY_TABLE, Fields, Malformed, Parsed, optional, parse_table, required};
-use super::{Code, Edit, Movie, Samples, Track};
+use super::model::{Code, Edit, Movie, Samples, Track};
 
 /// The largest number of tracks in a movie.
 const MOST_TRACKS: usize = 1 << 10;

@@ -1,4 +1,9 @@
-use super::*;
+use std::io;
+
+use super::{
+    model::{Edit, Samples},
+    *,
+};
 
 /// A file in memory that returns at most 50 bytes at a time.
 struct Bytes<'a>(&'a [u8]);

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     claims::LARGE_PICTURE,
-    packets::{Facts, Header, Writer},
+    packets::{Header, TrailerFacts, Writer},
     protocol::TimeRange,
     seams::Decoded,
     timeline::reorder_depth,
@@ -249,7 +249,7 @@ impl VideoEncoder {
             let sent = self.lengths.iter().position(|(sent, _)| *sent == pts);
             let length = sent.and_then(|at| self.lengths.remove(at)).map_or(0, |(_, length)| length);
             let written =
-                self.writer()?.packet(packet.is_key(), pts, length, packet.data().unwrap_or_default());
+                self.writer()?.write_packet(packet.is_key(), pts, length, packet.data().unwrap_or_default());
             written.map_err(Failure::at("writing a work object"))?;
         }
         Ok(whole)
@@ -276,7 +276,7 @@ impl VideoEncoder {
         if packets != sent {
             return Err(Failure::new(format!("the encoder took {sent} pictures and gave {packets}")));
         }
-        let facts = Facts {
+        let facts = TrailerFacts {
             rendition: self.rendition.clone(),
             units: sent,
             packets,
@@ -471,7 +471,7 @@ impl AudioEncoder {
             }
             self.packets += 1;
             self.writer
-                .packet(true, pts, packet.duration(), packet.data().unwrap_or_default())
+                .write_packet(true, pts, packet.duration(), packet.data().unwrap_or_default())
                 .map_err(Failure::at("writing a work object"))?;
         }
         Ok(())
@@ -500,7 +500,7 @@ impl AudioEncoder {
         let next = self.range.end.filter(|end| ends > *end);
         let seconds =
             |samples: Option<i64>| samples.map(|samples| samples as f64 / f64::from(self.rate.max(1)));
-        let facts = Facts {
+        let facts = TrailerFacts {
             rendition: self.rendition,
             units: (next.unwrap_or(ends) - first).max(0),
             packets: self.packets,

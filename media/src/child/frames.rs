@@ -15,7 +15,7 @@ use super::{
     decoder::{PictureDecoder, Received, SoundDecoder},
     source::Source,
 };
-use crate::timeline::{Clock, place};
+use crate::timeline::{Clock, rescale_timestamp};
 
 /// A decoder of one kind of stream.
 pub(crate) trait Decode: Sized {
@@ -240,7 +240,7 @@ impl<D: Decode> Frames<D> {
         if clock == self.clock {
             return;
         }
-        let to = |ticks| place(ticks, clock, (0, self.clock), self.clock);
+        let to = |ticks| rescale_timestamp(ticks, clock, (0, self.clock), self.clock);
         let (pts, dts) = (self.packet.pts().map(to), self.packet.dts().map(to));
         let duration = to(self.packet.duration());
         self.packet.set_pts(pts);
@@ -277,7 +277,7 @@ pub(crate) fn track_end(source: &Source, stream: i32) -> Option<i64> {
     let clock = Clock { num: 1, den: i64::from(timescale) };
     // An edit of no length lasts to the end of what a fragmented file holds.
     let length = i64::try_from(length).ok().filter(|length| (1..LONGEST_TRACK).contains(length))?;
-    Some(place(length, clock, (0, clock), source.clock(stream)))
+    Some(rescale_timestamp(length, clock, (0, clock), source.clock(stream)))
 }
 
 /// The longest track whose end is believed, in ticks.

@@ -21,9 +21,9 @@ use super::{
 use crate::{
     boxes::edit::NewEdits,
     packets::{End, Header, Item, Packet, Reader},
-    protocol::{MergeTask, Reply, Unclean},
-    seams::{self, Joint, Run},
-    timeline::{Clock, Timeline, place},
+    protocol::{MergeTask, Reply, UncleanSegments},
+    seams::{self, JoinedSegment, SegmentRun},
+    timeline::{Clock, Timeline, rescale_timestamp},
 };
 
 /// Puts an output together and proves it. With `other`, that file is proven in its place.
@@ -124,7 +124,11 @@ fn write(
 const ROUNDS: i32 = 2;
 
 /// The segments that are to be made again; where there are some, all tracks are read to their ends.
-fn unclean(tracks: &mut [Track], round: i32, reporter: &mut Reporter) -> Result<Vec<Unclean>, Failure> {
+fn unclean(
+    tracks: &mut [Track],
+    round: i32,
+    reporter: &mut Reporter,
+) -> Result<Vec<UncleanSegments>, Failure> {
     if tracks.iter().all(|track| track.clean) {
         return Ok(Vec::new());
     }
@@ -135,14 +139,14 @@ fn unclean(tracks: &mut [Track], round: i32, reporter: &mut Reporter) -> Result<
             reporter.progress(0, 0);
         }
         let (order, joints) = (track.sum.plan.indices(), &track.joints);
-        let mut runs = seams::unclean(joints);
+        let mut runs = seams::unclean_runs(joints);
         // Sound is cheap, and which part of it was decoded rightly is not known.
         if !runs.is_empty() && (round >= ROUNDS || track.header.audio.is_some()) {
-            runs = vec![Run { first: 0, last: joints.len() - 1 }];
+            runs = vec![SegmentRun { first: 0, last: joints.len() - 1 }];
         }
-        for Run { first, last } in runs {
+        for SegmentRun { first, last } in runs {
             let before = first.checked_sub(1).and_then(|before| joints.get(before));
-            again.push(Unclean {
+            again.push(UncleanSegments {
                 rendition: track.sum.plan.rendition.clone(),
                 replaces: order.get(first..=last).unwrap_or_default().to_vec(),
                 start: joints[first].decoded.start.filter(|_| first > 0),
@@ -220,7 +224,7 @@ struct Track {
     packets: i64,
     digest: i64,
     /// How each segment was decoded.
-    joints: Vec<Joint>,
+    joints: Vec<JoinedSegment>,
     /// Whether all seams so far are clean.
     clean: bool,
     warnings: Vec<String>,
@@ -238,7 +242,7 @@ struct Track {
 impl Track {
     fn open(sum: TrackSum, file: File) -> Result<Self, Failure> {
         let mut reader = Reader::new(BufReader::with_capacity(256 * 1024, Waiting(file)));
-        let header = reader.header().map_err(Failure::at("reading a work object"))?;
+        let header = reader.next_header().map_err(Failure::at("reading a work object"))?;
         let header = header.ok_or_else(|| Failure::new("a track has no work object"))?;
         let clock = Clock { num: i64::from(header.clock.0), den: i64::from(header.clock.1.max(1)) };
         let codec = codec::of_header(&header)?;
@@ -309,7 +313,7 @@ impl Track {
     }
 
     fn take(&mut self, packet: Packet) {
-        let pts = place(packet.pts, self.clock, self.origin, self.out);
+        let pts = rescale_timestamp(packet.pts, self.clock, self.origin, self.out);
         if self.header.video.is_some() {
             self.timeline.push(pts, packet);
         } else if self.header.side.is_some() {
@@ -326,7 +330,7 @@ impl Track {
             return;
         }
         let zero = (0, self.clock);
-        let end = pts + place(packet.duration, self.clock, zero, self.out);
+        let end = pts + rescale_timestamp(packet.duration, self.clock, zero, self.out);
         let start = pts.max(self.shown_until);
         if end > start {
             self.nothing_until(start);
@@ -349,7 +353,7 @@ impl Track {
     /// Hands a packet to the muxer; `next` is when the next picture is shown, if there is one.
     fn hand_on(&mut self, pts: i64, dts: i64, next: Option<i64>, packet: Packet) {
         let zero = (0, self.clock);
-        let own = place(packet.duration, self.clock, zero, self.out);
+        let own = rescale_timestamp(packet.duration, self.clock, zero, self.out);
         let duration = match next {
             Some(next) => next - pts,
             None if packet.duration > 0 => own.max(1),
@@ -384,7 +388,7 @@ impl Track {
     fn read(&mut self) -> Result<Option<Packet>, Failure> {
         let doing = "reading a work object";
         loop {
-            match self.reader.item().map_err(Failure::at(doing))? {
+            match self.reader.next_item().map_err(Failure::at(doing))? {
                 Item::Packet(packet) => {
                     self.packets_read.take(&self.header, self.codec, &packet)?;
                     if self.last.is_none_or(|(pts, _)| packet.pts >= pts) {
@@ -395,7 +399,7 @@ impl Track {
                 Item::End(end) => {
                     self.packets_read.end(&self.header, &end.made)?;
                     self.end_segment(*end);
-                    match self.reader.header().map_err(Failure::at(doing))? {
+                    match self.reader.next_header().map_err(Failure::at(doing))? {
                         None => {
                             self.ended = true;
                             return Ok(None);
@@ -426,7 +430,7 @@ impl Track {
                 self.warnings.push(warning);
             }
         }
-        let joint = Joint { made: end.made, decoded: end.decoded };
+        let joint = JoinedSegment { made: end.made, decoded: end.decoded };
         // FR-1: what one segment saw behind its end is what the next begins with.
         self.clean &= self.joints.last().is_none_or(|before| seams::is_clean(before, &joint));
         self.joints.push(joint);
@@ -437,11 +441,12 @@ impl Track {
         self.header.audio.as_ref()?;
         let first = self.first?;
         let zero = (0, self.clock);
-        let start = place(first, self.clock, self.origin, movie);
-        let end = place(first + self.units, self.clock, self.origin, movie);
+        let start = rescale_timestamp(first, self.clock, self.origin, movie);
+        let end = rescale_timestamp(first + self.units, self.clock, self.origin, movie);
         Some(NewEdits {
             start: u64::try_from(start).ok()?,
-            media_time: u64::try_from(place(self.header.padding, self.clock, zero, self.out)).ok()?,
+            media_time: u64::try_from(rescale_timestamp(self.header.padding, self.clock, zero, self.out))
+                .ok()?,
             length: u64::try_from(end - start).ok()?,
         })
     }
@@ -486,7 +491,7 @@ impl Track {
             None if self.header.side.is_some() => 0,
             None => {
                 let first = self.first.unwrap_or(0);
-                place(first + self.units, self.clock, self.origin, self.out)
+                rescale_timestamp(first + self.units, self.clock, self.origin, self.out)
             }
         };
         Ok(Expected {

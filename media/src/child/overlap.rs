@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::damage::Damage;
 use crate::{
     protocol::TimeRange,
-    seams::{COMPARED_PICTURES, Decoded, Overlap, Shown},
+    seams::{COMPARED_PICTURES, Decoded, Overlap, PictureDigest},
 };
 
 /// What a task notes while it decodes; each work object takes its part of it.
@@ -49,7 +49,7 @@ impl Notes {
                     self.digests += 1;
                     digest
                 });
-                seen.push(Shown { pts, digest });
+                seen.push(PictureDigest { pts, digest });
             }
         }
     }
@@ -79,7 +79,7 @@ impl Notes {
 /// The first pictures at and after each seam.
 #[derive(Default)]
 struct Overlaps {
-    seams: Vec<(i64, Vec<Shown>)>,
+    seams: Vec<(i64, Vec<PictureDigest>)>,
     ended: bool,
 }
 

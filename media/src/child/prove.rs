@@ -23,7 +23,7 @@ use crate::{
     boxes::{Movie, Presentation, Track},
     packets::Header,
     protocol::Merged,
-    timeline::{Clock, place},
+    timeline::{Clock, rescale_timestamp},
 };
 
 /// What the output must show of a track.
@@ -256,7 +256,7 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
     }
     let ticks = |time: u64, timescale: u32| {
         let clock = Clock { num: 1, den: i64::from(timescale) };
-        place(i64::try_from(time).unwrap_or(i64::MAX), clock, (0, clock), track.clock)
+        rescale_timestamp(i64::try_from(time).unwrap_or(i64::MAX), clock, (0, clock), track.clock)
     };
     let start = ticks(shown.start, movie.timescale);
     let at_zero = |pts: i64| pts - shown.media_time + start;
@@ -314,8 +314,10 @@ fn lengths(movie: &Movie, file: &Track, end: i64, track: &Expected) -> Result<()
         return wrong("the length in the media header", media, asked);
     }
     let clock = Clock { num: 1, den: i64::from(movie.timescale) };
-    let (whole, asked) =
-        (i64::try_from(file.tkhd_duration).unwrap_or(i64::MAX), place(end, track.clock, (0, clock), clock));
+    let (whole, asked) = (
+        i64::try_from(file.tkhd_duration).unwrap_or(i64::MAX),
+        rescale_timestamp(end, track.clock, (0, clock), clock),
+    );
     // A coarse clock of the source is rounded.
     if (whole - asked).abs() > i64::from(movie.timescale / 1000) {
         return wrong("the length in the track header", whole, asked);

@@ -16,7 +16,8 @@ use libc::c_int;
 
 use crate::{
     protocol::FIRST_FD,
-    seal::{Allowed, Layer, Seal},
+    sandbox::Layer,
+    seal::{ResourceLimits, Seal},
 };
 
 /// What a system call says, as a result.
@@ -132,7 +133,7 @@ fn set_limit(resource: Resource, most: u64) -> io::Result<()> {
     check(unsafe { libc::setrlimit(resource, &raw const limit) })
 }
 
-fn limit(allowed: &Allowed, given: u32) -> io::Result<()> {
+fn limit(allowed: &ResourceLimits, given: u32) -> io::Result<()> {
     // SAFETY: what is too long for a file is an error of that write, which says so, in place of a signal.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     set_limit(libc::RLIMIT_DATA, allowed.memory)?;

@@ -20,11 +20,11 @@ use super::{
     source::{Depth, Source},
 };
 use crate::{
-    captions::{self, Caption, lay_out},
-    packets::{Facts, Header, Writer},
+    captions::{self, Caption, combine_overlapping},
+    packets::{Header, TrailerFacts, Writer},
     protocol::TranscodeTask,
     seams::Decoded,
-    timeline::{Clock, place},
+    timeline::{Clock, rescale_timestamp},
 };
 
 const MILLISECONDS: Clock = Clock { num: 1, den: 1000 };
@@ -78,7 +78,7 @@ pub(crate) fn transcode(
             output,
             &header,
             &track.packets,
-            Facts {
+            TrailerFacts {
                 rendition: rendition.id.clone(),
                 units: count,
                 packets: count,
@@ -104,12 +104,12 @@ fn write(
     output: File,
     header: &Header,
     packets: &[(i64, i64, Vec<u8>)],
-    facts: Facts,
+    facts: TrailerFacts,
 ) -> Result<Made, Failure> {
     let doing = "writing a work object";
     let mut writer = Writer::new(BufWriter::new(Waiting(output)), header).map_err(Failure::at(doing))?;
     for (pts, duration, data) in packets {
-        writer.packet(true, *pts, *duration, data).map_err(Failure::at(doing))?;
+        writer.write_packet(true, *pts, *duration, data).map_err(Failure::at(doing))?;
     }
     writer.finish(facts, &Decoded::default()).map_err(Failure::at(doing))
 }
@@ -149,8 +149,8 @@ fn text(
     while let Ok(Some(_)) = source.read(&[stream], &mut packet) {
         reporter.progress(0, 0);
         let Some(pts) = packet.pts().or(packet.dts()) else { continue };
-        let start = place(pts, clock, (0, MILLISECONDS), MILLISECONDS);
-        let long = place(packet.duration().max(0), clock, (0, MILLISECONDS), MILLISECONDS);
+        let start = rescale_timestamp(pts, clock, (0, MILLISECONDS), MILLISECONDS);
+        let long = rescale_timestamp(packet.duration().max(0), clock, (0, MILLISECONDS), MILLISECONDS);
         coder.make_utf8(&mut packet);
         match coder.decode(&mut packet) {
             Ok(shown) => {
@@ -186,7 +186,7 @@ fn text(
     for caption in &mut captions {
         caption.end = caption.end.min(caption.start.saturating_add(longest));
     }
-    let laid = lay_out(captions);
+    let laid = combine_overlapping(captions);
     if laid.left_out > 0 {
         damage.ended(format!("{} texts are left out: too many are shown at the same time", laid.left_out));
     }

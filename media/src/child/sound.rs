@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     protocol::{TimeRange, TranscodeTask},
-    timeline::{Clock, place},
+    timeline::{Clock, rescale_timestamp},
 };
 pub(super) use clock::{Act, Heard, SoundClock};
 use track::Track;
@@ -117,7 +117,11 @@ pub(crate) fn transcode(
     let ends = ends(&frames.source, task.stream).filter(|_| range.end.is_none());
     let finish = |track: Track<'_>| {
         let samples = Clock { num: 1, den: track.rate() };
-        track.finish(ends.map(|ends| place(ends, clock, (0, samples), samples)), packets > 0, &damage)
+        track.finish(
+            ends.map(|ends| rescale_timestamp(ends, clock, (0, samples), samples)),
+            packets > 0,
+            &damage,
+        )
     };
     let made = hearing.tracks.into_iter().map(finish).collect::<Result<_, _>>()?;
     reporter.made(0, made);
@@ -188,7 +192,7 @@ impl Hearing<'_> {
 /// How long decoded samples are heard, in ticks.
 fn length(frame: &ff::frame::Audio, clock: Clock) -> i64 {
     let samples = Clock { num: 1, den: i64::from(frame.rate().max(1)) };
-    place(i64::try_from(frame.samples()).unwrap_or(0), samples, (0, clock), clock)
+    rescale_timestamp(i64::try_from(frame.samples()).unwrap_or(0), samples, (0, clock), clock)
 }
 
 /// Where a stream ends by what an mp4 says of it, which knows what a codec padded; other demuxers tell of each packet.
@@ -216,7 +220,7 @@ fn seek(source: &mut Source, stream: i32, start: i64, rate: i64) {
     let clock = source.clock(stream);
     let samples = Clock { num: 1, den: rate };
     let lead = LEAD_FRAMES * 1024 + i64::try_from(PREROLL.as_secs()).unwrap_or(1) * rate;
-    let at = place(start - lead, samples, (0, clock), clock);
+    let at = rescale_timestamp(start - lead, samples, (0, clock), clock);
     // Where it can't, it is read from the start.
     source.seek(stream, Seek { by: SeekBy::Time, at, state: 0 });
 }

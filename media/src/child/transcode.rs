@@ -294,7 +294,7 @@ fn decode(
                     return Err(Failure::new(oversized(picture.0, picture.1)));
                 }
                 (pictures, pixels) = (pictures + 1, pixels.saturating_add(area));
-                if pixels > claims::most_work(size, area)
+                if pixels > claims::pixel_budget(size, area)
                     && let Some(reason) = claims::too_much_work(size, picture, pictures)
                 {
                     return Err(Failure::new(reason));

@@ -18,7 +18,7 @@ use super::{
     Failure, Reporter,
     source::{Depth, Source},
 };
-use crate::protocol::{Side, Verified, VerifyTask};
+use crate::protocol::{ComparedStreams, Verified, VerifyTask};
 
 pub(crate) fn verify(
     source: &File,
@@ -62,7 +62,7 @@ pub(crate) fn verify(
 }
 
 /// Opens one side anew, from its start.
-fn open(file: &File, side: &Side) -> Result<Source, Failure> {
+fn open(file: &File, side: &ComparedStreams) -> Result<Source, Failure> {
     let copy = file.try_clone().map_err(Failure::at("reading it"))?;
     let mut source = Source::open(copy, Depth::Header)?;
     source.set_jumps(&side.jumps);

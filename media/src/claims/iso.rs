@@ -1,70 +1,83 @@
 //! ISO base media files (mp4, mov): sample tables, edit lists and movie fragments.
 
-use super::{Window, most_entries, refusal};
+use super::{
+    limits::{most_entries, refusal},
+    window::Window,
+};
 
-/// How many boxes are visited: a movie of a day in fragments of a second has fewer.
+/// How many boxes are visited. A movie of a day in fragments of a second has fewer.
 const MOST_BOXES: u32 = 1 << 20;
-/// Boxes that hold others, wherever libavformat looks for them.
+/// Boxes in whose content libavformat looks for other boxes, wherever they are.
 const PARENTS: [&[u8; 4]; 15] = [
     b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"udta", b"mvex", b"dinf",
     b"meta", b"tref", b"strk", b"wave",
 ];
-/// What may be the first box.
+/// The boxes with which a file may begin.
 const FIRST: [&[u8; 4]; 11] =
     [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"moof", b"sidx", b"uuid"];
-/// Entries of an index that edits may repeat, beside one for each byte.
+/// How many index entries the edit lists of a file may add, plus one for each byte.
 const REPEATED: u64 = 4_000_000;
-/// A chunk of sound is indexed in pieces of so many samples at least.
+/// The least number of samples in the pieces in which libavformat indexes a chunk of sound.
 const PIECE: u64 = 160;
-/// How many samples of plain sound there may be for a byte: files that are cut off, and old codecs with several to a byte.
+/// How many samples of plain sound a file may claim for each byte. Files that are cut off claim more than one, and old codecs
+/// have several in a byte.
 const CUT_OFF: u64 = 64;
-/// How often each byte may be a sample's, on average: pictures that stand, and tracks that share their samples.
+/// How many samples may share each byte, on average. Still pictures and tracks with the same samples share theirs.
 const SHARED: u64 = 1000;
-/// Larger files are looked at in part: what their tables can claim beyond their bytes is little.
+/// The size in bytes above which a file is checked in part: its tables can claim little beyond its bytes.
 const LARGE: u64 = 64 << 20;
-/// How many boxes of a large file are visited.
+/// How many boxes of a file larger than [`LARGE`] are visited.
 const MOST_BOXES_OF_LARGE: u32 = 1 << 12;
 
-/// What the tables of one track count.
+/// What the tables of one track state.
 #[derive(Debug, Clone, Default)]
 struct Track {
+    /// The number of samples.
     samples: u64,
-    /// The size that all its samples have; 0 where each has its own.
+    /// The size of all samples in bytes; 0 if each has its own.
     size: u64,
-    /// Where the sizes of samples lie, each of 4 bytes.
+    /// The offsets of the start and the end of the table of sizes, of 4 bytes each.
     sizes: Option<(u64, u64)>,
+    /// The number of chunks.
     chunks: u64,
-    /// Where the runs of chunks lie, and how many there are.
+    /// The offset of the table of runs of chunks (`stsc`), and its number of runs.
     runs: Option<(u64, u64)>,
+    /// The number of edits.
     edits: u64,
     is_sound: bool,
-    /// Whether each sample is one of sound, by its length.
+    /// True if each sample lasts one tick, as a single sample of sound does.
     is_plain: bool,
 }
 
 impl Track {
-    /// Whether libavformat indexes chunks of it, and not its samples.
-    fn is_in_chunks(&self) -> bool {
+    /// Whether libavformat indexes the chunks of this track, and not its samples.
+    fn is_indexed_by_chunk(&self) -> bool {
         self.is_sound && self.is_plain
     }
 }
 
-/// What was counted so far.
+/// The sums of what the tables read so far claim.
 struct Claims<'a> {
     window: &'a Window<'a>,
+    /// The entries of the index that libavformat would make.
     entries: u64,
+    /// The entries that edit lists add to it.
     repeated: u64,
+    /// The sizes of all samples, in bytes.
     bytes: u64,
+    /// The track whose tables are being read.
     track: Track,
 }
 
+/// Returns the reason why an ISO base media file claims too much; `None` if it does not, or is no such file.
 pub(super) fn overclaimed(window: &Window<'_>) -> Option<String> {
     let first: [u8; 4] = window.array(4)?;
     if !FIRST.iter().any(|code| **code == first) {
         return None;
     }
     let mut claims = Claims { window, entries: 0, repeated: 0, bytes: 0, track: Track::default() };
-    // Offsets behind the parents of what is being read. What is malformed is left to the demuxer, which ends there, too.
+    // The offsets behind the open parent boxes, and whether each is a track. What is malformed is left to the demuxer, which
+    // ends there, too.
     let mut parents: Vec<(u64, bool)> = vec![(window.size, false)];
     let mut at = 0;
     let most = if window.size > LARGE { MOST_BOXES_OF_LARGE } else { MOST_BOXES };
@@ -78,7 +91,7 @@ pub(super) fn overclaimed(window: &Window<'_>) -> Option<String> {
         }
         let Some((parent, _)) = parents.last().copied() else { break };
         let Some(header) = header(window, at, parent) else {
-            // Nothing more can be told apart in here.
+            // The rest of the parent is no boxes.
             at = parent;
             continue;
         };
@@ -90,12 +103,12 @@ pub(super) fn overclaimed(window: &Window<'_>) -> Option<String> {
             }
             parents.push((end, is_track));
             at = payload;
-            // A full box in files, a plain one in QuickTime.
+            // A full box in ISO files (4.2), a plain one in QuickTime.
             if code == *b"meta" && window.be32(payload) == Some(0) {
                 at += 4;
             }
         } else {
-            if let Some(reason) = claims.table(code, payload, end) {
+            if let Some(reason) = claims.add_table(code, payload, end) {
                 return Some(reason);
             }
             at = end;
@@ -104,7 +117,8 @@ pub(super) fn overclaimed(window: &Window<'_>) -> Option<String> {
     None
 }
 
-/// The code of a box, where its content begins, and where it ends, at most where its parent does.
+/// Returns the type of the box at an offset, and the offsets of its content and of its end, which is at most the end of the
+/// parent; `None` if no box is there.
 fn header(window: &Window<'_>, at: u64, parent: u64) -> Option<([u8; 4], u64, u64)> {
     let code = window.array(at.checked_add(4)?)?;
     let (length, size) = match window.be32(at)? {
@@ -117,8 +131,8 @@ fn header(window: &Window<'_>, at: u64, parent: u64) -> Option<([u8; 4], u64, u6
 }
 
 impl Claims<'_> {
-    /// Takes what a table counts.
-    fn table(&mut self, code: [u8; 4], payload: u64, end: u64) -> Option<String> {
+    /// Adds what a table states. Returns the reason why it is too much; `None` if it is not.
+    fn add_table(&mut self, code: [u8; 4], payload: u64, end: u64) -> Option<String> {
         let count = |at: u64| self.window.be32(payload + at).filter(|_| payload + at + 4 <= end).unwrap_or(0);
         match &code {
             b"stsz" => {
@@ -132,7 +146,8 @@ impl Claims<'_> {
             b"elst" => self.track.edits = self.track.edits.max(count(4)),
             b"hdlr" => self.track.is_sound |= self.window.array(payload + 8) == Some(*b"soun"),
             b"stts" => self.track.is_plain = count(4) == 1 && count(12) == 1,
-            // What a run claims beyond its box is read from what follows, up to the end of the file; or takes no byte (8.8.8).
+            // A demuxer reads the entries that do not fit into the box from the bytes behind it. Entries may also take no
+            // bytes (8.8.8).
             b"trun" => {
                 self.entries = self.entries.saturating_add(count(4));
                 return self.check(self.entries, "samples");
@@ -143,15 +158,16 @@ impl Claims<'_> {
         None
     }
 
+    /// The refusal of a file that claims more of `what` than [`most_entries`]; `None` if it does not.
     fn check(&self, claimed: u64, what: &str) -> Option<String> {
         (claimed > most_entries(self.window.size)).then(|| refusal(what, claimed, self.window.size))
     }
 
-    /// Holds a track's tables against each other.
+    /// Adds what the tables of the current track state together. Returns the reason why it is too much; `None` if it is not.
     fn end_track(&mut self) -> Option<String> {
         let track = std::mem::take(&mut self.track);
         let size = self.window.size;
-        if track.is_in_chunks() {
+        if track.is_indexed_by_chunk() {
             if track.samples / CUT_OFF > most_entries(size) {
                 return Some(refusal("samples", track.samples, size));
             }
@@ -168,12 +184,12 @@ impl Claims<'_> {
                 return Some(refusal("samples in edits", self.repeated, size));
             }
         }
-        self.bytes = self.bytes.saturating_add(self.bytes_of(&track));
+        self.bytes = self.bytes.saturating_add(self.sample_bytes(&track));
         (self.bytes / SHARED > size.max(1 << 12))
             .then(|| refusal("bytes of samples, the same ones again and again", self.bytes, size))
     }
 
-    /// The entries of an index of chunks: each is cut in pieces.
+    /// Returns the number of index entries of a track that is indexed by chunk: libavformat cuts each chunk into pieces.
     fn pieces(&self, track: &Track) -> u64 {
         let Some((at, count)) = track.runs else { return 0 };
         let run = |i: u64| Some((self.window.be32(at + 12 * i)?, self.window.be32(at + 12 * i + 4)?));
@@ -187,12 +203,13 @@ impl Claims<'_> {
         pieces
     }
 
-    /// How many bytes its samples have together, as far as chunks that begin within the file can hold them.
-    fn bytes_of(&self, track: &Track) -> u64 {
+    /// Returns the sum of the sizes of a track's samples in bytes, at most what chunks that begin within the file can hold; 0
+    /// for a file larger than [`LARGE`].
+    fn sample_bytes(&self, track: &Track) -> u64 {
         if track.chunks == 0 || self.window.size > LARGE {
             return 0;
         }
-        // A sample is no larger than the file: what is beyond its end is cut off.
+        // A sample counts as no larger than the file: demuxers cut it off at the end.
         let size = self.window.size;
         if track.size > 0 {
             return track.samples.saturating_mul(track.size.min(size)).min(track.chunks.saturating_mul(size));

@@ -4,8 +4,6 @@ use super::bytes::{Bytes, cut_off, grouped, partial, shorter};
 
 /// How far from the end the last block of a WavPack file is searched, in bytes.
 const LAST_BLOCK: u64 = 4 << 20;
-/// How many bytes of a table of frame lengths are read.
-const MOST_TABLE: u64 = 1 << 20;
 
 /// Returns what is missing at the end of a Sun audio file: a length of 0xffffffff is unknown.
 pub(super) fn sun(bytes: &Bytes<'_>) -> Option<String> {
@@ -39,12 +37,10 @@ pub(super) fn true_audio(bytes: &Bytes<'_>) -> Option<String> {
     (bytes.array(0)? == *b"TTA1").then_some(())?;
     let (rate, samples) = (u64::from(bytes.le32(10)?), u64::from(bytes.le32(14)?));
     let frame = Some(rate * 256 / 245).filter(|frame| *frame > 0)?;
-    let table = 4 * samples.div_ceil(frame);
-    (table <= MOST_TABLE).then_some(())?;
-    let lengths = bytes.read(22, table as usize).filter(|lengths| lengths.len() as u64 == table)?;
-    let frames: u64 = lengths.as_chunks().0.iter().map(|length| u64::from(u32::from_le_bytes(*length))).sum();
+    let lengths = bytes.le32_table(22, samples.div_ceil(frame))?;
+    let frames: u64 = lengths.iter().map(|length| u64::from(*length)).sum();
     // The header and the table each end with a checksum.
-    shorter(22 + table + 4 + frames, bytes.size())
+    shorter(22 + 4 * lengths.len() as u64 + 4 + frames, bytes.size())
 }
 
 /// Returns what is missing at the end of a WavPack file (WavPack 4 & 5 Binary File / Block Format): its last block is

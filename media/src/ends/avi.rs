@@ -10,7 +10,7 @@ const MOST_LISTS: u32 = 64;
 const HAS_INDEX: u32 = 0x10;
 /// How many entries of the index of a stream are read.
 const MOST_ENTRIES: u32 = 1 << 14;
-/// How many chunks in a row tell the chunks of an AVI from other bytes.
+/// How many chunks in a row distinguish the chunks of an AVI file from other bytes.
 const LEAST_CHUNKS: u32 = 4;
 /// How far from the end an index is searched, in bytes.
 const INDEX: u64 = 4 << 20;

@@ -1,8 +1,8 @@
-//! Bounded reads of a file, and the words of a message.
+//! Bounded reads of a file, and the messages about files that are cut off.
 
 use std::cell::{Cell, RefCell};
 
-use super::ReadAt;
+use crate::read_at::ReadAt;
 
 /// How often a file is read at most.
 const MOST_READS: u32 = 200;
@@ -12,6 +12,8 @@ const MOST_BYTES: u64 = 16 << 20;
 const BLOCK: usize = 16 << 10;
 /// How many bytes a search from the end reads at a time.
 const STEP: u64 = 256 << 10;
+/// How many bytes of a table are read.
+const MOST_TABLE: u64 = 1 << 20;
 
 /// A file whose reads are bounded: after [`MOST_READS`] reads or [`MOST_BYTES`] bytes each further read gives `None`.
 pub(super) struct Bytes<'a> {
@@ -73,17 +75,17 @@ impl<'a> Bytes<'a> {
         self.in_block(at, N, |bytes| bytes.first_chunk().copied())?
     }
 
-    /// Passes the bytes from the offset `at` on to `take`: at least `length` of them, or all up to the end of the file.
-    fn in_block<T>(&self, at: u64, length: usize, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    /// Passes the bytes from the offset `at` on to `parse`: at least `length` of them, or all up to the end of the file.
+    fn in_block<T>(&self, at: u64, length: usize, parse: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let (start, block) = &mut *self.block.borrow_mut();
         let offset = at.checked_sub(*start).and_then(|offset| usize::try_from(offset).ok());
         if let Some(bytes) = offset.and_then(|offset| block.get(offset..))
             && (bytes.len() >= length || *start + block.len() as u64 == self.size)
         {
-            return Some(take(bytes));
+            return Some(parse(bytes));
         }
         (*start, *block) = (at, self.read(at, BLOCK.max(length))?);
-        Some(take(block))
+        Some(parse(block))
     }
 
     /// The big-endian `u16` at an offset.
@@ -116,8 +118,16 @@ impl<'a> Bytes<'a> {
         self.array(at).map(u64::from_le_bytes)
     }
 
+    /// Returns a table of `count` little-endian `u32` at the offset `at`; `None` if it is longer than 1 MiB, or reaches past the
+    /// end of the file.
+    pub(super) fn le32_table(&self, at: u64, count: u64) -> Option<Vec<u32>> {
+        let length = count.checked_mul(4).filter(|length| *length <= MOST_TABLE)?;
+        let table = self.read(at, length as usize).filter(|table| table.len() as u64 == length)?;
+        Some(table.as_chunks().0.iter().map(|entry| u32::from_le_bytes(*entry)).collect())
+    }
+
     /// Searches backwards for `pattern` in the last `within` bytes of the file, and returns the offset of the last
-    /// place that `accept` takes.
+    /// occurrence for which `accept` returns `true`.
     pub(super) fn find_last(
         &self,
         pattern: &[u8],

@@ -1,4 +1,4 @@
-//! Files of chunks that each state their own length: the walk over them, and the formats that need no more.
+//! Files of chunks that each state their length: an iterator over the chunks, and the checks of formats that need nothing else.
 
 use super::bytes::{Bytes, partial, shorter};
 use super::frames::{Frame, partial_frame};
@@ -10,10 +10,10 @@ const OVERSTATED: u64 = 16;
 
 /// The length that a live RealMedia file states for its packets, in bytes: at most a header without packets.
 const EMPTY_DATA: u64 = 18;
-/// How many packets of RealMedia in a row tell packets from other bytes.
+/// How many packets of RealMedia in a row distinguish packets from other bytes.
 const LEAST_PACKETS: u32 = 4;
 
-/// A chunk.
+/// The header of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chunk {
     /// Its id of four characters.
@@ -31,7 +31,7 @@ impl Chunk {
     }
 }
 
-/// How the headers of chunks are laid out.
+/// The format of the headers of chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     /// A little-endian `u32`; data is padded to an even length (RIFF).
@@ -60,31 +60,32 @@ impl Layout {
     pub(super) fn chunks<'a>(self, bytes: &'a Bytes<'a>, at: u64) -> impl Iterator<Item = Chunk> + use<'a> {
         let mut next = Some(at);
         let chunks = std::iter::from_fn(move || {
-            let chunk = self.chunk(bytes, next?).filter(|chunk| is_printable(chunk.id))?;
+            let chunk = self.chunk(bytes, next?).filter(|chunk| is_printable(&chunk.id))?;
             next = self.behind(bytes, &chunk);
             Some(chunk)
         });
         chunks.take(MOST_CHUNKS as usize)
     }
 
-    /// The offset behind a chunk; `None` behind the end of the file.
+    /// Returns the offset of the chunk behind this one; `None` if it is not in front of the end of the file.
     fn behind(self, bytes: &Bytes<'_>, chunk: &Chunk) -> Option<u64> {
         let end = chunk.data.checked_add(chunk.length).filter(|end| *end < bytes.size())?;
         if self == Self::CoreAudio || end.is_multiple_of(2) == chunk.data.is_multiple_of(2) {
             return Some(end);
         }
         // Some writers leave the padding out.
-        let unpadded = bytes.array(end).is_some_and(is_printable);
+        let unpadded = bytes.array::<4>(end).is_some_and(|id| is_printable(&id));
         Some(if unpadded { end } else { end + 1 })
     }
 }
 
-/// Whether an id is four printable characters, as all ids are.
-fn is_printable(id: [u8; 4]) -> bool {
+/// Whether an id is printable ASCII characters, as all ids are.
+fn is_printable(id: &[u8]) -> bool {
     id.iter().all(|byte| (b' '..=b'~').contains(byte))
 }
 
-/// The message for a file whose outermost chunk reaches past its end by more than writers overstate.
+/// The message for a file whose outermost chunk ends at the offset `end`; `None` if it reaches past the end of the file by no more
+/// than writers overstate.
 pub(super) fn overstated(bytes: &Bytes<'_>, end: u64) -> Option<String> {
     (end > bytes.size().saturating_add(OVERSTATED)).then(|| shorter(end, bytes.size()))?
 }
@@ -93,6 +94,11 @@ pub(super) fn overstated(bytes: &Bytes<'_>, end: u64) -> Option<String> {
 /// largest signed or unsigned number.
 pub(super) fn is_placeholder(length: u32) -> bool {
     length == 0 || (0x7fff_0000..=0x8000_ffff).contains(&length) || length >= 0xffff_0000
+}
+
+/// Whether a length of 64 bits is a placeholder, as [`is_placeholder`]: 0, or 2^62 or more.
+pub(super) fn is_placeholder_64(length: u64) -> bool {
+    length == 0 || length >= 1 << 62
 }
 
 /// Returns what is missing at the end of an IFF file: AIFF, AIFF-C, 8SVX (EA IFF 85) or DSDIFF.
@@ -104,7 +110,7 @@ pub(super) fn iff(bytes: &Bytes<'_>) -> Option<String> {
     };
     let form = layout.chunk(bytes, 0)?;
     let states_nothing = |length| match layout {
-        Layout::Iff64 => length == 0 || length >= 1 << 62,
+        Layout::Iff64 => is_placeholder_64(length),
         _ => is_placeholder(u32::try_from(length).unwrap_or(0)),
     };
     for chunk in layout.chunks(bytes, header) {
@@ -200,7 +206,7 @@ pub(super) fn dts_hd(bytes: &Bytes<'_>) -> Option<String> {
     let mut at = 0;
     for _ in 0..MOST_CHUNKS {
         let (id, length) = (bytes.array::<8>(at)?, bytes.be64(at + 8)?);
-        id.iter().all(|byte| (b' '..=b'~').contains(byte)).then_some(())?;
+        is_printable(&id).then_some(())?;
         if id == *b"STRMDATA" {
             return partial("sound (STRMDATA chunk)", bytes.size() - at - 16, length);
         }

@@ -5,7 +5,7 @@ use super::frames::{Frame, partial_frame};
 
 /// How many bytes of metadata are looked at.
 const METADATA: usize = 256 << 10;
-/// How many tags in a row tell the tags of an FLV from other bytes.
+/// How many tags in a row distinguish the tags of an FLV file from other bytes.
 const LEAST_TAGS: u32 = 2;
 /// The bytes of the header of a tag.
 const HEADER: usize = 11;

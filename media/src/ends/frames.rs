@@ -4,7 +4,7 @@ use super::bytes::{Bytes, partial};
 
 /// How far from the end the frames are looked at, in bytes.
 const NEAR: usize = 64 << 10;
-/// The same, if none were recognized there: a frame may be large.
+/// How far from the end they are looked at if none are recognized within [`NEAR`], in bytes: a frame may be large.
 const FAR: usize = 6 << 20;
 
 /// What the header of a frame states.
@@ -12,9 +12,9 @@ const FAR: usize = 6 << 20;
 pub(super) struct Frame {
     /// The bytes from the start of its header to the start of the next frame; at least 1.
     pub(super) length: usize,
-    /// What all frames of a stream have in common, e.g. the sample rate.
+    /// A number that all frames of a stream have in common, e.g. the sample rate.
     pub(super) stream: u32,
-    /// What [`Ending::Whole`] gives of the last frame, e.g. its timestamp.
+    /// A number for [`Ending::Whole`], e.g. the timestamp of the frame.
     pub(super) value: u64,
 }
 
@@ -39,8 +39,8 @@ pub(super) enum Ending {
 
 /// Finds how the stream of frames in `tail`, the last bytes of a file, ends.
 ///
-/// `header` gives the frame that begins at the start of a slice. Where `tail` begins in the middle of a frame, `least`
-/// frames in a row, at least one, tell a stream from bytes that look like a frame. The cost is linear in the length of
+/// `header` parses the frame at the start of a slice. Where `tail` begins in the middle of a frame, `least`
+/// frames in a row, at least one, distinguish a stream from other bytes that look like a frame. The cost is linear in the length of
 /// `tail`, times `least`.
 pub(super) fn ending(tail: &[u8], least: u32, header: impl Fn(&[u8]) -> Option<Frame>) -> Ending {
     let mut start = 0;

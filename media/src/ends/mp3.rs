@@ -3,7 +3,7 @@
 use super::bytes::{Bytes, shorter};
 use super::frames::{Ending, Frame, ending_of, partial_frame};
 
-/// How many frames in a row tell MPEG audio from other bytes.
+/// How many frames in a row distinguish MPEG audio from other bytes.
 const LEAST_FRAMES: u32 = 4;
 /// How far behind the tags the first frame is searched, in bytes.
 const FIRST_FRAME: usize = 16 << 10;

@@ -17,9 +17,9 @@ struct Mp4Box {
     kind: [u8; 4],
     /// The offset of its header.
     at: u64,
-    /// The offset of what it contains.
+    /// The offset of its content.
     payload: u64,
-    /// The offset behind it, as its size states.
+    /// The offset behind it, according to its size.
     end: u64,
 }
 
@@ -39,7 +39,7 @@ impl Mp4Box {
         Some(Self { kind, at, payload: at + header, end: at.checked_add(length)? })
     }
 
-    /// Returns the first child of a kind, `skip` bytes into the payload.
+    /// Returns the first child of a kind; `None` if there is none, or the bytes in front of it are no boxes.
     fn child(&self, bytes: &Bytes<'_>, kind: &[u8; 4]) -> Option<Self> {
         let mut at = self.payload;
         while at < self.end {
@@ -59,7 +59,7 @@ impl Mp4Box {
 /// size is wrong. A fragmented file also states its length in its segment index (`sidx`, ISO/IEC 14496-12, 8.16.3).
 pub(super) fn missing(bytes: &Bytes<'_>) -> Option<String> {
     let mut walk = Walk { bytes, movie: None, indexed: 0, last: [0; 4] };
-    let ended = match walk.from(0, MOST_BOXES) {
+    let ended = match walk.visit(0, MOST_BOXES) {
         Some(Step::Cut(message)) => return Some(message),
         Some(Step::Ended) => true,
         None => false,
@@ -77,13 +77,13 @@ pub(super) fn missing(bytes: &Bytes<'_>) -> Option<String> {
             header.is_some_and(|header| header.kind == *b"mfhd" && header.end - header.at == 16)
         })
     })?;
-    match walk.from(kind - 4, MOST_BOXES)? {
+    match walk.visit(kind - 4, MOST_BOXES)? {
         Step::Cut(message) => Some(message),
         Step::Ended => walk.without_data(),
     }
 }
 
-/// How a walk over the top-level boxes came to its end.
+/// The reason why a walk over the top-level boxes ended.
 enum Step {
     /// A box reaches past the end of the file.
     Cut(String),
@@ -94,7 +94,7 @@ enum Step {
 /// A walk over the top-level boxes of a file.
 struct Walk<'a> {
     bytes: &'a Bytes<'a>,
-    /// The movie box in front of the media data, if it lists all of it: no fragment came yet.
+    /// The last movie box, if no fragment follows it: it lists all media data then.
     movie: Option<Mp4Box>,
     /// The offset behind the last fragment that a segment index lists.
     indexed: u64,
@@ -104,7 +104,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Visits up to `most` boxes from an offset on. Returns `None` if there are more.
-    fn from(&mut self, mut at: u64, most: u32) -> Option<Step> {
+    fn visit(&mut self, mut at: u64, most: u32) -> Option<Step> {
         let size = self.bytes.size();
         for _ in 0..most {
             let Some(part) = Mp4Box::at(self.bytes, at) else { return Some(Step::Ended) };

@@ -9,12 +9,12 @@ const RUN_IN: usize = 64 << 10;
 const PARTITION: &[u8] = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01";
 /// The start of every key of SMPTE.
 const KEY: &[u8] = b"\x06\x0e\x2b\x34";
-/// How many triplets in a row tell them from other bytes.
+/// How many triplets in a row distinguish triplets from other bytes.
 const LEAST_TRIPLETS: u32 = 2;
 /// How many triplets of the footer are visited.
 const MOST_TRIPLETS: u32 = 1 << 12;
 
-/// A key, the length of a value, and where the value begins (SMPTE ST 336).
+/// The header of a KLV triplet: a key, and the length of a value (SMPTE ST 336).
 struct Triplet {
     /// The bytes of the key and the length.
     header: u64,

@@ -3,7 +3,7 @@
 use super::bytes::{Bytes, partial};
 use super::frames::{Frame, partial_frame};
 
-/// How many frames in a row tell a stream from other bytes.
+/// How many frames in a row distinguish a stream from other bytes.
 const LEAST_FRAMES: u32 = 4;
 /// The largest AMR file that is looked at, in bytes: about 40 minutes.
 const MOST_AMR: u64 = 4 << 20;

@@ -12,7 +12,7 @@ const CORRECTED_PACKET: usize = 204;
 const SYNC: u8 = 0x47;
 /// How many bytes at either end of the file are looked at.
 const WINDOW: usize = 16 << 10;
-/// How many packets in a row tell packets from bytes that look like one.
+/// How many packets in a row distinguish packets from other bytes.
 const LEAST_PACKETS: usize = 5;
 
 /// Returns what is missing at the end of a transport stream: its last packet is whole.

@@ -1,16 +1,14 @@
-//! Video in frames of a length that is known.
+//! Video streams and files whose frames, packets or chunks state their lengths, or have one length.
 
 use super::bytes::{Bytes, cut_off, grouped, partial, shorter};
 use super::frames::{Ending, Frame, ending_of, partial_frame};
 
 /// The largest IVF file whose frames are all visited, in bytes.
 const WHOLE_IVF: u64 = 6 << 20;
-/// The largest frame of IVF that is believed, in bytes.
+/// The largest frame of IVF that is taken for one, in bytes.
 const MOST_IVF_FRAME: usize = 16 << 20;
 /// How many bytes of a header in text are read.
 const MOST_TEXT: usize = 1 << 10;
-/// How many bytes of a table of frame lengths are read.
-const MOST_TABLE: u64 = 1 << 20;
 
 /// Returns what is missing at the end of an IVF file (libvpx `ivfdec.c`): its last frame is whole, and not before the
 /// length that its header states.
@@ -154,14 +152,11 @@ pub(super) fn smacker(bytes: &Bytes<'_>) -> Option<String> {
     // A ring frame, which leads back to the start, is not counted.
     let ring = bytes.le32(20)? & 1;
     let frames = u64::from(bytes.le32(12)?) + u64::from(ring);
-    let table = 4 * frames;
-    (table <= MOST_TABLE).then_some(())?;
-    let lengths = bytes.read(104, table as usize).filter(|lengths| lengths.len() as u64 == table)?;
+    let lengths = bytes.le32_table(104, frames)?;
     // The two lowest bits are flags.
-    let length = |length: &[u8; 4]| u64::from(u32::from_le_bytes(*length) & !3);
-    let pictures: u64 = lengths.as_chunks().0.iter().map(length).sum();
+    let pictures: u64 = lengths.iter().map(|length| u64::from(length & !3)).sum();
     // Behind the table: a byte for each frame, and the trees.
-    shorter(104 + table + frames + u64::from(bytes.le32(52)?) + pictures, bytes.size())
+    shorter(104 + 4 * frames + frames + u64::from(bytes.le32(52)?) + pictures, bytes.size())
 }
 
 #[cfg(test)]

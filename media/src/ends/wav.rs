@@ -1,7 +1,7 @@
 //! WAV, RF64 and Wave64.
 
 use super::bytes::{Bytes, partial, shorter};
-use super::chunks::{Layout, is_placeholder, overstated};
+use super::chunks::{Layout, is_placeholder, is_placeholder_64, overstated};
 
 /// Returns what is missing at the end of a WAV file, or another RIFF file of sound: its `data` chunk, or what follows.
 ///
@@ -14,7 +14,8 @@ pub(super) fn riff(bytes: &Bytes<'_>) -> Option<String> {
         _ => return None,
     };
     matches!(&bytes.array(8)?, b"WAVE" | b"QLCM" | b"XWMA").then_some(())?;
-    let states_nothing = |length| u32::try_from(length).is_ok_and(is_placeholder) || length >= 1 << 62;
+    let states_nothing =
+        |length| u32::try_from(length).is_ok_and(is_placeholder) || is_placeholder_64(length);
     let mut outer = layout.chunk(bytes, 0)?;
     let mut long_data = None;
     for mut chunk in layout.chunks(bytes, 12) {
@@ -50,12 +51,11 @@ const MOST_CHUNKS: u32 = 256;
 /// bytes, and chunks begin at multiples of 8 bytes.
 pub(super) fn wave64(bytes: &Bytes<'_>) -> Option<String> {
     (bytes.array(0)? == *b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00").then_some(())?;
-    let states_nothing = |length: u64| length == 0 || length >= 1 << 62;
     let mut at = 40;
     for _ in 0..MOST_CHUNKS {
         let Some((id, length)) = bytes.array::<16>(at).zip(bytes.le64(at + 16)) else { break };
         (id[4..] == WAVE64_ID).then_some(())?;
-        if states_nothing(length) {
+        if is_placeholder_64(length) {
             return None;
         }
         if id.starts_with(b"data")
@@ -66,7 +66,7 @@ pub(super) fn wave64(bytes: &Bytes<'_>) -> Option<String> {
         at = at.checked_add(length.max(24))?.checked_next_multiple_of(8)?;
     }
     let length = bytes.le64(16)?;
-    (!states_nothing(length)).then(|| shorter(length, bytes.size()))?
+    (!is_placeholder_64(length)).then(|| shorter(length, bytes.size()))?
 }
 
 #[cfg(test)]

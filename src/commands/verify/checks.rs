@@ -1,6 +1,6 @@
 //! What must hold between a source and an output. Pure.
 
-use millrace_media::{Heard, Inspected, PicturesMeasured, Verified};
+use millrace_media::{AudioMeasurement, Inspected, PicturesMeasured, Verified};
 use millrace_processors::formats::{FORMATS, audio_settings};
 use millrace_schemas::Ratio;
 use serde::Serialize;
@@ -162,7 +162,7 @@ fn like(measured: &Verified, checks: &mut Vec<Check>) {
     let mean = all.iter().map(|l| f64::from(l.own)).sum::<f64>() / all.len() as f64;
     let note = format!("picture {worst}; {mean:.1} dB on average");
     hold(checks, "each picture", ("", format!("{least:.1} dB at least")), least >= LEAST_LIKE, note);
-    let nearer = |l: &millrace_media::Likeness| {
+    let nearer = |l: &millrace_media::PicturePsnr| {
         let other = l.before.into_iter().chain(l.after).fold(f32::MIN, f32::max);
         l.own < SURELY_LIKE && other > l.own + 1.0
     };
@@ -185,14 +185,14 @@ fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
     for (i, pair) in comparison.measured.sounds.iter().enumerate() {
         let of = |what: &str| if a > 1 { format!("{what} {i}") } else { what.to_owned() };
         let (x, y) = (&pair.source, &pair.output);
-        let span = |heard: &Heard| heard.end - heard.start;
+        let span = |heard: &AudioMeasurement| heard.end - heard.start;
         // AAC's: the longest of the codecs that are made.
         let frame = 1024.0 / f64::from(y.rate.max(8000));
         // A codec pads its last packet, and not everybody says by how much. Nothing may be missing.
         let more = 2.0 * frame + 0.005;
         let less = if primed || x.holes > 0 { more } else { 0.006 };
         let lasts = (-less..=more).contains(&(span(y) - span(x)));
-        let text = |heard: &Heard| format!("{:.3} s", span(heard));
+        let text = |heard: &AudioMeasurement| format!("{:.3} s", span(heard));
         hold(checks, &of("sound length"), (text(x), text(y)), lasts, "");
         if let Some((from, to)) = first {
             let (end, made) = (x.end - from, y.end - to);

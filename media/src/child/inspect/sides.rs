@@ -17,7 +17,7 @@ use crate::{
         mux::LARGEST_COVER,
         text,
     },
-    protocol::{Inspected, SideTrackFacts},
+    protocol::{AuxiliaryTrackFacts, Inspected},
 };
 
 /// Text is converted to what mp4 takes.
@@ -68,7 +68,7 @@ pub(super) fn take(source: &Source, found: &mut Inspected) {
             None
         };
         if let Some(codec) = target {
-            found.sides.push(SideTrackFacts { stream: s.index, codec, tags: tags(&stream) });
+            found.sides.push(AuxiliaryTrackFacts { stream: s.index, codec, tags: tags(&stream) });
         }
     }
     found.warnings.extend(damaged);

@@ -16,7 +16,7 @@ use crate::{
         layout::describe,
     },
     protocol::{AudioTrackFacts, InspectTask, Inspected},
-    timeline::{Clock, place},
+    timeline::{Clock, rescale_timestamp},
 };
 
 /// How many sound tracks are taken.
@@ -149,7 +149,7 @@ fn first_sample(source: &mut Source, stream: i32, step: i64) -> Result<Option<i6
         if decoder.receive(&mut frame) != Received::Frame {
             continue;
         }
-        let Some(at) = frame.timestamp().map(|pts| place(pts, clock, (0, rate), rate)) else {
+        let Some(at) = frame.timestamp().map(|pts| rescale_timestamp(pts, clock, (0, rate), rate)) else {
             return Ok(None);
         };
         match first {

@@ -15,7 +15,7 @@ use crate::{
         text,
     },
     protocol::Merged,
-    timeline::{Clock, place},
+    timeline::{Clock, rescale_timestamp},
 };
 
 /// What a track holds, as its stream states it.
@@ -121,7 +121,7 @@ impl Found {
     /// Ticks as samples, at the rate that the codec header states.
     pub(super) fn samples(&self, ticks: i64) -> i64 {
         let rate = self.sound.map_or(1, |sound| sound.sample_rate.max(1));
-        place(ticks, self.clock, (0, self.clock), Clock { num: 1, den: i64::from(rate) })
+        rescale_timestamp(ticks, self.clock, (0, self.clock), Clock { num: 1, den: i64::from(rate) })
     }
 
     /// The facts of pictures, with those of their packets.

@@ -10,7 +10,7 @@ use crate::{
     child::{Failure, Reporter, damage::Damage, encoder::AudioEncoder, layout::Layout, resampler::Resampler},
     protocol::TimeRange,
     seams::{COMPARED_SAMPLES, Decoded, Overlap},
-    timeline::{Clock, place},
+    timeline::{Clock, rescale_timestamp},
 };
 
 /// How much silence holes are filled with at the most, in seconds, all together.
@@ -114,7 +114,7 @@ impl<'a> Track<'a> {
         }
         if self.encoder.is_none() {
             let samples = Clock { num: 1, den: self.rate() };
-            let at = time.map(|pts| place(pts, clock, (0, samples), samples));
+            let at = time.map(|pts| rescale_timestamp(pts, clock, (0, samples), samples));
             let first = match self.range.start {
                 None => at.unwrap_or(0),
                 Some(start) => {
@@ -144,7 +144,7 @@ impl<'a> Track<'a> {
         let samples = Clock { num: 1, den: self.rate() };
         let (is_part, end) = (self.is_part(), self.end());
         let (Some(time), Some(end), Some(encoder)) = (time, end, &mut self.encoder) else { return Ok(false) };
-        let hole = place(time, clock, (0, samples), samples) - end;
+        let hole = rescale_timestamp(time, clock, (0, samples), samples) - end;
         let tolerance = if exact { encoder.frame_size() / 4 } else { 0 };
         self.skip = 0;
         if hole > tolerance {
@@ -160,7 +160,7 @@ impl<'a> Track<'a> {
             let Some(encoder) = &mut self.encoder else { return Ok(false) };
             // A long silence takes its time, too.
             let (mut left, minute) =
-                (place(time, clock, (0, samples), samples) - encoder.end(), 60 * samples.den);
+                (rescale_timestamp(time, clock, (0, samples), samples) - encoder.end(), 60 * samples.den);
             while left > 0 {
                 encoder.silence(usize::try_from(left.min(minute)).unwrap_or(0))?;
                 left -= minute;

@@ -11,8 +11,8 @@ use std::{
 };
 
 use crate::{
-    boxes,
     child::alive::{self, Budget},
+    read_at::ReadAt,
 };
 
 /// Where bytes come from.
@@ -125,7 +125,7 @@ impl Seek for Bytes {
     }
 }
 
-impl boxes::ReadAt for Origin {
+impl ReadAt for Origin {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         Self::read_at(self, buffer, at)
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ffmpeg_next::Packet;
 
-use crate::timeline::{Clock, place};
+use crate::timeline::{Clock, rescale_timestamp};
 
 const MICROSECONDS: Clock = Clock { num: 1, den: 1_000_000 };
 /// A step that is longer forward, in microseconds, is a jump of the clock, not a pause (as the ffmpeg command has it).
@@ -29,7 +29,7 @@ struct Times {
 
 impl Times {
     fn of(pts: Option<i64>, dts: Option<i64>, duration: i64, clock: Clock) -> Self {
-        let to = |ticks| place(ticks, clock, (0, MICROSECONDS), MICROSECONDS);
+        let to = |ticks| rescale_timestamp(ticks, clock, (0, MICROSECONDS), MICROSECONDS);
         Self { pts: pts.map(to), dts: dts.map(to), duration: to(duration.max(0)) }
     }
 }
@@ -95,7 +95,7 @@ impl JumpFinder {
         if let Some(missed) = self.standing.step(times, self.discontinuous) {
             self.jumps.push(self.moved() - missed);
         }
-        place(self.moved(), MICROSECONDS, (0, self.clock), self.clock)
+        rescale_timestamp(self.moved(), MICROSECONDS, (0, self.clock), self.clock)
     }
 
     fn moved(&self) -> i64 {
@@ -137,7 +137,7 @@ impl Jumps {
             let next = (*part + 1..self.moves.len()).find(|part| off(self.moves[*part]) < NEAR);
             *part = next.unwrap_or(*part);
         }
-        let ticks = place(self.moves[*part], MICROSECONDS, (0, clock), clock);
+        let ticks = rescale_timestamp(self.moves[*part], MICROSECONDS, (0, clock), clock);
         packet.set_pts(packet.pts().map(|pts| pts.saturating_add(ticks)));
         packet.set_dts(packet.dts().map(|dts| dts.saturating_add(ticks)));
     }

@@ -5,7 +5,7 @@ use ffmpeg_next as ff;
 use super::reading::Reading;
 use crate::{
     child::{Failure, Reporter, decoder::SoundDecoder, layout::Layout, resampler::Resampler, source::Source},
-    protocol::ChannelMeasured,
+    protocol::ChannelSimilarity,
 };
 
 /// Channels are looked at at so many samples a second.
@@ -56,12 +56,12 @@ fn first_layout(resampler: &Option<(Resampler, Layout)>, frame: &ff::frame::Audi
 }
 
 /// Compares levels second by second and channel by channel; silent ones are left out.
-pub(super) fn compare(a: &[Vec<Vec<f64>>], b: &[Vec<Vec<f64>>], track: usize) -> Vec<ChannelMeasured> {
+pub(super) fn compare(a: &[Vec<Vec<f64>>], b: &[Vec<Vec<f64>>], track: usize) -> Vec<ChannelSimilarity> {
     let seconds = a.iter().zip(b).enumerate();
     seconds.flat_map(|(second, (a, b))| compare_second(a, b, track, second)).collect()
 }
 
-fn compare_second(a: &[Vec<f64>], b: &[Vec<f64>], track: usize, second: usize) -> Vec<ChannelMeasured> {
+fn compare_second(a: &[Vec<f64>], b: &[Vec<f64>], track: usize, second: usize) -> Vec<ChannelSimilarity> {
     let norm = |levels: &[f64]| levels.iter().map(|x| x * x).sum::<f64>().sqrt();
     let loudest = a.iter().map(|levels| norm(levels)).fold(0.0, f64::max);
     let pairs = a.iter().zip(b).enumerate();
@@ -69,7 +69,7 @@ fn compare_second(a: &[Vec<f64>], b: &[Vec<f64>], track: usize, second: usize) -
         .filter(|(_, (a, _))| norm(a) > SILENT * loudest)
         .map(|(channel, (a, b))| {
             let dot: f64 = a.iter().zip(b).map(|(x, y)| x * y).sum();
-            ChannelMeasured { track, channel, second, likeness: dot / (norm(a) * norm(b) + 1e-12) }
+            ChannelSimilarity { track, channel, second, likeness: dot / (norm(a) * norm(b) + 1e-12) }
         })
         .collect()
 }

@@ -6,7 +6,7 @@ use millrace_schemas::{PictureShape, Rendition, VideoSettings};
 use super::reading::Reading;
 use crate::{
     child::{Failure, Reporter, convert::Converter, decoder::PictureDecoder, frames, source::Source},
-    protocol::{Likeness, PicturesMeasured},
+    protocol::{PicturePsnr, PicturesMeasured},
 };
 
 /// What stands for pictures that are the same, in decibels.
@@ -54,7 +54,7 @@ pub(super) fn measure(
     output: &mut Reader,
     settings: Option<(&VideoSettings, Option<&PictureShape>)>,
     reporter: &mut Reporter,
-) -> Result<(PicturesMeasured, Vec<Likeness>), Failure> {
+) -> Result<(PicturesMeasured, Vec<PicturePsnr>), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let rendition = |settings: &VideoSettings| Rendition {
         id: String::new(),
@@ -100,7 +100,7 @@ pub(super) fn measure(
         }
         found.output += 1;
         if settings.is_some() {
-            likeness.push(Likeness {
+            likeness.push(PicturePsnr {
                 own: psnr(shown(&own), Some(picture)).unwrap_or(0.0),
                 before: psnr(shown(&before), Some(picture)),
                 after: psnr(shown(&after), Some(picture)),

@@ -13,8 +13,8 @@ use crate::{
         sound::{self, Act, SoundClock},
         source::Source,
     },
-    protocol::{Heard, SecondMeasured},
-    timeline::{Clock, place},
+    protocol::{AudioMeasurement, SecondSimilarity},
+    timeline::{Clock, rescale_timestamp},
 };
 
 /// A stop of the sound that is longer, in seconds, is a hole.
@@ -34,24 +34,28 @@ const SILENT: f64 = 1e-3;
 const LONGEST_HOLE_SECONDS: i64 = 3600;
 
 /// Decodes a track to its end.
-pub(super) fn measure(source: Source, streams: &[i32], reporter: &mut Reporter) -> Result<Heard, Failure> {
+pub(super) fn measure(
+    source: Source,
+    streams: &[i32],
+    reporter: &mut Reporter,
+) -> Result<AudioMeasurement, Failure> {
     let first = streams.first().copied().unwrap_or(-1);
     let ends = frames::track_end(&source, first).or_else(|| sound::ends(&source, first));
     let mut reading = Reading::<SoundDecoder>::open(source, streams)?;
     let tick = reading.frames.tick();
-    let mut heard = Heard::default();
+    let mut heard = AudioMeasurement::default();
     let mut begun = false;
     while let Some(frame) = reading.next()? {
         reporter.progress(0, 0);
         let (rate, samples) = (f64::from(frame.rate().max(1)), frame.samples() as f64);
         let at = frame.timestamp().map_or(heard.end, |pts| pts as f64 * tick);
         if !std::mem::replace(&mut begun, true) {
-            heard = Heard {
+            heard = AudioMeasurement {
                 start: at,
                 rate: frame.rate().cast_signed(),
                 channels: i32::from(frame.channels()),
                 layout: Layout::of_frame(&frame).name(),
-                ..Heard::default()
+                ..AudioMeasurement::default()
             };
         } else if (at - heard.end).abs() > HOLE_SECONDS {
             heard.holes += 1;
@@ -124,7 +128,7 @@ impl Mono {
     /// A time in ticks, in samples from time zero.
     fn place(&self, at: i64) -> i64 {
         let samples = Clock { num: 1, den: RATE };
-        place(at, self.reading.frames.clock, (0, samples), samples) - self.zero
+        rescale_timestamp(at, self.reading.frames.clock, (0, samples), samples) - self.zero
     }
 
     /// Where the sound so far ends, in samples from time zero.
@@ -210,7 +214,7 @@ pub(super) fn compare(
     mut b: Mono,
     track: usize,
     reporter: &mut Reporter,
-) -> Result<Vec<SecondMeasured>, Failure> {
+) -> Result<Vec<SecondSimilarity>, Failure> {
     let window = RATE as usize;
     a.need(i64::MIN / 2, i64::MIN / 2 + 1)?;
     let mut measured = Vec::new();
@@ -229,7 +233,7 @@ pub(super) fn compare(
         let piece = a.slice(at, window);
         let around = b.slice(at - reach, window + 2 * REACH);
         if let Some(best) = best(&piece, &around) {
-            measured.push(SecondMeasured {
+            measured.push(SecondSimilarity {
                 track,
                 second: at / RATE,
                 likeness: best.likeness,

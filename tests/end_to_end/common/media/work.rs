@@ -9,8 +9,9 @@ use std::{
 };
 
 use millrace_media::{
-    Ask, InspectTask, Inspected, Launcher, MergeTask, Merged, Reply, Sandbox, Task, TimeRange, TranscodeTask,
-    packets::{Facts, Header, Item, Packet, Reader, Writer},
+    InspectTask, Inspected, Launcher, MergeTask, Merged, Reply, Sandbox, Task, TaskRequest, TimeRange,
+    TranscodeTask,
+    packets::{Header, Item, Packet, Reader, TrailerFacts, Writer},
     seams::Decoded,
 };
 use millrace_processors::{
@@ -27,22 +28,23 @@ const LONGEST: Duration = Duration::from_secs(120);
 pub struct Object {
     pub header: Header,
     pub packets: Vec<Packet>,
-    pub facts: Facts,
+    pub facts: TrailerFacts,
     pub decoded: Decoded,
 }
 
 impl Object {
     fn read(bytes: &[u8]) -> Self {
         let mut reader = Reader::new(bytes);
-        let header = reader.header().unwrap().unwrap();
+        let header = reader.next_header().unwrap().unwrap();
         let mut packets = Vec::new();
         loop {
-            match reader.item().unwrap() {
+            match reader.next_item().unwrap() {
                 Item::Packet(packet) => packets.push(packet),
                 Item::End(end) => {
                     let Made { rendition, units, packets: count, first, next, reorder, .. } = end.made;
                     let warnings = end.warnings;
-                    let facts = Facts { rendition, units, packets: count, first, next, reorder, warnings };
+                    let facts =
+                        TrailerFacts { rendition, units, packets: count, first, next, reorder, warnings };
                     return Self { header, packets, facts, decoded: end.decoded };
                 }
             }
@@ -52,7 +54,7 @@ impl Object {
     fn write(&self, into: &mut Vec<u8>) -> Made {
         let mut writer = Writer::new(into, &self.header).unwrap();
         for Packet { key, pts, duration, data } in &self.packets {
-            writer.packet(*key, *pts, *duration, data).unwrap();
+            writer.write_packet(*key, *pts, *duration, data).unwrap();
         }
         writer.finish(self.facts.clone(), &self.decoded).unwrap()
     }
@@ -128,7 +130,7 @@ impl Workshop {
     fn run(&self, task: &Task, files: Vec<File>) -> Result<Reply, String> {
         let files: Vec<OwnedFd> = files.into_iter().map(OwnedFd::from).collect();
         let reply = self.runtime.block_on(self.launcher.run(
-            Ask { task, limit: LONGEST, bytes: 1 << 30 },
+            TaskRequest { task, limit: LONGEST, bytes: 1 << 30 },
             files,
             drop,
         ));
