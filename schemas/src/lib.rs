@@ -9,6 +9,7 @@ pub mod frame;
 mod identity;
 pub mod ids;
 mod other;
+pub mod range_protocol;
 mod records;
 
 pub use bounds::LONGEST_SCHEMA;
