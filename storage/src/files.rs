@@ -60,7 +60,7 @@ impl Entry for FilePath {
     }
 
     async fn list(&self) -> Result<Vec<String>, StorageError> {
-        Err(StorageError::Url { url: self.display(), reason: "a bucket is wanted here".into() })
+        Err(StorageError::Url { url: self.display(), reason: "an object URL is wanted here, such as s3://bucket/prefix/".into() })
     }
 
     async fn open_uploads(&self) -> Result<usize, StorageError> {

@@ -176,7 +176,7 @@ impl Stores {
                 let key = Key::parse(key).map_err(|error| wrong(error.to_string()))?;
                 Ok(ObjectEntry { bucket: self.bucket(*scheme, bucket)?, key })
             }
-            _ => Err(wrong("s3, gs, az and file URLs are served".into())),
+            _ => Err(wrong("s3, gs, az and file URLs are supported".into())),
         }
     }
 
