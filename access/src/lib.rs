@@ -1,7 +1,7 @@
-//! Where bytes lie, and who may reach them. Pure: nothing here opens, lists or asks anything.
+//! The locations of files and objects, and who may read and write them. Pure: nothing here does I/O.
 //!
-//! A URL or a path is parsed once into a [`Location`], which has one canonical form. What a process, or somebody who asks it for
-//! something, may read and write is a [`Reach`]. Locations are compared by whole path components, never by the texts of URLs.
+//! A URL or a path is parsed once into a [`Location`], which has one canonical form. A [`Reach`] is a set of locations that a process
+//! or a principal may read or write. Locations are compared by whole path components, never by the texts of URLs.
 
 mod location;
 mod principal;

@@ -1,4 +1,4 @@
-//! Locations: a path of this machine, or an object in a bucket.
+//! Locations: paths of this machine, and objects in buckets.
 
 use std::{
     ffi::OsStr,
@@ -15,7 +15,7 @@ const LONGEST_KEY: usize = 1024;
 /// The longest name of a bucket or container that any of the stores takes, in bytes.
 const LONGEST_BUCKET: usize = 255;
 
-/// Why a URL or a path names no location.
+/// Why a URL or a path is not a location.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{url}' can't be used: {reason}")]
 pub struct LocationError {
@@ -28,18 +28,18 @@ pub struct LocationError {
 /// The kind of an object store, by its URLs' scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
-    /// Amazon S3, and what speaks its protocol.
+    /// Amazon S3, and stores with its protocol.
     S3,
     /// Google Cloud Storage.
     Gs,
     /// Azure Blob Storage.
     Az,
-    /// This process's memory: for tests.
+    /// The memory of this process, for tests.
     Memory,
 }
 
 impl Scheme {
-    /// Returns the scheme of this name.
+    /// Returns the scheme of this name, as in URLs.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
@@ -51,7 +51,7 @@ impl Scheme {
         }
     }
 
-    /// The scheme as URLs have it.
+    /// Returns the scheme's name, as in URLs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -63,10 +63,10 @@ impl Scheme {
     }
 }
 
-/// A file, an object, or what holds them: a folder, a prefix of whole components, a bucket.
+/// A file, an object, or a folder, prefix or bucket that holds some.
 ///
-/// Two locations are equal if they are the same path or the same key, however their URLs were written. Only this module makes
-/// them, so each is in its canonical form: absolute, without `.`, `..` and empty components.
+/// Two locations are equal if they are the same path or the same key, however their URLs were written. Only this module creates
+/// them, in their canonical form: absolute, without `.`, `..` and empty components.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A path of this machine: a disk, or a mounted NAS.
@@ -82,7 +82,7 @@ pub enum Location {
         scheme: Scheme,
         /// The bucket, or Azure's container.
         bucket: String,
-        /// The key as it is, not encoded; empty for the bucket itself.
+        /// The key, not percent-encoded; empty for the bucket itself.
         key: String,
     },
 }
@@ -90,12 +90,12 @@ pub enum Location {
 impl Location {
     /// Parses a URL: `file:///path`, or `s3://`, `gs://`, `az://` with a bucket and a key.
     ///
-    /// Special characters are percent-encoded; what is not encoded is taken as it is. Empty components of a path, and a slash at
-    /// the end, are left out. Refused are components `.` and `..` (also encoded), an encoded slash, NUL, control characters of
-    /// keys, hosts, backslashes and a `?` or `#` that is not encoded in a file's URL: what programs read in different ways.
+    /// Percent-encoded characters are decoded, and others taken literally. Empty components of a path, and a slash at the end, are
+    /// dropped. What different programs read in different ways is refused: components `.` and `..` (also encoded), an encoded slash,
+    /// NUL, control characters in keys, and in a file URL a host, a backslash, and a `?` or `#` that is not encoded.
     ///
     /// # Errors
-    /// If the URL is of a kind that is not served, or names what no store can hold.
+    /// If the URL's scheme is not supported, or no store can have such a key or bucket.
     pub fn parse(url: &str) -> Result<Self, LocationError> {
         let wrong = |reason: &str| LocationError { url: url.into(), reason: reason.into() };
         let Some((scheme, rest)) = url.split_once("://") else {
@@ -107,7 +107,7 @@ impl Location {
         if scheme == "file" {
             return parse_path(rest).map(|path| Self::File { path }).map_err(wrong);
         }
-        let scheme = Scheme::named(scheme).ok_or_else(|| wrong("s3, gs, az and file URLs are served"))?;
+        let scheme = Scheme::named(scheme).ok_or_else(|| wrong("s3, gs, az and file URLs are supported"))?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         let key = percent_decode(key.as_bytes())
             .decode_utf8()
@@ -115,10 +115,10 @@ impl Location {
         Self::object(scheme, bucket, &key).map_err(|error| wrong(&error.reason))
     }
 
-    /// The location of an object, by its key as it is. A slash at the end of the key is left out.
+    /// Returns the location of an object, by its key, which is not percent-encoded. A slash at the key's end is dropped.
     ///
     /// # Errors
-    /// If the bucket has no name that a bucket can have, or the key is one that can't be reached by HTTP.
+    /// If no bucket can have this name, or the key can't be sent in an HTTP request.
     pub fn object(scheme: Scheme, bucket: &str, key: &str) -> Result<Self, LocationError> {
         let wrong =
             |reason: &str| LocationError { url: object_url(scheme, bucket, key), reason: reason.into() };
@@ -144,10 +144,10 @@ impl Location {
         Ok(Self::Object { scheme, bucket: bucket.into(), key: key.into() })
     }
 
-    /// The location of a path, made absolute by the current folder. `.` and `..` are taken out without asking the disk.
+    /// Returns the location of a path, which may be relative to the current folder. `.` and `..` are resolved without reading the disk.
     ///
     /// # Errors
-    /// If the current folder is gone, or the path holds NUL.
+    /// If the current folder does not exist, or the path contains NUL.
     pub fn of_path(path: &Path) -> Result<Self, LocationError> {
         let wrong = |reason: String| LocationError { url: path.display().to_string(), reason };
         if path.as_os_str().as_bytes().contains(&0) {
@@ -157,10 +157,10 @@ impl Location {
         Ok(Self::File { path: lexically_normal(&absolute) })
     }
 
-    /// The location that a person names by a URL or a path: a source, a root such as `s3://videos/in/` or `/mnt/in`.
+    /// Returns the location of a command-line argument: a URL, or a path.
     ///
     /// # Errors
-    /// As those of [`Location::parse`] and [`Location::of_path`].
+    /// Those of [`Location::parse`] and [`Location::of_path`].
     pub fn of_argument(argument: &OsStr) -> Result<Self, LocationError> {
         match as_url(argument) {
             Some(url) => Self::parse(&url),
@@ -172,17 +172,17 @@ impl Location {
         }
     }
 
-    /// The one canonical URL of this location; [`Location::parse`] gives the location back.
+    /// Returns the canonical URL, which [`Location::parse`] turns into the same location.
     #[must_use]
     pub fn url(&self) -> String {
         match self {
-            // A path that is absolute always has a URL.
+            // An absolute path always has a URL.
             Self::File { path } => Url::from_file_path(path).map(String::from).unwrap_or_default(),
             Self::Object { scheme, bucket, key } => object_url(*scheme, bucket, key),
         }
     }
 
-    /// The canonical URL as one of a folder or prefix: with a slash at its end.
+    /// Returns the canonical URL with a slash at its end, as a folder or prefix.
     #[must_use]
     pub fn folder_url(&self) -> String {
         let mut url = self.url();
@@ -192,9 +192,9 @@ impl Location {
         url
     }
 
-    /// The URL of what lies at these components below this location, as [`Location::parts_below`] gives them.
+    /// Returns the URL of these components below this location, as [`Location::parts_below`] returns them.
     ///
-    /// It need not be one that [`Location::parse`] takes: a file's name that is not UTF-8 makes no key.
+    /// [`Location::parse`] may refuse it: a file's name that is not UTF-8 can't be part of a key.
     #[must_use]
     pub fn url_below(&self, parts: &[&OsStr]) -> String {
         let mut url = self.url();
@@ -214,7 +214,7 @@ impl Location {
         self.parts_below(root).is_some()
     }
 
-    /// The components of this location below `root`: none if they are the same, `None` if it does not lie there.
+    /// Returns the components of this location below `root`, or `None` if it is neither `root` nor beneath it.
     #[must_use]
     pub fn parts_below(&self, root: &Self) -> Option<Vec<&OsStr>> {
         match (self, root) {
@@ -243,7 +243,7 @@ impl Location {
         parts.iter().any(|part| part.as_encoded_bytes().starts_with(b"."))
     }
 
-    /// The kind of its store; `None` of a path.
+    /// Returns the kind of its store, or `None` for a path.
     #[must_use]
     pub fn scheme(&self) -> Option<Scheme> {
         match self {
@@ -252,7 +252,7 @@ impl Location {
         }
     }
 
-    /// The last component; `None` for the file system's root and for a bucket.
+    /// Returns the last component, or `None` for the file system's root and for a bucket.
     #[must_use]
     pub fn name(&self) -> Option<&OsStr> {
         match self {
@@ -263,7 +263,7 @@ impl Location {
         }
     }
 
-    /// The folder or prefix that this lies in; `None` for the file system's root and for a bucket.
+    /// Returns the folder or prefix that holds it, or `None` for the file system's root and for a bucket.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         match self {
@@ -277,7 +277,7 @@ impl Location {
     }
 }
 
-/// As a person knows it: a path, or a URL.
+/// A path as it is typed, or the canonical URL of an object.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -287,7 +287,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// The path of a file URL, of which this is all after `file://`.
+/// Parses the part of a file URL after `file://`.
 fn parse_path(rest: &str) -> Result<PathBuf, &'static str> {
     let path = rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest);
     if !path.starts_with('/') {
@@ -303,7 +303,7 @@ fn parse_path(rest: &str) -> Result<PathBuf, &'static str> {
     for part in path.split('/').filter(|part| !part.is_empty()) {
         let part: Vec<u8> = percent_decode(part.as_bytes()).collect();
         if part == b"." || part == b".." {
-            return Err("a part of its path is '.' or '..'; write the path that is meant");
+            return Err("a part of its path is '.' or '..'; write the path without it");
         }
         if part.contains(&0) {
             return Err("no path can hold NUL");
@@ -313,10 +313,10 @@ fn parse_path(rest: &str) -> Result<PathBuf, &'static str> {
     Ok(parsed)
 }
 
-/// A component as it stands in the URLs of files and of objects.
+/// Percent-encodes one component for the URL of a file or an object.
 #[must_use]
 pub fn encode_part(part: &OsStr) -> String {
-    /// All that any part of a URL may not hold, and what is special in one.
+    /// The characters that are special in some part of a URL, or not allowed in any.
     const SPECIAL: &AsciiSet = &CONTROLS
         .add(b' ')
         .add(b'"')
@@ -335,18 +335,18 @@ pub fn encode_part(part: &OsStr) -> String {
     percent_encode(part.as_encoded_bytes(), SPECIAL).to_string()
 }
 
-/// The URL of an object, by its bucket and its key as they are.
+/// Returns the URL of an object. Bucket and key are not percent-encoded yet.
 #[must_use]
 pub fn object_url(scheme: Scheme, bucket: &str, key: &str) -> String {
     millrace_schemas::object_url(scheme.as_str(), bucket, key)
 }
 
-/// The URL that an argument is, if it begins with a scheme and `://`; any other argument is a path.
+/// Returns a command-line argument as a URL, or `None` if it is a path: only a URL begins with a scheme and `://`.
 ///
-/// An argument need not be UTF-8: if it is not, its bytes that are not ASCII are percent-encoded.
+/// An argument need not be UTF-8: if it is not, bytes that are not ASCII are percent-encoded.
 #[must_use]
 pub fn as_url(argument: &OsStr) -> Option<String> {
-    /// No ASCII character: what stands there is as the person wrote it.
+    /// No ASCII character: those stay as they were typed.
     const BYTES: &AsciiSet = &AsciiSet::EMPTY;
     let bytes = argument.as_encoded_bytes();
     let end = bytes.windows(3).position(|three| three == b"://")?;
@@ -359,15 +359,15 @@ pub fn as_url(argument: &OsStr) -> Option<String> {
     })
 }
 
-/// The file URL of a path, made absolute. The path's bytes are percent-encoded as they are, whether they are UTF-8 or not.
+/// Returns the file URL of a path, made absolute. The path need not be UTF-8.
 ///
 /// # Errors
-/// If the current folder is gone.
+/// If the current folder does not exist, or the path contains NUL.
 pub fn url_of(path: &Path) -> Result<String, LocationError> {
     Location::of_path(path).map(|location| location.url())
 }
 
-/// Takes `.` and `..` out of a path without asking the disk.
+/// Resolves `.` and `..` in a path without reading the disk.
 fn lexically_normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
@@ -382,20 +382,20 @@ fn lexically_normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// The path of a file URL.
+/// Returns the path of a file URL.
 ///
 /// # Errors
-/// If the URL is of another kind.
+/// If the URL is malformed or has another scheme.
 pub fn path_of(url: &str) -> Result<PathBuf, LocationError> {
     match Location::parse(url)? {
         Location::File { path } => Ok(path),
         Location::Object { .. } => {
-            Err(LocationError { url: url.into(), reason: "a file URL is wanted here".into() })
+            Err(LocationError { url: url.into(), reason: "a file:// URL is expected here".into() })
         }
     }
 }
 
-/// The location as a person knows it: a path, or the URL as it is.
+/// Returns a URL for messages: the path of a file URL, and any other as it is.
 #[must_use]
 pub fn shown(url: &str) -> String {
     path_of(url).map_or_else(|_| url.to_owned(), |path| path.display().to_string())

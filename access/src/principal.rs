@@ -1,22 +1,25 @@
-//! Principals: on whose behalf something is asked, and what each may reach and do. Pure.
+//! Principals: the users on whose behalf requests are made, and what each may do, read and write.
 
 use std::collections::BTreeMap;
 
-use crate::{Location, Purpose, Reach, Refusal, Scheme};
+use crate::{
+    location::{Location, Scheme},
+    reach::{Purpose, Reach, Refusal},
+};
 
 /// The longest name of a principal, in bytes.
 const LONGEST_NAME: usize = 100;
 
-/// What somebody may ask for.
+/// What a principal may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
-    /// To have sources made, and to have them probed.
+    /// Submit and probe sources.
     Submit,
-    /// To see its own executions.
+    /// Read its own executions.
     Read,
-    /// To cancel its own executions, and to try them again.
+    /// Cancel and retry its own executions.
     Cancel,
-    /// Metrics, dead letters, cleanup, and everybody's executions.
+    /// Do all of that to everybody's executions, and use metrics, dead letters and cleanup.
     Admin,
 }
 
@@ -24,13 +27,13 @@ impl Right {
     /// Every right, in the order in which refusals list them.
     pub const ALL: [Self; 4] = [Self::Submit, Self::Read, Self::Cancel, Self::Admin];
 
-    /// The right of this name.
+    /// Returns the right of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|right| right.as_str() == name)
     }
 
-    /// Its name, as settings have it.
+    /// Returns the right's name, as in settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,76 +45,76 @@ impl Right {
     }
 }
 
-/// What an upload of somebody may ask of the machines; none is no limit.
+/// Limits of a principal's uploads; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Limits {
-    /// Bytes of a source.
+    /// The size of a source, in bytes.
     pub bytes: Option<u64>,
-    /// Pixels of a picture: its width times its height.
+    /// The pixels of a picture: width times height.
     pub pixels: Option<u64>,
-    /// How long a source plays, in seconds.
+    /// The duration of a source, in seconds.
     pub duration_seconds: Option<f64>,
-    /// Streams of a source that are taken.
+    /// The streams of a source that are transcoded.
     pub streams: Option<usize>,
-    /// Segments of an execution.
+    /// The segments of an execution.
     pub segments: Option<usize>,
-    /// Executions that have not ended.
+    /// The executions that run at once.
     pub at_once: Option<usize>,
 }
 
-/// What is known of a source and its plan, as far as it is known.
+/// What an upload needs, as far as that is known yet; the rest is 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Asked {
-    /// Bytes of the source.
+    /// The size of the source, in bytes.
     pub bytes: u64,
-    /// Pixels of a picture.
+    /// The pixels of a picture: width times height.
     pub pixels: u64,
-    /// How long it plays, in seconds.
+    /// The duration of the source, in seconds.
     pub duration_seconds: f64,
-    /// Streams that are taken.
+    /// The streams that are transcoded.
     pub streams: usize,
-    /// Segments that are planned.
+    /// The planned segments.
     pub segments: usize,
 }
 
 impl Limits {
-    /// Holds what is asked for to the limits.
+    /// Checks an upload.
     ///
     /// # Errors
-    /// Where it is more, which, how much and how much may be.
+    /// If it is above a limit: which one, the upload's figure, and the limit.
     pub fn check(&self, asked: &Asked) -> Result<(), String> {
-        let more = |what: &str, is: f64, most: Option<f64>| match most {
-            Some(most) if is > most => Err(format!("{what} is {is}, and at most {most} may be")),
+        let check = |what: &str, is: f64, most: Option<f64>| match most {
+            Some(most) if is > most => Err(format!("{what} is {is}; the limit is {most}")),
             _ => Ok(()),
         };
         let count = |most: Option<usize>| most.map(|most| most as f64);
-        more("its size in bytes", asked.bytes as f64, self.bytes.map(|most| most as f64))?;
-        more("the number of its pixels", asked.pixels as f64, self.pixels.map(|most| most as f64))?;
-        more("its length in seconds", asked.duration_seconds, self.duration_seconds)?;
-        more("the number of its streams", asked.streams as f64, count(self.streams))?;
-        more("the number of its segments", asked.segments as f64, count(self.segments))
+        check("its size in bytes", asked.bytes as f64, self.bytes.map(|most| most as f64))?;
+        check("the number of its pixels", asked.pixels as f64, self.pixels.map(|most| most as f64))?;
+        check("its length in seconds", asked.duration_seconds, self.duration_seconds)?;
+        check("the number of its streams", asked.streams as f64, count(self.streams))?;
+        check("the number of its segments", asked.segments as f64, count(self.segments))
     }
 }
 
-/// Somebody on whose behalf uploads are made.
+/// A user, team or program on whose behalf uploads are made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Principal {
-    /// Its name; that of the default one is empty.
+    /// Its name; empty for the default principal.
     pub name: String,
-    /// Where its sources lie.
+    /// The sources that it may read.
     pub sources: Reach,
-    /// Where its outputs go.
+    /// The outputs that it may write.
     pub outputs: Reach,
-    /// The schemes that its URLs may have, `file` among them; none are all.
+    /// The URL schemes that it may use, such as `s3` and `file`; if empty, all.
     pub schemes: Vec<String>,
-    /// What it may ask of the machines.
+    /// The limits of its uploads.
     pub limits: Limits,
     /// What it may do.
     pub may: Vec<Right>,
 }
 
 impl Principal {
-    /// The default one, which reaches this, and may do everything.
+    /// Returns the default principal, which has every right and no limits.
     #[must_use]
     pub fn default_of(sources: Reach, outputs: Reach) -> Self {
         Self {
@@ -124,29 +127,29 @@ impl Principal {
         }
     }
 
-    /// Whether it may do that; who may administer may do all.
+    /// Returns `true` if it has the right, or the right `admin`.
     #[must_use]
     pub fn may(&self, right: Right) -> bool {
         self.may.contains(&right) || self.may.contains(&Right::Admin)
     }
 
-    /// Whether an execution of this principal's is its own, or its to see.
+    /// Returns `true` if it may read the executions of the principal `owner`.
     #[must_use]
     pub fn sees(&self, owner: &str) -> bool {
         self.name == owner || self.may.contains(&Right::Admin)
     }
 
-    /// Whether there is nothing that it may not read and write: the person who types a command.
+    /// Returns `true` if it may read and write everything, as a user of the command line may.
     #[must_use]
     pub fn reaches_everything(&self) -> bool {
         let all = [&self.sources, &self.outputs].into_iter().all(|reach| *reach == Reach::Everything);
         all && self.schemes.is_empty()
     }
 
-    /// Holds a location to what it may read or write.
+    /// Checks that it may read or write a location.
     ///
     /// # Errors
-    /// Where it may not, with the flag or the setting that would allow it.
+    /// If it may not: the message names the flag or the setting that would allow it.
     pub fn check(&self, purpose: Purpose, location: &Location) -> Result<(), String> {
         let scheme = location.scheme().map_or("file", Scheme::as_str);
         if !self.schemes.is_empty() && !self.schemes.iter().any(|allowed| allowed == scheme) {
@@ -167,7 +170,7 @@ impl Principal {
                     Purpose::Output => ("write outputs", "outputs"),
                 };
                 format!(
-                    "{location} lies in no place where '{}' may {what} (in its settings: {setting})",
+                    "{location} is not below a root from which '{}' may {what} (in its settings: {setting})",
                     self.name
                 )
             }
@@ -176,24 +179,24 @@ impl Principal {
     }
 }
 
-/// Everybody on whose behalf this process takes uploads, by name; the default principal's is empty.
+/// All principals of this process, by name. The default principal's name is empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Access {
     principals: BTreeMap<String, Principal>,
 }
 
 impl Access {
-    /// One who may do everything and reaches everything: the person who types a command.
+    /// Returns the default principal alone, which may read and write everything: the user of a command line.
     #[must_use]
     pub fn everything() -> Self {
         let all = Principal::default_of(Reach::Everything, Reach::Everything);
         Self { principals: BTreeMap::from([(String::new(), all)]) }
     }
 
-    /// The default principal, and these.
+    /// Returns the default principal and these.
     ///
     /// # Errors
-    /// Where two have one name, or a name is none.
+    /// If two have the same name, or a name is empty, too long or has other characters than letters, digits and `-_.@`.
     pub fn of(default: Principal, others: Vec<Principal>) -> Result<Self, String> {
         let mut principals = BTreeMap::from([(String::new(), default)]);
         for principal in others {
@@ -202,7 +205,9 @@ impl Access {
                 && name.len() <= LONGEST_NAME
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte));
             if !is_name {
-                return Err(format!("'{name}' is no name of a principal: 1 to 100 letters, digits and -_.@"));
+                return Err(format!(
+                    "'{name}' can't be the name of a principal: it has 1 to 100 letters, digits and -_.@"
+                ));
             }
             if principals.insert(name.clone(), principal).is_some() {
                 return Err(format!("there are two principals '{name}'"));
@@ -211,29 +216,29 @@ impl Access {
         Ok(Self { principals })
     }
 
-    /// The principal of that name.
+    /// Returns the principal of this name.
     ///
     /// # Errors
-    /// Where there is none (any more).
+    /// If there is none, or no longer.
     pub fn principal(&self, name: &str) -> Result<&Principal, String> {
         self.principals
             .get(name)
             .ok_or_else(|| format!("there is no principal '{name}' in the settings of this process"))
     }
 
-    /// Whether any of them may have only so many executions at once.
+    /// Returns `true` if any principal has a limit of executions at once.
     #[must_use]
     pub fn counts_executions(&self) -> bool {
         self.principals.values().any(|principal| principal.limits.at_once.is_some())
     }
 
-    /// All that any of them may read.
+    /// Returns all that any principal may read.
     #[must_use]
     pub fn sources(&self) -> Reach {
         union(self.principals.values().map(|principal| &principal.sources))
     }
 
-    /// All that any of them may write.
+    /// Returns all that any principal may write.
     #[must_use]
     pub fn outputs(&self) -> Reach {
         union(self.principals.values().map(|principal| &principal.outputs))
@@ -275,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_principal_reaches_its_own_places_and_a_refusal_names_the_setting() {
+    fn a_principal_reaches_its_own_roots_and_a_refusal_names_the_setting() {
         let film = film();
         assert_eq!(film.check(Purpose::Source, &at("s3://videos/film/a.mov")), Ok(()));
         assert_eq!(film.check(Purpose::Output, &at("s3://out/film/x/a.mp4")), Ok(()));
@@ -289,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn all_together_reach_what_each_reaches_and_a_stranger_is_none_of_them() {
+    fn all_principals_together_reach_what_each_reaches_and_unknown_names_are_refused() {
         let access = Access::of(Principal::default_of(reach("/in"), reach("/out")), vec![film()]).unwrap();
         assert!(
             access.sources().holds(&at("file:///in/a")) && access.sources().holds(&at("s3://videos/film/a"))
@@ -302,14 +307,14 @@ mod tests {
     }
 
     #[test]
-    fn who_administers_sees_what_is_anybodys() {
+    fn an_administrator_sees_everybodys_executions() {
         let admin = Principal { name: "ops".into(), may: vec![Right::Admin], ..film() };
         assert!(admin.sees("film") && admin.may(Right::Cancel));
         assert!(film().sees("film") && !film().sees("") && !film().may(Right::Cancel));
     }
 
     #[test]
-    fn a_limit_says_what_is_too_much() {
+    fn a_limit_names_what_is_too_much() {
         let limits = Limits { pixels: Some(1920 * 1080), duration_seconds: Some(60.0), ..Limits::default() };
         let asked =
             Asked { bytes: u64::MAX, pixels: 1920 * 1080, duration_seconds: 60.0, ..Asked::default() };

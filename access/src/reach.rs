@@ -1,55 +1,55 @@
-//! What may be read and written: everything, or what lies beneath roots.
+//! Sets of locations that may be read or written.
 
 use std::{ffi::OsStr, fmt};
 
-use crate::{Location, LocationError};
+use crate::location::{Location, LocationError};
 
-/// What bytes are wanted for.
+/// What a location is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// To read a source.
     Source,
-    /// To write an output, or to look at the one that is there.
+    /// To write an output, or to read an existing one.
     Output,
 }
 
 /// The locations that may be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// All that the process can: for what the person who types the command names.
+    /// All locations: for what a user names on the command line.
     Everything,
-    /// What lies beneath these roots, by whole components; nothing if there are none.
+    /// Locations at or beneath these roots, by whole components; none if there are no roots.
     Only(Vec<Location>),
 }
 
-/// Why a location may not be reached.
+/// Why a location may not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// It lies beneath no root.
     Outside {
-        /// What was asked for, in its one canonical form.
+        /// The location that was requested.
         location: Location,
-        /// What it was wanted for.
+        /// What it was to be used for.
         purpose: Purpose,
     },
-    /// An output would lie behind a name that begins with a dot.
+    /// A component of an output's path, below a root, begins with a dot.
     Hidden {
-        /// What was asked for, in its one canonical form.
+        /// The location that was requested.
         location: Location,
         /// The root that it lies beneath.
         root: Location,
     },
-    /// It lies where Millrace keeps its own: work objects, the log.
+    /// It lies where Millrace keeps its log and work objects.
     Reserved {
-        /// What was asked for, in its one canonical form.
+        /// The location that was requested.
         location: Location,
-        /// What is kept there.
+        /// The location of the log or of the work objects.
         reserved: Location,
     },
 }
 
 impl Refusal {
-    /// The location that was refused.
+    /// Returns the location that was refused.
     #[must_use]
     pub fn location(&self) -> &Location {
         match self {
@@ -60,7 +60,7 @@ impl Refusal {
     }
 }
 
-/// What the person who serves reads, and whoever uploaded: what was refused, and the flag that would allow it.
+/// The message is for the operator and for the user who uploaded: what was refused, and the flag that would allow it.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -76,18 +76,18 @@ impl fmt::Display for Refusal {
                 };
                 write!(
                     f,
-                    "{location} lies in no place that {what}; to allow it, start 'millrace serve' with {flag} {root} (in the \
+                    "{location} is not below a root that {what}; to allow it, start 'millrace serve' with {flag} {root} (in the \
                      settings: {setting})"
                 )
             }
             Self::Hidden { location, root } => write!(
                 f,
-                "{location} can't be an output: below {root} a part of its path begins with a dot, and hidden places are not written \
-                 to; choose another name"
+                "{location} can't be an output: below {root} a part of its path begins with a dot, and hidden files and folders are not \
+                 written; choose another name"
             ),
             Self::Reserved { location, reserved } => write!(
                 f,
-                "{location} can't be used: {reserved} is where Millrace keeps its log and its work objects; choose another place"
+                "{location} can't be used: {reserved} is where Millrace keeps its log and its work objects; choose another location"
             ),
         }
     }
@@ -100,12 +100,12 @@ impl Reach {
     /// end, a root stands for whole components.
     ///
     /// # Errors
-    /// If one is no location.
+    /// If one is neither a path nor a supported URL.
     pub fn of_roots<'a>(roots: impl IntoIterator<Item = &'a OsStr>) -> Result<Self, LocationError> {
         roots.into_iter().map(Location::of_argument).collect::<Result<_, _>>().map(Self::Only)
     }
 
-    /// Returns `true` if the location is a root, or lies beneath one.
+    /// Returns `true` if the location is a root or lies beneath one.
     #[must_use]
     pub fn holds(&self, location: &Location) -> bool {
         match self {
@@ -114,7 +114,7 @@ impl Reach {
         }
     }
 
-    /// The root that the location lies beneath: of several the deepest. `None` where everything may be reached.
+    /// Returns the root that the location lies beneath, the deepest of several; `None` if there is none, or for `Everything`.
     #[must_use]
     pub fn root_of(&self, location: &Location) -> Option<&Location> {
         let Self::Only(roots) = self else { return None };
@@ -122,10 +122,10 @@ impl Reach {
         beneath.min_by_key(|(depth, _)| *depth).map(|(_, root)| root)
     }
 
-    /// Holds a location to this reach.
+    /// Checks that a location may be used.
     ///
     /// # Errors
-    /// If it lies beneath no root, or is to be an output in a hidden place below one.
+    /// If it lies beneath no root, or is an output with a hidden component below its root.
     pub fn check(&self, purpose: Purpose, location: &Location) -> Result<(), Refusal> {
         match (self, self.root_of(location)) {
             (Self::Everything, _) => Ok(()),
@@ -137,7 +137,7 @@ impl Reach {
         }
     }
 
-    /// Adds a root; everything stays everything.
+    /// Adds a root. Does nothing to `Everything`.
     pub fn add(&mut self, root: Location) {
         if let Self::Only(roots) = self
             && !roots.contains(&root)
@@ -177,7 +177,7 @@ mod tests {
             assert!(!reach.holds(&at(url)), "{url}");
         }
         assert!(Reach::Everything.holds(&at("file:///etc/passwd")));
-        assert!(!roots(&[]).holds(&at("file:///etc/passwd")), "no root, no reach");
+        assert!(!roots(&[]).holds(&at("file:///etc/passwd")), "without roots nothing is held");
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         assert!(said.contains("--source-root s3://videos/in/") && said.contains("source_roots"), "{said}");
         let said = nothing.check(Purpose::Output, &at("file:///mnt/o%20ut/a.mp4")).unwrap_err().to_string();
         assert!(
-            said.contains("--output-root /mnt/o ut (") && said.contains("/mnt/o ut/a.mp4 lies"),
+            said.contains("--output-root /mnt/o ut (") && said.contains("/mnt/o ut/a.mp4 is not below"),
             "{said}"
         );
         let said = nothing.check(Purpose::Source, &at("s3://videos/a.mov")).unwrap_err().to_string();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_go_to_no_hidden_place_and_sources_may_come_from_one() {
+    fn outputs_may_not_be_hidden_and_sources_may() {
         let reach = roots(&["/mnt"]);
         let hidden = at("file:///mnt/.trash/a.mp4");
         assert!(matches!(reach.check(Purpose::Output, &hidden), Err(Refusal::Hidden { .. })));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_is_none_is_refused() {
+    fn a_root_that_is_no_location_is_refused() {
         for wrong in ["", "http://h/x", "s3://", "s3://b//x", "file:///a/../b"] {
             assert!(Reach::of_roots([OsStr::new(wrong)]).is_err(), "{wrong}");
         }

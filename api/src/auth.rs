@@ -1,4 +1,4 @@
-//! Who may call: whoever knows a token (RFC 6750).
+//! Bearer tokens (RFC 6750), and the principals that they belong to.
 
 use axum::{
     extract::{Request, State},
@@ -11,7 +11,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use crate::problem::Problem;
 
-/// The tokens that open the API, each with its principal. Without any, everybody who reaches it calls as the default one.
+/// The tokens of the API, each with its principal. If there are none, every request is the default principal's.
 #[derive(Clone, Default)]
 pub struct Tokens(Vec<(blake3::Hash, String)>);
 
@@ -22,7 +22,7 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// Adds tokens of a principal, a line each, and says how many; empty lines and what follows a '#' at a line's start are none.
+    /// Adds a principal's tokens, one a line, and returns how many. Empty lines and lines that begin with '#' are skipped.
     pub fn read(&mut self, text: &str, principal: &str) -> usize {
         let before = self.0.len();
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -30,26 +30,26 @@ impl Tokens {
         self.0.len() - before
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whose token this is. Hashes are compared, in a time that tells nothing.
+    /// Returns the principal of a token. Compares hashes, in constant time.
     fn holder(&self, token: &str) -> Option<&str> {
-        let asked = blake3::hash(token.as_bytes());
+        let hash = blake3::hash(token.as_bytes());
         self.0
             .iter()
-            .fold(None, |found, (token, principal)| if *token == asked { Some(principal) } else { found })
+            .fold(None, |found, (token, principal)| if *token == hash { Some(principal) } else { found })
     }
 }
 
-/// The name of the principal that calls: an extension of each request that was let through.
+/// The name of the principal that calls: an extension of each accepted request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) String);
 
-/// Lets through who shows a token, as the principal whose token it is.
+/// Middleware that refuses requests without a valid token.
 pub(crate) async fn guard(
     State(tokens): State<Tokens>,
     mut request: Request,
@@ -59,22 +59,23 @@ pub(crate) async fn guard(
         request.extensions_mut().insert(Caller(String::new()));
         return Ok(next.run(request).await);
     }
-    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match shown.and_then(token) {
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match header.and_then(token) {
         Some(token) => match tokens.holder(&token) {
             Some(principal) => {
                 request.extensions_mut().insert(Caller(principal.to_owned()));
                 Ok(next.run(request).await)
             }
-            None => Err(Problem::new(StatusCode::UNAUTHORIZED, "this token is not known")),
+            None => Err(Problem::new(StatusCode::UNAUTHORIZED, "unknown token")),
         },
         None => Err(Problem::new(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN")),
     }
 }
 
-/// The token in an Authorization header; of who can only send a name and a password, as SNS does, the password.
-fn token(shown: &str) -> Option<String> {
-    let (scheme, rest) = shown.split_once(' ')?;
+/// Returns the token of an `Authorization` header: a bearer token, or the password of basic authentication, which is all that SNS
+/// can send.
+fn token(header: &str) -> Option<String> {
+    let (scheme, rest) = header.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(rest.trim().to_owned());
     }
@@ -90,7 +91,7 @@ mod tests {
     use super::{Tokens, token};
 
     #[test]
-    fn a_token_comes_as_a_bearers_or_as_a_password() {
+    fn a_token_is_a_bearer_token_or_a_password() {
         assert_eq!(token("Bearer abc").as_deref(), Some("abc"));
         assert_eq!(token("basic c25zOmFiYw==").as_deref(), Some("abc"));
         for wrong in ["", "abc", "Basic ???", "Basic c25z", "Digest abc"] {
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_given_opens() {
+    fn only_tokens_that_were_added_are_accepted() {
         let mut tokens = Tokens::default();
         assert_eq!(tokens.read("# team\nfirst\n\n  second \n", "film"), 2);
         assert_eq!(tokens.read("\n#x\n", "news"), 0);

@@ -1,5 +1,5 @@
-//! Which names this server is called by. A page of a stranger in a browser of this machine reaches what listens here, under the
-//! stranger's name (DNS rebinding): so on loopback only names that are this server's are answered, and no other page's script.
+//! The host names under which this server may be called. A web page in a browser of this machine can reach a server on loopback
+//! under the page's own name (DNS rebinding). So a server on loopback checks the names in `Host` and `Origin`.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -12,46 +12,45 @@ use axum::{
 
 use crate::problem::Problem;
 
-/// The names that are answered to.
+/// The host names under which requests are accepted.
 #[derive(Debug, Clone, Default)]
 pub struct Border {
-    /// None: whoever reaches it may call it by any name, and must show a token.
+    /// In lower case; `None` accepts any name.
     names: Option<Arc<Vec<String>>>,
 }
 
 impl Border {
-    /// Any name is answered to.
+    /// Accepts any name: for a server that is reached over a network, and so requires a token.
     #[must_use]
     pub fn open() -> Self {
         Self::default()
     }
 
-    /// This machine's own names and addresses, and these.
+    /// Accepts the names and addresses of loopback, and these names.
     #[must_use]
     pub fn loopback(more: &[String]) -> Self {
         let names = more.iter().map(|name| name.to_ascii_lowercase()).collect();
         Self { names: Some(Arc::new(names)) }
     }
 
-    fn answers_to(&self, authority: &str) -> bool {
+    fn accepts(&self, authority: &str) -> bool {
         let Some(names) = &self.names else { return true };
         let host = host(authority).to_ascii_lowercase();
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
         is_address || host == "localhost" || names.contains(&host)
     }
 
-    /// Whether a page of this origin may call (RFC 6454, 7: a scheme and an authority, or `null`).
-    ///
-    /// Another port of this machine is another program's: a page from there is a stranger's, too.
+    /// Returns `true` if a web page of this origin may call (RFC 6454, 7: a scheme and an authority, or `null`). `called` is the `Host` of
+    /// the request: the ports must be equal, since another port of this machine is another program's.
     fn is_own(&self, origin: &str, called: &str) -> bool {
         let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         authority.is_some_and(|authority| {
-            !authority.contains('/') && self.answers_to(authority) && port(authority) == port(called)
+            !authority.contains('/') && self.accepts(authority) && port(authority) == port(called)
         })
     }
 }
 
-/// An authority without its port.
+/// Returns an authority without its port.
 fn host(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -59,33 +58,33 @@ fn host(authority: &str) -> &str {
     }
 }
 
-/// An authority's port; none where it names none.
+/// Returns an authority's port with its colon, or an empty string if it has none.
 fn port(authority: &str) -> &str {
     &authority[host(authority).len()..]
 }
 
-/// Lets through who calls this server by a name of its own.
+/// Middleware that refuses requests under other host names.
 pub(crate) async fn guard(
     State(border): State<Border>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    judge(&border, &request)?;
+    check(&border, &request)?;
     Ok(next.run(request).await)
 }
 
-fn judge(border: &Border, request: &Request) -> Result<(), Problem> {
+fn check(border: &Border, request: &Request) -> Result<(), Problem> {
     let forbidden = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, detail));
     let named = request.headers().get_all(header::HOST).iter();
-    let asked = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-    for name in named.map(HeaderValue::as_bytes).chain(asked) {
-        let is_ours = std::str::from_utf8(name).is_ok_and(|name| {
-            // What a host can't be is none of ours.
-            name.parse::<Uri>().is_ok() && border.answers_to(name)
+    let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    for name in named.map(HeaderValue::as_bytes).chain(target) {
+        let is_accepted = std::str::from_utf8(name).is_ok_and(|name| {
+            // An authority that can't be parsed is refused.
+            name.parse::<Uri>().is_ok() && border.accepts(name)
         });
-        if !is_ours {
+        if !is_accepted {
             return forbidden(
-                "this server is not called so; call it by an address of this machine, or name it with --allowed-host",
+                "this server does not accept that host name; call it by an address of this machine, or allow the name with --allowed-host",
             );
         }
     }
@@ -93,7 +92,7 @@ fn judge(border: &Border, request: &Request) -> Result<(), Problem> {
         |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let called = text(header::HOST).unwrap_or_default();
     if text(header::ORIGIN).is_some_and(|origin| border.names.is_some() && !border.is_own(origin, called)) {
-        return forbidden("pages of another origin may not call this server");
+        return forbidden("web pages of another origin may not call this server");
     }
     Ok(())
 }
@@ -103,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn on_loopback_only_names_of_this_machine_are_answered_to() {
+    fn on_loopback_only_names_of_this_machine_are_accepted() {
         let border = Border::loopback(&["Media.example.org".into()]);
         for own in [
             "127.0.0.1:8080",
@@ -113,7 +112,7 @@ mod tests {
             "LOCALHOST:1",
             "media.example.org",
         ] {
-            assert!(border.answers_to(own), "{own}");
+            assert!(border.accepts(own), "{own}");
         }
         for other in [
             "evil.example",
@@ -123,9 +122,9 @@ mod tests {
             "",
             "127.0.0.1.evil.example",
         ] {
-            assert!(!border.answers_to(other), "{other}");
+            assert!(!border.accepts(other), "{other}");
         }
-        assert!(Border::open().answers_to("evil.example"));
+        assert!(Border::open().accepts("evil.example"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Connections: so many at once, in all and of one peer, each bounded in time and memory, whatever comes through it.
+//! Connections, limited in number, in all and of one peer, and each in time and memory.
 //!
-//! Where there is no room, a connection goes into the reserve: it is answered whether this process lives and works, and nothing
-//! else, and it makes room for the next one. So nobody who opens connections keeps an orchestrator from looking.
+//! Above the limit a connection goes into the reserve: only health checks are served there, and a new connection there repermits the
+//! oldest one. So a client that opens many connections does not make an orchestrator's health checks fail.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,22 +26,23 @@ use crate::{
     problem::Problem,
 };
 
-/// So many connections are served at once.
+/// How many connections are served at once.
 const CONNECTIONS: usize = 512;
-/// So many of them are of one address.
+/// How many of them may be of one address.
 const OF_A_PEER: usize = 256;
-/// So many more are in the reserve.
+/// How many more are in the reserve.
 const RESERVE: usize = 64;
-/// For how long headers may take.
+/// How long the headers of a request may take.
 const HEADERS: Duration = Duration::from_secs(10);
-/// For how long a request may take, with its body and its answer's making.
+/// How long a request may take, from its headers to its response.
 const REQUEST: Duration = Duration::from_secs(60);
-/// For how long a peer may take nothing of what it is sent, or send nothing.
+/// How long a peer may neither send nor receive anything.
 const STALLED: Duration = Duration::from_secs(75);
 /// The longest headers, in bytes.
 const LONGEST_HEADERS: usize = 64 * 1024;
 
-/// Serves routes for good: `open` to everybody, `guarded` to those who show a token; both only by this server's names.
+/// Serves requests and never returns: `open` for everybody, `guarded` for requests with a token, both only under the names that
+/// `border` accepts.
 pub async fn serve(listener: Listener, open: Router, guarded: Router, tokens: Tokens, border: Border) {
     let guarded = guarded.layer(middleware::from_fn_with_state(tokens, auth::guard));
     let by_name = middleware::from_fn_with_state(border, border::guard);
@@ -50,23 +51,23 @@ pub async fn serve(listener: Listener, open: Router, guarded: Router, tokens: To
         async || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open; try again");
     let reserve = open.clone().fallback(busy).layer(timeout).layer(by_name.clone());
     let all = open.merge(guarded).layer(timeout).layer(by_name);
-    let (places, spare) = (Places::default(), Reserve::default());
+    let (permits, spare) = (Permits::default(), Reserve::default());
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Of this connection, or no descriptors are left for now.
+                // The connection was lost, or the process has no descriptors left.
                 tracing::debug!(%error, "a connection could not be accepted");
-                spare.end_the_oldest();
+                spare.close_oldest();
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        match places.take(peer) {
-            Some(place) => {
+        match permits.acquire(peer) {
+            Some(permit) => {
                 let all = all.clone();
                 tokio::spawn(async move {
-                    let _place = place;
+                    let _permit = permit;
                     connection(stream, all, true).await;
                 });
             }
@@ -90,58 +91,58 @@ async fn connection(stream: Box<dyn Stream>, routes: Router, keeps_alive: bool) 
     }
 }
 
-/// Who has how many connections.
+/// How many connections are open.
 #[derive(Debug, Default)]
-struct Taken {
+struct Open {
     all: usize,
     by_peer: HashMap<IpAddr, usize>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Places(Arc<Mutex<Taken>>);
+struct Permits(Arc<Mutex<Open>>);
 
-/// A connection's place, until it is dropped.
+/// The permit of one connection; dropping it frees it.
 #[derive(Debug)]
-struct Place {
-    of: Places,
+struct Permit {
+    permits: Permits,
     peer: Option<IpAddr>,
 }
 
-impl Places {
-    fn locked(&self) -> MutexGuard<'_, Taken> {
+impl Permits {
+    fn locked(&self) -> MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection of this peer, if there is room; by a Unix socket there are no peers.
-    fn take(&self, peer: Option<IpAddr>) -> Option<Place> {
-        let mut taken = self.locked();
-        let of_it = peer.map_or(0, |peer| taken.by_peer.get(&peer).copied().unwrap_or(0));
-        if taken.all >= CONNECTIONS || of_it >= OF_A_PEER {
+    /// Returns a permit for a connection of this peer, unless a limit is reached. A Unix socket has no peer addresses.
+    fn acquire(&self, peer: Option<IpAddr>) -> Option<Permit> {
+        let mut open = self.locked();
+        let of_peer = peer.map_or(0, |peer| open.by_peer.get(&peer).copied().unwrap_or(0));
+        if open.all >= CONNECTIONS || of_peer >= OF_A_PEER {
             return None;
         }
-        taken.all += 1;
+        open.all += 1;
         if let Some(peer) = peer {
-            taken.by_peer.insert(peer, of_it + 1);
+            open.by_peer.insert(peer, of_peer + 1);
         }
-        Some(Place { of: self.clone(), peer })
+        Some(Permit { permits: self.clone(), peer })
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut taken = self.of.locked();
-        taken.all = taken.all.saturating_sub(1);
+        let mut open = self.permits.locked();
+        open.all = open.all.saturating_sub(1);
         if let Some(peer) = self.peer {
-            let left = taken.by_peer.get(&peer).map_or(0, |count| count.saturating_sub(1));
+            let left = open.by_peer.get(&peer).map_or(0, |count| count.saturating_sub(1));
             match left {
-                0 => taken.by_peer.remove(&peer),
-                left => taken.by_peer.insert(peer, left),
+                0 => open.by_peer.remove(&peer),
+                left => open.by_peer.insert(peer, left),
             };
         }
     }
 }
 
-/// Connections for which there was no room, the oldest first.
+/// Connections above the limit, the oldest first.
 #[derive(Debug, Clone, Default)]
 struct Reserve(Arc<Mutex<VecDeque<AbortHandle>>>);
 
@@ -153,13 +154,13 @@ impl Reserve {
     fn serve(&self, connection: impl Future<Output = ()> + Send + 'static) {
         self.locked().retain(|other| !other.is_finished());
         if self.locked().len() >= RESERVE {
-            self.end_the_oldest();
+            self.close_oldest();
         }
         let handle = tokio::spawn(connection).abort_handle();
         self.locked().push_back(handle);
     }
 
-    fn end_the_oldest(&self) {
+    fn close_oldest(&self) {
         if let Some(oldest) = self.locked().pop_front() {
             oldest.abort();
         }
@@ -173,16 +174,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_peer_takes_half_of_the_places_and_gives_them_back() {
-        let places = Places::default();
+    fn one_peer_gets_half_of_the_permits_and_returns_them() {
+        let permits = Permits::default();
         let peer = |last| Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)));
-        let mut held: Vec<Place> = (0..OF_A_PEER).map(|_| places.take(peer(1)).unwrap()).collect();
-        assert!(places.take(peer(1)).is_none());
-        held.extend((0..CONNECTIONS - OF_A_PEER).map(|_| places.take(None).unwrap()));
-        assert!(places.take(peer(2)).is_none(), "all are taken");
+        let mut held: Vec<Permit> = (0..OF_A_PEER).map(|_| permits.acquire(peer(1)).unwrap()).collect();
+        assert!(permits.acquire(peer(1)).is_none());
+        held.extend((0..CONNECTIONS - OF_A_PEER).map(|_| permits.acquire(None).unwrap()));
+        assert!(permits.acquire(peer(2)).is_none(), "all permits are taken");
         drop(held.remove(0));
-        assert!(places.take(peer(1)).is_some());
+        assert!(permits.acquire(peer(1)).is_some());
         drop(held);
-        assert!(places.locked().by_peer.is_empty() && places.locked().all == 0);
+        assert!(permits.locked().by_peer.is_empty() && permits.locked().all == 0);
     }
 }

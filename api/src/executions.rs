@@ -23,24 +23,25 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Api,
     auth::Caller,
+    context::{Api, check_reach},
     problem::{self, Body, Problem},
-    reached,
 };
 
-/// How many executions a list has where nobody asks for more, and at most.
+/// How many executions a list has by default.
 const LISTED: usize = 100;
+/// How many executions a list has at most.
 const MOST_LISTED: usize = 1000;
-/// The longest idempotency key.
+/// The longest idempotency key, in bytes.
 const LONGEST_KEY: usize = 200;
 
+/// Returns a time as RFC 3339, with whole seconds.
 fn time(ms: i64) -> String {
     let since = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }
 
-/// An execution as programs read it.
+/// Returns an execution as the API and `--json` show it.
 #[must_use]
 pub fn shown(state: &Assembly) -> Value {
     let outputs: Vec<Value> = state
@@ -56,7 +57,7 @@ pub fn shown(state: &Assembly) -> Value {
     })
 }
 
-/// Takes an upload: 202 once it is on the log; 200 where the execution is known already.
+/// Publishes an upload. Responds 202 once it is on the log, or 200 if its execution exists already.
 pub(crate) async fn submit(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -65,7 +66,7 @@ pub(crate) async fn submit(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let principal = api.caller(&caller, Right::Submit)?;
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "an upload is a JSON object"));
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "the body must be an upload: a JSON object"));
     }
     let mut upload = Upload::read(&body)?;
     upload.check_by_others().map_err(Problem::unprocessable)?;
@@ -80,47 +81,50 @@ pub(crate) async fn submit(
     formats::segment_time(upload.segment_time_seconds).map_err(Problem::unprocessable)?;
     formats::deadline(upload.deadline_seconds).map_err(Problem::unprocessable)?;
     if upload.dst_formats.is_empty() {
-        return Err(Problem::unprocessable("no format is asked for"));
+        return Err(Problem::unprocessable("the upload has no format in dst_formats"));
     }
     for format in &upload.dst_formats {
         formats::format(format).map_err(Problem::unprocessable)?;
     }
     let url = source_url(&upload, &api.store).map_err(Problem::unprocessable)?;
     let prefix = output_prefix(&upload, &url).map_err(Problem::unprocessable)?;
-    // Before anything is looked at.
-    reached(principal, Purpose::Source, &url)?;
+    // First of all: a principal learns nothing about what it may not read or write.
+    check_reach(principal, Purpose::Source, &url)?;
     for format in &upload.dst_formats {
-        reached(principal, Purpose::Output, &output_url(&prefix, &url, format))?;
+        check_reach(principal, Purpose::Output, &output_url(&prefix, &url, format))?;
     }
     let source = api.storage.pin(&url).await?;
-    let asked = Asked { bytes: source.bytes.unsigned_abs(), ..Asked::default() };
-    principal.limits.check(&asked).map_err(Problem::unprocessable)?;
-    // Whatever is uploaded there from now on is another version.
+    let usage = Asked { bytes: source.bytes.unsigned_abs(), ..Asked::default() };
+    principal.limits.check(&usage).map_err(Problem::unprocessable)?;
+    // The upload is of this version: what is written there later is another execution.
     if let Some(version) = upload.version.as_ref().filter(|version| **version != source.version) {
-        return Err(Problem::unprocessable(format!("{url} is not at version '{version}' any more")));
+        return Err(Problem::unprocessable(format!("{url} no longer has version '{version}'")));
     }
     upload.version = Some(source.version.clone());
     let execution = execution_id(&upload, &source);
     if let Some(state) = api.view.get(&execution) {
         return Ok((StatusCode::OK, Json(shown(&state))));
     }
-    at_once(&api, principal)?;
+    check_open_executions(&api, principal)?;
     api.publish(vec![Emit::new(streams::ACCEPTED, &url, &upload)?]).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"execution": execution, "source": url, "state": "submitted"}))))
 }
 
-/// Holds a principal to how many executions of its own may be at work.
-fn at_once(api: &Api, principal: &Principal) -> Result<(), Problem> {
+/// Checks how many executions of a principal run at once.
+fn check_open_executions(api: &Api, principal: &Principal) -> Result<(), Problem> {
     let Some(most) = principal.limits.at_once else { return Ok(()) };
     let is_open = |state: &Assembly| state.principal() == principal.name && !state.is_terminal();
     if api.view.count(is_open) < most {
         return Ok(());
     }
-    let detail = format!("at most {most} executions of '{}' may be at work at once", principal.name);
+    let detail = format!(
+        "at most {most} executions of '{}' may run at once; try again when one has ended",
+        principal.name
+    );
     Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, &detail))
 }
 
-/// What a list is asked for.
+/// The query of a list.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
@@ -131,27 +135,28 @@ pub(crate) struct Filter {
 pub(crate) async fn list(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    asked: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let principal = api.caller(&caller, Right::Read)?;
-    let Query(asked) = asked.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, &error.body_text()))?;
+    let Query(filter) = query.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, &error.body_text()))?;
     let states = ["transcoding", "merging", "succeeded", "failed", "cancelled"];
-    if asked.state.as_ref().is_some_and(|state| !states.contains(&state.as_str())) {
+    if filter.state.as_ref().is_some_and(|state| !states.contains(&state.as_str())) {
         let detail = format!("'state' is one of {}", states.join(", "));
         return Err(Problem::new(StatusCode::BAD_REQUEST, &detail));
     }
-    let most = asked.limit.unwrap_or(LISTED).min(MOST_LISTED);
+    let most = filter.limit.unwrap_or(LISTED).min(MOST_LISTED);
     let all: Vec<Value> = api
         .view
-        .latest(asked.state.as_deref(), most, |owner| principal.sees(owner))
+        .latest(filter.state.as_deref(), most, |owner| principal.sees(owner))
         .iter()
         .map(shown)
         .collect();
     Ok(Json(json!({"executions": all})))
 }
 
-/// An execution that the caller may see, if it may do that. Those of others are not told from those that there are none of.
-fn known(api: &Api, caller: &Caller, right: Right, id: &str) -> Result<Assembly, Problem> {
+/// Returns an execution that the caller may see, if it has the right. The response to one that belongs to another principal is the
+/// same as to one that does not exist.
+fn find(api: &Api, caller: &Caller, right: Right, id: &str) -> Result<Assembly, Problem> {
     let principal = api.caller(caller, right)?;
     let found = api.view.get(id).filter(|state| principal.sees(state.principal()));
     if let Some(state) = &found {
@@ -159,7 +164,8 @@ fn known(api: &Api, caller: &Caller, right: Right, id: &str) -> Result<Assembly,
         debug_hold(|| its_principals(id, state.principal(), &principal.name, administers));
     }
     found.ok_or_else(|| {
-        let detail = format!("no execution '{id}' is known; one that was just submitted is within a second");
+        let detail =
+            format!("there is no execution '{id}'; one that was just submitted appears within a second");
         Problem::new(StatusCode::NOT_FOUND, &detail)
     })
 }
@@ -169,7 +175,7 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(shown(&known(&api, &caller, Right::Read, &id)?)))
+    Ok(Json(shown(&find(&api, &caller, Right::Read, &id)?)))
 }
 
 pub(crate) async fn events(
@@ -177,17 +183,17 @@ pub(crate) async fn events(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    known(&api, &caller, Right::Read, &id)?;
+    find(&api, &caller, Right::Read, &id)?;
     let mut all = of_key::<ExecutionEvent>(api.log.as_ref(), streams::EXECUTIONS, &id).await?;
     all.retain(|event| event.execution == id);
     all.sort_by_key(|event| event.at_ms);
     Ok(Json(json!({"events": all})))
 }
 
-/// Why an execution is cancelled.
+/// The body of a request to cancel.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Why {
+struct Cancellation {
     reason: Option<String>,
 }
 
@@ -197,14 +203,16 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let why: Why = if body.is_empty() { Why::default() } else { problem::json(&body)? };
-    let state = known(&api, &caller, Right::Cancel, &id)?;
+    let cancellation: Cancellation =
+        if body.is_empty() { Cancellation::default() } else { problem::json(&body)? };
+    let state = find(&api, &caller, Right::Cancel, &id)?;
     if state.is_terminal() {
-        let detail = format!("it has ended already ({})", state.phase.as_str());
+        let detail = format!("the execution has ended already ({})", state.phase.as_str());
         return Err(Problem::new(StatusCode::CONFLICT, &detail));
     }
     let mut signal = Signal::new(&state.execution, state.attempt, millis_now());
-    signal.cancelled = Some(Cancelled { reason: why.reason.unwrap_or_else(|| "cancelled over HTTP".into()) });
+    signal.cancelled =
+        Some(Cancelled { reason: cancellation.reason.unwrap_or_else(|| "cancelled over HTTP".into()) });
     api.publish(vec![Emit::new(streams::TRANSCODED, &state.execution, &signal)?]).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"execution": id, "state": "cancelling"}))))
 }
@@ -215,17 +223,18 @@ pub(crate) async fn retry(
     Path(id): Path<String>,
     Body(_): Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let state = known(&api, &caller, Right::Cancel, &id)?;
+    let state = find(&api, &caller, Right::Cancel, &id)?;
     let conflict = |detail: &str| Problem::new(StatusCode::CONFLICT, detail);
     if !state.is_terminal() {
-        return Err(conflict("it is at work"));
+        return Err(conflict("the execution is running; cancel it first, or wait for its end"));
     }
     if state.phase == Phase::Succeeded {
-        return Err(conflict("it has succeeded; there is nothing to try again"));
+        return Err(conflict("the execution succeeded; there is nothing to retry"));
     }
     let upload = state.upload.clone();
-    let upload =
-        upload.ok_or_else(|| conflict("it is from an older version, which kept too little of it"))?;
+    let upload = upload.ok_or_else(|| {
+        conflict("the execution was made by an older version, which did not keep its upload; submit it again")
+    })?;
     let upload = cleanup::next_attempt(&state, upload, millis_now(), api.retry_window_ms);
     let attempt = upload.attempt;
     api.publish(vec![Emit::new(streams::ACCEPTED, &state.source.url, &upload)?]).await?;

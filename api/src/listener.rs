@@ -1,4 +1,4 @@
-//! Where HTTP is answered: a TCP address, or a Unix socket, whose file says who may call.
+//! Where HTTP requests arrive: a TCP address, or a Unix socket, whose file permissions say who may call.
 
 use std::{
     fs, io,
@@ -12,16 +12,16 @@ use tokio::{
     net::{TcpListener, UnixListener},
 };
 
-/// What a Unix socket's address begins with.
+/// The prefix of a Unix socket's address.
 const UNIX: &str = "unix:";
-/// Its user and its group may call.
+/// The permissions of a Unix socket: user and group may call.
 const MODE: u32 = 0o660;
 
 /// A connection.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A place where calls arrive.
+/// A socket that accepts connections.
 #[derive(Debug)]
 pub struct Listener {
     kind: Kind,
@@ -34,7 +34,7 @@ enum Kind {
     Unix { listener: UnixListener, _file: SocketFile },
 }
 
-/// A socket's file, removed when nobody answers there any more.
+/// A Unix socket's file, which is removed with its listener.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
@@ -51,10 +51,10 @@ impl Drop for SocketFile {
 }
 
 impl Listener {
-    /// Listens at `host:port`, or at `unix:/path`. The file of a process that has ended is replaced.
+    /// Listens at `host:port`, or at `unix:/path`. The socket file of an ended process is replaced.
     ///
     /// # Errors
-    /// Where the address is in use or can't be had.
+    /// If the address is in use or not available.
     pub async fn bind(address: &str) -> io::Result<Self> {
         if let Some(path) = address.strip_prefix(UNIX) {
             let (listener, _file) = unix(Path::new(path))?;
@@ -65,24 +65,24 @@ impl Listener {
         Ok(Self { kind: Kind::Tcp(listener), address })
     }
 
-    /// Where it is, with its port.
+    /// Returns the address, with the port that was chosen if it was 0.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Whether only processes of this machine reach it by TCP: then a browser's page may be among them.
+    /// Returns `true` if it listens on TCP and loopback, where a browser of this machine could reach it.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         matches!(&self.kind, Kind::Tcp(listener) if listener.local_addr().is_ok_and(|at| at.ip().is_loopback()))
     }
 
-    /// The next connection, and whose it is; nobody's by a Unix socket.
+    /// Returns the next connection, and its peer's address; `None` for a Unix socket.
     pub(crate) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
         match &self.kind {
             Kind::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Small answers, at once.
+                // Send small responses at once.
                 let _ = stream.set_nodelay(true);
                 Ok((Box::new(stream), Some(peer.ip())))
             }
@@ -94,7 +94,7 @@ impl Listener {
     }
 }
 
-/// Whether an address is one that only this machine's processes reach.
+/// Returns `true` if only processes of this machine reach this address.
 #[must_use]
 pub fn is_local(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
@@ -103,21 +103,21 @@ pub fn is_local(address: &str) -> bool {
         || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Listens under another name first, so that the socket never has other rights than it is to have.
+/// Listens under another name first, so that the socket never has other permissions than `MODE` under its own name.
 fn unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
             return Err(io::Error::other(
-                "something else than a socket is there; choose another name, or remove it",
+                "the path exists and is not a socket; choose another path, or remove it",
             ));
         }
         Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers there"));
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there"));
         }
         _ => {}
     }
     let aside = path.with_file_name(format!(".millrace-{}.sock", std::process::id()));
-    // One of a process that was killed, and had this one's number.
+    // Left by a killed process that had this one's id.
     let _ = fs::remove_file(&aside);
     let listener = UnixListener::bind(&aside)?;
     let named =
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_this_machine_reaches_is_told_from_the_rest() {
+    fn local_addresses_are_recognized() {
         for local in ["127.0.0.1:80", "localhost:80", "[::1]:80", "127.9.9.9:1", "unix:/run/millrace.sock"] {
             assert!(is_local(local), "{local}");
         }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_is_its_users_and_groups_and_goes_with_its_process() {
+    async fn a_socket_belongs_to_user_and_group_and_is_removed_with_its_listener() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.sock");
         let address = format!("unix:{}", path.display());
@@ -155,7 +155,7 @@ mod tests {
         assert!(second.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse));
         drop(first);
         assert!(!path.exists());
-        // One of a process that was killed.
+        // Left by a killed process.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists() && Listener::bind(&address).await.is_ok());
         fs::write(&path, b"a file").unwrap();

@@ -1,4 +1,4 @@
-//! What is wrong with a request, as RFC 9457 has it.
+//! Problem details of failed requests (RFC 9457), and the body of a request.
 
 use axum::{
     body::Bytes,
@@ -12,7 +12,10 @@ use millrace_topology::ports::PortError;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// A problem.
+/// The longest body that is read, in bytes: an upload may have 100,000.
+pub(crate) const LONGEST_BODY: usize = 256 * 1024;
+
+/// The response to a request that failed.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -48,11 +51,8 @@ impl IntoResponse for Problem {
 
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
-        tracing::warn!(%error, "a request could not be put on the log");
-        Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            detail: format!("the log does not take it now: {error}"),
-        }
+        tracing::warn!(%error, "a request could not be published");
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, detail: format!("the log is not available: {error}") }
     }
 }
 
@@ -74,7 +74,7 @@ impl From<RecordError> for Problem {
     }
 }
 
-/// A body of JSON. Browsers send that to strangers only where they are allowed to, which nobody is here.
+/// A body of JSON. A web page of another origin can't send this content type: browsers ask first (CORS), and are refused.
 pub(crate) struct Body(pub(crate) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Body {
@@ -82,7 +82,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        // SNS calls its JSON text; a page can't send its header to strangers either.
+        // SNS sends JSON as text/plain. A web page of another origin can't send its header either.
         let is_sns = request.headers().contains_key("x-amz-sns-message-type");
         let is_json = kind.is_some_and(|kind| {
             let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -96,7 +96,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         }
         Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(error) => {
-                let detail = format!("the body can't be read; at most {} bytes are", super::LONGEST_BODY);
+                let detail = format!("the body can't be read; the limit is {LONGEST_BODY} bytes");
                 Problem::new(error.status(), &detail)
             }
             _ => Problem::new(StatusCode::BAD_REQUEST, "the body can't be read"),
@@ -104,7 +104,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-/// Reads a body.
+/// Parses a body.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, &error.to_string()))
 }

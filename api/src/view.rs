@@ -1,4 +1,4 @@
-//! What is known of executions, kept at hand: a request reads no topic.
+//! The states of executions in memory, so that a request need not read the log.
 
 use std::{
     collections::HashMap,
@@ -16,10 +16,10 @@ pub struct View {
 }
 
 impl View {
-    /// Follows the table of states for good.
+    /// Follows the table of states. Returns only if that fails.
     ///
     /// # Errors
-    /// Where the log can't be read.
+    /// If the log can't be read.
     pub async fn follow(&self, log: Arc<dyn Log>) -> Result<(), LogError> {
         let mut changes = log.changes();
         let count = log.partitions(streams::ASSEMBLIES.name).await?;
@@ -28,15 +28,16 @@ impl View {
         loop {
             changes.mark_seen();
             for (partition, position) in &mut positions {
-                let mut told = Vec::new();
-                *position = read_on(log.as_ref(), partition, *position, |record| told.push(record)).await?;
+                let mut records = Vec::new();
+                *position =
+                    read_on(log.as_ref(), partition, *position, |record| records.push(record)).await?;
                 let mut states = self.states.write().unwrap_or_else(PoisonError::into_inner);
-                for record in told {
+                for record in records {
                     let key = String::from_utf8_lossy(&record.key).into_owned();
                     match record.value.map(|value| Assembly::decode(&value)) {
                         Some(Ok(state)) => drop(states.insert(key, state)),
                         None => drop(states.remove(&key)),
-                        // A newer Millrace's, or a stranger's.
+                        // Written by a newer Millrace, or by another program.
                         Some(Err(_)) => {}
                     }
                 }
@@ -45,30 +46,30 @@ impl View {
         }
     }
 
-    fn with<T>(&self, look: impl FnOnce(&HashMap<String, Assembly>) -> T) -> T {
-        look(&self.states.read().unwrap_or_else(PoisonError::into_inner))
+    fn read<T>(&self, read: impl FnOnce(&HashMap<String, Assembly>) -> T) -> T {
+        read(&self.states.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// An execution's state.
+    /// Returns an execution's state.
     #[must_use]
     pub fn get(&self, execution: &str) -> Option<Assembly> {
-        self.with(|states| states.get(execution).cloned())
+        self.read(|states| states.get(execution).cloned())
     }
 
-    /// How many executions are so.
+    /// Returns how many executions match.
     #[must_use]
-    pub fn count(&self, is_so: impl Fn(&Assembly) -> bool) -> usize {
-        self.with(|states| states.values().filter(|state| is_so(state)).count())
+    pub fn count(&self, matches: impl Fn(&Assembly) -> bool) -> usize {
+        self.read(|states| states.values().filter(|state| matches(state)).count())
     }
 
-    /// The latest, first: so many of a state, or of all, of principals that `sees` lets through.
+    /// Returns the `most` latest executions, the latest first: in this state, or in any, of principals for which `sees` returns `true`.
     #[must_use]
     pub fn latest(&self, state: Option<&str>, most: usize, sees: impl Fn(&str) -> bool) -> Vec<Assembly> {
-        self.with(|states| {
-            let is_asked = |one: &&Assembly| {
+        self.read(|states| {
+            let matches = |one: &&Assembly| {
                 state.is_none_or(|state| one.phase.as_str() == state) && sees(one.principal())
             };
-            let mut all: Vec<&Assembly> = states.values().filter(is_asked).collect();
+            let mut all: Vec<&Assembly> = states.values().filter(matches).collect();
             all.sort_unstable_by(|a, b| {
                 b.started_ms.cmp(&a.started_ms).then_with(|| a.execution.cmp(&b.execution))
             });

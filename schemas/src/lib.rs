@@ -11,6 +11,7 @@ mod foreign;
 pub mod frame;
 mod identity;
 pub mod ids;
+pub mod range_protocol;
 mod records;
 
 pub use bounds::LONGEST_SCHEMA;

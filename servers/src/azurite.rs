@@ -1,14 +1,15 @@
-//! Azurite, Microsoft's own stand-in for Azure Blob Storage; in memory.
+//! Azurite, Microsoft's emulator of Azure Blob Storage, in memory.
 
 use std::process::Command;
 
-use crate::{Process, ServerError, doing, folder, free_port, listens};
+use crate::process::{Process, ServerError, doing, folder, free_port, listens};
 
-/// The account that it knows, and its key: the same everywhere, and no secret.
+/// The account of every Azurite.
 const ACCOUNT: &str = "devstoreaccount1";
+/// Its key, which is documented and no secret.
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A store that speaks Azure's blob protocol.
+/// An Azure Blob Storage emulator.
 #[derive(Debug)]
 pub struct Azurite {
     port: u16,
@@ -17,10 +18,10 @@ pub struct Azurite {
 }
 
 impl Azurite {
-    /// Starts a store on a free port; what it holds goes with it.
+    /// Starts it on a free port. Its data is lost when it ends.
     ///
     /// # Errors
-    /// Where it was not fetched, or does not come up.
+    /// If it was not fetched, or does not start.
     pub fn start() -> Result<Self, ServerError> {
         let program = folder().join("azurite/node_modules/azurite/dist/src/blob/main.js");
         if !program.exists() {
@@ -28,7 +29,7 @@ impl Azurite {
         }
         let temporary = tempfile::tempdir().map_err(doing("making a folder"))?;
         let port = free_port()?;
-        // Where the machine has no Node, `scripts/servers.sh` has put one beside the clients.
+        // On a machine without Node, `scripts/servers.sh` fetches it with the Python clients.
         let fetched = folder().join("python/bin/node");
         let mut command = if fetched.exists() { Command::new(fetched) } else { Command::new("node") };
         command.arg(program).args([
@@ -39,7 +40,7 @@ impl Azurite {
         ]);
         command.args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]);
         let mut process = Process::start("Azurite", &mut command, temporary.path().join("azurite.log"))?;
-        process.until(|| listens(port))?;
+        process.wait_until(|| listens(port))?;
         Ok(Self { port, _process: process, _temporary: temporary })
     }
 
@@ -47,10 +48,10 @@ impl Azurite {
         format!("http://127.0.0.1:{}/{ACCOUNT}", self.port)
     }
 
-    /// Makes a container, with Microsoft's own client.
+    /// Creates a container, with Microsoft's own client.
     ///
     /// # Errors
-    /// Where it can't be made.
+    /// If it can't be created.
     pub fn container(&self, name: &str) -> Result<(), ServerError> {
         let script = "import sys; from azure.storage.blob import BlobServiceClient as C; \
                       C(sys.argv[1], credential={'account_name': sys.argv[2], 'account_key': sys.argv[3]}).create_container(sys.argv[4])";
@@ -64,7 +65,7 @@ impl Azurite {
         Err(ServerError::Down { what: "Azurite", log: String::from_utf8_lossy(&made.stderr).into_owned() })
     }
 
-    /// The variables that tell a client of it.
+    /// Returns the variables that set up a client for it.
     #[must_use]
     pub fn variables(&self) -> [(&'static str, String); 4] {
         [

@@ -6,15 +6,15 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::{Process, ServerError, doing, folder, free_port, java, listens};
+use crate::process::{Process, ServerError, doing, folder, free_port, java, listens};
 
-/// Who may talk to a broker.
+/// Who may connect to a broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Security {
     /// Everybody.
     #[default]
     Open,
-    /// Who knows the password (SASL/PLAIN): `alice` and `alice-secret`, over TLS with the certificate `ca.pem` of the
+    /// Clients with a password (SASL/PLAIN): `alice` and `alice-secret`, over TLS with the certificate `ca.pem` of the
     /// broker's folder.
     SaslSsl,
 }
@@ -23,7 +23,7 @@ pub enum Security {
 #[derive(Debug)]
 pub struct Kafka {
     folder: PathBuf,
-    /// Goes with the broker.
+    /// The folder, if it is removed with the broker.
     temporary: Option<tempfile::TempDir>,
     port: u16,
     process: Option<Process>,
@@ -36,15 +36,15 @@ impl Kafka {
     /// Starts a broker on a free port, with its data in a temporary folder.
     ///
     /// # Errors
-    /// Where Kafka was not fetched, or does not come up.
+    /// If Kafka was not fetched, or does not start.
     pub fn start() -> Result<Self, ServerError> {
         Self::start_with(Security::Open, &[])
     }
 
-    /// The same, with these lines of its configuration.
+    /// Starts a broker likewise, with these lines added to its configuration.
     ///
     /// # Errors
-    /// Where Kafka was not fetched, or does not come up.
+    /// If Kafka was not fetched, or does not start.
     pub fn start_with(security: Security, more: &[&str]) -> Result<Self, ServerError> {
         let temporary = tempfile::tempdir().map_err(doing("making a folder"))?;
         let path = temporary.path().to_owned();
@@ -57,17 +57,17 @@ impl Kafka {
     /// Starts a broker on this port, with its data in this folder, which stays.
     ///
     /// # Errors
-    /// Where Kafka was not fetched, or does not come up.
+    /// If Kafka was not fetched, or does not start.
     pub fn start_at(folder: &Path, port: u16) -> Result<Self, ServerError> {
         let mut broker = Self::prepare(folder, port, Security::Open, &[])?;
         broker.resume()?;
         Ok(broker)
     }
 
-    /// Starts a cluster of so many brokers, each with a copy of everything: one of three may be away.
+    /// Starts a cluster of brokers, each with a replica of everything. One of three may fail.
     ///
     /// # Errors
-    /// Where Kafka was not fetched, or does not come up.
+    /// If Kafka was not fetched, or does not start.
     pub fn start_cluster(brokers: usize) -> Result<Vec<Self>, ServerError> {
         let controllers = (0..brokers).map(|_| free_port()).collect::<Result<Vec<_>, _>>()?;
         let copies = [
@@ -75,7 +75,7 @@ impl Kafka {
             format!("offsets.topic.replication.factor={brokers}"),
             format!("transaction.state.log.replication.factor={brokers}"),
             format!("min.insync.replicas={}", brokers.div_ceil(2)),
-            // A broker that was killed is missed soon.
+            // A killed broker is detected soon.
             "broker.session.timeout.ms=3000".to_owned(),
             "broker.heartbeat.interval.ms=500".to_owned(),
         ];
@@ -89,12 +89,12 @@ impl Kafka {
             broker.temporary = Some(temporary);
             all.push(broker);
         }
-        // Each waits for the others: a quorum is more than one.
+        // All start before any is waited for: they need a quorum.
         for broker in &mut all {
-            broker.begin()?;
+            broker.start_process()?;
         }
         for broker in &mut all {
-            broker.until_it_listens()?;
+            broker.wait_until_it_listens()?;
         }
         Ok(all)
     }
@@ -142,7 +142,7 @@ impl Kafka {
             "share.coordinator.state.topic.min.isr=1".to_owned(),
             "group.initial.rebalance.delay.ms=0".to_owned(),
             "auto.create.topics.enable=false".to_owned(),
-            // Topics that are kept for a month.
+            // Six weeks: some topics are kept for a month.
             "offsets.retention.minutes=60480".to_owned(),
         ] {
             // Writing to a String can't fail.
@@ -167,33 +167,33 @@ impl Kafka {
         Ok(Self { folder: folder.to_owned(), temporary: None, port, process: None })
     }
 
-    /// Where it listens.
+    /// Returns its address, for `bootstrap.servers`.
     #[must_use]
     pub fn brokers(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Where its configuration and its data lie.
+    /// Returns the folder with its configuration and data.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Ends the broker, as kill -9 does; what it had acknowledged is there when it goes on.
+    /// Kills the broker, as `kill -9` does. What it acknowledged is still there after [`Kafka::resume`].
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Starts it again where it was.
+    /// Starts it again, on the same port with the same data.
     ///
     /// # Errors
-    /// Where it does not come up.
+    /// If it does not start.
     pub fn resume(&mut self) -> Result<(), ServerError> {
-        self.begin()?;
-        self.until_it_listens()
+        self.start_process()?;
+        self.wait_until_it_listens()
     }
 
-    fn begin(&mut self) -> Result<(), ServerError> {
+    fn start_process(&mut self) -> Result<(), ServerError> {
         let mut command = java();
         command.arg("-cp").arg(class_path()?);
         command.arg(format!("-Dlog4j2.configurationFile={}", log_config(&self.folder)?.display()));
@@ -202,9 +202,9 @@ impl Kafka {
         Ok(())
     }
 
-    fn until_it_listens(&mut self) -> Result<(), ServerError> {
+    fn wait_until_it_listens(&mut self) -> Result<(), ServerError> {
         let port = self.port;
-        self.process.as_mut().map_or(Ok(()), |process| process.until(|| listens(port)))
+        self.process.as_mut().map_or(Ok(()), |process| process.wait_until(|| listens(port)))
     }
 }
 
@@ -235,10 +235,11 @@ fn run(arguments: &[&str]) -> Result<Output, ServerError> {
     java().arg("-cp").arg(class_path()?).args(arguments).output().map_err(doing("starting java"))
 }
 
-/// Runs one of Kafka's own tools, by its class: `org.apache.kafka.tools.consumer.group.ConsumerGroupCommand`, say.
+/// Runs one of Kafka's own tools, by its class, such as `org.apache.kafka.tools.consumer.group.ConsumerGroupCommand`, and returns its
+/// output.
 ///
 /// # Errors
-/// Where Kafka was not fetched, or the tool failed.
+/// If Kafka was not fetched, or the tool failed.
 pub fn tool(class: &str, arguments: &[&str]) -> Result<String, ServerError> {
     let output = run(&[&[class], arguments].concat())?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -246,10 +247,10 @@ pub fn tool(class: &str, arguments: &[&str]) -> Result<String, ServerError> {
         return Ok(said);
     }
     let log = format!("{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    Err(ServerError::Down { what: "a tool of Kafka's", log })
+    Err(ServerError::Down { what: "a tool of Kafka", log })
 }
 
-/// A certificate of its own for the broker, and one user.
+/// Creates a self-signed certificate and one user, and returns the lines of configuration for them.
 fn secured(folder: &Path) -> Result<String, ServerError> {
     let store = folder.join("broker.p12");
     let key = |arguments: &[&str]| -> Result<(), ServerError> {

@@ -1,5 +1,5 @@
-//! `make servers`: Kafka, a schema registry and an S3 store in the foreground, until Ctrl-C; their data stay. With a program
-//! named, it is run as `PROGRAM topology --apply` in between: the store tells a topic what is put into it.
+//! `make servers`: Kafka, a schema registry and an S3 store in the foreground, until Ctrl-C. Their data stays. If the path of a
+//! program is given, `PROGRAM topology --apply` creates the topics, and the store publishes its notifications to one of them.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,25 +18,28 @@ fn run(program: Option<&str>) -> Result<(), ServerError> {
     let kafka = Kafka::start_at(&folder, 9092)?;
     let registry = Registry::start_at(8081, &folder.join("registry.log"))?;
     let (brokers, registry_url) = (kafka.brokers(), registry.url());
-    let mut told = None;
+    let mut notifies = None;
     if let Some(program) = program {
         let mut command = Command::new(Path::new(program));
         command.args(["topology", "--apply"]).env("MILLRACE_BROKERS", &brokers);
         match command.env("MILLRACE_SCHEMA_REGISTRY", &registry_url).output() {
-            Ok(output) if output.status.success() => told = Some((brokers.as_str(), "notifications")),
-            Ok(output) => eprintln!("servers: the topics: {}", String::from_utf8_lossy(&output.stderr)),
+            Ok(output) if output.status.success() => notifies = Some((brokers.as_str(), "notifications")),
+            Ok(output) => eprintln!(
+                "servers: the topics could not be created: {}",
+                String::from_utf8_lossy(&output.stderr)
+            ),
             Err(error) => eprintln!("servers: {program}: {error}"),
         }
     }
-    let store = Store::start_at(&folder.join("store"), 7070, told)?;
+    let store = Store::start_at(&folder.join("store"), 7070, notifies)?;
     store.bucket("videos")?;
     println!("export MILLRACE_BROKERS={brokers} MILLRACE_SCHEMA_REGISTRY={registry_url}");
     let variables = store.variables().map(|(name, value)| format!("{name}={value}"));
     println!("export {}", variables.join(" "));
     eprintln!(
-        "servers: all three answer; the lines above set up a shell; topics and the bucket 'videos' are there; Ctrl-C ends them"
+        "servers: all three are ready, with topics and the bucket 'videos'; the lines above set up a shell; Ctrl-C ends them"
     );
-    // Ctrl-C ends this process, and with it all. Each of them ends when this process does, however that comes.
+    // Ctrl-C ends this process, and with it the servers.
     loop {
         std::thread::park();
     }

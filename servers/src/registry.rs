@@ -1,6 +1,6 @@
-//! Apicurio Registry, which speaks Confluent's REST API; in memory.
+//! Apicurio Registry, which has Confluent's REST API, in memory.
 
-use crate::{Process, ServerError, folder, free_port, java, listens};
+use crate::process::{Process, ServerError, doing, folder, free_port, java, listens};
 
 /// A schema registry.
 #[derive(Debug)]
@@ -12,12 +12,12 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts a registry on a free port; what it knows goes with it.
+    /// Starts a registry on a free port. Its schemas are lost when it ends.
     ///
     /// # Errors
-    /// Where it was not fetched, or does not come up.
+    /// If it was not fetched, or does not start.
     pub fn start() -> Result<Self, ServerError> {
-        let temporary = tempfile::tempdir().map_err(crate::doing("making a folder"))?;
+        let temporary = tempfile::tempdir().map_err(doing("making a folder"))?;
         let log = temporary.path().join("registry.log");
         let mut registry = Self { port: free_port()?, log, process: None, _temporary: Some(temporary) };
         registry.resume()?;
@@ -27,20 +27,20 @@ impl Registry {
     /// Starts a registry on this port, which logs to this file.
     ///
     /// # Errors
-    /// Where it was not fetched, or does not come up.
+    /// If it was not fetched, or does not start.
     pub fn start_at(port: u16, log: &std::path::Path) -> Result<Self, ServerError> {
         let mut registry = Self { port, log: log.to_owned(), process: None, _temporary: None };
         registry.resume()?;
         Ok(registry)
     }
 
-    /// Its URL, as Confluent's clients take it.
+    /// Returns its URL for Confluent's clients.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/apis/ccompat/v7", self.port)
     }
 
-    /// Ends it; all that it knew is gone.
+    /// Ends it. Its schemas are lost.
     pub fn kill(&mut self) {
         self.process = None;
     }
@@ -59,7 +59,7 @@ impl Registry {
         command.arg("-jar").arg(&jar);
         let mut process = Process::start("Apicurio Registry", &mut command, self.log.clone())?;
         let (port, url) = (self.port, format!("{}/subjects", self.url()));
-        process.until(|| listens(port) && ureq::get(&url).call().is_ok())?;
+        process.wait_until(|| listens(port) && ureq::get(&url).call().is_ok())?;
         self.process = Some(process);
         Ok(())
     }

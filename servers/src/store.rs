@@ -1,4 +1,4 @@
-//! versitygw, which speaks S3, over a folder.
+//! versitygw, an S3 gateway over a folder.
 
 use std::{
     fs,
@@ -6,19 +6,19 @@ use std::{
     process::Command,
 };
 
-use crate::{Process, ServerError, doing, folder, free_port, listens};
+use crate::process::{Process, ServerError, doing, folder, free_port, listens};
 
-/// Who may talk to the store.
+/// The access key of the store.
 pub const ACCESS_KEY: &str = "millrace-test";
-/// Its secret.
+/// The secret key of the store.
 pub const SECRET_KEY: &str = "millrace-test-secret";
 
-/// A store that speaks S3. Buckets are folders of [`Store::folder`].
+/// An S3 store. Buckets are folders in [`Store::folder`].
 #[derive(Debug)]
 pub struct Store {
     port: u16,
     folder: PathBuf,
-    /// Where notifications go: brokers and topic.
+    /// The brokers and the topic to which it publishes notifications.
     notifies: Option<(String, String)>,
     process: Option<Process>,
     _temporary: Option<tempfile::TempDir>,
@@ -28,15 +28,15 @@ impl Store {
     /// Starts a store on a free port, with its data in a temporary folder.
     ///
     /// # Errors
-    /// Where it was not fetched, or does not come up.
+    /// If it was not fetched, or does not start.
     pub fn start() -> Result<Self, ServerError> {
         Self::start_with(None)
     }
 
-    /// The same, with notifications of what happens in its buckets to a topic of these brokers.
+    /// Starts a store likewise, which publishes notifications to `(brokers, topic)`, if given.
     ///
     /// # Errors
-    /// Where it was not fetched, or does not come up.
+    /// If it was not fetched, or does not start.
     pub fn start_with(notifies: Option<(&str, &str)>) -> Result<Self, ServerError> {
         let temporary = tempfile::tempdir().map_err(doing("making a folder"))?;
         let mut store = Self::prepare(temporary.path(), free_port()?, notifies);
@@ -48,7 +48,7 @@ impl Store {
     /// Starts a store on this port, with its data in this folder, which stays.
     ///
     /// # Errors
-    /// Where it was not fetched, or does not come up.
+    /// If it was not fetched, or does not start.
     pub fn start_at(folder: &Path, port: u16, notifies: Option<(&str, &str)>) -> Result<Self, ServerError> {
         let mut store = Self::prepare(folder, port, notifies);
         store.resume()?;
@@ -60,34 +60,34 @@ impl Store {
         Self { port, folder: folder.to_owned(), notifies, process: None, _temporary: None }
     }
 
-    /// Its URL.
+    /// Returns its URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Where its port is.
+    /// Returns its port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Where the buckets are.
+    /// Returns the folder that holds the buckets.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         self.folder.join("buckets")
     }
 
-    /// Makes a bucket.
+    /// Creates a bucket.
     ///
     /// # Errors
-    /// Where the folder can't be written.
+    /// If the folder can't be written.
     pub fn bucket(&self, name: &str) -> Result<(), ServerError> {
         let path = self.folder().join(name);
         fs::create_dir_all(&path).map_err(doing(format!("making {}", path.display())))
     }
 
-    /// The variables that tell a client of it.
+    /// Returns the variables that set up a client for it.
     #[must_use]
     pub fn variables(&self) -> [(&'static str, String); 4] {
         [
@@ -98,15 +98,15 @@ impl Store {
         ]
     }
 
-    /// Ends it, as kill -9 does.
+    /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Starts it again where it was.
+    /// Starts it again, on the same port with the same data.
     ///
     /// # Errors
-    /// Where it does not come up.
+    /// If it does not start.
     pub fn resume(&mut self) -> Result<(), ServerError> {
         let program = folder().join("s3/versitygw");
         if !program.exists() {
@@ -122,11 +122,11 @@ impl Store {
         if let Some((brokers, topic)) = &self.notifies {
             command.args(["--event-kafka-url", brokers, "--event-kafka-topic", topic]);
         }
-        // What is known of an object is in files beside it: not every file system has extended attributes.
+        // Metadata of objects is in files of their own, since not every file system has extended attributes.
         command.arg("posix").arg("--sidecar").arg(self.folder.join("metadata")).arg(self.folder());
         let mut process = Process::start("versitygw", &mut command, self.folder.join("store.log"))?;
         let port = self.port;
-        process.until(|| listens(port))?;
+        process.wait_until(|| listens(port))?;
         self.process = Some(process);
         Ok(())
     }

@@ -1,13 +1,13 @@
-//! Why bytes could not be had or put.
+//! Errors of storage.
 
 use std::{io, path::Path};
 
 use millrace_access::Refusal;
 
-/// Why bytes could not be had or put. Texts are for the person whose bytes they are; no credential is ever part of one.
+/// Why bytes could not be read or written. The messages are for the user whose bytes they are; none holds a credential.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The URL names no place that is served.
+    /// The URL is malformed, or of a kind that is not supported here.
     #[error("'{url}' can't be used: {reason}")]
     Url {
         /// The URL.
@@ -15,116 +15,116 @@ pub enum StorageError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A store can't be used as it is set up.
+    /// The store's settings are incomplete or wrong.
     #[error("the store of {url} can't be used: {reason}")]
     Setup {
         /// The URL.
         url: String,
-        /// What is missing.
+        /// What is missing or wrong, and which variables set it.
         reason: String,
     },
-    /// The source is a folder, a socket, …
+    /// The source is a folder, a socket, a device or a FIFO.
     #[error("{path} is not a file")]
     NotAFile {
-        /// Where.
+        /// The path or URL.
         path: String,
     },
     /// The source has no bytes.
     #[error("{path} is empty")]
     Empty {
-        /// Where.
+        /// The path or URL.
         path: String,
     },
-    /// The source is another than the one that was accepted.
+    /// The source's version is not the accepted one.
     #[error("{path} changed while it was being processed; run it again when it is complete")]
     Changed {
-        /// Where.
+        /// The path or URL.
         path: String,
     },
-    /// The source is gone.
+    /// The source or object does not exist.
     #[error("there is no {path}")]
     Missing {
-        /// Where.
+        /// The path or URL.
         path: String,
     },
-    /// Something is at an output's place, and it came from elsewhere.
+    /// The output exists, and was made from another source.
     #[error(
         "{path} is there already and did not come from this source; choose another folder, or replace it with --overwrite"
     )]
     Occupied {
-        /// Where.
+        /// The path or URL.
         path: String,
     },
-    /// An output's name, or its whole path, is longer than its file system allows.
+    /// The output's name, or its whole path, is longer than its file system allows.
     #[error(
         "{path} can't be written: its name is longer than the file system allows (255 bytes are usual, and 4,096 for a whole path); \
          give the source a shorter name"
     )]
     LongName {
-        /// The output.
+        /// The output's path or URL.
         path: String,
     },
-    /// It lies outside of what may be reached.
+    /// The location may not be read or written.
     #[error(transparent)]
     Refused(Box<Refusal>),
-    /// A link is in the way.
+    /// The path leads through a symbolic link below a root.
     #[error(
         "{path} is a link, or lies behind one, and below {root} links are not followed; put the file itself there, or name the folder \
          that the link leads to as a root of its own"
     )]
     Link {
-        /// Where.
+        /// The path or URL.
         path: String,
-        /// The root.
+        /// The root below which links are not followed.
         root: String,
     },
-    /// What was being written, or its folder, was replaced by something else before it could be published.
+    /// The hidden file that was being written, or its folder, was moved or replaced before it was published.
     #[error(
         "{path} can't be published: its folder, or the file that was being written, was moved or replaced meanwhile"
     )]
     Displaced {
-        /// The output.
+        /// The output's path or URL.
         path: String,
     },
-    /// What was staged is there no more.
+    /// The staged output no longer exists.
     #[error(
         "{path} was ready and could not be published: what was made of it is gone, removed by somebody else or by a rule of the store \
          that ends uploads; try it again"
     )]
     Unstaged {
-        /// The output.
+        /// The output's path or URL.
         path: String,
     },
-    /// Files can't be held to lie beneath a root.
+    /// The kernel has no `openat2`, which limits files to those beneath a root.
     #[error(
         "{path} can't be opened safely: openat2 is missing here; it needs Linux 5.6 or newer, and in a container a seccomp profile that \
          allows it"
     )]
     OldKernel {
-        /// Where.
+        /// The path or URL.
         path: String,
     },
-    /// The system said no.
+    /// The operating system returned an error.
     #[error("{doing} {path}: {source}")]
     Io {
-        /// What was being done.
+        /// What was being done, such as "opening".
         doing: &'static str,
-        /// To what.
+        /// The path or URL.
         path: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// An object store said no, or nothing.
+    /// An object store returned an error, or did not respond.
     #[error("{doing} {path}: {reason}")]
     Store {
-        /// What was being done.
+        /// What was being done, such as "opening".
         doing: &'static str,
-        /// To what.
+        /// The path or URL.
         path: String,
-        /// What the store said, and what to do about it.
+        /// The store's error, and what to do about it.
         reason: String,
-        /// Whether it may work later.
+        /// True if it may succeed later.
         passes: bool,
     },
 }
@@ -146,7 +146,7 @@ impl StorageError {
         move |source| Self::Io { doing, path: path.display().to_string(), source }
     }
 
-    /// What an object store's error means.
+    /// Translates an object store's error.
     pub(crate) fn store<'a>(
         doing: &'static str,
         path: &'a str,
@@ -159,9 +159,9 @@ impl StorageError {
                     let reason = "there is no such bucket".into();
                     Self::Store { doing, path, reason, passes: false }
                 }
-                // Somebody ended it: it begins anew.
+                // The upload was aborted elsewhere; the next try begins another.
                 _ if said.contains("NoSuchUpload") => {
-                    let reason = "the upload was ended by somebody else".into();
+                    let reason = "the multipart upload was aborted by another client".into();
                     Self::Store { doing, path, reason, passes: true }
                 }
                 object_store::Error::NotFound { .. } => Self::Missing { path },
@@ -170,7 +170,7 @@ impl StorageError {
                     let reason = "the credentials have expired; give new ones".into();
                     Self::Store { doing, path, reason, passes: false }
                 }
-                // Some requests' refusals come as errors of no kind.
+                // `object_store` reports some refusals as generic errors.
                 _ if ["status code: 401", "status code: 403"].iter().any(|status| said.contains(status)) => {
                     let reason = format!("access denied ({}); check the store's credentials", code(&said));
                     Self::Store { doing, path, reason, passes: false }
@@ -183,19 +183,19 @@ impl StorageError {
         }
     }
 
-    /// Whether it may work later, without anybody doing anything.
+    /// Returns `true` if it may succeed later without anybody doing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Store { passes, .. } => *passes,
-            // What a mounted NAS says while it is away, and what passes when other work ends.
+            // EINTR, EAGAIN, ENFILE, EMFILE; ETIMEDOUT and ESTALE, as a mounted NAS returns them while it is away.
             Self::Io { source, .. } => matches!(source.raw_os_error(), Some(4 | 11 | 23 | 24 | 110 | 116)),
             _ => false,
         }
     }
 }
 
-/// What the last in a chain of errors says, with what is before it where that says more.
+/// Returns the messages of a chain of errors, each once.
 fn innermost(error: &object_store::Error) -> String {
     let mut said = error.to_string();
     let mut next = std::error::Error::source(error);
@@ -209,7 +209,7 @@ fn innermost(error: &object_store::Error) -> String {
     said
 }
 
-/// Whether a store's error passes by itself: all but what it says of the request itself.
+/// Returns `true` if a store's error may pass by itself: any but one about the request itself (4xx).
 fn passes(said: &str) -> bool {
     let status = said.split("status code: ").nth(1).and_then(|rest| rest.get(..3));
     match status {
@@ -219,7 +219,7 @@ fn passes(said: &str) -> bool {
     }
 }
 
-/// What a store said, in a line: S3 answers in XML, of which the code and the message count.
+/// Returns a store's error in one line: of S3's XML the code and the message.
 fn code(said: &str) -> String {
     let between = |name: &str| {
         let rest = said.split(&format!("<{name}>")).nth(1)?;
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stores_answer_becomes_a_line_and_what_passes_is_told_from_what_does_not() {
+    fn a_stores_error_becomes_one_line_and_transient_ones_are_recognized() {
         let xml = "Server returned non-2xx status code: 400 Bad Request: <Error><Code>InvalidArgument</Code><Message>no</Message></Error>";
         assert_eq!(code(xml), "InvalidArgument: no");
         assert!(!passes(xml));

@@ -1,30 +1,35 @@
-//! Where bytes lie: sources, work objects and outputs, by URL; in files of this machine and in object stores.
+//! Sources, work objects and outputs, by URL: in files of this machine and in object stores.
 //!
-//! Files are read and written where they are. Of objects, sources are read in ranges ([`Ranged`]) and handed to media processes
-//! over a socket ([`Opened::descriptor`]); work objects and outputs are written to a file without a name first, proven there,
-//! and uploaded. Either way a name appears at once and whole ([`Draft`]); an output in two steps, so that those of an execution
-//! appear together or not at all ([`Staged`]).
+//! There are two backends behind one set of traits (`backend.rs`): `files` and `objects`. Files are read and written in place.
+//! Objects are read in ranges ([`Ranged`]), by media processes over a socket ([`Opened::descriptor`]); they are written to a
+//! nameless file first, and uploaded when they are proven. In both a name appears at once and complete ([`Draft`]). An output takes
+//! two steps ([`Staged`]), so that all outputs of an execution appear together, or none does.
 
-mod credentials;
+mod backend;
+mod blocking;
 mod draft;
 mod error;
-mod feed;
-mod folder;
-mod hidden;
+mod files;
+mod marker;
+mod names;
+mod objects;
+mod opened;
 mod output;
-mod ranged;
+mod range_server;
+mod record;
 mod source;
 mod staged;
 mod stores;
-mod uploads;
 mod work;
 
 pub use draft::Draft;
 pub use error::StorageError;
-pub use feed::Fed;
+pub use marker::Marker;
 pub use millrace_access::{Location, LocationError, Scheme, as_url, object_url, path_of, shown, url_of};
-pub use ranged::Ranged;
-pub use source::{ObjectSource, Opened};
+pub use names::is_place;
+pub use objects::ranged::Ranged;
+pub use opened::{ObjectSource, Opened};
+pub use range_server::Fed;
 pub use staged::Staged;
 pub use stores::Stores;
-pub use work::{Marker, Tail, Work, is_place};
+pub use work::{Tail, Work};

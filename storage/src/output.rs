@@ -1,104 +1,49 @@
 //! Outputs.
 
-use std::io;
-
-use crate::{
-    Draft, Marker, StorageError, Stores,
-    draft::Object,
-    folder::FilePlace,
-    hidden::{self, Hidden},
-    source::blocking,
-    stores::Place,
-};
-use futures_util::StreamExt as _;
+use crate::{blocking::blocking, draft::Draft, error::StorageError, marker::Marker, stores::Stores};
 
 impl Stores {
-    /// Begins an output of an execution's attempt at this place. It appears under its name when it is staged and published, and not before.
+    /// Begins an output of an execution's attempt, whose work prefix is `place`. It has its name once it is staged and published.
     ///
     /// # Errors
-    /// Where the folder can't be made or written.
+    /// If the URL may not be written, or its folder can't be made or written.
     pub async fn draft_output(&self, url: &str, place: &str, marker: Marker) -> Result<Draft, StorageError> {
-        match self.output(url)? {
-            Place::File(file) => {
-                let url = url.to_owned();
-                blocking(move || Draft::of_output(file, url, marker)).await
-            }
-            Place::Object { bucket, key } => {
-                let object = Object { bucket, key, place: place.into(), marker: Some(marker) };
-                blocking(move || Draft::of_object(object)).await
-            }
-        }
+        let (entry, url, work_prefix) = (self.output(url)?, url.to_owned(), place.to_owned());
+        blocking(move || Draft::of_output(entry, url, &work_prefix, marker)).await
     }
 
-    /// How large what is at a URL is; `None` where nothing is.
+    /// Returns the size in bytes of what is at a URL, or `None` if nothing is.
     ///
     /// # Errors
-    /// Where the store does not say.
+    /// If the URL may be neither read nor written, or the store can't be read.
     pub async fn size(&self, url: &str) -> Result<Option<u64>, StorageError> {
-        match self.either(url)? {
-            Place::File(place) => blocking(move || Ok(place.find()?.map(|metadata| metadata.len()))).await,
-            Place::Object { bucket, key } => Ok(bucket.head(&key).await?.map(|meta| meta.size)),
-        }
+        self.output_or_source(url)?.size().await
     }
 
-    /// The URLs of the objects below a prefix, in order.
+    /// Returns the URLs of all objects below a prefix, in order.
     ///
     /// # Errors
-    /// Where they can't be listed, or the URL names no bucket.
+    /// If the URL is a file's, or may not be read, or the prefix can't be listed.
     pub async fn list(&self, url: &str) -> Result<Vec<String>, StorageError> {
-        let Place::Object { bucket, key } = self.source(url)?.1 else {
-            return Err(StorageError::Url { url: url.into(), reason: "a bucket is wanted here".into() });
-        };
-        let mut found: Vec<String> =
-            bucket.list(&key).await?.iter().map(|meta| bucket.url(&meta.location)).collect();
+        let mut found = self.source(url)?.1.list().await?;
         found.sort();
         Ok(found)
     }
 
-    /// How many uploads in parts to this URL are under way; 0 where the store can't list them.
+    /// Returns how many multipart uploads to this URL are open; 0 if the store can't list them.
     ///
     /// # Errors
-    /// Where the store does not say.
+    /// If the URL may not be written, or the store can't be read.
     pub async fn open_uploads(&self, url: &str) -> Result<usize, StorageError> {
-        let Place::Object { bucket, key } = self.output(url)? else { return Ok(0) };
-        let all = bucket.uploads(key.as_ref()).await?;
-        Ok(all.iter().filter(|upload| upload.key == key.as_ref()).count())
+        self.output(url)?.open_uploads().await
     }
 
-    /// Whether an output could be written: of a file its folder is made, and a file in it; of an object its bucket is there.
+    /// Checks that an output could be written: on disk its folders are made, and a file in the last one; in an object store the
+    /// bucket is looked up.
     ///
     /// # Errors
-    /// Where it can't, with the reason.
+    /// If it can't be written.
     pub async fn writable(&self, url: &str) -> Result<(), StorageError> {
-        match self.output(url)? {
-            Place::File(place) => {
-                let probe = move || {
-                    let hidden = hidden::create_locked(&place)?;
-                    // A name is looked at only once its folder is there.
-                    let fits = name_fits(&place, &hidden);
-                    hidden.remove();
-                    fits
-                };
-                blocking(probe).await
-            }
-            Place::Object { bucket, key } => {
-                match bucket.store.list(Some(&key)).next().await {
-                    // Who may not list may write all the same.
-                    None | Some(Ok(_) | Err(object_store::Error::PermissionDenied { .. })) => Ok(()),
-                    Some(Err(error)) => Err(StorageError::store("writing to", url)(error)),
-                }
-            }
-        }
-    }
-}
-
-/// Asks the file system whether it takes a file of this name, since the name of a draft is another and shorter one.
-fn name_fits(place: &FilePlace, hidden: &Hidden) -> Result<(), StorageError> {
-    match hidden.folder.find(place.name()) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
-            Err(StorageError::LongName { path: place.path().display().to_string() })
-        }
-        // Creating a file beside it has found out about everything else.
-        _ => Ok(()),
+        self.output(url)?.check_writable().await
     }
 }

@@ -358,7 +358,10 @@ async fn outputs_go_neither_among_millraces_own_nor_to_hidden_places() {
         write(&everything, &linked).await.unwrap_err(),
         everything.writable(&linked).await.unwrap_err(),
     ] {
-        assert!(is_reserved(&refused) && refused.to_string().contains("choose another place"), "{refused}");
+        assert!(
+            is_reserved(&refused) && refused.to_string().contains("choose another location"),
+            "{refused}"
+        );
     }
     // A root that is a link to it.
     let named = Reach::Only(vec![Location::of_path(&ground.path("named")).unwrap()]);

@@ -1,27 +1,30 @@
-//! Every kind of store does what a store must do: one suite, a line for each.
+//! The conformance suite of backends: what each store must do, with one line of `conforms!` for each.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{
     fs::File,
-    io::{Read as _, Write as _},
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
     sync::{
         LazyLock,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-use millrace_schemas::SourceRef;
+use millrace_schemas::{
+    SourceRef,
+    range_protocol::{RangeRequest, decode_reply_length},
+};
 use millrace_servers::{Azurite, Store};
 use millrace_storage::{Location, Opened, Scheme, StorageError, Stores, Work, object_url};
 
-/// One store for all tests of this program; it ends with it.
+/// One S3 store for all tests of this program, which ends with it.
 static S3: LazyLock<Store> = LazyLock::new(|| {
     let store = Store::start().unwrap();
     store.bucket("videos").unwrap();
     store
 });
 
-/// One of Azure's kind, too.
+/// One Azure store, likewise.
 static AZURE: LazyLock<Azurite> = LazyLock::new(|| {
     let store = Azurite::start().unwrap();
     store.container("videos").unwrap();
@@ -29,11 +32,11 @@ static AZURE: LazyLock<Azurite> = LazyLock::new(|| {
 });
 
 const PLACE: &str = "0123456789abcdef-1";
-/// The place of another execution.
+/// The work prefix of another execution.
 const OTHER: &str = "fedcba9876543210-1";
 const RENDITION: &str = "v-0123456789abcdef";
 
-/// A prefix of its own for each test, in one kind of store.
+/// A folder or prefix in one kind of store, for one test.
 struct Place {
     stores: Stores,
     root: String,
@@ -70,7 +73,7 @@ impl Place {
         Self { stores, root: format!("az://videos/p{}", number()), _folder: None }
     }
 
-    /// The URL of a name, whatever is in it.
+    /// Returns the URL of a name, whatever characters it has.
     fn url(&self, name: &str) -> String {
         match Location::parse(&self.root).unwrap() {
             Location::File { path, .. } => millrace_storage::url_of(&path.join(name)).unwrap(),
@@ -84,7 +87,7 @@ impl Place {
         Work::at(&format!("{}/work", self.root), &self.stores).unwrap()
     }
 
-    /// Puts bytes there, as anybody may.
+    /// Writes bytes to a name, as an output, and returns its URL.
     async fn put(&self, name: &str, bytes: &[u8]) -> String {
         let url = self.url(name);
         let marker = self.work().marker(PLACE, 1);
@@ -160,6 +163,56 @@ async fn a_source_is_read_as_it_was_put_in_any_order(place: Place) {
     }
 }
 
+/// Reads a range from a media process's descriptor, as the process does.
+fn read_descriptor(mut descriptor: &File, offset: u64, length: u32) -> Option<Vec<u8>> {
+    if descriptor.metadata().unwrap().is_file() {
+        let mut bytes = Vec::new();
+        descriptor.seek(SeekFrom::Start(offset)).unwrap();
+        descriptor.take(length.into()).read_to_end(&mut bytes).unwrap();
+        return Some(bytes);
+    }
+    descriptor.write_all(&RangeRequest::Read { offset, length }.encode()).unwrap();
+    read_reply(descriptor)
+}
+
+fn read_reply(mut descriptor: &File) -> Option<Vec<u8>> {
+    let mut length = [0; 4];
+    descriptor.read_exact(&mut length).unwrap();
+    let mut bytes = vec![0; decode_reply_length(length)? as usize];
+    descriptor.read_exact(&mut bytes).unwrap();
+    Some(bytes)
+}
+
+async fn a_media_process_reads_a_source_through_one_descriptor(place: Place) {
+    let bytes = noise(3_000_000);
+    let url = place.put("a.mov", &bytes).await;
+    let opened = place.stores.open(&place.stores.pin(&url).await.unwrap()).await.unwrap();
+    let is_object = matches!(opened, Opened::Object(_));
+    let (descriptor, server) = opened.descriptor().unwrap();
+    let read = tokio::task::spawn_blocking(move || {
+        let descriptor = File::from(descriptor);
+        if is_object {
+            (&descriptor).write_all(&RangeRequest::Size.encode()).unwrap();
+            assert_eq!(read_reply(&descriptor), Some(3_000_000_u64.to_le_bytes().to_vec()));
+        }
+        for offset in [0, 2_999_990, 1_500_000] {
+            let found = read_descriptor(&descriptor, offset as u64, 1000).unwrap();
+            assert!(!found.is_empty() && found[..] == bytes[offset..offset + found.len()], "at {offset}");
+        }
+        assert_eq!(read_descriptor(&descriptor, 3_000_000, 1000), Some(Vec::new()), "the end");
+        descriptor
+    });
+    let descriptor = read.await.unwrap();
+    assert!(server.failure().is_none());
+    if is_object {
+        place.put("a.mov", &vec![0; 9_000_000]).await;
+        let read = tokio::task::spawn_blocking(move || read_descriptor(&descriptor, 700_000, 1000));
+        let found = read.await.unwrap();
+        assert_eq!(found, None, "bytes of another version");
+        assert!(matches!(server.failure(), Some(StorageError::Changed { .. })));
+    }
+}
+
 async fn names_of_all_kinds_are_kept(place: Place) {
     let long = format!("{}.mov", "n".repeat(200));
     for name in
@@ -223,7 +276,20 @@ async fn cleanup_takes_what_millrace_made_and_nothing_else(place: Place) {
     }
 }
 
-/// A worker that hears late of the end of its execution begins some when cleanup is done.
+async fn a_damaged_work_object_is_removed_and_made_again(place: Place) {
+    assert!(place.draft(0, b"damaged").await);
+    place.work().discard(PLACE, RENDITION, 0).await;
+    assert!(place.work().tail(PLACE, RENDITION, 0).await.unwrap().is_none());
+    place.work().discard(PLACE, RENDITION, 0).await;
+    let (_read, write) = std::io::pipe().unwrap();
+    let write = File::from(std::os::fd::OwnedFd::from(write));
+    let missing = place.work().stream(PLACE, RENDITION, 0, &write).await.unwrap_err();
+    assert!(!missing.is_transient() && missing.to_string().contains(RENDITION), "{missing}");
+    assert!(place.draft(0, b"made again").await);
+    assert_eq!(place.object(0).await, b"made again");
+}
+
+/// A worker that reads the end of its execution late begins work objects after cleanup.
 async fn work_that_is_dropped_leaves_nothing(place: Place) {
     let draft = |index| place.work().draft(PLACE, RENDITION, index).unwrap();
     drop((draft(0), draft(1)));
@@ -255,7 +321,7 @@ async fn an_output_appears_whole_or_not_at_all(place: Place) {
     assert_eq!(place.stores.size(&url).await.unwrap(), Some(3), "what was published stays");
 }
 
-/// Stages an output, and forgets it as a process that dies does; gives its URL and token.
+/// Stages an output, and forgets it, as a process that dies does; returns its URL and token.
 async fn stage(place: &Place, name: &str, attempt: i32, bytes: &[u8]) -> (String, String) {
     let url = place.url(name);
     let marker = place.work().marker(PLACE, attempt);
@@ -273,7 +339,7 @@ async fn what_one_process_staged_is_published_by_another_once(place: Place) {
         assert!(place.stores.size(&url).await.unwrap() != Some(length as u64), "nobody sees it yet");
         let staged = async || place.work().staged(PLACE, &token, &url).await.unwrap();
         assert!(!staged().await.is_published().await.unwrap());
-        // Two that were asked for the same, one of which was thought dead.
+        // Two processes that were given the same task, since one seemed to have ended.
         let (one, other) = (staged().await, staged().await);
         one.publish().await.unwrap();
         let source = place.stores.pin(&url).await.unwrap();
@@ -297,14 +363,14 @@ async fn what_is_withdrawn_is_gone_whether_it_was_published_or_not(place: Place)
         let slow = staged().await;
         staged().await.withdraw().await.unwrap();
         assert_eq!(place.stores.size(&url).await.unwrap(), None, "{is_published}");
-        // A worker that sleeps meanwhile, and then goes on.
+        // A worker that was suspended meanwhile, and is resumed.
         if !is_published && !url.starts_with("az:") {
             assert!(!slow.publish().await.unwrap_err().is_transient());
             assert_eq!(place.stores.size(&url).await.unwrap(), None);
         }
         staged().await.withdraw().await.unwrap();
     }
-    // What came after it is another's.
+    // What another execution published there later.
     let (url, token) = stage(&place, "out/b.mp4", 1, &noise(3)).await;
     place.work().staged(PLACE, &token, &url).await.unwrap().publish().await.unwrap();
     let draft = place.stores.draft_output(&url, OTHER, place.work().marker(OTHER, 1)).await.unwrap();
@@ -340,10 +406,12 @@ macro_rules! conforms {
     ($name:ident, $place:expr) => {
         conforms! { @ $name, $place,
             a_source_is_read_as_it_was_put_in_any_order
+            a_media_process_reads_a_source_through_one_descriptor
             names_of_all_kinds_are_kept
             a_source_that_is_missing_empty_or_another_by_now_is_refused
             the_first_put_of_a_work_object_wins_large_or_small
             cleanup_takes_what_millrace_made_and_nothing_else
+            a_damaged_work_object_is_removed_and_made_again
             work_that_is_dropped_leaves_nothing
             an_output_appears_whole_or_not_at_all
             what_one_process_staged_is_published_by_another_once
@@ -367,7 +435,7 @@ conforms!(memory, Place::memory());
 conforms!(s3, Place::s3());
 conforms!(azure, Place::azure());
 
-/// What a killed process leaves: an upload that is open, and what tells of it.
+/// A killed process leaves an open upload, and its marker.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_a_killed_process_left_open_is_ended_with_its_work_and_no_other_is() {
     let place = Place::s3();
@@ -376,7 +444,7 @@ async fn an_upload_that_a_killed_process_left_open_is_ended_with_its_work_and_no
     let open = async |url: &str, marker| {
         let draft = place.stores.draft_output(url, PLACE, marker).await.unwrap();
         draft.descriptor().unwrap().write_all(&noise(30 << 20)).unwrap();
-        // Dropped while parts are under way, as a process that dies drops it.
+        // Dropped while parts are being uploaded, as a process that dies drops it.
         let publishing = draft.stage();
         tokio::pin!(publishing);
         while place.stores.open_uploads(url).await.unwrap() == 0 {
@@ -397,16 +465,16 @@ async fn an_upload_that_a_killed_process_left_open_is_ended_with_its_work_and_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_store_is_said_without_its_secrets() {
+async fn errors_of_a_store_do_not_hold_its_secrets() {
     LazyLock::force(&S3);
-    let told = |change: (&'static str, String)| {
+    let stores_with = |change: (&'static str, String)| {
         let mut all = S3.variables().to_vec();
         all.retain(|(name, _)| *name != change.0);
         all.push(change);
         Stores::with_variables(all)
     };
     let secret = "s3cr3t-that-is-in-no-text".to_owned();
-    let wrong = told(("AWS_SECRET_ACCESS_KEY", secret.clone()));
+    let wrong = stores_with(("AWS_SECRET_ACCESS_KEY", secret.clone()));
     let denied = Work::at("s3://videos/work", &wrong).unwrap().check().await.unwrap_err();
     assert!(!denied.is_transient() && denied.to_string().contains("access denied"), "{denied}");
     assert!(!format!("{denied:?}").contains(&secret), "{denied:?}");

@@ -10,6 +10,8 @@ use std::{
     },
 };
 
+use millrace_schemas::range_protocol::{self, RangeRequest};
+
 use crate::{
     child::alive::{self, Budget},
     read_at::ReadAt,
@@ -19,8 +21,7 @@ use crate::{
 pub(super) enum Origin {
     /// A file, read where it is.
     File(File),
-    /// The parent, which answers over a socket: `at:u64 most:u32` asks, `length:u32 bytes` is the answer, 2^32 - 1 that there is
-    /// none; at 2^64 - 1 it is asked how long the source is.
+    /// A socket to the parent's range server ([`millrace_schemas::range_protocol`]).
     Parent(File),
 }
 
@@ -37,12 +38,11 @@ impl Origin {
             Err(error) if error.kind() == io::ErrorKind::NotSeekable => {}
             Err(error) => return Err(error),
         }
-        let mut length = [0; 8];
-        let origin = Self::Parent(file);
-        if origin.read_at(&mut length, u64::MAX)? != length.len() {
+        let mut size = [0; 8];
+        if alive::wait(|| request(&file, RangeRequest::Size, &mut size))? != size.len() {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok((origin, u64::from_le_bytes(length)))
+        Ok((Self::Parent(file), u64::from_le_bytes(size)))
     }
 
     pub(super) fn try_clone(&self) -> io::Result<Self> {
@@ -57,22 +57,25 @@ impl Origin {
     }
 
     fn fetch(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        let mut socket = match self {
-            Self::File(file) => return file.read_at(buffer, at),
-            Self::Parent(socket) => socket,
-        };
-        let most = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
-        let mut ask = [0; 12];
-        ask[..8].copy_from_slice(&at.to_le_bytes());
-        ask[8..].copy_from_slice(&most.to_le_bytes());
-        socket.write_all(&ask)?;
-        let mut length = [0; 4];
-        socket.read_exact(&mut length)?;
-        let length = u32::from_le_bytes(length) as usize;
-        let into = buffer.get_mut(..length).ok_or(io::ErrorKind::BrokenPipe)?;
-        socket.read_exact(into)?;
-        Ok(length)
+        match self {
+            Self::File(file) => file.read_at(buffer, at),
+            Self::Parent(socket) => {
+                let length = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
+                request(socket, RangeRequest::Read { offset: at, length }, buffer)
+            }
+        }
     }
+}
+
+/// Sends a request to the range server, and returns how many bytes of its reply are in the buffer.
+fn request(mut socket: &File, request: RangeRequest, buffer: &mut [u8]) -> io::Result<usize> {
+    socket.write_all(&request.encode())?;
+    let mut length = [0; 4];
+    socket.read_exact(&mut length)?;
+    let length = range_protocol::decode_reply_length(length).and_then(|length| usize::try_from(length).ok());
+    let reply = length.and_then(|length| buffer.get_mut(..length)).ok_or(io::ErrorKind::BrokenPipe)?;
+    socket.read_exact(reply)?;
+    Ok(reply.len())
 }
 
 /// What reads the descriptor. While it is hollow, it gives zeros: so an index can be asked for presentation times

@@ -1,5 +1,5 @@
-//! Whether credentials are set for a store. `object_store` asks the cloud's metadata service (169.254.169.254) where it finds none,
-//! and no upload may make a process do that: so such a store is refused, before a client is made.
+//! Tells whether credentials are set for a store. Without any, `object_store` asks the cloud's metadata service (169.254.169.254).
+//! No upload may make this process do that, so such a store is refused before its client is set up.
 
 use std::path::Path;
 
@@ -9,15 +9,16 @@ use object_store::{
     gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Google},
 };
 
-/// The variable that allows an instance's role.
+/// The variable that allows to use the instance's role.
 pub(crate) const INSTANCE_ROLES: &str = "MILLRACE_INSTANCE_ROLES";
 
+/// Returns `true` if the value of a variable means yes.
 pub(crate) fn is_on(value: &str) -> bool {
     ["true", "1", "yes", "on", "t", "y"].iter().any(|on| value.eq_ignore_ascii_case(on))
 }
 
-/// What `object_store` looks for, in its order, before it asks the metadata service.
-pub(crate) fn of_s3(builder: &AmazonS3Builder) -> bool {
+/// Returns `true` if S3 credentials are set. Checks what `object_store` looks for, in its order, before it asks the metadata service.
+pub(crate) fn has_s3(builder: &AmazonS3Builder) -> bool {
     let value = |key: Aws| builder.get_config_value(&key).unwrap_or_default();
     let has = |key: Aws| !value(key).is_empty();
     has(Aws::AccessKeyId)
@@ -28,11 +29,11 @@ pub(crate) fn of_s3(builder: &AmazonS3Builder) -> bool {
         || is_on(&value(Aws::SkipSignature))
 }
 
-/// The same of Google's.
-pub(crate) fn of_gs(builder: &GoogleCloudStorageBuilder) -> bool {
+/// Returns `true` if credentials for Google Cloud Storage are set.
+pub(crate) fn has_gs(builder: &GoogleCloudStorageBuilder) -> bool {
     let value = |key: Google| builder.get_config_value(&key).unwrap_or_default();
     let has = |key: Google| !value(key).is_empty();
-    // Where `gcloud auth application-default login` leaves them.
+    // The file that `gcloud auth application-default login` writes.
     let is_logged_in = || {
         let home = std::env::var_os("HOME").unwrap_or_default();
         Path::new(&home).join(".config/gcloud/application_default_credentials.json").is_file()
@@ -45,8 +46,8 @@ pub(crate) fn of_gs(builder: &GoogleCloudStorageBuilder) -> bool {
         || is_logged_in()
 }
 
-/// The same of Azure's.
-pub(crate) fn of_az(builder: &MicrosoftAzureBuilder) -> bool {
+/// Returns `true` if credentials for Azure Blob Storage are set.
+pub(crate) fn has_azure(builder: &MicrosoftAzureBuilder) -> bool {
     let value = |key: Azure| builder.get_config_value(&key).unwrap_or_default();
     let has = |key: Azure| !value(key).is_empty();
     let is_fabric = has(Azure::FabricTokenServiceUrl)
@@ -56,11 +57,11 @@ pub(crate) fn of_az(builder: &MicrosoftAzureBuilder) -> bool {
     let is_application = has(Azure::ClientId)
         && has(Azure::AuthorityId)
         && (has(Azure::ClientSecret) || has(Azure::FederatedTokenFile));
-    let of_type = value(Azure::CredentialType);
+    let kind = value(Azure::CredentialType);
     is_fabric
         || is_application
         || [Azure::AccessKey, Azure::SasKey, Azure::Token].into_iter().any(has)
         || [Azure::UseEmulator, Azure::SkipSignature, Azure::UseAzureCli].into_iter().any(|key| is_on(&value(key)))
-        // Whoever names the kind of credentials means it, an instance's identity too.
-        || (!of_type.is_empty() && of_type != "auto")
+        // A kind of credentials that is set explicitly is allowed, also the identity of the instance.
+        || (!kind.is_empty() && kind != "auto")
 }

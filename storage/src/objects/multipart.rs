@@ -1,4 +1,4 @@
-//! Uploads in parts that are under way, as S3 lists them (ListMultipartUploads): `object_store` has no call for that.
+//! Open multipart uploads, as S3 lists them (ListMultipartUploads): `object_store` has no call for that.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use object_store::{
 };
 use serde::Deserialize;
 
-use crate::{StorageError, stores::Bucket};
+use crate::{error::StorageError, objects::bucket::Bucket};
 
-/// For how long a signed request is good.
-const GOOD_FOR: Duration = Duration::from_secs(60);
+/// How long a signed URL is valid.
+const VALID_FOR: Duration = Duration::from_secs(60);
 
-/// An upload that is under way.
+/// An open multipart upload.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Upload {
+pub(crate) struct OpenUpload {
     pub(crate) key: String,
     pub(crate) upload_id: String,
-    /// When it began, in RFC 3339.
+    /// When it began, as RFC 3339.
     pub(crate) initiated: String,
 }
 
-/// A page of them.
+/// A page of a listing.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Page {
     #[serde(default, rename = "Upload")]
-    uploads: Vec<Upload>,
+    uploads: Vec<OpenUpload>,
     #[serde(default)]
     is_truncated: bool,
     #[serde(default)]
@@ -38,9 +38,9 @@ struct Page {
 }
 
 impl Bucket {
-    /// The uploads in parts whose keys begin so; none where the store can't list them. GCS and Azure can't by this way: a
-    /// lifecycle rule ends them there.
-    pub(crate) async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>, StorageError> {
+    /// Returns the open multipart uploads whose keys begin with `prefix`; none if the store can't list them. GCS and Azure can't: a
+    /// lifecycle rule of the bucket aborts old uploads there.
+    pub(crate) async fn uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>, StorageError> {
         let Some(s3) = &self.s3 else { return Ok(Vec::new()) };
         let url = format!("{self:?}");
         let failed = |reason: String| StorageError::Store {
@@ -57,16 +57,16 @@ impl Bucket {
                 vec![("uploads".to_owned(), String::new()), ("prefix".to_owned(), prefix.to_owned())];
             query.append(&mut markers);
             let options = SignedUrlOptions::new().with_query(query);
-            let signed = s3.signed_url_opts(Method::GET, &Key::ROOT, GOOD_FOR, &options).await;
+            let signed = s3.signed_url_opts(Method::GET, &Key::ROOT, VALID_FOR, &options).await;
             let signed = signed.map_err(StorageError::store("listing uploads in", &url))?;
-            // The URL is signed, and so is in no error.
+            // The URL holds a signature, and so must be in no error.
             let answer =
                 client.get(signed).send().await.map_err(|error| failed(error.without_url().to_string()))?;
             let status = answer.status();
             let text = answer.text().await.map_err(|error| failed(error.without_url().to_string()))?;
             if !status.is_success() {
                 let passes = status.is_server_error() || status.as_u16() == 429;
-                let reason = format!("the store answers {status}");
+                let reason = format!("the store responds with status {status}");
                 return Err(StorageError::Store { doing: "listing uploads in", path: url, reason, passes });
             }
             let page: Page = quick_xml::de::from_str(&text).map_err(|error| failed(error.to_string()))?;
@@ -81,20 +81,20 @@ impl Bucket {
         }
     }
 
-    /// Ends an upload; one that is over already is as good.
-    pub(crate) async fn end_upload(&self, key: &Key, id: &str) -> Result<(), StorageError> {
+    /// Aborts an upload. One that was completed or aborted already is no error.
+    pub(crate) async fn abort_upload(&self, key: &Key, id: &str) -> Result<(), StorageError> {
         match self.multipart.abort_multipart(key, &id.to_owned()).await {
             Ok(()) => Ok(()),
             Err(error) if is_over(&error) => Ok(()),
-            Err(error) => Err(StorageError::store("ending an upload to", &self.url(key))(error)),
+            Err(error) => Err(StorageError::store("aborting an upload to", &self.url(key))(error)),
         }
     }
 }
 
-/// Whether a store says that there is no such upload: it was completed or ended.
+/// Returns `true` if a store's error means that there is no such upload: it was completed or aborted.
 pub(crate) fn is_over(error: &object_store::Error) -> bool {
     let said = error.to_string();
-    // As S3 says it, and as the store in memory does.
+    // The texts of S3 and of the store in memory.
     matches!(error, object_store::Error::NotFound { .. })
         || ["NoSuchUpload", "MultipartUpload not found"].iter().any(|known| said.contains(known))
 }

@@ -1,4 +1,4 @@
-//! Reading an object in ranges: many small reads cost few requests, and a connection that is lost goes on at its byte.
+//! Reads an object in ranges. Many small reads cost few requests, and a lost connection is resumed at its byte.
 
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
@@ -7,52 +7,52 @@ use futures_util::StreamExt as _;
 use object_store::{GetOptions, GetRange, path::Path as Key};
 use tokio::task::JoinHandle;
 
-use crate::{StorageError, stores::Bucket};
+use crate::{error::StorageError, objects::bucket::Bucket};
 
-/// What a first read in a new place asks for, in bytes.
+/// The range that the first read at a new offset requests, in bytes.
 const SHORTEST: u64 = 64 << 10;
-/// What one in a long run of reads asks for: more gains nothing, and it is the bound of what is in memory.
+/// The longest range that is requested, in bytes. Longer ones are not faster, and this bounds the memory.
 const LONGEST: u64 = 4 << 20;
-/// A jump forward of less than this goes on with the run.
+/// A gap of less than this, in bytes, continues a sequential run of reads.
 const GAP: u64 = 1 << 20;
-/// So many ranges are kept.
+/// How many ranges are kept in memory.
 const KEPT: usize = 3;
-/// How often a range whose connection was lost is asked for again, from where it was.
+/// How often a lost connection is resumed.
 const LOSSES: u32 = 8;
 
-/// How far ahead to read: the longer a run of reads, the farther. Pure.
+/// Decides how far to read ahead: the longer a sequential run of reads, the farther. Pure.
 #[derive(Debug, Clone, Copy, Default)]
 struct Ahead {
-    /// Where the run has come to.
+    /// The end of the last requested range.
     end: u64,
-    /// What was asked for last.
+    /// The length of the last requested range.
     step: u64,
 }
 
 impl Ahead {
-    /// The range to ask for, for a read of so many bytes that is not there yet.
+    /// Returns the range to request for a read that is not in memory.
     fn next(&mut self, at: u64, length: u64, size: u64) -> Range<u64> {
-        let goes_on = self.step > 0 && at >= self.end.saturating_sub(SHORTEST) && at <= self.end + GAP;
-        self.step = if goes_on { (self.step * 2).min(LONGEST) } else { SHORTEST };
+        let is_sequential = self.step > 0 && at >= self.end.saturating_sub(SHORTEST) && at <= self.end + GAP;
+        self.step = if is_sequential { (self.step * 2).min(LONGEST) } else { SHORTEST };
         self.end = at.saturating_add(self.step.max(length)).min(size);
         at..self.end
     }
 
-    /// The range that comes next where reads go on; none before a run is long.
+    /// Returns the range to request in advance, or `None` if the run is still short.
     fn after(&self, size: u64) -> Option<Range<u64>> {
         (self.step == LONGEST && self.end < size).then(|| self.end..(self.end + LONGEST).min(size))
     }
 }
 
-/// A range on its way.
+/// A range that is being requested.
 type Fetching = JoinHandle<Result<Bytes, StorageError>>;
 
-/// An object that is being read.
+/// A reader of one version of an object.
 #[derive(Debug)]
 pub struct Ranged {
     bucket: Bucket,
     key: Key,
-    /// What a request is held to, where the store gives it: the ETag of the version that was accepted.
+    /// The ETag of the accepted version, which each request must match; `None` if the store gives none.
     tag: Option<String>,
     size: u64,
     ahead: Ahead,
@@ -65,16 +65,16 @@ impl Ranged {
         Self { bucket, key, tag, size, ahead: Ahead::default(), kept: VecDeque::new(), coming: None }
     }
 
-    /// How many bytes there are.
+    /// Returns the object's size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Bytes from here on: at least one and at most so many; none at the end.
+    /// Returns bytes from this offset: at least one and at most `most`, or none at the object's end.
     ///
     /// # Errors
-    /// Where the store does not give them, or the object is another by now.
+    /// If the store can't be read, or the object has changed.
     pub async fn read(&mut self, at: u64, most: usize) -> Result<Bytes, StorageError> {
         if at >= self.size || most == 0 {
             return Ok(Bytes::new());
@@ -84,11 +84,11 @@ impl Ranged {
         }
         if let Some((range, coming)) = self.coming.take() {
             if range.contains(&at) {
-                let bytes = coming.await.map_err(|_| self.lost("a read was given up"))??;
+                let bytes = coming.await.map_err(|_| self.lost("the read was aborted"))??;
                 self.ahead.end = range.end;
                 self.keep(range.start, bytes);
                 self.look_ahead();
-                return self.find(at, most).ok_or_else(|| self.lost("it is shorter than it was"));
+                return self.find(at, most).ok_or_else(|| self.lost("the object is shorter than before"));
             }
             coming.abort();
         }
@@ -96,7 +96,7 @@ impl Ranged {
         let bytes = fetch(&self.bucket, &self.key, self.tag.as_deref(), range.clone()).await?;
         self.keep(range.start, bytes);
         self.look_ahead();
-        self.find(at, most).ok_or_else(|| self.lost("it is shorter than it was"))
+        self.find(at, most).ok_or_else(|| self.lost("the object is shorter than before"))
     }
 
     fn lost(&self, reason: &str) -> StorageError {
@@ -118,7 +118,7 @@ impl Ranged {
         self.kept.push_back((start, bytes));
     }
 
-    /// Asks for what comes next, while what is there is worked on.
+    /// Requests the next range, while the present one is used.
     fn look_ahead(&mut self) {
         let Some(range) = self.ahead.after(self.size) else { return };
         let (bucket, key, tag, asked) =
@@ -136,7 +136,7 @@ impl Drop for Ranged {
     }
 }
 
-/// All bytes of a range. One whose connection is lost goes on at its byte.
+/// Returns all bytes of a range. A lost connection is resumed at its byte.
 async fn fetch(
     bucket: &Bucket,
     key: &Key,
@@ -183,16 +183,21 @@ async fn fetch(
         losses += 1;
         if losses > LOSSES {
             let reason =
-                lost.map_or("the connection is lost again and again".into(), |error| error.to_string());
+                lost.map_or("the connection was lost again and again".into(), |error| error.to_string());
             return Err(StorageError::Store { doing: "reading", path: url, reason, passes: true });
         }
-        tracing::debug!(url, at = range.start + got.len() as u64, losses, "a connection was lost; going on");
+        tracing::debug!(
+            url,
+            at = range.start + got.len() as u64,
+            losses,
+            "a connection was lost; resuming the read"
+        );
         tokio::time::sleep(pause(losses)).await;
     }
 }
 
-/// How long to wait before the nth try: doubling from 100 ms to 10 s, each with jitter, so that many that fail together do
-/// not come back together.
+/// Returns the pause before the nth try: doubling from 100 ms to 10 s, with jitter, so that many clients that fail together do not
+/// come back together.
 pub(crate) fn pause(tries: u32) -> Duration {
     let longest = Duration::from_millis(100 << tries.min(7)).min(Duration::from_secs(10));
     longest.mul_f64(0.5 + 0.5 * fastrand::f64())
@@ -217,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_begins_anew_and_a_small_gap_does_not() {
+    fn a_seek_starts_a_new_run_and_a_small_gap_does_not() {
         let mut ahead = Ahead::default();
         assert_eq!(ahead.next(0, 100, u64::MAX), 0..SHORTEST);
         assert_eq!(ahead.next(SHORTEST, 100, u64::MAX), SHORTEST..3 * SHORTEST);

@@ -1,7 +1,7 @@
 //! Folders by their descriptors, and files beneath a root without following a link.
 //!
-//! Between two looks at a path anybody who may write beside it can put a link, a FIFO or another folder there. So a path below a
-//! root is never walked by name twice: a folder is opened once, and all that is done in it goes by its descriptor.
+//! Between two system calls on a path, anybody who may write there can replace a part of it by a link, a FIFO or another folder. So
+//! a path below a root is resolved only once: its folder is opened, and every later call uses the folder's descriptor.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -21,17 +21,17 @@ use rustix::{
     io::Errno,
 };
 
-use crate::StorageError;
+use crate::error::StorageError;
 
-/// Folders are opened to work in them, not to read them: that needs no permission to list them.
+/// Opens a folder without permission to list it.
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// A file is opened so that what is not one neither hangs the opener nor becomes its terminal.
+/// Opens a file; a FIFO does not block that, and a terminal does not become this process's.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
 const READ_WRITE: OFlags = OFlags::RDWR.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
-/// How often opening is tried while something on the way is being renamed.
+/// How often opening is tried while a part of the path is being renamed.
 const TRIES: u32 = 16;
 
-/// Opens what is beneath a folder: no link is followed, and nothing above is reached.
+/// Opens a path beneath a folder. Follows no link, and reaches nothing above the folder.
 fn open_beneath(folder: &OwnedFd, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let mut tries = 0;
@@ -45,26 +45,26 @@ fn open_beneath(folder: &OwnedFd, path: &Path, flags: OFlags, mode: Mode) -> io:
     }
 }
 
-/// Where a file is, or will be.
+/// The path of a file, which need not exist.
 #[derive(Debug, Clone)]
-pub(crate) struct FilePlace {
-    /// The whole path, as people know it.
+pub(crate) struct FilePath {
+    /// The whole path, as messages name it.
     path: PathBuf,
-    /// The root beneath which no link is followed; none where the path is of a person who may reach what the process may.
+    /// The root beneath which no link is followed; `None` if the path may lead anywhere.
     root: Option<PathBuf>,
     /// The components below the root.
     parts: Vec<OsString>,
-    /// Folders in which nothing may be made.
+    /// Folders in which nothing may be created.
     reserved: Arc<[PathBuf]>,
 }
 
-impl FilePlace {
-    /// A path that may lead anywhere, also over links.
+impl FilePath {
+    /// Returns a path that may lead anywhere, also through links.
     pub(crate) fn anywhere(path: PathBuf) -> Self {
         Self { path, root: None, parts: Vec::new(), reserved: Arc::default() }
     }
 
-    /// The components below a root, none of which may be `.`, `..` or hold a slash.
+    /// Returns the path of these components below a root. None of them may be `.` or `..`, or contain a slash.
     pub(crate) fn beneath(root: PathBuf, parts: Vec<OsString>) -> Self {
         debug_assert!(
             parts.iter().all(|part| !part.as_bytes().contains(&b'/') && part != ".." && part != ".")
@@ -73,7 +73,7 @@ impl FilePlace {
         Self { path, root: Some(root), parts, reserved: Arc::default() }
     }
 
-    /// The same; nothing is made in these folders, by whatever name they are reached.
+    /// Forbids to create anything in these folders, by whatever path they are reached.
     pub(crate) fn reserving(mut self, reserved: Arc<[PathBuf]>) -> Self {
         self.reserved = reserved;
         self
@@ -83,12 +83,12 @@ impl FilePlace {
         &self.path
     }
 
-    /// The last component.
+    /// Returns the last component.
     pub(crate) fn name(&self) -> &OsStr {
         self.path.file_name().unwrap_or_default()
     }
 
-    /// What an error of the system means here.
+    /// Translates an error of the operating system.
     pub(crate) fn failed<'a>(&'a self, doing: &'static str) -> impl Fn(io::Error) -> StorageError + 'a {
         move |error| {
             let path = self.path.display().to_string();
@@ -116,14 +116,14 @@ impl FilePlace {
         Ok(open_beneath(&root, &below, flags, Mode::empty())?.into())
     }
 
-    /// Opens the file that is there for reading; whatever else is there is refused, and does not hang.
+    /// Opens the file for reading. Anything but a regular file is refused, and does not block.
     pub(crate) fn read(&self) -> Result<(File, Metadata), StorageError> {
         let file = self.open(READ).map_err(self.failed("opening"))?;
         let metadata = file.metadata().map_err(self.failed("opening"))?;
         self.regular(metadata).map(|metadata| (file, metadata))
     }
 
-    /// What is known of the file that is there, which need not be readable.
+    /// Returns the file's metadata. The file need not be readable.
     pub(crate) fn look(&self) -> Result<Metadata, StorageError> {
         let found = self.open(OFlags::PATH | OFlags::CLOEXEC).and_then(|file| file.metadata());
         self.regular(found.map_err(self.failed("opening"))?)
@@ -137,7 +137,7 @@ impl FilePlace {
         }
     }
 
-    /// What has this name, whatever it is, also a link; `None` if nothing has.
+    /// Returns the metadata of whatever has this name, also of a link itself, or `None` if nothing has it.
     pub(crate) fn find(&self) -> Result<Option<Metadata>, StorageError> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match self.open(flags).and_then(|file| file.metadata()) {
@@ -147,12 +147,12 @@ impl FilePlace {
         }
     }
 
-    /// The folder that the file is in; made with all that are missing, if that is asked for.
+    /// Opens the folder that the file is in. If `make` is true, missing folders are created.
     pub(crate) fn folder(&self, make: bool) -> Result<Folder, StorageError> {
         let parent = self.path.parent().unwrap_or(Path::new("/"));
         let doing = if make { "making the folder" } else { "opening the folder" };
         let io = |path: &Path, error: io::Error| match (&self.root, error.raw_os_error()) {
-            // A link where a folder should be is found as what is no folder.
+            // ENOTDIR and ELOOP: the kernel reports a link instead of a folder as either.
             (Some(root), Some(20 | 40)) if path.is_symlink() => {
                 StorageError::Link { path: path.display().to_string(), root: root.display().to_string() }
             }
@@ -187,7 +187,7 @@ impl FilePlace {
         Ok(folder)
     }
 
-    /// Removes the folders of the file, up to the root, where they are empty.
+    /// Removes the file's folders that are empty, up to the root.
     pub(crate) fn remove_empty_folders(&self) {
         let Some(root) = &self.root else { return };
         for depth in (1..self.parts.len()).rev() {
@@ -198,7 +198,7 @@ impl FilePlace {
         }
     }
 
-    /// Holds the folder to be none in which nothing may be made, by its own path as the system knows it.
+    /// Refuses a reserved folder, by the real path of its descriptor.
     fn allowed_in(&self, folder: &Folder) -> Result<(), StorageError> {
         if self.reserved.is_empty() {
             return Ok(());
@@ -218,35 +218,35 @@ impl FilePlace {
     }
 }
 
-/// The real path of the nearest folder that is there.
+/// Returns the real path of the nearest ancestor that exists.
 fn nearest(path: &Path) -> PathBuf {
     path.ancestors().find_map(|path| fs::canonicalize(path).ok()).unwrap_or_else(|| path.to_owned())
 }
 
-/// Whether an error says that nothing has the name, or that a part before it is no folder.
+/// Returns `true` if an error means that nothing has the name, or that a part of the path is no folder.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// A folder that is open: the same one for good, whatever becomes of its name.
+/// An open folder. It stays the same one when it is renamed or its path is replaced.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     fd: Arc<OwnedFd>,
 }
 
 impl Folder {
-    /// Opens a folder by its path, over links.
+    /// Opens a folder by its path, through links.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { fd: Arc::new(sys::open(path, FOLDER, Mode::empty())?) })
     }
 
-    /// Opens a folder in this one, which must be no link.
+    /// Opens a folder in this one. A link is refused.
     pub(crate) fn sub(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let fd = open_beneath(&self.fd, Path::new(name.as_ref()), FOLDER, Mode::empty())?;
         Ok(Self { fd: Arc::new(fd) })
     }
 
-    /// Makes a folder in this one, unless something has its name.
+    /// Creates a folder in this one, unless something has its name.
     fn make(&self, name: &OsStr) -> io::Result<()> {
         match sys::mkdirat(&self.fd, name, Mode::from_raw_mode(0o777)) {
             Err(error) if error != Errno::EXIST => Err(error.into()),
@@ -254,13 +254,13 @@ impl Folder {
         }
     }
 
-    /// Creates a file under a name that nothing has, not even a link that leads nowhere.
+    /// Creates a file whose name nothing has, not even a dangling link.
     pub(crate) fn create_new(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(sys::openat(&self.fd, name, flags, Mode::from_raw_mode(0o666))?.into())
     }
 
-    /// Creates a file, or empties the one that is there.
+    /// Creates a file, or truncates the existing one.
     pub(crate) fn overwrite(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(sys::openat(&self.fd, name, flags, Mode::from_raw_mode(0o666))?);
@@ -286,29 +286,29 @@ impl Folder {
         if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 
-    /// What has this name, also a link.
+    /// Returns the status of what has this name, also of a link itself.
     pub(crate) fn find(&self, name: impl AsRef<OsStr>) -> io::Result<sys::Stat> {
         Ok(sys::statat(&self.fd, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
-    /// Whether this name is still that of an open file.
+    /// Returns `true` if this name is still the open file's.
     pub(crate) fn holds(&self, name: &str, file: &File) -> io::Result<bool> {
         let (found, file) = (self.find(name)?, file.metadata()?);
         Ok((found.st_dev, found.st_ino) == (file.dev(), file.ino()))
     }
 
-    /// Whether it is the same folder as another.
+    /// Returns `true` if both are the same folder.
     pub(crate) fn is(&self, other: &Self) -> io::Result<bool> {
         let (one, other) = (sys::fstat(&self.fd)?, sys::fstat(&other.fd)?);
         Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
     }
 
-    /// Gives a file of this folder another name, in place of what has it.
+    /// Renames a file of this folder, in place of what has the new name.
     pub(crate) fn rename(&self, from: &str, to: &OsStr) -> io::Result<()> {
         Ok(sys::renameat(&self.fd, from, &self.fd, to)?)
     }
 
-    /// Gives a file of this folder another name, which nothing may have.
+    /// Gives a file of this folder a second name, which nothing may have yet.
     pub(crate) fn link(&self, from: &str, to: &OsStr) -> io::Result<()> {
         Ok(sys::linkat(&self.fd, from, &self.fd, to, AtFlags::empty())?)
     }
@@ -322,7 +322,7 @@ impl Folder {
         Ok(sys::unlinkat(&self.fd, name.as_ref(), AtFlags::REMOVEDIR)?)
     }
 
-    /// The names in this folder.
+    /// Returns the names in this folder.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = sys::openat(&self.fd, ".", flags, Mode::empty())?;
@@ -337,7 +337,7 @@ impl Folder {
         Ok(names)
     }
 
-    /// Makes the names in it durable; a file system that can't has nothing to say.
+    /// Makes the names in this folder durable, if the file system can.
     pub(crate) fn sync(&self) {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         if let Ok(open) = sys::openat(&self.fd, ".", flags, Mode::empty()) {
@@ -351,8 +351,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_without_openat2_is_named_as_what_is_wrong() {
-        let place = FilePlace::beneath("/in".into(), vec!["a.mov".into()]);
+    fn a_kernel_without_openat2_has_a_message_of_its_own() {
+        let place = FilePath::beneath("/in".into(), vec!["a.mov".into()]);
         let said = place.failed("opening")(Errno::NOSYS.into());
         assert!(
             matches!(said, StorageError::OldKernel { .. }) && said.to_string().contains("openat2"),
