@@ -1,12 +1,10 @@
 //! Flags that several commands have.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use millrace_media::Sandbox;
 
-use crate::{commands::CommandError, config::Config, shell::sandbox::MediaProcesses};
-
+/// The data folder.
 #[derive(Debug, Args)]
 pub(crate) struct Data {
     /// The folder of the log and the work objects
@@ -18,7 +16,7 @@ pub(crate) struct Data {
 
 /// Where the log is: a cluster, or a data folder.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Place {
+pub(crate) struct LogLocation {
     /// A TOML file with settings; variables and flags go over it
     #[arg(long, value_name = "FILE", env = "MILLRACE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
@@ -47,7 +45,7 @@ pub(crate) struct Place {
     pub(crate) data: Option<PathBuf>,
 }
 
-/// The box around media.
+/// How media processes run.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Decoding {
     /// How media are decoded: in a sandbox with every layer that the machine has (on), only where it has all of them (require), or
@@ -66,39 +64,10 @@ pub(crate) struct Decoding {
     pub(crate) longest_task: Option<f64>,
 }
 
-impl Decoding {
-    /// How media processes run: by these flags, over the settings.
-    pub(crate) fn over(self, config: &Config) -> Result<MediaProcesses, CommandError> {
-        let sandbox = self.sandbox.map_or(config.sandbox, |mode| match mode {
-            Mode::On => Sandbox::On,
-            Mode::Require => Sandbox::Require,
-            Mode::Off => Sandbox::Off,
-        });
-        let Some(seconds) = self.longest_task.or(config.longest_task_seconds) else {
-            return Ok(MediaProcesses { sandbox, ..MediaProcesses::default() });
-        };
-        let longest_task = Duration::try_from_secs_f64(seconds).ok().filter(|longest| longest.as_secs() > 0);
-        let longest_task = longest_task
-            .ok_or_else(|| CommandError::Call("--longest-task takes seconds, 1 or more".into()))?;
-        Ok(MediaProcesses { sandbox, longest_task })
-    }
-}
-
+/// Whether media processes are sandboxed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Mode {
     On,
     Require,
     Off,
-}
-
-/// What is to be taken care of.
-#[derive(Debug, Args)]
-pub(crate) struct Care {
-    /// Fail where there is anything to warn of in a source (damage, a track that is left out, a clock that drifts), in place of
-    /// making what can be made of it and saying what is wrong
-    #[arg(long)]
-    pub(crate) strict: bool,
-    /// Let outputs say where the source was recorded, if it does
-    #[arg(long)]
-    pub(crate) keep_location: bool,
 }

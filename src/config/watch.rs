@@ -1,4 +1,4 @@
-//! What is watched, as the settings say it.
+//! The settings `[[watch]]`: what is watched, and what is made of it.
 
 use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
@@ -6,7 +6,7 @@ use millrace_processors::trigger::rules::Rule;
 use millrace_storage::Location;
 use serde::Deserialize;
 
-use crate::{commands::CommandError, shell::watch::Folder};
+use crate::{error::CommandError, shell::watch::Folder};
 
 /// What is watched: a prefix of a bucket, of which its store's notifications tell, or a folder.
 #[derive(Debug, Clone, Deserialize)]
