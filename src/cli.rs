@@ -7,12 +7,13 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use millrace_topology::Drawing;
+use serde::Serialize;
 
 use crate::order::Order;
 use help::{
     CLEANUP_HELP, DEAD_HELP, EXECUTIONS_HELP, REPLAY_HELP, RUN_HELP, SERVE_HELP, SUBMIT_HELP, VERIFY_HELP,
 };
-pub(crate) use shared::{Data, Decoding, LogLocation, Mode};
+pub(crate) use shared::{Data, Decoding, LogLocation};
 
 /// Turns video into other formats: splits it at time intervals, transcodes the segments in parallel, joins them, and
 /// proves that the result is right.
@@ -94,21 +95,24 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Cleanup {
     /// Only say what would be removed
     #[arg(long)]
+    #[serde(skip)]
     pub(crate) dry_run: bool,
     /// Where work objects lie: a URL; required with --brokers
     #[arg(long, value_name = "URL", env = "MILLRACE_WORK")]
     pub(crate) work: Option<String>,
     /// For how long a failed execution's work objects wait for a new attempt [default: 86400]
-    #[arg(long, value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
-    pub(crate) retry_window: Option<f64>,
+    #[arg(long = "retry-window", value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
+    pub(crate) retry_window_seconds: Option<f64>,
     /// Print a line of JSON for each
     #[arg(long)]
+    #[serde(skip)]
     pub(crate) json: bool,
     #[command(flatten)]
+    #[serde(skip)]
     pub(crate) log: LogLocation,
 }
 
@@ -134,9 +138,10 @@ pub(crate) struct Run {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Serve {
     #[command(flatten)]
+    #[serde(skip)]
     pub(crate) log: LogLocation,
     /// The processors to run, with commas between [default: all]
     #[arg(long, value_name = "LIST", env = "MILLRACE_PROCESSORS", value_delimiter = ',')]
@@ -146,6 +151,7 @@ pub(crate) struct Serve {
     pub(crate) work: Option<String>,
     /// Start by itself on what is uploaded below FROM, a URL or a folder, and put outputs below TO; may be given several times. Matched by whole components
     #[arg(long, value_name = "FROM=TO", env = "MILLRACE_WATCH")]
+    #[serde(skip)]
     pub(crate) watch: Vec<OsString>,
     /// Where uploads may read sources: a folder, or a URL such as s3://videos/in/; may be given several times. Nothing else is read
     #[arg(
@@ -171,6 +177,7 @@ pub(crate) struct Serve {
     pub(crate) allowed_hosts: Vec<String>,
     /// A file of tokens, a line each: who calls over HTTP must show one; needed where others than this machine can call
     #[arg(long, value_name = "FILE", env = "MILLRACE_TOKEN_FILE")]
+    #[serde(skip)]
     pub(crate) token_file: Option<PathBuf>,
     /// How many cores to use [default: all]
     #[arg(short, long, value_name = "N", env = "MILLRACE_JOBS")]
@@ -179,15 +186,17 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "NAME", env = "MILLRACE_INSTANCE")]
     pub(crate) instance: Option<String>,
     /// For how long what was begun may go on after SIGTERM; a second signal ends it at once [default: 30]
-    #[arg(long, value_name = "SECONDS", env = "MILLRACE_GRACE_SECONDS")]
-    pub(crate) grace: Option<f64>,
+    #[arg(long = "grace", value_name = "SECONDS", env = "MILLRACE_GRACE_SECONDS")]
+    pub(crate) grace_seconds: Option<f64>,
     /// For how long a failed execution's work objects wait for a new attempt [default: 86400]
-    #[arg(long, value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
-    pub(crate) retry_window: Option<f64>,
+    #[arg(long = "retry-window", value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
+    pub(crate) retry_window_seconds: Option<f64>,
     #[command(flatten)]
+    #[serde(skip)]
     pub(crate) decoding: Decoding,
     /// Log lines of JSON to stderr
     #[arg(long, env = "MILLRACE_LOG_JSON")]
+    #[serde(skip)]
     pub(crate) log_json: bool,
 }
 

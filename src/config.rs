@@ -1,6 +1,7 @@
 //! Settings: from a file, which variables and flags override.
 
 mod access;
+mod layers;
 mod watch;
 
 use std::{
@@ -24,11 +25,12 @@ use millrace_worker::{DEFAULT_STORE, MediaProcessSettings};
 use serde::Deserialize;
 
 use crate::{
-    cli::{Decoding, LogLocation, Mode},
+    cli::LogLocation,
     error::CommandError,
     shell::{data::DataFolder, watch::Folder},
 };
 use access::{AccessConfig, reach};
+use layers::{Flags, merge};
 pub(crate) use watch::Watch;
 
 /// The settings file. Unknown keys are an error.
@@ -132,42 +134,30 @@ pub(crate) enum DeliveryGuarantee {
 }
 
 impl Config {
-    /// Reads the settings file that the flags name, and overrides it with the flags.
+    /// Reads the settings file that `log` names, and overrides it with `log` and further flags.
     ///
     /// # Errors
     /// If the file can't be read, has an unknown key or a value of the wrong type.
-    pub(crate) fn load(flags: &LogLocation) -> Result<Self, CommandError> {
-        let mut config = match &flags.config {
-            Some(path) => Self::read(path)?,
-            None => Self::default(),
-        };
-        let over = |flag: &Option<String>, kept: &mut Option<String>| {
-            if flag.is_some() {
-                kept.clone_from(flag);
-            }
-        };
-        over(&flags.brokers, &mut config.brokers);
-        over(&flags.schema_registry, &mut config.schema_registry);
-        over(&flags.topic_prefix, &mut config.topic_prefix);
-        over(&flags.application, &mut config.application);
-        over(&flags.default_store, &mut config.default_store);
-        if flags.data.is_some() {
-            config.data.clone_from(&flags.data);
-        }
-        for property in &flags.properties {
-            let Some((name, value)) = property.split_once('=') else {
-                return Err(CommandError::Call(format!("'{property}' is no property; write NAME=VALUE")));
-            };
-            config.kafka.properties.insert(name.into(), Property::Text(value.into()));
-        }
+    pub(crate) fn load(log: &LogLocation, flags: &[&dyn Flags]) -> Result<Self, CommandError> {
+        let text = log.config.as_deref().map(Self::read).transpose()?.unwrap_or_default();
+        let mut config: Self = merge(&text, &[&[log as &dyn Flags], flags].concat())?;
+        // A path need not be UTF-8, as the values of layers are.
+        config.data = log.data.clone().or(config.data);
         Ok(config)
     }
 
-    fn read(path: &Path) -> Result<Self, CommandError> {
+    /// Returns the defaults, overridden by flags.
+    pub(crate) fn of_flags(flags: &dyn Flags) -> Result<Self, CommandError> {
+        Self::load(&LogLocation::default(), &[flags])
+    }
+
+    /// Reads a settings file, and checks it: the errors say the line.
+    fn read(path: &Path) -> Result<String, CommandError> {
         let wrong =
             |error: &dyn std::fmt::Display| CommandError::Call(format!("{}: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-        toml::from_str(&text).map_err(|error| wrong(&error))
+        toml::from_str::<Self>(&text).map_err(|error| wrong(&error))?;
+        Ok(text)
     }
 
     /// Returns the scheme of the store for uploads that name only a bucket.
@@ -215,17 +205,13 @@ impl Config {
         })
     }
 
-    /// Returns how media processes run: by the flags, or else by the settings.
+    /// Returns how media processes run.
     ///
     /// # Errors
     /// If the longest task is shorter than a second.
-    pub(crate) fn media_processes(&self, flags: Decoding) -> Result<MediaProcessSettings, CommandError> {
-        let sandbox = flags.sandbox.map_or(self.sandbox, |mode| match mode {
-            Mode::On => Sandbox::On,
-            Mode::Require => Sandbox::Require,
-            Mode::Off => Sandbox::Off,
-        });
-        let Some(seconds) = flags.longest_task.or(self.longest_task_seconds) else {
+    pub(crate) fn media_processes(&self) -> Result<MediaProcessSettings, CommandError> {
+        let sandbox = self.sandbox;
+        let Some(seconds) = self.longest_task_seconds else {
             return Ok(MediaProcessSettings { sandbox, ..MediaProcessSettings::default() });
         };
         let longest_task = Duration::try_from_secs_f64(seconds).ok().filter(|longest| longest.as_secs() > 0);
@@ -309,7 +295,11 @@ pub(crate) fn cores(jobs: Option<NonZeroUsize>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+    use serde_json::json;
+
     use super::*;
+    use crate::cli::{Cli, Command, Decoding, Serve};
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
@@ -321,8 +311,8 @@ mod tests {
     #[test]
     fn the_longest_task_is_two_days_unless_the_settings_or_over_them_a_flag_say_otherwise() {
         let longest = |text: &str, flag: Option<f64>| {
-            let decoding = Decoding { longest_task: flag, ..Decoding::default() };
-            let media = toml::from_str::<Config>(text).unwrap().media_processes(decoding);
+            let decoding = Decoding { longest_task_seconds: flag, ..Decoding::default() };
+            let media = merge::<Config>(text, &[&decoding]).unwrap().media_processes();
             media.map(|media| media.longest_task.as_secs()).map_err(|error| error.to_string())
         };
         assert_eq!(longest("", None), Ok(48 * 3600));
@@ -345,6 +335,76 @@ mod tests {
         let all = toml::from_str::<Config>(&examples.join("\n")).unwrap();
         assert_eq!(all.watch.len(), 1);
         assert_eq!(all.kafka().unwrap().properties["security.protocol"], "sasl_ssl");
+    }
+
+    fn serve(arguments: &[&str]) -> Box<Serve> {
+        match Cli::parse_from([&["millrace", "serve"][..], arguments].concat()).command {
+            Command::Serve(serve) => serve,
+            _ => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn flags_replace_values_and_add_to_lists_of_the_file() {
+        let file = "brokers = 'a:1'\napplication = 'media'\ngrace_seconds = 5\njobs = 2\nsandbox = 'require'\n\
+                    processors = ['split', 'merge']\nsource_roots = ['/a']\n[kafka.properties]\nx = 1\n'y.z' = true";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("millrace.toml");
+        std::fs::write(&path, file).unwrap();
+        let load = |arguments: &[&str]| {
+            let call = serve(&[&["--config", path.to_str().unwrap()], arguments].concat());
+            Config::load(&call.log, &[&*call, &call.decoding])
+        };
+        let plain = load(&[]).unwrap();
+        assert_eq!(plain.brokers.as_deref(), Some("a:1"));
+        assert_eq!((plain.grace_seconds, cores(plain.jobs)), (Some(5.0), 2));
+        let over = load(&[
+            "--brokers=b:2",
+            "--grace=7.5",
+            "--jobs=3",
+            "--sandbox=off",
+            "--processors=transcode",
+            "--source-root=/b,/c",
+            "--property=x=2",
+            "--property=w=a=b",
+            "--data=/d",
+            "--retry-window=1",
+            "--work=file:///w",
+        ])
+        .unwrap();
+        assert_eq!((over.brokers.as_deref(), over.application.as_deref()), (Some("b:2"), Some("media")));
+        assert_eq!((over.grace_seconds, cores(over.jobs), over.sandbox), (Some(7.5), 3, Sandbox::Off));
+        assert_eq!(over.processors.as_ref().unwrap(), &["transcode"], "replaced");
+        assert_eq!(over.source_roots, ["/a", "/b", "/c"], "added");
+        assert_eq!((over.data.as_deref(), over.work.as_deref()), (Some(Path::new("/d")), Some("file:///w")));
+        assert_eq!(over.retry_window_ms().unwrap(), 1000);
+        let properties = over.kafka().unwrap().properties;
+        for (name, value) in [("x", "2"), ("y.z", "true"), ("w", "a=b")] {
+            assert_eq!(properties[name], value, "{name}");
+        }
+        let said = load(&["--property=alone"]).unwrap_err().to_string();
+        assert_eq!(said, "'alone' is no property; write NAME=VALUE");
+        std::fs::write(&path, "jobs = 2\ngrace = 5").unwrap();
+        let said = load(&[]).unwrap_err().to_string();
+        assert!(said.contains("line 2") && said.contains("unknown field `grace`"), "{said}");
+        assert!(said.starts_with(path.to_str().unwrap()), "{said}");
+    }
+
+    #[test]
+    fn every_flag_that_is_a_setting_serializes_to_its_key() {
+        let serve = serve(&[]);
+        let Command::Cleanup(cleanup) = Cli::parse_from(["millrace", "cleanup"]).command else {
+            unreachable!()
+        };
+        let all = [json!(serve), json!(serve.log), json!(serve.decoding), json!(cleanup)];
+        let keys: Vec<String> =
+            all.iter().flat_map(|flags| flags.as_object().unwrap().keys().cloned()).collect();
+        assert!(keys.len() > 18, "{keys:?}");
+        for key in keys {
+            let set = toml::from_str::<Config>(&format!("{key} = 0"));
+            let is_known = set.map_or_else(|error| !error.to_string().contains("unknown field"), |_| true);
+            assert!(is_known, "{key}");
+        }
     }
 
     #[test]

@@ -1,10 +1,16 @@
-//! How sources are to be transcoded: the options that `run` and `submit` share.
+//! How sources are to be transcoded: the options that `run`, `submit` and `[[watch]]` share.
 
 use clap::Args;
-use millrace_processors::formats::{self, FORMATS, Format};
+use millrace_processors::{
+    formats::{self, FORMATS, Format},
+    trigger::rules::Rule,
+};
 use millrace_schemas::Upload;
 
 use crate::error::CommandError;
+
+/// The length of a segment in seconds, unless it is set otherwise.
+pub(crate) const SEGMENT_TIME_SECONDS: f64 = 15.0;
 
 /// How sources are to be transcoded.
 #[derive(Debug, Clone, Args)]
@@ -13,7 +19,7 @@ pub(crate) struct Order {
     #[arg(short, long = "format", value_name = "FORMAT")]
     pub(crate) formats: Vec<String>,
     /// Length of a segment in seconds, at least 0.1; fractions are fine
-    #[arg(long, value_name = "SECONDS", default_value_t = 15.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", default_value_t = SEGMENT_TIME_SECONDS, allow_negative_numbers = true)]
     pub(crate) segment_time: f64,
     /// Replace output files that came from another source
     #[arg(long)]
@@ -44,6 +50,18 @@ impl Order {
             found.push(FORMATS[0]);
         }
         Ok(found)
+    }
+
+    /// Returns a rule that asks for this order, for sources that `rule` matches. The names of formats are not checked yet.
+    pub(crate) fn rule(&self, rule: Rule) -> Rule {
+        Rule {
+            formats: if self.formats.is_empty() { rule.formats } else { self.formats.clone() },
+            segment_time: self.segment_time,
+            overwrite: self.overwrite,
+            strict: self.strict,
+            keep_location: self.keep_location,
+            ..rule
+        }
     }
 
     /// Returns an upload of no source yet that asks for this order.

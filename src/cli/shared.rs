@@ -1,8 +1,9 @@
 //! Flags that several commands have.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde::{Serialize, Serializer, ser::Error as _};
 
 /// The data folder.
 #[derive(Debug, Args)]
@@ -15,10 +16,11 @@ pub(crate) struct Data {
 }
 
 /// Where the log is: a cluster, or a data folder.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, Args, Serialize)]
 pub(crate) struct LogLocation {
     /// A TOML file with settings; variables and flags go over it
     #[arg(long, value_name = "FILE", env = "MILLRACE_CONFIG")]
+    #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
     /// Kafka: host and port of some brokers, with commas between; without them the log of the data folder is meant
     #[arg(long, value_name = "HOSTS", env = "MILLRACE_BROKERS")]
@@ -37,16 +39,18 @@ pub(crate) struct LogLocation {
     pub(crate) default_store: Option<String>,
     /// A property of librdkafka, as NAME=VALUE; may be given several times
     #[arg(long = "property", value_name = "NAME=VALUE", hide_short_help = true)]
+    #[serde(rename = "kafka", serialize_with = "kafka_properties")]
     pub(crate) properties: Vec<String>,
     /// The folder of the log and the work objects, where there is no cluster
     ///
     /// By default millrace in the platform's state folder, such as ~/.local/state/millrace.
     #[arg(long, value_name = "DIR", env = "MILLRACE_DATA")]
+    #[serde(skip)]
     pub(crate) data: Option<PathBuf>,
 }
 
 /// How media processes run.
-#[derive(Debug, Clone, Copy, Default, Args)]
+#[derive(Debug, Clone, Copy, Default, Args, Serialize)]
 pub(crate) struct Decoding {
     /// How media are decoded: in a sandbox with every layer that the machine has (on), only where it has all of them (require), or
     /// without one (off), where a crafted file may do whatever this program may [default: on]
@@ -55,19 +59,32 @@ pub(crate) struct Decoding {
     /// The longest that one task of a media process may take, whatever its source claims: a segment batch, a merge, an inspection.
     /// What takes longer fails [default: 172800]
     #[arg(
-        long,
+        long = "longest-task",
         value_name = "SECONDS",
         env = "MILLRACE_LONGEST_TASK_SECONDS",
         allow_negative_numbers = true,
         hide_short_help = true
     )]
-    pub(crate) longest_task: Option<f64>,
+    pub(crate) longest_task_seconds: Option<f64>,
 }
 
 /// Whether media processes are sandboxed.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
     On,
     Require,
     Off,
+}
+
+/// Serializes properties as the table `[kafka]` of the settings file.
+fn kafka_properties<S: Serializer>(properties: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Kafka<'a> {
+        properties: BTreeMap<&'a str, &'a str>,
+    }
+    let wrong = |property| S::Error::custom(format!("'{property}' is no property; write NAME=VALUE"));
+    let split = properties.iter().map(|property| property.split_once('=').ok_or_else(|| wrong(property)));
+    let properties = split.collect::<Result<_, _>>()?;
+    Kafka { properties }.serialize(serializer)
 }

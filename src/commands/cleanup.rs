@@ -17,9 +17,7 @@ use crate::{
 };
 
 pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
-    let mut config = Config::load(&call.log)?;
-    config.work = call.work.clone().or(config.work);
-    config.retry_window_seconds = call.retry_window.or(config.retry_window_seconds);
+    let config = Config::load(&call.log, &[&call])?;
     let window_ms = config.retry_window_ms()?;
     // It reads no source. Of outputs it takes away what an execution has staged, and did not come to publish, wherever that is: whoever
     // types this may.

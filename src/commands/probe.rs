@@ -9,7 +9,7 @@ use crate::{cli::Probe, config::Config, error::CommandError, inputs::parse_url, 
 pub(super) async fn probe(call: &Probe) -> Result<u8, CommandError> {
     let name = call.input.to_string_lossy();
     let url = parse_url(&call.input).map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
-    let probes = Probes::new(Stores::default(), Config::default().media_processes(call.decoding)?)?;
+    let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     let (source, found) = probes.inspect(&url).await.map_err(CommandError::failed)?;
     if call.json {
         print(&probe_json(&source, &found).to_string());

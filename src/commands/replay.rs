@@ -31,7 +31,7 @@ pub(super) async fn replay(call: Replay) -> Result<u8, CommandError> {
                 (.., Some(offset)) => From::offset(&offset)?,
                 (None, None, None) => return Err(CommandError::Call("say from when: --since TIME".into())),
             };
-            uploads(&log, &from, Config::load(&location)?.default_store()?).await
+            uploads(&log, &from, Config::load(&location, &[])?.default_store()?).await
         }
         Replay::Segments { execution, log } => segments(&execution, &log).await,
     }

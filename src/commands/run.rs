@@ -29,7 +29,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let stores = Stores::default();
     let inputs = expand(&call.inputs, &stores).await;
     check_outputs(&inputs, &prefix, &call.order.formats()?)?;
-    let media = Config::default().media_processes(call.decoding)?;
+    let media = Config::of_flags(&call.decoding)?.media_processes()?;
     check_sandbox(media).await?;
     let data = DataFolder::find(call.data.folder.as_deref())?;
     let _owned = data.own()?;

@@ -26,13 +26,13 @@ const GRACE_SECONDS: f64 = 30.0;
 const LISTEN: &str = "127.0.0.1:8080";
 
 pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
-    let config = merged(&call)?;
+    let config = settings(&call)?;
     let mut interrupts = Interrupts::new()?;
     let processors = config.processors.clone().unwrap_or_default();
     check_processors(&processors)?;
     let grace = seconds("grace", config.grace_seconds, GRACE_SECONDS)?;
     let retry_window_ms = config.retry_window_ms()?;
-    let media = config.media_processes(call.decoding)?;
+    let media = config.media_processes()?;
     let access = Arc::new(config.access()?);
     let work_url = config.work_url()?;
     let stores =
@@ -132,24 +132,13 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
 }
 
 /// Returns the settings, overridden by the flags.
-fn merged(call: &Serve) -> Result<Config, CommandError> {
-    let mut config = Config::load(&call.log)?;
-    if !call.processors.is_empty() {
-        config.processors = Some(call.processors.clone());
-    }
-    config.work = call.work.clone().or(config.work);
-    config.listen = call.listen.clone().or(config.listen);
+fn settings(call: &Serve) -> Result<Config, CommandError> {
+    let mut config = Config::load(&call.log, &[call, &call.decoding])?;
+    // A path need not be UTF-8, as the values of layers are.
     config.token_file = call.token_file.clone().or(config.token_file);
     for watch in &call.watch {
-        config.watch.push(Watch::of(watch)?);
+        config.watch.push(Watch::parse(watch)?);
     }
-    config.source_roots.extend(call.source_roots.iter().cloned());
-    config.output_roots.extend(call.output_roots.iter().cloned());
-    config.allowed_hosts.extend(call.allowed_hosts.iter().cloned());
-    config.jobs = call.jobs.or(config.jobs);
-    config.instance = call.instance.clone().or(config.instance);
-    config.grace_seconds = call.grace.or(config.grace_seconds);
-    config.retry_window_seconds = call.retry_window.or(config.retry_window_seconds);
     Ok(config)
 }
 

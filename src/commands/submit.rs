@@ -24,7 +24,7 @@ use crate::{
 
 pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
     let uploads = uploads(&call)?;
-    let config = Config::load(&call.log)?;
+    let config = Config::load(&call.log, &[])?;
     let store = config.default_store()?;
     let log = match existing_log(&call.log, true).await? {
         Some(log) => log,

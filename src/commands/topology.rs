@@ -31,7 +31,7 @@ pub(super) async fn topology(call: &Topology) -> Result<u8, CommandError> {
 
 /// What a cluster is to have, and has.
 async fn cluster(call: &Topology) -> Result<u8, CommandError> {
-    let config = Config::load(&call.log)?;
+    let config = Config::load(&call.log, &[])?;
     let unnamed = || CommandError::Call("name a cluster with --brokers, such as kafka:9092".into());
     let settings = config.kafka().ok_or_else(unnamed)?;
     if let Some(principal) = &call.acls {

@@ -18,7 +18,7 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
         parse_url(argument).map_err(failed)
     };
     let (source, output) = (url(&call.source)?, url(&call.output)?);
-    let probes = Probes::new(Stores::default(), Config::default().media_processes(call.decoding)?)?;
+    let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     let asked = (call.pictures, call.sound);
     // What becomes of pictures is the same in all formats.
     let settings = |source: &_| video_settings(FORMATS[0], source);

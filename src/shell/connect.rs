@@ -47,7 +47,7 @@ pub(crate) async fn existing_log(
     location: &LogLocation,
     writes: bool,
 ) -> Result<Option<Arc<dyn Log>>, CommandError> {
-    let config = Config::load(location)?;
+    let config = Config::load(location, &[])?;
     if let Some(kafka) = connect(&config, writes).await? {
         return Ok(Some(kafka));
     }

@@ -58,7 +58,7 @@ pub(super) async fn cancel(ids: &[String], reason: &str, location: &LogLocation)
     }
     publish(log.as_ref(), emits).await?;
     // Where nobody works on the data folder, this process decides, and frees what was made. On a cluster others do.
-    let (owned, mut deciding) = match Config::load(location)? {
+    let (owned, mut deciding) = match Config::load(location, &[])? {
         config if config.brokers.is_some() => (Err("the cluster".to_owned()), None),
         config => {
             let folder = DataFolder::find(config.data.as_deref())?;
@@ -154,7 +154,7 @@ pub(super) async fn retry(
         uploads.push((id.clone(), upload.attempt, emit));
     }
     let emits = uploads.iter().map(|(.., emit)| emit.clone()).collect();
-    let config = Config::load(location)?;
+    let config = Config::load(location, &[&decoding])?;
     let holder = if config.brokers.is_some() {
         "whoever serves".to_owned()
     } else {
@@ -162,7 +162,7 @@ pub(super) async fn retry(
         match folder.try_own()? {
             Ok(_owned) => {
                 let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
-                let media = config.media_processes(decoding)?;
+                let media = config.media_processes()?;
                 check_sandbox(media).await?;
                 let access = Arc::new(config.operator_access()?);
                 let settings =
