@@ -1,13 +1,19 @@
 //! The command line.
 
+mod help;
 mod shared;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use millrace_topology::Drawing;
+use serde::Serialize;
 
-pub(crate) use shared::{Care, Data, Decoding, Place};
+use crate::order::Order;
+use help::{
+    CLEANUP_HELP, DEAD_HELP, EXECUTIONS_HELP, REPLAY_HELP, RUN_HELP, SERVE_HELP, SUBMIT_HELP, VERIFY_HELP,
+};
+pub(crate) use shared::{Data, Decoding, LogLocation};
 
 /// Turns video into other formats: splits it at time intervals, transcodes the segments in parallel, joins them, and
 /// proves that the result is right.
@@ -89,118 +95,25 @@ pub(crate) enum Command {
     },
 }
 
-const VERIFY_HELP: &str = "\
-What must hold: as many pictures, each in its time within a tick and a half of the coarser clock; decoding times that increase;
-no errors; size, sample aspect, colour and fields; sound as long as the source's within two codec frames, begun as far from the
-first picture within 30 ms, without a hole of its own; all sound and text tracks, chapters and the title, where the container
-holds them. With --pictures each picture looks like its own source picture (20 dB of PSNR at least) and not like its
-neighbours'; with --sound each second sounds like its own (correlation of 0.75 at least), within 8 ms and 1.5 dB.
-
-Exit status:
-  0  all of it holds
-  1  something does not, or can't be read
-  2  the call was wrong
-
-Examples:
-  millrace verify holiday.mov out/holiday.mp4
-  millrace verify holiday.mov out/holiday.mp4 --pictures --sound
-  millrace verify s3://videos/in/a.mov s3://videos/out/a.mp4 --json";
-
-const RUN_HELP: &str = "\
-Each INPUT becomes OUTPUT/<name>.<format>. An output appears when it is whole and proven, and not before. Called again
-after an interruption, a crash or kill -9, the same command goes on where it was; after a success it checks that the
-outputs are still there and makes what is missing; after a failure it tries again and keeps what was made.
-
-All that a source holds goes over, as far as the format holds it; docs/exactness.md has the list. What is damaged is made as far as
-it can be decoded, and warned of; with --strict it fails.
-
-With --json, stdout gets one line for each input as it ends:
-  {\"execution\", \"source\", \"state\": \"succeeded\"|\"failed\"|\"cancelled\", \"reason\", \"outputs\": [{\"url\", \"format\", \"bytes\",
-   \"duration_seconds\", \"video\", \"audio\", …}], \"segments\", \"segments_reused\", \"elapsed_seconds\", \"warnings\"}
-
-Exit status:
-  0  all inputs succeeded
-  1  some failed, the others are done
-  2  the call was wrong, and nothing was begun
-  130  interrupted (Ctrl-C); the same command goes on
-
-Examples:
-  millrace run holiday.mov --output out
-  millrace run holiday.mov --output out -f mp4 -f flv --segment-time 5
-  millrace run films/ --output out --json > results.jsonl
-  millrace run s3://videos/in/holiday.mov --output s3://videos/out     with AWS_* variables; also gs:// and az://";
-
-const SERVE_HELP: &str = "\
-Processors are stateless: start as many processes as there is work, on as many machines, and stop them when there is less.
-What a process had begun when it died is done again by another. SIGTERM takes no more work, finishes what was begun within
---grace, commits and leaves; a second signal leaves at once.
-
-Whoever asks, sources are read below --source-root, outputs written below --output-root, and nowhere else; what is watched counts as both
-(docs/security.md).
-
-GET /healthz says that the process lives, /readyz that it works, /metrics tells Prometheus (docs/metrics.md). Programs submit,
-follow and cancel executions at /v1 (docs/api.md).
-
-Examples:
-  millrace serve --data /var/lib/millrace --source-root /mnt/in --output-root /mnt/out      alone, without a broker
-  millrace topology --apply --brokers kafka:9092                        once for a cluster
-  millrace serve --brokers kafka:9092 --work file:///mnt/work --source-root /mnt/in --output-root /mnt/out      all processors
-  millrace serve --brokers kafka:9092 --work file:///mnt/work --processors transcode --jobs 8
-  millrace serve --data /var/lib/millrace --watch /mnt/nas/in=/mnt/nas/out      what is put into a folder
-  millrace serve --config /etc/millrace.toml --instance worker-3        docs/cluster.md has all settings";
-
-const SUBMIT_HELP: &str = "\
-Examples:
-  millrace submit holiday.mov --output out --wait
-  millrace submit films/*.mov --output file:///mnt/nas/out -f mp4 -f flv --brokers kafka:9092
-  millrace submit a.mov --output out --name friday-17            the second time nothing is made twice
-  echo '{\"source\": \"file:///in/a.mov\", \"output_prefix\": \"file:///out\"}' | millrace submit --record -";
-
-const REPLAY_HELP: &str = "\
-Examples:
-  millrace replay uploads --since 2026-11-20T00:00Z              makes what is missing, keeps what is there
-  millrace replay uploads --execution 5e2ea7
-  millrace replay segments --execution 5e2ea7";
-
-const EXECUTIONS_HELP: &str = "\
-An execution is one video on its way to its outputs. It is named by its id, or the first characters of it.
-
-Examples:
-  millrace executions list
-  millrace executions logs 5e2ea7                      all that was said about it, also by media processes
-  millrace executions cancel 5e2ea7 --reason 'wrong cut'
-  millrace executions retry 5e2ea7                     makes what is missing";
-
-const DEAD_HELP: &str = "\
-A record that can't be processed is set aside as it was, with the reason, and its partition goes on.
-
-Examples:
-  millrace dead list
-  millrace dead show 2:14                              as JSON where it is a record, else its bytes
-  millrace dead retry 2:14                             once what was wrong is put right
-  millrace dead retry --all";
-
-const CLEANUP_HELP: &str = "\
-Examples:
-  millrace cleanup --dry-run
-  millrace cleanup --dry-run --brokers kafka:9092 --work s3://bucket/work";
-
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Cleanup {
     /// Only say what would be removed
     #[arg(long)]
+    #[serde(skip)]
     pub(crate) dry_run: bool,
     /// Where work objects lie: a URL; required with --brokers
     #[arg(long, value_name = "URL", env = "MILLRACE_WORK")]
     pub(crate) work: Option<String>,
     /// For how long a failed execution's work objects wait for a new attempt [default: 86400]
-    #[arg(long, value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
-    pub(crate) retry_window: Option<f64>,
+    #[arg(long = "retry-window", value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
+    pub(crate) retry_window_seconds: Option<f64>,
     /// Print a line of JSON for each
     #[arg(long)]
+    #[serde(skip)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) place: Place,
+    #[serde(skip)]
+    pub(crate) log: LogLocation,
 }
 
 #[derive(Debug, Args)]
@@ -211,17 +124,8 @@ pub(crate) struct Run {
     /// Where the outputs go: a folder, made if it is not there, or a URL
     #[arg(short, long, value_name = "DIR|URL")]
     pub(crate) output: OsString,
-    /// A format to make: mp4 or flv; may be given several times [default: mp4]
-    #[arg(short, long = "format", value_name = "FORMAT")]
-    pub(crate) formats: Vec<String>,
-    /// Length of a segment in seconds, at least 0.1; fractions are fine
-    #[arg(long, value_name = "SECONDS", default_value_t = 15.0, allow_negative_numbers = true)]
-    pub(crate) segment_time: f64,
-    /// Replace output files that came from another source
-    #[arg(long)]
-    pub(crate) overwrite: bool,
     #[command(flatten)]
-    pub(crate) care: Care,
+    pub(crate) order: Order,
     /// How many cores to use [default: all]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
@@ -234,10 +138,11 @@ pub(crate) struct Run {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Serve {
     #[command(flatten)]
-    pub(crate) place: Place,
+    #[serde(skip)]
+    pub(crate) log: LogLocation,
     /// The processors to run, with commas between [default: all]
     #[arg(long, value_name = "LIST", env = "MILLRACE_PROCESSORS", value_delimiter = ',')]
     pub(crate) processors: Vec<String>,
@@ -246,6 +151,7 @@ pub(crate) struct Serve {
     pub(crate) work: Option<String>,
     /// Start by itself on what is uploaded below FROM, a URL or a folder, and put outputs below TO; may be given several times. Matched by whole components
     #[arg(long, value_name = "FROM=TO", env = "MILLRACE_WATCH")]
+    #[serde(skip)]
     pub(crate) watch: Vec<OsString>,
     /// Where uploads may read sources: a folder, or a URL such as s3://videos/in/; may be given several times. Nothing else is read
     #[arg(
@@ -271,6 +177,7 @@ pub(crate) struct Serve {
     pub(crate) allowed_hosts: Vec<String>,
     /// A file of tokens, a line each: who calls over HTTP must show one; needed where others than this machine can call
     #[arg(long, value_name = "FILE", env = "MILLRACE_TOKEN_FILE")]
+    #[serde(skip)]
     pub(crate) token_file: Option<PathBuf>,
     /// How many cores to use [default: all]
     #[arg(short, long, value_name = "N", env = "MILLRACE_JOBS")]
@@ -279,15 +186,17 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "NAME", env = "MILLRACE_INSTANCE")]
     pub(crate) instance: Option<String>,
     /// For how long what was begun may go on after SIGTERM; a second signal ends it at once [default: 30]
-    #[arg(long, value_name = "SECONDS", env = "MILLRACE_GRACE_SECONDS")]
-    pub(crate) grace: Option<f64>,
+    #[arg(long = "grace", value_name = "SECONDS", env = "MILLRACE_GRACE_SECONDS")]
+    pub(crate) grace_seconds: Option<f64>,
     /// For how long a failed execution's work objects wait for a new attempt [default: 86400]
-    #[arg(long, value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
-    pub(crate) retry_window: Option<f64>,
+    #[arg(long = "retry-window", value_name = "SECONDS", env = "MILLRACE_RETRY_WINDOW_SECONDS")]
+    pub(crate) retry_window_seconds: Option<f64>,
     #[command(flatten)]
+    #[serde(skip)]
     pub(crate) decoding: Decoding,
     /// Log lines of JSON to stderr
     #[arg(long, env = "MILLRACE_LOG_JSON")]
+    #[serde(skip)]
     pub(crate) log_json: bool,
 }
 
@@ -302,12 +211,8 @@ pub(crate) struct Submit {
     /// An upload as JSON, from a file or with '-' from stdin; a line each
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sources", "output"])]
     pub(crate) record: Option<PathBuf>,
-    /// A format to make; may be given several times [default: mp4]
-    #[arg(short, long = "format", value_name = "FORMAT")]
-    pub(crate) formats: Vec<String>,
-    /// Length of a segment in seconds, at least 0.1; fractions are fine
-    #[arg(long, value_name = "SECONDS", default_value_t = 15.0, allow_negative_numbers = true)]
-    pub(crate) segment_time: f64,
+    #[command(flatten)]
+    pub(crate) order: Order,
     /// Name the execution: submitted again under this name it is the same, and nothing is made twice
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -317,11 +222,6 @@ pub(crate) struct Submit {
     /// Give the execution up after so long
     #[arg(long, value_name = "SECONDS")]
     pub(crate) deadline: Option<f64>,
-    /// Replace output files that came from another source
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-    #[command(flatten)]
-    pub(crate) care: Care,
     /// Wait for the end, with progress
     #[arg(short, long)]
     pub(crate) wait: bool,
@@ -329,7 +229,7 @@ pub(crate) struct Submit {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) log: LogLocation,
 }
 
 #[derive(Debug, Subcommand)]
@@ -346,7 +246,7 @@ pub(crate) enum Replay {
         #[arg(long, value_name = "PARTITION:OFFSET", conflicts_with = "since")]
         offset: Option<String>,
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
     },
     /// Make the segments of an execution again, by the plan that it has: a new attempt
     Segments {
@@ -354,7 +254,7 @@ pub(crate) enum Replay {
         #[arg(long)]
         execution: String,
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
     },
 }
 
@@ -403,7 +303,7 @@ pub(crate) struct Topology {
     #[arg(long, value_name = "PRINCIPAL", num_args = 0..=1, default_missing_value = "User:millrace")]
     pub(crate) acls: Option<String>,
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) log: LogLocation,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -428,7 +328,7 @@ pub(crate) enum Executions {
     /// All executions, the latest first
     List {
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
         /// Print a line of JSON for each
         #[arg(long)]
         json: bool,
@@ -438,7 +338,7 @@ pub(crate) enum Executions {
         /// The execution, or the first characters of its id
         execution: String,
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -448,7 +348,7 @@ pub(crate) enum Executions {
         /// The execution, or the first characters of its id
         execution: String,
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
         /// Print a line of JSON for each
         #[arg(long)]
         json: bool,
@@ -460,7 +360,7 @@ pub(crate) enum Executions {
         /// The execution, or the first characters of its id
         execution: String,
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
         /// Print a line of JSON for each
         #[arg(long)]
         json: bool,
@@ -474,7 +374,7 @@ pub(crate) enum Executions {
         #[arg(long, default_value = "cancelled by a person")]
         reason: String,
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
     },
     /// Try again what failed or was cancelled; what a failed one has made is kept and used
     ///
@@ -489,7 +389,7 @@ pub(crate) enum Executions {
         #[command(flatten)]
         decoding: Decoding,
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
         /// Print a line of JSON for each as it ends
         #[arg(long)]
         json: bool,
@@ -501,7 +401,7 @@ pub(crate) enum Dead {
     /// All dead letters, the latest first
     List {
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
         /// Those that were published again, too
         #[arg(long)]
         all: bool,
@@ -514,7 +414,7 @@ pub(crate) enum Dead {
         /// Its id, as 'millrace dead list' shows it
         letter: String,
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -528,6 +428,6 @@ pub(crate) enum Dead {
         #[arg(long, conflicts_with = "letters")]
         all: bool,
         #[command(flatten)]
-        place: Place,
+        log: LogLocation,
     },
 }

@@ -1,8 +1,11 @@
-//! The `millrace` command: where the rooms are put together.
+//! The `millrace` command.
 
 mod cli;
 mod commands;
 mod config;
+mod error;
+mod inputs;
+mod order;
 mod shell;
 mod terminal;
 
@@ -10,11 +13,8 @@ use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 
-/// A call that is wrong: nothing was begun.
-const WRONG_CALL: u8 = 2;
-
 fn main() -> ExitCode {
-    // Before anything else: a media child has no business with the rest of this program.
+    // Before anything else: a media process must run nothing of the rest of this program.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == millrace_media::CHILD_ARGUMENT) {
         return millrace_media::child_main();
     }
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            terminal::tell(&format!("millrace: starting: {error}"));
+            terminal::note(&format!("millrace: starting: {error}"));
             return ExitCode::from(1);
         }
     };
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     millrace_media::exit_now(match result {
         Ok(status) => status,
         Err(error) => {
-            terminal::tell_lines(&format!("millrace: {error}"));
+            terminal::note_lines(&format!("millrace: {error}"));
             error.status()
         }
     })

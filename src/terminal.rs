@@ -1,13 +1,14 @@
-//! The one printer: whatever is shown on a terminal goes through here, so that nothing that came from outside (names, titles,
-//! reasons, records) does anything to it but be read.
+//! All output to stdout and stderr, with control characters escaped: text from outside (names, titles, reasons, records) can do
+//! nothing to a terminal.
 
 use std::{
     borrow::Cow,
     fmt::Write as _,
     io::{self, Write},
+    time::{Duration, UNIX_EPOCH},
 };
 
-/// Whether a character does something to a terminal, or to the order in which others are read.
+/// Returns whether a terminal acts on a character, or shows others in another order because of it.
 fn is_active(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -18,7 +19,7 @@ fn is_active(c: char) -> bool {
             | '\u{feff}')
 }
 
-/// A line in which what is active is written as JSON writes it: so a line of JSON stays one.
+/// Returns a line with active characters escaped as in JSON, so that a line of JSON stays one.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(is_active) {
         return text.into();
@@ -37,30 +38,36 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
-/// Prints a line of a result. Whoever stopped reading, `head` say, has what they wanted.
+/// Prints a line of a result to stdout. Exits with status 0 if the reader, such as `head`, has closed it.
 pub(crate) fn print(line: &str) {
     if writeln!(io::stdout().lock(), "{}", plain(line)).is_err() {
         std::process::exit(0);
     }
 }
 
-/// Prints several lines of a result.
+/// Prints several lines of a result to stdout.
 pub(crate) fn print_lines(text: &str) {
     text.lines().for_each(print);
 }
 
-/// Says a line on stderr.
-pub(crate) fn tell(line: &str) {
-    // Who closed it wants to hear nothing.
+/// Prints a line to stderr.
+pub(crate) fn note(line: &str) {
+    // A closed stderr is no reason to fail.
     let _ = writeln!(io::stderr().lock(), "{}", plain(line));
 }
 
-/// Says what is wrong on stderr: a reason may have several lines of ours.
-pub(crate) fn tell_lines(text: &str) {
-    text.lines().for_each(tell);
+/// Prints several lines to stderr.
+pub(crate) fn note_lines(text: &str) {
+    text.lines().for_each(note);
 }
 
-/// What log lines are written to: each write is a line, whose colours stay.
+/// Returns a time, in milliseconds since 1970, as people and programs read it: RFC 3339, UTC, in whole seconds.
+pub(crate) fn timestamp(ms: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}
+
+/// The writer of log lines to stderr. Each write is one line; its colours are kept.
 pub(crate) struct LogWriter;
 
 impl Write for LogWriter {
@@ -88,7 +95,7 @@ impl Write for LogWriter {
     }
 }
 
-/// How long the sequence is that begins a text, if it does nothing but choose a colour (ECMA-48, SGR).
+/// Returns the length of the escape sequence at the start of `text`, if it only sets colours (ECMA-48, SGR).
 fn colour(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("\x1b[")?;
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';').filter(|end| *end <= 16)?;

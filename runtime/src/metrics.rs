@@ -1,4 +1,4 @@
-//! The names of all metrics: Prometheus' rules, with units. docs/metrics.md tells of each.
+//! The names of metrics of records: Prometheus' rules, with units. docs/metrics.md tells of each.
 
 use std::time::Duration;
 
@@ -18,8 +18,6 @@ const RETRIES: &str = "millrace_retries_total";
 const DEAD_LETTERS: &str = "millrace_dead_letters_total";
 /// Commits, by processor and how they ended.
 const COMMITS: &str = "millrace_commits_total";
-/// Pictures that were encoded.
-const FRAMES: &str = "millrace_frames_total";
 /// Whether a layer of the box around media holds.
 const SANDBOX: &str = "millrace_sandbox_layer";
 
@@ -32,7 +30,6 @@ pub fn describe() {
     describe_counter!(RETRIES, Unit::Count, "Times that a record was tried again");
     describe_counter!(DEAD_LETTERS, Unit::Count, "Records that were set aside");
     describe_counter!(COMMITS, Unit::Count, "Commits, by how they ended");
-    describe_counter!(FRAMES, Unit::Count, "Pictures that were encoded");
     describe_gauge!(SANDBOX, Unit::Count, "Whether a layer of the box around media holds: 1 or 0");
 }
 
@@ -74,9 +71,4 @@ pub(crate) fn committed(processor: &'static str, outcome: &'static str) {
 /// So many records of a processor's group are yet to be consumed.
 pub fn lag(processor: &'static str, records: u64) {
     gauge!(LAG, "processor" => processor).set(records as f64);
-}
-
-/// So many pictures were encoded.
-pub fn encoded(frames: u64) {
-    counter!(FRAMES).increment(frames);
 }

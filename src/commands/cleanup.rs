@@ -1,31 +1,30 @@
 //! `millrace cleanup`: frees what is left of executions that have ended, or says what that would be.
 
 use millrace_access::Reach;
-use millrace_processors::cleanup::{RETRY_WINDOW_MS, execution, expired};
+use millrace_processors::cleanup::{execution, expired};
 use millrace_runtime::table;
 use millrace_schemas::Assembly;
 use millrace_storage::Stores;
 use millrace_topology::{millis_now, streams};
 use serde_json::json;
 
-use super::{CommandError, existing_log, print, serve, tell, time};
-use crate::{cli::Cleanup, config::Config};
+use crate::{
+    cli::Cleanup,
+    config::Config,
+    error::CommandError,
+    shell::connect::existing_log,
+    terminal::{note, print, timestamp},
+};
 
 pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
-    let mut config = Config::of(&call.place)?;
-    config.work = call.work.clone().or(config.work);
-    let window = serve::seconds(
-        "retry-window",
-        call.retry_window.or(config.retry_window_seconds),
-        RETRY_WINDOW_MS as f64 / 1000.0,
-    )?;
-    let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+    let config = Config::load(&call.log, &[&call])?;
+    let window_ms = config.retry_window_ms()?;
     // It reads no source. Of outputs it takes away what an execution has staged, and did not come to publish, wherever that is: whoever
     // types this may.
     let stores = Stores::default().within(Reach::Only(Vec::new()), Reach::Everything);
-    let (url, work) = serve::work(&config, &stores)?;
+    let (url, work) = (config.work_url()?, config.work_objects(&stores)?);
     // Without a log nothing is known of any execution: what is there may be at work.
-    let log = existing_log(&call.place, false).await?;
+    let log = existing_log(&call.log, false).await?;
     let log = log.ok_or_else(|| {
         CommandError::Call(
             "there is no log in this data folder, and so nothing is known of what lies there".into(),
@@ -49,15 +48,15 @@ pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
             None => "no execution is known".to_owned(),
         };
         if call.json {
-            let line = json!({"work": place, "execution": execution(place), "touched": time(*touched_ms), "why": why, "removed": !call.dry_run});
+            let line = json!({"work": place, "execution": execution(place), "touched": timestamp(*touched_ms), "why": why, "removed": !call.dry_run});
             print(&line.to_string());
         } else {
-            print(&format!("{place:<20}  {}  {why}", time(*touched_ms)));
+            print(&format!("{place:<20}  {}  {why}", timestamp(*touched_ms)));
         }
     }
     if !call.json {
         let did = if call.dry_run { "would be removed" } else { "were removed" };
-        tell(&format!("{orphans} of {} executions' work objects below {url} {did}", places.len()));
+        note(&format!("{orphans} of {} executions' work objects below {url} {did}", places.len()));
     }
     Ok(0)
 }

@@ -12,17 +12,21 @@ use millrace_schemas::{
 use millrace_topology::{Emit, Placement, streams};
 use serde_json::{Value, json};
 
-use super::{CommandError, existing_log, known_log, print, print_lines, tell, time};
-use crate::cli::{Dead, Place};
+use crate::{
+    cli::{Dead, LogLocation},
+    error::CommandError,
+    shell::connect::{existing_log, known_log},
+    terminal::{note, print, print_lines, timestamp},
+};
 
 /// The header by which a dead letter says that another one, of this id, was published again.
 const RETRIED: &str = "millrace.retried";
 
 pub(super) async fn dead(call: Dead) -> Result<u8, CommandError> {
     match call {
-        Dead::List { place, all, json } => list(&place, all, json).await,
-        Dead::Show { letter, place, json } => show(&letter, &place, json).await,
-        Dead::Retry { letters, all, place } => retry(&letters, all, &place).await,
+        Dead::List { log, all, json } => list(&log, all, json).await,
+        Dead::Show { letter, log, json } => show(&letter, &log, json).await,
+        Dead::Retry { letters, all, log } => retry(&letters, all, &log).await,
     }
 }
 
@@ -66,7 +70,7 @@ impl Letter {
 
     fn as_json(&self) -> Value {
         json!({
-            "id": self.id(), "at": time(self.record.at_ms), "key": self.key(), "retried": self.was_retried,
+            "id": self.id(), "at": timestamp(self.record.at_ms), "key": self.key(), "retried": self.was_retried,
             "topic": self.header(ERROR_TOPIC), "partition": self.header(ERROR_PARTITION).parse::<u32>().ok(),
             "offset": self.header(ERROR_OFFSET).parse::<u64>().ok(), "error": self.header(ERROR_EXCEPTION),
             "reason": self.header(ERROR_MESSAGE),
@@ -97,14 +101,14 @@ async fn letters(log: &dyn Log) -> Result<Vec<Letter>, CommandError> {
     Ok(records.into_iter().map(letter).collect())
 }
 
-async fn list(place: &Place, all: bool, json: bool) -> Result<u8, CommandError> {
-    let mut found = match existing_log(place, false).await? {
+async fn list(location: &LogLocation, all: bool, json: bool) -> Result<u8, CommandError> {
+    let mut found = match existing_log(location, false).await? {
         Some(log) => letters(log.as_ref()).await?,
         None => Vec::new(),
     };
     found.retain(|letter| all || !letter.was_retried);
     if found.is_empty() && !json {
-        tell("no dead letters: every record could be processed");
+        note("no dead letters: every record could be processed");
         return Ok(0);
     }
     if !json {
@@ -115,7 +119,7 @@ async fn list(place: &Place, all: bool, json: bool) -> Result<u8, CommandError> 
             print(&letter.as_json().to_string());
             continue;
         }
-        let (id, at, topic) = (letter.id(), time(letter.record.at_ms), letter.header(ERROR_TOPIC));
+        let (id, at, topic) = (letter.id(), timestamp(letter.record.at_ms), letter.header(ERROR_TOPIC));
         let again = if letter.was_retried { " (published again)" } else { "" };
         let (key, reason) = (letter.key(), letter.header(ERROR_MESSAGE));
         print(&format!("{id:<8}  {at:<20}  {topic:<20}  {key:<16}  {reason}{again}"));
@@ -129,8 +133,8 @@ fn find<'a>(all: &'a [Letter], id: &str) -> Result<&'a Letter, CommandError> {
     })
 }
 
-async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
-    let all = match existing_log(place, false).await? {
+async fn show(id: &str, location: &LogLocation, json: bool) -> Result<u8, CommandError> {
+    let all = match existing_log(location, false).await? {
         Some(log) => letters(log.as_ref()).await?,
         None => Vec::new(),
     };
@@ -155,7 +159,7 @@ async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
         letter.id(),
         if letter.was_retried { " (published again)" } else { "" }
     ));
-    print(&format!("time         {}", time(letter.record.at_ms)));
+    print(&format!("time         {}", timestamp(letter.record.at_ms)));
     let (topic, partition) = (letter.header(ERROR_TOPIC), letter.header(ERROR_PARTITION));
     print(&format!("from         {topic}, partition {partition}, offset {}", letter.header(ERROR_OFFSET)));
     print(&format!("error        {}", letter.header(ERROR_EXCEPTION)));
@@ -191,8 +195,8 @@ fn dump(value: &[u8]) -> String {
     out
 }
 
-async fn retry(ids: &[String], all: bool, place: &Place) -> Result<u8, CommandError> {
-    let log = known_log(place, false).await?;
+async fn retry(ids: &[String], all: bool, location: &LogLocation) -> Result<u8, CommandError> {
+    let log = known_log(location, false).await?;
     let known = letters(log.as_ref()).await?;
     let chosen: Vec<&Letter> = if all {
         known.iter().filter(|letter| !letter.was_retried).collect()
@@ -200,7 +204,7 @@ async fn retry(ids: &[String], all: bool, place: &Place) -> Result<u8, CommandEr
         ids.iter().map(|id| find(&known, id)).collect::<Result<_, _>>()?
     };
     if chosen.is_empty() {
-        tell("no dead letters: there is nothing to publish again");
+        note("no dead letters: there is nothing to publish again");
     }
     for letter in chosen {
         let topic = letter.header(ERROR_TOPIC);
@@ -212,14 +216,14 @@ async fn retry(ids: &[String], all: bool, place: &Place) -> Result<u8, CommandEr
         // The keys of uploads are no executions.
         let is_upload = [streams::UPLOADS.name, streams::ACCEPTED.name].contains(&topic.as_str());
         if !is_upload && letter.header(ERROR_EXCEPTION) == "given-up" {
-            tell(&format!(
+            note(&format!(
                 "millrace: its execution has failed since; 'millrace executions retry {}' makes a new attempt",
                 letter.key()
             ));
         }
     }
     if !all || !known.is_empty() {
-        tell(
+        note(
             "millrace: whoever serves takes it; on a data folder that nobody works on, the next 'millrace run' or 'serve' there",
         );
     }

@@ -1,57 +1,43 @@
 //! `millrace executions`: what reads the log, whoever else works on it.
 
-use std::sync::Arc;
-
 use millrace_api::shown;
-use millrace_runtime::{Log, of_key, table};
+use millrace_runtime::{of_key, table};
 use millrace_schemas::{Assembly, ExecutionEvent, LogLine};
 use millrace_topology::streams;
 use serde_json::json;
 
 mod act;
+pub(super) mod find;
 
-use super::{CommandError, existing_log, print, tell, time};
-use crate::cli::{Executions, Place};
+use crate::{
+    cli::{Executions, LogLocation},
+    error::CommandError,
+    shell::connect::existing_log,
+    terminal::{note, print, timestamp},
+};
+use find::find_execution;
 
 pub(super) async fn executions(call: Executions) -> Result<u8, CommandError> {
     match call {
-        Executions::List { place, json } => list(&place, json).await,
-        Executions::Show { execution, place, json } => show(&execution, &place, json).await,
-        Executions::Events { execution, place, json } => events(&execution, &place, json).await,
-        Executions::Logs { execution, place, json } => logs(&execution, &place, json).await,
-        Executions::Cancel { executions, reason, place } => act::cancel(&executions, &reason, &place).await,
-        Executions::Retry { executions, jobs, decoding, place, json } => {
-            act::retry(&executions, jobs.map(usize::from), decoding, &place, json).await
+        Executions::List { log, json } => list(&log, json).await,
+        Executions::Show { execution, log, json } => show(&execution, &log, json).await,
+        Executions::Events { execution, log, json } => events(&execution, &log, json).await,
+        Executions::Logs { execution, log, json } => logs(&execution, &log, json).await,
+        Executions::Cancel { executions, reason, log } => act::cancel(&executions, &reason, &log).await,
+        Executions::Retry { executions, jobs, decoding, log, json } => {
+            act::retry(&executions, jobs, decoding, &log, json).await
         }
     }
 }
 
-/// The one execution whose id begins so.
-pub(super) async fn find(log: &Option<Arc<dyn Log>>, id: &str) -> Result<Assembly, CommandError> {
-    let known = match log {
-        Some(log) => table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?,
-        None => std::collections::HashMap::new(),
-    };
-    let mut found = known.into_values().filter(|state| state.execution.starts_with(id));
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one),
-        (Some(_), Some(_)) => {
-            Err(CommandError::Call(format!("several executions begin with '{id}'; give more of it")))
-        }
-        (None, _) => Err(CommandError::Call(format!(
-            "no execution begins with '{id}'; 'millrace executions list' shows those of this data folder"
-        ))),
-    }
-}
-
-async fn list(place: &Place, json: bool) -> Result<u8, CommandError> {
-    let mut all: Vec<Assembly> = match existing_log(place, false).await? {
+async fn list(location: &LogLocation, json: bool) -> Result<u8, CommandError> {
+    let mut all: Vec<Assembly> = match existing_log(location, false).await? {
         Some(log) => table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?.into_values().collect(),
         None => Vec::new(),
     };
     all.sort_unstable_by(|a, b| b.started_ms.cmp(&a.started_ms).then_with(|| a.execution.cmp(&b.execution)));
     if all.is_empty() && !json {
-        tell("no executions yet; 'millrace run' makes one");
+        note("no executions yet; 'millrace run' makes one");
     } else if !json {
         let (id, state, segments, started) = ("execution", "state", "segments", "started");
         print(&format!("{id:<16}  {state:<11}  {segments:<9}  {started:<20}  {:<10}  source", "principal"));
@@ -62,7 +48,7 @@ async fn list(place: &Place, json: bool) -> Result<u8, CommandError> {
             continue;
         }
         let segments = format!("{}/{}", state.video_done(), state.video_segments);
-        let (id, phase, started) = (&state.execution, state.phase.as_str(), time(state.started_ms));
+        let (id, phase, started) = (&state.execution, state.phase.as_str(), timestamp(state.started_ms));
         let (whose, source) = (whose(state), &state.source.url);
         print(&format!("{id:<16}  {phase:<11}  {segments:<9}  {started:<20}  {whose:<10}  {source}"));
     }
@@ -77,9 +63,9 @@ fn whose(state: &Assembly) -> &str {
     }
 }
 
-async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
-    let log = existing_log(place, false).await?;
-    let state = find(&log, id).await?;
+async fn show(id: &str, location: &LogLocation, json: bool) -> Result<u8, CommandError> {
+    let log = existing_log(location, false).await?;
+    let state = find_execution(log.as_deref(), id).await?;
     if json {
         print(&shown(&state).to_string());
         return Ok(0);
@@ -92,9 +78,13 @@ async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
         print(&format!("reason     {reason}"));
     }
     print(&format!("segments   {} of {}, {} reused", state.video_done(), state.video_segments, state.reused));
-    print(&format!("started    {}", time(state.started_ms)));
+    print(&format!("started    {}", timestamp(state.started_ms)));
     if let Some(ended) = state.ended_ms {
-        print(&format!("ended      {} ({:.1} s)", time(ended), (ended - state.started_ms) as f64 / 1000.0));
+        print(&format!(
+            "ended      {} ({:.1} s)",
+            timestamp(ended),
+            (ended - state.started_ms) as f64 / 1000.0
+        ));
     }
     for warning in &state.warnings {
         print(&format!("warning    {warning}"));
@@ -108,9 +98,9 @@ async fn show(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
     Ok(0)
 }
 
-async fn events(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
-    let log = existing_log(place, false).await?;
-    let state = find(&log, id).await?;
+async fn events(id: &str, location: &LogLocation, json: bool) -> Result<u8, CommandError> {
+    let log = existing_log(location, false).await?;
+    let state = find_execution(log.as_deref(), id).await?;
     let Some(log) = log else { return Ok(0) };
     let mut all = of_key::<ExecutionEvent>(log.as_ref(), streams::EXECUTIONS, &state.execution).await?;
     all.retain(|event| event.execution == state.execution);
@@ -122,21 +112,21 @@ async fn events(id: &str, place: &Place, json: bool) -> Result<u8, CommandError>
             continue;
         }
         let elapsed = event.elapsed_ms.map_or(String::new(), |ms| format!(" ({:.2} s)", ms as f64 / 1000.0));
-        let (at, attempt, processor) = (time(event.at_ms), event.attempt, &event.processor);
+        let (at, attempt, processor) = (timestamp(event.at_ms), event.attempt, &event.processor);
         print(&format!("{at}  {attempt}  {processor:<9}  {:<14}  {}{elapsed}", event.event, event.detail));
     }
     Ok(0)
 }
 
-async fn logs(id: &str, place: &Place, json: bool) -> Result<u8, CommandError> {
-    let log = existing_log(place, false).await?;
-    let state = find(&log, id).await?;
+async fn logs(id: &str, location: &LogLocation, json: bool) -> Result<u8, CommandError> {
+    let log = existing_log(location, false).await?;
+    let state = find_execution(log.as_deref(), id).await?;
     let Some(log) = log else { return Ok(0) };
     let mut all = of_key::<LogLine>(log.as_ref(), streams::LOGS, &state.execution).await?;
     all.retain(|line| line.execution == state.execution);
     all.sort_by_key(|line| line.at_ms);
     if all.is_empty() && !json {
-        tell(&format!("no log lines of {} are kept any more", state.execution));
+        note(&format!("no log lines of {} are kept any more", state.execution));
     }
     for line in all {
         if json {

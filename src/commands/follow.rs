@@ -1,4 +1,4 @@
-//! Follows executions to their end, and tells of them: progress on stderr, results on stdout.
+//! Follows executions to their end: progress goes to stderr, results to stdout.
 
 mod display;
 
@@ -12,13 +12,13 @@ use millrace_engine::caught_up;
 use millrace_runtime::{Log, Tail};
 use millrace_schemas::{Assembly, Merged, OutputFacts, Phase, Progress};
 use millrace_topology::streams;
+use millrace_worker::Worker;
 use serde_json::json;
 
-use super::{CommandError, print, run::inputs::shown};
-use crate::shell::Running;
+use crate::{error::CommandError, inputs::display_name, shell::logs, terminal::print};
 use display::Display;
 
-/// For how long what was begun may go on after the first Ctrl-C.
+/// How long records that are begun may take after the first Ctrl-C.
 const GRACE: Duration = Duration::from_secs(30);
 /// The exit status of an interrupted call.
 const INTERRUPTED: u8 = 130;
@@ -41,11 +41,11 @@ pub(super) struct Ending<'a> {
     pub(super) outputs: &'a [OutputFacts],
     pub(super) segments: i32,
     pub(super) reused: i32,
-    /// What of the source was damaged.
+    /// What is damaged in the source, or could not be taken over.
     pub(super) warnings: &'a [String],
 }
 
-/// Tells the results of a call, and keeps count.
+/// Prints the results of a call, and counts failures.
 pub(super) struct Results {
     json: bool,
     begun: Instant,
@@ -58,7 +58,7 @@ impl Results {
         Self { json, begun: Instant::now(), display: Display::new(), failed: 0 }
     }
 
-    /// The exit status, of what ended so far.
+    /// Returns the exit status, by what has ended so far.
     pub(super) fn status(&self) -> u8 {
         u8::from(self.failed > 0)
     }
@@ -71,7 +71,7 @@ impl Results {
         }
     }
 
-    pub(super) fn tell(&mut self, ending: &Ending<'_>) {
+    pub(super) fn report(&mut self, ending: &Ending<'_>) {
         self.failed += usize::from(ending.state != Phase::Succeeded);
         let elapsed = self.begun.elapsed().as_secs_f64();
         if let Some(execution) = ending.execution {
@@ -94,7 +94,11 @@ impl Results {
             None => {
                 for output in ending.outputs {
                     let size = indicatif::HumanBytes(output.bytes.unsigned_abs());
-                    print(&format!("{}  {size}, {:.1} s", shown(&output.url), output.duration_seconds));
+                    print(&format!(
+                        "{}  {size}, {:.1} s",
+                        display_name(&output.url),
+                        output.duration_seconds
+                    ));
                 }
             }
         }
@@ -104,7 +108,7 @@ impl Results {
 /// Waits for the executions to end, and ends the processors, where this process has any.
 pub(super) async fn follow(
     log: Arc<dyn Log>,
-    mut running: Option<Running>,
+    mut worker: Option<Worker>,
     mut ended: Tail<Merged>,
     mut awaited: HashMap<String, Awaited>,
     mut results: Results,
@@ -125,7 +129,7 @@ pub(super) async fn follow(
                 continue;
             }
             let reused = waiting.there_before + merged.segments_reused - waiting.found_before;
-            results.tell(&Ending {
+            results.report(&Ending {
                 execution: Some(&merged.execution),
                 name: &waiting.name,
                 state: merged.state,
@@ -140,7 +144,7 @@ pub(super) async fn follow(
         tokio::select! {
             () = changes.changed() => {}
             _ = redraw.tick() => results.display.draw(),
-            error = broken(&mut running) => return Err(error),
+            error = failure(&mut worker) => return Err(error),
             () = interrupts.next() => {
                 interrupted = true;
                 break;
@@ -148,7 +152,7 @@ pub(super) async fn follow(
         }
     }
     results.display.clear();
-    let Some(mut running) = running else {
+    let Some(mut worker) = worker else {
         let left = awaited.len();
         if interrupted {
             results.display.say(&format!("millrace: not waiting any more; {left} go on without this call"));
@@ -158,7 +162,7 @@ pub(super) async fn follow(
     };
     if interrupted {
         results.display.say("millrace: stopping; finishing what was begun (Ctrl-C again stops at once)");
-        stop(&mut running, &mut interrupts).await;
+        stop(&mut worker, &mut interrupts).await;
         let left = awaited.len();
         results
             .display
@@ -168,24 +172,26 @@ pub(super) async fn follow(
     let cleanup = millrace_processors::cleanup::spec();
     tokio::select! {
         result = caught_up(log.as_ref(), &cleanup) => result?,
-        error = running.broken() => return Err(error),
+        error = worker.failure() => return Err(error.into()),
         () = interrupts.next() => {}
     }
-    stop(&mut running, &mut interrupts).await;
-    running.sweep().await;
+    stop(&mut worker, &mut interrupts).await;
+    worker.sweep().await;
     Ok(results.status())
 }
 
-async fn broken(running: &mut Option<Running>) -> CommandError {
-    match running {
-        Some(running) => running.broken().await,
+/// Waits for a processor of this process to fail, and returns why.
+async fn failure(worker: &mut Option<Worker>) -> CommandError {
+    match worker {
+        Some(worker) => worker.failure().await.into(),
         None => std::future::pending().await,
     }
 }
 
-/// Lets the processors finish what was begun, within reason.
-async fn stop(running: &mut Running, interrupts: &mut Interrupts) {
-    running.stop(GRACE, interrupts.next()).await;
+/// Lets the processors finish the records that they have begun, within [`GRACE`] or until the next interrupt.
+async fn stop(worker: &mut Worker, interrupts: &mut Interrupts) {
+    worker.stop(GRACE, interrupts.next()).await;
+    logs::flush().await;
 }
 
 /// Ctrl-C and SIGTERM.

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::{CommandError, print_lines};
-use crate::cli::Cli;
+use crate::{cli::Cli, error::CommandError, terminal::print_lines};
 
 pub(super) fn man(folder: Option<&Path>) -> Result<u8, CommandError> {
     let Some(folder) = folder else {

@@ -2,21 +2,17 @@
 
 use millrace_media::{Inspected, ProbedStream};
 use millrace_storage::Stores;
+use millrace_worker::{Probes, probe_json};
 
-use super::{CommandError, print, run::inputs};
-use crate::{
-    cli::Probe,
-    config::Config,
-    shell::probe::{Probes, as_json},
-};
+use crate::{cli::Probe, config::Config, error::CommandError, inputs::parse_url, terminal::print};
 
 pub(super) async fn probe(call: &Probe) -> Result<u8, CommandError> {
     let name = call.input.to_string_lossy();
-    let url = inputs::url(&call.input).map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
-    let probes = Probes::new(Stores::default(), call.decoding.over(&Config::default())?)?;
+    let url = parse_url(&call.input).map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
+    let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     let (source, found) = probes.inspect(&url).await.map_err(CommandError::failed)?;
     if call.json {
-        print(&as_json(&source, &found).to_string());
+        print(&probe_json(&source, &found).to_string());
     } else {
         show(&name, source.bytes, &found);
     }

@@ -7,11 +7,13 @@ use millrace_runtime::{Log, NewRecord, Partition, Record, Tail, Transaction, rea
 use millrace_schemas::{Assembly, ExecutionEvent, OutputFacts, Phase, Segment, Signal, Upload, source_url};
 use millrace_topology::{Emit, ProcessorSpec, millis_now, streams};
 
-use super::{CommandError, executions::find, known_log, print};
+use super::executions::find::find_execution;
 use crate::{
-    cli::{Place, Replay},
+    cli::{LogLocation, Replay},
     config::Config,
-    shell::publish,
+    error::CommandError,
+    shell::connect::{known_log, publish},
+    terminal::print,
 };
 
 /// The header of what a replay published, which names the replay: later ones leave it out.
@@ -21,17 +23,17 @@ const TOGETHER: usize = 200;
 
 pub(super) async fn replay(call: Replay) -> Result<u8, CommandError> {
     match call {
-        Replay::Uploads { since, execution, offset, place } => {
-            let log = known_log(&place, true).await?;
+        Replay::Uploads { since, execution, offset, log: location } => {
+            let log = known_log(&location, true).await?;
             let from = match (since, execution, offset) {
                 (Some(since), ..) => From::Time(time(&since)?),
-                (_, Some(id), _) => From::Execution(Box::new(find(&Some(log.clone()), &id).await?)),
+                (_, Some(id), _) => From::Execution(Box::new(find_execution(Some(log.as_ref()), &id).await?)),
                 (.., Some(offset)) => From::offset(&offset)?,
                 (None, None, None) => return Err(CommandError::Call("say from when: --since TIME".into())),
             };
-            uploads(&log, &from, Config::of(&place)?.default_store()?).await
+            uploads(&log, &from, Config::load(&location, &[])?.default_store()?).await
         }
-        Replay::Segments { execution, place } => segments(&execution, &place).await,
+        Replay::Segments { execution, log } => segments(&execution, &log).await,
     }
 }
 
@@ -191,9 +193,9 @@ fn again(
     Ok(NewRecord { emit, headers: vec![(REPLAY.into(), id.as_bytes().to_vec())] })
 }
 
-async fn segments(id: &str, place: &Place) -> Result<u8, CommandError> {
-    let log = known_log(place, true).await?;
-    let state = find(&Some(log.clone()), id).await?;
+async fn segments(id: &str, location: &LogLocation) -> Result<u8, CommandError> {
+    let log = known_log(location, true).await?;
+    let state = find_execution(Some(log.as_ref()), id).await?;
     let execution = state.execution.clone();
     if !state.is_terminal() {
         return Err(CommandError::Call(format!(

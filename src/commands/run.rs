@@ -1,43 +1,39 @@
 //! `millrace run`: the whole topology in this process, until the executions end.
 
-pub(super) mod inputs;
+use std::collections::HashMap;
 
-use std::{collections::HashMap, sync::Arc};
-
-use millrace_processors::{
-    assemble, cleanup,
-    formats::{self, Format},
-};
-use millrace_runtime::{Log, Tail, announce, table};
+use millrace_processors::{assemble, cleanup};
+use millrace_runtime::{Tail, table};
 use millrace_schemas::{Assembly, Made, Phase, RenditionId, RenditionKind, Signal, Upload, execution_id};
 use millrace_storage::Stores;
 use millrace_topology::{Emit, millis_now, streams};
+use millrace_worker::{Worker, WorkerSettings, check_sandbox};
 
-use super::{
-    CommandError,
-    follow::{Awaited, Ending, Results, follow},
-};
+use super::follow::{Awaited, Ending, Results, follow};
 use crate::{
     cli::Run,
-    config::Config,
-    shell::{DataFolder, Running, Work, publish, sandbox},
+    config::{Config, cores},
+    error::CommandError,
+    inputs::{Input, check_outputs, expand, parse_url},
+    shell::{
+        connect::{new_log, publish},
+        data::DataFolder,
+        logs,
+    },
 };
-use inputs::Input;
 
 pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
-    let formats = wanted(&call.formats)?;
-    let seconds = formats::segment_time(call.segment_time).map_err(CommandError::Call)?;
-    let prefix = inputs::url(&call.output).map_err(CommandError::Call)?;
+    let template = call.order.upload("")?;
+    let prefix = parse_url(&call.output).map_err(CommandError::Call)?;
+    let template = Upload { output_prefix: prefix.clone(), ..template };
     let stores = Stores::default();
-    let inputs = inputs::expand(&call.inputs, &stores).await;
-    inputs::check(&inputs, &prefix, &formats)?;
-    let media = call.decoding.over(&Config::default())?;
-    let encoders = sandbox::check(media).await?;
+    let inputs = expand(&call.inputs, &stores).await;
+    check_outputs(&inputs, &prefix, &call.order.formats()?)?;
+    let media = Config::of_flags(&call.decoding)?.media_processes()?;
+    let encoders = check_sandbox(media).await?;
     let data = DataFolder::find(call.data.folder.as_deref())?;
     let _owned = data.own()?;
-    let log: Arc<dyn Log> = Arc::new(data.log()?);
-    log.ensure(&streams::ALL).await?;
-    announce(log.as_ref()).await?;
+    let log = new_log(&data).await?;
 
     let mut results = Results::new(call.json);
     let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
@@ -55,18 +51,14 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
         let source = match pinned {
             Ok(source) => source,
             Err(reason) => {
-                results.tell(&refused(input, &reason));
+                results.report(&refused(input, &reason));
                 continue;
             }
         };
         let mut upload = Upload {
+            source: Some(source.url.clone()),
             version: Some(source.version.clone()),
-            segment_time_seconds: seconds,
-            dst_formats: formats.iter().map(|format| format.name.to_owned()).collect(),
-            overwrite: call.overwrite,
-            strict: call.care.strict,
-            keep_location: call.care.keep_location,
-            ..Upload::of(&source.url, &prefix)
+            ..template.clone()
         };
         let execution = execution_id(&upload, &source);
         let before = known.get(&execution);
@@ -74,7 +66,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
             Next::Done(state) => {
                 let outputs: Vec<_> =
                     state.outputs.iter().filter_map(|output| output.facts.clone()).collect();
-                results.tell(&Ending {
+                results.report(&Ending {
                     execution: Some(&execution),
                     name: &input.name,
                     state: state.phase,
@@ -88,7 +80,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
             }
             Next::Attempt => {
                 if let Some(state) = before {
-                    upload = again(state, upload);
+                    upload = next_attempt(state, upload);
                 }
                 uploads
                     .push(Emit::new(streams::ACCEPTED, &source.url, &upload).map_err(CommandError::failed)?);
@@ -109,15 +101,16 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     if awaited.is_empty() {
         return Ok(results.status());
     }
-    let work = Work { jobs: call.jobs.map_or_else(cores, usize::from), media, encoders, ..Work::of(&data) };
+    let settings = WorkerSettings { jobs: cores(call.jobs), media, encoders, ..data.worker_settings() };
     let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
-    let running = Running::start(&work, &log)?;
+    logs::publish_lines(&log);
+    let worker = Worker::start(&settings, &log)?;
     publish(log.as_ref(), uploads).await?;
-    follow(log, Some(running), ended, awaited, results).await
+    follow(log, Some(worker), ended, awaited, results).await
 }
 
-/// An upload as the next attempt at an execution that has ended.
-pub(super) fn again(state: &Assembly, upload: Upload) -> Upload {
+/// Returns an upload as the next attempt at an execution that has ended.
+pub(super) fn next_attempt(state: &Assembly, upload: Upload) -> Upload {
     cleanup::next_attempt(state, upload, millis_now(), cleanup::RETRY_WINDOW_MS)
 }
 
@@ -139,24 +132,6 @@ fn made_before(uncounted: &[Signal], execution: &str, attempt: i32, state: Optio
 
 fn is_video(made: &Made) -> bool {
     made.rendition.parse().is_ok_and(|id: RenditionId| id.kind() == RenditionKind::Video)
-}
-
-pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-pub(super) fn wanted(names: &[String]) -> Result<Vec<Format>, CommandError> {
-    let mut found: Vec<Format> = Vec::new();
-    for name in names {
-        let format = formats::format(name).map_err(CommandError::Call)?;
-        if !found.contains(&format) {
-            found.push(format);
-        }
-    }
-    if found.is_empty() {
-        found.push(formats::FORMATS[0]);
-    }
-    Ok(found)
 }
 
 /// What is to be done about an execution.

@@ -1,41 +1,43 @@
 //! `millrace serve`: processors, until stopped.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use millrace_processors::topology;
-use millrace_processors::{Principals, cleanup::RETRY_WINDOW_MS};
-use millrace_runtime::{Log, announce};
-use millrace_storage::{Location, Stores, Work as Objects};
-use millrace_topology::streams;
+use millrace_processors::{Principals, topology};
+use millrace_runtime::Log;
+use millrace_storage::Stores;
+use millrace_worker::{Worker, WorkerSettings, check_sandbox};
 
-use super::{CommandError, follow::Interrupts, run::cores};
+use super::follow::Interrupts;
 use crate::{
     cli::Serve,
-    config::{Config, Watch},
+    config::{Config, Watch, cores, seconds},
+    error::CommandError,
     shell::{
-        DataFolder, Running, Work, connect_to_serve,
+        connect::{connect_to_serve, new_log},
+        data::DataFolder,
         http::{self, Listen},
-        sandbox, watch,
+        logs, watch,
     },
 };
 
-/// For how long what was begun may go on, in seconds, unless it is set otherwise.
+/// How long records that are begun may take after SIGTERM, in seconds, unless it is set otherwise.
 const GRACE_SECONDS: f64 = 30.0;
-/// Where HTTP is answered, unless it is set otherwise.
+/// The address of HTTP, unless it is set otherwise.
 const LISTEN: &str = "127.0.0.1:8080";
 
 pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
-    let config = merged(&call)?;
+    let config = settings(&call)?;
     let mut interrupts = Interrupts::new()?;
     let processors = config.processors.clone().unwrap_or_default();
-    known(&processors)?;
+    check_processors(&processors)?;
     let grace = seconds("grace", config.grace_seconds, GRACE_SECONDS)?;
-    let window = seconds("retry-window", config.retry_window_seconds, RETRY_WINDOW_MS as f64 / 1000.0)?;
-    let media = call.decoding.over(&config)?;
+    let retry_window_ms = config.retry_window_ms()?;
+    let media = config.media_processes()?;
     let access = Arc::new(config.access()?);
-    let at = work_url(&config)?;
-    let stores = Stores::default().within(access.sources(), access.outputs()).reserving(own(&config, &at)?);
-    let (_, objects) = work(&config, &stores)?;
+    let work_url = config.work_url()?;
+    let stores =
+        Stores::default().within(access.sources(), access.outputs()).reserving(config.reserved_locations()?);
+    let objects = config.work_objects(&stores)?;
     let listen = config.listen.clone().unwrap_or_else(|| LISTEN.into());
     let tokens = config.tokens()?;
     if listen != "none" && !millrace_api::is_local(&listen) && tokens.is_empty() {
@@ -52,12 +54,12 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     }
     objects.check().await.map_err(|error| CommandError::Failed(format!("--work: {error}")))?;
     let collected = http::collect()?;
-    let encoders = sandbox::check(media).await?;
+    let encoders = check_sandbox(media).await?;
     let kafka = connect_to_serve(&config).await?;
     let mut owned = None;
     let log: Arc<dyn Log> = match &kafka {
         Some(kafka) => {
-            check(kafka).await?;
+            check_topics(kafka).await?;
             kafka.warm_up().await?;
             kafka.wait_for_it();
             kafka.clone()
@@ -65,19 +67,16 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         None => {
             let data = DataFolder::find(config.data.as_deref())?;
             owned = Some(data.own()?);
-            let log = data.log()?;
-            log.ensure(&streams::ALL).await?;
-            announce(&log).await?;
-            Arc::new(log)
+            new_log(&data).await?
         }
     };
-    let how = Work {
+    let settings = WorkerSettings {
         objects,
         stores: stores.clone(),
-        jobs: config.jobs.map_or_else(cores, usize::from),
+        jobs: cores(config.jobs),
         processors,
-        retry_window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX),
-        store: store.clone(),
+        retry_window_ms,
+        default_store: store.clone(),
         rules,
         media,
         encoders,
@@ -87,73 +86,65 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
             trust_header: config.access.trust_header,
         },
     };
-    let mut running = Running::start(&how, &log)?;
-    let mut answering = None;
+    logs::publish_lines(&log);
+    let mut worker = Worker::start(&settings, &log)?;
+    let mut server = None;
     if listen != "none" {
-        let asked = Listen {
+        let listen = Listen {
             address: listen,
             tokens,
             names: config.allowed_hosts.clone(),
             store,
-            retry_window_ms: how.retry_window_ms,
+            retry_window_ms,
             media,
             access,
         };
-        let begun = http::listen(asked, log.clone(), &running, &stores, collected).await?;
-        let address = &begun.address;
+        let started = http::listen(listen, log.clone(), &worker, &stores, collected).await?;
+        let address = &started.address;
         tracing::info!(%address, "answering /healthz, /readyz, /metrics and /v1");
-        answering = Some(begun);
+        server = Some(started);
     }
-    let watches = how.processors.is_empty() || how.processors.iter().any(|name| name == "trigger");
+    let watches = settings.processors.is_empty() || settings.processors.iter().any(|name| name == "trigger");
     if watches && !folders.is_empty() {
-        tokio::spawn(watch::folders(log.clone(), folders, how.rules.clone(), stores.clone()));
+        tokio::spawn(watch::folders(log.clone(), folders, settings.rules.clone(), stores.clone()));
     }
     tracing::info!(
-        brokers = config.brokers, work = at, jobs = how.jobs, processors = ?how.processors, "serving"
+        brokers = config.brokers, work = work_url, jobs = settings.jobs, processors = ?settings.processors, "serving"
     );
-    let broken = tokio::select! {
-        error = running.broken() => Some(error),
+    let failure = tokio::select! {
+        error = worker.failure() => Some(error),
         () = interrupts.next() => None,
     };
-    match &broken {
+    match &failure {
         None => tracing::info!(?grace, "stopping: finishing what was begun; a second signal stops at once"),
         Some(error) => tracing::error!(%error, "stopping: a processor can't go on"),
     }
-    running.stop(grace, interrupts.next()).await;
-    if let Some(answering) = answering {
-        answering.stop().await;
+    worker.stop(grace, interrupts.next()).await;
+    logs::flush().await;
+    if let Some(server) = server {
+        server.stop().await;
     }
-    drop(running);
+    drop(worker);
     if let Some(kafka) = kafka {
         kafka.leave().await;
     }
     drop(owned);
-    broken.map_or(Ok(0), Err)
+    failure.map_or(Ok(0), |error| Err(error.into()))
 }
 
-/// The settings, with the flags over them.
-fn merged(call: &Serve) -> Result<Config, CommandError> {
-    let mut config = Config::of(&call.place)?;
-    if !call.processors.is_empty() {
-        config.processors = Some(call.processors.clone());
-    }
-    config.work = call.work.clone().or(config.work);
-    config.listen = call.listen.clone().or(config.listen);
+/// Returns the settings, overridden by the flags.
+fn settings(call: &Serve) -> Result<Config, CommandError> {
+    let mut config = Config::load(&call.log, &[call, &call.decoding])?;
+    // A path need not be UTF-8, as the values of layers are.
     config.token_file = call.token_file.clone().or(config.token_file);
     for watch in &call.watch {
-        config.watch.push(Watch::of(watch)?);
+        config.watch.push(Watch::parse(watch)?);
     }
-    config.source_roots.extend(call.source_roots.iter().cloned());
-    config.output_roots.extend(call.output_roots.iter().cloned());
-    config.allowed_hosts.extend(call.allowed_hosts.iter().cloned());
-    config.jobs = call.jobs.or(config.jobs);
-    config.instance = call.instance.clone().or(config.instance);
-    config.grace_seconds = call.grace.or(config.grace_seconds);
-    config.retry_window_seconds = call.retry_window.or(config.retry_window_seconds);
     Ok(config)
 }
 
-fn known(names: &[String]) -> Result<(), CommandError> {
+/// Checks that there are processors of these names.
+fn check_processors(names: &[String]) -> Result<(), CommandError> {
     let graph = topology();
     let all: Vec<&str> = graph.processors.iter().map(|spec| spec.name).collect();
     match names.iter().find(|name| !all.contains(&name.as_str())) {
@@ -164,43 +155,8 @@ fn known(names: &[String]) -> Result<(), CommandError> {
     }
 }
 
-pub(super) fn seconds(flag: &str, asked: Option<f64>, otherwise: f64) -> Result<Duration, CommandError> {
-    Duration::try_from_secs_f64(asked.unwrap_or(otherwise))
-        .map_err(|_| CommandError::Call(format!("--{flag} takes seconds, 0 or more")))
-}
-
-/// Work objects, and where they lie.
-pub(super) fn work(config: &Config, stores: &Stores) -> Result<(String, Objects), CommandError> {
-    let url = work_url(config)?;
-    let objects =
-        Objects::at(&url, stores).map_err(|error| CommandError::Call(format!("--work: {error}")))?;
-    Ok((url, objects))
-}
-
-/// Where work objects lie: what every process of a cluster sees, or a folder of the data folder.
-fn work_url(config: &Config) -> Result<String, CommandError> {
-    match (&config.work, &config.brokers) {
-        (Some(url), _) => Ok(url.clone()),
-        (None, Some(_)) => Err(CommandError::Call(
-            "with --brokers, --work is needed: a URL that every process sees, such as s3://bucket/work or file:///mnt/work".into(),
-        )),
-        (None, None) => millrace_storage::url_of(&DataFolder::find(config.data.as_deref())?.work())
-            .map_err(CommandError::failed),
-    }
-}
-
-/// Where the log and the work objects are: what no upload reads or writes.
-fn own(config: &Config, work: &str) -> Result<Vec<Location>, CommandError> {
-    let mut own =
-        vec![Location::parse(work).map_err(|error| CommandError::Call(format!("--work: {error}")))?];
-    if config.brokers.is_none() {
-        own.extend(DataFolder::find(config.data.as_deref())?.location());
-    }
-    Ok(own)
-}
-
-/// Refuses a cluster on which Millrace can't work; warns of what is odd.
-async fn check(kafka: &millrace_kafka::Kafka) -> Result<(), CommandError> {
+/// Checks that the topics of a cluster are as Millrace needs them; warns of further differences.
+async fn check_topics(kafka: &millrace_kafka::Kafka) -> Result<(), CommandError> {
     let mut wrong = Vec::new();
     for difference in kafka.check(&topology()).await? {
         if difference.is_fatal {

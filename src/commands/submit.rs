@@ -1,37 +1,34 @@
 //! `millrace submit`: publishes uploads, and follows them to their end.
 
-use std::{collections::HashMap, ffi::OsString, io::Read, path::Path, sync::Arc};
+use std::{collections::HashMap, ffi::OsString, io::Read, path::Path};
 
 use millrace_processors::formats;
-use millrace_runtime::{Log, Tail, announce, table};
+use millrace_runtime::{Tail, table};
 use millrace_schemas::{Assembly, SourceRef, Upload, execution_id, output_prefix, source_url};
 use millrace_storage::Stores;
 use millrace_topology::{Emit, streams};
 use serde_json::json;
 
-use super::{
-    CommandError, existing_log,
-    follow::{Awaited, Ending, Results, follow},
-    print, run,
-};
+use super::follow::{Awaited, Ending, Results, follow};
 use crate::{
     cli::Submit,
     config::Config,
-    shell::{DataFolder, publish},
+    error::CommandError,
+    inputs::{display_name, parse_url},
+    shell::{
+        connect::{existing_log, new_log, publish},
+        data::DataFolder,
+    },
+    terminal::print,
 };
 
 pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
     let uploads = uploads(&call)?;
-    let config = Config::of(&call.place)?;
+    let config = Config::load(&call.log, &[])?;
     let store = config.default_store()?;
-    let log = match existing_log(&call.place, true).await? {
+    let log = match existing_log(&call.log, true).await? {
         Some(log) => log,
-        None => {
-            let log: Arc<dyn Log> = Arc::new(DataFolder::find(config.data.as_deref())?.new_log()?);
-            log.ensure(&streams::ALL).await?;
-            announce(log.as_ref()).await?;
-            log
-        }
+        None => new_log(&DataFolder::find(config.data.as_deref())?).await?,
     };
     let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
     let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
@@ -52,13 +49,13 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
         emits.push(Emit::new(streams::UPLOADS, &source, &upload).map_err(CommandError::failed)?);
         let before = execution.as_ref().and_then(|id| known.get(id));
         if !call.wait {
-            tell(&call, execution.as_deref(), &source, before);
+            print_submitted(&call, execution.as_deref(), &source, before);
             continue;
         }
         let Some(execution) = execution else { continue };
         if let Some(state) = before.filter(|state| state.is_terminal()) {
             let outputs: Vec<_> = state.outputs.iter().filter_map(|output| output.facts.clone()).collect();
-            results.tell(&Ending {
+            results.report(&Ending {
                 execution: Some(&execution),
                 name: &source,
                 state: state.phase,
@@ -70,7 +67,7 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
             });
             continue;
         }
-        results.begin(&execution, &run::inputs::shown(&source), before);
+        results.begin(&execution, &display_name(&source), before);
         awaited.insert(
             execution,
             Awaited { name: source, attempt: upload.attempt, there_before: 0, found_before: 0 },
@@ -91,8 +88,8 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
     if let Some(path) = &call.record {
         return records(path);
     }
-    let formats = run::wanted(&call.formats)?;
-    let seconds = formats::segment_time(call.segment_time).map_err(CommandError::Call)?;
+    let output = call.output.as_deref().unwrap_or_default();
+    let template = call.order.upload("")?;
     formats::deadline(call.deadline).map_err(CommandError::Call)?;
     if call.name.is_some() && call.sources.len() > 1 {
         return Err(CommandError::Call("a name is of one source; submit the others on their own".into()));
@@ -104,20 +101,16 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
         };
         labels.insert(name.to_owned(), value.to_owned());
     }
-    let output = run::inputs::url(call.output.as_deref().unwrap_or_default()).map_err(CommandError::Call)?;
+    let template = Upload {
+        output_prefix: parse_url(output).map_err(CommandError::Call)?,
+        name: call.name.clone(),
+        labels,
+        deadline_seconds: call.deadline,
+        ..template
+    };
     let upload = |source: &OsString| {
-        let of = Upload::of(&run::inputs::url(source).map_err(CommandError::Call)?, &output);
-        Ok(Upload {
-            segment_time_seconds: seconds,
-            dst_formats: formats.iter().map(|format| format.name.to_owned()).collect(),
-            name: call.name.clone(),
-            labels: labels.clone(),
-            deadline_seconds: call.deadline,
-            overwrite: call.overwrite,
-            strict: call.care.strict,
-            keep_location: call.care.keep_location,
-            ..of
-        })
+        let source = parse_url(source).map_err(CommandError::Call)?;
+        Ok(Upload { source: Some(source), ..template.clone() })
     };
     call.sources.iter().map(upload).collect()
 }
@@ -149,8 +142,8 @@ async fn named(upload: &Upload, source: &str, stores: &Stores) -> Option<String>
     Some(execution_id(upload, &pinned))
 }
 
-/// Says what was published.
-fn tell(call: &Submit, execution: Option<&str>, source: &str, before: Option<&Assembly>) {
+/// Prints what was published.
+fn print_submitted(call: &Submit, execution: Option<&str>, source: &str, before: Option<&Assembly>) {
     let state = before.map_or("submitted", |state| state.phase.as_str());
     if call.json {
         print(&json!({"execution": execution, "source": source, "state": state}).to_string());

@@ -7,15 +7,20 @@ use millrace_processors::topology as graph;
 use millrace_runtime::{Log, Partition, announce};
 use millrace_topology::{Drawing, Numbers, draw};
 
-use super::{CommandError, existing_log, print, print_lines, tell};
-use crate::{cli::Topology, config::Config, shell::connect};
+use crate::{
+    cli::Topology,
+    config::Config,
+    error::CommandError,
+    shell::connect::{connect, existing_log},
+    terminal::{note, print, print_lines},
+};
 
 pub(super) async fn topology(call: &Topology) -> Result<u8, CommandError> {
     if call.apply || call.check || call.acls.is_some() {
         return cluster(call).await;
     }
     let drawing = Drawing::from(call.format);
-    let log = if drawing == Drawing::Text { existing_log(&call.place, false).await? } else { None };
+    let log = if drawing == Drawing::Text { existing_log(&call.log, false).await? } else { None };
     let numbers = match log {
         Some(log) => Some(numbers(log.as_ref()).await?),
         None => None,
@@ -26,7 +31,7 @@ pub(super) async fn topology(call: &Topology) -> Result<u8, CommandError> {
 
 /// What a cluster is to have, and has.
 async fn cluster(call: &Topology) -> Result<u8, CommandError> {
-    let config = Config::of(&call.place)?;
+    let config = Config::load(&call.log, &[])?;
     let unnamed = || CommandError::Call("name a cluster with --brokers, such as kafka:9092".into());
     let settings = config.kafka().ok_or_else(unnamed)?;
     if let Some(principal) = &call.acls {
@@ -39,13 +44,13 @@ async fn cluster(call: &Topology) -> Result<u8, CommandError> {
         announce(kafka.as_ref()).await?;
         made.iter().for_each(|name| print(&format!("made  {name}")));
         if made.is_empty() {
-            tell("all topics were there already");
+            note("all topics were there already");
         }
     }
     let found = kafka.check(&graph()).await?;
     found.iter().for_each(|difference| print(&difference.to_string()));
     if found.is_empty() && call.check {
-        tell("the cluster is as the graph has it");
+        note("the cluster is as the graph has it");
     }
     Ok(u8::from(found.iter().any(|difference| difference.is_fatal)))
 }

@@ -6,19 +6,19 @@ use std::ffi::OsStr;
 
 use millrace_processors::formats::{FORMATS, video_settings};
 use millrace_storage::Stores;
+use millrace_worker::Probes;
 use serde_json::json;
 
-use super::{CommandError, print, run::inputs};
-use crate::{cli::Verify, config::Config, shell::probe::Probes};
+use crate::{cli::Verify, config::Config, error::CommandError, inputs::parse_url, terminal::print};
 use checks::{Check, checks};
 
 pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     let url = |argument: &OsStr| {
         let failed = |error| CommandError::Failed(format!("{}: {error}", argument.to_string_lossy()));
-        inputs::url(argument).map_err(failed)
+        parse_url(argument).map_err(failed)
     };
     let (source, output) = (url(&call.source)?, url(&call.output)?);
-    let probes = Probes::new(Stores::default(), call.decoding.over(&Config::default())?)?;
+    let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     let asked = (call.pictures, call.sound);
     // What becomes of pictures is the same in all formats.
     let settings = |source: &_| video_settings(FORMATS[0], source);

@@ -1,15 +1,17 @@
-//! Who may reach and do what, as the settings say it.
+//! The settings `[access]`: who may reach and do what.
 
-use std::{ffi::OsStr, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use millrace_access::{Access, Limits, Principal, Reach, Right, Scheme};
 use millrace_api::Tokens;
 use serde::Deserialize;
 
-use super::Config;
-use crate::commands::CommandError;
+use crate::error::CommandError;
 
-/// What is said of principals.
+/// The settings of principals.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccessConfig {
@@ -17,15 +19,15 @@ pub(crate) struct AccessConfig {
     /// writes there, see to it that nobody names another.
     #[serde(default)]
     pub(crate) trust_header: bool,
-    /// The principal of records on `uploads` that none is known of; the default one where it is not set.
+    /// The principal of records on `uploads` without a known one; empty for the default principal.
     #[serde(default)]
     pub(crate) kafka: String,
-    /// Who there is beside the default principal.
+    /// The principals besides the default one.
     #[serde(default)]
     principal: Vec<PrincipalConfig>,
 }
 
-/// A principal, as a person writes it.
+/// The settings of one principal.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PrincipalConfig {
@@ -48,12 +50,15 @@ struct PrincipalConfig {
     max_at_once: Option<usize>,
 }
 
-/// What a principal may do where nothing is said.
-const USUALLY: [Right; 3] = [Right::Submit, Right::Read, Right::Cancel];
+/// What a principal may do unless it is set otherwise.
+const DEFAULT_RIGHTS: [Right; 3] = [Right::Submit, Right::Read, Right::Cancel];
 
-fn reach(what: &str, roots: &[String]) -> Result<Reach, CommandError> {
+/// Returns what is below the roots that a setting names.
+pub(super) fn reach(setting: &str, roots: &[String]) -> Result<Reach, CommandError> {
     Reach::of_roots(roots.iter().map(OsStr::new)).map_err(|error| {
-        CommandError::Call(format!("{what}: {error}; a root is a folder, or a URL such as s3://videos/in/"))
+        CommandError::Call(format!(
+            "{setting}: {error}; a root is a folder, or a URL such as s3://videos/in/"
+        ))
     })
 }
 
@@ -68,7 +73,7 @@ impl PrincipalConfig {
         };
         let may = match &self.may {
             Some(names) => names.iter().map(right).collect::<Result<_, _>>()?,
-            None => USUALLY.to_vec(),
+            None => DEFAULT_RIGHTS.to_vec(),
         };
         if let Some(scheme) = self.schemes.iter().find(|s| *s != "file" && Scheme::named(s).is_none()) {
             return Err(wrong(format!("'{scheme}' is no scheme; there are file, s3, gs and az")));
@@ -91,37 +96,23 @@ impl PrincipalConfig {
     }
 }
 
-impl Config {
-    /// Who may reach and do what: the default principal what the roots and the watches name, others what is said of them.
-    pub(crate) fn access(&self) -> Result<Access, CommandError> {
-        let mut sources = reach("--source-root", &self.source_roots)?;
-        let mut outputs = reach("--output-root", &self.output_roots)?;
-        for rule in self.rules()? {
-            sources.add(rule.from);
-            outputs.add(rule.to);
-        }
-        let others =
-            self.access.principal.iter().map(PrincipalConfig::principal).collect::<Result<_, _>>()?;
-        let access =
-            Access::of(Principal::default_of(sources, outputs), others).map_err(CommandError::Call)?;
-        access
-            .principal(&self.access.kafka)
-            .map_err(|error| CommandError::Call(format!("access.kafka: {error}")))?;
-        Ok(access)
+impl AccessConfig {
+    /// Returns who may reach and do what, given what the default principal may.
+    ///
+    /// # Errors
+    /// If a principal's name, rights or roots are wrong.
+    pub(super) fn with_default(&self, default: Principal) -> Result<Access, CommandError> {
+        let others = self.principal.iter().map(PrincipalConfig::principal).collect::<Result<_, _>>()?;
+        Access::of(default, others).map_err(CommandError::Call)
     }
 
-    /// What an operator's own commands hold uploads to: the default principal reaches all that the operator does, others theirs.
-    pub(crate) fn access_of_operator(&self) -> Result<Access, CommandError> {
-        let others =
-            self.access.principal.iter().map(PrincipalConfig::principal).collect::<Result<_, _>>()?;
-        Access::of(Principal::default_of(Reach::Everything, Reach::Everything), others)
-            .map_err(CommandError::Call)
-    }
-
-    /// Who may call over HTTP: each token with its principal.
-    pub(crate) fn tokens(&self) -> Result<Tokens, CommandError> {
+    /// Returns the tokens of callers over HTTP, each with its principal. `default_file` has those of the default principal.
+    ///
+    /// # Errors
+    /// If a file can't be read, or has no token in it.
+    pub(super) fn tokens(&self, default_file: Option<&Path>) -> Result<Tokens, CommandError> {
         let mut tokens = Tokens::default();
-        let mut file = |path: &PathBuf, principal: &str| {
+        let mut file = |path: &Path, principal: &str| {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| CommandError::Call(format!("{}: {error}", path.display())))?;
             if tokens.read(&text, principal) == 0 {
@@ -129,15 +120,15 @@ impl Config {
             }
             Ok(())
         };
-        if let Some(path) = &self.token_file {
+        if let Some(path) = default_file {
             file(path, "")?;
         }
-        for principal in &self.access.principal {
+        for principal in &self.principal {
             if let Some(path) = &principal.token_file {
                 file(path, &principal.name)?;
             }
         }
-        for principal in &self.access.principal {
+        for principal in &self.principal {
             tokens.read(&principal.tokens.join("\n"), &principal.name);
         }
         Ok(tokens)
@@ -149,6 +140,7 @@ mod tests {
     use millrace_access::{Location, Purpose};
 
     use super::*;
+    use crate::config::Config;
 
     fn config(text: &str) -> Config {
         toml::from_str(text).unwrap()

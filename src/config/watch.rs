@@ -1,68 +1,77 @@
-//! What is watched, as the settings say it.
+//! The settings `[[watch]]`: what is watched, and what is made of it.
 
-use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt as _};
+use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt as _, time::Duration};
 
 use millrace_processors::trigger::rules::Rule;
 use millrace_storage::Location;
 use serde::Deserialize;
 
-use crate::{commands::CommandError, shell::watch::Folder};
+use crate::{
+    error::CommandError,
+    order::{Order, SEGMENT_TIME_SECONDS},
+    shell::watch::Folder,
+};
 
-/// What is watched: a prefix of a bucket, of which its store's notifications tell, or a folder.
+/// What is watched: a prefix of a bucket whose store sends notifications, or a folder.
+///
+/// The fields of [`Order`] stand here by themselves: `serde(flatten)` would lose the line and the key in errors.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Watch {
-    /// A URL, or a folder's path.
+    /// The URL or path of the folder that is watched.
     from: String,
-    /// A URL, or a folder's path: outputs keep the path below what is watched.
+    /// The URL or path of the folder for outputs, which keep their source's path below `from`.
     to: String,
-    /// The formats to make.
+    /// The names of the formats to make; empty for mp4.
     #[serde(default)]
     formats: Vec<String>,
-    /// Length of a segment.
-    #[serde(default = "segment_time")]
+    /// The length of a segment in seconds.
+    #[serde(default = "segment_time_seconds")]
     segment_time_seconds: f64,
-    /// Endings of names that are taken; none are all media's.
+    /// The endings of names that match; empty for those of all media files.
     #[serde(default)]
     suffixes: Vec<String>,
-    /// The least size.
+    /// The smallest size that matches, in bytes.
     #[serde(default)]
     min_bytes: i64,
-    /// The greatest size.
+    /// The largest size that matches, in bytes.
     max_bytes: Option<i64>,
-    /// Carried through.
+    /// The labels of uploads.
     #[serde(default)]
     labels: HashMap<String, String>,
-    /// Replace output files that came from another source.
+    /// Whether output files of other sources are replaced.
     #[serde(default)]
     overwrite: bool,
-    /// Fail where a source is damaged.
+    /// Whether a source with warnings fails.
     #[serde(default)]
     strict: bool,
-    /// Let outputs say where a source was recorded.
+    /// Whether outputs say where the source was recorded.
     #[serde(default)]
     keep_location: bool,
-    /// Of a folder: how long a file must stay as it is until it counts as whole.
-    #[serde(default = "settle")]
+    /// How long a file in a folder must not change until it counts as whole, in seconds.
+    #[serde(default = "settle_seconds")]
     settle_seconds: f64,
-    /// Of a folder: how often it is looked at; where the system tells of changes, also at once.
-    #[serde(default = "poll")]
+    /// How often a folder is listed, in seconds. Changes that the system reports are found at once.
+    #[serde(default = "poll_seconds")]
     poll_seconds: f64,
 }
 
-fn segment_time() -> f64 {
-    15.0
+fn segment_time_seconds() -> f64 {
+    SEGMENT_TIME_SECONDS
 }
-fn settle() -> f64 {
+fn settle_seconds() -> f64 {
     2.0
 }
-fn poll() -> f64 {
+fn poll_seconds() -> f64 {
     5.0
 }
 
 impl Watch {
-    /// As `--watch FROM=TO` says it.
-    pub(crate) fn of(argument: &OsStr) -> Result<Self, CommandError> {
+    /// Parses `FROM=TO`, the argument of `--watch`.
+    ///
+    /// # Errors
+    /// If one of them is no URL and no path, or `FROM` ends within a component.
+    pub(crate) fn parse(argument: &OsStr) -> Result<Self, CommandError> {
         let wrong =
             |reason: &str| CommandError::Call(format!("--watch {}: {reason}", argument.to_string_lossy()));
         let bytes = argument.as_bytes();
@@ -70,12 +79,12 @@ impl Watch {
             return Err(wrong("FROM=TO is wanted, such as s3://videos/in/=s3://videos/out"));
         };
         let (from, to) = (OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]));
-        // As URLs, so that what is not UTF-8 is kept.
+        // As URLs, so that bytes that are not UTF-8 are kept.
         Ok(Self {
-            from: watched(from).map_err(|reason| wrong(&reason))?.folder_url(),
+            from: watched_location(from).map_err(|reason| wrong(&reason))?.folder_url(),
             to: Location::of_argument(to).map_err(|error| wrong(&error.to_string()))?.folder_url(),
             formats: Vec::new(),
-            segment_time_seconds: segment_time(),
+            segment_time_seconds: SEGMENT_TIME_SECONDS,
             suffixes: Vec::new(),
             min_bytes: 0,
             max_bytes: None,
@@ -83,35 +92,41 @@ impl Watch {
             overwrite: false,
             strict: false,
             keep_location: false,
-            settle_seconds: settle(),
-            poll_seconds: poll(),
+            settle_seconds: settle_seconds(),
+            poll_seconds: poll_seconds(),
         })
     }
 
-    /// The rule, with its locations parsed.
-    pub(super) fn rule(&self) -> Result<Rule, CommandError> {
-        let wrong = |reason: String| CommandError::Call(format!("watch: {reason}"));
-        let from = watched(self.from.as_ref()).map_err(wrong)?;
-        let to = Location::of_argument(self.to.as_ref()).map_err(|error| wrong(error.to_string()))?;
-        Ok(Rule {
-            suffixes: self.suffixes.iter().map(|suffix| suffix.to_lowercase()).collect(),
-            min_bytes: self.min_bytes,
-            max_bytes: self.max_bytes.unwrap_or(i64::MAX),
-            formats: if self.formats.is_empty() { vec!["mp4".into()] } else { self.formats.clone() },
+    /// Returns how the sources are to be transcoded.
+    fn order(&self) -> Order {
+        Order {
+            formats: self.formats.clone(),
             segment_time: self.segment_time_seconds,
-            labels: self.labels.clone(),
             overwrite: self.overwrite,
             strict: self.strict,
             keep_location: self.keep_location,
-            ..Rule::new(from, to)
-        })
+        }
     }
 
-    /// The folder, if it is one.
+    /// Returns the rule, with its locations parsed.
+    pub(super) fn rule(&self) -> Result<Rule, CommandError> {
+        let wrong = |reason: String| CommandError::Call(format!("watch: {reason}"));
+        let from = watched_location(self.from.as_ref()).map_err(wrong)?;
+        let to = Location::of_argument(self.to.as_ref()).map_err(|error| wrong(error.to_string()))?;
+        Ok(self.order().rule(Rule {
+            suffixes: self.suffixes.iter().map(|suffix| suffix.to_lowercase()).collect(),
+            min_bytes: self.min_bytes,
+            max_bytes: self.max_bytes.unwrap_or(i64::MAX),
+            labels: self.labels.clone(),
+            ..Rule::new(from, to)
+        }))
+    }
+
+    /// Returns the folder that is watched; `None` if it is in a bucket.
     pub(super) fn folder(&self) -> Result<Option<Folder>, CommandError> {
         let Location::File { path, .. } = self.rule()?.from else { return Ok(None) };
         let seconds = |name: &str, value: f64| {
-            std::time::Duration::try_from_secs_f64(value)
+            Duration::try_from_secs_f64(value)
                 .map_err(|_| CommandError::Call(format!("watch: {name} takes seconds, 0 or more")))
         };
         let settle = seconds("settle_seconds", self.settle_seconds)?;
@@ -120,11 +135,11 @@ impl Watch {
     }
 }
 
-/// The folder, bucket or prefix that a person names to be watched.
+/// Parses the folder, bucket or prefix that is to be watched.
 ///
-/// What is watched is whole components. Where the text seems to end within one, as `s3://videos/in/2026-` does, it is refused: it
-/// would match nothing, without a word.
-fn watched(text: &OsStr) -> Result<Location, String> {
+/// Locations are matched by whole components. A text that seems to end within one, such as `s3://videos/in/2026-`, is refused: it
+/// would silently match nothing.
+fn watched_location(text: &OsStr) -> Result<Location, String> {
     let location = Location::of_argument(text).map_err(|error| error.to_string())?;
     let is_partial = location.scheme().is_some()
         && location.name().is_some()
@@ -148,7 +163,7 @@ mod tests {
     use crate::config::Config;
 
     fn watch(argument: &[u8]) -> Result<Config, CommandError> {
-        Ok(Config { watch: vec![Watch::of(OsStr::from_bytes(argument))?], ..Config::default() })
+        Ok(Config { watch: vec![Watch::parse(OsStr::from_bytes(argument))?], ..Config::default() })
     }
 
     #[test]

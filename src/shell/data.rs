@@ -8,8 +8,10 @@ use std::{
 
 use etcetera::BaseStrategy;
 use millrace_runtime::Embedded;
+use millrace_storage::{Location, Stores, Work};
+use millrace_worker::WorkerSettings;
 
-use crate::commands::CommandError;
+use crate::error::CommandError;
 
 /// A data folder.
 #[derive(Debug)]
@@ -17,16 +19,16 @@ pub(crate) struct DataFolder {
     path: PathBuf,
 }
 
-/// Held while this process works on the data folder.
+/// The lock on a data folder, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Owned {
     _lock: File,
 }
 
 impl DataFolder {
-    /// The folder that was asked for, or the platform's.
-    pub(crate) fn find(asked: Option<&Path>) -> Result<Self, CommandError> {
-        let path = match asked {
+    /// Returns the folder at `path`, or the platform's default. It need not exist.
+    pub(crate) fn find(path: Option<&Path>) -> Result<Self, CommandError> {
+        let path = match path {
             Some(path) => std::path::absolute(path).map_err(CommandError::failed)?,
             None => {
                 let platform = etcetera::choose_base_strategy().map_err(|error| {
@@ -42,7 +44,7 @@ impl DataFolder {
         CommandError::Call(format!("{doing} the data folder {}: {error}", self.path.display()))
     }
 
-    /// Makes this process the one that works on the folder.
+    /// Locks the folder for this process.
     pub(crate) fn own(&self) -> Result<Owned, CommandError> {
         self.try_own()?.map_err(|holder| {
             CommandError::Call(format!(
@@ -52,7 +54,7 @@ impl DataFolder {
         })
     }
 
-    /// Makes this process the one that works on the folder, unless another one does: that one's id then.
+    /// Locks the folder for this process, and creates it if needed. Returns the id of the process that has the lock, if another one has.
     pub(crate) fn try_own(&self) -> Result<Result<Owned, String>, CommandError> {
         std::fs::create_dir_all(&self.path).map_err(|error| self.failed("making", error))?;
         let path = self.path.join("lock");
@@ -67,7 +69,7 @@ impl DataFolder {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Whoever holds it has written who it is; without that the message is shorter.
+                // The holder has written its id; if that fails the message is shorter.
                 let _ = lock.read_to_string(&mut holder);
                 return Ok(Err(holder.trim().to_owned()));
             }
@@ -81,29 +83,35 @@ impl DataFolder {
         Ok(Ok(Owned { _lock: lock }))
     }
 
-    /// Opens the log.
+    /// Opens the log, which is created if the folder exists.
     pub(crate) fn log(&self) -> Result<Embedded, CommandError> {
         Embedded::open(&self.path.join("log.sqlite")).map_err(CommandError::failed)
     }
 
-    /// Opens the log, and makes the folder where there is none.
+    /// Opens the log, and creates the folder if needed.
     pub(crate) fn new_log(&self) -> Result<Embedded, CommandError> {
         std::fs::create_dir_all(&self.path).map_err(|error| self.failed("making", error))?;
         self.log()
     }
 
-    /// Opens the log if there is one.
+    /// Opens the log; `None` if there is none.
     pub(crate) fn existing_log(&self) -> Result<Option<Embedded>, CommandError> {
         if self.path.join("log.sqlite").exists() { self.log().map(Some) } else { Ok(None) }
     }
 
-    /// Where work objects lie.
+    /// Returns the folder of the work objects.
     pub(crate) fn work(&self) -> PathBuf {
         self.path.join("work")
     }
 
-    /// Where it is; no output may lie there.
-    pub(crate) fn location(&self) -> Option<millrace_storage::Location> {
-        millrace_storage::Location::of_path(&self.path).ok()
+    /// Returns where the folder is; uploads may neither read nor write there.
+    pub(crate) fn location(&self) -> Option<Location> {
+        Location::of_path(&self.path).ok()
+    }
+
+    /// Returns the default settings of a worker whose log and work objects are in this folder.
+    pub(crate) fn worker_settings(&self) -> WorkerSettings {
+        let stores = Stores::default().reserving(self.location());
+        WorkerSettings::new(Work::in_folder(self.work(), &stores), stores)
     }
 }

@@ -1,4 +1,4 @@
-//! What `serve` answers over HTTP: whether it lives, whether it works, metrics, and the API.
+//! HTTP of `serve`: health, readiness, metrics, and the API.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,16 +11,16 @@ use millrace_processors::topology;
 use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
 use millrace_storage::Stores;
 use millrace_topology::ports::PortError;
+use millrace_worker::{MediaProcessSettings, Probes, Worker, describe_metrics};
 use tokio::task::JoinHandle;
 
-use super::{engine::Running, probe::Probes, sandbox::MediaProcesses};
-use crate::commands::CommandError;
+use crate::error::CommandError;
 
-/// How often lag is looked up.
+/// How often the lag of processors is measured.
 const LAG_EVERY: Duration = Duration::from_secs(10);
-/// For how long the log may not answer until the process counts as not ready.
+/// How long the log may take to respond until the process is not ready.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The buckets of latencies, in seconds: from a look at a work object to an hour of transcoding.
+/// The buckets of latencies, in seconds: from reading a work object to an hour of transcoding.
 const BUCKETS: [f64; 14] =
     [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0, 1800.0, 3600.0];
 
@@ -31,64 +31,65 @@ struct Shared {
     metrics: PrometheusHandle,
 }
 
-/// Collects metrics from now on.
+/// Installs the recorder of metrics, and returns what renders them for Prometheus.
 pub(crate) fn collect() -> Result<PrometheusHandle, CommandError> {
     let builder =
         PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS);
     let handle = builder.and_then(PrometheusBuilder::install_recorder).map_err(CommandError::failed)?;
     metrics::describe();
+    describe_metrics();
     Ok(handle)
 }
 
-/// How HTTP is answered.
+/// How HTTP is served.
 pub(crate) struct Listen {
-    /// Where.
+    /// The address: `HOST:PORT`, or `unix:/PATH`.
     pub(crate) address: String,
-    /// Who may call.
+    /// The tokens of callers.
     pub(crate) tokens: Tokens,
-    /// By which names, beside this machine's own, it is called on loopback.
+    /// The host names that are accepted on loopback, besides this machine's own.
     pub(crate) names: Vec<String>,
-    /// The scheme of the store that is meant where only a bucket is named.
+    /// The scheme of the store for uploads that name only a bucket.
     pub(crate) store: String,
     /// For how long a failed execution's work objects are kept, in milliseconds.
     pub(crate) retry_window_ms: i64,
     /// How media processes run.
-    pub(crate) media: MediaProcesses,
+    pub(crate) media: MediaProcessSettings,
     /// What each principal may reach and do.
     pub(crate) access: Arc<Access>,
 }
 
-/// A server that answers until it is stopped.
-pub(crate) struct Answering {
-    /// Where, with its port.
+/// A server that is listening.
+pub(crate) struct Server {
+    /// The address, with the port that was bound.
     pub(crate) address: String,
     task: JoinHandle<()>,
 }
 
-impl Answering {
-    /// Answers nobody any more; a socket's file is gone then.
+impl Server {
+    /// Stops listening. The file of a Unix socket is removed.
     pub(crate) async fn stop(self) {
         self.task.abort();
-        // It ends as it was told to.
+        // An aborted task returns an error.
         let _ = self.task.await;
     }
 }
 
-/// Answers at this address.
+/// Starts listening.
 pub(crate) async fn listen(
-    asked: Listen,
+    settings: Listen,
     log: Arc<dyn Log>,
-    running: &Running,
+    worker: &Worker,
     stores: &Stores,
     metrics: PrometheusHandle,
-) -> Result<Answering, CommandError> {
+) -> Result<Server, CommandError> {
     let wrong =
-        |error: &dyn std::fmt::Display| CommandError::Call(format!("--listen {}: {error}", asked.address));
-    let listener = Listener::bind(&asked.address).await.map_err(|error| wrong(&error))?;
+        |error: &dyn std::fmt::Display| CommandError::Call(format!("--listen {}: {error}", settings.address));
+    let listener = Listener::bind(&settings.address).await.map_err(|error| wrong(&error))?;
     let address = listener.address().to_owned();
-    // Elsewhere a token says who calls.
-    let border = if listener.is_loopback() { Border::loopback(&asked.names) } else { Border::open() };
-    let shared = Shared { log: log.clone(), stop: running.engine.stop(), metrics: metrics.clone() };
+    // Callers from other machines are known by their tokens.
+    let border = if listener.is_loopback() { Border::loopback(&settings.names) } else { Border::open() };
+    let shared = Shared { log: log.clone(), stop: worker.stop_signal(), metrics: metrics.clone() };
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -97,24 +98,24 @@ pub(crate) async fn listen(
     tokio::spawn(follow(view.clone(), log.clone()));
     let api = Api {
         log: log.clone(),
-        storage: running.ports(),
-        prober: Arc::new(OverHttp(Probes::new(stores.clone(), asked.media)?)),
+        storage: worker.storage(),
+        prober: Arc::new(HttpProber(Probes::new(stores.clone(), settings.media)?)),
         view,
-        store: asked.store,
-        retry_window_ms: asked.retry_window_ms,
-        access: asked.access,
+        store: settings.store,
+        retry_window_ms: settings.retry_window_ms,
+        access: settings.access,
     };
     let metrics_of = get(|State(shared): State<Shared>| async move { shared.metrics.render() });
     let guarded = Router::new()
         .route("/metrics", api.for_administrators(metrics_of))
         .with_state(shared)
         .merge(api.routes());
-    let task = tokio::spawn(millrace_api::serve(listener, open, guarded, asked.tokens, border));
+    let task = tokio::spawn(millrace_api::serve(listener, open, guarded, settings.tokens, border));
     tokio::spawn(watch_lag(log, metrics));
-    Ok(Answering { address, task })
+    Ok(Server { address, task })
 }
 
-/// Keeps what is known of executions; where the log fails, from the start.
+/// Keeps the API's view of executions up to date; starts over if the log fails.
 async fn follow(view: View, log: Arc<dyn Log>) {
     let mut backoff = Backoff::new(Duration::from_millis(100));
     loop {
@@ -125,17 +126,17 @@ async fn follow(view: View, log: Arc<dyn Log>) {
     }
 }
 
-/// Probes for whoever calls.
-struct OverHttp(Probes);
+/// Probes for callers of the API.
+struct HttpProber(Probes);
 
 #[async_trait]
-impl Prober for OverHttp {
+impl Prober for HttpProber {
     async fn probe(&self, url: &str) -> Result<serde_json::Value, PortError> {
         self.0.probe(url).await
     }
 }
 
-/// Ready is who takes work, and whose log answers.
+/// Returns 200 if this process takes work and its log responds.
 async fn ready(State(shared): State<Shared>) -> (StatusCode, String) {
     if shared.stop.level() > Level::Run {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into());

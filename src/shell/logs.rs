@@ -1,4 +1,4 @@
-//! What is logged about executions goes to the log as well, so that it is found by execution wherever it was said.
+//! Log lines about executions are also published to the stream `logs`, where `executions logs` finds them, whichever process wrote them.
 
 use std::{fmt::Write, sync::Arc, sync::OnceLock, time::Duration};
 
@@ -7,7 +7,7 @@ use millrace_schemas::LogLine;
 use millrace_topology::{Emit, millis_now, streams};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tracing::{
     Event, Subscriber,
@@ -16,23 +16,26 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-/// How many lines wait at most to be put on the log; more than that are left out.
-const WAITING: usize = 10_000;
-/// For how long lines are collected before they are put there together, and how many at most.
-const TOGETHER: Duration = Duration::from_millis(200);
-const MOST_TOGETHER: usize = 1000;
+/// The most lines that wait to be published; further ones are dropped.
+const MAX_WAITING: usize = 10_000;
+/// For how long lines are collected before they are published together.
+const COLLECT: Duration = Duration::from_millis(200);
+/// The most lines that are published together.
+const MAX_TOGETHER: usize = 1000;
+/// How long a flush may take: a log that does not respond must not keep the process alive.
+const LONGEST_FLUSH: Duration = Duration::from_secs(2);
 
-/// Where lines go, once there is a log to take them.
-static LINES: OnceLock<mpsc::Sender<Said>> = OnceLock::new();
+/// The channel to the publishing task, once [`publish_lines`] has started it.
+static LINES: OnceLock<mpsc::Sender<Message>> = OnceLock::new();
 
-/// What goes to the task that puts lines on the log.
-enum Said {
+/// A message to the publishing task.
+enum Message {
     Line(LogLine),
-    /// All lines before this are to be on the log.
+    /// Asks for a reply when all lines before this are published.
     Flush(oneshot::Sender<()>),
 }
 
-/// Collects lines that belong to an execution: one that the event names, or a span around it.
+/// The `tracing` layer that collects events about executions: the event, or a span around it, has a field `execution`.
 pub(crate) struct Collect;
 
 /// The execution that a span is about.
@@ -51,7 +54,7 @@ impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "execution" => self.execution = Some(value.into()),
-            // The runtime knows no executions; but a record's key is one, on all streams but uploads.
+            // The runtime does not know executions, but a record's key is one, on all streams except `uploads`.
             "key" => self.key = Some(value.into()),
             "message" => self.message.push_str(value),
             name => drop(write!(self.others, " {name}={value}")),
@@ -88,51 +91,55 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
             target: event.metadata().target().into(),
             message: format!("{}{}", fields.message, fields.others),
         };
-        // Where the log can't keep up, work goes on and lines are left out.
-        let _ = lines.try_send(Said::Line(line));
+        // If the log can't keep up, lines are dropped.
+        let _ = lines.try_send(Message::Line(line));
     }
 }
 
-/// Puts the lines of this process on the log, from now on.
-pub(crate) fn keep(log: &Arc<dyn Log>) {
-    let (sender, told) = mpsc::channel(WAITING);
+/// Publishes the lines of this process to `log` from now on. Further calls do nothing.
+pub(crate) fn publish_lines(log: &Arc<dyn Log>) {
+    let (sender, messages) = mpsc::channel(MAX_WAITING);
     if LINES.set(sender).is_ok() {
-        tokio::spawn(put(log.clone(), told));
+        tokio::spawn(publish(log.clone(), messages));
     }
 }
 
-/// Waits until what was said so far is on the log.
+/// Waits until the lines logged so far are published, for at most [`LONGEST_FLUSH`].
 pub(crate) async fn flush() {
     let Some(lines) = LINES.get() else { return };
-    let (done, is_done) = oneshot::channel();
-    if lines.send(Said::Flush(done)).await.is_ok() {
-        // A log that fails has said so elsewhere.
-        let _ = is_done.await;
-    }
+    let flushed = async {
+        let (done, is_done) = oneshot::channel();
+        if lines.send(Message::Flush(done)).await.is_ok() {
+            // An error of the log is reported by whoever else uses it.
+            let _ = is_done.await;
+        }
+    };
+    // Lines are advice: those that are not published by then are lost.
+    let _ = timeout(LONGEST_FLUSH, flushed).await;
 }
 
-async fn put(log: Arc<dyn Log>, mut told: mpsc::Receiver<Said>) {
-    while let Some(first) = told.recv().await {
+async fn publish(log: Arc<dyn Log>, mut messages: mpsc::Receiver<Message>) {
+    while let Some(first) = messages.recv().await {
         let (mut emits, mut flush) = (Vec::new(), None);
         let mut next = Some(first);
-        let until = Instant::now() + TOGETHER;
-        // Lines that come together go together, unless somebody waits for them.
-        while let Some(said) = next.take() {
-            match said {
-                Said::Line(line) => emits.extend(Emit::new(streams::LOGS, &line.execution, &line)),
-                Said::Flush(done) => {
+        let until = Instant::now() + COLLECT;
+        // A flush is not delayed.
+        while let Some(message) = next.take() {
+            match message {
+                Message::Line(line) => emits.extend(Emit::new(streams::LOGS, &line.execution, &line)),
+                Message::Flush(done) => {
                     flush = Some(done);
                     break;
                 }
             }
-            if emits.len() < MOST_TOGETHER {
-                next = timeout_at(until, told.recv()).await.ok().flatten();
+            if emits.len() < MAX_TOGETHER {
+                next = timeout_at(until, messages.recv()).await.ok().flatten();
             }
         }
-        // A log that fails says so elsewhere; lines are advice.
+        // Lines are advice; an error of the log is reported by whoever else uses it.
         let _ = log.advise(emits.into_iter().map(NewRecord::from).collect()).await;
         if let Some(done) = flush {
-            // Whoever asked may have gone.
+            // The receiver may be gone.
             let _ = done.send(());
         }
     }

@@ -1,42 +1,51 @@
 //! `millrace executions cancel|retry`: what changes executions.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use millrace_engine::caught_up;
-use millrace_runtime::{Level, Log, Tail};
+use millrace_runtime::{Log, Tail};
 use millrace_schemas::{Assembly, Cancelled, Phase, Signal};
 use millrace_topology::{Emit, millis_now, streams};
+use millrace_worker::{Worker, WorkerSettings, check_sandbox};
 
-use super::find;
+use super::find::find_execution;
 use crate::{
-    cli::{Decoding, Place},
+    cli::{Decoding, LogLocation},
     commands::{
-        CommandError, existing_log,
         follow::{Awaited, Results, follow},
-        print,
-        run::{again, cores, inputs::shown},
+        run::next_attempt,
     },
-    config::Config,
-    shell::{DataFolder, Running, Work, publish, sandbox},
+    config::{Config, cores},
+    error::CommandError,
+    inputs::display_name,
+    shell::{
+        connect::{existing_log, publish},
+        data::DataFolder,
+        logs,
+    },
+    terminal::print,
 };
 
 /// For how long a cancel waits for whoever works on the data folder.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The executions of these ids, and the log that knows them.
-async fn chosen(ids: &[String], place: &Place) -> Result<(Arc<dyn Log>, Vec<Assembly>), CommandError> {
-    let log = existing_log(place, true).await?;
+async fn chosen(
+    ids: &[String],
+    location: &LogLocation,
+) -> Result<(Arc<dyn Log>, Vec<Assembly>), CommandError> {
+    let log = existing_log(location, true).await?;
     let mut states = Vec::new();
     for id in ids {
-        states.push(find(&log, id).await?);
+        states.push(find_execution(log.as_deref(), id).await?);
     }
     // Without a log nothing is found, which is said above.
     let log = log.ok_or_else(|| CommandError::Call("there is no log in this data folder".into()))?;
     Ok((log, states))
 }
 
-pub(super) async fn cancel(ids: &[String], reason: &str, place: &Place) -> Result<u8, CommandError> {
-    let (log, states) = chosen(ids, place).await?;
+pub(super) async fn cancel(ids: &[String], reason: &str, location: &LogLocation) -> Result<u8, CommandError> {
+    let (log, states) = chosen(ids, location).await?;
     if let Some(over) = states.iter().find(|state| state.is_terminal()) {
         let (id, how) = (&over.execution, over.phase.as_str());
         return Err(CommandError::Call(format!("{id} has ended already ({how}); nothing was cancelled")));
@@ -49,34 +58,37 @@ pub(super) async fn cancel(ids: &[String], reason: &str, place: &Place) -> Resul
     }
     publish(log.as_ref(), emits).await?;
     // Where nobody works on the data folder, this process decides, and frees what was made. On a cluster others do.
-    let (owned, mut deciding) = match Config::of(place)? {
+    let (owned, mut deciding) = match Config::load(location, &[])? {
         config if config.brokers.is_some() => (Err("the cluster".to_owned()), None),
         config => {
             let folder = DataFolder::find(config.data.as_deref())?;
             let owned = folder.try_own()?.map_err(|holder| format!("process {holder}"));
-            let deciding = owned.is_ok().then(|| Running::start_deciding(&Work::of(&folder), &log));
+            let deciding = owned.is_ok().then(|| {
+                logs::publish_lines(&log);
+                Worker::start_deciding(&folder.worker_settings(), &log)
+            });
             (owned, deciding.transpose()?)
         }
     };
-    let broken = async {
+    let failure = async {
         match &mut deciding {
-            Some(running) => running.broken().await,
+            Some(worker) => worker.failure().await,
             None => std::future::pending().await,
         }
     };
     let ended = tokio::select! {
         ended = tokio::time::timeout(PATIENCE, until_ended(&log, &states)) => ended,
-        error = broken => return Err(error),
+        error = failure => return Err(error.into()),
     };
-    if let Some(running) = &mut deciding {
+    if let Some(worker) = &mut deciding {
         let cleanup = millrace_processors::cleanup::spec();
         tokio::select! {
             result = caught_up(log.as_ref(), &cleanup) => result?,
-            error = running.broken() => return Err(error),
+            error = worker.failure() => return Err(error.into()),
         }
-        running.engine.raise(Level::Drain);
-        running.drained().await;
-        running.sweep().await;
+        worker.drain().await;
+        logs::flush().await;
+        worker.sweep().await;
     }
     let Ok(ended) = ended else {
         let who = owned.err().unwrap_or_else(|| "the log".to_owned());
@@ -108,12 +120,12 @@ async fn until_ended(log: &Arc<dyn Log>, asked: &[Assembly]) -> Result<Vec<Assem
 
 pub(super) async fn retry(
     ids: &[String],
-    jobs: Option<usize>,
+    jobs: Option<NonZeroUsize>,
     decoding: Decoding,
-    place: &Place,
+    location: &LogLocation,
     json: bool,
 ) -> Result<u8, CommandError> {
-    let (log, states) = chosen(ids, place).await?;
+    let (log, states) = chosen(ids, location).await?;
     let mut uploads = Vec::new();
     let mut awaited = HashMap::new();
     let mut results = Results::new(json);
@@ -132,8 +144,8 @@ pub(super) async fn retry(
                 "{id} is from an older version, which kept too little of it; upload it again"
             ))
         })?;
-        let upload = again(state, upload);
-        let name = shown(&state.source.url);
+        let upload = next_attempt(state, upload);
+        let name = display_name(&state.source.url);
         let waiting =
             Awaited { name: name.clone(), attempt: upload.attempt, there_before: 0, found_before: 0 };
         awaited.insert(id.clone(), waiting);
@@ -142,7 +154,7 @@ pub(super) async fn retry(
         uploads.push((id.clone(), upload.attempt, emit));
     }
     let emits = uploads.iter().map(|(.., emit)| emit.clone()).collect();
-    let config = Config::of(place)?;
+    let config = Config::load(location, &[&decoding])?;
     let holder = if config.brokers.is_some() {
         "whoever serves".to_owned()
     } else {
@@ -150,14 +162,15 @@ pub(super) async fn retry(
         match folder.try_own()? {
             Ok(_owned) => {
                 let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
-                let media = decoding.over(&config)?;
-                let encoders = sandbox::check(media).await?;
-                let access = Arc::new(config.access_of_operator()?);
-                let work =
-                    Work { jobs: jobs.unwrap_or_else(cores), media, encoders, access, ..Work::of(&folder) };
-                let running = Running::start(&work, &log)?;
+                let media = config.media_processes()?;
+                let encoders = check_sandbox(media).await?;
+                let access = Arc::new(config.operator_access()?);
+                let settings =
+                    WorkerSettings { jobs: cores(jobs), media, encoders, access, ..folder.worker_settings() };
+                logs::publish_lines(&log);
+                let worker = Worker::start(&settings, &log)?;
                 publish(log.as_ref(), emits).await?;
-                return follow(log, Some(running), ended, awaited, results).await;
+                return follow(log, Some(worker), ended, awaited, results).await;
             }
             Err(holder) => format!("process {holder}"),
         }

@@ -8,7 +8,7 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use millrace_schemas::{Assembly, Progress};
 
-use crate::terminal::{plain, tell};
+use crate::terminal::{note, plain};
 
 /// How often plain lines tell of progress.
 const PLAIN: Duration = Duration::from_secs(10);
@@ -67,9 +67,9 @@ impl Display {
     /// Says something beside the bars.
     pub(super) fn say(&self, line: &str) {
         if self.live {
-            self.bars.suspend(|| tell(line));
+            self.bars.suspend(|| note(line));
         } else {
-            tell(line);
+            note(line);
         }
     }
 
@@ -95,7 +95,7 @@ impl Display {
                 view.bar.set_message(message);
             } else if view.told.elapsed() >= PLAIN {
                 view.told = Instant::now();
-                tell(&format!("{}: {:.0}%  {message}", view.name, part * 100.0));
+                note(&format!("{}: {:.0}%  {message}", view.name, part * 100.0));
             }
         }
     }

@@ -3,9 +3,8 @@
 use millrace_media::{AudioMeasurement, Inspected, PicturesMeasured, Verified};
 use millrace_processors::formats::{FORMATS, audio_settings};
 use millrace_schemas::Ratio;
+use millrace_worker::Comparison;
 use serde::Serialize;
-
-use crate::shell::probe::Comparison;
 
 /// One thing that is held.
 #[derive(Debug, Clone, PartialEq, Serialize)]

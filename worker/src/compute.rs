@@ -1,16 +1,18 @@
-//! What takes a while to compute, on threads that hold up nothing else.
+//! Long computations, on threads where they delay nothing else.
 
 use std::time::Duration;
 
 use millrace_topology::ports::PortError;
 use tokio::{task::spawn_blocking, time::timeout};
 
-/// How long it may take: fifty times what the largest plan was measured to take, with its records.
-pub(super) const LONGEST: Duration = Duration::from_secs(60);
+/// The longest that a plan may take: fifty times what the largest one, with its records, was measured to take.
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
-/// Computes on a thread of its own. What takes longer than `longest` is refused; its thread ends by itself, as all that is computed
-/// is bounded.
-pub(super) async fn compute(longest: Duration, work: Box<dyn FnOnce() + Send>) -> Result<(), PortError> {
+/// Runs `work` on a blocking thread.
+///
+/// # Errors
+/// Refused if it takes longer than `longest`; its thread then runs on to its end, which is bounded. Transient if it panics.
+pub(crate) async fn compute(longest: Duration, work: Box<dyn FnOnce() + Send>) -> Result<(), PortError> {
     match timeout(longest, spawn_blocking(work)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(PortError::Transient(format!("planning broke off: {error}"))),
@@ -31,9 +33,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_computed_holds_up_no_thread_that_waits() {
-        let (tell, told) = channel::<ThreadId>();
-        compute(LONGEST, Box::new(move || tell.send(thread::current().id()).unwrap())).await.unwrap();
-        assert_ne!(told.recv().unwrap(), thread::current().id());
+        let (sender, ids) = channel::<ThreadId>();
+        compute(LONGEST, Box::new(move || sender.send(thread::current().id()).unwrap())).await.unwrap();
+        assert_ne!(ids.recv().unwrap(), thread::current().id());
     }
 
     #[tokio::test]

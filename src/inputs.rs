@@ -1,4 +1,4 @@
-//! The inputs of a call: files and objects, and the media files of folders and prefixes.
+//! Files and objects that arguments name, by path or URL, and the media files of folders and prefixes.
 
 use std::{
     collections::HashMap,
@@ -10,15 +10,15 @@ use millrace_processors::{formats::Format, trigger::rules::is_media};
 use millrace_schemas::output_url;
 use millrace_storage::{Location, LocationError, Stores, as_url, url_of};
 
-use crate::commands::CommandError;
+use crate::error::CommandError;
 
-/// An input.
+/// A source to transcode.
 #[derive(Debug)]
-pub(super) struct Input {
-    /// As the person named it; what is not UTF-8 in it is replaced, so it is only to be shown.
-    pub(super) name: String,
-    /// Its URL, or why it can't be taken.
-    pub(super) source: Result<String, String>,
+pub(crate) struct Input {
+    /// The name to show, as the argument has it; bytes that are not UTF-8 are replaced.
+    pub(crate) name: String,
+    /// The URL, or why it can't be read.
+    pub(crate) source: Result<String, String>,
 }
 
 fn input(path: &Path) -> Input {
@@ -26,8 +26,8 @@ fn input(path: &Path) -> Input {
     Input { name: path.display().to_string(), source }
 }
 
-/// The URL of a file or an object that an argument names by its URL or its path, written in one way for each file.
-pub(in crate::commands) fn url(argument: &OsStr) -> Result<String, String> {
+/// Returns the URL of a file or an object that an argument names by URL or path. A file has one URL, however it is named.
+pub(crate) fn parse_url(argument: &OsStr) -> Result<String, String> {
     let named = || -> Result<String, LocationError> {
         let Some(url) = as_url(argument) else { return url_of(Path::new(argument)) };
         match Location::parse(&url)? {
@@ -38,14 +38,14 @@ pub(in crate::commands) fn url(argument: &OsStr) -> Result<String, String> {
     named().map_err(|error| error.to_string())
 }
 
-/// The files and objects that the call's paths and URLs stand for.
-pub(super) async fn expand(named: &[OsString], stores: &Stores) -> Vec<Input> {
+/// Returns the inputs that arguments stand for: files, objects, and the media files below folders and prefixes.
+pub(crate) async fn expand(arguments: &[OsString], stores: &Stores) -> Vec<Input> {
     let mut found = Vec::new();
-    for argument in named {
+    for argument in arguments {
         let path = Path::new(argument);
         match as_url(argument) {
             Some(name) if name.ends_with('/') => found.extend(prefix(&name, stores).await),
-            Some(name) => found.push(Input { name, source: url(argument) }),
+            Some(name) => found.push(Input { name, source: parse_url(argument) }),
             None if path.is_dir() => found.extend(folder(path)),
             None => found.push(input(path)),
         }
@@ -53,7 +53,7 @@ pub(super) async fn expand(named: &[OsString], stores: &Stores) -> Vec<Input> {
     found
 }
 
-/// The media files below a prefix of a bucket, or of a folder by its URL.
+/// Returns the media files below a prefix of a bucket, or in a folder that is named by its URL.
 async fn prefix(name: &str, stores: &Stores) -> Vec<Input> {
     let refused = |reason: String| vec![Input { name: name.to_owned(), source: Err(reason) }];
     if let Ok(path) = millrace_storage::path_of(name) {
@@ -93,8 +93,8 @@ fn folder(path: &Path) -> Vec<Input> {
     files.iter().map(|path| input(path)).collect()
 }
 
-/// Holds every output to have one input, and no input to be written over.
-pub(super) fn check(inputs: &[Input], prefix: &str, formats: &[Format]) -> Result<(), CommandError> {
+/// Checks that every output has one input, and that none would replace an input.
+pub(crate) fn check_outputs(inputs: &[Input], prefix: &str, formats: &[Format]) -> Result<(), CommandError> {
     let mut writers: HashMap<String, &str> = HashMap::new();
     for input in inputs {
         let Ok(source) = &input.source else { continue };
@@ -103,14 +103,14 @@ pub(super) fn check(inputs: &[Input], prefix: &str, formats: &[Format]) -> Resul
             if inputs.iter().any(|other| other.source.as_ref() == Ok(&url)) {
                 return Err(CommandError::Call(format!(
                     "{} would be written over an input; choose another --output folder",
-                    shown(&url)
+                    display_name(&url)
                 )));
             }
             if let Some(other) = writers.insert(url.clone(), &input.name) {
                 return Err(CommandError::Call(format!(
                     "{other} and {} would both be written to {}; run them with different --output folders",
                     input.name,
-                    shown(&url)
+                    display_name(&url)
                 )));
             }
         }
@@ -118,8 +118,8 @@ pub(super) fn check(inputs: &[Input], prefix: &str, formats: &[Format]) -> Resul
     Ok(())
 }
 
-/// A URL as a person names it.
-pub(in crate::commands) fn shown(url: &str) -> String {
+/// Returns a URL as users name it: a file by its path, relative to the current folder if it is below it.
+pub(crate) fn display_name(url: &str) -> String {
     let path = millrace_storage::path_of(url).ok();
     let here = std::env::current_dir().ok();
     match (path, here) {
@@ -144,28 +144,28 @@ mod tests {
     #[test]
     fn two_inputs_for_one_file_are_a_wrong_call() {
         let inputs = [named("file:///a/x.mov"), named("file:///b/x.mkv")];
-        let error = check(&inputs, "file:///out", &FORMATS).unwrap_err();
+        let error = check_outputs(&inputs, "file:///out", &FORMATS).unwrap_err();
         assert_eq!(error.status(), 2);
         assert!(error.to_string().contains("a/x.mov"), "{error}");
-        assert!(check(&inputs[..1], "file:///out", &FORMATS).is_ok());
+        assert!(check_outputs(&inputs[..1], "file:///out", &FORMATS).is_ok());
     }
 
     #[test]
     fn a_file_has_one_url_however_an_argument_names_it() {
         for argument in ["/in/a b.mov", "file:///in/a b.mov", "file:///in/%61%20b.mov", "/in/./x/../a b.mov"]
         {
-            assert_eq!(url(OsStr::new(argument)).unwrap(), "file:///in/a%20b.mov", "{argument}");
+            assert_eq!(parse_url(OsStr::new(argument)).unwrap(), "file:///in/a%20b.mov", "{argument}");
         }
-        assert_eq!(url(OsStr::new("s3://b/a b.mov")).unwrap(), "s3://b/a b.mov");
+        assert_eq!(parse_url(OsStr::new("s3://b/a b.mov")).unwrap(), "s3://b/a b.mov");
         let latin = OsStr::from_bytes(b"/in/caf\xe9.mov");
-        assert_eq!(url(latin).unwrap(), "file:///in/caf%E9.mov");
-        assert_eq!(url(OsStr::from_bytes(b"file:///in/caf\xe9.mov")), url(latin));
-        let error = url(OsStr::from_bytes(b"s3://b/caf\xe9.mov")).unwrap_err();
+        assert_eq!(parse_url(latin).unwrap(), "file:///in/caf%E9.mov");
+        assert_eq!(parse_url(OsStr::from_bytes(b"file:///in/caf\xe9.mov")), parse_url(latin));
+        let error = parse_url(OsStr::from_bytes(b"s3://b/caf\xe9.mov")).unwrap_err();
         assert!(error.contains("UTF-8"), "{error}");
     }
 
     #[test]
     fn an_input_is_never_written_over() {
-        assert!(check(&[named("file:///a/x.mp4")], "file:///a", &FORMATS).is_err());
+        assert!(check_outputs(&[named("file:///a/x.mp4")], "file:///a", &FORMATS).is_err());
     }
 }

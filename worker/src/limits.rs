@@ -1,56 +1,57 @@
-//! How long a media process may take: its work, at a speed that the slowest machine reaches, and some minutes. Pure.
+//! Time limits of media processes: the task's work at the speed of the slowest machine, plus ten minutes. Pure.
 //!
-//! A limit is no estimate: it ends what would never end. Whatever hangs without a word is ended earlier, and no task takes longer
-//! than the setting `longest_task_seconds` ([`millrace_media::Launcher::with_longest_task`]).
+//! A limit is no estimate: it ends tasks that would never end. Processes that report no progress are ended earlier, and no task takes
+//! longer than the setting `longest_task_seconds` ([`millrace_media::Launcher::with_longest_task`]).
 
 use std::time::Duration;
 
 use millrace_media::{MergeTask, TranscodeTask, VerifyTask};
 use millrace_schemas::Rendition;
 
-/// What everything may take: a machine may be busy, a store slow to begin.
+/// The shortest limit: a machine may be busy, and a store slow to respond.
 const AT_LEAST: Duration = Duration::from_secs(600);
-/// Bytes a second that any store gives.
+/// Bytes per second that the slowest store delivers.
 const BYTES: f64 = 250_000.0;
-/// The longest limit, thirty years: what a file claims is no overflow.
+/// The longest limit, thirty years: a file's claims can't overflow it.
 const AT_MOST: Duration = Duration::from_secs(1_000_000_000);
-/// Pixels a second that any machine decodes and encodes: a picture of 1080p, a twentieth of what a core of today does.
+/// Pixels per second that the slowest machine decodes and encodes: one 1080p picture, a twentieth of what one core does today.
 const PIXELS: f64 = 2_000_000.0;
-/// Samples a second: a fiftieth.
+/// Audio samples per second that the slowest machine decodes and encodes: a fiftieth of what one core does today.
 const SAMPLES: f64 = 50_000.0;
-/// Samples that a byte of coded sound holds at most, but for silence: that is decoded far faster than what is reckoned with here.
-const SAMPLES_A_BYTE: f64 = 1024.0;
-/// Samples that any source may hold, however few its bytes are.
-const ANY_SAMPLES: f64 = 48_000.0 * 600.0;
+/// The most samples per byte of coded audio. Silence has more, and is decoded far faster than assumed here.
+const SAMPLES_PER_BYTE: f64 = 1024.0;
+/// Samples that are allowed for however small a source is: ten minutes.
+const MIN_SAMPLES: f64 = 48_000.0 * 600.0;
 
 fn limit(seconds: f64) -> Duration {
-    // NaN is none.
+    // `max` turns NaN into 0.
     let longest = (AT_MOST - AT_LEAST).as_secs_f64();
     AT_LEAST + Duration::from_secs_f64(seconds.max(0.0).min(longest))
 }
 
-/// So many pixels as are claimed, and no more than are decoded of so many bytes.
+/// Returns the pixels of so many pictures, at most those that can be decoded from so many bytes.
 fn pixels(area: f64, pictures: f64, bytes: i64) -> f64 {
     let most = millrace_media::pixel_budget(bytes.max(0).unsigned_abs(), area as i64);
     (area * pictures.max(0.0)).min(most as f64)
 }
 
-/// So many samples as are claimed, and no more than so many bytes hold.
+/// Returns the samples that a source claims, at most those that so many bytes can hold.
 fn samples(claimed: f64, bytes: i64) -> f64 {
-    claimed.clamp(0.0, bytes.max(0) as f64 * SAMPLES_A_BYTE + ANY_SAMPLES)
+    claimed.clamp(0.0, bytes.max(0) as f64 * SAMPLES_PER_BYTE + MIN_SAMPLES)
 }
 
+/// Returns the seconds for reading so many bytes from the slowest store.
 fn reading(bytes: i64) -> f64 {
     bytes.max(0) as f64 / BYTES
 }
 
-/// For reading headers, or all of a source's packets where it has no index.
-pub(super) fn inspect(bytes: i64) -> Duration {
+/// Returns the limit for an inspection, which reads headers, or all packets of a source without an index.
+pub(crate) fn inspect(bytes: i64) -> Duration {
     limit(reading(bytes))
 }
 
-/// For a task on a source of so many bytes, whose ranges are thought to hold so many pictures or samples.
-pub(super) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duration {
+/// Returns the limit for transcoding ranges that are expected to hold `units` pictures or samples, of a source of `bytes`.
+pub(crate) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duration {
     let cost = |rendition: &Rendition| match (&rendition.video, &rendition.audio) {
         (Some(video), _) => {
             pixels(f64::from(video.width) * f64::from(video.height), units as f64, bytes) / PIXELS
@@ -59,18 +60,17 @@ pub(super) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duratio
         _ => 0.0,
     };
     let all: f64 = task.renditions.iter().map(cost).sum();
-    // Where a cut lies far behind its keyframe, as much again is decoded to reach it; and containers that tell no length
-    // tell of no pictures.
+    // Twice: reaching a cut far behind its keyframe may decode as much again. Containers without a duration claim no pictures.
     limit(reading(bytes) + 2.0 * all)
 }
 
-/// For putting an output together, and reading it again.
-pub(super) fn merge(task: &MergeTask) -> Duration {
+/// Returns the limit for a merge, which writes an output and reads it again for the proof.
+pub(crate) fn merge(task: &MergeTask) -> Duration {
     limit(2.0 * reading(task.tracks.iter().map(|track| track.bytes).sum()))
 }
 
-/// For decoding a source and an output of so many bytes together, of so many seconds.
-pub(super) fn verify(task: &VerifyTask, bytes: i64, seconds: f64) -> Duration {
+/// Returns the limit for a verification, which decodes a source and an output of `bytes` together, and of `seconds` each.
+pub(crate) fn verify(task: &VerifyTask, bytes: i64, seconds: f64) -> Duration {
     let video = task.video.as_ref();
     let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
     let picture = video.map_or(0.0, |v| f64::from(v.width) * f64::from(v.height));

@@ -1,0 +1,83 @@
+//! How sources are to be transcoded: the options that `run`, `submit` and `[[watch]]` share.
+
+use clap::Args;
+use millrace_processors::{
+    formats::{self, FORMATS, Format},
+    trigger::rules::Rule,
+};
+use millrace_schemas::Upload;
+
+use crate::error::CommandError;
+
+/// The length of a segment in seconds, unless it is set otherwise.
+pub(crate) const SEGMENT_TIME_SECONDS: f64 = 15.0;
+
+/// How sources are to be transcoded.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Order {
+    /// A format to make: mp4 or flv; may be given several times [default: mp4]
+    #[arg(short, long = "format", value_name = "FORMAT")]
+    pub(crate) formats: Vec<String>,
+    /// Length of a segment in seconds, at least 0.1; fractions are fine
+    #[arg(long, value_name = "SECONDS", default_value_t = SEGMENT_TIME_SECONDS, allow_negative_numbers = true)]
+    pub(crate) segment_time: f64,
+    /// Replace output files that came from another source
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Fail where there is anything to warn of in a source (damage, a track that is left out, a clock that drifts), in place of
+    /// making what can be made of it and saying what is wrong
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Let outputs say where the source was recorded, if it does
+    #[arg(long)]
+    pub(crate) keep_location: bool,
+}
+
+impl Order {
+    /// Returns the formats, each once; the first of [`FORMATS`] if none is named.
+    ///
+    /// # Errors
+    /// If there is no format of that name.
+    pub(crate) fn formats(&self) -> Result<Vec<Format>, CommandError> {
+        let mut found: Vec<Format> = Vec::new();
+        for name in &self.formats {
+            let format = formats::format(name).map_err(CommandError::Call)?;
+            if !found.contains(&format) {
+                found.push(format);
+            }
+        }
+        if found.is_empty() {
+            found.push(FORMATS[0]);
+        }
+        Ok(found)
+    }
+
+    /// Returns a rule that asks for this order, for sources that `rule` matches. The names of formats are not checked yet.
+    pub(crate) fn rule(&self, rule: Rule) -> Rule {
+        Rule {
+            formats: if self.formats.is_empty() { rule.formats } else { self.formats.clone() },
+            segment_time: self.segment_time,
+            overwrite: self.overwrite,
+            strict: self.strict,
+            keep_location: self.keep_location,
+            ..rule
+        }
+    }
+
+    /// Returns an upload of no source yet that asks for this order.
+    ///
+    /// # Errors
+    /// If a format is unknown, or the segment time out of range.
+    pub(crate) fn upload(&self, output_prefix: &str) -> Result<Upload, CommandError> {
+        let formats = self.formats()?;
+        Ok(Upload {
+            source: None,
+            segment_time_seconds: formats::segment_time(self.segment_time).map_err(CommandError::Call)?,
+            dst_formats: formats.iter().map(|format| format.name.to_owned()).collect(),
+            overwrite: self.overwrite,
+            strict: self.strict,
+            keep_location: self.keep_location,
+            ..Upload::of("", output_prefix)
+        })
+    }
+}

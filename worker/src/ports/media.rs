@@ -1,0 +1,219 @@
+//! The port to media: inspection, transcoding, merging and publication.
+
+use std::{fs::File, io, os::fd::OwnedFd};
+
+use async_trait::async_trait;
+use millrace_media::{
+    AudioTrackFacts, Inspected, MergeTask, Merged, Reply, Task, TaskRequest, UncleanSegments,
+    VideoTrackFacts, pipe,
+};
+use millrace_schemas::{
+    Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
+};
+use millrace_storage::{Draft, StorageError, Work, shown};
+use millrace_topology::ports::{
+    AudioSource, Joined, Keyframe, Media, PortError, SideSource, SourceFacts, Storage as _, Stored,
+    UncleanRun, VideoSource,
+};
+
+use super::Ports;
+use crate::{
+    children::PinnedSource,
+    compute::{self, compute},
+    error::{port_error, transient, unexpected_reply},
+    limits,
+};
+
+#[async_trait]
+impl Media for Ports {
+    fn encoders(&self) -> Encoders {
+        self.encoders.clone()
+    }
+
+    async fn inspect(&self, source: &SourceRef, segment_seconds: f64) -> Result<SourceFacts, PortError> {
+        let opened = self.stores.open(source).await.map_err(port_error)?;
+        let pinned = PinnedSource { source: source.clone(), opened };
+        let found = self.children.inspect(&pinned, Some(segment_seconds)).await?;
+        tracing::info!(source = source.url, bytes_read = found.bytes_read, "inspected");
+        Ok(source_facts(found))
+    }
+
+    async fn compute(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), PortError> {
+        compute(compute::LONGEST, work).await
+    }
+
+    async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError> {
+        self.batches.transcode(segment, renditions).await
+    }
+
+    async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
+        let marker = self.work.marker(merge.work(), merge.attempt);
+        let draft =
+            self.stores.draft_output(&merge.output.url, merge.work(), marker).await.map_err(port_error)?;
+        let task = MergeTask {
+            output: merge.output.clone(),
+            tracks: merge.tracks.clone(),
+            round: merge.round,
+            strict: merge.strict,
+        };
+        let (limit, bytes) = (limits::merge(&task), task.tracks.iter().map(|track| track.bytes).sum());
+        let task = Task::Merge(Box::new(task));
+        let ask = TaskRequest { task: &task, limit, bytes };
+        let descriptors = || merge_descriptors(&draft, &self.work, merge);
+        let facts = match self.children.run(&shown(&merge.output.url), ask, descriptors).await? {
+            Reply::Merged(facts) => facts,
+            Reply::Unclean(runs) => {
+                return Ok(Joined::Unclean(runs.into_iter().map(unclean_run).collect()));
+            }
+            reply => return Err(unexpected_reply(&reply)),
+        };
+        // An output is made of one version of its source: no segment may be of a later one.
+        self.stores.unchanged(&merge.source).await.map_err(port_error)?;
+        let bytes = draft.size().map_err(port_error)?;
+        let staged = draft.stage().await.map_err(port_error)?;
+        let warnings = facts.warnings.clone();
+        let facts = Box::new(output_facts(&merge.output, bytes, *facts));
+        Ok(Joined::Proven { facts, token: staged.token().to_owned(), warnings })
+    }
+
+    async fn publish(&self, merge: &Merge, token: &str) -> Result<(), PortError> {
+        let staged = self.work.staged(merge.work(), token, &merge.output.url).await.map_err(port_error)?;
+        if staged.is_published().await.map_err(port_error)? {
+            return Ok(());
+        }
+        self.check_replaceable(&merge.output).await?;
+        self.stores.unchanged(&merge.source).await.map_err(port_error)?;
+        staged.publish().await.map_err(port_error)
+    }
+
+    async fn withdraw(&self, merge: &Merge) -> Result<(), PortError> {
+        match self.work.staged(merge.work(), &merge.token, &merge.output.url).await {
+            Ok(staged) => staged.withdraw().await.map_err(port_error),
+            // Removed already, with everything else of its execution.
+            Err(StorageError::Unstaged { .. }) => Ok(()),
+            Err(error) => Err(port_error(error)),
+        }
+    }
+
+    async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
+        let Ok((source, opened)) = self.stores.open_output(url).await else { return Ok(None) };
+        match self.children.inspect(&PinnedSource { source, opened }, None).await {
+            Ok(found) => Ok(comment(&found)),
+            // Not a media file that can be read.
+            Err(PortError::Refused(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Ports {
+    /// Checks again, once the output is ready, that nothing of another source has appeared at its URL since the plan was made.
+    async fn check_replaceable(&self, output: &OutputPlan) -> Result<(), PortError> {
+        if output.overwrite || self.size(&output.url).await?.is_none() {
+            return Ok(());
+        }
+        let existing = self.comment(&output.url).await?.as_deref().and_then(Fingerprint::read);
+        let planned = Fingerprint::read(&output.mark);
+        if existing.is_some() && existing.map(|mark| mark.source) == planned.map(|mark| mark.source) {
+            return Ok(());
+        }
+        Err(port_error(StorageError::Occupied { path: shown(&output.url) }))
+    }
+}
+
+/// Opens what a merge task names: the output, emptied, then a pipe for each track, into which its work objects are streamed.
+fn merge_descriptors(draft: &Draft, work: &Work, merge: &Merge) -> Result<Vec<OwnedFd>, PortError> {
+    let output = draft.descriptor().map_err(port_error)?;
+    output.set_len(0).and_then(|()| io::Seek::rewind(&mut &output)).map_err(transient)?;
+    let mut descriptors = vec![output.into()];
+    for track in &merge.tracks {
+        let (read, write) = pipe().map_err(transient)?;
+        let (work, prefix, track) = (work.clone(), merge.work().to_owned(), track.clone());
+        tokio::spawn(async move { stream_track(&work, &prefix, &track, write).await });
+        descriptors.push(read);
+    }
+    Ok(descriptors)
+}
+
+/// Streams a track's work objects into a pipe, in order. A missing one ends the stream early; the merge finds that by counting.
+async fn stream_track(work: &Work, prefix: &str, track: &TrackSum, pipe: File) {
+    for index in track.plan.indices() {
+        if let Err(error) = work.stream(prefix, &track.plan.rendition, index, &pipe).await {
+            // Also if the media process has failed, and closed its end.
+            return tracing::warn!(prefix, index, %error, "a work object was not read to its end");
+        }
+    }
+}
+
+fn source_facts(found: Inspected) -> SourceFacts {
+    SourceFacts {
+        metadata: found.metadata,
+        chapters: found.chapters,
+        timecode: found.timecode,
+        jumps: found.jumps,
+        warnings: found.warnings,
+        left_out: found.left_out,
+        video: found.video.map(video_source),
+        sounds: found.sounds.into_iter().map(audio_source).collect(),
+        sides: found
+            .sides
+            .into_iter()
+            .map(|side| SideSource { stream: side.stream, codec: side.codec, tags: side.tags })
+            .collect(),
+    }
+}
+
+fn video_source(facts: VideoTrackFacts) -> VideoSource {
+    VideoSource {
+        stream: facts.stream,
+        settings: facts.settings,
+        first: facts.first,
+        end: facts.end,
+        keyframes: facts.keyframes.iter().map(|k| Keyframe { pts: k.pts, seek: k.seek }).collect(),
+        trusted: facts.trusted,
+        longest_gap: facts.longest_gap,
+        last_time: facts.last_time,
+        also: facts.also,
+        shape: facts.shape,
+        states: facts.states,
+    }
+}
+
+fn audio_source(facts: AudioTrackFacts) -> AudioSource {
+    AudioSource {
+        stream: facts.stream,
+        sample_rate: facts.settings.sample_rate,
+        channels: facts.settings.channels,
+        layout: facts.settings.layout,
+        seconds: facts.seconds,
+        also: facts.also,
+        samples: facts.samples,
+        first: facts.first,
+        tags: facts.tags,
+    }
+}
+
+fn output_facts(output: &OutputPlan, bytes: u64, facts: Merged) -> OutputFacts {
+    OutputFacts {
+        url: output.url.clone(),
+        format: output.format.clone(),
+        bytes: bytes.cast_signed(),
+        duration_seconds: facts.duration_seconds,
+        video: facts.video,
+        audio: facts.audio,
+        more_audio: facts.more_audio,
+        text: facts.text,
+        chapters: facts.chapters,
+    }
+}
+
+fn unclean_run(run: UncleanSegments) -> UncleanRun {
+    let UncleanSegments { rendition, replaces, start, end, from } = run;
+    UncleanRun { rendition, replaces, start, end, seeks: from.into_iter().collect() }
+}
+
+/// Returns the comment of a file, in which outputs name their source.
+fn comment(found: &Inspected) -> Option<String> {
+    let entry = found.metadata.iter().find(|(key, _)| key.eq_ignore_ascii_case("comment"));
+    entry.map(|(_, value)| value.clone())
+}
