@@ -10,7 +10,7 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::seal::Allowed;
+use crate::{seal::Allowed, system};
 
 /// What this process moves itself to: a cgroup has processes or cgroups with controllers, not both.
 const OWN: &str = "millrace";
@@ -125,13 +125,7 @@ fn folder(mounts: &str, cgroups: &str) -> Option<PathBuf> {
 /// Whether a cgroup is its user's to divide: systemd says so, or it is all that a container sees.
 fn is_delegated(folder: &Path) -> bool {
     let Ok(path) = CString::new(folder.as_os_str().as_bytes()) else { return false };
-    let says = |name: &&std::ffi::CStr| {
-        let mut value = [0_u8; 1];
-        // SAFETY: both texts end with a zero, and the value has room for as much as is said.
-        let length =
-            unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
-        length == 1 && value == *b"1"
-    };
+    let says = |name: &&std::ffi::CStr| system::is_attribute(&path, name, b'1');
     // The root of all cgroups has no type; the root of a container's namespace has one.
     let is_all = fs::read_to_string("/proc/self/cgroup")
         .is_ok_and(|text| text.lines().any(|line| line == "0::/"))

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use crate::system;
+
 /// Ends this process with this status, at once: nothing that libraries have left for its end is run.
 ///
 /// Threads of librdkafka are at work to the last, in OpenSSL too, and OpenSSL frees what they use when a process ends by `exit`: it
@@ -10,6 +12,5 @@ pub fn leave(status: u8) -> ! {
     // Where nobody reads it any more, nothing can be told.
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
-    // SAFETY: it ends the process, and what is not flushed here has no other owner.
-    unsafe { libc::_exit(i32::from(status)) }
+    system::exit_now(status)
 }

@@ -9,12 +9,15 @@ mod cgroup;
 mod child;
 mod claims;
 mod ends;
+#[expect(unsafe_code, reason = "two system calls; they belong in `system`")]
 mod launcher;
 mod leave;
 pub mod packets;
 mod protocol;
 mod seal;
 pub mod seams;
+#[expect(unsafe_code, reason = "system calls that the standard library has no function for")]
+mod system;
 mod timeline;
 
 pub use cgroup::Delegated;

@@ -5,28 +5,26 @@ mod lay;
 pub(crate) mod shape;
 mod tone;
 
-use ffmpeg_next::{
-    self as ff,
-    ffi::{
-        SWS_CS_BT2020, SWS_CS_FCC, SWS_CS_ITU601, SWS_CS_ITU709, SWS_CS_SMPTE240M, av_frame_copy_props,
-        sws_getCoefficients, sws_scale, sws_setColorspaceDetails,
-    },
-    format::Pixel,
-    frame,
-    software::scaling,
-};
+use ffmpeg_next::{format::Pixel, frame};
 use millrace_schemas::{Color, PictureShape, Rendition, VideoSettings};
 
-use super::Failure;
+use super::{
+    failure::Failure,
+    libav::{
+        frame::{copy_properties, set_field_order},
+        scaler::{Form, Scaler},
+    },
+    orientation::Orientation,
+};
 use tone::ToneMap;
 
 pub(crate) struct Converter {
     settings: VideoSettings,
     /// The first picture of the source: what differs from it is fitted into its frame.
     shape: Option<PictureShape>,
-    /// The last picture that was seen, and how it asked to be turned.
+    /// The last picture that was seen, and how it asked to be oriented.
     last: Option<PictureShape>,
-    turned: (i32, bool),
+    orientation: Orientation,
     /// Size before the picture is rotated.
     width: u32,
     height: u32,
@@ -36,14 +34,6 @@ pub(crate) struct Converter {
     cores: usize,
     scaled: frame::Video,
     laid: frame::Video,
-}
-
-/// A scaler for pictures of one format, size and colour.
-struct Scaler {
-    context: scaling::Context,
-    from: Color,
-    /// Two, where the fields of a picture are scaled each by itself.
-    fields: usize,
 }
 
 /// How one picture is to be converted.
@@ -75,7 +65,7 @@ impl Converter {
             settings,
             shape: shape.cloned(),
             last: None,
-            turned: (0, false),
+            orientation: Orientation::UPRIGHT,
             scaler: None,
             tone: None,
             cores,
@@ -86,7 +76,7 @@ impl Converter {
 
     /// What to say of a picture that is of another shape than the one before it.
     pub(crate) fn change(&mut self, frame: &frame::Video) -> Option<String> {
-        let shape = shape::of(frame, &mut self.turned);
+        let shape = shape::of(frame, &mut self.orientation);
         let last = self.last.replace(shape.clone())?;
         shape::change(&last, &shape)
     }
@@ -99,7 +89,7 @@ impl Converter {
         let new = self.tone_map(frame, way)? || self.scale(frame, way)?;
         let picture = if new { &mut self.scaled } else { frame };
         if way.rotation == 0 && !way.mirrored && !way.is_fitted {
-            mark_fields(picture, self.settings.field_order);
+            set_field_order(picture, self.settings.field_order);
             return Ok(picture);
         }
         let mut laid = lay::lay(picture, way.rotation, way.mirrored);
@@ -109,14 +99,14 @@ impl Converter {
         }
         copy_properties(picture, &mut laid);
         let fields = if way.rotation == 0 && !way.mirrored { self.settings.field_order } else { 0 };
-        mark_fields(&mut laid, fields);
+        set_field_order(&mut laid, fields);
         self.laid = laid;
         Ok(&mut self.laid)
     }
 
     /// How this picture is to be converted: by its own shape, as far as that is another than the first one's.
     fn way(&mut self, frame: &frame::Video) -> Way {
-        let own = shape::of(frame, &mut self.turned);
+        let own = shape::of(frame, &mut self.orientation);
         let first = self.shape.get_or_insert_with(|| own.clone());
         let source = self.settings.source_color.unwrap_or(self.settings.color);
         let color = shape::color(source, first.color, own.color);
@@ -177,59 +167,20 @@ impl Converter {
         if frame.format() == self.format && (width, height) == way.size && same_color {
             return Ok(false);
         }
-        let fits = self.scaler.as_ref().is_some_and(|scaler| {
-            let (input, output) = (scaler.context.input(), scaler.context.output());
-            let fields = scaler.fields as u32;
-            (input.format, input.width, input.height) == (frame.format(), width, height / fields)
-                && (output.width, output.height) == (way.size.0, way.size.1 / fields)
-                && scaler.from == way.color
-        });
-        if !fits {
-            self.scaler = Some(self.scaler_for(frame, way)?);
+        let from = Form { format: frame.format(), size: (width, height), color: way.color };
+        if !self.scaler.as_ref().is_some_and(|scaler| scaler.fits(from, way.size)) {
+            let to = Form { format: self.format, size: way.size, color: self.settings.color };
+            // Rows of one field are no neighbours of the other's: they were seen at another time.
+            let in_fields =
+                self.settings.field_order != 0 && height.is_multiple_of(4) && way.size.1.is_multiple_of(4);
+            self.scaler = Some(Scaler::new(from, to, in_fields)?);
         }
         let Some(scaler) = &mut self.scaler else { return Ok(false) };
         // A new one for each picture: the encoder may still hold the last.
         self.scaled = frame::Video::new(self.format, way.size.0, way.size.1);
-        for field in 0..scaler.fields {
-            scaler.scale(frame, &mut self.scaled, field)?;
-        }
+        scaler.scale(frame, &mut self.scaled)?;
         copy_properties(frame, &mut self.scaled);
         Ok(true)
-    }
-
-    fn scaler_for(&self, frame: &frame::Video, way: Way) -> Result<Scaler, Failure> {
-        let (width, height) = (frame.width(), frame.height());
-        // Rows of one field are no neighbours of the other's: they were seen at another time.
-        let in_fields =
-            self.settings.field_order != 0 && height.is_multiple_of(4) && way.size.1.is_multiple_of(4);
-        let fields = if in_fields { 2 } else { 1 };
-        let flags = scaling::Flags::BICUBIC | scaling::Flags::ACCURATE_RND | scaling::Flags::FULL_CHR_H_INT;
-        let mut context = scaling::Context::get(
-            frame.format(),
-            width,
-            height / fields,
-            self.format,
-            way.size.0,
-            way.size.1 / fields,
-            flags,
-        )
-        .map_err(Failure::at("converting pictures"))?;
-        let to = self.settings.color;
-        let from = way.color;
-        // SAFETY: the context is whole; the tables are statics of libswscale.
-        unsafe {
-            sws_setColorspaceDetails(
-                context.as_mut_ptr(),
-                sws_getCoefficients(coefficients(if from.matrix == 0 { to } else { from })),
-                i32::from(from.range == 2),
-                sws_getCoefficients(coefficients(to)),
-                i32::from(to.range == 2),
-                0,
-                1 << 16,
-                1 << 16,
-            );
-        }
-        Ok(Scaler { context, from, fields: fields as usize })
     }
 }
 
@@ -241,73 +192,4 @@ fn crop_to_even(frame: &mut frame::Video) {
     let (width, height) = (frame.width() & !1, frame.height() & !1);
     frame.set_width(width);
     frame.set_height(height);
-}
-
-/// libswscale's name for a matrix of H.273; what it does not know is not converted, and then any will do.
-fn coefficients(color: Color) -> i32 {
-    match color.matrix {
-        1 => SWS_CS_ITU709,
-        4 => SWS_CS_FCC,
-        7 => SWS_CS_SMPTE240M,
-        9 | 10 => SWS_CS_BT2020,
-        _ => SWS_CS_ITU601,
-    }
-}
-
-impl Scaler {
-    /// Scales a picture, or one of its fields, into the same of another.
-    fn scale(&mut self, from: &frame::Video, to: &mut frame::Video, field: usize) -> Result<(), Failure> {
-        let fields = self.fields as i32;
-        // SAFETY: both pictures have buffers of their format and size, the context is made for those; a field's first
-        // row is the picture's first or second, and its rows lie two apart.
-        let rows = unsafe {
-            let (source, target) = (&*from.as_ptr(), &*to.as_mut_ptr());
-            let row = |data: *mut u8, stride: i32| {
-                if data.is_null() || stride == 0 {
-                    data
-                } else {
-                    data.offset(stride as isize * field as isize)
-                }
-            };
-            let mut from_data = [std::ptr::null::<u8>(); 8];
-            let mut to_data = [std::ptr::null_mut::<u8>(); 8];
-            let (mut from_strides, mut to_strides) = ([0; 8], [0; 8]);
-            for plane in 0..8 {
-                from_data[plane] = row(source.data[plane], source.linesize[plane]);
-                from_strides[plane] = source.linesize[plane] * fields;
-                to_data[plane] = row(target.data[plane], target.linesize[plane]);
-                to_strides[plane] = target.linesize[plane] * fields;
-            }
-            if from.format() == Pixel::PAL8 {
-                // The palette has no rows.
-                from_data[1] = source.data[1];
-            }
-            sws_scale(
-                self.context.as_mut_ptr(),
-                from_data.as_ptr(),
-                from_strides.as_ptr(),
-                0,
-                from.height() as i32 / fields,
-                to_data.as_ptr(),
-                to_strides.as_ptr(),
-            )
-        };
-        if rows > 0 { Ok(()) } else { Err(Failure::at("converting a picture")(ff::Error::from(rows))) }
-    }
-}
-
-/// Times, and what lies with a picture: closed captions (CEA-608/708) above all.
-fn copy_properties(from: &frame::Video, to: &mut frame::Video) {
-    // SAFETY: both are whole frames; on failure less is copied, which a picture survives.
-    unsafe { av_frame_copy_props(to.as_mut_ptr(), from.as_ptr()) };
-}
-
-/// Tells the encoder which field is shown first, whatever a single picture says of itself.
-fn mark_fields(picture: &mut frame::Video, field_order: i32) {
-    // SAFETY: plain fields of a frame.
-    unsafe {
-        let frame = &mut *picture.as_mut_ptr();
-        frame.interlaced_frame = i32::from(field_order != 0);
-        frame.top_field_first = i32::from(field_order == 1);
-    }
 }

@@ -1,12 +1,12 @@
 //! Decoders, as pictures and sound are taken from them.
 
-use ffmpeg_next::{
-    self as ff, Error, Packet, codec,
-    error::EAGAIN,
-    ffi::{AV_CODEC_FLAG_OUTPUT_CORRUPT, AV_FRAME_FLAG_CORRUPT, AVCodecID},
-};
+use ffmpeg_next::{self as ff, Error, Packet, codec, error::EAGAIN};
 
-use super::{Failure, inspect::parameters, source::Source};
+use super::{
+    failure::Failure,
+    libav::codec::{sample_rate, set_up_picture_decoder},
+    source::Source,
+};
 
 /// What a decoder gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ fn open(decoder: ff::decoder::Decoder, doing: &str) -> Result<ff::decoder::Opene
 /// Sets up a decoder for a stream of a source.
 fn set_up(source: &Source, stream: i32, doing: &str) -> Result<ff::decoder::Decoder, Failure> {
     let mut decoder =
-        codec::Context::from_parameters(parameters(source, stream)?).map_err(Failure::at(doing))?.decoder();
+        codec::Context::from_parameters(source.parameters(stream)?).map_err(Failure::at(doing))?.decoder();
     let clock = source.clock(stream);
     decoder.set_packet_time_base(ff::Rational::new(clock.num as i32, clock.den as i32));
     Ok(decoder)
@@ -63,18 +63,7 @@ impl PictureDecoder {
             count: cores.div_ceil(4),
             ..Default::default()
         });
-        // SAFETY: plain fields of a context that is not open yet.
-        let marked = unsafe {
-            let context = &mut *decoder.as_mut_ptr();
-            // Of each picture, whatever the header said.
-            context.max_pixels = source.most_pixels();
-            // Its decoder takes a picture that it leaves out itself, at the end, for the end of all pictures.
-            let marked = context.codec_id == AVCodecID::AV_CODEC_ID_H264;
-            if marked {
-                context.flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT as i32;
-            }
-            marked
-        };
+        let marked = set_up_picture_decoder(&mut decoder, source.most_pixels());
         Ok(Self { decoder: open(decoder, doing)?, marked })
     }
 
@@ -92,10 +81,7 @@ impl PictureDecoder {
     pub(crate) fn receive(&mut self, frame: &mut ff::frame::Video) -> Received {
         loop {
             let received = Received::of(self.decoder.receive_frame(frame));
-            // SAFETY: a plain field of a frame that was just decoded.
-            let left_out = received == Received::Frame
-                && self.marked
-                && unsafe { (*frame.as_ptr()).flags } & AV_FRAME_FLAG_CORRUPT != 0;
+            let left_out = received == Received::Frame && self.marked && frame.is_corrupt();
             if !left_out {
                 return received;
             }
@@ -114,8 +100,7 @@ impl SoundDecoder {
 
     /// Samples a second.
     pub(crate) fn rate(&self) -> i32 {
-        // SAFETY: a plain field of an open decoder.
-        unsafe { (*self.0.as_ptr()).sample_rate }
+        sample_rate(&self.0)
     }
 
     pub(crate) fn send(&mut self, packet: &Packet) -> Result<(), Error> {

@@ -3,21 +3,18 @@
 
 use std::{collections::VecDeque, fs::File, io::BufWriter};
 
-use ffmpeg_next::{
-    self as ff, Dictionary, Packet, Rational, codec,
-    ffi::{
-        AV_CODEC_FLAG_GLOBAL_HEADER, AV_CODEC_FLAG_INTERLACED_DCT, AVChromaLocation, AVCodecContext,
-        AVColorPrimaries, AVColorRange, AVColorSpace, AVColorTransferCharacteristic,
-    },
-    format::{Pixel, Sample},
-};
-use millrace_schemas::{AudioSettings, Color, Made, Ratio, Rendition};
+use ffmpeg_next::{self as ff, Dictionary, Packet, Rational, codec, format::Sample};
+use millrace_schemas::{AudioSettings, Made, Rendition};
 
 use super::{
-    Failure,
     alive::{self, Waiting},
     damage::Damage,
-    layout::{self, Layout},
+    failure::Failure,
+    libav::{
+        codec::{headers, priming, set_layout, video_encoder},
+        frame::sound,
+        layout::Layout,
+    },
     overlap::Notes,
 };
 use crate::{
@@ -28,10 +25,6 @@ use crate::{
     timeline::reorder_depth,
 };
 
-pub(crate) fn rational(ratio: Ratio) -> Rational {
-    Rational::new(ratio.num, ratio.den.max(1))
-}
-
 /// The libav encoder for a codec's name.
 fn find(codec: &str) -> Result<ff::Codec, Failure> {
     let encoder = match codec {
@@ -40,59 +33,6 @@ fn find(codec: &str) -> Result<ff::Codec, Failure> {
     };
     ff::encoder::find_by_name(encoder)
         .ok_or_else(|| Failure::new(format!("this FFmpeg has no encoder '{encoder}'; install one that has")))
-}
-
-fn extradata(context: &codec::Context) -> Vec<u8> {
-    // SAFETY: an open encoder's extradata is of the size that it says.
-    unsafe {
-        let context: &AVCodecContext = &*context.as_ptr();
-        if context.extradata.is_null() {
-            return Vec::new();
-        }
-        let size = usize::try_from(context.extradata_size).unwrap_or(0);
-        std::slice::from_raw_parts(context.extradata, size).to_vec()
-    }
-}
-
-/// Sets colour by H.273's code points; those that libav does not know are left unspecified.
-pub(crate) struct LibavColor {
-    pub(crate) primaries: AVColorPrimaries,
-    pub(crate) transfer: AVColorTransferCharacteristic,
-    pub(crate) matrix: AVColorSpace,
-    pub(crate) range: AVColorRange,
-    pub(crate) chroma: AVChromaLocation,
-}
-
-impl LibavColor {
-    pub(crate) fn of(color: Color) -> Self {
-        use ff::util::{chroma, color as names};
-        // Through the names that libav has for these numbers: no number becomes an enum that does not exist.
-        let primaries = (1..=22).find(|n| *n == color.primaries).map_or(2, |n| n);
-        let transfer = (1..=18).find(|n| *n == color.transfer).map_or(2, |n| n);
-        let matrix = (0..=14).find(|n| *n == color.matrix).map_or(2, |n| n);
-        let primaries = if (13..22).contains(&primaries) || primaries == 3 { 2 } else { primaries };
-        let transfer = if transfer == 3 { 2 } else { transfer };
-        let matrix = if matrix == 3 { 2 } else { matrix };
-        // SAFETY: each number is of a variant, as the lines above see to.
-        unsafe {
-            Self {
-                primaries: std::mem::transmute::<i32, AVColorPrimaries>(primaries),
-                transfer: std::mem::transmute::<i32, AVColorTransferCharacteristic>(transfer),
-                matrix: std::mem::transmute::<i32, AVColorSpace>(matrix),
-                range: match color.range {
-                    1 => names::Range::MPEG.into(),
-                    2 => names::Range::JPEG.into(),
-                    _ => names::Range::Unspecified.into(),
-                },
-                chroma: match color.chroma {
-                    1 => chroma::Location::Left.into(),
-                    2 => chroma::Location::Center.into(),
-                    3 => chroma::Location::TopLeft.into(),
-                    _ => AVChromaLocation::AVCHROMA_LOC_UNSPECIFIED,
-                },
-            }
-        }
-    }
 }
 
 /// A video encoder, and the work objects that it fills: one for each range, each beginning with a keyframe.
@@ -122,29 +62,8 @@ impl VideoEncoder {
         cores: usize,
     ) -> Result<Self, Failure> {
         let s = rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
-        let mut context = codec::Context::new_with_codec(find(&s.codec)?);
-        let color = LibavColor::of(s.color);
         let area = i64::from(s.width) * i64::from(s.height);
-        // SAFETY: the context was just allocated; these are plain fields, set before it is opened.
-        unsafe {
-            let c = &mut *context.as_mut_ptr();
-            c.width = s.width;
-            c.height = s.height;
-            c.pix_fmt = s.pixel_format.parse::<Pixel>().map_err(Failure::at("pixel format"))?.into();
-            c.time_base = rational(s.time_base).into();
-            c.framerate = rational(s.frame_rate).into();
-            c.sample_aspect_ratio = rational(s.sample_aspect).into();
-            c.color_primaries = color.primaries;
-            c.color_trc = color.transfer;
-            c.colorspace = color.matrix;
-            c.color_range = color.range;
-            c.chroma_sample_location = color.chroma;
-            c.flags |= AV_CODEC_FLAG_GLOBAL_HEADER as i32;
-            if s.field_order != 0 {
-                c.flags |= AV_CODEC_FLAG_INTERLACED_DCT as i32;
-            }
-            c.thread_count = threads(cores, area);
-        }
+        let context = video_encoder(find(&s.codec)?, s, threads(cores, area))?;
         let mut options = Dictionary::new();
         options.set("preset", &s.preset);
         options.set("crf", &s.crf.to_string());
@@ -171,7 +90,7 @@ impl VideoEncoder {
             .and_then(|video| video.open_with(options))
             .map_err(Failure::at("opening the video encoder"))?;
         let header = Header {
-            extradata: extradata(&encoder),
+            extradata: headers(&encoder),
             clock: (s.time_base.num, s.time_base.den),
             video: Some(s.clone()),
             audio: None,
@@ -370,18 +289,16 @@ impl AudioEncoder {
             .audio()
             .map_err(Failure::at("opening the audio encoder"))?;
         audio.set_rate(s.sample_rate);
-        // SAFETY: a plain field of a context that is not open yet; the layout holds nothing to free.
-        unsafe { (*audio.as_mut_ptr()).ch_layout = layout.raw() };
+        set_layout(&mut audio, layout);
         audio.set_format(Sample::F32(ff::format::sample::Type::Planar));
         audio.set_bit_rate(usize::try_from(s.bit_rate).unwrap_or(0));
         audio.set_time_base(Rational::new(1, s.sample_rate));
         audio.set_flags(codec::Flags::GLOBAL_HEADER);
         let encoder = audio.open().map_err(Failure::at("opening the audio encoder"))?;
-        // SAFETY: a plain field of an open encoder.
-        let padding = i64::from(unsafe { (*encoder.as_ptr()).initial_padding });
+        let padding = priming(&encoder);
         let frame_size = encoder.frame_size().max(1) as usize;
         let header = Header {
-            extradata: extradata(&encoder),
+            extradata: headers(&encoder),
             clock: (1, s.sample_rate),
             video: None,
             audio: Some(s.clone()),
@@ -447,7 +364,7 @@ impl AudioEncoder {
             let now = (there - taken).min(self.frame_size);
             let planes: Vec<&[f32]> =
                 self.waiting.iter().map(|waiting| &waiting[taken..taken + now]).collect();
-            let mut frame = layout::frame(self.layout, self.rate, &planes)?;
+            let mut frame = sound(self.layout, self.rate, &planes)?;
             frame.set_pts(Some(self.start + self.samples));
             self.encoder.send_frame(&frame).map_err(Failure::at("encoding sound"))?;
             self.samples += now as i64;
@@ -482,7 +399,7 @@ impl AudioEncoder {
     pub(crate) fn finish(
         mut self,
         ends: Option<i64>,
-        decoded: Decoded,
+        decoded: &Decoded,
         damage: &Damage,
     ) -> Result<Made, Failure> {
         let padding = ends.map_or(0, |ends| usize::try_from(self.end() - ends).unwrap_or(0));
@@ -509,6 +426,6 @@ impl AudioEncoder {
             reorder: 0,
             warnings: damage.told("sound", seconds(self.range.start), seconds(self.range.end)),
         };
-        self.writer.finish(facts, &decoded).map_err(Failure::at("writing a work object"))
+        self.writer.finish(facts, decoded).map_err(Failure::at("writing a work object"))
     }
 }

@@ -2,17 +2,14 @@
 
 use std::{collections::VecDeque, ops::Deref};
 
-use ffmpeg_next::{
-    Error, Frame, Packet,
-    ffi::{AVPacketSideDataType, av_packet_new_side_data},
-    frame,
-    packet::Mut as _,
-};
+use ffmpeg_next::{Error, Frame, Packet, frame};
 use millrace_schemas::{Seek, SeekBy};
 
 use super::{
-    Failure, alive,
+    alive,
     decoder::{PictureDecoder, Received, SoundDecoder},
+    failure::Failure,
+    libav::packet::add_headers,
     source::Source,
 };
 use crate::timeline::{Clock, place};
@@ -246,18 +243,6 @@ impl<D: Decode> Frames<D> {
         self.packet.set_pts(pts);
         self.packet.set_dts(dts);
         self.packet.set_duration(duration);
-    }
-}
-
-/// Puts codec headers beside a packet, as a demuxer does where they change.
-fn add_headers(packet: &mut Packet, headers: &[u8]) {
-    let kind = AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
-    // SAFETY: the packet is whole; what is allocated is of the size that was asked for.
-    unsafe {
-        let data = av_packet_new_side_data(packet.as_mut_ptr(), kind, headers.len());
-        if !data.is_null() {
-            std::ptr::copy_nonoverlapping(headers.as_ptr(), data, headers.len());
-        }
     }
 }
 

@@ -1,22 +1,19 @@
 //! What lies beside pictures and sound: text becomes that of mp4, a cover is copied.
 
-use std::{ffi::CStr, fs::File, io::BufWriter};
+use std::{fs::File, io::BufWriter};
 
-use ffmpeg_next::{
-    self as ff, Packet,
-    ffi::{
-        AVCodecContext, AVCodecID, AVRational, AVSubtitle, AVSubtitleRect, AVSubtitleType, av_free,
-        av_mallocz, av_strdup, avcodec_alloc_context3, avcodec_decode_subtitle2, avcodec_encode_subtitle,
-        avcodec_find_decoder, avcodec_find_encoder, avcodec_free_context, avcodec_open2,
-        avcodec_parameters_to_context, avsubtitle_free,
-    },
-};
+use ffmpeg_next::Packet;
 use millrace_schemas::Made;
 
 use super::{
-    Failure, Reporter,
     alive::Waiting,
     damage::{self, Damage},
+    failure::Failure,
+    libav::{
+        stream::{attached_picture, fields},
+        subtitle::{Shown, TextCoder},
+    },
+    report::Reporter,
     source::{Depth, Source},
 };
 use crate::{
@@ -37,13 +34,6 @@ const MOST_TEXT: usize = 64 << 20;
 /// The longest packet of text, in milliseconds: mp4's microseconds of it fit 31 bits. What is shown for longer is repeated, up to a day.
 const LONGEST_PACKET: i64 = 1_800_000;
 const LONGEST_SHOWN: i64 = 86_400_000;
-/// The header of ASS that a decoder makes of a stream without one.
-const HEADER: &CStr = c"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\n\r\n[V4+ Styles]\r\n\
-    Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
-    StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding\r\n\
-    Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1\r\n\r\n[Events]\r\n\
-    Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n";
-
 pub(crate) fn transcode(
     file: File,
     task: &TranscodeTask,
@@ -117,18 +107,9 @@ fn write(
 fn cover(source: &Source, stream: i32) -> Result<Side, Failure> {
     let stream = usize::try_from(stream).ok().and_then(|index| source.input.stream(index));
     let stream = stream.ok_or_else(|| Failure::new("the cover is gone"))?;
-    // SAFETY: the attached picture is of a stream of an open context, and of the size that it says.
-    let data = unsafe {
-        let picture = &(*stream.as_ptr()).attached_pic;
-        let size = usize::try_from(picture.size).unwrap_or(0);
-        if picture.data.is_null() {
-            Vec::new()
-        } else {
-            std::slice::from_raw_parts(picture.data, size).to_vec()
-        }
-    };
-    // SAFETY: the parameters are of a stream of an open context.
-    let size = unsafe { ((*(*stream.as_ptr()).codecpar).width, (*(*stream.as_ptr()).codecpar).height) };
+    let data = attached_picture(&stream).unwrap_or_default().to_vec();
+    let parameters = fields(&stream).1;
+    let size = (parameters.width, parameters.height);
     if size.0 < 1 || size.1 < 1 {
         return Err(Failure::new("the cover has no size: it is damaged"));
     }
@@ -141,7 +122,7 @@ fn text(
     reporter: &mut Reporter,
     damage: &mut Damage,
 ) -> Result<Side, Failure> {
-    let mut coder = TextCoder::open(source, stream)?;
+    let mut coder = TextCoder::open(&source.parameters(stream)?, source.clock(stream))?;
     let clock = source.clock(stream);
     let tick = clock.num as f64 / clock.den as f64;
     let (mut captions, mut long_in_all): (Vec<Caption>, usize) = (Vec::new(), 0);
@@ -191,7 +172,7 @@ fn text(
         damage.ended(format!("{} texts are left out: too many are shown at the same time", laid.left_out));
     }
     for caption in laid.captions {
-        let data = coder.encode(&caption)?;
+        let data = coder.encode(&caption.text, caption.end.saturating_sub(caption.start))?;
         let mut start = caption.start;
         while start < caption.end {
             let end = caption.end.min(start.saturating_add(LONGEST_PACKET));
@@ -199,170 +180,5 @@ fn text(
             start = end;
         }
     }
-    Ok(Side { size: None, extradata: coder.extradata(), packets })
-}
-
-/// A text of a packet; times in milliseconds after the packet's.
-struct Shown {
-    from: i64,
-    to: Option<i64>,
-    text: String,
-}
-
-/// A decoder of text, and the encoder of mp4's, which speak ASS to each other.
-struct TextCoder {
-    decoder: *mut AVCodecContext,
-    encoder: *mut AVCodecContext,
-}
-
-impl TextCoder {
-    fn open(source: &Source, stream: i32) -> Result<Self, Failure> {
-        let parameters = super::inspect::parameters(source, stream)?;
-        let clock = source.clock(stream);
-        // SAFETY: both contexts are made here, set up before they are opened, and freed by `drop`, also where one could not
-        // be made. The header that the decoder made is copied: the encoder frees its own.
-        unsafe {
-            let coder = Self {
-                decoder: avcodec_alloc_context3(std::ptr::null()),
-                encoder: avcodec_alloc_context3(std::ptr::null()),
-            };
-            let wrong = || Failure::new("opening the decoder of text");
-            if coder.decoder.is_null()
-                || coder.encoder.is_null()
-                || avcodec_parameters_to_context(coder.decoder, parameters.as_ptr()) < 0
-            {
-                return Err(wrong());
-            }
-            (*coder.decoder).pkt_timebase = AVRational { num: clock.num as i32, den: clock.den as i32 };
-            let codec = avcodec_find_decoder((*parameters.as_ptr()).codec_id);
-            if codec.is_null() || avcodec_open2(coder.decoder, codec, std::ptr::null_mut()) < 0 {
-                return Err(wrong());
-            }
-            // A track of ASS may come without the header that its decoder gives as it is.
-            let (mut header, mut size) =
-                ((*coder.decoder).subtitle_header.cast_const(), (*coder.decoder).subtitle_header_size);
-            if header.is_null() || size <= 0 {
-                (header, size) = (HEADER.as_ptr().cast(), i32::try_from(HEADER.count_bytes()).unwrap_or(0));
-            }
-            (*coder.encoder).time_base = AVRational { num: 1, den: 1000 };
-            {
-                let length = usize::try_from(size).unwrap_or(0);
-                let copy = av_mallocz(length + 1).cast::<u8>();
-                if copy.is_null() {
-                    return Err(wrong());
-                }
-                std::ptr::copy_nonoverlapping(header, copy, length);
-                (*coder.encoder).subtitle_header = copy;
-                (*coder.encoder).subtitle_header_size = size;
-            }
-            let codec = avcodec_find_encoder(AVCodecID::AV_CODEC_ID_MOV_TEXT);
-            if codec.is_null() || avcodec_open2(coder.encoder, codec, std::ptr::null_mut()) < 0 {
-                return Err(Failure::new("this FFmpeg can't encode mp4's text (mov_text)"));
-            }
-            Ok(coder)
-        }
-    }
-
-    /// Makes the text of a packet UTF-8, which decoders insist on.
-    fn make_utf8(&self, packet: &mut Packet) {
-        let Some(data) = packet.data() else { return };
-        // SAFETY: a plain field of an open decoder.
-        let is_framed = unsafe { (*self.decoder).codec_id } == AVCodecID::AV_CODEC_ID_MOV_TEXT;
-        let Some(bytes) = captions::to_utf8(data, is_framed) else { return };
-        let mut new = Packet::copy(&bytes);
-        new.set_pts(packet.pts());
-        new.set_dts(packet.dts());
-        new.set_duration(packet.duration());
-        *packet = new;
-    }
-
-    fn extradata(&self) -> Vec<u8> {
-        // SAFETY: an open encoder's extradata is of the size that it says.
-        unsafe {
-            let size = usize::try_from((*self.encoder).extradata_size).unwrap_or(0);
-            let data = (*self.encoder).extradata;
-            if data.is_null() { Vec::new() } else { std::slice::from_raw_parts(data, size).to_vec() }
-        }
-    }
-
-    fn decode(&mut self, packet: &mut Packet) -> Result<Vec<Shown>, Failure> {
-        use ff::packet::Mut as _;
-        let mut shown = Vec::new();
-        // SAFETY: the decoder is open; what it fills is read while it is whole, and freed.
-        unsafe {
-            let mut subtitle: AVSubtitle = std::mem::zeroed();
-            let mut got = 0;
-            let result =
-                avcodec_decode_subtitle2(self.decoder, &raw mut subtitle, &raw mut got, packet.as_mut_ptr());
-            if result < 0 {
-                return Err(Failure::at("decoding text")(ff::Error::from(result)));
-            }
-            if got == 0 {
-                return Ok(shown);
-            }
-            for i in 0..subtitle.num_rects as usize {
-                let rect = &**subtitle.rects.add(i);
-                if rect.ass.is_null() {
-                    continue;
-                }
-                let line = CStr::from_ptr(rect.ass).to_string_lossy();
-                let text = captions::text_of_line(&line).to_owned();
-                let end = subtitle.end_display_time;
-                shown.push(Shown {
-                    from: i64::from(subtitle.start_display_time),
-                    to: (end > 0 && end < u32::MAX).then_some(i64::from(end)),
-                    text,
-                });
-            }
-            avsubtitle_free(&raw mut subtitle);
-        }
-        Ok(shown)
-    }
-
-    fn encode(&mut self, caption: &Caption) -> Result<Vec<u8>, Failure> {
-        let line = format!("0,0,Default,,0,0,0,,{}", caption.text.replace('\0', " "));
-        let line = std::ffi::CString::new(line).map_err(Failure::at("encoding text"))?;
-        let mut buffer = vec![0; line.as_bytes().len() * 4 + 4096];
-        // SAFETY: the encoder is open; the subtitle is built of memory of libav's, which it frees, and lives through the
-        // call; the buffer is of the size that is told.
-        let size = unsafe {
-            let mut subtitle: AVSubtitle = std::mem::zeroed();
-            let rects = av_mallocz(size_of::<*mut AVSubtitleRect>()).cast::<*mut AVSubtitleRect>();
-            let rect = av_mallocz(size_of::<AVSubtitleRect>()).cast::<AVSubtitleRect>();
-            if rects.is_null() || rect.is_null() {
-                av_free(rects.cast());
-                av_free(rect.cast());
-                return Err(Failure::new("out of memory"));
-            }
-            (*rect).type_ = AVSubtitleType::SUBTITLE_ASS;
-            (*rect).ass = av_strdup(line.as_ptr());
-            if (*rect).ass.is_null() {
-                av_free(rects.cast());
-                av_free(rect.cast());
-                return Err(Failure::new("out of memory"));
-            }
-            *rects = rect;
-            subtitle.rects = rects;
-            subtitle.num_rects = 1;
-            subtitle.end_display_time =
-                u32::try_from(caption.end.saturating_sub(caption.start)).unwrap_or(u32::MAX);
-            let room = i32::try_from(buffer.len()).unwrap_or(i32::MAX);
-            let size = avcodec_encode_subtitle(self.encoder, buffer.as_mut_ptr(), room, &raw const subtitle);
-            avsubtitle_free(&raw mut subtitle);
-            size
-        };
-        let size = usize::try_from(size).map_err(|_| Failure::at("encoding text")(ff::Error::from(size)))?;
-        buffer.truncate(size);
-        Ok(buffer)
-    }
-}
-
-impl Drop for TextCoder {
-    fn drop(&mut self) {
-        // SAFETY: both are this one's own, or null.
-        unsafe {
-            avcodec_free_context(&raw mut self.decoder);
-            avcodec_free_context(&raw mut self.encoder);
-        }
-    }
+    Ok(Side { size: None, extradata: coder.headers(), packets })
 }

@@ -12,14 +12,14 @@ use ffmpeg_next as ff;
 use millrace_schemas::{Seek, SeekBy};
 
 use super::{
-    Failure, Reporter,
     damage::{Damage, WARY_FRAMES},
     decoder::SoundDecoder,
     encoder::AudioEncoder,
+    failure::Failure,
     frames::{Frames, Next},
-    inspect::COUNTED,
     leaps::Leaps,
-    source::{Depth, Source},
+    report::Reporter,
+    source::{COUNTED, Depth, Source},
 };
 use crate::{
     protocol::{TimeRange, TranscodeTask},

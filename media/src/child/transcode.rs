@@ -7,28 +7,28 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use ffmpeg_next::{
-    self as ff,
-    ffi::{AVSEEK_FLAG_BACKWARD, av_index_search_timestamp, avformat_index_get_entry},
-};
+use ffmpeg_next as ff;
 use millrace_schemas::{Made, Seek, SeekBy, VideoSettings};
 
 use super::{
-    Failure, Reporter, alive,
+    alive,
     convert::Converter,
     damage::Damage,
     decoder::PictureDecoder,
     encoder::VideoEncoder,
+    failure::Failure,
     frames::{self, Frames, Next},
     leaps::Leaps,
+    libav::stream,
     overlap::Notes,
+    report::Reporter,
     source::{Depth, Source, oversized},
 };
 use crate::claims;
 use crate::protocol::TranscodeTask;
 
 pub(crate) fn transcode(
-    file: File,
+    file: &File,
     task: &TranscodeTask,
     outputs: Vec<File>,
     reporter: &mut Reporter,
@@ -151,13 +151,8 @@ fn before(source: &Source, stream: i32, place: Seek) -> Option<Seek> {
         return None;
     }
     let stream = source.input.stream(usize::try_from(stream).ok()?)?;
-    // SAFETY: the stream is of an open context; the entry is read before the next call.
-    unsafe {
-        let raw = stream.as_ptr().cast_mut();
-        let entry = av_index_search_timestamp(raw, place.at.checked_sub(1)?, AVSEEK_FLAG_BACKWARD);
-        let entry = avformat_index_get_entry(raw, entry);
-        (!entry.is_null()).then(|| Seek { by: SeekBy::Time, at: (*entry).timestamp, state: place.state })
-    }
+    let entry = stream::keyframe_before(&stream, place.at.checked_sub(1)?)?;
+    Some(Seek { by: SeekBy::Time, at: entry.timestamp, state: place.state })
 }
 
 enum Outcome {
@@ -362,13 +357,7 @@ fn decode(
 /// What an index lists behind the last packet that could be read: the source is cut off.
 fn missing_at_end(source: &Source, stream: i32, last: Option<i64>) -> Option<String> {
     let of_index = source.input.stream(usize::try_from(stream).ok()?)?;
-    // SAFETY: the stream is of an open context; the entry is read before the next call.
-    let ends = unsafe {
-        let raw = of_index.as_ptr();
-        let count = ff::ffi::avformat_index_get_entries_count(raw);
-        let entry = avformat_index_get_entry(raw.cast_mut(), count - 1);
-        (!entry.is_null()).then(|| (*entry).timestamp)?
-    };
+    let ends = stream::index_entry(&of_index, stream::index_length(&of_index) - 1)?.timestamp;
     let clock = source.clock(stream);
     let seconds = |ticks: i64| ticks as f64 * clock.num as f64 / clock.den as f64;
     let read = last.unwrap_or(0);

@@ -15,7 +15,8 @@ use std::{
 use ffmpeg_next::{self as ff, Packet};
 
 use super::{
-    Failure, Reporter,
+    failure::Failure,
+    report::Reporter,
     source::{Depth, Source},
 };
 use crate::protocol::{Side, Verified, VerifyTask};

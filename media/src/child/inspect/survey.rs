@@ -5,18 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ffmpeg_next::{
-    self as ff, Packet,
-    ffi::{AVMediaType, AVPacketSideDataType, av_packet_get_side_data},
-};
+use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
+use millrace_schemas::PictureShape;
 
-use super::{Failure, Reporter, Source, keyframes::Keys, raw};
 use crate::child::{
     convert::shape,
     decoder::{PictureDecoder, Received},
-    source::{JumpFinder, is_header},
+    failure::Failure,
+    libav::{codec::KeyframeParser, packet::new_headers, stream::fields},
+    orientation::Orientation,
+    report::Reporter,
+    source::{JumpFinder, Source, is_header},
 };
-use millrace_schemas::PictureShape;
 
 /// A packet of pictures.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,7 @@ impl Survey {
     /// Reads all packets from where the source stands; of some streams alone, if they are named.
     pub(super) fn take(
         source: &mut Source,
-        only: Option<(&[i32], Option<Keys>)>,
+        only: Option<(&[i32], Option<KeyframeParser>)>,
         reporter: &mut Reporter,
     ) -> Result<Self, Failure> {
         let (streams, keys) = only.map_or((None, None), |(streams, keys)| (Some(streams), keys));
@@ -98,8 +98,8 @@ impl Survey {
             if let Some(last) = last_of_kind.insert(kind, stream).filter(|last| *last != stream) {
                 *survey.switches.entry((last.min(stream), last.max(stream))).or_default() += 1;
             }
-            if let Some(headers) = headers(&packet) {
-                states.insert(stream, survey.keep(headers));
+            if let Some(headers) = new_headers(&packet) {
+                states.insert(stream, survey.keep(&headers));
             }
             let seen =
                 survey.streams.entry(stream).or_insert_with(|| Seen { first: number, ..Seen::default() });
@@ -177,19 +177,7 @@ impl Survey {
 
 fn kind(source: &Source, stream: i32) -> i32 {
     let stream = usize::try_from(stream).ok().and_then(|index| source.input.stream(index));
-    stream.map_or(-1, |stream| raw(&stream).1.codec_type as i32)
-}
-
-/// Codec headers beside a packet, where they change there.
-fn headers(packet: &Packet) -> Option<&[u8]> {
-    use ff::packet::Ref as _;
-    // SAFETY: the side data is of a whole packet, which is borrowed, and of the size that it says.
-    unsafe {
-        let mut size = 0;
-        let kind = AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
-        let data = av_packet_get_side_data(packet.as_ptr(), kind, &raw mut size);
-        (!data.is_null()).then(|| std::slice::from_raw_parts(data, size))
-    }
+    stream.map_or(-1, |stream| fields(&stream).1.codec_type as i32)
 }
 
 /// The shape of the first picture that a decoder gives, if this packet brings it forth.
@@ -202,5 +190,5 @@ pub(super) fn first_picture(decoder: &mut PictureDecoder, packet: &Packet) -> Op
 /// The shape of the next picture of a decoder.
 pub(super) fn received(decoder: &mut PictureDecoder) -> Option<PictureShape> {
     let mut frame = ff::frame::Video::empty();
-    (decoder.receive(&mut frame) == Received::Frame).then(|| shape::of(&frame, &mut (0, false)))
+    (decoder.receive(&mut frame) == Received::Frame).then(|| shape::of(&frame, &mut { Orientation::UPRIGHT }))
 }

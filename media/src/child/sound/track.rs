@@ -7,7 +7,13 @@ use millrace_schemas::{AudioSettings, Made, Rendition};
 
 use super::{LEAD_FRAMES, TAIL_FRAMES};
 use crate::{
-    child::{Failure, Reporter, damage::Damage, encoder::AudioEncoder, layout::Layout, resampler::Resampler},
+    child::{
+        damage::Damage,
+        encoder::AudioEncoder,
+        failure::Failure,
+        libav::{layout::Layout, resampler::Resampler},
+        report::Reporter,
+    },
     protocol::TimeRange,
     seams::{COMPARED_SAMPLES, Decoded, Overlap},
     timeline::{Clock, place},
@@ -260,6 +266,6 @@ impl<'a> Track<'a> {
         let overlap = |samples| Overlap { samples, ..Overlap::default() };
         let TimeRange { start, end } = self.range;
         let (head, tail) = (overlap(self.head), overlap(self.tail));
-        encoder.finish(ends, Decoded { start, end, from: None, head, tail }, damage)
+        encoder.finish(ends, &Decoded { start, end, from: None, head, tail }, damage)
     }
 }

@@ -4,7 +4,13 @@ use ffmpeg_next as ff;
 
 use super::reading::Reading;
 use crate::{
-    child::{Failure, Reporter, decoder::SoundDecoder, layout::Layout, resampler::Resampler, source::Source},
+    child::{
+        decoder::SoundDecoder,
+        failure::Failure,
+        libav::{layout::Layout, resampler::Resampler},
+        report::Reporter,
+        source::Source,
+    },
     protocol::ChannelMeasured,
 };
 

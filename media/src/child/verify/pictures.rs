@@ -5,7 +5,10 @@ use millrace_schemas::{PictureShape, Rendition, VideoSettings};
 
 use super::reading::Reading;
 use crate::{
-    child::{Failure, Reporter, convert::Converter, decoder::PictureDecoder, frames, source::Source},
+    child::{
+        convert::Converter, decoder::PictureDecoder, failure::Failure, frames, report::Reporter,
+        source::Source,
+    },
     protocol::{Likeness, PicturesMeasured},
 };
 

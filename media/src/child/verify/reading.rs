@@ -1,8 +1,8 @@
 //! The decoded frames of a track, with a count of what is damaged.
 
 use crate::child::{
-    Failure,
     damage::{Damage, WARY_FRAMES},
+    failure::Failure,
     frames::{Decode, Frames, Next},
     source::Source,
 };

@@ -5,11 +5,11 @@ use ffmpeg_next::frame;
 use super::reading::Reading;
 use crate::{
     child::{
-        Failure, Reporter,
         decoder::SoundDecoder,
+        failure::Failure,
         frames,
-        layout::Layout,
-        resampler::Resampler,
+        libav::{layout::Layout, resampler::Resampler},
+        report::Reporter,
         sound::{self, Act, SoundClock},
         source::Source,
     },
