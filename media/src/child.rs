@@ -4,10 +4,9 @@ mod alive;
 mod codec;
 mod convert;
 mod damage;
-mod decoder;
+mod decode;
 mod encoder;
 mod failure;
-mod frames;
 mod inspect;
 mod leaps;
 #[expect(unsafe_code, reason = "libav is a C library")]

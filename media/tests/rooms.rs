@@ -1,5 +1,7 @@
 //! Where `unsafe` may be: the lint is denied in the whole workspace, and these modules alone are excepted.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

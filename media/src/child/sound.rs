@@ -13,10 +13,9 @@ use millrace_schemas::{Seek, SeekBy};
 
 use super::{
     damage::{Damage, WARY_FRAMES},
-    decoder::SoundDecoder,
+    decode::{Event, TrackDecoder},
     encoder::AudioEncoder,
     failure::Failure,
-    frames::{Frames, Next},
     leaps::Leaps,
     report::Reporter,
     source::{COUNTED, Depth, Source},
@@ -50,31 +49,32 @@ pub(crate) fn transcode(
     for (rendition, output) in task.renditions.iter().zip(outputs) {
         tracks.push(Track::new(rendition, range, output)?);
     }
-    let mut frames = Frames::<SoundDecoder>::open(source, &task.streams(), task.cores)?;
-    let (clock, tick) = (frames.clock, frames.tick());
+    let mut decoder = TrackDecoder::<ff::frame::Audio>::open(source, &task.streams(), task.cores)?;
+    let (clock, tick) = (decoder.clock, decoder.tick());
     if let Some(start) = range.start {
-        seek(&mut frames.source, task.stream, start, tracks.first().map_or(1, Track::rate));
+        seek(&mut decoder.source, task.stream, start, tracks.first().map_or(1, Track::rate));
     }
-    let seamless = COUNTED.contains(&frames.source.container().as_str()) || tracks.iter().any(Track::is_part);
+    let seamless =
+        COUNTED.contains(&decoder.source.container().as_str()) || tracks.iter().any(Track::is_part);
     let mut hearing = Hearing { tracks, follow: SoundClock::new(tick), clock, wary: 0 };
     let mut damage = Damage::default();
     let mut leaps = Leaps::new(1.0 / tick);
     let (mut estimate, mut packets) = (0, 0_u64);
     loop {
-        let frame = match frames.next()? {
-            Next::Packet(_) => {
+        let frame = match decoder.next()? {
+            Event::Packet(_) => {
                 packets += 1;
                 reporter.progress(0, hearing.done());
                 continue;
             }
-            Next::Damaged(at) => {
+            Event::Damaged(at) => {
                 packets += 1;
                 damage.packet(at.map(|at| at as f64 * tick));
                 hearing.wary = WARY_FRAMES;
                 continue;
             }
-            Next::Frame(frame) => frame,
-            Next::End(error) => {
+            Event::Frame(frame) => frame,
+            Event::End(error) => {
                 if let Some(error) = error {
                     let text = format!("the source can't be read on, and its sound ends there: {error}");
                     damage.ended(text);
@@ -108,13 +108,13 @@ pub(crate) fn transcode(
     if hearing.tracks.iter().any(|track| track.late) {
         return Err(Failure::new("sound can't be read from where its index says that it lies"));
     }
-    if let Some(cut_off) = cut_off(&frames.source, task.stream, estimate) {
+    if let Some(cut_off) = cut_off(&decoder.source, task.stream, estimate) {
         damage.ended(cut_off);
     }
     if let Some(drift) = hearing.follow.drift() {
         damage.note(estimate as f64 * tick, drift);
     }
-    let ends = ends(&frames.source, task.stream).filter(|_| range.end.is_none());
+    let ends = ends(&decoder.source, task.stream).filter(|_| range.end.is_none());
     let finish = |track: Track<'_>| {
         let samples = Clock { num: 1, den: track.rate() };
         track.finish(ends.map(|ends| place(ends, clock, (0, samples), samples)), packets > 0, &damage)

@@ -14,10 +14,9 @@ use super::{
     alive,
     convert::Converter,
     damage::Damage,
-    decoder::PictureDecoder,
+    decode::{Event, TrackDecoder, lengths},
     encoder::VideoEncoder,
     failure::Failure,
-    frames::{self, Frames, Next},
     leaps::Leaps,
     libav::stream,
     overlap::Notes,
@@ -72,20 +71,20 @@ pub(crate) fn transcode(
         if let Some(shape) = &task.shape {
             source.admit(i64::from(shape.width) * i64::from(shape.height));
         }
-        let mut frames = Frames::<PictureDecoder>::open(source, &task.streams(), task.cores)?;
+        let mut decoder = TrackDecoder::<ff::frame::Video>::open(source, &task.streams(), task.cores)?;
         if let Some(place) = place {
-            if !frames.source.seek(task.stream, place) {
+            if !decoder.source.seek(task.stream, place) {
                 continue;
             }
             if let Some(headers) = state(task, place)? {
-                frames.set_state(headers);
+                decoder.set_state(headers);
             }
         }
         work.notes.from = place;
-        match decode(&mut frames, task, place.is_some(), &mut work, reporter)? {
+        match decode(&mut decoder, task, place.is_some(), &mut work, reporter)? {
             // The first picture came after the start of the range: one before it may be missing. Go back one more.
             Outcome::TooLate => {
-                if let Some(earlier) = place.and_then(|place| before(&frames.source, task.stream, place)) {
+                if let Some(earlier) = place.and_then(|place| before(&decoder.source, task.stream, place)) {
                     places.push_front(Some(earlier));
                 }
             }
@@ -250,7 +249,7 @@ impl Work {
 
 /// Decodes from where the source stands to the end of the range.
 fn decode(
-    frames: &mut Frames<PictureDecoder>,
+    decoder: &mut TrackDecoder<ff::frame::Video>,
     task: &TranscodeTask,
     may_be_late: bool,
     work: &mut Work,
@@ -258,7 +257,7 @@ fn decode(
 ) -> Result<Outcome, Failure> {
     let mut seen = false;
     let mut estimate = work.start.unwrap_or(0);
-    let tick = frames.tick();
+    let tick = decoder.tick();
     let seconds = |ticks: i64| ticks as f64 * tick;
     let mut read = None;
     // From the start there is no more to be found.
@@ -266,23 +265,23 @@ fn decode(
     let mut packets = Packets { times: BTreeSet::new(), longest_gap };
     let mut leaps = Leaps::new(1.0 / tick);
     // Of the last picture alone.
-    let ends = work.end.is_none().then(|| frames::track_end(&frames.source, task.stream)).flatten();
+    let ends = work.end.is_none().then(|| lengths::track_end(&decoder.source, task.stream)).flatten();
     // A picture waits for the next one: how long the last one is shown, its track says.
     let mut held: Option<(ff::frame::Video, i64)> = None;
-    let (most_pixels, size) = (frames.source.most_pixels(), frames.source.size());
+    let (most_pixels, size) = (decoder.source.most_pixels(), decoder.source.size());
     let (mut pictures, mut pixels) = (0, 0_i64);
     // What an earlier try found in its lead-in is found again.
     work.notes.damage = Damage::default();
     loop {
-        match frames.next()? {
-            Next::Packet(times) => {
+        match decoder.next()? {
+            Event::Packet(times) => {
                 let (range, done) = work.progress();
                 reporter.progress(range, done);
                 read = times.dts.or(read);
                 packets.times.extend(times.pts.filter(|_| longest_gap > 0));
             }
-            Next::Damaged(at) => work.notes.damage.packet(at.map(seconds)),
-            Next::Frame(frame) => {
+            Event::Damaged(at) => work.notes.damage.packet(at.map(seconds)),
+            Event::Frame(frame) => {
                 let picture = (frame.width().cast_signed(), frame.height().cast_signed());
                 let area = i64::from(picture.0) * i64::from(picture.1);
                 if area > most_pixels {
@@ -313,28 +312,31 @@ fn decode(
                         work.notes.damage.time(seconds(pts));
                     }
                     if let Some((mut frame, pts)) = held.replace((frame, pts)) {
-                        let length = frames::length(&frame);
+                        let length = lengths::length(&frame);
                         if work.picture(&mut frame, (pts, length), reporter)?.is_break() {
                             return Ok(Outcome::Done);
                         }
                     }
                 }
             }
-            Next::End(error) => {
+            Event::End(error) => {
                 let last = held.as_ref().map(|(_, pts)| *pts).or(work.last);
                 let last = last.or(work.start.map(|start| start - 1));
                 let follows = work.end.unwrap_or(task.last_time.saturating_add(1));
                 if packets.miss(last, follows) {
                     return Ok(Outcome::Gap);
                 }
-                let missing = missing_at_end(&frames.source, task.stream, read);
+                let missing = missing_at_end(&decoder.source, task.stream, read);
                 let late = leaps.end().map(|(frame, pts, _)| (frame, pts));
                 let mut rest: Vec<_> = held.into_iter().chain(late).collect();
                 while let Some((mut frame, pts)) = (!rest.is_empty()).then(|| rest.remove(0)) {
                     // Where pictures are missing behind it, it is not the last one.
                     let is_last = rest.is_empty() && missing.is_none();
-                    let length =
-                        if is_last { frames::last_length(&frame, pts, ends) } else { frames::length(&frame) };
+                    let length = if is_last {
+                        lengths::last_length(&frame, pts, ends)
+                    } else {
+                        lengths::length(&frame)
+                    };
                     if work.picture(&mut frame, (pts, length), reporter)?.is_break() {
                         return Ok(Outcome::Done);
                     }

@@ -10,7 +10,7 @@ use super::survey::{self, Note, Seen, Survey};
 use crate::{
     child::{
         alive,
-        decoder::PictureDecoder,
+        decode::Decoder,
         failure::Failure,
         libav::{
             codec::{KeyframeParser, has_references},
@@ -113,7 +113,7 @@ const MOST_TRIES: u64 = 500;
 fn first_picture(source: &mut Source, stream: i32, reporter: &mut Reporter) -> Seen {
     source.rewind(stream);
     let mut seen = Seen::default();
-    let Ok(mut decoder) = PictureDecoder::open(source, stream, 1) else {
+    let Ok(mut decoder) = Decoder::open(source, stream, 1) else {
         seen.packets = 1;
         return seen;
     };

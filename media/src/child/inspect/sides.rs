@@ -10,7 +10,7 @@ use super::streams::tags;
 use crate::{
     child::{
         damage::Damage,
-        decoder::{PictureDecoder, Received},
+        decode::Decoder,
         libav::{
             codec::{codec_name, has_decoder, is_text},
             metadata,
@@ -89,15 +89,14 @@ fn cover(source: &Source, stream: &ff::Stream<'_>) -> Cover {
         return Cover::Other;
     }
     let shown = || {
-        let mut decoder = PictureDecoder::open(source, s.index, 1).ok()?;
+        let mut decoder = Decoder::<ff::frame::Video>::open(source, s.index, 1).ok()?;
         let data = attached_picture(stream).filter(|data| !data.is_empty())?;
         decoder.send(&ff::Packet::copy(data)).ok()?;
         decoder.end();
-        let mut picture = ff::frame::Video::empty();
+        let picture = decoder.frame()?;
         let mut damage = Damage::default();
-        let there = decoder.receive(&mut picture) == Received::Frame;
         damage.frame(&picture, 0.0);
-        (there && damage.count() == 0 && parameters.width > 0 && parameters.height > 0).then_some(())
+        (damage.count() == 0 && parameters.width > 0 && parameters.height > 0).then_some(())
     };
     if shown().is_some() { Cover::Whole } else { Cover::Damaged }
 }

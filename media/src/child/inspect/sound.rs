@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     child::{
-        decoder::{Received, SoundDecoder},
+        decode::Decoder,
         failure::Failure,
         libav::{
             codec::{codec_name, has_decoder},
@@ -126,9 +126,9 @@ const SHORTEST_PACKET: i64 = 64;
 fn first_sample(source: &mut Source, stream: i32, step: i64) -> Result<Option<i64>, Failure> {
     source.only(&[stream])?;
     source.rewind(stream);
-    let mut decoder = SoundDecoder::open(source, stream)?;
+    let mut decoder = Decoder::<ff::frame::Audio>::open(source, stream, 1)?;
     let clock = source.clock(stream);
-    let rate = Clock { num: 1, den: i64::from(decoder.rate().max(1)) };
+    let rate = Clock { num: 1, den: i64::from(decoder.sample_rate().max(1)) };
     let mut packet = Packet::empty();
     let mut first = None;
     // A few packets are skipped, or hold nothing yet.
@@ -136,10 +136,7 @@ fn first_sample(source: &mut Source, stream: i32, step: i64) -> Result<Option<i6
         if packet.read(&mut source.input).is_err() || decoder.send(&packet).is_err() {
             break;
         }
-        let mut frame = ff::frame::Audio::empty();
-        if decoder.receive(&mut frame) != Received::Frame {
-            continue;
-        }
+        let Some(frame) = decoder.frame() else { continue };
         let Some(at) = frame.timestamp().map(|pts| place(pts, clock, (0, rate), rate)) else {
             return Ok(None);
         };

@@ -10,7 +10,7 @@ use millrace_schemas::PictureShape;
 
 use crate::child::{
     convert::shape,
-    decoder::{PictureDecoder, Received},
+    decode::Decoder,
     failure::Failure,
     libav::{codec::KeyframeParser, packet::new_headers, stream::fields},
     orientation::Orientation,
@@ -80,7 +80,7 @@ impl Survey {
             source.only(streams)?;
         }
         let mut survey = Self::default();
-        let mut decoders: BTreeMap<i32, Option<PictureDecoder>> = BTreeMap::new();
+        let mut decoders: BTreeMap<i32, Option<Decoder<ff::frame::Video>>> = BTreeMap::new();
         let mut last_of_kind: BTreeMap<i32, i32> = BTreeMap::new();
         let mut states: BTreeMap<i32, i32> = BTreeMap::new();
         let mut packet = Packet::empty();
@@ -112,8 +112,7 @@ impl Survey {
             let may_try = decoders.contains_key(&stream) || decoders.len() < MOST_DECODERS;
             if seen.shape.is_none() && seen.packets <= MOST_TRIES && may_try && tried < LONGEST_TRIES {
                 let begun = Instant::now();
-                let decoder =
-                    decoders.entry(stream).or_insert_with(|| PictureDecoder::open(source, stream, 1).ok());
+                let decoder = decoders.entry(stream).or_insert_with(|| Decoder::open(source, stream, 1).ok());
                 seen.shape = decoder.as_mut().and_then(|decoder| first_picture(decoder, &packet));
                 tried += begun.elapsed();
             } else {
@@ -181,14 +180,16 @@ fn kind(source: &Source, stream: i32) -> i32 {
 }
 
 /// The shape of the first picture that a decoder gives, if this packet brings it forth.
-pub(super) fn first_picture(decoder: &mut PictureDecoder, packet: &Packet) -> Option<PictureShape> {
+pub(super) fn first_picture(
+    decoder: &mut Decoder<ff::frame::Video>,
+    packet: &Packet,
+) -> Option<PictureShape> {
     // A packet that is damaged, or comes before the first header, brings none.
     decoder.send(packet).ok()?;
     received(decoder)
 }
 
 /// The shape of the next picture of a decoder.
-pub(super) fn received(decoder: &mut PictureDecoder) -> Option<PictureShape> {
-    let mut frame = ff::frame::Video::empty();
-    (decoder.receive(&mut frame) == Received::Frame).then(|| shape::of(&frame, &mut { Orientation::UPRIGHT }))
+pub(super) fn received(decoder: &mut Decoder<ff::frame::Video>) -> Option<PictureShape> {
+    decoder.frame().map(|picture| shape::of(&picture, &mut { Orientation::UPRIGHT }))
 }

@@ -5,10 +5,7 @@ use millrace_schemas::{PictureShape, Rendition, VideoSettings};
 
 use super::reading::Reading;
 use crate::{
-    child::{
-        convert::Converter, decoder::PictureDecoder, failure::Failure, frames, report::Reporter,
-        source::Source,
-    },
+    child::{convert::Converter, decode::lengths, failure::Failure, report::Reporter, source::Source},
     protocol::{Likeness, PicturesMeasured},
 };
 
@@ -17,7 +14,7 @@ const SAME: f32 = 100.0;
 
 /// The pictures of a source, one by one.
 pub(super) struct Reader {
-    reading: Reading<PictureDecoder>,
+    reading: Reading<frame::Video>,
     last: Option<i64>,
     /// When the track ends, in ticks, where the container says so.
     ends: Option<i64>,
@@ -28,13 +25,13 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(source: Source, streams: &[i32]) -> Result<Self, Failure> {
-        let ends = streams.first().and_then(|stream| frames::track_end(&source, *stream));
+        let ends = streams.first().and_then(|stream| lengths::track_end(&source, *stream));
         let reading = Reading::open(source, streams)?;
         Ok(Self { reading, last: None, ends, length: 0.0, last_length: 0.0 })
     }
 
     fn tick(&self) -> f64 {
-        self.reading.frames.tick()
+        self.reading.track.tick()
     }
 
     /// The next picture, with its time in seconds.
@@ -46,7 +43,7 @@ impl Reader {
         };
         let time = picture.timestamp().or(self.last.map(|last| last + 1)).unwrap_or(0);
         self.last = Some(time);
-        self.last_length = frames::last_length(&picture, time, self.ends) as f64 * self.tick();
+        self.last_length = lengths::last_length(&picture, time, self.ends) as f64 * self.tick();
         Ok(Some((picture, time as f64 * self.tick())))
     }
 }

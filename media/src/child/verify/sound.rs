@@ -5,9 +5,8 @@ use ffmpeg_next::frame;
 use super::reading::Reading;
 use crate::{
     child::{
-        decoder::SoundDecoder,
+        decode::lengths,
         failure::Failure,
-        frames,
         libav::{layout::Layout, resampler::Resampler},
         report::Reporter,
         sound::{self, Act, SoundClock},
@@ -36,9 +35,9 @@ const LONGEST_HOLE_SECONDS: i64 = 3600;
 /// Decodes a track to its end.
 pub(super) fn measure(source: Source, streams: &[i32], reporter: &mut Reporter) -> Result<Heard, Failure> {
     let first = streams.first().copied().unwrap_or(-1);
-    let ends = frames::track_end(&source, first).or_else(|| sound::ends(&source, first));
-    let mut reading = Reading::<SoundDecoder>::open(source, streams)?;
-    let tick = reading.frames.tick();
+    let ends = lengths::track_end(&source, first).or_else(|| sound::ends(&source, first));
+    let mut reading = Reading::<frame::Audio>::open(source, streams)?;
+    let tick = reading.track.tick();
     let mut heard = Heard::default();
     let mut begun = false;
     while let Some(frame) = reading.next()? {
@@ -70,7 +69,7 @@ pub(super) fn measure(source: Source, streams: &[i32], reporter: &mut Reporter) 
 
 /// A track as one channel of few samples a second, each in its place.
 pub(super) struct Mono {
-    reading: Reading<SoundDecoder>,
+    reading: Reading<frame::Audio>,
     follow: SoundClock<frame::Audio>,
     resampler: Option<Resampler>,
     stretch: f64,
@@ -90,7 +89,7 @@ impl Mono {
     pub(super) fn open(source: Source, streams: &[i32], zero: f64) -> Result<Self, Failure> {
         let reading = Reading::open(source, streams)?;
         Ok(Self {
-            follow: SoundClock::new(reading.frames.tick()),
+            follow: SoundClock::new(reading.track.tick()),
             reading,
             resampler: None,
             stretch: 0.0,
@@ -124,7 +123,7 @@ impl Mono {
     /// A time in ticks, in samples from time zero.
     fn place(&self, at: i64) -> i64 {
         let samples = Clock { num: 1, den: RATE };
-        place(at, self.reading.frames.clock, (0, samples), samples) - self.zero
+        place(at, self.reading.track.clock, (0, samples), samples) - self.zero
     }
 
     /// Where the sound so far ends, in samples from time zero.
