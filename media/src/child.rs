@@ -2,26 +2,25 @@
 
 mod alive;
 mod codec;
-mod convert;
 mod damage;
 mod decode;
-mod encoder;
 mod failure;
+mod graph;
 mod inspect;
-mod leaps;
 #[expect(unsafe_code, reason = "libav is a C library")]
 mod libav;
 mod merge;
 #[expect(unsafe_code, reason = "it writes streams of a container into structures of libavformat")]
 mod mux;
 mod orientation;
+mod outliers;
 mod overlap;
 #[allow(clippy::needless_pass_by_value, reason = "facts that are compared are numbers and short texts")]
 mod prove;
 mod report;
 #[expect(unsafe_code, reason = "the sandbox is made of system calls")]
 mod seal;
-mod side;
+mod sink;
 mod sound;
 mod source;
 mod transcode;
@@ -35,7 +34,6 @@ use std::{
 };
 
 use ffmpeg_next::util::log;
-use millrace_schemas::Rendition;
 
 use self::{
     failure::Failure,
@@ -86,16 +84,7 @@ pub fn child_main() -> ExitCode {
         }
         Task::Transcode(task) => {
             let outputs = (1..=task.renditions.len() * task.ranges.len()).map(fd).collect();
-            match task.renditions.first() {
-                Some(Rendition { video: Some(_), .. }) => {
-                    transcode::transcode(&fd(0), &task, outputs, &mut reporter)
-                }
-                Some(Rendition { audio: Some(_), .. }) => {
-                    sound::transcode(fd(0), &task, outputs, &mut reporter)
-                }
-                _ => side::transcode(fd(0), &task, outputs, &mut reporter),
-            }
-            .map(|()| Reply::Transcoded)
+            transcode::transcode(fd(0), &task, outputs, &mut reporter).map(|()| Reply::Transcoded)
         }
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();

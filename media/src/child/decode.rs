@@ -168,7 +168,7 @@ impl<F: Media> TrackDecoder<F> {
     }
 
     fn send(&mut self) -> Event<F> {
-        self.source.apply_jumps(&mut self.packet, (self.current, self.streams[0]));
+        self.source.apply_discontinuities(&mut self.packet, (self.current, self.streams[0]));
         self.rescale(self.current);
         if let Some(headers) = self.state.take() {
             add_headers(&mut self.packet, &headers);

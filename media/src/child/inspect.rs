@@ -1,11 +1,11 @@
 //! Headers and index of a source: what it holds, and keyframes near the asked cuts. No frame is decoded beyond what
 //! libav needs to know the codecs, and of an indexed container no frame is read.
 
+mod auxiliary;
 mod choice;
 mod keyframes;
 mod pictures;
 mod protection;
-mod sides;
 mod sound;
 mod streams;
 mod survey;
@@ -37,8 +37,8 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
         video: None,
         sounds: Vec::new(),
         sides: Vec::new(),
-        chapters: sides::chapters(&source),
-        timecode: sides::timecode(&source),
+        chapters: auxiliary::chapters(&source),
+        timecode: auxiliary::timecode(&source),
         jumps: Vec::new(),
         warnings: Vec::new(),
         left_out: Vec::new(),
@@ -52,7 +52,7 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
         .then(|| Survey::take(&mut source, None, reporter))
         .transpose()?;
     let video = choice::video(&source, survey.as_ref(), &mut found);
-    sides::take(&source, &mut found);
+    auxiliary::find(&source, &mut found);
     sound::take(&mut source, task, survey.as_ref(), &protected, &mut found)?;
     if let Some(video) = video {
         protection::refuse(&protected, video[0])?;
@@ -62,8 +62,8 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
     {
         let streams = sound.streams();
         found.jumps = match survey {
-            Some(survey) => survey.jumps(&source, &streams),
-            None => keyframes::jumps(&mut source, &streams, reporter)?,
+            Some(survey) => survey.discontinuities(&source, &streams),
+            None => keyframes::discontinuities(&mut source, &streams, reporter)?,
         };
     }
     if found.video.is_none() && found.sounds.is_empty() && task.segment_seconds.is_some() {

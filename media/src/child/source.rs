@@ -32,10 +32,10 @@ use crate::{
 };
 
 mod bytes;
-mod jumps;
+mod discontinuities;
 
 use bytes::{Bytes, Origin};
-pub(crate) use jumps::{JumpFinder, Jumps};
+pub(crate) use discontinuities::{Discontinuities, DiscontinuityFinder};
 
 /// The containers that are opened. What is missing here on purpose: playlists and scripts (hls, dash, concat, ffmetadata,
 /// sdp, …), which name other files, devices, pictures that stand, and music that is played by a program.
@@ -81,7 +81,7 @@ pub(crate) struct Source {
     pub(crate) input: Input,
     hollow: Arc<AtomicBool>,
     read: Arc<AtomicU64>,
-    jumps: Jumps,
+    discontinuities: Discontinuities,
     /// The same bytes, read past libav.
     origin: Origin,
     size: u64,
@@ -124,7 +124,7 @@ impl Source {
             input,
             hollow,
             read,
-            jumps: Jumps::default(),
+            discontinuities: Discontinuities::default(),
             origin: again,
             size,
             most_pixels: MOST_PIXELS,
@@ -164,10 +164,10 @@ impl Source {
         i32::try_from(found.index()).ok()
     }
 
-    /// Moves a packet's times behind jumps of the clock, in the order of the source; `track` is the first stream of its track.
-    pub(crate) fn apply_jumps(&mut self, packet: &mut Packet, (stream, track): (i32, i32)) {
+    /// Moves a packet's times behind discontinuities, in the order of the source; `track` is the first stream of its track.
+    pub(crate) fn apply_discontinuities(&mut self, packet: &mut Packet, (stream, track): (i32, i32)) {
         let clock = self.clock(stream);
-        self.jumps.apply(packet, track, clock);
+        self.discontinuities.apply(packet, track, clock);
     }
 
     /// What is missing at the end, by the container's own headers.
@@ -175,7 +175,7 @@ impl Source {
         ends::ended_early(&self.container(), self.size, &self.origin)
     }
 
-    /// Whether the clock of this container is expected to jump: what it holds is cut out of something longer.
+    /// Returns `true` if discontinuities are expected in this container: what it holds is cut out of something longer.
     pub(crate) fn is_discontinuous(&self) -> bool {
         input::format_flags(&self.input) & AVFMT_TS_DISCONT != 0
     }
@@ -213,9 +213,9 @@ impl Source {
         input::has_no_header(&self.input) || HEADLESS.contains(&self.container().as_str())
     }
 
-    /// From here on, times behind these jumps are moved.
-    pub(crate) fn set_jumps(&mut self, jumps: &[i64]) {
-        self.jumps = Jumps::new(jumps, self.is_discontinuous());
+    /// Sets by how many microseconds times behind each discontinuity are moved, from here on.
+    pub(crate) fn set_discontinuities(&mut self, moves: &[i64]) {
+        self.discontinuities = Discontinuities::new(moves, self.is_discontinuous());
     }
 
     /// Reads the next packet of any of these streams, and says of which; `None` at the end, or where nothing more can be
@@ -226,7 +226,7 @@ impl Source {
     pub(crate) fn read(&mut self, streams: &[i32], packet: &mut Packet) -> Result<Option<i32>, ff::Error> {
         let stream = self.read_as_it_is(streams, packet)?;
         if let (Some(stream), Some(track)) = (stream, streams.first()) {
-            self.apply_jumps(packet, (stream, *track));
+            self.apply_discontinuities(packet, (stream, *track));
         }
         Ok(stream)
     }

@@ -66,7 +66,7 @@ pub(crate) fn verify(
 fn open(file: &File, side: &Side) -> Result<Source, Failure> {
     let copy = file.try_clone().map_err(Failure::at("reading it"))?;
     let mut source = Source::open(copy, Depth::Header)?;
-    source.set_jumps(&side.jumps);
+    source.set_discontinuities(&side.jumps);
     Ok(source)
 }
 

@@ -47,3 +47,12 @@ fn length_within(frame: &Frame, pts: i64, track_end: Option<i64>) -> i64 {
 pub(crate) fn length(frame: &Frame) -> i64 {
     frame.packet().duration.max(0)
 }
+
+/// Returns when a stream ends by what an mp4 says of it, in ticks, which knows what a codec padded; other demuxers say that of each
+/// packet.
+pub(crate) fn stream_end(source: &Source, stream: i32) -> Option<i64> {
+    let stream = source.input.stream(usize::try_from(stream).ok()?)?;
+    let first = stream.start_time();
+    let known = stream.duration() > 0 && first > i64::MIN && source.container().contains("mp4");
+    known.then(|| first.saturating_add(stream.duration()))
+}

@@ -18,7 +18,7 @@ use crate::{
             stream::{fields, index_entry, index_length},
         },
         report::Reporter,
-        source::{COUNTED, JumpFinder, Source},
+        source::{COUNTED, DiscontinuityFinder, Source},
     },
     claims,
     protocol::{Inspected, KeyframeFacts, VideoTrackFacts},
@@ -138,8 +138,8 @@ fn first_picture(source: &mut Source, stream: i32, reporter: &mut Reporter) -> S
     seen
 }
 
-/// Where the clock of a source without pictures jumps.
-pub(super) fn jumps(
+/// Returns by how many microseconds each part behind a discontinuity is moved, of a source without pictures.
+pub(super) fn discontinuities(
     source: &mut Source,
     streams: &[i32],
     reporter: &mut Reporter,
@@ -148,7 +148,7 @@ pub(super) fn jumps(
         return Ok(Vec::new());
     }
     let survey = Survey::take(source, Some((streams, None)), reporter)?;
-    Ok(survey.jumps(source, streams))
+    Ok(survey.discontinuities(source, streams))
 }
 
 /// What a container's index says.
@@ -242,7 +242,7 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
 }
 
 /// What the packets of a track tell: keyframes and where to begin reading for them, the exact span, the longest time between
-/// two pictures, whether every picture has a time of its own, and where the clock jumps.
+/// two pictures, whether every picture has a time of its own, and where timestamps are discontinuous.
 fn scanned(
     source: &Source,
     facts: &mut VideoTrackFacts,
@@ -251,7 +251,7 @@ fn scanned(
 ) {
     let by_byte =
         format_flags(&source.input) & AVFMT_NO_BYTE_SEEK == 0 && BY_BYTE.contains(&found.container.as_str());
-    let mut jumps = JumpFinder::new(source.clock(facts.stream), source.is_discontinuous());
+    let mut discontinuities = DiscontinuityFinder::new(source.clock(facts.stream), source.is_discontinuous());
     let mut times = Vec::new();
     // Of mxf whose index does not tell the order of pictures, libavformat gives decoding times as presentation times: pictures
     // come out of the decoder later than their packets say.
@@ -266,7 +266,7 @@ fn scanned(
         notes.sort_by_key(|note| note.at);
     }
     for note in notes {
-        let moved = jumps.step(note.pts, note.dts, note.duration);
+        let moved = discontinuities.step(note.pts, note.dts, note.duration);
         let Some(pts) = note.pts else {
             trusted = false;
             continue;
@@ -294,7 +294,7 @@ fn scanned(
     facts.longest_gap = times.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0)).max().unwrap_or(0);
     facts.shape = streams.iter().find_map(|stream| survey.streams.get(stream)?.shape.clone());
     facts.states = survey.states.iter().map(|state| BASE64_STANDARD.encode(state)).collect();
-    found.jumps = jumps.jumps();
+    found.jumps = discontinuities.moves();
     facts.trusted = trusted && found.jumps.is_empty() && !facts.keyframes.is_empty();
     if !facts.trusted {
         facts.keyframes.clear();

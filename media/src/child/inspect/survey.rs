@@ -9,13 +9,13 @@ use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
 use millrace_schemas::PictureShape;
 
 use crate::child::{
-    convert::shape,
     decode::Decoder,
     failure::Failure,
+    graph::shape,
     libav::{codec::KeyframeParser, packet::new_headers, stream::fields},
     orientation::Orientation,
     report::Reporter,
-    source::{JumpFinder, Source, is_header},
+    source::{DiscontinuityFinder, Source, is_header},
 };
 
 /// A packet of pictures.
@@ -40,7 +40,7 @@ pub(super) struct Seen {
     /// The numbers of its first and last packet among all packets.
     pub(super) first: u64,
     pub(super) last: u64,
-    /// Times and lengths of all packets but those of pictures: for jumps of sound alone.
+    /// Times and lengths of all packets but those of pictures: for discontinuities of sound alone.
     times: Vec<(Option<i64>, Option<i64>, i64)>,
     /// The first picture that could be decoded.
     pub(super) shape: Option<PictureShape>,
@@ -160,17 +160,17 @@ impl Survey {
         fewer > 0 && switches * 10 <= fewer.max(20)
     }
 
-    /// Where the clock of a track without pictures jumps.
-    pub(super) fn jumps(&self, source: &Source, streams: &[i32]) -> Vec<i64> {
+    /// Returns by how many microseconds each part behind a discontinuity is moved, of a track without pictures.
+    pub(super) fn discontinuities(&self, source: &Source, streams: &[i32]) -> Vec<i64> {
         let Some(first) = streams.first() else { return Vec::new() };
-        let mut finder = JumpFinder::new(source.clock(*first), source.is_discontinuous());
+        let mut finder = DiscontinuityFinder::new(source.clock(*first), source.is_discontinuous());
         // Streams of one track follow each other: in the order of their first packets.
         let mut seen: Vec<&Seen> = streams.iter().filter_map(|stream| self.streams.get(stream)).collect();
         seen.sort_by_key(|seen| seen.first);
         for (pts, dts, duration) in seen.iter().flat_map(|seen| &seen.times) {
             finder.step(*pts, *dts, *duration);
         }
-        finder.jumps()
+        finder.moves()
     }
 }
 

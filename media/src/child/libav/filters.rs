@@ -50,13 +50,23 @@ impl FilterGraph {
         Ok(Self { graph, outputs })
     }
 
-    /// Sends a picture into the graph, which shares its samples.
+    /// Sends a picture into the graph. libavfilter takes the samples out of the frame that it is given.
     ///
     /// # Errors
     /// What libavfilter says.
-    pub(crate) fn push(&mut self, picture: &frame::Video, doing: &str) -> Result<(), Failure> {
+    #[expect(clippy::needless_pass_by_value, reason = "what is left of the frame is empty")]
+    pub(crate) fn push(&mut self, picture: frame::Video, doing: &str) -> Result<(), Failure> {
         let mut source = self.graph.get("in").ok_or_else(|| went_missing(doing))?;
-        source.source().add(picture).map_err(Failure::at(doing))
+        source.source().add(&picture).map_err(Failure::at(doing))
+    }
+
+    /// Tells the graph that no pictures follow, so that filters give those that they hold.
+    ///
+    /// # Errors
+    /// What libavfilter says.
+    pub(crate) fn flush(&mut self, doing: &str) -> Result<(), Failure> {
+        let mut source = self.graph.get("in").ok_or_else(|| went_missing(doing))?;
+        source.source().flush().map_err(Failure::at(doing))
     }
 
     /// Returns the next picture of an output; `None` if it wants more pictures to go in first, or has ended.

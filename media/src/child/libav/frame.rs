@@ -4,7 +4,8 @@ use ffmpeg_next::{
     Error, Frame,
     ffi::{
         AVFrame, AVFrameSideDataType, AVPixelFormat, AVSampleFormat, av_frame_copy_props,
-        av_frame_get_buffer, av_frame_get_side_data, av_image_get_linesize, av_pix_fmt_desc_get,
+        av_frame_get_buffer, av_frame_get_side_data, av_frame_ref, av_image_get_linesize,
+        av_pix_fmt_desc_get,
     },
     frame,
 };
@@ -29,6 +30,17 @@ pub(crate) fn display_matrix(frame: &Frame) -> Option<&[u8]> {
         }
         Some(std::slice::from_raw_parts((*data).data, (*data).size))
     }
+}
+
+/// Returns another frame of the same samples, which are shared, with fields of its own.
+///
+/// # Errors
+/// If there is no memory for it.
+pub(crate) fn share(picture: &frame::Video) -> Result<frame::Video, Failure> {
+    let mut other = frame::Video::empty();
+    // SAFETY: the second frame was just allocated and holds nothing; the first is whole.
+    let result = unsafe { av_frame_ref(other.as_mut_ptr(), picture.as_ptr()) };
+    if result < 0 { Err(Failure::at("sharing a picture")(Error::from(result))) } else { Ok(other) }
 }
 
 /// Copies times and what comes with a picture: closed captions (CEA-608/708) above all.

@@ -1,11 +1,11 @@
 //! Pictures: how many, when, and how much they are alike.
 
 use ffmpeg_next::frame;
-use millrace_schemas::{PictureShape, Rendition, VideoSettings};
+use millrace_schemas::{PictureShape, VideoSettings};
 
 use super::reading::Reading;
 use crate::{
-    child::{convert::Converter, decode::lengths, failure::Failure, report::Reporter, source::Source},
+    child::{decode::lengths, failure::Failure, graph::PictureGraph, report::Reporter, source::Source},
     protocol::{Likeness, PicturesMeasured},
 };
 
@@ -56,24 +56,22 @@ pub(super) fn measure(
     reporter: &mut Reporter,
 ) -> Result<(PicturesMeasured, Vec<Likeness>), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let rendition = |settings: &VideoSettings| Rendition {
-        id: String::new(),
-        video: Some(settings.clone()),
-        audio: None,
-        side: None,
-    };
-    let mut converter =
-        settings.map(|(settings, shape)| Converter::new(&rendition(settings), shape, cores)).transpose()?;
+    let mut graph = settings.map(|(settings, shape)| PictureGraph::build([settings], shape, cores));
     let mut found =
         PicturesMeasured { tick: source.tick().max(output.tick()), ..PicturesMeasured::default() };
     let mut likeness = Vec::new();
     // The source's picture before, its own, and the one after it.
     let (mut before, mut own, mut after) = (None, None, None);
     let mut take = |source: &mut Reader, found: &mut PicturesMeasured| -> Result<_, Failure> {
-        let Some((mut picture, time)) = source.next()? else { return Ok(None) };
+        let Some((picture, time)) = source.next()? else { return Ok(None) };
         found.source += 1;
-        let shown =
-            converter.as_mut().map(|converter| converter.convert(&mut picture).cloned()).transpose()?;
+        let mut shown = None;
+        if let Some(graph) = &mut graph {
+            graph.push(picture, |_, picture| {
+                shown = Some(picture);
+                Ok(())
+            })?;
+        }
         Ok(Some((shown, time)))
     };
     loop {

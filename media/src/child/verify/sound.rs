@@ -7,7 +7,8 @@ use crate::{
     child::{
         decode::lengths,
         failure::Failure,
-        libav::{layout::Layout, resampler::Resampler},
+        graph::sound::{Planes, SoundGraph},
+        libav::layout::Layout,
         report::Reporter,
         sound::{self, Act, SoundClock},
         source::Source,
@@ -35,7 +36,7 @@ const LONGEST_HOLE_SECONDS: i64 = 3600;
 /// Decodes a track to its end.
 pub(super) fn measure(source: Source, streams: &[i32], reporter: &mut Reporter) -> Result<Heard, Failure> {
     let first = streams.first().copied().unwrap_or(-1);
-    let ends = lengths::track_end(&source, first).or_else(|| sound::ends(&source, first));
+    let ends = lengths::track_end(&source, first).or_else(|| lengths::stream_end(&source, first));
     let mut reading = Reading::<frame::Audio>::open(source, streams)?;
     let tick = reading.track.tick();
     let mut heard = Heard::default();
@@ -71,8 +72,7 @@ pub(super) fn measure(source: Source, streams: &[i32], reporter: &mut Reporter) 
 pub(super) struct Mono {
     reading: Reading<frame::Audio>,
     follow: SoundClock<frame::Audio>,
-    resampler: Option<Resampler>,
-    stretch: f64,
+    graph: SoundGraph,
     /// Time zero, in samples.
     zero: i64,
     /// The samples from `start` on, in samples from time zero.
@@ -91,8 +91,7 @@ impl Mono {
         Ok(Self {
             follow: SoundClock::new(reading.track.tick()),
             reading,
-            resampler: None,
-            stretch: 0.0,
+            graph: SoundGraph::new(Layout::mono(), RATE as u32),
             zero: (zero * RATE as f64).round() as i64,
             samples: Vec::new(),
             start: 0,
@@ -113,7 +112,7 @@ impl Mono {
             } else {
                 let held = self.follow.end();
                 self.act(held)?;
-                self.resample(None)?;
+                self.flush()?;
                 self.ended = true;
             }
         }
@@ -128,7 +127,7 @@ impl Mono {
 
     /// Where the sound so far ends, in samples from time zero.
     fn end(&self) -> i64 {
-        self.start + self.samples.len() as i64 + self.resampler.as_ref().map_or(0, Resampler::delay)
+        self.start + self.samples.len() as i64 + self.graph.delay()
     }
 
     /// Takes the next frame to where its time says, as sound is transcoded.
@@ -153,17 +152,17 @@ impl Mono {
     fn act(&mut self, acts: Vec<Act<frame::Audio>>) -> Result<(), Failure> {
         for act in acts {
             match act {
-                Act::Play(frame) => self.resample(Some(&frame))?,
-                Act::Stretch(part) => {
-                    self.stretch = part;
-                    self.resampler.as_mut().map_or(Ok(()), |resampler| resampler.stretch(part))?;
+                Act::Play(frame) => {
+                    let made = self.graph.push(&frame, Layout::of_frame(&frame))?;
+                    made.iter().for_each(|planes| self.append(planes));
                 }
+                Act::Stretch(part) => self.graph.stretch(part)?,
                 Act::MoveTo(at) => {
                     self.skip = 0;
                     let hole = self.place(at) - self.end();
                     if (1..LONGEST_HOLE_SECONDS * RATE).contains(&hole) {
-                        self.resample(None)?;
-                        self.resampler = None;
+                        self.flush()?;
+                        self.graph.restart();
                         let there = usize::try_from(self.place(at) - self.start).unwrap_or(0);
                         self.samples.resize(there.max(self.samples.len()), 0.0);
                     } else {
@@ -175,25 +174,20 @@ impl Mono {
         Ok(())
     }
 
-    fn resample(&mut self, frame: Option<&frame::Audio>) -> Result<(), Failure> {
-        if let Some(frame) = frame {
-            let from = Layout::of_frame(frame);
-            if !self.resampler.as_ref().is_some_and(|resampler| resampler.fits(frame, from)) {
-                self.resample(None)?;
-                let mut made = Resampler::new(frame, from, Layout::mono(), RATE as u32)?;
-                if self.stretch != 0.0 {
-                    made.stretch(self.stretch)?;
-                }
-                self.resampler = Some(made);
-            }
+    /// Appends what the graph holds.
+    fn flush(&mut self) -> Result<(), Failure> {
+        if let Some(planes) = self.graph.flush()? {
+            self.append(&planes);
         }
-        let Some(resampler) = &mut self.resampler else { return Ok(()) };
-        let planes = resampler.convert(frame)?;
+        Ok(())
+    }
+
+    /// Appends samples that came out of the graph.
+    fn append(&mut self, planes: &Planes) {
         let new = planes.first().map_or(&[][..], Vec::as_slice);
         let skip = self.skip.min(new.len());
         self.skip -= skip;
         self.samples.extend_from_slice(&new[skip..]);
-        Ok(())
     }
 
     /// Samples from a place on; those before the first are silent.

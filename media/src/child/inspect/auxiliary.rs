@@ -1,4 +1,5 @@
-//! What lies beside pictures and sound: text, covers, chapters, timecode; and what can't be taken.
+//! Auxiliary tracks and what else a source has beside pictures and sound: text, covers, chapters, timecode; and what can't be
+//! taken over.
 
 use ffmpeg_next::{
     self as ff,
@@ -28,8 +29,8 @@ const TEXT: &str = "mov_text";
 const MOST_CHAPTERS: usize = 500;
 const LONGEST_TITLE: usize = 100;
 
-/// Takes text and one cover.
-pub(super) fn take(source: &Source, found: &mut Inspected) {
+/// Finds text tracks and one cover.
+pub(super) fn find(source: &Source, found: &mut Inspected) {
     let (mut has_cover, mut damaged) = (false, Vec::new());
     for stream in source.input.streams() {
         let (s, parameters) = fields(&stream);
