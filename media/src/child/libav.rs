@@ -13,5 +13,6 @@ pub(crate) mod metadata;
 pub(crate) mod packet;
 pub(crate) mod resampler;
 pub(crate) mod scaler;
+pub(crate) mod sound;
 pub(crate) mod stream;
 pub(crate) mod subtitle;

@@ -5,7 +5,10 @@ use std::fs::File;
 use ffmpeg_next::{self as ff, Packet, Rational, codec};
 use millrace_schemas::{AudioSettings, Made, Rendition};
 
-use super::{Sink, WRITING, WorkObject, begin, options};
+use super::{
+    options,
+    work_object::{Sink, WRITING, WorkObject, begin},
+};
 use crate::{
     child::{
         alive,
@@ -13,8 +16,8 @@ use crate::{
         failure::Failure,
         libav::{
             codec::{headers, priming, set_layout},
-            frame::sound,
             layout::Layout,
+            sound,
         },
     },
     packets::{Facts, Header},
@@ -129,7 +132,7 @@ impl AudioSink {
             let now = (there - taken).min(self.frame_size);
             let planes: Vec<&[f32]> =
                 self.waiting.iter().map(|waiting| &waiting[taken..taken + now]).collect();
-            let mut frame = sound(self.layout, self.rate, &planes)?;
+            let mut frame = sound::frame(self.layout, self.rate, &planes)?;
             frame.set_pts(Some(self.start + self.samples));
             self.encoder.send_frame(&frame).map_err(Failure::at("encoding sound"))?;
             self.samples += now as i64;

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use millrace_schemas::{Made, Rendition, SideSettings};
 
-use super::{Sink, WRITING, begin};
+use super::work_object::{Sink, WRITING, begin};
 use crate::{
     child::failure::Failure,
     packets::{Facts, Header},

@@ -5,7 +5,7 @@ use std::fs::File;
 use ffmpeg_next::{Packet, codec};
 use millrace_schemas::{Made, Rendition, SideSettings};
 
-use super::{Sink, WRITING, begin};
+use super::work_object::{Sink, WRITING, begin};
 use crate::{
     captions::{self, Caption, lay_out},
     child::{

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, fs::File};
 use ffmpeg_next::{self as ff, Packet, frame};
 use millrace_schemas::{Made, Rendition};
 
-use super::{Sink, WRITING, WorkObject, begin, options};
+use super::{
+    options,
+    work_object::{Sink, WRITING, WorkObject, begin},
+};
 use crate::{
     child::{
         alive,
