@@ -10,7 +10,7 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::seal::ResourceLimits;
+use crate::{seal::ResourceLimits, system};
 
 /// The name of the cgroup into which this process moves itself: a cgroup has either processes or cgroups with controllers.
 const OWN: &str = "millrace";
@@ -131,13 +131,7 @@ fn own_folder(mounts: &str, cgroups: &str) -> Option<PathBuf> {
 /// Whether a cgroup is delegated to this process: systemd has marked it so, or it is the root of a container's namespace.
 fn is_delegated(folder: &Path) -> bool {
     let Ok(path) = CString::new(folder.as_os_str().as_bytes()) else { return false };
-    let is_marked = |name: &&std::ffi::CStr| {
-        let mut value = [0_u8; 1];
-        // SAFETY: both strings end with a zero byte, and the length is that of the buffer.
-        let length =
-            unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
-        length == 1 && value == *b"1"
-    };
+    let is_marked = |name: &&std::ffi::CStr| system::is_attribute(&path, name, b'1');
     // The root of all cgroups has no file `cgroup.type`; the root of a container's namespace has one.
     let is_container_root = fs::read_to_string("/proc/self/cgroup")
         .is_ok_and(|text| text.lines().any(|line| line == "0::/"))

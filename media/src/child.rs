@@ -2,95 +2,60 @@
 
 mod alive;
 mod codec;
-mod convert;
 mod damage;
-mod decoder;
-mod encoder;
+mod decode;
 mod encoders;
-mod frames;
+mod failure;
+mod graph;
 mod inspect;
-mod layout;
-mod leaps;
+#[expect(unsafe_code, reason = "libav is a C library")]
+mod libav;
 mod merge;
+#[expect(unsafe_code, reason = "it writes streams of a container into structures of libavformat")]
 mod mux;
+mod orientation;
+mod outliers;
 mod overlap;
+#[allow(clippy::needless_pass_by_value, reason = "facts that are compared are numbers and short texts")]
 mod prove;
-mod resampler;
+mod report;
+#[expect(unsafe_code, reason = "the sandbox is made of system calls")]
 mod seal;
-mod side;
+mod sink;
 mod sound;
 mod source;
-mod text;
 mod transcode;
 mod units;
 mod verify;
 
 use std::{
     fs::File,
-    io::{BufRead, Read, Write},
-    os::fd::{FromRawFd, OwnedFd},
+    io::{BufRead, Read},
     process::ExitCode,
-    time::{Duration, Instant},
 };
 
-use millrace_schemas::{Made, Rendition};
+use ffmpeg_next::util::log;
 
+use self::{
+    failure::Failure,
+    report::{Reporter, send},
+};
 use crate::{
     protocol::{FIRST_FD, Reply, Task},
     sandbox::Layer,
     seal::Seal,
+    system,
 };
 
 pub use seal::seal;
-
-/// Why a task failed, for the person whose media it is.
-#[derive(Debug)]
-pub(crate) struct Failure(String);
-
-impl Failure {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// What was being done, and what went wrong.
-    pub(crate) fn at<E: std::fmt::Display>(doing: &str) -> impl FnOnce(E) -> Self + '_ {
-        move |error| Self(format!("{doing}: {error}"))
-    }
-}
-
-/// Tells the parent how far the task is, a few times a second: it also takes silence for a hang.
-pub(crate) struct Reporter {
-    last: Instant,
-}
-
-impl Reporter {
-    pub(crate) fn progress(&mut self, range: usize, done: i64) {
-        if self.last.elapsed() >= Duration::from_millis(200) {
-            self.last = Instant::now();
-            say(&Reply::Progress { range, done });
-        }
-    }
-
-    /// Says that the work objects of a range are whole.
-    pub(crate) fn made(&self, range: usize, made: Vec<Made>) {
-        say(&Reply::Made { range, made });
-    }
-}
-
-fn say(reply: &Reply) {
-    let mut line = serde_json::to_vec(reply).unwrap_or_default();
-    line.push(b'\n');
-    // A parent that is gone hears nothing, and the life line ends this process.
-    let _ = std::io::stdout().lock().write_all(&line);
-}
 
 /// Runs one task of the parent, and exits.
 #[must_use]
 pub fn child_main() -> ExitCode {
     match shut(std::env::args_os().nth(2)) {
-        Ok(layers) => say(&Reply::Sealed { layers }),
+        Ok(layers) => send(&Reply::Sealed { layers }),
         Err(reason) => {
-            say(&Reply::Failed(reason));
+            send(&Reply::Failed(reason));
             return ExitCode::FAILURE;
         }
     }
@@ -107,15 +72,13 @@ pub fn child_main() -> ExitCode {
     std::thread::spawn(|| {
         let _ = std::io::stdin().lock().read(&mut [0; 1]);
         // At once: beside a main thread that is returning, the library's `exit` would wait for it by a call that the filter forbids.
-        // SAFETY: it ends the process, and nothing is left to do in it.
-        unsafe { libc::_exit(3) }
+        system::exit_now(3)
     });
     alive::watch_waits();
     // What libav warns of goes to stderr, and from there to the log lines of the execution.
-    // SAFETY: set before any other call of libav; the level is a plain integer.
-    unsafe { ffmpeg_next::ffi::av_log_set_level(ffmpeg_next::ffi::AV_LOG_WARNING) };
+    log::set_level(log::Level::Warning);
 
-    let mut reporter = Reporter { last: Instant::now() };
+    let mut reporter = Reporter::new();
     let result = match task {
         Task::Check => encoders::encoders().map(|encoders| Reply::Checked { encoders }),
         Task::Inspect(task) => {
@@ -123,16 +86,7 @@ pub fn child_main() -> ExitCode {
         }
         Task::Transcode(task) => {
             let outputs = (1..=task.renditions.len() * task.ranges.len()).map(fd).collect();
-            match task.renditions.first() {
-                Some(Rendition { video: Some(_), .. }) => {
-                    transcode::transcode(fd(0), &task, outputs, &mut reporter)
-                }
-                Some(Rendition { audio: Some(_), .. }) => {
-                    sound::transcode(fd(0), &task, outputs, &mut reporter)
-                }
-                _ => side::transcode(fd(0), &task, outputs, &mut reporter),
-            }
-            .map(|()| Reply::Transcoded)
+            transcode::transcode(fd(0), &task, outputs, &mut reporter).map(|()| Reply::Transcoded)
         }
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();
@@ -147,11 +101,11 @@ pub fn child_main() -> ExitCode {
     };
     match result {
         Ok(reply) => {
-            say(&reply);
+            send(&reply);
             ExitCode::SUCCESS
         }
         Err(Failure(reason)) => {
-            say(&Reply::Failed(reason));
+            send(&Reply::Failed(reason));
             ExitCode::FAILURE
         }
     }
@@ -162,13 +116,11 @@ fn shut(asked: Option<std::ffi::OsString>) -> Result<Vec<Layer>, String> {
     let asked = asked.and_then(|text| text.into_string().ok()).unwrap_or_default();
     let asked: Seal =
         serde_json::from_str(&asked).map_err(|error| format!("how to seal it can't be read: {error}"))?;
-    seal(&asked, |pid| say(&Reply::Started { pid }))
+    seal(&asked, |pid| send(&Reply::Started { pid }))
 }
 
 /// The `number`th file descriptor that the parent passed; each is taken once.
 fn fd(number: usize) -> File {
     let raw = FIRST_FD + i32::try_from(number).unwrap_or(i32::MAX);
-    // SAFETY: the parent passed a descriptor of this number for the task, and nothing else here owns it. Where it did
-    // not, every use of it fails with EBADF.
-    File::from(unsafe { OwnedFd::from_raw_fd(raw) })
+    system::take_descriptor(raw)
 }

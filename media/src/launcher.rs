@@ -33,7 +33,6 @@ use crate::{
 use replies::{Exceeded, LONGEST_REPLY, Replies, SILENCE, read_replies};
 
 pub use error::ChildError;
-pub use memory::hide_memory;
 
 /// The default of [`Launcher::with_longest_task`]: enough for eight hours of 1080p that are transcoded in one piece, at half the
 /// speed at which they play.

@@ -19,12 +19,14 @@ mod read_at;
 mod sandbox;
 mod seal;
 pub mod seams;
+#[expect(unsafe_code, reason = "system calls that the standard library has no function for")]
+mod system;
 mod timeline;
 
 pub use child::{child_main, seal};
 pub use claims::pixel_budget;
 pub use exit::exit_now;
-pub use launcher::{Checked, ChildError, LONGEST_TASK, Launcher, TaskRequest, hide_memory, pipe};
+pub use launcher::{Checked, ChildError, LONGEST_TASK, Launcher, TaskRequest, pipe};
 pub use protocol::{
     AudioMeasurement, AudioTrackFacts, AuxiliaryTrackFacts, CHILD_ARGUMENT, ChannelSimilarity,
     ComparedStreams, FIRST_FD, InspectTask, Inspected, KeyframeFacts, MergeTask, Merged, PicturePsnr,
@@ -33,4 +35,5 @@ pub use protocol::{
 };
 pub use sandbox::{Layer, Sandbox};
 pub use seal::{ResourceLimits, Seal};
+pub use system::hide_memory;
 pub use timeline::{Clock, TimedPacket, Timeline, reorder_depth, rescale_timestamp};

@@ -2,12 +2,12 @@
 //! each layer that is there for it must shut it alone, so that none hides a missing one.
 //!
 //! No test harness: what is sealed must have one thread, and can't be unsealed.
-#![allow(
+#![expect(
+    unsafe_code,
     clippy::undocumented_unsafe_blocks,
     clippy::unwrap_used,
     reason = "each attempt is a system call on what lives here; a test may fail"
 )]
-
 use std::{
     ffi::CStr,
     fs::{self, File},

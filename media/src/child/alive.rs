@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::say;
+use super::report::send;
 use crate::protocol::Reply;
 
 /// Signs come at most so often.
@@ -35,7 +35,7 @@ pub(super) fn sign() {
     let now = u64::try_from(BEGUN.elapsed().as_millis()).unwrap_or(u64::MAX);
     if now.saturating_sub(LAST.load(Ordering::Relaxed)) >= EVERY.as_millis() as u64 {
         LAST.store(now, Ordering::Relaxed);
-        say(&Reply::Alive);
+        send(&Reply::Alive);
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn watch_waits() {
         loop {
             std::thread::sleep(BEAT);
             if waits.lasts(WAIT.load(Ordering::Relaxed)) {
-                say(&Reply::Alive);
+                send(&Reply::Alive);
             }
         }
     });

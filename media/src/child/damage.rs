@@ -1,6 +1,8 @@
 //! What of a source is damaged, and where: gathered while it is decoded, told in words.
 
-use ffmpeg_next::{Packet, ffi::AV_FRAME_FLAG_CORRUPT};
+use ffmpeg_next::Packet;
+
+use super::libav::frame::fields;
 
 /// Events that are no further apart, in seconds, are told as one.
 const TOGETHER_SECONDS: f64 = 1.0;
@@ -40,9 +42,7 @@ impl Damage {
 
     /// A decoded frame with its time in seconds: it counts where its decoder says that it had to guess.
     pub(crate) fn frame(&mut self, frame: &ffmpeg_next::Frame, at: f64) {
-        // SAFETY: plain fields of a decoded frame.
-        let (flags, errors) = unsafe { ((*frame.as_ptr()).flags, (*frame.as_ptr()).decode_error_flags) };
-        if flags & AV_FRAME_FLAG_CORRUPT != 0 || errors != 0 {
+        if frame.is_corrupt() || fields(frame).decode_error_flags != 0 {
             self.events.push((at, Kind::Concealed));
         }
     }

@@ -3,7 +3,7 @@
 use ffmpeg_next::{self as ff, Rational, codec, format::Pixel, frame};
 use millrace_schemas::Encoders;
 
-use super::{Failure, encoder::find};
+use super::{failure::Failure, sink::encoder};
 
 /// The codecs that are made.
 const CODECS: [&str; 2] = ["h264", "aac"];
@@ -11,7 +11,7 @@ const CODECS: [&str; 2] = ["h264", "aac"];
 /// Returns the encoder of each codec. Another version of it, or of the library that drives it, may make other bytes of the same
 /// settings, which must not be joined with those of this one.
 pub(super) fn encoders() -> Result<Encoders, Failure> {
-    CODECS.into_iter().map(|codec| Ok((codec.to_owned(), describe(find(codec)?)?))).collect()
+    CODECS.into_iter().map(|codec| Ok((codec.to_owned(), describe(encoder(codec)?)?))).collect()
 }
 
 fn describe(encoder: ff::Codec) -> Result<String, Failure> {

@@ -12,11 +12,12 @@ use millrace_schemas::{TrackSum, add_digest};
 mod hold;
 
 use super::{
-    Failure, Reporter,
     alive::Waiting,
     codec::{self, Codec, Form},
+    failure::Failure,
     mux::{self, Container, Muxer, Planned, Timed, container},
     prove::{Expected, prove},
+    report::Reporter,
 };
 use crate::{
     boxes::edit::NewEdits,

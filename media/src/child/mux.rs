@@ -19,9 +19,9 @@ use ffmpeg_next::{
 use millrace_schemas::{Chapter, OutputPlan, TrackTags};
 
 use super::{
-    Failure, alive, codec,
-    encoder::{LibavColor, rational},
-    layout::Layout,
+    alive, codec,
+    failure::Failure,
+    libav::{color::LibavColor, layout::Layout, stream::rational},
 };
 use crate::{
     boxes::edit::{self, NewEdits},

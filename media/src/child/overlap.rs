@@ -2,14 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use ffmpeg_next::{
-    self as ff,
-    ffi::{AVPixelFormat, av_image_get_linesize},
-};
+use ffmpeg_next::{self as ff, ffi::AVPixelFormat};
 use millrace_schemas::Seek;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::damage::Damage;
+use super::{damage::Damage, libav::frame::for_each_row};
 use crate::{
     protocol::TimeRange,
     seams::{COMPARED_PICTURES, Decoded, Overlap, PictureDigest},
@@ -92,9 +89,6 @@ impl Overlaps {
     }
 }
 
-/// The most planes that a picture has.
-const PLANES: usize = 4;
-
 /// The XXH3 digest of a picture as it was decoded: its size, pixel format and samples. Not cryptographic: who makes
 /// pictures that collide deceives himself alone.
 fn digest_of(frame: &ff::frame::Video) -> u64 {
@@ -103,38 +97,6 @@ fn digest_of(frame: &ff::frame::Video) -> u64 {
     for number in [frame.width(), frame.height(), format as u32] {
         hasher.update(&number.to_le_bytes());
     }
-    let chroma_rows = format_chroma_shift(format);
-    let width = i32::try_from(frame.width()).unwrap_or(0);
-    let height = frame.height() as usize;
-    for plane in 0..PLANES {
-        // SAFETY: libavutil computes from a table; a plane that is not there gives 0 or an error.
-        let row = unsafe { av_image_get_linesize(format, width, plane as i32) };
-        // SAFETY: plain fields of a frame that was just decoded.
-        let (data, stride) = unsafe { ((*frame.as_ptr()).data[plane], (*frame.as_ptr()).linesize[plane]) };
-        let Ok(row) = usize::try_from(row) else { break };
-        if data.is_null() || row == 0 {
-            break;
-        }
-        let rows = if matches!(plane, 1 | 2) { height.div_ceil(1 << chroma_rows) } else { height };
-        for y in 0..rows {
-            // SAFETY: a decoded plane has as many rows of that length, each a stride behind the one before.
-            let bytes = unsafe { std::slice::from_raw_parts(data.offset(y as isize * stride as isize), row) };
-            hasher.update(bytes);
-        }
-    }
-    if format == AVPixelFormat::AV_PIX_FMT_PAL8 {
-        // SAFETY: the second plane of a picture of this format is a palette of 256 colours of four bytes.
-        let palette = unsafe { std::slice::from_raw_parts((*frame.as_ptr()).data[1], 1024) };
-        hasher.update(palette);
-    }
+    for_each_row(frame, |row| hasher.update(row));
     hasher.digest()
-}
-
-/// How often the height of the second and third plane is halved.
-fn format_chroma_shift(format: AVPixelFormat) -> u32 {
-    // SAFETY: a descriptor is a static of libavutil, or null.
-    unsafe {
-        let descriptor = ff::ffi::av_pix_fmt_desc_get(format);
-        if descriptor.is_null() { 0 } else { u32::from((*descriptor).log2_chroma_h) }
-    }
 }

@@ -11,13 +11,12 @@ use millrace_topology::invariants::as_many_samples;
 
 use self::found::{Found, Media, facts};
 use super::{
-    Failure, Reporter,
     codec::{self, Codec, Form},
-    encoder::LibavColor,
-    layout::Layout,
+    failure::Failure,
+    libav::{color::LibavColor, layout::Layout, metadata, stream::fields},
     mux::{Container, is_cover},
+    report::Reporter,
     source::{Depth, Source},
-    text,
 };
 use crate::{
     boxes::{Movie, Presentation, Track},
@@ -358,8 +357,7 @@ fn streams(
 ) -> Result<(), Failure> {
     let count = source.input.nb_streams() as usize;
     let made = source.input.streams().skip(expected.len()).all(|stream| {
-        // SAFETY: a stream of an open context has parameters.
-        let kind = unsafe { (*(*stream.as_ptr()).codecpar).codec_type };
+        let kind = fields(&stream).1.codec_type;
         kind == AVMediaType::AVMEDIA_TYPE_DATA || kind == AVMediaType::AVMEDIA_TYPE_SUBTITLE
     });
     if count < expected.len() || !made {
@@ -371,7 +369,7 @@ fn streams(
         return Err(unproven(format!("{chapters} chapters instead of {}", extras.chapters.len())));
     }
     let title = extras.metadata.get("title");
-    if title.is_some_and(|title| text::of_input(&source.input, "title").as_ref() != Some(title)) {
+    if title.is_some_and(|title| metadata::of_input(&source.input, "title").as_ref() != Some(title)) {
         return Err(unproven("its title is another".into()));
     }
     Ok(())

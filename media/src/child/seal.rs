@@ -4,6 +4,7 @@
 //! holds; which are needed, the parent says.
 
 mod calls;
+mod check;
 mod namespaces;
 
 use std::{fs::File, io, io::Write as _, os::fd::FromRawFd as _};
@@ -14,19 +15,12 @@ use landlock::{
 };
 use libc::c_int;
 
+use self::check::check;
 use crate::{
     protocol::FIRST_FD,
     sandbox::Layer,
     seal::{ResourceLimits, Seal},
 };
-
-/// What a system call says, as a result.
-fn check(result: impl TryInto<i64>) -> io::Result<()> {
-    match result.try_into() {
-        Ok(-1) => Err(io::Error::last_os_error()),
-        _ => Ok(()),
-    }
-}
 
 /// Seals this process; gives the layers that hold.
 ///

@@ -12,14 +12,13 @@ use ffmpeg_next as ff;
 use millrace_schemas::{Seek, SeekBy};
 
 use super::{
-    Failure, Reporter,
     damage::{Damage, WARY_FRAMES},
-    decoder::SoundDecoder,
-    encoder::AudioEncoder,
-    frames::{Frames, Next},
-    inspect::COUNTED,
-    leaps::Leaps,
-    source::{Depth, Source},
+    decode::{Event, TrackDecoder, lengths},
+    failure::Failure,
+    outliers::{OutlierFilter, Timed},
+    report::Reporter,
+    sink::{AudioSink, LEAD_FRAMES},
+    source::{COUNTED, Depth, Source},
 };
 use crate::{
     protocol::{TimeRange, TranscodeTask},
@@ -28,12 +27,6 @@ use crate::{
 pub(super) use clock::{Act, Heard, SoundClock};
 use track::Track;
 
-/// How many frames are encoded before a part begins and thrown away. Windows and bits in hand of AAC stand where they would
-/// after 32, but how finely it quantizes goes on settling: measured on tones, the error was 9 dB above the rest after 32, and
-/// is where it would be after 60.
-const LEAD_FRAMES: i64 = 128;
-/// How many frames behind the end of a part are encoded: what the last packets overlap with, and are weighed by.
-const TAIL_FRAMES: i64 = 4;
 /// How much earlier reading begins than the lead: what a decoder needs to stand where it would.
 const PREROLL: Duration = Duration::from_secs(1);
 
@@ -44,37 +37,38 @@ pub(crate) fn transcode(
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
     let mut source = Source::open(file, Depth::Decoding)?;
-    source.set_jumps(&task.jumps);
+    source.set_discontinuities(&task.jumps);
     let range = task.ranges.first().copied().unwrap_or(TimeRange { start: None, end: None });
     let mut tracks = Vec::new();
     for (rendition, output) in task.renditions.iter().zip(outputs) {
         tracks.push(Track::new(rendition, range, output)?);
     }
-    let mut frames = Frames::<SoundDecoder>::open(source, &task.streams(), task.cores)?;
-    let (clock, tick) = (frames.clock, frames.tick());
+    let mut decoder = TrackDecoder::<ff::frame::Audio>::open(source, &task.streams(), task.cores)?;
+    let (clock, tick) = (decoder.clock, decoder.tick());
     if let Some(start) = range.start {
-        seek(&mut frames.source, task.stream, start, tracks.first().map_or(1, Track::rate));
+        seek(&mut decoder.source, task.stream, start, tracks.first().map_or(1, Track::rate));
     }
-    let seamless = COUNTED.contains(&frames.source.container().as_str()) || tracks.iter().any(Track::is_part);
+    let seamless =
+        COUNTED.contains(&decoder.source.container().as_str()) || tracks.iter().any(Track::is_part);
     let mut hearing = Hearing { tracks, follow: SoundClock::new(tick), clock, wary: 0 };
     let mut damage = Damage::default();
-    let mut leaps = Leaps::new(1.0 / tick);
+    let mut outliers = OutlierFilter::new(1.0 / tick);
     let (mut estimate, mut packets) = (0, 0_u64);
     loop {
-        let frame = match frames.next()? {
-            Next::Packet(_) => {
+        let frame = match decoder.next()? {
+            Event::Packet(_) => {
                 packets += 1;
                 reporter.progress(0, hearing.done());
                 continue;
             }
-            Next::Damaged(at) => {
+            Event::Damaged(at) => {
                 packets += 1;
                 damage.packet(at.map(|at| at as f64 * tick));
                 hearing.wary = WARY_FRAMES;
                 continue;
             }
-            Next::Frame(frame) => frame,
-            Next::End(error) => {
+            Event::Frame(frame) => frame,
+            Event::End(error) => {
                 if let Some(error) = error {
                     let text = format!("the source can't be read on, and its sound ends there: {error}");
                     damage.ended(text);
@@ -85,12 +79,12 @@ pub(crate) fn transcode(
         let (time, long) = (frame.timestamp(), length(&frame, clock));
         let at = time.unwrap_or(estimate);
         estimate = at.saturating_add(long);
-        for ((frame, time), at, lied) in leaps.take((frame, time), at, long) {
+        for Timed { frame: (frame, time), at, is_corrected } in outliers.push((frame, time), at, long) {
             damage.frame(&frame, at as f64 * tick);
-            if lied {
+            if is_corrected {
                 damage.time(at as f64 * tick);
             }
-            if hearing.hear(frame, time.filter(|_| !lied), reporter)? && seamless {
+            if hearing.hear(frame, time.filter(|_| !is_corrected), reporter)? && seamless {
                 damage.absent(at as f64 * tick);
             }
         }
@@ -98,23 +92,23 @@ pub(crate) fn transcode(
             break;
         }
     }
-    if let Some(((frame, time), at, lied)) = leaps.end() {
-        if lied {
+    if let Some(Timed { frame: (frame, time), at, is_corrected }) = outliers.finish() {
+        if is_corrected {
             damage.time(at as f64 * tick);
         }
-        hearing.hear(frame, time.filter(|_| !lied), reporter)?;
+        hearing.hear(frame, time.filter(|_| !is_corrected), reporter)?;
     }
     hearing.end(reporter)?;
     if hearing.tracks.iter().any(|track| track.late) {
         return Err(Failure::new("sound can't be read from where its index says that it lies"));
     }
-    if let Some(cut_off) = cut_off(&frames.source, task.stream, estimate) {
+    if let Some(cut_off) = cut_off(&decoder.source, task.stream, estimate) {
         damage.ended(cut_off);
     }
     if let Some(drift) = hearing.follow.drift() {
         damage.note(estimate as f64 * tick, drift);
     }
-    let ends = ends(&frames.source, task.stream).filter(|_| range.end.is_none());
+    let ends = lengths::stream_end(&decoder.source, task.stream).filter(|_| range.end.is_none());
     let finish = |track: Track<'_>| {
         let samples = Clock { num: 1, den: track.rate() };
         track.finish(
@@ -123,8 +117,8 @@ pub(crate) fn transcode(
             &damage,
         )
     };
-    let made = hearing.tracks.into_iter().map(finish).collect::<Result<_, _>>()?;
-    reporter.made(0, made);
+    let made = hearing.tracks.into_iter().map(finish).collect::<Result<Vec<_>, _>>()?;
+    reporter.made(0, made.concat());
     Ok(())
 }
 
@@ -139,7 +133,7 @@ struct Hearing<'a> {
 
 impl Hearing<'_> {
     fn done(&self) -> i64 {
-        self.tracks.first().and_then(|track| track.encoder.as_ref()).map_or(0, AudioEncoder::end)
+        self.tracks.first().and_then(|track| track.sink.as_ref()).map_or(0, AudioSink::end)
     }
 
     /// Takes decoded samples; `time` is theirs in ticks, if they have one that can be believed. `true` where a hole before
@@ -193,14 +187,6 @@ impl Hearing<'_> {
 fn length(frame: &ff::frame::Audio, clock: Clock) -> i64 {
     let samples = Clock { num: 1, den: i64::from(frame.rate().max(1)) };
     rescale_timestamp(i64::try_from(frame.samples()).unwrap_or(0), samples, (0, clock), clock)
-}
-
-/// Where a stream ends by what an mp4 says of it, which knows what a codec padded; other demuxers tell of each packet.
-pub(crate) fn ends(source: &Source, stream: i32) -> Option<i64> {
-    let stream = source.input.stream(usize::try_from(stream).ok()?)?;
-    let first = stream.start_time();
-    let known = stream.duration() > 0 && first > i64::MIN && source.container().contains("mp4");
-    known.then(|| first.saturating_add(stream.duration()))
 }
 
 /// What a container that counts samples says, where the sound ends so much earlier that it was cut off.

@@ -1,9 +1,7 @@
 //! A source, opened from a descriptor, a file or a socket: only known containers, by their bytes, and nothing that they name.
 
 use std::{
-    ffi::CString,
     fs::File,
-    ptr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,18 +9,21 @@ use std::{
 };
 
 use ffmpeg_next::{
-    self as ff, Dictionary, Packet,
-    ffi::{
-        AVERROR, AVFMT_FLAG_CUSTOM_IO, AVFMT_TS_DISCONT, AVFMTCTX_NOHEADER, AVFormatContext,
-        AVINDEX_KEYFRAME, AVIOContext, AVSEEK_FLAG_BACKWARD, AVSEEK_FLAG_BYTE, EPERM, av_seek_frame,
-        avformat_alloc_context, avformat_close_input, avformat_find_stream_info,
-        avformat_index_get_entries_count, avformat_index_get_entry, avformat_open_input,
-    },
+    self as ff, Dictionary, Packet, codec,
+    ffi::AVFMT_TS_DISCONT,
     format::context::{Input, StreamIo},
+    util::log,
 };
 use millrace_schemas::{Seek as Place, SeekBy};
 
-use super::{Failure, alive::Budget};
+use super::{
+    alive::Budget,
+    failure::Failure,
+    libav::{
+        input::{self, Header},
+        stream,
+    },
+};
 use crate::{
     boxes::{self, Movie},
     claims::{self, LARGE_PICTURE, MOST_PIXELS},
@@ -31,10 +32,10 @@ use crate::{
 };
 
 mod bytes;
-mod jumps;
+mod discontinuities;
 
 use bytes::{Bytes, Origin};
-pub(crate) use jumps::{JumpFinder, Jumps};
+pub(crate) use discontinuities::{Discontinuities, DiscontinuityFinder};
 
 /// The containers that are opened. What is missing here on purpose: playlists and scripts (hls, dash, concat, ffmetadata,
 /// sdp, …), which name other files, devices, pictures that stand, and music that is played by a program.
@@ -58,6 +59,12 @@ const MOST_FRAME_DATA: u64 = 500_000;
 /// second after fast video is behind all of that.
 const MOST_TO_LEARN: i64 = 100 << 20;
 
+/// The rate at which Opus is decoded, in samples per second.
+const OPUS_RATE: i32 = 48_000;
+
+/// Containers of sound alone that count samples: there are no holes in them, and times are exact.
+pub(crate) const COUNTED: [&str; 6] = ["wav", "flac", "aiff", "w64", "caf", "au"];
+
 /// How a source is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
@@ -74,7 +81,7 @@ pub(crate) struct Source {
     pub(crate) input: Input,
     hollow: Arc<AtomicBool>,
     read: Arc<AtomicU64>,
-    jumps: Jumps,
+    discontinuities: Discontinuities,
     /// The same bytes, read past libav.
     origin: Origin,
     size: u64,
@@ -117,7 +124,7 @@ impl Source {
             input,
             hollow,
             read,
-            jumps: Jumps::default(),
+            discontinuities: Discontinuities::default(),
             origin: again,
             size,
             most_pixels: MOST_PIXELS,
@@ -157,10 +164,10 @@ impl Source {
         i32::try_from(found.index()).ok()
     }
 
-    /// Moves a packet's times behind jumps of the clock, in the order of the source; `track` is the first stream of its track.
-    pub(crate) fn apply_jumps(&mut self, packet: &mut Packet, (stream, track): (i32, i32)) {
+    /// Moves a packet's times behind discontinuities, in the order of the source; `track` is the first stream of its track.
+    pub(crate) fn apply_discontinuities(&mut self, packet: &mut Packet, (stream, track): (i32, i32)) {
         let clock = self.clock(stream);
-        self.jumps.apply(packet, track, clock);
+        self.discontinuities.apply(packet, track, clock);
     }
 
     /// What is missing at the end, by the container's own headers.
@@ -168,10 +175,9 @@ impl Source {
         ends::ended_early(&self.container(), self.size, &self.origin)
     }
 
-    /// Whether the clock of this container is expected to jump: what it holds is cut out of something longer.
+    /// Returns `true` if discontinuities are expected in this container: what it holds is cut out of something longer.
     pub(crate) fn is_discontinuous(&self) -> bool {
-        // SAFETY: the format of an open context is a static of libavformat.
-        unsafe { (*(*self.input.as_ptr()).iformat).flags & AVFMT_TS_DISCONT != 0 }
+        input::format_flags(&self.input) & AVFMT_TS_DISCONT != 0
     }
 
     /// Whether another Matroska file follows in this one: its index is only the first one's.
@@ -204,14 +210,12 @@ impl Source {
 
     /// Whether streams may turn up behind the header.
     pub(crate) fn is_headless(&self) -> bool {
-        // SAFETY: a plain field of an open context.
-        let flagged = unsafe { (*self.input.as_ptr()).ctx_flags & AVFMTCTX_NOHEADER != 0 };
-        flagged || HEADLESS.contains(&self.container().as_str())
+        input::has_no_header(&self.input) || HEADLESS.contains(&self.container().as_str())
     }
 
-    /// From here on, times behind these jumps are moved.
-    pub(crate) fn set_jumps(&mut self, jumps: &[i64]) {
-        self.jumps = Jumps::new(jumps, self.is_discontinuous());
+    /// Sets by how many microseconds times behind each discontinuity are moved, from here on.
+    pub(crate) fn set_discontinuities(&mut self, moves: &[i64]) {
+        self.discontinuities = Discontinuities::new(moves, self.is_discontinuous());
     }
 
     /// Reads the next packet of any of these streams, and says of which; `None` at the end, or where nothing more can be
@@ -222,7 +226,7 @@ impl Source {
     pub(crate) fn read(&mut self, streams: &[i32], packet: &mut Packet) -> Result<Option<i32>, ff::Error> {
         let stream = self.read_as_it_is(streams, packet)?;
         if let (Some(stream), Some(track)) = (stream, streams.first()) {
-            self.apply_jumps(packet, (stream, *track));
+            self.apply_discontinuities(packet, (stream, *track));
         }
         Ok(stream)
     }
@@ -234,7 +238,9 @@ impl Source {
         packet: &mut Packet,
     ) -> Result<Option<i32>, ff::Error> {
         loop {
-            self.set_opus_rates();
+            // Opus is decoded at this rate, whatever a container says (RFC 7845, 5.1): libavformat counts in it how many samples at
+            // the end are not heard. It takes the container's again with each packet.
+            input::set_opus_rates(&mut self.input, OPUS_RATE);
             match packet.read(&mut self.input) {
                 Ok(()) => {
                     let stream = i32::try_from(packet.stream()).unwrap_or(-1);
@@ -248,26 +254,11 @@ impl Source {
         }
     }
 
-    /// Sets the rate of Opus streams to the one that they are decoded at, whatever a container says (RFC 7845, 5.1): libavformat
-    /// counts in it how many samples at the end are not heard. It takes the container's again with each packet.
-    fn set_opus_rates(&mut self) {
-        for mut stream in self.input.streams_mut() {
-            // SAFETY: the pointer is of a stream of the open context, which has parameters.
-            unsafe {
-                let parameters = (*stream.as_mut_ptr()).codecpar;
-                if (*parameters).codec_id == ff::ffi::AVCodecID::AV_CODEC_ID_OPUS {
-                    (*parameters).sample_rate = 48_000;
-                }
-            }
-        }
-    }
-
     /// From here on, frame data reads as zeros and costs nothing.
     pub(crate) fn make_hollow(&self) {
         self.hollow.store(true, Ordering::Relaxed);
         // What libav finds wrong with zeros is nobody's fault.
-        // SAFETY: the level is a plain integer, and nothing else runs in this process.
-        unsafe { ffmpeg_next::ffi::av_log_set_level(ffmpeg_next::ffi::AV_LOG_QUIET) };
+        log::set_level(log::Level::Quiet);
     }
 
     /// How many bytes the source has.
@@ -293,26 +284,17 @@ impl Source {
 
     /// Goes to a place in the source; `false` where it can't.
     pub(crate) fn seek(&mut self, stream: i32, place: Place) -> bool {
-        let (stream, flags) = match place.by {
-            SeekBy::Time => (stream, AVSEEK_FLAG_BACKWARD),
-            SeekBy::Byte => (-1, AVSEEK_FLAG_BYTE),
-        };
-        // SAFETY: the context is open, and the stream index was checked when the stream was chosen.
-        unsafe { av_seek_frame(self.input.as_mut_ptr(), stream, place.at, flags) >= 0 }
+        match place.by {
+            SeekBy::Time => input::seek_to_time(&mut self.input, stream, place.at),
+            SeekBy::Byte => input::seek_to_byte(&mut self.input, -1, place.at),
+        }
     }
 
     /// Goes back to the start, as far as the container lets it.
     pub(crate) fn rewind(&mut self, stream: i32) {
-        // SAFETY: the context is open.
-        unsafe {
-            let input = self.input.as_mut_ptr();
-            let first = match (*input).start_time {
-                ff::ffi::AV_NOPTS_VALUE => 0,
-                first => first,
-            };
-            if av_seek_frame(input, -1, first, AVSEEK_FLAG_BACKWARD) < 0 {
-                av_seek_frame(input, stream, 0, AVSEEK_FLAG_BYTE);
-            }
+        let first = input::start_time(&self.input);
+        if !input::seek_to_time(&mut self.input, -1, first) {
+            input::seek_to_byte(&mut self.input, stream, 0);
         }
     }
 
@@ -322,15 +304,7 @@ impl Source {
             return None;
         }
         let stream = self.input.stream(stream)?;
-        // SAFETY: the stream is of an open context, and each entry is read before the next call.
-        unsafe {
-            let raw = stream.as_ptr().cast_mut();
-            let entry = |i| {
-                let entry = avformat_index_get_entry(raw, i);
-                (!entry.is_null()).then(|| (*entry).flags() & AVINDEX_KEYFRAME != 0)
-            };
-            (0..avformat_index_get_entries_count(raw)).map(entry).collect()
-        }
+        stream::index(&stream).map(|index| index.iter().map(|entry| entry.is_keyframe).collect())
     }
 
     /// The clock of a stream; that of one that is not there is a second.
@@ -348,18 +322,20 @@ impl Source {
         if u32::try_from(first).map_or(true, |stream| stream >= count) {
             return Err(Failure::new(format!("the source has no stream {first}")));
         }
-        for mut other in self.input.streams_mut() {
-            let keep = i32::try_from(other.index()).is_ok_and(|index| streams.contains(&index));
-            // SAFETY: the pointer is of a stream of the open context.
-            unsafe {
-                (*other.as_mut_ptr()).discard = if keep {
-                    ff::ffi::AVDiscard::AVDISCARD_DEFAULT
-                } else {
-                    ff::ffi::AVDiscard::AVDISCARD_ALL
-                };
-            }
-        }
+        let keep = |index| i32::try_from(index).is_ok_and(|index| streams.contains(&index));
+        input::keep_streams(&mut self.input, keep);
         Ok(())
+    }
+
+    /// Returns the codec's parameters of a stream.
+    ///
+    /// # Errors
+    /// If the source has no such stream.
+    pub(crate) fn parameters(&self, stream: i32) -> Result<codec::Parameters, Failure> {
+        usize::try_from(stream)
+            .ok()
+            .and_then(|index| self.input.stream(index).map(|stream| stream.parameters()))
+            .ok_or_else(|| Failure::new(format!("the source has no stream {stream}")))
     }
 
     /// The container, by libav's name.
@@ -374,20 +350,9 @@ pub(crate) fn is_header(packet: &Packet) -> bool {
     packet.data().is_some_and(|data| data.starts_with(b"OpusHead") || data.starts_with(b"OpusTags"))
 }
 
-/// Nothing that a container names is opened.
-unsafe extern "C" fn refuse_to_open(
-    _: *mut AVFormatContext,
-    _: *mut *mut AVIOContext,
-    _: *const std::ffi::c_char,
-    _: i32,
-    _: *mut *mut ff::ffi::AVDictionary,
-) -> i32 {
-    AVERROR(EPERM)
-}
-
 /// `left` bounds what is read to learn the codecs of an mp4: its headers say nearly all, and the first bytes of a
 /// keyframe, however large, the rest. Zeros behind them cost that picture alone, which nobody sees.
-fn open(mut io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failure> {
+fn open(io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failure> {
     let mut options = Dictionary::new();
     options.set("format_whitelist", CONTAINERS);
     options.set("protocol_whitelist", "none");
@@ -395,66 +360,33 @@ fn open(mut io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failu
     if depth == Depth::Packets {
         options.set("ignore_editlist", "1");
     }
-    let name = CString::default();
-    // SAFETY: the context is allocated here, and freed by libav where opening fails; where it succeeds, `Input` owns
-    // it and the I/O context with it. The options are handed over and taken back.
-    unsafe {
-        let mut context = avformat_alloc_context();
-        if context.is_null() {
-            return Err(Failure::new("out of memory"));
-        }
-        (*context).pb = io.as_mut_ptr();
-        (*context).flags |= AVFMT_FLAG_CUSTOM_IO;
-        (*context).io_open = Some(refuse_to_open);
-        let mut raw = options.disown();
-        let opened = avformat_open_input(&raw mut context, name.as_ptr(), ptr::null_mut(), &raw mut raw);
-        drop(Dictionary::own(raw));
-        if opened < 0 {
-            return Err(refusal(ff::Error::from(opened)));
-        }
-        let name = std::ffi::CStr::from_ptr((*(*context).iformat).name).to_string_lossy();
-        let in_header = depth != Depth::Header && (name.contains("mp4") || name.contains("matroska"));
-        if name.contains("mp4") || name.contains("matroska") {
-            (*context).probesize = MOST_FRAME_DATA.cast_signed();
-        } else if depth == Depth::Header {
-            (*context).probesize = MOST_TO_LEARN;
-        }
-        if depth == Depth::Header && name.contains("mp4") {
-            left.store(MOST_FRAME_DATA, Ordering::Relaxed);
-        }
-        if let Some(reason) = too_large(context) {
-            avformat_close_input(&raw mut context);
-            return Err(Failure::new(reason));
-        }
-        let mut analysed = if in_header { 0 } else { learn(context) };
-        left.store(u64::MAX, Ordering::Relaxed);
-        if analysed >= 0 && (*context).nb_streams == 0 {
-            analysed = ff::ffi::AVERROR_INVALIDDATA;
-        }
-        if analysed < 0 {
-            avformat_close_input(&raw mut context);
-            return Err(refusal(ff::Error::from(analysed)));
-        }
-        Ok(Input::wrap_with_custom_io(context, io))
+    let mut header = Header::read(io, options).map_err(refusal)?;
+    let name = header.container();
+    let has_index = name.contains("mp4") || name.contains("matroska");
+    if has_index {
+        header.set_probe_size(MOST_FRAME_DATA.cast_signed());
+    } else if depth == Depth::Header {
+        header.set_probe_size(MOST_TO_LEARN);
     }
-}
-
-/// Says why a source is refused of which a header states pictures that are too large.
-///
-/// # Safety
-/// The context is open.
-unsafe fn too_large(context: *mut AVFormatContext) -> Option<String> {
-    // SAFETY: streams of an open context have parameters.
-    unsafe {
-        (0..(*context).nb_streams as usize).find_map(|index| {
-            let stream = *(*context).streams.add(index);
-            let parameters = &*(*stream).codecpar;
-            let is_cover = (*stream).disposition & ff::ffi::AV_DISPOSITION_ATTACHED_PIC != 0;
-            let (width, height) = (parameters.width, parameters.height);
-            (!is_cover && i64::from(width) * i64::from(height) > MOST_PIXELS)
-                .then(|| oversized(width, height))
-        })
+    if depth == Depth::Header && name.contains("mp4") {
+        left.store(MOST_FRAME_DATA, Ordering::Relaxed);
     }
+    let is_too_large = |size: &(i32, i32)| i64::from(size.0) * i64::from(size.1) > MOST_PIXELS;
+    if let Some((width, height)) = header.sizes().into_iter().find(is_too_large) {
+        return Err(Failure::new(oversized(width, height)));
+    }
+    // libavformat decodes pictures to learn their codecs; large ones are errors there.
+    let learnt = if depth != Depth::Header && has_index {
+        Ok(())
+    } else {
+        header.learn_codecs(("max_pixels", &MOST_PIXELS.to_string()))
+    };
+    left.store(u64::MAX, Ordering::Relaxed);
+    learnt.map_err(refusal)?;
+    if header.streams() == 0 {
+        return Err(refusal(ff::Error::InvalidData));
+    }
+    header.finish().ok_or_else(|| refusal(ff::Error::InvalidData))
 }
 
 /// What is said of pictures that are larger than any that is taken.
@@ -462,30 +394,6 @@ pub(crate) fn oversized(width: i32, height: i32) -> String {
     format!(
         "pictures of {width}x{height} are too large: at most 8192x8192, or as many pixels; scale it down first"
     )
-}
-
-/// Has libavformat read on until it knows the codecs. It decodes pictures for that, of which large ones are refused.
-///
-/// # Safety
-/// The context is open.
-unsafe fn learn(context: *mut AVFormatContext) -> i32 {
-    // SAFETY: there is a dictionary for each stream that there is at this moment, as libavformat asks for; they are freed
-    // here, whatever it left in them.
-    unsafe {
-        let count = (*context).nb_streams as usize;
-        let mut options: Vec<*mut ff::ffi::AVDictionary> = Vec::new();
-        for _ in 0..count {
-            let mut each = Dictionary::new();
-            each.set("max_pixels", &MOST_PIXELS.to_string());
-            options.push(each.disown());
-        }
-        let pointer = if count == 0 { ptr::null_mut() } else { options.as_mut_ptr() };
-        let learnt = avformat_find_stream_info(context, pointer);
-        for each in options {
-            drop(Dictionary::own(each));
-        }
-        learnt
-    }
 }
 
 /// What a person can do about a source that does not open.

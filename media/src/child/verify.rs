@@ -15,7 +15,8 @@ use std::{
 use ffmpeg_next::{self as ff, Packet};
 
 use super::{
-    Failure, Reporter,
+    failure::Failure,
+    report::Reporter,
     source::{Depth, Source},
 };
 use crate::protocol::{ComparedStreams, Verified, VerifyTask};
@@ -65,7 +66,7 @@ pub(crate) fn verify(
 fn open(file: &File, side: &ComparedStreams) -> Result<Source, Failure> {
     let copy = file.try_clone().map_err(Failure::at("reading it"))?;
     let mut source = Source::open(copy, Depth::Header)?;
-    source.set_jumps(&side.jumps);
+    source.set_discontinuities(&side.jumps);
     Ok(source)
 }
 

@@ -5,8 +5,21 @@ use ffmpeg_next::{
     ffi::{AV_DISPOSITION_DEFAULT, AVMediaType},
 };
 
-use super::{HOLDS_NONE, Source, has_decoder, is, ratio, raw, seconds, survey::Survey};
-use crate::{child::text, protocol::Inspected};
+use super::{
+    streams::{HOLDS_NONE, is, seconds},
+    survey::Survey,
+};
+use crate::{
+    child::{
+        libav::{
+            codec::has_decoder,
+            metadata,
+            stream::{fields, index_length, ratio},
+        },
+        source::Source,
+    },
+    protocol::Inspected,
+};
 
 /// A track that plays for so much of the longest one's time is as good as it.
 const AS_LONG: f64 = 0.9;
@@ -22,14 +35,14 @@ pub(super) fn needs_survey(source: &Source) -> bool {
 
 /// For how long a stream plays, in seconds, as far as its container tells.
 pub(super) fn length(source: &Source, stream: &ff::Stream<'_>) -> Option<f64> {
-    let (s, _) = raw(stream);
+    let (s, _) = fields(stream);
     let told = seconds(s.duration, s.time_base);
     // Of Matroska libavformat tells the whole file's.
     if told > 0.0 && !source.container().contains("matroska") {
         return Some(told);
     }
     // What mkvmerge and libavformat write of a Matroska track: hours:minutes:seconds.
-    let tag = text::of(stream, "DURATION").and_then(|tag| {
+    let tag = metadata::of_stream(stream, "DURATION").and_then(|tag| {
         let mut parts = tag.splitn(3, ':').map(|part| part.trim().parse::<f64>().ok());
         Some(parts.next()?? * 3600.0 + parts.next()?? * 60.0 + parts.next()??)
     });
@@ -44,7 +57,7 @@ pub(super) fn tracks(source: &Source, kind: AVMediaType, survey: Option<&Survey>
     let index = |stream: &ff::Stream<'_>| i32::try_from(stream.index()).unwrap_or(-1);
     let language = |stream: i32| {
         let stream = usize::try_from(stream).ok().and_then(|index| source.input.stream(index));
-        stream.and_then(|stream| text::of(&stream, "language")).unwrap_or_default()
+        stream.and_then(|stream| metadata::of_stream(&stream, "language")).unwrap_or_default()
     };
     for stream in source.input.streams().filter(|stream| is(stream, kind)).map(|stream| index(&stream)) {
         let survey = survey.filter(|_| source.is_headless());
@@ -102,7 +115,7 @@ pub(super) fn video(source: &Source, survey: Option<&Survey>, found: &mut Inspec
         let streams = track.iter().filter_map(|stream| source.input.stream(usize::try_from(*stream).ok()?));
         let mut rank = Rank { is_default: false, seconds: 0.0, size: 0 };
         for stream in streams {
-            let (s, p) = raw(&stream);
+            let (s, p) = fields(&stream);
             rank.is_default |= s.disposition & AV_DISPOSITION_DEFAULT != 0;
             rank.size = rank.size.max(i64::from(p.width) * i64::from(p.height));
             rank.seconds += length(source, &stream).unwrap_or_else(|| {
@@ -110,7 +123,7 @@ pub(super) fn video(source: &Source, survey: Option<&Survey>, found: &mut Inspec
                 packets as f64 / ratio(s.avg_frame_rate).as_f64().max(1.0)
             });
             // What can't be decoded is taken only where nothing else is there, and refused then.
-            rank.is_default &= has_decoder(p);
+            rank.is_default &= has_decoder(p.codec_id);
         }
         rank
     };
@@ -134,9 +147,8 @@ pub(super) fn holds_nothing(source: &Source, stream: i32) -> bool {
     let Some(stream) = usize::try_from(stream).ok().and_then(|index| source.input.stream(index)) else {
         return true;
     };
-    let (s, _) = raw(&stream);
-    // SAFETY: the stream is of an open context.
-    let entries = unsafe { ff::ffi::avformat_index_get_entries_count(s) };
+    let (s, _) = fields(&stream);
+    let entries = index_length(&stream);
     let fragmented = s.duration > 0;
     source.container().contains("mp4") && entries == 0 && s.nb_frames == 0 && !fragmented
 }

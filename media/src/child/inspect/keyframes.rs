@@ -3,24 +3,23 @@
 use std::time::Instant;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use ffmpeg_next::{
-    self as ff, Packet,
-    ffi::{
-        AV_CODEC_PROP_INTRA_ONLY, AVCodecContext, AVCodecParserContext, AVFMT_NO_BYTE_SEEK, AVINDEX_KEYFRAME,
-        av_parser_close, av_parser_init, av_parser_parse2, avcodec_alloc_context3, avcodec_descriptor_get,
-        avcodec_free_context, avcodec_parameters_to_context, avformat_index_get_entries_count,
-        avformat_index_get_entry,
-    },
-};
+use ffmpeg_next::{Packet, ffi::AVFMT_NO_BYTE_SEEK};
 use millrace_schemas::{Seek, SeekBy};
 
-use super::{
-    Failure, Reporter, Source, raw,
-    sound::COUNTED,
-    survey::{self, Note, Seen, Survey},
-};
+use super::survey::{self, Note, Seen, Survey};
 use crate::{
-    child::{alive, decoder::PictureDecoder, source::JumpFinder},
+    child::{
+        alive,
+        decode::Decoder,
+        failure::Failure,
+        libav::{
+            codec::{KeyframeParser, has_references},
+            input::format_flags,
+            stream::{fields, index_entry, index_length},
+        },
+        report::Reporter,
+        source::{COUNTED, DiscontinuityFinder, Source},
+    },
     claims,
     protocol::{Inspected, KeyframeFacts, VideoTrackFacts},
 };
@@ -56,7 +55,7 @@ pub(super) fn find(
                         return Ok(true);
                     }
                     // An mp4 without a list of sync samples says that every sample is one (ISO/IEC 14496-12, 8.6.2).
-                    Index::AllKeys => keys = Keys::new(source, facts.stream),
+                    Index::AllKeys => keys = key_parser(source, facts.stream),
                     Index::None => {}
                 }
                 source.rewind(facts.stream);
@@ -84,10 +83,7 @@ pub(super) fn find(
 fn listed(source: &Source, stream: i32) -> i64 {
     let stream = usize::try_from(stream).ok().and_then(|index| source.input.stream(index));
     match stream {
-        // SAFETY: the stream is of an open context.
-        Some(stream) if source.container().contains("mp4") => unsafe {
-            i64::from(avformat_index_get_entries_count(raw(&stream).0))
-        },
+        Some(stream) if source.container().contains("mp4") => i64::from(index_length(&stream)),
         _ => 0,
     }
 }
@@ -97,6 +93,12 @@ fn bound_work(source: &Source, facts: &VideoTrackFacts, pictures: i64) -> Result
     let stated = (facts.settings.width, facts.settings.height);
     let size = facts.shape.as_ref().map_or(stated, |shape| (shape.width, shape.height));
     claims::too_much_work(source.size(), size, pictures).map_or(Ok(()), |reason| Err(Failure::new(reason)))
+}
+
+/// Tells keyframes of a stream by their bytes.
+fn key_parser(source: &Source, stream: i32) -> Option<KeyframeParser> {
+    let stream = source.input.stream(usize::try_from(stream).ok()?)?;
+    KeyframeParser::new(fields(&stream).1)
 }
 
 /// Containers that may have an index which says where keyframes are.
@@ -111,7 +113,7 @@ const MOST_TRIES: u64 = 500;
 fn first_picture(source: &mut Source, stream: i32, reporter: &mut Reporter) -> Seen {
     source.rewind(stream);
     let mut seen = Seen::default();
-    let Ok(mut decoder) = PictureDecoder::open(source, stream, 1) else {
+    let Ok(mut decoder) = Decoder::open(source, stream, 1) else {
         seen.packets = 1;
         return seen;
     };
@@ -136,8 +138,8 @@ fn first_picture(source: &mut Source, stream: i32, reporter: &mut Reporter) -> S
     seen
 }
 
-/// Where the clock of a source without pictures jumps.
-pub(super) fn jumps(
+/// Returns by how many microseconds each part behind a discontinuity is moved, of a source without pictures.
+pub(super) fn discontinuities(
     source: &mut Source,
     streams: &[i32],
     reporter: &mut Reporter,
@@ -146,12 +148,7 @@ pub(super) fn jumps(
         return Ok(Vec::new());
     }
     let survey = Survey::take(source, Some((streams, None)), reporter)?;
-    Ok(survey.jumps(source, streams))
-}
-
-fn flags(source: &Source) -> i32 {
-    // SAFETY: the format of an open context is a static of libavformat.
-    unsafe { (*(*source.input.as_ptr()).iformat).flags }
+    Ok(survey.discontinuities(source, streams))
 }
 
 /// What a container's index says.
@@ -199,24 +196,15 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
     let mut entries = Vec::new();
     let (mut last, mut count, mut refers) = (None, 0, false);
     if let Some(stream) = usize::try_from(facts.stream).ok().and_then(|index| source.input.stream(index)) {
-        let (s, parameters) = raw(&stream);
-        // SAFETY: the stream is of an open context, and each entry is read before the next call; a descriptor is a
-        // static of libavcodec.
-        unsafe {
-            count = avformat_index_get_entries_count(s);
-            for i in 0..count {
-                let entry = avformat_index_get_entry(std::ptr::from_ref(s).cast_mut(), i);
-                if entry.is_null() {
-                    return Index::None;
-                }
-                last = Some((*entry).timestamp);
-                if (*entry).flags() & AVINDEX_KEYFRAME != 0 {
-                    entries.push((*entry).timestamp);
-                }
+        count = index_length(&stream);
+        for i in 0..count {
+            let Some(entry) = index_entry(&stream, i) else { return Index::None };
+            last = Some(entry.timestamp);
+            if entry.is_keyframe {
+                entries.push(entry.timestamp);
             }
-            let descriptor = avcodec_descriptor_get(parameters.codec_id);
-            refers = !descriptor.is_null() && (*descriptor).props & AV_CODEC_PROP_INTRA_ONLY == 0;
         }
+        refers = has_references(fields(&stream).1.codec_id);
     }
     if is_mp4 && refers && count > 1 && entries.len() == usize::try_from(count).unwrap_or(0) {
         return Index::AllKeys;
@@ -254,20 +242,21 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
 }
 
 /// What the packets of a track tell: keyframes and where to begin reading for them, the exact span, the longest time between
-/// two pictures, whether every picture has a time of its own, and where the clock jumps.
+/// two pictures, whether every picture has a time of its own, and where timestamps are discontinuous.
 fn scanned(
     source: &Source,
     facts: &mut VideoTrackFacts,
     (streams, survey): (&[i32], Survey),
     found: &mut Inspected,
 ) {
-    let by_byte = flags(source) & AVFMT_NO_BYTE_SEEK == 0 && BY_BYTE.contains(&found.container.as_str());
-    let mut jumps = JumpFinder::new(source.clock(facts.stream), source.is_discontinuous());
+    let by_byte =
+        format_flags(&source.input) & AVFMT_NO_BYTE_SEEK == 0 && BY_BYTE.contains(&found.container.as_str());
+    let mut discontinuities = DiscontinuityFinder::new(source.clock(facts.stream), source.is_discontinuous());
     let mut times = Vec::new();
     // Of mxf whose index does not tell the order of pictures, libavformat gives decoding times as presentation times: pictures
     // come out of the decoder later than their packets say.
     let delay = source.input.stream(usize::try_from(facts.stream).unwrap_or(usize::MAX));
-    let delayed = found.container == "mxf" && delay.is_some_and(|stream| raw(&stream).1.video_delay > 0);
+    let delayed = found.container == "mxf" && delay.is_some_and(|stream| fields(&stream).1.video_delay > 0);
     let unordered = delayed && survey.pictures.len() > 1 && survey.pictures.iter().all(|n| n.pts == n.dts);
     let mut trusted = !survey.too_many_states && !unordered;
     let mut notes: Vec<&Note> =
@@ -277,7 +266,7 @@ fn scanned(
         notes.sort_by_key(|note| note.at);
     }
     for note in notes {
-        let moved = jumps.step(note.pts, note.dts, note.duration);
+        let moved = discontinuities.step(note.pts, note.dts, note.duration);
         let Some(pts) = note.pts else {
             trusted = false;
             continue;
@@ -305,7 +294,7 @@ fn scanned(
     facts.longest_gap = times.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0)).max().unwrap_or(0);
     facts.shape = streams.iter().find_map(|stream| survey.streams.get(stream)?.shape.clone());
     facts.states = survey.states.iter().map(|state| BASE64_STANDARD.encode(state)).collect();
-    found.jumps = jumps.jumps();
+    found.jumps = discontinuities.moves();
     facts.trusted = trusted && found.jumps.is_empty() && !facts.keyframes.is_empty();
     if !facts.trusted {
         facts.keyframes.clear();
@@ -317,69 +306,6 @@ const BY_BYTE: [&str; 3] = ["mpegts", "mpeg", "flv"];
 
 /// Streams of a codec alone, which say no times.
 const BARE: [&str; 8] = ["h261", "h263", "h264", "hevc", "mpegvideo", "vc1", "cavsvideo", "dnxhd"];
-
-/// Tells keyframes by their bytes.
-pub(super) struct Keys {
-    parser: *mut AVCodecParserContext,
-    context: *mut AVCodecContext,
-}
-
-impl Keys {
-    pub(super) fn new(source: &Source, stream: i32) -> Option<Self> {
-        let stream = usize::try_from(stream).ok().and_then(|index| source.input.stream(index))?;
-        let (_, parameters) = raw(&stream);
-        // SAFETY: both contexts are made here and freed by `drop`, also where only one could be made.
-        unsafe {
-            let keys = Self {
-                parser: av_parser_init(parameters.codec_id as i32),
-                context: avcodec_alloc_context3(std::ptr::null()),
-            };
-            if keys.parser.is_null() || keys.context.is_null() {
-                return None;
-            }
-            if avcodec_parameters_to_context(keys.context, parameters) < 0 {
-                return None;
-            }
-            (*keys.parser).flags |= ff::ffi::PARSER_FLAG_COMPLETE_FRAMES;
-            Some(keys)
-        }
-    }
-
-    pub(super) fn is_key(&self, packet: &Packet) -> bool {
-        let Some(data) = packet.data() else { return false };
-        let size = i32::try_from(data.len()).unwrap_or(0);
-        // SAFETY: the contexts are whole; the packet's data has libavcodec's padding behind it; what comes out points into it
-        // and is not used.
-        unsafe {
-            let (mut out, mut out_size) = (std::ptr::null_mut(), 0);
-            let none = ff::ffi::AV_NOPTS_VALUE;
-            av_parser_parse2(
-                self.parser,
-                self.context,
-                &raw mut out,
-                &raw mut out_size,
-                data.as_ptr(),
-                size,
-                none,
-                none,
-                -1,
-            );
-            (*self.parser).key_frame == 1
-        }
-    }
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        // SAFETY: both are this one's own; freeing null is nothing.
-        unsafe {
-            if !self.parser.is_null() {
-                av_parser_close(self.parser);
-            }
-            avcodec_free_context(&raw mut self.context);
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

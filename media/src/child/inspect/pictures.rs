@@ -1,18 +1,30 @@
 //! What the pictures of a source are, as encoder settings.
 
-use ffmpeg_next::ffi::{
-    AV_NOPTS_VALUE, AVFieldOrder, AVPacketSideDataType, AVRational, AVStream, av_guess_frame_rate,
-    av_stream_get_side_data,
+use ffmpeg_next::{
+    self as ff,
+    ffi::{AV_NOPTS_VALUE, AVFieldOrder, AVPacketSideDataType, AVRational},
 };
 use millrace_schemas::{Color, Ratio, VideoSettings};
 
 use super::{
-    Failure, HOLDS_NONE, Reporter, Source, keyframes, need_decoder, pixel_format_name, ratio, raw,
+    keyframes,
+    streams::{HOLDS_NONE, need_decoder},
     survey::Survey,
 };
-use crate::child::source::oversized;
-use crate::claims::MOST_PIXELS;
-use crate::protocol::{InspectTask, Inspected, VideoTrackFacts};
+use crate::{
+    child::{
+        failure::Failure,
+        libav::{
+            codec::pixel_format_name,
+            stream::{fields, guess_frame_rate, ratio, side_data},
+        },
+        orientation::Orientation,
+        report::Reporter,
+        source::{Source, oversized},
+    },
+    claims::MOST_PIXELS,
+    protocol::{InspectTask, Inspected, VideoTrackFacts},
+};
 
 /// The track of these streams; `None` where it has no packets, which is said in the warnings.
 pub(super) fn find(
@@ -51,13 +63,15 @@ pub(super) fn find(
 fn apply_shape(facts: &mut VideoTrackFacts) {
     let Some(shape) = &facts.shape else { return };
     let settings = &mut facts.settings;
-    let turned = settings.rotation % 180 != 0;
-    let (width, height) = if turned { (shape.height, shape.width) } else { (shape.width, shape.height) };
+    let is_transposed = settings.rotation % 180 != 0;
+    let (width, height) =
+        if is_transposed { (shape.height, shape.width) } else { (shape.width, shape.height) };
     (settings.width, settings.height) = (width & !1, height & !1);
     settings.pixel_format.clone_from(&shape.pixel_format);
     if settings.sample_aspect.num <= 0 && shape.sample_aspect.num > 0 {
         let Ratio { num, den } = shape.sample_aspect;
-        settings.sample_aspect = if turned { Ratio { num: den, den: num } } else { Ratio { num, den } };
+        settings.sample_aspect =
+            if is_transposed { Ratio { num: den, den: num } } else { Ratio { num, den } };
     }
     let color = &mut settings.color;
     let fill = |told: &mut i32, own: i32, unknown: i32| {
@@ -74,16 +88,14 @@ fn apply_shape(facts: &mut VideoTrackFacts) {
 
 fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failure> {
     let stream = source.input.stream(index).ok_or_else(|| Failure::new("a stream went missing"))?;
-    let (s, parameters) = raw(&stream);
+    let (s, parameters) = fields(&stream);
     need_decoder(parameters)?;
-    no_enhancement_needed(s)?;
-    // SAFETY: pointers of an open context; guessing a rate only reads them, though C has no const for it.
-    let rate = unsafe {
-        let stream = std::ptr::from_ref(s).cast_mut();
-        av_guess_frame_rate(source.input.as_ptr().cast_mut(), stream, std::ptr::null_mut())
-    };
-    let Orientation { rotation, mirrored } = orientation(s);
-    let turned = rotation % 180 != 0;
+    no_enhancement_needed(&stream)?;
+    let rate = guess_frame_rate(&source.input, &stream);
+    let matrix = side_data(&stream, AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX);
+    let orientation = matrix.map_or(Orientation::UPRIGHT, Orientation::of_matrix);
+    let Orientation { rotation, mirrored } = orientation;
+    let is_transposed = orientation.is_transposed();
     let (width, height) = (parameters.width, parameters.height);
     let name = pixel_format_name(parameters.format).unwrap_or_default();
     let full = name.starts_with("yuvj") || parameters.color_range as i32 == 2;
@@ -104,13 +116,13 @@ fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failure> {
             preset: String::new(),
             crf: 0.0,
             // 4:2:0 has a colour sample for two pixels each way: an odd last row or column is left off.
-            width: if turned { height } else { width } & !1,
-            height: if turned { width } else { height } & !1,
+            width: if is_transposed { height } else { width } & !1,
+            height: if is_transposed { width } else { height } & !1,
             pixel_format: name,
             time_base: ratio(s.time_base),
             frame_rate: ratio(rate),
             sample_aspect: match ratio(aspect) {
-                Ratio { num, den } if num > 0 && den > 0 && turned => Ratio { num: den, den: num },
+                Ratio { num, den } if num > 0 && den > 0 && is_transposed => Ratio { num: den, den: num },
                 aspect if aspect.num > 0 && aspect.den > 0 => aspect,
                 _ => Ratio { num: 0, den: 1 },
             },
@@ -149,7 +161,7 @@ fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failure> {
 /// The record is `DOVIDecoderConfigurationRecord` ("Dolby Vision Streams within the ISO Base Media File Format", 3.2);
 /// libavutil keeps it as eight bytes, of which the third is the profile and the last what the base layer is compatible
 /// with, 0 being nothing.
-fn no_enhancement_needed(stream: &AVStream) -> Result<(), Failure> {
+fn no_enhancement_needed(stream: &ff::Stream<'_>) -> Result<(), Failure> {
     let Some(record) = side_data(stream, AVPacketSideDataType::AV_PKT_DATA_DOVI_CONF) else { return Ok(()) };
     let (profile, fallback) = (record.get(2).copied().unwrap_or(0), record.get(7).copied().unwrap_or(0));
     if profile == 5 || (fallback == 0 && !matches!(profile, 4 | 7)) {
@@ -159,93 +171,4 @@ fn no_enhancement_needed(stream: &AVStream) -> Result<(), Failure> {
         )));
     }
     Ok(())
-}
-
-/// Side data of a stream, if it has any of that kind.
-fn side_data(stream: &AVStream, kind: AVPacketSideDataType) -> Option<&[u8]> {
-    // SAFETY: the side data is of an open context's stream, which is borrowed, and of the size that it says.
-    unsafe {
-        let mut size = 0;
-        let data = av_stream_get_side_data(stream, kind, &raw mut size);
-        (!data.is_null()).then(|| std::slice::from_raw_parts(data, size))
-    }
-}
-
-/// How a player lays a picture down: mirrored first, then turned, clockwise.
-#[derive(Debug, PartialEq, Eq)]
-struct Orientation {
-    rotation: i32,
-    mirrored: bool,
-}
-
-fn orientation(stream: &AVStream) -> Orientation {
-    let upright = Orientation { rotation: 0, mirrored: false };
-    let Some(bytes) = side_data(stream, AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX) else {
-        return upright;
-    };
-    let (rotation, mirrored) = rotation_of(bytes);
-    Orientation { rotation, mirrored }
-}
-
-/// The degrees clockwise and whether it is mirrored before, by a display matrix as libavutil keeps it.
-pub(crate) fn rotation_of(bytes: &[u8]) -> (i32, bool) {
-    let (words, _) = bytes.as_chunks::<4>();
-    let word = |i: usize| words.get(i).map_or(0, |word| i32::from_ne_bytes(*word));
-    matrix([word(0), word(1), word(3), word(4)]).map_or((0, false), |o| (o.rotation, o.mirrored))
-}
-
-/// What a display matrix (ISO/IEC 14496-12, 8.3.2) does to pictures: `[a, b, c, d]` takes (x, y) to (ax + cy, bx + dy), y
-/// downwards. Turns by other angles than quarters are none that pixels can follow: `None`.
-fn matrix([a, b, c, d]: [i32; 4]) -> Option<Orientation> {
-    let orientation = |rotation, mirrored| Some(Orientation { rotation, mirrored });
-    // Whatever it scales by, it does so to all: only directions count.
-    match [a.signum(), b.signum(), c.signum(), d.signum()] {
-        [1, 0, 0, 1] => orientation(0, false),
-        [0, 1, -1, 0] => orientation(90, false),
-        [-1, 0, 0, -1] => orientation(180, false),
-        [0, -1, 1, 0] => orientation(270, false),
-        [-1, 0, 0, 1] => orientation(0, true),
-        [0, -1, -1, 0] => orientation(90, true),
-        [1, 0, 0, -1] => orientation(180, true),
-        [0, 1, 1, 0] => orientation(270, true),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_display_matrix_is_a_mirror_and_a_turn() {
-        const ONE: i32 = 1 << 16;
-        let of = |m: [i32; 4]| matrix(m.map(|x| x * ONE)).map(|o| (o.rotation, o.mirrored));
-        assert_eq!(of([1, 0, 0, 1]), Some((0, false)));
-        assert_eq!(of([0, 1, -1, 0]), Some((90, false)));
-        assert_eq!(of([-1, 0, 0, -1]), Some((180, false)));
-        assert_eq!(of([0, -1, 1, 0]), Some((270, false)));
-        assert_eq!(of([1, 0, 0, -1]), Some((180, true)), "upside down is mirrored and turned half");
-        assert_eq!(matrix([46_341, 46_341, -46_341, 46_341]), None, "an eighth of a turn");
-    }
-
-    /// By hand: where the corner at the top right of a picture of 2 x 1 comes to lie.
-    #[test]
-    fn a_mirror_comes_before_the_turn() {
-        for m in [[0, -1, -1, 0], [0, 1, 1, 0], [-1, 0, 0, 1], [1, 0, 0, -1]] {
-            let Orientation { rotation, mirrored } = matrix(m).unwrap();
-            let (mut x, mut y) = (1, 0);
-            if mirrored {
-                x = -x;
-            }
-            for _ in 0..rotation / 90 {
-                (x, y) = (-y, x);
-            }
-            assert_eq!((x, y), (m[0], m[1]), "{m:?}");
-            let (mut x, mut y) = (0, 1);
-            for _ in 0..rotation / 90 {
-                (x, y) = (-y, x);
-            }
-            assert_eq!((x, y), (m[2], m[3]), "{m:?}");
-        }
-    }
 }

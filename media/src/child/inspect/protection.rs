@@ -1,24 +1,24 @@
 //! Encrypted tracks: what can't be decoded is refused by its name, before anything is made of noise.
 
-use ffmpeg_next::ffi::{AVPacketSideDataType, av_stream_get_side_data};
+use ffmpeg_next::ffi::AVPacketSideDataType;
 
-use super::{Failure, Source, raw};
+use crate::child::{
+    failure::Failure,
+    libav::stream::{fields, side_data},
+    source::Source,
+};
 
 /// Streams that are encrypted, each with the scheme's name.
 pub(super) fn protected(source: &Source) -> Vec<(i32, String)> {
     let movie = source.movie(0).filter(|_| source.container().contains("mp4"));
     let mut protected = Vec::new();
     for stream in source.input.streams() {
-        let (s, _) = raw(&stream);
+        let (s, _) = fields(&stream);
         // libavformat takes an mp4 track's ID for the stream's.
         let track =
             movie.as_ref().and_then(|m| m.tracks.iter().find(|track| i64::from(track.id) == i64::from(s.id)));
         let scheme = track.and_then(|track| track.protection).map(|code| name(&code));
-        // SAFETY: the side data is of an open context's stream, and only asked for.
-        let has_keys = unsafe {
-            let kind = AVPacketSideDataType::AV_PKT_DATA_ENCRYPTION_INIT_INFO;
-            !av_stream_get_side_data(s, kind, std::ptr::null_mut()).is_null()
-        };
+        let has_keys = side_data(&stream, AVPacketSideDataType::AV_PKT_DATA_ENCRYPTION_INIT_INFO).is_some();
         protected.extend(
             scheme.or_else(|| has_keys.then(|| "common encryption".into())).map(|name| (s.index, name)),
         );

@@ -1,19 +1,23 @@
 //! What the sound of a source is, as encoder settings, and whether it can be cut.
 
-use ffmpeg_next::{
-    self as ff, Packet,
-    ffi::{AVMediaType, avformat_index_get_entries_count, avformat_index_get_entry},
-};
+use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
 use millrace_schemas::AudioSettings;
 
 use super::{
-    Failure, HOLDS_NONE, Source, choice, codec_name, has_decoder, protection, raw, seconds, survey::Survey,
-    tags,
+    choice, protection,
+    streams::{HOLDS_NONE, seconds, tags},
+    survey::Survey,
 };
 use crate::{
     child::{
-        decoder::{Received, SoundDecoder},
-        layout::describe,
+        decode::Decoder,
+        failure::Failure,
+        libav::{
+            codec::{codec_name, has_decoder},
+            layout::describe,
+            stream::{fields, index},
+        },
+        source::{COUNTED, Source},
     },
     protocol::{AudioTrackFacts, InspectTask, Inspected},
     timeline::{Clock, rescale_timestamp},
@@ -38,7 +42,7 @@ pub(super) fn take(
         let Some(stream) = usize::try_from(main).ok().and_then(|index| source.input.stream(index)) else {
             continue;
         };
-        let (s, parameters) = raw(&stream);
+        let (s, parameters) = fields(&stream);
         let unseen = survey.is_some_and(|survey| track.iter().all(|s| !survey.streams.contains_key(s)));
         if unseen || choice::holds_nothing(source, main) {
             found.warnings.push(format!("sound track {main} {HOLDS_NONE}"));
@@ -47,7 +51,7 @@ pub(super) fn take(
         let codec = codec_name(parameters);
         let wrong = if let Err(Failure(encrypted)) = protection::refuse(protected, main) {
             Some(encrypted)
-        } else if !has_decoder(parameters) {
+        } else if !has_decoder(parameters.codec_id) {
             Some(format!("this FFmpeg has no decoder for {codec}"))
         } else if parameters.sample_rate <= 0 || parameters.ch_layout.nb_channels <= 0 {
             Some(format!("the sound ({codec}) has no sample rate or channels"))
@@ -93,14 +97,11 @@ pub(super) fn take(
     Ok(())
 }
 
-/// Containers of sound alone that count samples: there are no holes in them, and times are exact.
-pub(crate) const COUNTED: [&str; 6] = ["wav", "flac", "aiff", "w64", "caf", "au"];
-
 /// By how many samples packets follow each other, where the index shows that all do so alike, or the container counts samples
 /// (0); `None` where there may be holes.
 fn even_step(source: &Source, facts: &AudioTrackFacts, container: &str) -> Option<i64> {
     let stream = usize::try_from(facts.stream).ok().and_then(|index| source.input.stream(index))?;
-    let (s, parameters) = raw(&stream);
+    let (s, parameters) = fields(&stream);
     let exact = i64::from(s.time_base.num) * i64::from(parameters.sample_rate) == i64::from(s.time_base.den);
     if COUNTED.contains(&container) {
         return exact.then_some(0);
@@ -108,17 +109,7 @@ fn even_step(source: &Source, facts: &AudioTrackFacts, container: &str) -> Optio
     if !container.contains("mp4") || !exact {
         return None;
     }
-    let mut times = Vec::new();
-    // SAFETY: the stream is of an open context, and each entry is read before the next call.
-    unsafe {
-        for i in 0..avformat_index_get_entries_count(s) {
-            let entry = avformat_index_get_entry(std::ptr::from_ref(s).cast_mut(), i);
-            if entry.is_null() {
-                return None;
-            }
-            times.push((*entry).timestamp);
-        }
-    }
+    let times: Vec<i64> = index(&stream)?.iter().map(|entry| entry.timestamp).collect();
     let step = times.get(1)? - times.first()?;
     let covered = times.first().zip(times.last()).map_or(0, |(first, last)| last - first);
     let whole = covered as f64 >= 0.98 * facts.samples as f64;
@@ -135,9 +126,9 @@ const SHORTEST_PACKET: i64 = 64;
 fn first_sample(source: &mut Source, stream: i32, step: i64) -> Result<Option<i64>, Failure> {
     source.only(&[stream])?;
     source.rewind(stream);
-    let mut decoder = SoundDecoder::open(source, stream)?;
+    let mut decoder = Decoder::<ff::frame::Audio>::open(source, stream, 1)?;
     let clock = source.clock(stream);
-    let rate = Clock { num: 1, den: i64::from(decoder.rate().max(1)) };
+    let rate = Clock { num: 1, den: i64::from(decoder.sample_rate().max(1)) };
     let mut packet = Packet::empty();
     let mut first = None;
     // A few packets are skipped, or hold nothing yet.
@@ -145,10 +136,7 @@ fn first_sample(source: &mut Source, stream: i32, step: i64) -> Result<Option<i6
         if packet.read(&mut source.input).is_err() || decoder.send(&packet).is_err() {
             break;
         }
-        let mut frame = ff::frame::Audio::empty();
-        if decoder.receive(&mut frame) != Received::Frame {
-            continue;
-        }
+        let Some(frame) = decoder.frame() else { continue };
         let Some(at) = frame.timestamp().map(|pts| rescale_timestamp(pts, clock, (0, rate), rate)) else {
             return Ok(None);
         };

@@ -5,18 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ffmpeg_next::{
-    self as ff, Packet,
-    ffi::{AVMediaType, AVPacketSideDataType, av_packet_get_side_data},
-};
-
-use super::{Failure, Reporter, Source, keyframes::Keys, raw};
-use crate::child::{
-    convert::shape,
-    decoder::{PictureDecoder, Received},
-    source::{JumpFinder, is_header},
-};
+use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
 use millrace_schemas::PictureShape;
+
+use crate::child::{
+    decode::Decoder,
+    failure::Failure,
+    graph::shape,
+    libav::{codec::KeyframeParser, packet::new_headers, stream::fields},
+    orientation::Orientation,
+    report::Reporter,
+    source::{DiscontinuityFinder, Source, is_header},
+};
 
 /// A packet of pictures.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,7 @@ pub(super) struct Seen {
     /// The numbers of its first and last packet among all packets.
     pub(super) first: u64,
     pub(super) last: u64,
-    /// Times and lengths of all packets but those of pictures: for jumps of sound alone.
+    /// Times and lengths of all packets but those of pictures: for discontinuities of sound alone.
     times: Vec<(Option<i64>, Option<i64>, i64)>,
     /// The first picture that could be decoded.
     pub(super) shape: Option<PictureShape>,
@@ -72,7 +72,7 @@ impl Survey {
     /// Reads all packets from where the source stands; of some streams alone, if they are named.
     pub(super) fn take(
         source: &mut Source,
-        only: Option<(&[i32], Option<Keys>)>,
+        only: Option<(&[i32], Option<KeyframeParser>)>,
         reporter: &mut Reporter,
     ) -> Result<Self, Failure> {
         let (streams, keys) = only.map_or((None, None), |(streams, keys)| (Some(streams), keys));
@@ -80,7 +80,7 @@ impl Survey {
             source.only(streams)?;
         }
         let mut survey = Self::default();
-        let mut decoders: BTreeMap<i32, Option<PictureDecoder>> = BTreeMap::new();
+        let mut decoders: BTreeMap<i32, Option<Decoder<ff::frame::Video>>> = BTreeMap::new();
         let mut last_of_kind: BTreeMap<i32, i32> = BTreeMap::new();
         let mut states: BTreeMap<i32, i32> = BTreeMap::new();
         let mut packet = Packet::empty();
@@ -98,8 +98,8 @@ impl Survey {
             if let Some(last) = last_of_kind.insert(kind, stream).filter(|last| *last != stream) {
                 *survey.switches.entry((last.min(stream), last.max(stream))).or_default() += 1;
             }
-            if let Some(headers) = headers(&packet) {
-                states.insert(stream, survey.keep(headers));
+            if let Some(headers) = new_headers(&packet) {
+                states.insert(stream, survey.keep(&headers));
             }
             let seen =
                 survey.streams.entry(stream).or_insert_with(|| Seen { first: number, ..Seen::default() });
@@ -112,8 +112,7 @@ impl Survey {
             let may_try = decoders.contains_key(&stream) || decoders.len() < MOST_DECODERS;
             if seen.shape.is_none() && seen.packets <= MOST_TRIES && may_try && tried < LONGEST_TRIES {
                 let begun = Instant::now();
-                let decoder =
-                    decoders.entry(stream).or_insert_with(|| PictureDecoder::open(source, stream, 1).ok());
+                let decoder = decoders.entry(stream).or_insert_with(|| Decoder::open(source, stream, 1).ok());
                 seen.shape = decoder.as_mut().and_then(|decoder| first_picture(decoder, &packet));
                 tried += begun.elapsed();
             } else {
@@ -161,46 +160,36 @@ impl Survey {
         fewer > 0 && switches * 10 <= fewer.max(20)
     }
 
-    /// Where the clock of a track without pictures jumps.
-    pub(super) fn jumps(&self, source: &Source, streams: &[i32]) -> Vec<i64> {
+    /// Returns by how many microseconds each part behind a discontinuity is moved, of a track without pictures.
+    pub(super) fn discontinuities(&self, source: &Source, streams: &[i32]) -> Vec<i64> {
         let Some(first) = streams.first() else { return Vec::new() };
-        let mut finder = JumpFinder::new(source.clock(*first), source.is_discontinuous());
+        let mut finder = DiscontinuityFinder::new(source.clock(*first), source.is_discontinuous());
         // Streams of one track follow each other: in the order of their first packets.
         let mut seen: Vec<&Seen> = streams.iter().filter_map(|stream| self.streams.get(stream)).collect();
         seen.sort_by_key(|seen| seen.first);
         for (pts, dts, duration) in seen.iter().flat_map(|seen| &seen.times) {
             finder.step(*pts, *dts, *duration);
         }
-        finder.jumps()
+        finder.moves()
     }
 }
 
 fn kind(source: &Source, stream: i32) -> i32 {
     let stream = usize::try_from(stream).ok().and_then(|index| source.input.stream(index));
-    stream.map_or(-1, |stream| raw(&stream).1.codec_type as i32)
-}
-
-/// Codec headers beside a packet, where they change there.
-fn headers(packet: &Packet) -> Option<&[u8]> {
-    use ff::packet::Ref as _;
-    // SAFETY: the side data is of a whole packet, which is borrowed, and of the size that it says.
-    unsafe {
-        let mut size = 0;
-        let kind = AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
-        let data = av_packet_get_side_data(packet.as_ptr(), kind, &raw mut size);
-        (!data.is_null()).then(|| std::slice::from_raw_parts(data, size))
-    }
+    stream.map_or(-1, |stream| fields(&stream).1.codec_type as i32)
 }
 
 /// The shape of the first picture that a decoder gives, if this packet brings it forth.
-pub(super) fn first_picture(decoder: &mut PictureDecoder, packet: &Packet) -> Option<PictureShape> {
+pub(super) fn first_picture(
+    decoder: &mut Decoder<ff::frame::Video>,
+    packet: &Packet,
+) -> Option<PictureShape> {
     // A packet that is damaged, or comes before the first header, brings none.
     decoder.send(packet).ok()?;
     received(decoder)
 }
 
 /// The shape of the next picture of a decoder.
-pub(super) fn received(decoder: &mut PictureDecoder) -> Option<PictureShape> {
-    let mut frame = ff::frame::Video::empty();
-    (decoder.receive(&mut frame) == Received::Frame).then(|| shape::of(&frame, &mut (0, false)))
+pub(super) fn received(decoder: &mut Decoder<ff::frame::Video>) -> Option<PictureShape> {
+    decoder.frame().map(|picture| shape::of(&picture, &mut { Orientation::UPRIGHT }))
 }

@@ -5,8 +5,8 @@ use millrace_schemas::{AudioSettings, Made, TrackPlan};
 
 use crate::{
     child::{
-        Failure,
         codec::{Codec, Form},
+        failure::Failure,
     },
     packets::{Header, Packet},
 };

@@ -1,18 +1,20 @@
 //! What a finished file states of its tracks. Nothing here knows the plan, so no fact in an output's record can come from it.
 
-use ffmpeg_next::{
-    self as ff,
-    ffi::{AV_DISPOSITION_ATTACHED_PIC, AVCodecParameters, AVFieldOrder, AVMediaType, AVStream},
+use ffmpeg_next::ffi::{
+    AV_DISPOSITION_ATTACHED_PIC, AVCodecParameters, AVFieldOrder, AVMediaType, AVPacketSideDataType, AVStream,
 };
 use millrace_schemas::{AudioFacts, Color, VideoFacts};
 
 use crate::{
     child::{
         codec::{self, SoundHeader},
-        inspect::{codec_name, pixel_format_name},
-        layout::describe,
+        libav::{
+            codec::{codec_name, pixel_format_name},
+            layout::describe,
+            metadata,
+            stream::{extradata, fields, side_data},
+        },
         source::Source,
-        text,
     },
     protocol::Merged,
     timeline::{Clock, rescale_timestamp},
@@ -59,7 +61,7 @@ impl Found {
     /// Reads what the headers of a file state of a stream; `None` if there is no such stream.
     pub(super) fn of(source: &Source, index: usize) -> Option<Self> {
         let stream = source.input.stream(index)?;
-        let (s, p) = raw(&stream);
+        let (s, p) = fields(&stream);
         let headers = extradata(p).to_vec();
         let media = match p.codec_type {
             AVMediaType::AVMEDIA_TYPE_VIDEO if s.disposition & AV_DISPOSITION_ATTACHED_PIC != 0 => {
@@ -75,9 +77,11 @@ impl Found {
             codec: codec_name(p),
             sound: codec::find_by_id(p.codec_id).and_then(|codec| codec.read_sound_header(&headers)),
             headers,
-            display_matrices: display_matrices(s),
+            display_matrices: i64::from(
+                side_data(&stream, AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX).is_some(),
+            ),
             clock: source.clock(i32::try_from(index).ok()?),
-            language: text::of(&stream, "language").filter(|l| l != "und").unwrap_or_default(),
+            language: metadata::of_stream(&stream, "language").filter(|l| l != "und").unwrap_or_default(),
             packets: Vec::new(),
             first_dts: None,
             last_dts: None,
@@ -218,31 +222,6 @@ fn audio(p: &AVCodecParameters) -> AudioFacts {
         layout: describe(&p.ch_layout),
         ..AudioFacts::default()
     }
-}
-
-/// A stream's own fields and its codec's parameters.
-fn raw<'a>(stream: &'a ff::Stream<'_>) -> (&'a AVStream, &'a AVCodecParameters) {
-    // SAFETY: a stream of an open context has parameters, and both live as long as the context, which is borrowed.
-    unsafe { (&*stream.as_ptr(), &*(*stream.as_ptr()).codecpar) }
-}
-
-fn extradata(parameters: &AVCodecParameters) -> &[u8] {
-    let size = usize::try_from(parameters.extradata_size).unwrap_or(0);
-    if parameters.extradata.is_null() {
-        return &[];
-    }
-    // SAFETY: the private data is of the size that it says, and lives as long as the parameters.
-    unsafe { std::slice::from_raw_parts(parameters.extradata, size) }
-}
-
-/// How many display matrices a stream has.
-fn display_matrices(stream: &AVStream) -> i64 {
-    // SAFETY: the side data is of an open context's stream, and only asked for.
-    let matrix = unsafe {
-        let kind = ff::ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
-        ff::ffi::av_stream_get_side_data(stream, kind, std::ptr::null_mut())
-    };
-    i64::from(!matrix.is_null())
 }
 
 fn sample_aspect(s: &AVStream, p: &AVCodecParameters) -> f64 {

@@ -4,7 +4,7 @@ use std::{ffi::CStr, io, ptr};
 
 use libc::{c_int, pid_t};
 
-use super::check;
+use super::check::check;
 
 /// Folders that are there on any Linux: on one of them the empty root is put up for a moment.
 const PLACES: [&CStr; 4] = [c"/proc", c"/dev", c"/tmp", c"/usr"];

@@ -5,9 +5,15 @@ use std::fs::File;
 use ffmpeg_next as ff;
 use millrace_schemas::{AudioSettings, Made, Rendition};
 
-use super::{LEAD_FRAMES, TAIL_FRAMES};
 use crate::{
-    child::{Failure, Reporter, damage::Damage, encoder::AudioEncoder, layout::Layout, resampler::Resampler},
+    child::{
+        damage::Damage,
+        failure::Failure,
+        graph::sound::{Planes, SoundGraph},
+        libav::layout::Layout,
+        report::Reporter,
+        sink::{AudioEnd, AudioSink, LEAD_FRAMES, Samples, Sink as _, TAIL_FRAMES, packet_length},
+    },
     protocol::TimeRange,
     seams::{COMPARED_SAMPLES, Decoded, Overlap},
     timeline::{Clock, rescale_timestamp},
@@ -22,16 +28,14 @@ pub(super) struct Track<'a> {
     rendition: &'a Rendition,
     range: TimeRange,
     output: Option<File>,
-    pub(super) encoder: Option<AudioEncoder>,
-    resampler: Option<Resampler>,
+    pub(super) sink: Option<AudioSink>,
+    graph: SoundGraph,
     /// The layout of the first decoded frame: its channels are those of the output, one by one, where there are as many.
     first_layout: Option<Layout>,
     /// How many samples of silence holes were filled with.
     filled: i64,
     /// How many of the next samples overlap with what is there, and are left out.
     skip: usize,
-    /// By which part of it each second is made longer.
-    stretch: f64,
     /// Whether the first samples came after those that were to be first.
     pub(super) late: bool,
     /// What was decoded from the start and from the end of a part on.
@@ -43,18 +47,18 @@ impl<'a> Track<'a> {
     pub(super) fn new(rendition: &'a Rendition, range: TimeRange, output: File) -> Result<Self, Failure> {
         let settings =
             rendition.audio.clone().ok_or_else(|| Failure::new("a rendition without audio settings"))?;
+        let layout = Layout::of(&settings)?;
         Ok(Self {
-            layout: Layout::of(&settings)?,
+            graph: SoundGraph::new(layout, settings.sample_rate.unsigned_abs()),
+            layout,
             settings,
             rendition,
             range,
             output: Some(output),
-            encoder: None,
-            resampler: None,
+            sink: None,
             first_layout: None,
             filled: 0,
             skip: 0,
-            stretch: 0.0,
             late: false,
             head: Vec::new(),
             tail: Vec::new(),
@@ -68,8 +72,8 @@ impl<'a> Track<'a> {
 
     /// Whether all was encoded that a part needs.
     pub(super) fn is_full(&self) -> bool {
-        match (&self.encoder, self.range.end) {
-            (Some(encoder), Some(end)) => encoder.end() >= end + TAIL_FRAMES * encoder.frame_size(),
+        match (&self.sink, self.range.end) {
+            (Some(sink), Some(end)) => sink.end() >= end + TAIL_FRAMES * sink.frame_size(),
             _ => false,
         }
     }
@@ -86,19 +90,13 @@ impl<'a> Track<'a> {
 
     /// Where the sound so far ends, in samples.
     fn end(&self) -> Option<i64> {
-        let held = self.resampler.as_ref().map_or(0, Resampler::delay);
-        Some(self.encoder.as_ref()?.end() + held)
+        Some(self.sink.as_ref()?.end() + self.graph.delay())
     }
 
     fn open(&mut self, first: i64) -> Result<(), Failure> {
         let output = self.output.take().ok_or_else(|| Failure::new("an output was used twice"))?;
-        self.encoder = Some(AudioEncoder::open(
-            self.rendition,
-            (&self.settings, self.layout),
-            output,
-            first,
-            self.range,
-        )?);
+        self.sink =
+            Some(AudioSink::open(self.rendition, (&self.settings, self.layout), output, first, self.range)?);
         Ok(())
     }
 
@@ -112,13 +110,13 @@ impl<'a> Track<'a> {
         if self.is_full() {
             return Ok(false);
         }
-        if self.encoder.is_none() {
+        if self.sink.is_none() {
             let samples = Clock { num: 1, den: self.rate() };
             let at = time.map(|pts| rescale_timestamp(pts, clock, (0, samples), samples));
             let first = match self.range.start {
                 None => at.unwrap_or(0),
                 Some(start) => {
-                    let begins = start - LEAD_FRAMES * AudioEncoder::frame_size_of(&self.settings)?;
+                    let begins = start - LEAD_FRAMES * packet_length(&self.settings)?;
                     let ends = at.unwrap_or(0) + frame.samples() as i64;
                     if ends <= begins {
                         return Ok(false);
@@ -143,9 +141,9 @@ impl<'a> Track<'a> {
     ) -> Result<bool, Failure> {
         let samples = Clock { num: 1, den: self.rate() };
         let (is_part, end) = (self.is_part(), self.end());
-        let (Some(time), Some(end), Some(encoder)) = (time, end, &mut self.encoder) else { return Ok(false) };
+        let (Some(time), Some(end), Some(sink)) = (time, end, &mut self.sink) else { return Ok(false) };
         let hole = rescale_timestamp(time, clock, (0, samples), samples) - end;
-        let tolerance = if exact { encoder.frame_size() / 4 } else { 0 };
+        let tolerance = if exact { sink.frame_size() / 4 } else { 0 };
         self.skip = 0;
         if hole > tolerance {
             self.filled = self.filled.saturating_add(hole);
@@ -155,16 +153,16 @@ impl<'a> Track<'a> {
                 ));
             }
             // What the resampler holds comes before the silence.
-            self.convert(None)?;
-            self.resampler = None;
-            let Some(encoder) = &mut self.encoder else { return Ok(false) };
+            self.flush()?;
+            self.graph.restart();
+            let Some(sink) = &mut self.sink else { return Ok(false) };
             // A long silence takes its time, too.
             let (mut left, minute) =
-                (rescale_timestamp(time, clock, (0, samples), samples) - encoder.end(), 60 * samples.den);
+                (rescale_timestamp(time, clock, (0, samples), samples) - sink.end(), 60 * samples.den);
             while left > 0 {
-                encoder.silence(usize::try_from(left.min(minute)).unwrap_or(0))?;
+                sink.push(Samples::Silence(usize::try_from(left.min(minute)).unwrap_or(0)))?;
                 left -= minute;
-                reporter.progress(0, encoder.end());
+                reporter.progress(0, sink.end());
             }
         } else if hole < -tolerance || (is_part && hole < 0) {
             self.skip = usize::try_from(-hole).unwrap_or(0);
@@ -174,8 +172,7 @@ impl<'a> Track<'a> {
 
     /// Makes each second longer by this part of it; 0 for no longer.
     pub(super) fn stretch(&mut self, part: f64) -> Result<(), Failure> {
-        self.stretch = part;
-        self.resampler.as_mut().map_or(Ok(()), |resampler| resampler.stretch(part))
+        self.graph.stretch(part)
     }
 
     /// Encodes decoded samples.
@@ -183,7 +180,8 @@ impl<'a> Track<'a> {
         if self.is_full() {
             return Ok(());
         }
-        self.convert(Some(frame))
+        let from = self.input_layout(frame);
+        self.graph.push(frame, from)?.iter().try_for_each(|planes| self.encode(planes))
     }
 
     /// The layout by which a frame is converted: channels of the first one's layout are passed on one by one.
@@ -193,22 +191,16 @@ impl<'a> Track<'a> {
         if own == first && own.channels() == self.settings.channels { self.layout } else { own }
     }
 
-    /// Resamples and encodes; `None` takes what the resampler holds.
-    fn convert(&mut self, frame: Option<&ff::frame::Audio>) -> Result<(), Failure> {
-        if let Some(frame) = frame {
-            let from = self.input_layout(frame);
-            if !self.resampler.as_ref().is_some_and(|resampler| resampler.fits(frame, from)) {
-                self.convert(None)?;
-                let rate = self.settings.sample_rate.unsigned_abs();
-                let mut made = Resampler::new(frame, from, self.layout, rate)?;
-                if self.stretch != 0.0 {
-                    made.stretch(self.stretch)?;
-                }
-                self.resampler = Some(made);
-            }
+    /// Encodes what the graph holds.
+    fn flush(&mut self) -> Result<(), Failure> {
+        match self.graph.flush()? {
+            Some(planes) => self.encode(&planes),
+            None => Ok(()),
         }
-        let Some(resampler) = &mut self.resampler else { return Ok(()) };
-        let planes = resampler.convert(frame)?;
+    }
+
+    /// Encodes samples that came out of the graph.
+    fn encode(&mut self, planes: &Planes) -> Result<(), Failure> {
         let count = planes.first().map_or(0, Vec::len);
         let skip = self.skip.min(count);
         self.skip -= skip;
@@ -219,15 +211,15 @@ impl<'a> Track<'a> {
         if self.is_part() {
             self.note(&channels);
         }
-        match &mut self.encoder {
-            Some(encoder) => encoder.push(&channels),
+        match &mut self.sink {
+            Some(sink) => sink.push(Samples::Planes(&channels)).map(drop),
             None => Ok(()),
         }
     }
 
     /// Notes samples behind both ends of a part, of one channel after the other, for the proof of its seams.
     fn note(&mut self, channels: &[&[f32]]) {
-        let Some(at) = self.encoder.as_ref().map(AudioEncoder::end) else { return };
+        let Some(at) = self.sink.as_ref().map(AudioSink::end) else { return };
         let count = channels.first().map_or(0, |channel| channel.len());
         for (boundary, noted) in [(self.range.start, &mut self.head), (self.range.end, &mut self.tail)] {
             let Some(boundary) = boundary else { continue };
@@ -250,16 +242,16 @@ impl<'a> Track<'a> {
         ends: Option<i64>,
         has_packets: bool,
         damage: &Damage,
-    ) -> Result<Made, Failure> {
-        self.convert(None)?;
-        if self.encoder.is_none() && (self.range.start.is_some() || !has_packets) {
+    ) -> Result<Vec<Made>, Failure> {
+        self.flush()?;
+        if self.sink.is_none() && (self.range.start.is_some() || !has_packets) {
             // A part behind the end of a source that is cut off, or a track without a packet, which is left out later.
             self.open(self.range.start.unwrap_or(0))?;
         }
-        let encoder = self.encoder.ok_or_else(|| Failure::new("no sound of the track could be decoded"))?;
+        let sink = self.sink.ok_or_else(|| Failure::new("no sound of the track could be decoded"))?;
         let overlap = |samples| Overlap { samples, ..Overlap::default() };
         let TimeRange { start, end } = self.range;
         let (head, tail) = (overlap(self.head), overlap(self.tail));
-        encoder.finish(ends, Decoded { start, end, from: None, head, tail }, damage)
+        sink.finish(AudioEnd { ends, decoded: &Decoded { start, end, from: None, head, tail }, damage })
     }
 }

@@ -1,10 +1,15 @@
 //! Channels of sound: whether each carries what the source's does.
 
-use ffmpeg_next as ff;
+use ffmpeg_next::frame;
 
 use super::reading::Reading;
 use crate::{
-    child::{Failure, Reporter, decoder::SoundDecoder, layout::Layout, resampler::Resampler, source::Source},
+    child::{
+        failure::Failure,
+        libav::{layout::Layout, resampler::Resampler},
+        report::Reporter,
+        source::Source,
+    },
     protocol::ChannelSimilarity,
 };
 
@@ -23,7 +28,7 @@ pub(super) fn levels(
     streams: &[i32],
     reporter: &mut Reporter,
 ) -> Result<Vec<Vec<Vec<f64>>>, Failure> {
-    let mut reading = Reading::<SoundDecoder>::open(source, streams)?;
+    let mut reading = Reading::<frame::Audio>::open(source, streams)?;
     let mut resampler: Option<(Resampler, Layout)> = None;
     let mut channels: Vec<Vec<Band>> = Vec::new();
     let (mut seconds, mut heard) = (Vec::new(), 0);
@@ -51,7 +56,7 @@ pub(super) fn levels(
 }
 
 /// The layout of the first frame: what follows is brought to it.
-fn first_layout(resampler: &Option<(Resampler, Layout)>, frame: &ff::frame::Audio) -> Layout {
+fn first_layout(resampler: &Option<(Resampler, Layout)>, frame: &frame::Audio) -> Layout {
     resampler.as_ref().map_or_else(|| Layout::of_frame(frame), |(_, layout)| *layout)
 }
 

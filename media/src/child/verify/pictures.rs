@@ -1,11 +1,11 @@
 //! Pictures: how many, when, and how much they are alike.
 
 use ffmpeg_next::frame;
-use millrace_schemas::{PictureShape, Rendition, VideoSettings};
+use millrace_schemas::{PictureShape, VideoSettings};
 
 use super::reading::Reading;
 use crate::{
-    child::{Failure, Reporter, convert::Converter, decoder::PictureDecoder, frames, source::Source},
+    child::{decode::lengths, failure::Failure, graph::PictureGraph, report::Reporter, source::Source},
     protocol::{PicturePsnr, PicturesMeasured},
 };
 
@@ -14,7 +14,7 @@ const SAME: f32 = 100.0;
 
 /// The pictures of a source, one by one.
 pub(super) struct Reader {
-    reading: Reading<PictureDecoder>,
+    reading: Reading<frame::Video>,
     last: Option<i64>,
     /// When the track ends, in ticks, where the container says so.
     ends: Option<i64>,
@@ -25,13 +25,13 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(source: Source, streams: &[i32]) -> Result<Self, Failure> {
-        let ends = streams.first().and_then(|stream| frames::track_end(&source, *stream));
+        let ends = streams.first().and_then(|stream| lengths::track_end(&source, *stream));
         let reading = Reading::open(source, streams)?;
         Ok(Self { reading, last: None, ends, length: 0.0, last_length: 0.0 })
     }
 
     fn tick(&self) -> f64 {
-        self.reading.frames.tick()
+        self.reading.track.tick()
     }
 
     /// The next picture, with its time in seconds.
@@ -43,7 +43,7 @@ impl Reader {
         };
         let time = picture.timestamp().or(self.last.map(|last| last + 1)).unwrap_or(0);
         self.last = Some(time);
-        self.last_length = frames::last_length(&picture, time, self.ends) as f64 * self.tick();
+        self.last_length = lengths::last_length(&picture, time, self.ends) as f64 * self.tick();
         Ok(Some((picture, time as f64 * self.tick())))
     }
 }
@@ -56,24 +56,22 @@ pub(super) fn measure(
     reporter: &mut Reporter,
 ) -> Result<(PicturesMeasured, Vec<PicturePsnr>), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let rendition = |settings: &VideoSettings| Rendition {
-        id: String::new(),
-        video: Some(settings.clone()),
-        audio: None,
-        side: None,
-    };
-    let mut converter =
-        settings.map(|(settings, shape)| Converter::new(&rendition(settings), shape, cores)).transpose()?;
+    let mut graph = settings.map(|(settings, shape)| PictureGraph::build([settings], shape, cores));
     let mut found =
         PicturesMeasured { tick: source.tick().max(output.tick()), ..PicturesMeasured::default() };
     let mut likeness = Vec::new();
     // The source's picture before, its own, and the one after it.
     let (mut before, mut own, mut after) = (None, None, None);
     let mut take = |source: &mut Reader, found: &mut PicturesMeasured| -> Result<_, Failure> {
-        let Some((mut picture, time)) = source.next()? else { return Ok(None) };
+        let Some((picture, time)) = source.next()? else { return Ok(None) };
         found.source += 1;
-        let shown =
-            converter.as_mut().map(|converter| converter.convert(&mut picture).cloned()).transpose()?;
+        let mut shown = None;
+        if let Some(graph) = &mut graph {
+            graph.push(picture, |_, picture| {
+                shown = Some(picture);
+                Ok(())
+            })?;
+        }
         Ok(Some((shown, time)))
     };
     loop {

@@ -1,26 +1,26 @@
 //! The decoded frames of a track, with a count of what is damaged.
 
 use crate::child::{
-    Failure,
     damage::{Damage, WARY_FRAMES},
-    frames::{Decode, Frames, Next},
+    decode::{Event, Media, TrackDecoder},
+    failure::Failure,
     source::Source,
 };
 
 /// The decoded frames of a track.
-pub(super) struct Reading<D> {
-    pub(super) frames: Frames<D>,
+pub(super) struct Reading<F> {
+    pub(super) track: TrackDecoder<F>,
     /// How many packets and frames had errors so far.
     pub(super) damaged: i64,
     /// How many more frames come so soon behind damage that their times are to be believed to the millisecond.
     wary: u32,
 }
 
-impl<D: Decode> Reading<D> {
+impl<F: Media> Reading<F> {
     pub(super) fn open(source: Source, streams: &[i32]) -> Result<Self, Failure> {
         // Nothing is encoded beside it: it may have all cores.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { frames: Frames::open(source, streams, 4 * cores)?, damaged: 0, wary: 0 })
+        Ok(Self { track: TrackDecoder::open(source, streams, 4 * cores)?, damaged: 0, wary: 0 })
     }
 
     /// Whether there was damage shortly before the last frame.
@@ -29,22 +29,22 @@ impl<D: Decode> Reading<D> {
     }
 
     /// The next frame; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<D::Frame>, Failure> {
+    pub(super) fn next(&mut self) -> Result<Option<F>, Failure> {
         loop {
-            match self.frames.next()? {
-                Next::Packet(_) => {}
-                Next::Damaged(_) => {
+            match self.track.next()? {
+                Event::Packet(_) => {}
+                Event::Damaged(_) => {
                     self.damaged += 1;
                     self.wary = WARY_FRAMES;
                 }
-                Next::Frame(frame) => {
+                Event::Frame(frame) => {
                     let mut damage = Damage::default();
                     damage.frame(&frame, 0.0);
                     self.damaged += damage.count();
                     self.wary = self.wary.saturating_sub(1);
                     return Ok(Some(frame));
                 }
-                Next::End(_) => return Ok(None),
+                Event::End(_) => return Ok(None),
             }
         }
     }

@@ -5,11 +5,11 @@ use ffmpeg_next::frame;
 use super::reading::Reading;
 use crate::{
     child::{
-        Failure, Reporter,
-        decoder::SoundDecoder,
-        frames,
-        layout::Layout,
-        resampler::Resampler,
+        decode::lengths,
+        failure::Failure,
+        graph::sound::{Planes, SoundGraph},
+        libav::layout::Layout,
+        report::Reporter,
         sound::{self, Act, SoundClock},
         source::Source,
     },
@@ -40,9 +40,9 @@ pub(super) fn measure(
     reporter: &mut Reporter,
 ) -> Result<AudioMeasurement, Failure> {
     let first = streams.first().copied().unwrap_or(-1);
-    let ends = frames::track_end(&source, first).or_else(|| sound::ends(&source, first));
-    let mut reading = Reading::<SoundDecoder>::open(source, streams)?;
-    let tick = reading.frames.tick();
+    let ends = lengths::track_end(&source, first).or_else(|| lengths::stream_end(&source, first));
+    let mut reading = Reading::<frame::Audio>::open(source, streams)?;
+    let tick = reading.track.tick();
     let mut heard = AudioMeasurement::default();
     let mut begun = false;
     while let Some(frame) = reading.next()? {
@@ -74,10 +74,9 @@ pub(super) fn measure(
 
 /// A track as one channel of few samples a second, each in its place.
 pub(super) struct Mono {
-    reading: Reading<SoundDecoder>,
+    reading: Reading<frame::Audio>,
     follow: SoundClock<frame::Audio>,
-    resampler: Option<Resampler>,
-    stretch: f64,
+    graph: SoundGraph,
     /// Time zero, in samples.
     zero: i64,
     /// The samples from `start` on, in samples from time zero.
@@ -94,10 +93,9 @@ impl Mono {
     pub(super) fn open(source: Source, streams: &[i32], zero: f64) -> Result<Self, Failure> {
         let reading = Reading::open(source, streams)?;
         Ok(Self {
-            follow: SoundClock::new(reading.frames.tick()),
+            follow: SoundClock::new(reading.track.tick()),
             reading,
-            resampler: None,
-            stretch: 0.0,
+            graph: SoundGraph::new(Layout::mono(), RATE as u32),
             zero: (zero * RATE as f64).round() as i64,
             samples: Vec::new(),
             start: 0,
@@ -118,7 +116,7 @@ impl Mono {
             } else {
                 let held = self.follow.end();
                 self.act(held)?;
-                self.resample(None)?;
+                self.flush()?;
                 self.ended = true;
             }
         }
@@ -126,26 +124,26 @@ impl Mono {
     }
 
     /// A time in ticks, in samples from time zero.
-    fn place(&self, at: i64) -> i64 {
+    fn rescale_timestamp(&self, at: i64) -> i64 {
         let samples = Clock { num: 1, den: RATE };
-        rescale_timestamp(at, self.reading.frames.clock, (0, samples), samples) - self.zero
+        rescale_timestamp(at, self.reading.track.clock, (0, samples), samples) - self.zero
     }
 
     /// Where the sound so far ends, in samples from time zero.
     fn end(&self) -> i64 {
-        self.start + self.samples.len() as i64 + self.resampler.as_ref().map_or(0, Resampler::delay)
+        self.start + self.samples.len() as i64 + self.graph.delay()
     }
 
     /// Takes the next frame to where its time says, as sound is transcoded.
     fn take(&mut self, frame: frame::Audio) -> Result<(), Failure> {
         let at = frame.timestamp();
         if !std::mem::replace(&mut self.begun, true) {
-            self.start = at.map_or(0, |at| self.place(at));
+            self.start = at.map_or(0, |at| self.rescale_timestamp(at));
         }
         if self.reading.is_wary() {
             let held = self.follow.end();
             self.act(held)?;
-            let hole = at.map_or(0, |at| self.place(at) - self.end());
+            let hole = at.map_or(0, |at| self.rescale_timestamp(at) - self.end());
             let acts = if hole.abs() > RATE / 200 { at.map(Act::MoveTo) } else { None };
             return self.act(acts.into_iter().chain([Act::Play(frame)]).collect());
         }
@@ -158,18 +156,18 @@ impl Mono {
     fn act(&mut self, acts: Vec<Act<frame::Audio>>) -> Result<(), Failure> {
         for act in acts {
             match act {
-                Act::Play(frame) => self.resample(Some(&frame))?,
-                Act::Stretch(part) => {
-                    self.stretch = part;
-                    self.resampler.as_mut().map_or(Ok(()), |resampler| resampler.stretch(part))?;
+                Act::Play(frame) => {
+                    let made = self.graph.push(&frame, Layout::of_frame(&frame))?;
+                    made.iter().for_each(|planes| self.append(planes));
                 }
+                Act::Stretch(part) => self.graph.stretch(part)?,
                 Act::MoveTo(at) => {
                     self.skip = 0;
-                    let hole = self.place(at) - self.end();
+                    let hole = self.rescale_timestamp(at) - self.end();
                     if (1..LONGEST_HOLE_SECONDS * RATE).contains(&hole) {
-                        self.resample(None)?;
-                        self.resampler = None;
-                        let there = usize::try_from(self.place(at) - self.start).unwrap_or(0);
+                        self.flush()?;
+                        self.graph.restart();
+                        let there = usize::try_from(self.rescale_timestamp(at) - self.start).unwrap_or(0);
                         self.samples.resize(there.max(self.samples.len()), 0.0);
                     } else {
                         self.skip = usize::try_from(-hole).unwrap_or(0);
@@ -180,25 +178,20 @@ impl Mono {
         Ok(())
     }
 
-    fn resample(&mut self, frame: Option<&frame::Audio>) -> Result<(), Failure> {
-        if let Some(frame) = frame {
-            let from = Layout::of_frame(frame);
-            if !self.resampler.as_ref().is_some_and(|resampler| resampler.fits(frame, from)) {
-                self.resample(None)?;
-                let mut made = Resampler::new(frame, from, Layout::mono(), RATE as u32)?;
-                if self.stretch != 0.0 {
-                    made.stretch(self.stretch)?;
-                }
-                self.resampler = Some(made);
-            }
+    /// Appends what the graph holds.
+    fn flush(&mut self) -> Result<(), Failure> {
+        if let Some(planes) = self.graph.flush()? {
+            self.append(&planes);
         }
-        let Some(resampler) = &mut self.resampler else { return Ok(()) };
-        let planes = resampler.convert(frame)?;
+        Ok(())
+    }
+
+    /// Appends samples that came out of the graph.
+    fn append(&mut self, planes: &Planes) {
         let new = planes.first().map_or(&[][..], Vec::as_slice);
         let skip = self.skip.min(new.len());
         self.skip -= skip;
         self.samples.extend_from_slice(&new[skip..]);
-        Ok(())
     }
 
     /// Samples from a place on; those before the first are silent.

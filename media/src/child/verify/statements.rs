@@ -7,7 +7,8 @@ use ffmpeg_next::{Packet, codec};
 use crate::{
     boxes::{Movie, Track},
     child::{
-        Failure, Reporter,
+        failure::Failure,
+        report::Reporter,
         source::{Depth, Source},
         units::framed_units,
     },

@@ -4,11 +4,12 @@ use ffmpeg_next::{
     self as ff,
     ffi::{
         AVSampleFormat, SwrContext, swr_alloc_set_opts2, swr_convert, swr_free, swr_get_delay,
-        swr_get_out_samples, swr_init, swr_set_compensation,
+        swr_get_out_samples, swr_init, swr_inject_silence, swr_set_compensation,
     },
 };
 
-use super::{Failure, layout::Layout};
+use super::{frame::fields, layout::Layout};
+use crate::child::failure::Failure;
 
 const DOING: &str = "converting sound";
 
@@ -38,7 +39,7 @@ impl Resampler {
         let (mut input, mut output) = (from.raw(), to.raw());
         let signed = |rate: u32| i32::try_from(rate).unwrap_or(i32::MAX);
         // SAFETY: both layouts are whole and need no freeing; the context is made here, and freed by `drop`, or by libswresample
-        // where it fails.
+        // if it fails.
         let made = unsafe {
             let set = swr_alloc_set_opts2(
                 &raw mut context,
@@ -58,7 +59,7 @@ impl Resampler {
         if made < 0 { Err(Failure::at(DOING)(ff::Error::from(made))) } else { Ok(resampler) }
     }
 
-    /// Whether it was made for frames like this one.
+    /// Returns `true` if it was made for frames like this one.
     pub(crate) fn fits(&self, frame: &ff::frame::Audio, from: Layout) -> bool {
         self.input == (AVSampleFormat::from(frame.format()), frame.rate(), from)
     }
@@ -73,13 +74,24 @@ impl Resampler {
     pub(crate) fn stretch(&mut self, part: f64) -> Result<(), Failure> {
         let second = i32::try_from(self.rate).unwrap_or(i32::MAX);
         let delta = (part * f64::from(second)).round() as i32;
-        // SAFETY: the context is whole; where it had nothing to resample so far, libswresample begins to here.
+        // SAFETY: the context is whole; if there was nothing to resample so far, libswresample begins to here.
         let result = unsafe { swr_set_compensation(self.context, delta, second) };
         if result < 0 { Err(Failure::at("stretching sound")(ff::Error::from(result))) } else { Ok(()) }
     }
 
-    /// Converts a frame; `None` takes what is held. Gives the samples of each channel.
+    /// Converts a frame for which [`Self::fits`] is true; `None` takes what is held. Returns the samples of each channel.
+    ///
+    /// # Errors
+    /// What libswresample says; if the frame is of another kind.
     pub(crate) fn convert(&mut self, frame: Option<&ff::frame::Audio>) -> Result<Vec<Vec<f32>>, Failure> {
+        let (format, rate, layout) = self.input;
+        let is_other = |frame: &ff::frame::Audio| {
+            (AVSampleFormat::from(frame.format()), frame.rate()) != (format, rate)
+                || fields(frame).ch_layout.nb_channels < layout.channels()
+        };
+        if frame.is_some_and(is_other) {
+            return Err(Failure::new(format!("{DOING}: a frame is of another kind")));
+        }
         let count = frame.map_or(0, |frame| i32::try_from(frame.samples()).unwrap_or(0));
         if frame.is_none() && (1..FILLED).contains(&self.taken) {
             return self.convert_few();
@@ -89,12 +101,10 @@ impl Resampler {
         let room = unsafe { swr_get_out_samples(self.context, count) }.max(0);
         let mut planes = vec![vec![0_f32; usize::try_from(room).unwrap_or(0)]; self.channels];
         let mut pointers: Vec<*mut u8> = planes.iter_mut().map(|plane| plane.as_mut_ptr().cast()).collect();
+        let input = frame.map_or(std::ptr::null_mut(), |frame| fields(frame).extended_data);
         // SAFETY: there is a plane of that room for each channel that comes out; the frame's planes hold `count` samples
         // of the format, rate and channels that the context was made for.
-        let got = unsafe {
-            let input = frame.map_or(std::ptr::null_mut(), |frame| (*frame.as_ptr()).extended_data);
-            swr_convert(self.context, pointers.as_mut_ptr(), room, input.cast(), count)
-        };
+        let got = unsafe { swr_convert(self.context, pointers.as_mut_ptr(), room, input.cast(), count) };
         let got = usize::try_from(got).map_err(|_| Failure::at(DOING)(ff::Error::from(got)))?;
         for plane in &mut planes {
             plane.truncate(got);
@@ -107,7 +117,7 @@ impl Resampler {
         let held = usize::try_from(self.delay()).unwrap_or(0);
         self.taken = FILLED;
         // SAFETY: the context is whole.
-        let result = unsafe { ff::ffi::swr_inject_silence(self.context, FILLED) };
+        let result = unsafe { swr_inject_silence(self.context, FILLED) };
         if result < 0 {
             return Err(Failure::at(DOING)(ff::Error::from(result)));
         }
@@ -119,7 +129,7 @@ impl Resampler {
 
 impl Drop for Resampler {
     fn drop(&mut self) {
-        // SAFETY: the context is this one's own; freeing null is nothing.
+        // SAFETY: the context is this one's own; libswresample frees null by doing nothing.
         unsafe { swr_free(&raw mut self.context) };
     }
 }

@@ -1,21 +1,24 @@
-//! What lies beside pictures and sound: text, covers, chapters, timecode; and what can't be taken.
+//! Auxiliary tracks and what else a source has beside pictures and sound: text, covers, chapters, timecode; and what can't be
+//! taken over.
 
 use ffmpeg_next::{
     self as ff,
-    ffi::{
-        AV_CODEC_PROP_TEXT_SUB, AV_DISPOSITION_ATTACHED_PIC, AV_TIME_BASE, AVCodecID, AVMediaType,
-        avcodec_descriptor_get,
-    },
+    ffi::{AV_DISPOSITION_ATTACHED_PIC, AV_TIME_BASE, AVCodecID, AVMediaType},
 };
 use millrace_schemas::Chapter;
 
-use super::{Source, codec_name, has_decoder, raw, tags};
+use super::streams::tags;
 use crate::{
     child::{
         damage::Damage,
-        decoder::{PictureDecoder, Received},
+        decode::Decoder,
+        libav::{
+            codec::{codec_name, has_decoder, is_text},
+            metadata,
+            stream::{attached_picture, fields},
+        },
         mux::LARGEST_COVER,
-        text,
+        source::Source,
     },
     protocol::{AuxiliaryTrackFacts, Inspected},
 };
@@ -26,11 +29,11 @@ const TEXT: &str = "mov_text";
 const MOST_CHAPTERS: usize = 500;
 const LONGEST_TITLE: usize = 100;
 
-/// Takes text and one cover.
-pub(super) fn take(source: &Source, found: &mut Inspected) {
+/// Finds text tracks and one cover.
+pub(super) fn find(source: &Source, found: &mut Inspected) {
     let (mut has_cover, mut damaged) = (false, Vec::new());
     for stream in source.input.streams() {
-        let (s, parameters) = raw(&stream);
+        let (s, parameters) = fields(&stream);
         let codec = codec_name(parameters);
         let mut leave = |what: &str, why: &str| {
             found.left_out.push(format!("{what} {} ({codec}): {why}", s.index));
@@ -48,20 +51,16 @@ pub(super) fn take(source: &Source, found: &mut Inspected) {
                 }
             }
         } else if parameters.codec_type == AVMediaType::AVMEDIA_TYPE_SUBTITLE {
-            // SAFETY: a descriptor is a static of libavcodec.
-            let text = unsafe {
-                let descriptor = avcodec_descriptor_get(parameters.codec_id);
-                !descriptor.is_null() && (*descriptor).props & AV_CODEC_PROP_TEXT_SUB != 0
-            };
+            let text = is_text(parameters.codec_id);
             if !text {
                 leave("subtitle", "pictures of text are not carried over");
-            } else if !has_decoder(parameters) {
+            } else if !has_decoder(parameters.codec_id) {
                 leave("subtitle", "this FFmpeg has no decoder for it");
             }
-            (text && has_decoder(parameters)).then(|| TEXT.to_owned())
+            (text && has_decoder(parameters.codec_id)).then(|| TEXT.to_owned())
         } else {
             if parameters.codec_type == AVMediaType::AVMEDIA_TYPE_DATA
-                && text::of(&stream, "timecode").is_none()
+                && metadata::of_stream(&stream, "timecode").is_none()
             {
                 leave("data", "only a timecode is carried over");
             }
@@ -84,27 +83,21 @@ enum Cover {
 
 /// Looks at a cover: it is copied, and so must be one that players can show.
 fn cover(source: &Source, stream: &ff::Stream<'_>) -> Cover {
-    let (s, parameters) = raw(stream);
+    let (s, parameters) = fields(stream);
     let known = matches!(parameters.codec_id, AVCodecID::AV_CODEC_ID_MJPEG | AVCodecID::AV_CODEC_ID_PNG);
     let size = i64::from(s.attached_pic.size);
     if !known || size > LARGEST_COVER {
         return Cover::Other;
     }
     let shown = || {
-        let mut decoder = PictureDecoder::open(source, s.index, 1).ok()?;
-        // SAFETY: the attached picture is of a stream of an open context, and of the size that it says.
-        let data = unsafe {
-            (!s.attached_pic.data.is_null() && size > 0).then(|| {
-                std::slice::from_raw_parts(s.attached_pic.data, usize::try_from(size).unwrap_or(0))
-            })?
-        };
+        let mut decoder = Decoder::<ff::frame::Video>::open(source, s.index, 1).ok()?;
+        let data = attached_picture(stream).filter(|data| !data.is_empty())?;
         decoder.send(&ff::Packet::copy(data)).ok()?;
         decoder.end();
-        let mut picture = ff::frame::Video::empty();
+        let picture = decoder.frame()?;
         let mut damage = Damage::default();
-        let there = decoder.receive(&mut picture) == Received::Frame;
         damage.frame(&picture, 0.0);
-        (there && damage.count() == 0 && parameters.width > 0 && parameters.height > 0).then_some(())
+        (damage.count() == 0 && parameters.width > 0 && parameters.height > 0).then_some(())
     };
     if shown().is_some() { Cover::Whole } else { Cover::Damaged }
 }
@@ -119,7 +112,7 @@ pub(super) fn chapters(source: &Source) -> Vec<Chapter> {
         .map(|chapter| Chapter {
             start_seconds: seconds(chapter.start(), chapter.time_base()),
             end_seconds: seconds(chapter.end(), chapter.time_base()),
-            title: text::of_chapter(&chapter, "title")
+            title: metadata::of_chapter(&chapter, "title")
                 .unwrap_or_default()
                 .chars()
                 .take(LONGEST_TITLE)
@@ -132,6 +125,6 @@ pub(super) fn chapters(source: &Source) -> Vec<Chapter> {
 
 /// The timecode of the first picture: of a track of its own, of the video, or of the container.
 pub(super) fn timecode(source: &Source) -> Option<String> {
-    let of_streams = source.input.streams().find_map(|stream| text::of(&stream, "timecode"));
-    of_streams.or_else(|| text::of_input(&source.input, "timecode"))
+    let of_streams = source.input.streams().find_map(|stream| metadata::of_stream(&stream, "timecode"));
+    of_streams.or_else(|| metadata::of_input(&source.input, "timecode"))
 }

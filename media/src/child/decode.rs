@@ -1,82 +1,26 @@
-//! The decoded frames of a track, one by one: the one decode loop.
+//! The one decode loop: the decoded frames of a track, one by one.
 
-use std::{collections::VecDeque, ops::Deref};
+mod decoder;
+pub(crate) mod lengths;
 
-use ffmpeg_next::{
-    Error, Frame, Packet,
-    ffi::{AVPacketSideDataType, av_packet_new_side_data},
-    frame,
-    packet::Mut as _,
-};
+use std::collections::VecDeque;
+
+use ffmpeg_next::{Error, Packet};
 use millrace_schemas::{Seek, SeekBy};
 
-use super::{
-    Failure, alive,
-    decoder::{PictureDecoder, Received, SoundDecoder},
-    source::Source,
-};
+pub(crate) use self::decoder::{Decoder, Media, Received};
+use super::{alive, failure::Failure, libav::packet::add_headers, source::Source};
 use crate::timeline::{Clock, rescale_timestamp};
 
-/// A decoder of one kind of stream.
-pub(crate) trait Decode: Sized {
-    type Frame: Deref<Target = Frame>;
-    fn open(source: &Source, stream: i32, cores: usize) -> Result<Self, Failure>;
-    fn send(&mut self, packet: &Packet) -> Result<(), Error>;
-    fn end(&mut self);
-    fn receive(&mut self) -> (Received, Self::Frame);
-}
-
-impl Decode for PictureDecoder {
-    type Frame = frame::Video;
-
-    fn open(source: &Source, stream: i32, cores: usize) -> Result<Self, Failure> {
-        Self::open(source, stream, cores)
-    }
-
-    fn send(&mut self, packet: &Packet) -> Result<(), Error> {
-        self.send(packet)
-    }
-
-    fn end(&mut self) {
-        self.end();
-    }
-
-    fn receive(&mut self) -> (Received, frame::Video) {
-        let mut frame = frame::Video::empty();
-        (self.receive(&mut frame), frame)
-    }
-}
-
-impl Decode for SoundDecoder {
-    type Frame = frame::Audio;
-
-    fn open(source: &Source, stream: i32, _cores: usize) -> Result<Self, Failure> {
-        Self::open(source, stream)
-    }
-
-    fn send(&mut self, packet: &Packet) -> Result<(), Error> {
-        self.send(packet)
-    }
-
-    fn end(&mut self) {
-        self.end();
-    }
-
-    fn receive(&mut self) -> (Received, frame::Audio) {
-        let mut frame = frame::Audio::empty();
-        (self.receive(&mut frame), frame)
-    }
-}
-
-/// What comes next of a track.
-pub(crate) enum Next<F> {
-    /// A packet was read.
+/// What happened next in a track.
+pub(crate) enum Event<F> {
+    /// A packet was read and sent to the decoder.
     Packet(Times),
-    /// A decoded frame.
+    /// A frame was decoded; its presentation time is its `timestamp`, in ticks of the track.
     Frame(F),
     /// A packet or a frame with errors; the time of the packet in ticks, if it has one.
     Damaged(Option<i64>),
-    /// The end, or the error that ended reading.
+    /// The track has ended, or could not be read on for this error.
     End(Option<Error>),
 }
 
@@ -87,15 +31,15 @@ pub(crate) struct Times {
     pub(crate) dts: Option<i64>,
 }
 
-/// The decoded frames of a track, which may go on from one stream of the source in another.
-pub(crate) struct Frames<D> {
+/// Decodes a track, which may go on from one stream of the source in another.
+pub(crate) struct TrackDecoder<F> {
     pub(crate) source: Source,
     streams: Vec<i32>,
     /// The stream whose decoder is open.
     current: i32,
-    /// The clock of the track: that of its first stream.
+    /// The clock of the track, which is the one of its first stream.
     pub(crate) clock: Clock,
-    decoder: D,
+    decoder: Decoder<F>,
     cores: usize,
     packet: Packet,
     /// Packets that are to be decoded before anything else is read.
@@ -106,19 +50,19 @@ pub(crate) struct Frames<D> {
     /// The offset in bytes of the last packet of the stream that is being read, and of the first of the one before it.
     last_at: i64,
     since: i64,
-    /// What holds at the first packet, of what else lies between packets.
+    /// The codec headers that hold at the first packet, if they are not those of the container's header.
     state: Option<Vec<u8>>,
     ended: bool,
     error: Option<Error>,
 }
 
-impl<D: Decode> Frames<D> {
+impl<F: Media> TrackDecoder<F> {
     /// Opens a track: its first stream and those in which it goes on.
     pub(crate) fn open(mut source: Source, streams: &[i32], cores: usize) -> Result<Self, Failure> {
         let current = *streams.first().ok_or_else(|| Failure::new("a track without a stream"))?;
         source.only(streams)?;
         Ok(Self {
-            decoder: D::open(&source, current, cores)?,
+            decoder: Decoder::open(&source, current, cores)?,
             clock: source.clock(current),
             source,
             streams: streams.to_vec(),
@@ -146,15 +90,18 @@ impl<D: Decode> Frames<D> {
         self.clock.num as f64 / self.clock.den as f64
     }
 
-    /// What comes next. After the end it is the end for good.
-    pub(crate) fn next(&mut self) -> Result<Next<D::Frame>, Failure> {
+    /// Returns what happens next; once the track has ended, always the end.
+    ///
+    /// # Errors
+    /// If a decoder can't be opened where the track goes on in another stream.
+    pub(crate) fn next(&mut self) -> Result<Event<F>, Failure> {
         loop {
             alive::sign();
             match self.decoder.receive() {
-                (Received::Frame, frame) => return Ok(Next::Frame(frame)),
-                (Received::Damaged, _) => return Ok(Next::Damaged(self.packet.pts().or(self.packet.dts()))),
-                (Received::Nothing, _) if self.ended => return Ok(Next::End(self.error.take())),
-                (Received::Nothing, _) => {}
+                Received::Frame(frame) => return Ok(Event::Frame(frame)),
+                Received::Damaged => return Ok(Event::Damaged(self.packet.pts().or(self.packet.dts()))),
+                Received::Nothing if self.ended => return Ok(Event::End(self.error.take())),
+                Received::Nothing => {}
             }
             if let Some(packet) = self.queue.pop_front() {
                 self.packet = packet;
@@ -168,7 +115,7 @@ impl<D: Decode> Frames<D> {
                 }
                 self.is_draining = false;
                 self.current = stream;
-                self.decoder = D::open(&self.source, stream, self.cores)?;
+                self.decoder = Decoder::open(&self.source, stream, self.cores)?;
                 self.packet = packet;
                 return Ok(self.send());
             }
@@ -220,8 +167,8 @@ impl<D: Decode> Frames<D> {
         self.decoder.end();
     }
 
-    fn send(&mut self) -> Next<D::Frame> {
-        self.source.apply_jumps(&mut self.packet, (self.current, self.streams[0]));
+    fn send(&mut self) -> Event<F> {
+        self.source.apply_discontinuities(&mut self.packet, (self.current, self.streams[0]));
         self.rescale(self.current);
         if let Some(headers) = self.state.take() {
             add_headers(&mut self.packet, &headers);
@@ -229,8 +176,8 @@ impl<D: Decode> Frames<D> {
         let times = Times { pts: self.packet.pts(), dts: self.packet.dts() };
         // A damaged packet costs its frames, as it does in every player.
         match self.decoder.send(&self.packet) {
-            Ok(()) => Next::Packet(times),
-            Err(_) => Next::Damaged(times.pts.or(times.dts)),
+            Ok(()) => Event::Packet(times),
+            Err(_) => Event::Damaged(times.pts.or(times.dts)),
         }
     }
 
@@ -247,57 +194,4 @@ impl<D: Decode> Frames<D> {
         self.packet.set_dts(dts);
         self.packet.set_duration(duration);
     }
-}
-
-/// Puts codec headers beside a packet, as a demuxer does where they change.
-fn add_headers(packet: &mut Packet, headers: &[u8]) {
-    let kind = AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
-    // SAFETY: the packet is whole; what is allocated is of the size that was asked for.
-    unsafe {
-        let data = av_packet_new_side_data(packet.as_mut_ptr(), kind, headers.len());
-        if !data.is_null() {
-            std::ptr::copy_nonoverlapping(headers.as_ptr(), data, headers.len());
-        }
-    }
-}
-
-/// When a track ends by an mp4's own boxes, in ticks: its edit list may end it within a picture, and says for how long the
-/// last one is shown where another was decoded after it. `None` where nothing says so.
-pub(crate) fn track_end(source: &Source, stream: i32) -> Option<i64> {
-    let movie = source.movie(0).filter(|_| source.container().contains("mp4"))?;
-    let of_it = source.input.stream(usize::try_from(stream).ok()?)?;
-    // libavformat takes the track's ID for the stream's.
-    let track = movie.tracks.iter().find(|track| i64::from(track.id) == i64::from(of_it.id()))?;
-    let (length, timescale) = if track.edits.is_empty() {
-        (track.media_duration, track.timescale)
-    } else {
-        let all = track.edits.iter().try_fold(0_u64, |all, edit| all.checked_add(edit.duration))?;
-        (all, movie.timescale)
-    };
-    let clock = Clock { num: 1, den: i64::from(timescale) };
-    // An edit of no length lasts to the end of what a fragmented file holds.
-    let length = i64::try_from(length).ok().filter(|length| (1..LONGEST_TRACK).contains(length))?;
-    Some(rescale_timestamp(length, clock, (0, clock), source.clock(stream)))
-}
-
-/// The longest track whose end is believed, in ticks.
-const LONGEST_TRACK: i64 = 1 << 50;
-
-/// For how long the last picture of a track is shown, in ticks: until the track ends, where that is known, or as its packet
-/// says; 0 where nothing does.
-pub(crate) fn last_length(frame: &Frame, pts: i64, track_end: Option<i64>) -> i64 {
-    track_end.map_or(0, |end| end.saturating_sub(pts)).max(0).max(length_within(frame, pts, track_end))
-}
-
-/// For how long a picture is shown as its packet says, in ticks, and no longer than its track.
-fn length_within(frame: &Frame, pts: i64, track_end: Option<i64>) -> i64 {
-    match track_end {
-        Some(end) if end > pts => length(frame).min(end - pts),
-        _ => length(frame),
-    }
-}
-
-/// For how long a decoded frame is shown, in ticks, as its packet says; 0 where it does not.
-pub(crate) fn length(frame: &Frame) -> i64 {
-    frame.packet().duration.max(0)
 }

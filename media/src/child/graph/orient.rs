@@ -1,10 +1,13 @@
-//! Lays pictures down as a player would: mirrored, then turned.
+//! Orients pictures as a player would: mirrored, then rotated.
 
 use ffmpeg_next::frame;
 
-/// Mirrors a picture of planes of bytes, left to right, then turns it clockwise by 0, 90, 180 or 270 degrees.
-pub(super) fn lay(from: &frame::Video, degrees: i32, mirrored: bool) -> frame::Video {
-    let swapped = degrees % 180 != 0;
+use crate::child::orientation::Orientation;
+
+/// Returns a picture of planes of bytes as it is shown with this orientation.
+pub(super) fn orient(from: &frame::Video, orientation: Orientation) -> frame::Video {
+    let Orientation { rotation: degrees, mirrored } = orientation;
+    let swapped = orientation.is_transposed();
     let (width, height) = if swapped { (from.height(), from.width()) } else { (from.width(), from.height()) };
     let mut to = frame::Video::new(from.format(), width, height);
     for plane in 0..from.planes().min(to.planes()) {
@@ -35,6 +38,10 @@ mod tests {
 
     use super::*;
 
+    fn oriented(rotation: i32, mirrored: bool) -> Vec<Vec<u8>> {
+        rows(&orient(&numbered(), Orientation { rotation, mirrored }))
+    }
+
     /// A 4x2 picture whose samples are numbered from the top left.
     fn numbered() -> frame::Video {
         let mut picture = frame::Video::new(Pixel::GRAY8, 4, 2);
@@ -59,16 +66,16 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_turned_clockwise() {
-        assert_eq!(rows(&lay(&numbered(), 90, false)), [[4, 0], [5, 1], [6, 2], [7, 3]]);
-        assert_eq!(rows(&lay(&numbered(), 180, false)), [[7, 6, 5, 4], [3, 2, 1, 0]]);
-        assert_eq!(rows(&lay(&numbered(), 270, false)), [[3, 7], [2, 6], [1, 5], [0, 4]]);
+    fn pictures_are_rotated_clockwise() {
+        assert_eq!(oriented(90, false), [[4, 0], [5, 1], [6, 2], [7, 3]]);
+        assert_eq!(oriented(180, false), [[7, 6, 5, 4], [3, 2, 1, 0]]);
+        assert_eq!(oriented(270, false), [[3, 7], [2, 6], [1, 5], [0, 4]]);
     }
 
     #[test]
-    fn pictures_are_mirrored_before_they_are_turned() {
-        assert_eq!(rows(&lay(&numbered(), 0, true)), [[3, 2, 1, 0], [7, 6, 5, 4]]);
-        assert_eq!(rows(&lay(&numbered(), 90, true)), [[7, 3], [6, 2], [5, 1], [4, 0]]);
-        assert_eq!(rows(&lay(&numbered(), 180, true)), [[4, 5, 6, 7], [0, 1, 2, 3]]);
+    fn pictures_are_mirrored_before_they_are_rotated() {
+        assert_eq!(oriented(0, true), [[3, 2, 1, 0], [7, 6, 5, 4]]);
+        assert_eq!(oriented(90, true), [[7, 3], [6, 2], [5, 1], [4, 0]]);
+        assert_eq!(oriented(180, true), [[4, 5, 6, 7], [0, 1, 2, 3]]);
     }
 }

@@ -1,4 +1,4 @@
-//! Clocks that jump: what follows a splice, or a restart of whoever sent it, is moved so that it follows what came before.
+//! Timestamp discontinuities: what follows a splice, or a restart of the sender, is moved so that it follows what came before.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use ffmpeg_next::Packet;
 use crate::timeline::{Clock, rescale_timestamp};
 
 const MICROSECONDS: Clock = Clock { num: 1, den: 1_000_000 };
-/// A step that is longer forward, in microseconds, is a jump of the clock, not a pause (as the ffmpeg command has it).
+/// A step that is longer forward, in microseconds, is a discontinuity, not a pause (as the ffmpeg command has it).
 const LONGEST_PAUSE: i64 = 10_000_000;
 /// A step that is longer backward is one, too.
 const LONGEST_SLIP: i64 = 100_000;
@@ -15,7 +15,7 @@ const LONGEST_SLIP: i64 = 100_000;
 const LONGEST_REORDER: i64 = 1_000_000;
 /// A longer step to a packet, in microseconds, says nothing of its length.
 const LONGEST_STEP: i64 = 1_000_000;
-/// Packets of another stream that are so near to where they should be after a jump have taken part in it.
+/// Packets of another stream that are so near to where they should be after a discontinuity have taken part in it.
 const NEAR: i64 = 5_000_000;
 
 /// Times of a packet, in microseconds.
@@ -45,8 +45,8 @@ struct Standing {
 }
 
 impl Standing {
-    /// Takes the next packet's times; says by how much they missed, if that is a jump. Only in a container whose clock is
-    /// expected to jump (`discontinuous`) a step forward is one: in others it is a pause.
+    /// Takes the next packet's times; returns by how much they missed, if that is a discontinuity. Only in a container in which
+    /// some are expected (`discontinuous`) a step forward is one: in others it is a pause.
     fn step(&mut self, times: Times, discontinuous: bool) -> Option<i64> {
         let is_dts = times.dts.is_some();
         let at = times.dts.or(times.pts)?;
@@ -62,8 +62,8 @@ impl Standing {
             LONGEST_REORDER
         };
         let forward = if discontinuous { LONGEST_PAUSE } else { i64::MAX };
-        let jumps = if discontinuous { missed < -slip || missed > forward } else { back < -slip };
-        if jumps {
+        let is_one = if discontinuous { missed < -slip || missed > forward } else { back < -slip };
+        if is_one {
             (self.next_dts, self.next_pts) = (None, None);
         }
         // A packet that has no length is as long as the step to it was.
@@ -71,55 +71,56 @@ impl Standing {
         self.last = Some((at, is_dts));
         self.next_dts = times.dts.map(|dts| dts + length).or(self.next_dts.filter(|_| !is_dts));
         self.next_pts = self.next_pts.max(times.pts.map(|pts| pts + length));
-        jumps.then_some(missed)
+        is_one.then_some(missed)
     }
 }
 
-/// Finds the jumps of one stream, packet by packet.
-pub(crate) struct JumpFinder {
+/// Finds the discontinuities of one track, packet by packet.
+pub(crate) struct DiscontinuityFinder {
     clock: Clock,
     discontinuous: bool,
     standing: Standing,
-    jumps: Vec<i64>,
+    moves: Vec<i64>,
 }
 
-impl JumpFinder {
-    /// For a track of this clock; `discontinuous` as in [`Jumps::new`].
+impl DiscontinuityFinder {
+    /// For a track of this clock; `discontinuous` as in [`Discontinuities::new`].
     pub(crate) fn new(clock: Clock, discontinuous: bool) -> Self {
-        Self { clock, discontinuous, standing: Standing::default(), jumps: Vec::new() }
+        Self { clock, discontinuous, standing: Standing::default(), moves: Vec::new() }
     }
 
-    /// Takes the next packet's times and length in ticks; says by how many ticks it is to be moved.
+    /// Takes the next packet's times and length in ticks; returns by how many ticks it is to be moved.
     pub(crate) fn step(&mut self, pts: Option<i64>, dts: Option<i64>, duration: i64) -> i64 {
         let times = Times::of(pts, dts, duration, self.clock);
         if let Some(missed) = self.standing.step(times, self.discontinuous) {
-            self.jumps.push(self.moved() - missed);
+            self.moves.push(self.moved() - missed);
         }
         rescale_timestamp(self.moved(), MICROSECONDS, (0, self.clock), self.clock)
     }
 
     fn moved(&self) -> i64 {
-        self.jumps.last().copied().unwrap_or(0)
+        self.moves.last().copied().unwrap_or(0)
     }
 
-    /// By how many microseconds each part behind a jump is moved.
-    pub(crate) fn jumps(self) -> Vec<i64> {
-        self.jumps
+    /// Returns by how many microseconds each part behind a discontinuity is moved.
+    pub(crate) fn moves(self) -> Vec<i64> {
+        self.moves
     }
 }
 
-/// Applies jumps that were found to the packets of any stream, in the order in which they lie.
+/// Applies discontinuities that were found to the packets of any stream, in the order in which they lie.
 #[derive(Default)]
-pub(crate) struct Jumps {
+pub(crate) struct Discontinuities {
     moves: Vec<i64>,
     discontinuous: bool,
     tracks: HashMap<i32, (Standing, usize)>,
 }
 
-impl Jumps {
-    /// `discontinuous` tells whether the container's clock is expected to jump forward, too.
-    pub(crate) fn new(jumps: &[i64], discontinuous: bool) -> Self {
-        let moves = std::iter::once(0).chain(jumps.iter().copied()).collect();
+impl Discontinuities {
+    /// `moves` are by how many microseconds each part behind a discontinuity is moved; `discontinuous` is true if the container's
+    /// clock is expected to go forward, too.
+    pub(crate) fn new(moves: &[i64], discontinuous: bool) -> Self {
+        let moves = std::iter::once(0).chain(moves.iter().copied()).collect();
         Self { moves, discontinuous, tracks: HashMap::new() }
     }
 
@@ -159,23 +160,23 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_jump_follows_what_came_before() {
+    fn what_follows_a_discontinuity_follows_what_came_before() {
         let times = [0, 40, 80, 1_000_000, 1_000_040, 0, 40, 5_000];
-        let mut finder = JumpFinder::new(MS, true);
+        let mut finder = DiscontinuityFinder::new(MS, true);
         let moved: Vec<i64> = times.iter().map(|dts| dts + finder.step(Some(*dts), Some(*dts), 40)).collect();
         assert_eq!(moved, [0, 40, 80, 120, 160, 200, 240, 5_200], "a pause of seconds is one");
-        let mut jumps = Jumps::new(&finder.jumps(), true);
+        let mut discontinuities = Discontinuities::new(&finder.moves(), true);
         let applied = times.iter().map(|dts| {
             let mut packet = packet(0, *dts);
-            jumps.apply(&mut packet, 0, MS);
+            discontinuities.apply(&mut packet, 0, MS);
             packet.pts().unwrap()
         });
         assert!(applied.eq(moved));
     }
 
     #[test]
-    fn a_step_forward_is_a_pause_where_clocks_do_not_jump() {
-        let mut finder = JumpFinder::new(MS, false);
+    fn a_step_forward_is_a_pause_unless_discontinuities_are_expected() {
+        let mut finder = DiscontinuityFinder::new(MS, false);
         let moved: Vec<i64> = [0, 40, 80, 60_000, 0, 40]
             .iter()
             .map(|dts| dts + finder.step(Some(*dts), Some(*dts), 40))
@@ -184,8 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn pictures_without_decoding_times_come_out_of_order_and_jump_by_their_presentation() {
-        let mut finder = JumpFinder::new(MS, false);
+    fn pictures_without_decoding_times_come_out_of_order_and_break_by_their_presentation() {
+        let mut finder = DiscontinuityFinder::new(MS, false);
         let packets = [
             (2080, Some(2000)),
             (2240, Some(2040)),
@@ -200,15 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn other_streams_jump_with_it_whichever_comes_first() {
-        let mut finder = JumpFinder::new(MS, true);
+    fn other_streams_break_with_it_whichever_comes_first() {
+        let mut finder = DiscontinuityFinder::new(MS, true);
         for dts in [0, 40, 1_000_000, 1_000_040] {
             finder.step(Some(dts), Some(dts), 40);
         }
-        let mut jumps = Jumps::new(&finder.jumps(), true);
+        let mut discontinuities = Discontinuities::new(&finder.moves(), true);
         let mut moved = |dts| {
             let mut packet = packet(1, dts);
-            jumps.apply(&mut packet, 1, MS);
+            discontinuities.apply(&mut packet, 1, MS);
             packet.pts().unwrap()
         };
         assert_eq!(moved(10), 10);

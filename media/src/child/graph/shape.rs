@@ -1,25 +1,26 @@
 //! What a decoded picture is, and in what it differs from another.
 
-use ffmpeg_next::{
-    Rational,
-    ffi::{AVFrame, AVFrameSideDataType, AVPixelFormat, av_frame_get_side_data},
-    frame,
-};
+use ffmpeg_next::{Rational, ffi::AVPixelFormat, frame};
 use millrace_schemas::{Color, PictureShape, Ratio};
 
-use crate::child::inspect::{pixel_format_name, rotation_of};
+use crate::child::{
+    libav::{
+        codec::name_of_pixel_format,
+        frame::{display_matrix, fields},
+    },
+    orientation::Orientation,
+};
 
-/// The shape of a decoded picture. `rotation` is that of the picture before it, and becomes this one's: a message that turns
-/// pictures lies with one of them, and holds up to the next keyframe (ITU-T H.264, D.2.27).
-pub(crate) fn of(frame: &frame::Video, rotation: &mut (i32, bool)) -> PictureShape {
-    // SAFETY: a whole frame, whose fields are plain.
-    let raw: &AVFrame = unsafe { &*frame.as_ptr() };
+/// Returns the shape of a decoded picture. `orientation` is that of the picture before it, and becomes this one's: a message that
+/// orients pictures comes with one of them, and holds up to the next keyframe (ITU-T H.264, D.2.27).
+pub(crate) fn of(frame: &frame::Video, orientation: &mut Orientation) -> PictureShape {
+    let raw = fields(frame);
     let aspect = raw.sample_aspect_ratio;
-    let pixel_format = pixel_format_name(AVPixelFormat::from(frame.format()) as i32).unwrap_or_default();
+    let pixel_format = name_of_pixel_format(AVPixelFormat::from(frame.format())).unwrap_or_default();
     let full = pixel_format.starts_with("yuvj") || raw.color_range as i32 == 2;
-    let kept = if frame.is_key() { (0, false) } else { *rotation };
-    *rotation = own_rotation(raw).unwrap_or(kept);
-    let (rotation, mirrored) = *rotation;
+    let kept = if frame.is_key() { Orientation::UPRIGHT } else { *orientation };
+    *orientation = display_matrix(frame).map_or(kept, Orientation::of_matrix);
+    let Orientation { rotation, mirrored } = *orientation;
     PictureShape {
         width: raw.width,
         height: raw.height,
@@ -40,19 +41,6 @@ pub(crate) fn of(frame: &frame::Video, rotation: &mut (i32, bool)) -> PictureSha
         rotation,
         mirrored,
     }
-}
-
-/// How a picture's own side data asks it to be turned (SEI of H.264 and HEVC, Exif of JPEG).
-fn own_rotation(raw: &AVFrame) -> Option<(i32, bool)> {
-    // SAFETY: the side data is of a whole frame, which is borrowed, and of the size that it says.
-    let bytes = unsafe {
-        let data = av_frame_get_side_data(raw, AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX);
-        if data.is_null() || (*data).data.is_null() {
-            return None;
-        }
-        std::slice::from_raw_parts((*data).data, (*data).size)
-    };
-    Some(rotation_of(bytes))
 }
 
 /// Whether a code point of ITU-T H.273 says something: 2 is "unspecified", and 0 is reserved, or RGB, which planes of luma
@@ -86,7 +74,7 @@ pub(super) fn change(before: &PictureShape, now: &PictureShape) -> Option<String
         Ratio { num: 0, .. } => "1:1".to_owned(),
         Ratio { num, den } => format!("{num}:{den}"),
     };
-    let turned = |shape: &PictureShape| {
+    let orientation = |shape: &PictureShape| {
         let mirrored = if shape.mirrored { ", mirrored" } else { "" };
         format!("{} degrees{mirrored}", shape.rotation)
     };
@@ -100,7 +88,7 @@ pub(super) fn change(before: &PictureShape, now: &PictureShape) -> Option<String
     let parts: [Part<'_>; 5] = [
         ("size", &size),
         ("sample aspect", &aspect),
-        ("rotation", &turned),
+        ("rotation", &orientation),
         ("colour", &color),
         ("pixel format", &format),
     ];
@@ -141,8 +129,8 @@ mod tests {
             rotation: 0,
             mirrored: false,
         };
-        let turned = PictureShape { width: 240, height: 320, ..shape.clone() };
-        assert_eq!(change(&shape, &turned).as_deref(), Some("size 320x240 to 240x320"));
+        let rotated = PictureShape { width: 240, height: 320, ..shape.clone() };
+        assert_eq!(change(&shape, &rotated).as_deref(), Some("size 320x240 to 240x320"));
         let square = PictureShape { sample_aspect: Ratio { num: 1, den: 1 }, ..shape.clone() };
         assert_eq!(change(&shape, &square), None, "unknown is taken for square");
     }

@@ -1,4 +1,4 @@
-//! The metadata of media, as text.
+//! Metadata of containers, streams and chapters, as text.
 
 use std::ffi::{CStr, CString};
 
@@ -36,25 +36,25 @@ fn value(dictionary: *const AVDictionary, key: &str) -> Option<String> {
     }
 }
 
-/// The metadata of a container.
-pub(crate) fn metadata(input: &ff::format::context::Input) -> Vec<(String, String)> {
+/// Returns all entries of a container's metadata.
+pub(crate) fn of_input_all(input: &ff::format::context::Input) -> Vec<(String, String)> {
     // SAFETY: the context is open.
     entries(unsafe { (*input.as_ptr()).metadata })
 }
 
-/// One entry of a container's metadata.
+/// Returns one entry of a container's metadata.
 pub(crate) fn of_input(input: &ff::format::context::Input, key: &str) -> Option<String> {
     // SAFETY: the context is open.
     value(unsafe { (*input.as_ptr()).metadata }, key)
 }
 
-/// One entry of a stream's metadata.
-pub(crate) fn of(stream: &ff::Stream<'_>, key: &str) -> Option<String> {
+/// Returns one entry of a stream's metadata.
+pub(crate) fn of_stream(stream: &ff::Stream<'_>, key: &str) -> Option<String> {
     // SAFETY: the stream is of an open context.
     value(unsafe { (*stream.as_ptr()).metadata }, key)
 }
 
-/// One entry of a chapter's metadata.
+/// Returns one entry of a chapter's metadata.
 pub(crate) fn of_chapter(chapter: &ff::Chapter<'_>, key: &str) -> Option<String> {
     // SAFETY: the chapter is of an open context.
     value(unsafe { (*chapter.as_ptr()).metadata }, key)

@@ -5,19 +5,19 @@ use std::ffi::{CString, c_char};
 use ffmpeg_next::{
     self as ff,
     ffi::{
-        AVChannelLayout, AVChannelOrder, AVSampleFormat, av_channel_layout_default,
-        av_channel_layout_describe, av_channel_layout_from_mask, av_channel_layout_from_string,
-        av_frame_get_buffer,
+        AVChannelLayout, AVChannelOrder, av_channel_layout_default, av_channel_layout_describe,
+        av_channel_layout_from_mask, av_channel_layout_from_string,
     },
 };
 use millrace_schemas::AudioSettings;
 
-use super::Failure;
+use super::frame::fields;
+use crate::child::failure::Failure;
 
-/// A set of channels in their usual order, or a mere number of them.
+/// A set of channels in their usual order, or a number of channels without names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// A bit for each channel, as libavutil has them; 0 where there are no names.
+    /// A bit for each channel, as libavutil has them; 0 if there are no names.
     mask: u64,
     channels: i32,
 }
@@ -43,14 +43,17 @@ impl Layout {
     }
 
     /// The layout that settings ask for.
+    ///
+    /// # Errors
+    /// If its name is no layout of as many channels.
     pub(crate) fn of(settings: &AudioSettings) -> Result<Self, Failure> {
         if settings.layout.is_empty() {
             return Ok(Self::default(settings.channels));
         }
         let name = CString::new(settings.layout.as_str()).map_err(Failure::at("channel layout"))?;
         let mut layout = empty();
-        // SAFETY: the layout is whole; the name lives through the call. What a name of libavutil's own gives holds nothing to
-        // free.
+        // SAFETY: the layout is whole; the name lives through the call. What libavutil makes of a
+        // name of a native layout holds nothing to free; others are not kept.
         let parsed = unsafe { av_channel_layout_from_string(&raw mut layout, name.as_ptr()) };
         let is_native = layout.order == AVChannelOrder::AV_CHANNEL_ORDER_NATIVE;
         if parsed < 0 || !is_native || layout.nb_channels != settings.channels {
@@ -60,10 +63,10 @@ impl Layout {
         Ok(Self::read(&layout))
     }
 
-    /// The layout of a decoded frame; the usual one of as many channels where it names none, or in an order of its own.
+    /// The layout of a decoded frame; the usual one of as many channels if it names none, or has
+    /// an order of its own.
     pub(crate) fn of_frame(frame: &ff::frame::Audio) -> Self {
-        // SAFETY: a plain field of a frame that was just decoded.
-        let layout = unsafe { &(*frame.as_ptr()).ch_layout };
+        let layout = &fields(frame).ch_layout;
         if layout.order == AVChannelOrder::AV_CHANNEL_ORDER_NATIVE {
             Self::read(layout)
         } else {
@@ -108,7 +111,7 @@ pub(crate) fn describe(layout: &AVChannelLayout) -> String {
         return String::new();
     }
     let mut text = [0_u8; 256];
-    // SAFETY: the layout is whole; the text is of the size that is told, and ends with a zero.
+    // SAFETY: the layout is whole; the text has the size that is passed, and libavutil ends it with a zero.
     let length =
         unsafe { av_channel_layout_describe(layout, text.as_mut_ptr().cast::<c_char>(), text.len()) };
     if length < 0 {
@@ -116,28 +119,6 @@ pub(crate) fn describe(layout: &AVChannelLayout) -> String {
     }
     let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
     String::from_utf8_lossy(&text[..end]).into_owned()
-}
-
-/// A frame of planes of 32-bit floats, one a channel.
-pub(crate) fn frame(layout: Layout, rate: i32, planes: &[&[f32]]) -> Result<ff::frame::Audio, Failure> {
-    let samples = planes.first().map_or(0, |plane| plane.len());
-    let mut frame = ff::frame::Audio::empty();
-    // SAFETY: plain fields of a frame without a buffer; then it gets one of that size, with a plane of so many samples for
-    // each channel.
-    let made = unsafe {
-        let raw = &mut *frame.as_mut_ptr();
-        raw.format = AVSampleFormat::AV_SAMPLE_FMT_FLTP as i32;
-        raw.nb_samples = i32::try_from(samples).unwrap_or(i32::MAX);
-        raw.sample_rate = rate;
-        raw.ch_layout = layout.raw();
-        let made = av_frame_get_buffer(raw, 0);
-        for (i, plane) in planes.iter().enumerate().filter(|_| made >= 0) {
-            let into = (*raw.extended_data.add(i)).cast::<f32>();
-            std::ptr::copy_nonoverlapping(plane.as_ptr(), into, samples);
-        }
-        made
-    };
-    if made < 0 { Err(Failure::at("making a frame of sound")(ff::Error::from(made))) } else { Ok(frame) }
 }
 
 #[cfg(test)]

@@ -10,28 +10,28 @@ pub(super) struct Picture {
     pub(super) size: (u32, u32),
     /// Sample aspect ratio, as it is decoded; 0 where it is not known.
     pub(super) aspect: Ratio,
-    /// Whether it is turned by a quarter before it is shown.
-    pub(super) is_turned: bool,
+    /// True if width and height are swapped before it is shown.
+    pub(super) is_transposed: bool,
 }
 
-/// Returns the size to which a picture is scaled, before it is turned, so that it fits into a frame of `canvas` pixels with
+/// Returns the size to which a picture is scaled, before it is oriented, so that it fits into a frame of `canvas` pixels with
 /// this sample aspect and keeps its shape. Even, and never larger than the frame.
 pub(super) fn size(picture: Picture, canvas: (u32, u32), canvas_aspect: Ratio) -> (u32, u32) {
     let (width, height) = (f64::from(picture.size.0), f64::from(picture.size.1));
     let shown = (width * known(picture.aspect), height);
-    let shown = if picture.is_turned { (shown.1, shown.0) } else { shown };
+    let shown = if picture.is_transposed { (shown.1, shown.0) } else { shown };
     let aspect = known(canvas_aspect);
     let factor = (f64::from(canvas.0) * aspect / shown.0).min(f64::from(canvas.1) / shown.1);
     let even = |pixels: f64, most: u32| (((pixels / 2.0).round() * 2.0) as u32).clamp(2, most.max(2));
     let fitted = (even(shown.0 * factor / aspect, canvas.0), even(shown.1 * factor, canvas.1));
-    if picture.is_turned { (fitted.1, fitted.0) } else { fitted }
+    if picture.is_transposed { (fitted.1, fitted.0) } else { fitted }
 }
 
 fn known(aspect: Ratio) -> f64 {
     if aspect.num > 0 && aspect.den > 0 { aspect.as_f64() } else { 1.0 }
 }
 
-/// Puts a picture of planes of bytes into the middle of a black frame.
+/// Returns a picture of planes of bytes in the middle of a black frame.
 pub(super) fn center(picture: &frame::Video, canvas: (u32, u32), full_range: bool) -> frame::Video {
     let mut to = frame::Video::new(picture.format(), canvas.0, canvas.1);
     let middle = |room: u32, taken: u32| (room.saturating_sub(taken) / 2) & !1;
@@ -66,8 +66,8 @@ mod tests {
 
     const SQUARE: Ratio = Ratio { num: 1, den: 1 };
 
-    fn fitted(width: u32, height: u32, aspect: Ratio, is_turned: bool) -> (u32, u32) {
-        size(Picture { size: (width, height), aspect, is_turned }, (320, 240), SQUARE)
+    fn fitted(width: u32, height: u32, aspect: Ratio, is_transposed: bool) -> (u32, u32) {
+        size(Picture { size: (width, height), aspect, is_transposed }, (320, 240), SQUARE)
     }
 
     #[test]
@@ -76,10 +76,10 @@ mod tests {
         assert_eq!(fitted(240, 320, SQUARE, false), (180, 240), "bars at the sides");
         assert_eq!(fitted(640, 240, SQUARE, false), (320, 120), "bars above and below");
         assert_eq!(fitted(320, 240, Ratio { num: 4, den: 3 }, false), (320, 180), "wide samples");
-        assert_eq!(fitted(240, 320, SQUARE, true), (240, 320), "turned, it fills the frame");
+        assert_eq!(fitted(240, 320, SQUARE, true), (240, 320), "transposed, it fills the frame");
         assert_eq!(fitted(1, 10_000, SQUARE, false), (2, 240));
         let wide = Ratio { num: 16, den: 11 };
-        let same = Picture { size: (720, 576), aspect: wide, is_turned: false };
+        let same = Picture { size: (720, 576), aspect: wide, is_transposed: false };
         assert_eq!(size(same, (720, 576), wide), (720, 576));
         let narrow = Picture { aspect: Ratio { num: 12, den: 11 }, ..same };
         assert_eq!(size(narrow, (720, 576), wide), (540, 576), "4:3 in a frame of 16:9");

@@ -1,0 +1,337 @@
+//! What happens to decoded frames before they are encoded: one graph a task, with a branch for each rendition.
+//!
+//!     decoded ─► shape ─┬─► tone mapping, of each colour once, split by size ─┬─► orient ─► fit into the frame ─► rendition
+//!                       └─► scale ────────────────────────────────────────────┘
+//!
+//! libavfilter does the tone mapping, and nothing else (`docs/adr/0010`). Its `scale` would change samples: it sets the vertical
+//! position of chroma itself, and takes matrix and range from a picture or from its options, not from what a container says of
+//! a source and a picture in it says otherwise. It would be slower at nothing, but faster at nothing either: renditions of equal
+//! settings are one rendition, so no two branches scale to the same. A graph of its own for sound ([`sound`]) is no graph of
+//! libavfilter's either, whose `aresample` can't be told by how much to stretch from one frame to the next.
+
+mod fit;
+mod orient;
+pub(crate) mod shape;
+pub(crate) mod sound;
+mod tone;
+
+use ffmpeg_next::{format::Pixel, frame};
+use millrace_schemas::{Color, PictureShape, VideoSettings};
+
+use self::tone::ToneMap;
+use super::{
+    failure::Failure,
+    libav::{
+        frame::{copy_properties, set_field_order, share},
+        scaler::{Form, Scaler},
+    },
+    orientation::Orientation,
+};
+
+/// Makes decoded pictures what encoders of renditions take: pixel format, size and colour, upright, and in one frame.
+pub(crate) struct PictureGraph {
+    branches: Vec<Branch>,
+    /// The first picture of the source: what differs from it is fitted into its frame.
+    first: Option<PictureShape>,
+    /// The last picture that [`Self::change`] has seen.
+    last: Option<PictureShape>,
+    /// How the last picture asked to be oriented.
+    orientation: Orientation,
+    tone_maps: Vec<ToneMap>,
+    cores: usize,
+}
+
+/// The part of the graph that is one rendition's.
+struct Branch {
+    settings: VideoSettings,
+    /// Size before a picture is oriented, in pixels.
+    size: (u32, u32),
+    format: Pixel,
+    scaler: Option<Scaler>,
+}
+
+/// How one picture is converted for one rendition.
+#[derive(Debug, Clone, Copy)]
+struct Conversion {
+    /// Size to which it is scaled, before it is oriented.
+    size: (u32, u32),
+    /// The colour that it has.
+    color: Color,
+    orientation: Orientation,
+    /// True if it is of another shape than the first, and gets bars.
+    is_fitted: bool,
+}
+
+impl PictureGraph {
+    /// Builds a graph with a branch for each of these settings. `first` is the shape of the source's first picture; without it,
+    /// the first picture that comes is taken for that.
+    pub(crate) fn build<'a>(
+        settings: impl IntoIterator<Item = &'a VideoSettings>,
+        first: Option<&PictureShape>,
+        cores: usize,
+    ) -> Self {
+        Self {
+            branches: settings.into_iter().map(Branch::new).collect(),
+            first: first.cloned(),
+            last: None,
+            orientation: Orientation::UPRIGHT,
+            tone_maps: Vec::new(),
+            cores,
+        }
+    }
+
+    /// Returns what changes with a picture, in words, if it is of another shape than the one before it.
+    pub(crate) fn change(&mut self, picture: &frame::Video) -> Option<String> {
+        let shape = shape::of(picture, &mut self.orientation);
+        let last = self.last.replace(shape.clone())?;
+        shape::change(&last, &shape)
+    }
+
+    /// Sends a decoded picture into the graph; `take` gets what comes out of each branch, with the branch's number.
+    ///
+    /// # Errors
+    /// If it can't be converted, or what `take` returns.
+    pub(crate) fn push(
+        &mut self,
+        picture: frame::Video,
+        mut take: impl FnMut(usize, frame::Video) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let own = shape::of(&picture, &mut self.orientation);
+        let first = self.first.get_or_insert_with(|| own.clone());
+        let conversions: Vec<Conversion> =
+            self.branches.iter().map(|branch| branch.conversion(&own, first)).collect();
+        let mut mapped = self.map_tones(&picture, &conversions)?;
+        let last = self.branches.len().saturating_sub(1);
+        let mut picture = Some(picture);
+        for (i, (branch, conversion)) in self.branches.iter_mut().zip(conversions).enumerate() {
+            let converted = if let Some(mapped) = mapped.get_mut(i).and_then(Option::take) {
+                branch.finish(mapped, conversion)
+            } else {
+                let input =
+                    if i == last { picture.take() } else { picture.as_ref().map(share).transpose()? };
+                let Some(mut input) = input else { continue };
+                let scaled = branch.scale(&mut input, conversion)?;
+                branch.finish(scaled.unwrap_or(input), conversion)
+            };
+            take(i, converted)?;
+        }
+        Ok(())
+    }
+
+    /// Maps high dynamic range to the standard one for the branches that need it. Returns a picture for each of those.
+    fn map_tones(
+        &mut self,
+        picture: &frame::Video,
+        conversions: &[Conversion],
+    ) -> Result<Vec<Option<frame::Video>>, Failure> {
+        let mut mapped: Vec<Option<frame::Video>> = conversions.iter().map(|_| None).collect();
+        let mut left: Vec<usize> =
+            (0..mapped.len()).filter(|i| self.branches[*i].maps_tones(conversions[*i])).collect();
+        let mut used = Vec::new();
+        while let Some(first) = left.first() {
+            let color = conversions[*first].color;
+            let (branches, others): (Vec<usize>, Vec<usize>) =
+                left.into_iter().partition(|i| conversions[*i].color == color);
+            left = others;
+            let sizes: Vec<(u32, u32)> = branches.iter().map(|i| conversions[*i].size).collect();
+            let mut picture = share(picture)?;
+            crop_to_even(&mut picture);
+            let known = self.tone_maps.iter().position(|tone| tone.fits(&picture, color, &sizes));
+            let mut tone = match known {
+                Some(known) => self.tone_maps.swap_remove(known),
+                None => ToneMap::build(&picture, color, &sizes, self.cores)?,
+            };
+            for (i, made) in branches.into_iter().zip(tone.map(picture)?) {
+                mapped[i] = Some(made);
+            }
+            used.push(tone);
+        }
+        self.tone_maps = used;
+        Ok(mapped)
+    }
+
+    /// Ends the graph.
+    ///
+    /// # Errors
+    /// If a filter holds a picture that did not come out when it was sent in.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        self.tone_maps.into_iter().try_for_each(ToneMap::finish)
+    }
+}
+
+impl Branch {
+    fn new(settings: &VideoSettings) -> Self {
+        let (width, height) = (settings.width.unsigned_abs(), settings.height.unsigned_abs());
+        let size = if settings.rotation % 180 == 0 { (width, height) } else { (height, width) };
+        let format = settings.pixel_format.parse().unwrap_or(Pixel::YUV420P);
+        Self { settings: settings.clone(), size, format, scaler: None }
+    }
+
+    /// Returns how a picture is converted: by its own shape, as far as that is another than the first one's.
+    fn conversion(&self, own: &PictureShape, first: &PictureShape) -> Conversion {
+        let settings = &self.settings;
+        let source = settings.source_color.unwrap_or(settings.color);
+        let color = shape::color(source, first.color, own.color);
+        let is_reoriented = (own.rotation, own.mirrored) != (first.rotation, first.mirrored);
+        let (rotation, mirrored) =
+            if is_reoriented { (own.rotation, own.mirrored) } else { (settings.rotation, settings.mirrored) };
+        let orientation = Orientation { rotation, mirrored };
+        let same_aspect = own.sample_aspect == first.sample_aspect;
+        if (own.width, own.height) == (first.width, first.height) && same_aspect && !is_reoriented {
+            return Conversion { size: self.size, color, orientation, is_fitted: false };
+        }
+        // The aspect of the first picture may be the container's; another one is the picture's own.
+        let aspect = if same_aspect && !is_reoriented && !orientation.is_transposed() {
+            settings.sample_aspect
+        } else {
+            own.sample_aspect
+        };
+        let picture = fit::Picture {
+            size: (own.width.unsigned_abs(), own.height.unsigned_abs()),
+            aspect,
+            is_transposed: orientation.is_transposed(),
+        };
+        let size = fit::size(picture, self.canvas(), settings.sample_aspect);
+        Conversion { size, color, orientation, is_fitted: true }
+    }
+
+    /// The size of what comes out, in pixels.
+    fn canvas(&self) -> (u32, u32) {
+        (self.settings.width.unsigned_abs(), self.settings.height.unsigned_abs())
+    }
+
+    /// Returns `true` if a picture has high dynamic range, and the rendition has not.
+    fn maps_tones(&self, conversion: Conversion) -> bool {
+        HIGH_RANGE.contains(&conversion.color.transfer) && !HIGH_RANGE.contains(&self.settings.color.transfer)
+    }
+
+    /// Converts format, size and matrix; `None` if the picture can stay as it is, which may have been cropped to even sizes.
+    fn scale(
+        &mut self,
+        picture: &mut frame::Video,
+        conversion: Conversion,
+    ) -> Result<Option<frame::Video>, Failure> {
+        let same_color = shape::is_same_matrix(conversion.color, self.settings.color);
+        if picture.format() == Pixel::YUVJ420P && self.format == Pixel::YUV420P && same_color {
+            // The same samples; that they are of full range is in the settings.
+            picture.set_format(Pixel::YUV420P);
+        }
+        if !conversion.is_fitted {
+            // An odd last row or column is left off, not squeezed in.
+            crop_to_even(picture);
+        }
+        let size = (picture.width(), picture.height());
+        if picture.format() == self.format && size == conversion.size && same_color {
+            return Ok(None);
+        }
+        let from = Form { format: picture.format(), size, color: conversion.color };
+        let scaler = match self.scaler.take().filter(|scaler| scaler.fits(from, conversion.size)) {
+            Some(scaler) => scaler,
+            None => {
+                let to = Form { format: self.format, size: conversion.size, color: self.settings.color };
+                // Rows of one field are no neighbours of the other's: they were seen at another time.
+                let in_fields = self.settings.field_order != 0
+                    && size.1.is_multiple_of(4)
+                    && conversion.size.1.is_multiple_of(4);
+                Scaler::new(from, to, in_fields)?
+            }
+        };
+        // A new one for each picture: the encoder may still hold the last.
+        let mut scaled = frame::Video::new(self.format, conversion.size.0, conversion.size.1);
+        self.scaler.insert(scaler).scale(picture, &mut scaled)?;
+        copy_properties(picture, &mut scaled);
+        Ok(Some(scaled))
+    }
+
+    /// Orients a picture of the right format and size, puts it into the frame, and marks its fields.
+    fn finish(&self, mut picture: frame::Video, conversion: Conversion) -> frame::Video {
+        let is_upright = conversion.orientation == Orientation::UPRIGHT;
+        if is_upright && !conversion.is_fitted {
+            set_field_order(&mut picture, self.settings.field_order);
+            return picture;
+        }
+        let mut made = orient::orient(&picture, conversion.orientation);
+        if conversion.is_fitted {
+            made = fit::center(&made, self.canvas(), self.settings.color.range == 2);
+        }
+        copy_properties(&picture, &mut made);
+        set_field_order(&mut made, if is_upright { self.settings.field_order } else { 0 });
+        made
+    }
+}
+
+/// Transfer characteristics of high dynamic range: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67), by ITU-T H.273.
+const HIGH_RANGE: [i32; 2] = [16, 18];
+
+/// Leaves off an odd last row and column: 4:2:0 has a colour sample for two pixels each way.
+fn crop_to_even(picture: &mut frame::Video) {
+    let (width, height) = (picture.width() & !1, picture.height() & !1);
+    picture.set_width(width);
+    picture.set_height(height);
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_schemas::Ratio;
+
+    use super::*;
+
+    const COLOR: Color = Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 };
+
+    fn settings(width: i32, height: i32) -> VideoSettings {
+        VideoSettings {
+            codec: "h264".into(),
+            preset: String::new(),
+            crf: 0.0,
+            width,
+            height,
+            pixel_format: "yuv420p".into(),
+            time_base: Ratio { num: 1, den: 25 },
+            frame_rate: Ratio { num: 25, den: 1 },
+            sample_aspect: Ratio { num: 1, den: 1 },
+            color: COLOR,
+            rotation: 0,
+            mirrored: false,
+            field_order: 0,
+            source_color: None,
+            tone_map: false,
+        }
+    }
+
+    fn picture() -> frame::Video {
+        let mut picture = frame::Video::new(Pixel::YUV420P, 63, 47);
+        for plane in 0..3 {
+            picture.data_mut(plane).iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * 7 % 251) as u8);
+        }
+        picture
+    }
+
+    fn all_of(settings: &[VideoSettings]) -> Vec<Vec<u8>> {
+        let mut made = Vec::new();
+        let mut graph = PictureGraph::build(settings, None, 1);
+        let pushed = graph.push(picture(), |i, picture| {
+            assert_eq!(i, made.len());
+            made.push(rows_of(&picture));
+            Ok(())
+        });
+        assert!(pushed.is_ok() && graph.finish().is_ok());
+        made
+    }
+
+    fn rows_of(picture: &frame::Video) -> Vec<u8> {
+        let mut all = Vec::new();
+        crate::child::libav::frame::for_each_row(picture, |row| all.extend_from_slice(row));
+        all
+    }
+
+    #[test]
+    fn a_branch_makes_the_same_whatever_other_branches_there_are() {
+        let rotated = VideoSettings { rotation: 90, ..settings(46, 62) };
+        let all = [settings(62, 46), settings(30, 22), rotated, settings(62, 46)];
+        let together = all_of(&all);
+        for (i, alone) in all.iter().enumerate() {
+            assert_eq!(together[i], all_of(std::slice::from_ref(alone))[0], "branch {i}");
+        }
+        assert_eq!(together[0], together[3], "what one branch does to a picture no other sees");
+    }
+}

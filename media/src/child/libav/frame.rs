@@ -1,0 +1,97 @@
+//! Decoded frames: their fields, what comes with them, and samples of pictures.
+
+use ffmpeg_next::{
+    Error, Frame,
+    ffi::{
+        AVFrame, AVFrameSideDataType, AVPixelFormat, av_frame_copy_props, av_frame_get_side_data,
+        av_frame_ref, av_image_get_linesize, av_pix_fmt_desc_get,
+    },
+    frame,
+};
+
+use crate::child::failure::Failure;
+
+/// Returns the fields of a frame.
+pub(crate) fn fields(frame: &Frame) -> &AVFrame {
+    // SAFETY: a frame of this type owns an allocated `AVFrame` for as long as it lives.
+    unsafe { &*frame.as_ptr() }
+}
+
+/// Returns the display matrix that comes with a picture (SEI of H.264 and HEVC, Exif of JPEG), as libavutil keeps it.
+pub(crate) fn display_matrix(frame: &Frame) -> Option<&[u8]> {
+    // SAFETY: the frame is whole; its side data has as many bytes as its size says, and lives as long as the frame, which is
+    // borrowed.
+    unsafe {
+        let data = av_frame_get_side_data(frame.as_ptr(), AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX);
+        if data.is_null() || (*data).data.is_null() {
+            return None;
+        }
+        Some(std::slice::from_raw_parts((*data).data, (*data).size))
+    }
+}
+
+/// Returns another frame of the same samples, which are shared, with fields of its own.
+///
+/// # Errors
+/// If there is no memory for it.
+pub(crate) fn share(picture: &frame::Video) -> Result<frame::Video, Failure> {
+    let mut other = frame::Video::empty();
+    // SAFETY: the second frame was just allocated and holds nothing; the first is whole.
+    let result = unsafe { av_frame_ref(other.as_mut_ptr(), picture.as_ptr()) };
+    if result < 0 { Err(Failure::at("sharing a picture")(Error::from(result))) } else { Ok(other) }
+}
+
+/// Copies times and what comes with a picture: closed captions (CEA-608/708) above all.
+pub(crate) fn copy_properties(from: &frame::Video, to: &mut frame::Video) {
+    // SAFETY: both are whole frames; on failure less is copied, which a picture survives.
+    unsafe { av_frame_copy_props(to.as_mut_ptr(), from.as_ptr()) };
+}
+
+/// Sets which field of a picture is shown first: 0 for pictures without fields, 1 for the top one, 2 for the bottom one.
+pub(crate) fn set_field_order(picture: &mut frame::Video, field_order: i32) {
+    // SAFETY: a frame of this type owns an allocated `AVFrame`; these are plain numbers in it.
+    unsafe {
+        let frame = &mut *picture.as_mut_ptr();
+        frame.interlaced_frame = i32::from(field_order != 0);
+        frame.top_field_first = i32::from(field_order == 1);
+    }
+}
+
+/// The most planes that a picture has.
+const PLANES: usize = 4;
+
+/// Calls `visit` with each row of samples of a decoded picture, plane by plane from the top, then with its palette if it has one.
+pub(crate) fn for_each_row(picture: &frame::Video, mut visit: impl FnMut(&[u8])) {
+    let format = AVPixelFormat::from(picture.format());
+    let chroma_rows = chroma_shift(format);
+    let width = i32::try_from(picture.width()).unwrap_or(0);
+    let height = picture.height() as usize;
+    for plane in 0..PLANES {
+        // SAFETY: libavutil computes from a table; for a plane that is not there it returns 0 or an error.
+        let row = unsafe { av_image_get_linesize(format, width, plane as i32) };
+        let (data, stride) = (fields(picture).data[plane], fields(picture).linesize[plane]);
+        let Ok(row) = usize::try_from(row) else { break };
+        if data.is_null() || row == 0 {
+            break;
+        }
+        let rows = if matches!(plane, 1 | 2) { height.div_ceil(1 << chroma_rows) } else { height };
+        for y in 0..rows {
+            // SAFETY: a decoded plane has as many rows of that length, each a stride behind the one before.
+            let bytes = unsafe { std::slice::from_raw_parts(data.offset(y as isize * stride as isize), row) };
+            visit(bytes);
+        }
+    }
+    if format == AVPixelFormat::AV_PIX_FMT_PAL8 {
+        // SAFETY: the second plane of a picture of this format is a palette of 256 colours of four bytes.
+        visit(unsafe { std::slice::from_raw_parts(fields(picture).data[1], 1024) });
+    }
+}
+
+/// How often the height of the second and third plane is halved.
+fn chroma_shift(format: AVPixelFormat) -> u32 {
+    // SAFETY: a descriptor is a static of libavutil, or null.
+    unsafe {
+        let descriptor = av_pix_fmt_desc_get(format);
+        if descriptor.is_null() { 0 } else { u32::from((*descriptor).log2_chroma_h) }
+    }
+}

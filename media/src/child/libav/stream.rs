@@ -1,0 +1,107 @@
+//! Streams of an open container: their fields, codec parameters, side data and index.
+
+use ffmpeg_next::{
+    self as ff, Rational,
+    ffi::{
+        AVCodecParameters, AVINDEX_KEYFRAME, AVPacketSideDataType, AVRational, AVSEEK_FLAG_BACKWARD,
+        AVStream, av_guess_frame_rate, av_index_search_timestamp, av_stream_get_side_data,
+        avformat_index_get_entries_count, avformat_index_get_entry,
+    },
+    format::context::Input,
+};
+use millrace_schemas::Ratio;
+
+/// Returns the fields of a stream and the parameters of its codec.
+pub(crate) fn fields<'a>(stream: &'a ff::Stream<'_>) -> (&'a AVStream, &'a AVCodecParameters) {
+    // SAFETY: a stream of an open context has parameters, and both live as long as the context, which is borrowed.
+    unsafe {
+        let stream = &*stream.as_ptr();
+        (stream, &*stream.codecpar)
+    }
+}
+
+/// Returns the codec headers of a stream (`extradata`); empty if it has none.
+pub(crate) fn extradata(parameters: &AVCodecParameters) -> &[u8] {
+    let size = usize::try_from(parameters.extradata_size).unwrap_or(0);
+    if parameters.extradata.is_null() {
+        return &[];
+    }
+    // SAFETY: extradata has as many bytes as its size field says, and lives as long as the parameters.
+    unsafe { std::slice::from_raw_parts(parameters.extradata, size) }
+}
+
+/// Returns side data of a stream, if it has any of that kind.
+pub(crate) fn side_data<'a>(stream: &'a ff::Stream<'_>, kind: AVPacketSideDataType) -> Option<&'a [u8]> {
+    // SAFETY: the stream is of an open context; side data has as many bytes as its size says, and lives as long as the
+    // context, which is borrowed.
+    unsafe {
+        let mut size = 0;
+        let data = av_stream_get_side_data(stream.as_ptr(), kind, &raw mut size);
+        (!data.is_null()).then(|| std::slice::from_raw_parts(data, size))
+    }
+}
+
+/// Returns the bytes of the attached picture (cover) of a stream, if it has one.
+pub(crate) fn attached_picture<'a>(stream: &'a ff::Stream<'_>) -> Option<&'a [u8]> {
+    let picture = &fields(stream).0.attached_pic;
+    let size = usize::try_from(picture.size).unwrap_or(0);
+    // SAFETY: a packet's data has as many bytes as its size says, and lives as long as the stream's context, which is borrowed.
+    (!picture.data.is_null()).then(|| unsafe { std::slice::from_raw_parts(picture.data, size) })
+}
+
+/// Returns the frame rate that libavformat guesses for a stream; 0/1 if it can't tell.
+pub(crate) fn guess_frame_rate(input: &Input, stream: &ff::Stream<'_>) -> AVRational {
+    // SAFETY: both are of an open context. Guessing a rate only reads them, though C has no const for it.
+    unsafe {
+        av_guess_frame_rate(input.as_ptr().cast_mut(), stream.as_ptr().cast_mut(), std::ptr::null_mut())
+    }
+}
+
+/// An entry of a container's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IndexEntry {
+    /// In ticks of the stream; a decoding time in mp4.
+    pub(crate) timestamp: i64,
+    pub(crate) is_keyframe: bool,
+}
+
+/// Returns how many entries the index of a stream has.
+pub(crate) fn index_length(stream: &ff::Stream<'_>) -> i32 {
+    // SAFETY: the stream is of an open context.
+    unsafe { avformat_index_get_entries_count(stream.as_ptr()) }
+}
+
+/// Returns an entry of the index of a stream; `None` if there is none of that number.
+pub(crate) fn index_entry(stream: &ff::Stream<'_>, number: i32) -> Option<IndexEntry> {
+    // SAFETY: the stream is of an open context, whose index changes only by calls that need the context mutably; the entry is
+    // copied before it can. libavformat returns null for a number that is out of range.
+    unsafe {
+        let entry = avformat_index_get_entry(stream.as_ptr().cast_mut(), number);
+        (!entry.is_null()).then(|| IndexEntry {
+            timestamp: (*entry).timestamp,
+            is_keyframe: (*entry).flags() & AVINDEX_KEYFRAME != 0,
+        })
+    }
+}
+
+/// Returns all entries of the index of a stream; `None` if one can't be read.
+pub(crate) fn index(stream: &ff::Stream<'_>) -> Option<Vec<IndexEntry>> {
+    (0..index_length(stream)).map(|number| index_entry(stream, number)).collect()
+}
+
+/// Returns the last keyframe at or before a time in the index of a stream, if there is one.
+pub(crate) fn keyframe_before(stream: &ff::Stream<'_>, at: i64) -> Option<IndexEntry> {
+    // SAFETY: the stream is of an open context, and a search only reads it, though C has no const for it.
+    let number = unsafe { av_index_search_timestamp(stream.as_ptr().cast_mut(), at, AVSEEK_FLAG_BACKWARD) };
+    index_entry(stream, number)
+}
+
+/// Returns a fraction of libav's.
+pub(crate) fn ratio(rational: AVRational) -> Ratio {
+    Ratio { num: rational.num, den: rational.den }
+}
+
+/// Returns a fraction as libav has it; a denominator below 1 becomes 1.
+pub(crate) fn rational(ratio: Ratio) -> Rational {
+    Rational::new(ratio.num, ratio.den.max(1))
+}

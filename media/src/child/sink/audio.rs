@@ -1,0 +1,222 @@
+//! Encodes sound, as one continuous stream.
+
+use std::fs::File;
+
+use ffmpeg_next::{self as ff, Packet, Rational, codec};
+use millrace_schemas::{AudioSettings, Made, Rendition};
+
+use super::{
+    options,
+    work_object::{Sink, WRITING, WorkObject, begin},
+};
+use crate::{
+    child::{
+        alive,
+        damage::Damage,
+        failure::Failure,
+        libav::{
+            codec::{headers, priming, set_layout},
+            layout::Layout,
+            sound,
+        },
+    },
+    packets::{Header, TrailerFacts},
+    protocol::TimeRange,
+    seams::Decoded,
+};
+
+/// The most samples that a codec pads the end of sound by: two frames of HE-AAC. A container that says that there are more
+/// behind its end is wrong.
+const MOST_PADDING: usize = 4096;
+
+/// Samples that are to be encoded.
+pub(crate) enum Samples<'a> {
+    /// A slice a channel, all of the same length.
+    Planes(&'a [&'a [f32]]),
+    /// So many samples of silence.
+    Silence(usize),
+}
+
+/// The end of a sound track, or of a part of one.
+pub(crate) struct AudioEnd<'a> {
+    /// When the sound ends as the container says, in samples: what a codec padded behind it is left out.
+    pub(crate) ends: Option<i64>,
+    /// How it was decoded at both ends, for the proof of its seams.
+    pub(crate) decoded: &'a Decoded,
+    /// What is damaged.
+    pub(crate) damage: &'a Damage,
+}
+
+/// An audio encoder, and the work object that it fills.
+pub(crate) struct AudioSink {
+    encoder: ff::encoder::audio::Encoder,
+    writer: WorkObject,
+    rendition: String,
+    layout: Layout,
+    rate: i32,
+    frame_size: usize,
+    waiting: Vec<Vec<f32>>,
+    start: i64,
+    samples: i64,
+    /// The packets that are kept, by their times in samples.
+    range: TimeRange,
+    packets: i64,
+}
+
+impl AudioSink {
+    /// Opens the encoder. `start` is the time of the first sample, in samples; of what is encoded, the packets of `range` are kept.
+    ///
+    /// # Errors
+    /// If this FFmpeg has no such encoder, or it refuses the settings.
+    pub(crate) fn open(
+        rendition: &Rendition,
+        (s, layout): (&AudioSettings, Layout),
+        out: File,
+        start: i64,
+        range: TimeRange,
+    ) -> Result<Self, Failure> {
+        let mut audio = codec::Context::new_with_codec(options::encoder(&s.codec)?)
+            .encoder()
+            .audio()
+            .map_err(Failure::at("opening the audio encoder"))?;
+        audio.set_rate(s.sample_rate);
+        set_layout(&mut audio, layout);
+        audio.set_format(options::SAMPLES);
+        audio.set_bit_rate(usize::try_from(s.bit_rate).unwrap_or(0));
+        audio.set_time_base(Rational::new(1, s.sample_rate));
+        audio.set_flags(codec::Flags::GLOBAL_HEADER);
+        let encoder = audio.open().map_err(Failure::at("opening the audio encoder"))?;
+        let padding = priming(&encoder);
+        let frame_size = encoder.frame_size().max(1) as usize;
+        let header = Header {
+            extradata: headers(&encoder),
+            clock: (1, s.sample_rate),
+            video: None,
+            audio: Some(s.clone()),
+            side: None,
+            size: None,
+            padding,
+            frame_size: frame_size as i64,
+        };
+        let writer = begin(out, &header)?;
+        Ok(Self {
+            encoder,
+            writer,
+            rendition: rendition.id.clone(),
+            layout,
+            rate: s.sample_rate,
+            frame_size,
+            waiting: vec![Vec::new(); usize::try_from(s.channels).unwrap_or(0)],
+            start,
+            samples: 0,
+            range,
+            packets: 0,
+        })
+    }
+
+    /// Returns how many samples a packet has.
+    pub(crate) fn frame_size(&self) -> i64 {
+        self.frame_size as i64
+    }
+
+    /// Returns the time after the last sample so far, in samples.
+    pub(crate) fn end(&self) -> i64 {
+        self.start + self.samples + self.waiting.first().map_or(0, |channel| channel.len() as i64)
+    }
+
+    /// Encodes while at least so many samples wait. The last ones are held back: they may turn out to be padding.
+    fn encode(&mut self, at_least: usize) -> Result<(), Failure> {
+        let mut taken = 0;
+        let there = self.waiting.first().map_or(0, Vec::len);
+        while there - taken >= at_least.max(1) {
+            let now = (there - taken).min(self.frame_size);
+            let planes: Vec<&[f32]> =
+                self.waiting.iter().map(|waiting| &waiting[taken..taken + now]).collect();
+            let mut frame = sound::frame(self.layout, self.rate, &planes)?;
+            frame.set_pts(Some(self.start + self.samples));
+            self.encoder.send_frame(&frame).map_err(Failure::at("encoding sound"))?;
+            self.samples += now as i64;
+            taken += now;
+            self.write_packets()?;
+        }
+        for waiting in &mut self.waiting {
+            waiting.drain(..taken);
+        }
+        Ok(())
+    }
+
+    /// Writes what comes out of the encoder, as far as it is of the range.
+    fn write_packets(&mut self) -> Result<(), Failure> {
+        let mut packet = Packet::empty();
+        while self.encoder.receive_packet(&mut packet).is_ok() {
+            alive::sign();
+            let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
+            let TimeRange { start, end } = self.range;
+            if start.is_some_and(|start| pts < start) || end.is_some_and(|end| pts >= end) {
+                continue;
+            }
+            self.packets += 1;
+            self.writer
+                .write_packet(true, pts, packet.duration(), packet.data().unwrap_or_default())
+                .map_err(Failure::at(WRITING))?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for AudioSink {
+    type Input<'a> = Samples<'a>;
+    type End<'a> = AudioEnd<'a>;
+
+    fn push(&mut self, samples: Samples<'_>) -> Result<Vec<Made>, Failure> {
+        match samples {
+            Samples::Planes(channels) => {
+                for (waiting, samples) in self.waiting.iter_mut().zip(channels) {
+                    waiting.extend_from_slice(samples);
+                }
+                self.encode(self.frame_size + MOST_PADDING)?;
+            }
+            Samples::Silence(mut left) => {
+                while left > 0 {
+                    let now = left.min(self.frame_size);
+                    for waiting in &mut self.waiting {
+                        waiting.resize(waiting.len() + now, 0.0);
+                    }
+                    left -= now;
+                    self.encode(self.frame_size + MOST_PADDING)?;
+                }
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn finish(mut self, end: AudioEnd<'_>) -> Result<Vec<Made>, Failure> {
+        let AudioEnd { ends, decoded, damage } = end;
+        let padding = ends.map_or(0, |ends| usize::try_from(self.end() - ends).unwrap_or(0));
+        if padding <= MOST_PADDING {
+            for waiting in &mut self.waiting {
+                waiting.truncate(waiting.len().saturating_sub(padding));
+            }
+        }
+        self.encode(1)?;
+        self.encoder.send_eof().map_err(Failure::at("encoding the last of the sound"))?;
+        self.write_packets()?;
+        let ends = self.start + self.samples;
+        let first = self.range.start.unwrap_or(self.start);
+        // What follows begins there, if anything does.
+        let next = self.range.end.filter(|end| ends > *end);
+        let seconds =
+            |samples: Option<i64>| samples.map(|samples| samples as f64 / f64::from(self.rate.max(1)));
+        let facts = TrailerFacts {
+            rendition: self.rendition,
+            units: (next.unwrap_or(ends) - first).max(0),
+            packets: self.packets,
+            first,
+            next,
+            reorder: 0,
+            warnings: damage.told("sound", seconds(self.range.start), seconds(self.range.end)),
+        };
+        let made = self.writer.finish(facts, decoded).map_err(Failure::at(WRITING))?;
+        Ok(vec![made])
+    }
+}

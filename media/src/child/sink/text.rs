@@ -1,0 +1,171 @@
+//! Makes text that of mp4: texts that are shown at the same time become one, in packets that follow each other.
+
+use std::fs::File;
+
+use ffmpeg_next::{Packet, codec};
+use millrace_schemas::{Made, Rendition, SideSettings};
+
+use super::work_object::{Sink, WRITING, begin};
+use crate::{
+    captions::{self, Caption, combine_overlapping},
+    child::{
+        damage::{self, Damage},
+        failure::Failure,
+        libav::subtitle::{Shown, TextCoder},
+    },
+    packets::{Header, TrailerFacts},
+    seams::Decoded,
+    timeline::{Clock, rescale_timestamp},
+};
+
+const MILLISECONDS: Clock = Clock { num: 1, den: 1000 };
+/// For how long a text is shown that has no end, in milliseconds, unless another follows before.
+const SHOWN: i64 = 5000;
+/// How many captions are taken, how long each is, and all together, in bytes.
+const MOST_CAPTIONS: usize = 200_000;
+const LONGEST_CAPTION: usize = 8 << 10;
+const MOST_TEXT: usize = 64 << 20;
+/// The longest packet of text, in milliseconds: mp4's microseconds of it fit 31 bits. What is shown for longer is repeated, up to a day.
+const LONGEST_PACKET: i64 = 1_800_000;
+const LONGEST_SHOWN: i64 = 86_400_000;
+
+/// The work object of a text track.
+pub(crate) struct TextSink {
+    coder: TextCoder,
+    /// The clock of the packets that come in.
+    clock: Clock,
+    settings: SideSettings,
+    rendition: String,
+    output: File,
+    captions: Vec<Caption>,
+    /// The length of all captions together, in bytes.
+    length: usize,
+    damage: Damage,
+}
+
+impl TextSink {
+    /// Opens the decoder of a stream with these parameters and this clock, and mp4's encoder.
+    ///
+    /// # Errors
+    /// If this FFmpeg has no such decoder or encoder.
+    pub(crate) fn open(
+        rendition: &Rendition,
+        settings: SideSettings,
+        output: File,
+        (parameters, clock): (&codec::Parameters, Clock),
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            coder: TextCoder::open(parameters, clock)?,
+            clock,
+            settings,
+            rendition: rendition.id.clone(),
+            output,
+            captions: Vec::new(),
+            length: 0,
+            damage: Damage::default(),
+        })
+    }
+
+    /// Notes the texts of a packet at `start`, which lasts for `length`, both in milliseconds.
+    fn note(&mut self, shown: Vec<Shown>, start: i64, length: i64) {
+        // A text without an end is shown until the next packet: one that is empty ends it.
+        for last in self.captions.iter_mut().rev().take_while(|last| last.end == i64::MAX) {
+            last.end = start.max(last.start);
+        }
+        for Shown { from, to, text } in shown {
+            let end = match (to, length) {
+                (Some(to), _) if to > from => start.saturating_add(to),
+                (_, length) if length > 0 => start.saturating_add(length),
+                _ => i64::MAX,
+            };
+            let text = captions::shortened(text, LONGEST_CAPTION);
+            self.length += text.len();
+            self.captions.push(Caption { start: start.saturating_add(from), end, text });
+        }
+    }
+
+    /// Returns the packets of all captions: time and length in milliseconds, and what is in them.
+    fn packets(&mut self) -> Result<Vec<(i64, i64, Vec<u8>)>, Failure> {
+        let mut captions = std::mem::take(&mut self.captions);
+        for last in captions.iter_mut().filter(|last| last.end == i64::MAX) {
+            last.end = last.start.saturating_add(SHOWN);
+        }
+        // Of many texts none is shown for hours.
+        let longest = if captions.len() > 1000 { 2 * LONGEST_PACKET } else { LONGEST_SHOWN };
+        for caption in &mut captions {
+            caption.end = caption.end.min(caption.start.saturating_add(longest));
+        }
+        let layout = combine_overlapping(captions);
+        if layout.left_out > 0 {
+            let count = layout.left_out;
+            self.damage.ended(format!("{count} texts are left out: too many are shown at the same time"));
+        }
+        let mut packets = Vec::new();
+        for caption in layout.captions {
+            let data = self.coder.encode(&caption.text, caption.end.saturating_sub(caption.start))?;
+            let mut start = caption.start;
+            while start < caption.end {
+                let end = caption.end.min(start.saturating_add(LONGEST_PACKET));
+                packets.push((start, end - start, data.clone()));
+                start = end;
+            }
+        }
+        Ok(packets)
+    }
+}
+
+impl Sink for TextSink {
+    type Input<'a> = &'a mut Packet;
+    type End<'a> = ();
+
+    /// Takes a packet of the stream. One that can't be decoded is noted as damage.
+    fn push(&mut self, packet: &mut Packet) -> Result<Vec<Made>, Failure> {
+        let Some(pts) = packet.pts().or(packet.dts()) else { return Ok(Vec::new()) };
+        let start = rescale_timestamp(pts, self.clock, (0, MILLISECONDS), MILLISECONDS);
+        let length = rescale_timestamp(packet.duration().max(0), self.clock, (0, MILLISECONDS), MILLISECONDS);
+        self.coder.make_utf8(packet);
+        match self.coder.decode(packet) {
+            Ok(shown) => self.note(shown, start, length),
+            Err(_) => {
+                let tick = self.clock.num as f64 / self.clock.den as f64;
+                self.damage.packet(damage::at(packet, tick));
+            }
+        }
+        if self.captions.len() > MOST_CAPTIONS || self.length > MOST_TEXT {
+            return Err(Failure::new(format!(
+                "there are more than {MOST_CAPTIONS} texts in one track, or more than {MOST_TEXT} bytes of them; leave it out"
+            )));
+        }
+        Ok(Vec::new())
+    }
+
+    fn finish(mut self, (): ()) -> Result<Vec<Made>, Failure> {
+        let packets = self.packets()?;
+        let header = Header {
+            extradata: self.coder.headers(),
+            clock: (1, 1000),
+            video: None,
+            audio: None,
+            side: Some(self.settings),
+            size: None,
+            padding: 0,
+            frame_size: 0,
+        };
+        let mut writer = begin(self.output, &header)?;
+        for (pts, length, data) in &packets {
+            writer.write_packet(true, *pts, *length, data).map_err(Failure::at(WRITING))?;
+        }
+        let count = i64::try_from(packets.len()).unwrap_or(i64::MAX);
+        let facts = TrailerFacts {
+            rendition: self.rendition,
+            units: count,
+            packets: count,
+            first: packets.first().map_or(0, |packet| packet.0),
+            next: None,
+            reorder: 0,
+            warnings: self.damage.told("texts", None, None),
+        };
+        let made = writer.finish(facts, &Decoded::default()).map_err(Failure::at(WRITING))?;
+        Ok(vec![made])
+    }
+}

@@ -1,0 +1,410 @@
+//! Ranges of pictures that follow one another, decoded once, and encoded for each rendition.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fs::File,
+    ops::ControlFlow,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use ffmpeg_next as ff;
+use millrace_schemas::{Made, Seek, SeekBy, VideoSettings};
+
+use crate::{
+    child::{
+        alive,
+        damage::Damage,
+        decode::{Event, TrackDecoder, lengths},
+        failure::Failure,
+        graph::PictureGraph,
+        libav::stream,
+        outliers::{OutlierFilter, Timed},
+        overlap::Notes,
+        report::Reporter,
+        sink::{Picture, Sink as _, VideoEnd, VideoSink},
+        source::{Depth, Source, oversized},
+    },
+    claims,
+    protocol::TranscodeTask,
+};
+
+pub(super) fn transcode(
+    file: &File,
+    task: &TranscodeTask,
+    outputs: Vec<File>,
+    reporter: &mut Reporter,
+) -> Result<(), Failure> {
+    // Given range by range; an encoder wants its own of each.
+    let mut of_rendition: Vec<VecDeque<File>> = task.renditions.iter().map(|_| VecDeque::new()).collect();
+    for (i, output) in outputs.into_iter().enumerate() {
+        of_rendition[i % task.renditions.len()].push_back(output);
+    }
+    let mut sinks = Vec::new();
+    for (rendition, outputs) in task.renditions.iter().zip(of_rendition) {
+        sinks.push(VideoSink::open(rendition, &task.ranges, outputs, task.cores)?);
+    }
+    let all_settings = task.renditions.iter().filter_map(|rendition| rendition.video.as_ref());
+    let start = task.ranges.first().and_then(|range| range.start);
+    let end = task.ranges.last().and_then(|range| range.end);
+    let settings = task.renditions.iter().find_map(|r| r.video.as_ref());
+    let step = settings.map_or(1, frame_ticks);
+    let tick = settings.map_or(1.0, |settings| settings.time_base.as_f64());
+    let mut work = Work {
+        graph: PictureGraph::build(all_settings, task.shape.as_ref(), task.cores),
+        sinks,
+        whole: Whole::new(task),
+        start,
+        end,
+        step,
+        tick,
+        last: None,
+        resumed: None,
+        next: None,
+        count: 0,
+        notes: Notes::new(&task.ranges),
+    };
+    let mut places: VecDeque<Option<Seek>> = task.seeks.iter().copied().map(Some).chain([None]).collect();
+    if start.is_none() {
+        places = VecDeque::from([None]);
+    }
+    while let Some(place) = places.pop_front() {
+        let copy = file.try_clone().map_err(Failure::at("reading the source"))?;
+        let mut source = Source::open(copy, Depth::Decoding)?;
+        source.set_discontinuities(&task.jumps);
+        if let Some(shape) = &task.shape {
+            source.admit(i64::from(shape.width) * i64::from(shape.height));
+        }
+        let mut decoder = TrackDecoder::<ff::frame::Video>::open(source, &task.streams(), task.cores)?;
+        if let Some(place) = place {
+            if !decoder.source.seek(task.stream, place) {
+                continue;
+            }
+            if let Some(headers) = state(task, place)? {
+                decoder.set_state(headers);
+            }
+        }
+        work.notes.from = place;
+        match decode(&mut decoder, task, place.is_some(), &mut work, reporter)? {
+            // The first picture came after the start of the range: one before it may be missing. Go back one more.
+            Outcome::TooLate => {
+                if let Some(earlier) = place.and_then(|place| before(&decoder.source, task.stream, place)) {
+                    places.push_front(Some(earlier));
+                }
+            }
+            // Read from the start, as it was when all pictures were found, and go on where it ended.
+            Outcome::Gap => {
+                work.resumed = work.last;
+                places = VecDeque::from([None]);
+            }
+            Outcome::Done => break,
+        }
+    }
+    if work.count == 0 && work.next.is_none() && start.is_none() {
+        return Err(Failure::new("no picture of the video could be decoded"));
+    }
+    eprintln!("{}", work.notes.cost());
+    let empty_at = work.next.or(start).unwrap_or(0);
+    work.graph.finish()?;
+    for sink in work.sinks {
+        let end = VideoEnd { next: work.next, empty_at, notes: &work.notes };
+        work.whole.add(sink.finish(end)?, reporter);
+    }
+    Ok(())
+}
+
+/// The codec headers that hold at a seek point, where they are not those of the container's header.
+fn state(task: &TranscodeTask, place: Seek) -> Result<Option<Vec<u8>>, Failure> {
+    let text = usize::try_from(place.state).ok().and_then(|state| task.states.get(state.checked_sub(1)?));
+    text.map(|text| BASE64_STANDARD.decode(text).map_err(Failure::at("reading codec headers"))).transpose()
+}
+
+/// Work objects by range, until those of all renditions are whole.
+struct Whole {
+    renditions: usize,
+    told: usize,
+    waiting: Vec<(usize, Vec<Made>)>,
+}
+
+impl Whole {
+    fn new(task: &TranscodeTask) -> Self {
+        let waiting = (0..task.ranges.len()).map(|range| (range, Vec::new())).collect();
+        Self { renditions: task.renditions.len(), told: 0, waiting }
+    }
+
+    /// Takes work objects of one rendition, which become whole in the order of the ranges.
+    fn add(&mut self, made: Vec<Made>, reporter: &Reporter) {
+        for made in made {
+            let missing =
+                |(_, there): &&mut (usize, Vec<Made>)| there.iter().all(|m| m.rendition != made.rendition);
+            if let Some((_, there)) = self.waiting.iter_mut().skip(self.told).find(missing) {
+                there.push(made);
+            }
+        }
+        while let Some((range, made)) =
+            self.waiting.get_mut(self.told).filter(|(_, made)| made.len() == self.renditions)
+        {
+            reporter.made(*range, std::mem::take(made));
+            self.told += 1;
+        }
+    }
+}
+
+/// The keyframe before a place, by the container's index.
+fn before(source: &Source, stream: i32, place: Seek) -> Option<Seek> {
+    if place.by != SeekBy::Time {
+        return None;
+    }
+    let stream = source.input.stream(usize::try_from(stream).ok()?)?;
+    let entry = stream::keyframe_before(&stream, place.at.checked_sub(1)?)?;
+    Some(Seek { by: SeekBy::Time, at: entry.timestamp, state: place.state })
+}
+
+enum Outcome {
+    Done,
+    TooLate,
+    /// Pictures that are in the source were not read: a damaged container is read otherwise from the middle.
+    Gap,
+}
+
+/// Times of packets that were read, by which it is told whether there is a packet for every picture that was found once.
+struct Packets {
+    times: BTreeSet<i64>,
+    longest_gap: i64,
+}
+
+impl Packets {
+    /// Whether nothing was read for what lies between these pictures, where there must be something.
+    fn miss(&mut self, last: Option<i64>, pts: i64) -> bool {
+        let Some(last) = last.filter(|_| self.longest_gap > 0) else { return false };
+        self.times = self.times.split_off(&last.saturating_add(1));
+        pts.saturating_sub(last) > self.longest_gap && self.times.first().is_none_or(|next| *next >= pts)
+    }
+}
+
+/// All that is to be made, and how far it is.
+struct Work {
+    graph: PictureGraph,
+    /// One for each branch of the graph.
+    sinks: Vec<VideoSink>,
+    whole: Whole,
+    start: Option<i64>,
+    end: Option<i64>,
+    /// The length of a picture in ticks.
+    step: i64,
+    /// Seconds a tick.
+    tick: f64,
+    last: Option<i64>,
+    /// Pictures up to this timestamp have already been encoded.
+    resumed: Option<i64>,
+    next: Option<i64>,
+    count: i64,
+    notes: Notes,
+}
+
+impl Work {
+    /// Takes a decoded picture, its time and for how long it is shown; breaks once all ranges are whole.
+    fn picture(
+        &mut self,
+        frame: ff::frame::Video,
+        (pts, length): (i64, i64),
+        reporter: &Reporter,
+    ) -> Result<ControlFlow<()>, Failure> {
+        if self.start.is_some_and(|start| pts < start) || self.resumed.is_some_and(|last| pts <= last) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if let Some(end) = self.end.filter(|end| pts >= *end) {
+            self.next.get_or_insert(pts);
+            let all_done = self.sinks.iter().all(VideoSink::is_done);
+            if all_done && self.notes.has_seen_enough(end) {
+                return Ok(ControlFlow::Break(()));
+            }
+        } else {
+            self.count += 1;
+        }
+        // Times that repeat or run backward move one tick on.
+        let before = self.last;
+        let pts = before.map_or(pts, |last| pts.max(last + 1));
+        self.last = Some(pts);
+        self.note_change(&frame, before, pts);
+        self.notes.picture(&frame, pts);
+        let Self { graph, sinks, whole, notes, .. } = self;
+        graph.push(frame, |branch, frame| {
+            let made = sinks[branch].push(Picture { frame, pts, length, notes })?;
+            alive::sign();
+            whole.add(made, reporter);
+            Ok(())
+        })?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Notes where pictures change, with the segment of the picture before: whoever begins at the change can't see it.
+    fn note_change(&mut self, frame: &ff::frame::Video, before: Option<i64>, pts: i64) {
+        let change = self.graph.change(frame);
+        if let (Some(change), Some(before)) = (change, before) {
+            let seconds = |ticks: i64| ticks as f64 * self.tick;
+            let text = format!(
+                "pictures change at {:.3} s ({change}) and are fitted into the first one's frame",
+                seconds(pts)
+            );
+            self.notes.damage.note(seconds(before), text);
+        }
+    }
+
+    /// Which range is at work, and how many of its pictures went in.
+    fn progress(&self) -> (usize, i64) {
+        self.sinks.first().map_or((0, 0), VideoSink::progress)
+    }
+}
+
+/// Decodes from where the source stands to the end of the range.
+fn decode(
+    decoder: &mut TrackDecoder<ff::frame::Video>,
+    task: &TranscodeTask,
+    may_be_late: bool,
+    work: &mut Work,
+    reporter: &mut Reporter,
+) -> Result<Outcome, Failure> {
+    let mut seen = false;
+    let mut estimate = work.start.unwrap_or(0);
+    let tick = decoder.tick();
+    let seconds = |ticks: i64| ticks as f64 * tick;
+    let mut read = None;
+    // From the start there is no more to be found.
+    let longest_gap = if may_be_late { task.longest_gap } else { 0 };
+    let mut packets = Packets { times: BTreeSet::new(), longest_gap };
+    let mut outliers = OutlierFilter::new(1.0 / tick);
+    // Of the last picture alone.
+    let ends = work.end.is_none().then(|| lengths::track_end(&decoder.source, task.stream)).flatten();
+    // A picture waits for the next one: how long the last one is shown, its track says.
+    let mut held: Option<(ff::frame::Video, i64)> = None;
+    let (most_pixels, size) = (decoder.source.most_pixels(), decoder.source.size());
+    let (mut pictures, mut pixels) = (0, 0_i64);
+    // What an earlier try found in its lead-in is found again.
+    work.notes.damage = Damage::default();
+    loop {
+        match decoder.next()? {
+            Event::Packet(times) => {
+                let (range, done) = work.progress();
+                reporter.progress(range, done);
+                read = times.dts.or(read);
+                packets.times.extend(times.pts.filter(|_| longest_gap > 0));
+            }
+            Event::Damaged(at) => work.notes.damage.packet(at.map(seconds)),
+            Event::Frame(frame) => {
+                let picture = (frame.width().cast_signed(), frame.height().cast_signed());
+                let area = i64::from(picture.0) * i64::from(picture.1);
+                if area > most_pixels {
+                    return Err(Failure::new(oversized(picture.0, picture.1)));
+                }
+                (pictures, pixels) = (pictures + 1, pixels.saturating_add(area));
+                if pixels > claims::pixel_budget(size, area)
+                    && let Some(reason) = claims::too_much_work(size, picture, pictures)
+                {
+                    return Err(Failure::new(reason));
+                }
+                // A picture without a time follows the one before it.
+                let pts = frame.timestamp().unwrap_or(estimate);
+                estimate = pts.saturating_add(work.step);
+                work.notes.damage.frame(&frame, seconds(pts));
+                if !std::mem::replace(&mut seen, true)
+                    && may_be_late
+                    && work.start.is_some_and(|start| pts > start)
+                {
+                    return Ok(Outcome::TooLate);
+                }
+                for Timed { frame, at: pts, is_corrected } in outliers.push(frame, pts, work.step) {
+                    let last = held.as_ref().map(|(_, pts)| *pts).or(work.last);
+                    if packets.miss(last, pts) {
+                        return Ok(Outcome::Gap);
+                    }
+                    if is_corrected {
+                        work.notes.damage.time(seconds(pts));
+                    }
+                    if let Some((frame, pts)) = held.replace((frame, pts)) {
+                        let length = lengths::length(&frame);
+                        if work.picture(frame, (pts, length), reporter)?.is_break() {
+                            return Ok(Outcome::Done);
+                        }
+                    }
+                }
+            }
+            Event::End(error) => {
+                let last = held.as_ref().map(|(_, pts)| *pts).or(work.last);
+                let last = last.or(work.start.map(|start| start - 1));
+                let follows = work.end.unwrap_or(task.last_time.saturating_add(1));
+                if packets.miss(last, follows) {
+                    return Ok(Outcome::Gap);
+                }
+                let missing = missing_at_end(&decoder.source, task.stream, read);
+                let late = outliers.finish().map(|timed| (timed.frame, timed.at));
+                let mut rest: Vec<_> = held.into_iter().chain(late).collect();
+                while let Some((frame, pts)) = (!rest.is_empty()).then(|| rest.remove(0)) {
+                    // Where pictures are missing behind it, it is not the last one.
+                    let is_last = rest.is_empty() && missing.is_none();
+                    let length = if is_last {
+                        lengths::last_length(&frame, pts, ends)
+                    } else {
+                        lengths::length(&frame)
+                    };
+                    if work.picture(frame, (pts, length), reporter)?.is_break() {
+                        return Ok(Outcome::Done);
+                    }
+                }
+                work.notes.end();
+                // What follows a damaged place can't be read; what came before it is there.
+                if let Some(error) = error {
+                    let text = format!("the source can't be read on, and its pictures end there: {error}");
+                    work.notes.damage.ended(text);
+                }
+                if let Some(missing) = missing {
+                    work.notes.damage.ended(missing);
+                }
+                return Ok(if seen || !may_be_late { Outcome::Done } else { Outcome::TooLate });
+            }
+        }
+    }
+}
+
+/// What an index lists behind the last packet that could be read: the source is cut off.
+fn missing_at_end(source: &Source, stream: i32, last: Option<i64>) -> Option<String> {
+    let of_index = source.input.stream(usize::try_from(stream).ok()?)?;
+    let ends = stream::index_entry(&of_index, stream::index_length(&of_index) - 1)?.timestamp;
+    let clock = source.clock(stream);
+    let seconds = |ticks: i64| ticks as f64 * clock.num as f64 / clock.den as f64;
+    let read = last.unwrap_or(0);
+    (source.container().contains("mp4") && ends > read).then(|| {
+        format!(
+            "the source is cut off: its index goes on to {:.3} s, and its pictures end near {:.3} s",
+            seconds(ends),
+            seconds(read)
+        )
+    })
+}
+
+/// The length of a picture in ticks of its clock.
+fn frame_ticks(settings: &VideoSettings) -> i64 {
+    let ticks = 1.0 / (settings.frame_rate.as_f64() * settings.time_base.as_f64());
+    if ticks.is_finite() { (ticks.round() as i64).max(1) } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_missed_where_no_packet_was_read_for_them() {
+        let packets = |times: &[i64]| Packets { times: times.iter().copied().collect(), longest_gap: 2 };
+        assert!(!packets(&[0, 1, 2, 4]).miss(Some(2), 4), "as far apart as they are anywhere");
+        assert!(packets(&[0, 1, 8]).miss(Some(1), 8));
+        assert!(
+            !packets(&[0, 1, 3, 8]).miss(Some(1), 8),
+            "what was read and can't be decoded is damaged, not missed"
+        );
+        assert!(packets(&[]).miss(Some(1), 8), "nothing more came");
+        assert!(!packets(&[]).miss(None, 8), "nothing is known of what comes before");
+        assert!(
+            !Packets { times: BTreeSet::new(), longest_gap: 0 }.miss(Some(1), 8),
+            "an index said where they are"
+        );
+    }
+}
