@@ -10,7 +10,7 @@ use crate::{
         graph::sound::{Planes, SoundGraph},
         libav::layout::Layout,
         report::Reporter,
-        sound::{self, Act, SoundClock},
+        sound::{self, Action, SoundClock},
         source::Source,
     },
     protocol::{Heard, SecondMeasured},
@@ -110,8 +110,8 @@ impl Mono {
             if let Some(frame) = self.reading.next()? {
                 self.take(frame)?;
             } else {
-                let held = self.follow.end();
-                self.act(held)?;
+                let held = self.follow.finish();
+                self.apply(held)?;
                 self.flush()?;
                 self.ended = true;
             }
@@ -137,27 +137,27 @@ impl Mono {
             self.start = at.map_or(0, |at| self.place(at));
         }
         if self.reading.is_wary() {
-            let held = self.follow.end();
-            self.act(held)?;
+            let held = self.follow.finish();
+            self.apply(held)?;
             let hole = at.map_or(0, |at| self.place(at) - self.end());
-            let acts = if hole.abs() > RATE / 200 { at.map(Act::MoveTo) } else { None };
-            return self.act(acts.into_iter().chain([Act::Play(frame)]).collect());
+            let actions = if hole.abs() > RATE / 200 { at.map(Action::MoveTo) } else { None };
+            return self.apply(actions.into_iter().chain([Action::Play(frame)]).collect());
         }
         let length = frame.samples() as f64 / f64::from(frame.rate().max(1));
         let position = (self.end() + self.zero) as f64 / RATE as f64;
-        let acts = self.follow.take(frame, sound::Heard { at, length }, position);
-        self.act(acts)
+        let actions = self.follow.push(frame, sound::FrameTime { at, length }, position);
+        self.apply(actions)
     }
 
-    fn act(&mut self, acts: Vec<Act<frame::Audio>>) -> Result<(), Failure> {
-        for act in acts {
-            match act {
-                Act::Play(frame) => {
+    fn apply(&mut self, actions: Vec<Action<frame::Audio>>) -> Result<(), Failure> {
+        for action in actions {
+            match action {
+                Action::Play(frame) => {
                     let made = self.graph.push(&frame, Layout::of_frame(&frame))?;
                     made.iter().for_each(|planes| self.append(planes));
                 }
-                Act::Stretch(part) => self.graph.stretch(part)?,
-                Act::MoveTo(at) => {
+                Action::Stretch(part) => self.graph.stretch(part)?,
+                Action::MoveTo(at) => {
                     self.skip = 0;
                     let hole = self.place(at) - self.end();
                     if (1..LONGEST_HOLE_SECONDS * RATE).contains(&hole) {
