@@ -30,7 +30,7 @@ static WAIT: AtomicU64 = AtomicU64::new(0);
 /// The number of the last wait.
 static WAITS: AtomicU64 = AtomicU64::new(0);
 
-/// Tells the parent that the task got on, if it was not told in the last second.
+/// Reports to the parent that the task got on, at most once a second.
 pub(super) fn sign() {
     let now = u64::try_from(BEGUN.elapsed().as_millis()).unwrap_or(u64::MAX);
     if now.saturating_sub(LAST.load(Ordering::Relaxed)) >= EVERY.as_millis() as u64 {
@@ -39,7 +39,7 @@ pub(super) fn sign() {
     }
 }
 
-/// Does what may have to wait for the parent or a disk.
+/// Runs what may have to wait for the parent or a disk.
 pub(super) fn wait<T>(reads_or_writes: impl FnOnce() -> T) -> T {
     WAIT.store(WAITS.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
     let result = reads_or_writes();

@@ -1,26 +1,26 @@
-//! What of a source is damaged, and where: gathered while it is decoded, told in words.
+//! Damage of a source, gathered by time while it is decoded, and reported as warnings.
 
 use ffmpeg_next::Packet;
 
 use super::libav::frame::fields;
 
-/// Events that are no further apart, in seconds, are told as one.
+/// Events that are no further apart, in seconds, are reported as one.
 const TOGETHER_SECONDS: f64 = 1.0;
-/// How many places are told; further ones are counted.
+/// How many places are reported; further ones are only counted.
 const MOST_PLACES: usize = 5;
 
-/// For how many frames behind damage a time is believed to the millisecond: what was lost may be shorter than what else counts as
-/// the container's rounding, and all later sound would be early.
+/// For how many frames behind damage a timestamp is followed to the millisecond. What was lost may be shorter than what is taken for
+/// the container's rounding otherwise, and all later sound would be early.
 pub(crate) const WARY_FRAMES: u32 = 16;
 
-/// What happened at a place.
+/// A kind of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A packet that could not be decoded.
     Undecodable,
     /// A picture, or sound, with errors in it.
     Concealed,
-    /// Nothing, where there is something in a source that is whole.
+    /// No packet, where an undamaged source has one.
     Absent,
 }
 
@@ -28,73 +28,78 @@ enum Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Damage {
     events: Vec<(f64, Kind)>,
-    /// What else is to be said, by time.
+    /// Further warnings, by time.
     notes: Vec<(f64, String)>,
     ends: Option<String>,
 }
 
 impl Damage {
-    /// A packet could not be decoded; `at` in seconds.
+    /// Notes that a packet could not be decoded; `at` is its time in seconds.
     pub(crate) fn packet(&mut self, at: Option<f64>) {
         let at = at.or_else(|| self.events.last().map(|event| event.0));
         self.events.push((at.unwrap_or(0.0), Kind::Undecodable));
     }
 
-    /// A decoded frame with its time in seconds: it counts where its decoder says that it had to guess.
+    /// Notes a decoded frame, with its time in seconds, if its decoder reports errors in it.
     pub(crate) fn frame(&mut self, frame: &ffmpeg_next::Frame, at: f64) {
         if frame.is_corrupt() || fields(frame).decode_error_flags != 0 {
             self.events.push((at, Kind::Concealed));
         }
     }
 
-    /// How many packets and frames are damaged.
+    /// Returns how many packets and frames are damaged.
     pub(crate) fn count(&self) -> i64 {
         i64::try_from(self.events.len()).unwrap_or(i64::MAX)
     }
 
-    /// A time that could not be believed was put where it belongs.
+    /// Notes that a timestamp was corrected; `at` is the corrected time in seconds.
     pub(crate) fn time(&mut self, at: f64) {
         self.events.push((at, Kind::Concealed));
     }
 
-    /// Nothing was there where there is always something.
+    /// Notes that packets are missing at this time, in seconds.
     pub(crate) fn absent(&mut self, at: f64) {
         self.events.push((at, Kind::Absent));
     }
 
-    /// Something else is to be said of this time, in seconds.
+    /// Notes another warning, with its time in seconds.
     pub(crate) fn note(&mut self, at: f64, text: String) {
         self.notes.push((at, text));
     }
 
-    /// The source ended too early.
+    /// Notes why the source ended too early; the first reason counts.
     pub(crate) fn ended(&mut self, what: String) {
         self.ends.get_or_insert(what);
     }
 
-    /// What is damaged from `start` up to `end`, in seconds; `what` names what is there, such as "pictures".
-    pub(crate) fn told(&self, what: &str, start: Option<f64>, end: Option<f64>) -> Vec<String> {
+    /// Returns warnings about what is damaged from `start` up to `end`, in seconds; `what` names what is there, such as "pictures".
+    pub(crate) fn warnings(&self, what: &str, start: Option<f64>, end: Option<f64>) -> Vec<String> {
         let inside =
             |at: f64| start.is_none_or(|start| at >= start - 1e-9) && end.is_none_or(|end| at < end - 1e-9);
         let mut events: Vec<_> = self.events.iter().filter(|event| inside(event.0)).collect();
         events.sort_by(|a, b| a.0.total_cmp(&b.0));
         let places: Vec<_> = events.chunk_by(|a, b| b.0 - a.0 <= TOGETHER_SECONDS).collect();
-        let mut told: Vec<String> = places.iter().take(MOST_PLACES).map(|place| tell(place, what)).collect();
+        let mut warnings: Vec<String> =
+            places.iter().take(MOST_PLACES).map(|place| describe(place, what)).collect();
         if places.len() > MOST_PLACES {
-            told.push(format!("{what} {} damaged in {} more places", verb(what), places.len() - MOST_PLACES));
+            warnings.push(format!(
+                "{what} {} damaged in {} more places",
+                verb(what),
+                places.len() - MOST_PLACES
+            ));
         }
         let notes: Vec<&String> =
             self.notes.iter().filter(|note| inside(note.0)).map(|note| &note.1).collect();
-        told.extend(notes.iter().take(MOST_PLACES).map(|note| (*note).clone()));
+        warnings.extend(notes.iter().take(MOST_PLACES).map(|note| (*note).clone()));
         if notes.len() > MOST_PLACES {
-            told.push(format!("{what} change in {} more places", notes.len() - MOST_PLACES));
+            warnings.push(format!("{what} change in {} more places", notes.len() - MOST_PLACES));
         }
-        told.extend(self.ends.iter().filter(|_| end.is_none()).cloned());
-        told
+        warnings.extend(self.ends.iter().filter(|_| end.is_none()).cloned());
+        warnings
     }
 }
 
-fn tell(place: &[&(f64, Kind)], what: &str) -> String {
+fn describe(place: &[&(f64, Kind)], what: &str) -> String {
     let count = |kind| place.iter().filter(|event| event.1 == kind).count();
     let (lost, concealed) = (count(Kind::Undecodable), count(Kind::Concealed));
     let (first, last) =
@@ -122,7 +127,7 @@ fn verb(what: &str) -> &'static str {
     if what == "sound" { "is" } else { "are" }
 }
 
-/// A packet's time in seconds.
+/// Returns a packet's time in seconds, if it has one.
 pub(crate) fn at(packet: &Packet, tick: f64) -> Option<f64> {
     packet.pts().or(packet.dts()).map(|ticks| ticks as f64 * tick)
 }
@@ -132,39 +137,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damage_is_told_by_place_and_within_a_range() {
+    fn damage_is_reported_by_place_and_within_a_range() {
         let mut damage = Damage::default();
         for at in [1.0, 1.04, 5.0] {
             damage.packet(Some(at));
         }
         damage.ended("the source ends".into());
         assert_eq!(
-            damage.told("pictures", None, Some(5.0)),
+            damage.warnings("pictures", None, Some(5.0)),
             ["pictures are missing from 1.000 s to 1.040 s (2 packets can't be decoded)"]
         );
         assert_eq!(
-            damage.told("pictures", Some(5.0), None),
+            damage.warnings("pictures", Some(5.0), None),
             ["pictures are missing at 5.000 s (1 packet can't be decoded)", "the source ends"]
         );
-        assert!(damage.told("pictures", Some(2.0), Some(3.0)).is_empty());
+        assert!(damage.warnings("pictures", Some(2.0), Some(3.0)).is_empty());
     }
 
     #[test]
-    fn what_is_not_there_is_told() {
+    fn what_is_missing_is_reported() {
         let mut damage = Damage::default();
         damage.absent(2.0);
         assert_eq!(
-            damage.told("sound", None, None),
+            damage.warnings("sound", None, None),
             ["sound is missing at 2.000 s (there is nothing to decode)"]
         );
     }
 
     #[test]
-    fn damage_everywhere_is_not_told_everywhere() {
+    fn damage_everywhere_is_not_reported_everywhere() {
         let mut damage = Damage::default();
         (0..100).for_each(|i| damage.packet(Some(f64::from(i) * 10.0)));
-        let told = damage.told("sound", None, None);
-        assert_eq!(told.len(), MOST_PLACES + 1);
-        assert_eq!(told[MOST_PLACES], "sound is damaged in 95 more places");
+        let warnings = damage.warnings("sound", None, None);
+        assert_eq!(warnings.len(), MOST_PLACES + 1);
+        assert_eq!(warnings[MOST_PLACES], "sound is damaged in 95 more places");
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct TrackDecoder<F> {
     /// A packet of another stream, which waits for the decoder to be emptied.
     waits: Option<(i32, Packet)>,
     is_draining: bool,
-    /// The offset in bytes of the last packet of the stream that is being read, and of the first of the one before it.
+    /// The offset in bytes of the last packet that was read of the current stream, and of the packet at which it began.
     last_at: i64,
     since: i64,
     /// The codec headers that hold at the first packet, if they are not those of the container's header.
@@ -80,12 +80,12 @@ impl<F: Media> TrackDecoder<F> {
         })
     }
 
-    /// Sets the codec headers that hold where reading begins: those of the container's header do not.
+    /// Sets the codec headers that hold where reading begins, if those of the container's header do not.
     pub(crate) fn set_state(&mut self, headers: Vec<u8>) {
         self.state = Some(headers);
     }
 
-    /// Seconds a tick.
+    /// Returns how long a tick of the track is, in seconds.
     pub(crate) fn tick(&self) -> f64 {
         self.clock.num as f64 / self.clock.den as f64
     }
@@ -128,7 +128,7 @@ impl<F: Media> TrackDecoder<F> {
                         self.last_at = at.max(self.last_at);
                         return Ok(self.send());
                     }
-                    // What the demuxer held back when the streams changed was fetched then.
+                    // The demuxer gives late what it held back when the streams changed; `held_back` has fetched it.
                     if at >= 0 && at < self.since {
                         continue;
                     }
@@ -140,8 +140,8 @@ impl<F: Media> TrackDecoder<F> {
         }
     }
 
-    /// The packets of the stream so far that lie before another one goes on, and which a demuxer gives only at the end: that
-    /// of a transport stream sees the end of a picture where the next one begins.
+    /// Returns packets of the current stream that lie before another stream goes on, and that a demuxer gives only at the end: the
+    /// demuxer of transport streams finds the end of a picture where the next one begins.
     fn held_back(&mut self, before: i64) -> Result<VecDeque<Packet>, Failure> {
         let mut packets = VecDeque::new();
         let (Ok(end), true) = (u64::try_from(before), self.source.container() == "mpegts") else {
@@ -181,7 +181,7 @@ impl<F: Media> TrackDecoder<F> {
         }
     }
 
-    /// Brings a packet's times into the track's clock.
+    /// Converts a packet's times from its stream's clock to the track's.
     fn rescale(&mut self, stream: i32) {
         let clock = self.source.clock(stream);
         if clock == self.clock {

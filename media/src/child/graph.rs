@@ -1,13 +1,20 @@
 //! What happens to decoded frames before they are encoded: one graph a task, with a branch for each rendition.
 //!
-//!     decoded ─► shape ─┬─► tone mapping, of each colour once, split by size ─┬─► orient ─► fit into the frame ─► rendition
-//!                       └─► scale ────────────────────────────────────────────┘
+//! ```text
+//! decoded ─► shape ─┬─► tone mapping, of each colour once, split by size ─┬─► orient ─► fit into the frame ─► rendition
+//!                   └─► scale ────────────────────────────────────────────┘
+//! ```
 //!
-//! libavfilter does the tone mapping, and nothing else (`docs/adr/0010`). Its `scale` would change samples: it sets the vertical
-//! position of chroma itself, and takes matrix and range from a picture or from its options, not from what a container says of
-//! a source and a picture in it says otherwise. It would be slower at nothing, but faster at nothing either: renditions of equal
-//! settings are one rendition, so no two branches scale to the same. A graph of its own for sound ([`sound`]) is no graph of
-//! libavfilter's either, whose `aresample` can't be told by how much to stretch from one frame to the next.
+//! libavfilter does the tone mapping only (`docs/adr/0010`). Its `split` and `scale` are not used for the rest:
+//!
+//! - `scale` sets the vertical position of chroma by rules of its own (`in_v_chr_pos` in libavfilter's `vf_scale.c`), so that its
+//!   samples would differ from those of segments that are made already.
+//! - `scale` takes matrix and range from each picture or from its options. Here a container's colour may stand over that of its
+//!   pictures, and size, colour and orientation may change from one picture to the next.
+//! - It would save nothing: renditions of equal settings are one rendition, so no two branches scale to the same.
+//!
+//! For sound ([`sound`]) libavfilter's `aresample` is not used either: how much to stretch changes from one frame to the next, which
+//! it has no command for.
 
 mod fit;
 mod orient;

@@ -12,7 +12,7 @@ use crate::{
     seams::{COMPARED_PICTURES, Decoded, Overlap, PictureDigest},
 };
 
-/// What a task notes while it decodes; each work object takes its part of it.
+/// What a task notes while it decodes; each work object gets the part about its range.
 #[derive(Default)]
 pub(crate) struct Notes {
     /// What is damaged.
@@ -26,7 +26,7 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// For the seams between these ranges, and at both ends of them.
+    /// Returns notes for the seams between these ranges, and at both ends of them.
     pub(crate) fn new(ranges: &[TimeRange]) -> Self {
         let first = ranges.first().and_then(|range| range.start);
         let boundaries = first.into_iter().chain(ranges.iter().filter_map(|range| range.end));
@@ -51,7 +51,7 @@ impl Notes {
         }
     }
 
-    /// What the digests cost, for the log.
+    /// Returns what the digests cost, for the log.
     pub(crate) fn cost(&self) -> String {
         format!("seam digests: {} pictures in {:.3} ms", self.digests, self.spent.as_secs_f64() * 1000.0)
     }
@@ -66,7 +66,7 @@ impl Notes {
         self.overlaps.ended = true;
     }
 
-    /// How the segment of this range was decoded.
+    /// Returns how the segment of this range was decoded.
     pub(crate) fn decoded(&self, range: TimeRange) -> Decoded {
         let TimeRange { start, end } = range;
         Decoded { start, end, from: self.from, head: self.overlaps.at(start), tail: self.overlaps.at(end) }
@@ -89,8 +89,8 @@ impl Overlaps {
     }
 }
 
-/// The XXH3 digest of a picture as it was decoded: its size, pixel format and samples. Not cryptographic: who makes
-/// pictures that collide deceives himself alone.
+/// The XXH3 digest of a picture as it was decoded: its size, pixel format and samples. It is not cryptographic:
+/// pictures that are made to collide harm only the upload that they are in.
 fn digest_of(frame: &ff::frame::Video) -> u64 {
     let mut hasher = Xxh3::new();
     let format = AVPixelFormat::from(frame.format());

@@ -1,7 +1,7 @@
 //! A sound track, or a part of one, decoded once and encoded for each rendition as one continuous stream.
 //!
-//! A part is a range of samples on the codec's frame grid. Its encoder begins so many frames earlier that it stands
-//! where one that began at the start would; their packets are thrown away. So parts join without a seam.
+//! A part is a range of samples on the codec's frame grid. Its encoder begins so many frames earlier that its state
+//! is the one that it would have if it had begun at the start; their packets are thrown away. So parts join without a seam.
 
 mod clock;
 mod track;
@@ -24,10 +24,10 @@ use crate::{
     protocol::{TimeRange, TranscodeTask},
     timeline::{Clock, rescale_timestamp},
 };
-pub(super) use clock::{Act, Heard, SoundClock};
+pub(super) use clock::{Action, FrameTime, SoundClock};
 use track::Track;
 
-/// How much earlier reading begins than the lead: what a decoder needs to stand where it would.
+/// How much earlier than the lead-in reading begins: the pre-roll of the decoder.
 const PREROLL: Duration = Duration::from_secs(1);
 
 pub(crate) fn transcode(
@@ -50,7 +50,7 @@ pub(crate) fn transcode(
     }
     let seamless =
         COUNTED.contains(&decoder.source.container().as_str()) || tracks.iter().any(Track::is_part);
-    let mut hearing = Hearing { tracks, follow: SoundClock::new(tick), clock, wary: 0 };
+    let mut renditions = Renditions { tracks, follow: SoundClock::new(tick), clock, wary: 0 };
     let mut damage = Damage::default();
     let mut outliers = OutlierFilter::new(1.0 / tick);
     let (mut estimate, mut packets) = (0, 0_u64);
@@ -58,13 +58,13 @@ pub(crate) fn transcode(
         let frame = match decoder.next()? {
             Event::Packet(_) => {
                 packets += 1;
-                reporter.progress(0, hearing.done());
+                reporter.progress(0, renditions.done());
                 continue;
             }
             Event::Damaged(at) => {
                 packets += 1;
                 damage.packet(at.map(|at| at as f64 * tick));
-                hearing.wary = WARY_FRAMES;
+                renditions.wary = WARY_FRAMES;
                 continue;
             }
             Event::Frame(frame) => frame,
@@ -84,11 +84,11 @@ pub(crate) fn transcode(
             if is_corrected {
                 damage.time(at as f64 * tick);
             }
-            if hearing.hear(frame, time.filter(|_| !is_corrected), reporter)? && seamless {
+            if renditions.push(frame, time.filter(|_| !is_corrected), reporter)? && seamless {
                 damage.absent(at as f64 * tick);
             }
         }
-        if hearing.tracks.iter().all(Track::is_full) {
+        if renditions.tracks.iter().all(Track::is_full) {
             break;
         }
     }
@@ -96,16 +96,16 @@ pub(crate) fn transcode(
         if is_corrected {
             damage.time(at as f64 * tick);
         }
-        hearing.hear(frame, time.filter(|_| !is_corrected), reporter)?;
+        renditions.push(frame, time.filter(|_| !is_corrected), reporter)?;
     }
-    hearing.end(reporter)?;
-    if hearing.tracks.iter().any(|track| track.late) {
+    renditions.flush(reporter)?;
+    if renditions.tracks.iter().any(|track| track.late) {
         return Err(Failure::new("sound can't be read from where its index says that it lies"));
     }
     if let Some(cut_off) = cut_off(&decoder.source, task.stream, estimate) {
         damage.ended(cut_off);
     }
-    if let Some(drift) = hearing.follow.drift() {
+    if let Some(drift) = renditions.follow.drift() {
         damage.note(estimate as f64 * tick, drift);
     }
     let ends = lengths::stream_end(&decoder.source, task.stream).filter(|_| range.end.is_none());
@@ -117,28 +117,28 @@ pub(crate) fn transcode(
             &damage,
         )
     };
-    let made = hearing.tracks.into_iter().map(finish).collect::<Result<Vec<_>, _>>()?;
+    let made = renditions.tracks.into_iter().map(finish).collect::<Result<Vec<_>, _>>()?;
     reporter.made(0, made.concat());
     Ok(())
 }
 
-/// The renditions of a track, and where its timestamps put its sound.
-struct Hearing<'a> {
+/// The renditions of a track, and the clock by which its sound is placed.
+struct Renditions<'a> {
     tracks: Vec<Track<'a>>,
     follow: SoundClock<ff::frame::Audio>,
     clock: Clock,
-    /// For how many more frames a time is believed to the millisecond: there was damage before them.
+    /// For how many more frames timestamps are followed to the millisecond, after damage.
     wary: u32,
 }
 
-impl Hearing<'_> {
+impl Renditions<'_> {
     fn done(&self) -> i64 {
         self.tracks.first().and_then(|track| track.sink.as_ref()).map_or(0, AudioSink::end)
     }
 
-    /// Takes decoded samples; `time` is theirs in ticks, if they have one that can be believed. `true` where a hole before
+    /// Takes decoded samples; `time` is their timestamp in ticks, unless it is missing or an outlier. Returns `true` if a hole before
     /// them was filled.
-    fn hear(
+    fn push(
         &mut self,
         frame: ff::frame::Audio,
         time: Option<i64>,
@@ -148,7 +148,7 @@ impl Hearing<'_> {
         self.wary = self.wary.saturating_sub(1);
         let position = self.tracks.first().and_then(Track::position);
         let Some(position) = position.filter(|_| !exact) else {
-            let mut filled = self.end(reporter)?;
+            let mut filled = self.flush(reporter)?;
             for track in &mut self.tracks {
                 if track.begin(&frame, time, self.clock)? {
                     filled |= track.move_to(time, self.clock, true, reporter)?;
@@ -158,24 +158,28 @@ impl Hearing<'_> {
             return Ok(filled);
         };
         let length = frame.samples() as f64 / f64::from(frame.rate().max(1));
-        let acts = self.follow.take(frame, Heard { at: time, length }, position);
-        self.act(acts, reporter)
+        let actions = self.follow.push(frame, FrameTime { at: time, length }, position);
+        self.apply(actions, reporter)
     }
 
-    /// Plays what is held still.
-    fn end(&mut self, reporter: &mut Reporter) -> Result<bool, Failure> {
-        let acts = self.follow.end();
-        self.act(acts, reporter)
+    /// Plays what is held until the next frame.
+    fn flush(&mut self, reporter: &mut Reporter) -> Result<bool, Failure> {
+        let actions = self.follow.finish();
+        self.apply(actions, reporter)
     }
 
-    fn act(&mut self, acts: Vec<Act<ff::frame::Audio>>, reporter: &mut Reporter) -> Result<bool, Failure> {
+    fn apply(
+        &mut self,
+        actions: Vec<Action<ff::frame::Audio>>,
+        reporter: &mut Reporter,
+    ) -> Result<bool, Failure> {
         let mut filled = false;
-        for act in acts {
+        for action in actions {
             for track in &mut self.tracks {
-                match &act {
-                    Act::Play(frame) => track.play(frame)?,
-                    Act::MoveTo(at) => filled |= track.move_to(Some(*at), self.clock, false, reporter)?,
-                    Act::Stretch(part) => track.stretch(*part)?,
+                match &action {
+                    Action::Play(frame) => track.play(frame)?,
+                    Action::MoveTo(at) => filled |= track.move_to(Some(*at), self.clock, false, reporter)?,
+                    Action::Stretch(part) => track.stretch(*part)?,
                 }
             }
         }
@@ -183,13 +187,13 @@ impl Hearing<'_> {
     }
 }
 
-/// How long decoded samples are heard, in ticks.
+/// Returns how long decoded samples last, in ticks.
 fn length(frame: &ff::frame::Audio, clock: Clock) -> i64 {
     let samples = Clock { num: 1, den: i64::from(frame.rate().max(1)) };
     rescale_timestamp(i64::try_from(frame.samples()).unwrap_or(0), samples, (0, clock), clock)
 }
 
-/// What a container that counts samples says, where the sound ends so much earlier that it was cut off.
+/// Returns a warning that the source is cut off, if it has fewer samples than its container says.
 fn cut_off(source: &Source, stream: i32, end: i64) -> Option<String> {
     let of_it = source.input.stream(usize::try_from(stream).ok()?)?;
     let seconds = |ticks: i64| ticks as f64 * f64::from(of_it.time_base());
@@ -201,12 +205,12 @@ fn cut_off(source: &Source, stream: i32, end: i64) -> Option<String> {
     })
 }
 
-/// Goes to where a part of the sound begins, less what comes before it.
+/// Seeks to where a part of the sound begins, less lead-in and pre-roll.
 fn seek(source: &mut Source, stream: i32, start: i64, rate: i64) {
     let clock = source.clock(stream);
     let samples = Clock { num: 1, den: rate };
     let lead = LEAD_FRAMES * 1024 + i64::try_from(PREROLL.as_secs()).unwrap_or(1) * rate;
     let at = rescale_timestamp(start - lead, samples, (0, clock), clock);
-    // Where it can't, it is read from the start.
+    // If that is not possible, it is read from the start.
     source.seek(stream, Seek { by: SeekBy::Time, at, state: 0 });
 }

@@ -90,7 +90,10 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Opens what is behind the descriptor.
+    /// Opens the source behind a descriptor.
+    ///
+    /// # Errors
+    /// If it is of no known container, has pictures that are too large, or claims more than its bytes can hold.
     pub(crate) fn open(file: File, depth: Depth) -> Result<Self, Failure> {
         let reading = "reading the source";
         let (origin, size) = Origin::of(file).map_err(Failure::at(reading))?;
@@ -99,7 +102,7 @@ impl Source {
 
     fn of(origin: Origin, size: u64, depth: Depth) -> Result<Self, Failure> {
         let reading = "reading the source";
-        // Looked at once: what follows opens the same bytes.
+        // Checked at the first opening only: others open the same bytes.
         if depth == Depth::Header
             && let Some(reason) = claims::overclaimed(size, &origin)
         {
@@ -180,7 +183,7 @@ impl Source {
         input::format_flags(&self.input) & AVFMT_TS_DISCONT != 0
     }
 
-    /// Whether another Matroska file follows in this one: its index is only the first one's.
+    /// Returns `true` if another Matroska file follows in this one, of which the index knows nothing.
     pub(crate) fn is_concatenated(&self) -> bool {
         self.matroska_behind().unwrap_or(false)
     }
@@ -208,7 +211,7 @@ impl Source {
         Some(at < self.size && got == 4 && next == *EBML)
     }
 
-    /// Whether streams may turn up behind the header.
+    /// Returns `true` if streams may turn up behind the header.
     pub(crate) fn is_headless(&self) -> bool {
         input::has_no_header(&self.input) || HEADLESS.contains(&self.container().as_str())
     }
@@ -218,11 +221,11 @@ impl Source {
         self.discontinuities = Discontinuities::new(moves, self.is_discontinuous());
     }
 
-    /// Reads the next packet of any of these streams, and says of which; `None` at the end, or where nothing more can be
-    /// read. Their clocks are set right together: they are one track.
+    /// Reads the next packet of any of these streams, which are one track, and moves its times behind discontinuities. Returns the
+    /// packet's stream; `None` at the end.
     ///
     /// # Errors
-    /// What libav says of the place where reading ended, where it is not the end of the source.
+    /// What libav says if it can't read on before the end.
     pub(crate) fn read(&mut self, streams: &[i32], packet: &mut Packet) -> Result<Option<i32>, ff::Error> {
         let stream = self.read_as_it_is(streams, packet)?;
         if let (Some(stream), Some(track)) = (stream, streams.first()) {
@@ -257,32 +260,31 @@ impl Source {
     /// From here on, frame data reads as zeros and costs nothing.
     pub(crate) fn make_hollow(&self) {
         self.hollow.store(true, Ordering::Relaxed);
-        // What libav finds wrong with zeros is nobody's fault.
+        // Errors that libav finds in zeros mean nothing.
         log::set_level(log::Level::Quiet);
     }
 
-    /// How many bytes the source has.
+    /// Returns the size of the source in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
-    /// The largest picture that is decoded, in pixels.
+    /// Returns the size of the largest picture that is decoded, in pixels.
     pub(crate) fn most_pixels(&self) -> i64 {
         self.most_pixels
     }
 
-    /// Bounds pictures by what was admitted: of a source whose first one has so many pixels, others are at most four times as
-    /// large, or as those of 4K.
+    /// Bounds the size of pictures by the first one of the source, in pixels: others may be four times as large, or as those of 4K.
     pub(crate) fn admit(&mut self, pixels: i64) {
         self.most_pixels = pixels.saturating_mul(4).clamp(LARGE_PICTURE, MOST_PIXELS);
     }
 
-    /// How many bytes were read so far.
+    /// Returns how many bytes were read so far.
     pub(crate) fn bytes_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Goes to a place in the source; `false` where it can't.
+    /// Goes to a seek point; `false` if that is not possible.
     pub(crate) fn seek(&mut self, stream: i32, place: Place) -> bool {
         match place.by {
             SeekBy::Time => input::seek_to_time(&mut self.input, stream, place.at),
@@ -298,7 +300,7 @@ impl Source {
         }
     }
 
-    /// Which samples of a stream an index that lists all of them calls keyframes; `None` where there is no such index.
+    /// Returns which samples of a stream the index calls keyframes; `None` if there is no index that lists all samples.
     pub(crate) fn listed_keyframes(&self, stream: usize) -> Option<Vec<bool>> {
         if !self.container().contains("mp4") {
             return None;
@@ -307,15 +309,18 @@ impl Source {
         stream::index(&stream).map(|index| index.iter().map(|entry| entry.is_keyframe).collect())
     }
 
-    /// The clock of a stream; that of one that is not there is a second.
+    /// Returns the clock of a stream; one of seconds if there is no such stream.
     pub(crate) fn clock(&self, stream: i32) -> Clock {
         let stream = usize::try_from(stream).ok().and_then(|index| self.input.stream(index));
         let tb = stream.map_or(ff::Rational::new(1, 1), |stream| stream.time_base());
         Clock { num: i64::from(tb.numerator()), den: i64::from(tb.denominator().max(1)) }
     }
 
-    /// Leaves all streams but these out of what is read. Some may be found only later: those of a transport stream that
-    /// goes on in others.
+    /// Reads no packets of other streams from here on. Some of these may be found only later, if a track of a transport stream goes on
+    /// in them.
+    ///
+    /// # Errors
+    /// If the first of them is not there.
     pub(crate) fn only(&mut self, streams: &[i32]) -> Result<(), Failure> {
         let count = self.input.nb_streams();
         let first = streams.first().copied().unwrap_or(-1);
@@ -338,20 +343,20 @@ impl Source {
             .ok_or_else(|| Failure::new(format!("the source has no stream {stream}")))
     }
 
-    /// The container, by libav's name.
+    /// Returns libavformat's name of the container.
     pub(crate) fn container(&self) -> String {
         self.input.format().name().to_owned()
     }
 }
 
-/// Whether a packet is no sound but the header of another Opus stream that was joined to the first (RFC 7845, 5): libavformat
-/// passes it on, with a length that it does not have.
+/// Returns `true` if a packet is the header of another Opus stream that was joined to the first (RFC 7845, 5), and no sound.
+/// libavformat passes it on with a wrong length.
 pub(crate) fn is_header(packet: &Packet) -> bool {
     packet.data().is_some_and(|data| data.starts_with(b"OpusHead") || data.starts_with(b"OpusTags"))
 }
 
 /// `left` bounds what is read to learn the codecs of an mp4: its headers say nearly all, and the first bytes of a
-/// keyframe, however large, the rest. Zeros behind them cost that picture alone, which nobody sees.
+/// keyframe, however large, the rest. Zeros behind them damage only that picture, which is not shown.
 fn open(io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failure> {
     let mut options = Dictionary::new();
     options.set("format_whitelist", CONTAINERS);
@@ -386,17 +391,17 @@ fn open(io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failure> 
     if header.streams() == 0 {
         return Err(refusal(ff::Error::InvalidData));
     }
-    header.finish().ok_or_else(|| refusal(ff::Error::InvalidData))
+    Ok(header.finish())
 }
 
-/// What is said of pictures that are larger than any that is taken.
+/// Returns the reason why pictures of this size are refused.
 pub(crate) fn oversized(width: i32, height: i32) -> String {
     format!(
         "pictures of {width}x{height} are too large: at most 8192x8192, or as many pixels; scale it down first"
     )
 }
 
-/// What a person can do about a source that does not open.
+/// Returns why a source does not open, and what to do about it.
 fn refusal(error: ff::Error) -> Failure {
     match error {
         ff::Error::InvalidData | ff::Error::Eof | ff::Error::DemuxerNotFound => Failure::new(

@@ -1,5 +1,4 @@
-//! Holds an output to its source: both are decoded, and what they show and sound like is measured. What the measures must
-//! be is for the parent to say.
+//! Compares an output with its source: both are decoded and measured. The parent decides which measurements are good enough.
 
 mod channels;
 mod pictures;

@@ -7,8 +7,8 @@ use crate::{
     timeline::{Clock, rescale_timestamp},
 };
 
-/// Returns when a track ends by an mp4's own boxes, in ticks: its edit list may end it within a picture, and says for how long the
-/// last one is shown where another was decoded after it. `None` where nothing says so.
+/// Returns when a track ends by an mp4's own boxes, in ticks; `None` if they do not say it. An edit list may end a track within a
+/// picture, and says for how long the last picture is shown if another one was decoded after it.
 pub(crate) fn track_end(source: &Source, stream: i32) -> Option<i64> {
     let movie = source.movie(0).filter(|_| source.container().contains("mp4"))?;
     let of_it = source.input.stream(usize::try_from(stream).ok()?)?;
@@ -29,8 +29,8 @@ pub(crate) fn track_end(source: &Source, stream: i32) -> Option<i64> {
 /// The longest track whose end is believed, in ticks.
 const LONGEST_TRACK: i64 = 1 << 50;
 
-/// Returns for how long the last picture of a track is shown, in ticks: until the track ends, where that is known, or as its packet
-/// says; 0 where nothing does.
+/// Returns for how long the last picture of a track is shown, in ticks: until the track ends, if that is known, or as its packet
+/// says; 0 if neither is known.
 pub(crate) fn last_length(frame: &Frame, pts: i64, track_end: Option<i64>) -> i64 {
     track_end.map_or(0, |end| end.saturating_sub(pts)).max(0).max(length_within(frame, pts, track_end))
 }
@@ -43,13 +43,13 @@ fn length_within(frame: &Frame, pts: i64, track_end: Option<i64>) -> i64 {
     }
 }
 
-/// Returns for how long a decoded frame is shown, in ticks, as its packet says; 0 where it does not.
+/// Returns for how long a decoded frame is shown, in ticks, as its packet says; 0 if it does not.
 pub(crate) fn length(frame: &Frame) -> i64 {
     frame.packet().duration.max(0)
 }
 
-/// Returns when a stream ends by what an mp4 says of it, in ticks, which knows what a codec padded; other demuxers say that of each
-/// packet.
+/// Returns when a stream ends by its duration in an mp4, in ticks, which leaves out what a codec padded. Demuxers of other containers
+/// leave it out of packets.
 pub(crate) fn stream_end(source: &Source, stream: i32) -> Option<i64> {
     let stream = source.input.stream(usize::try_from(stream).ok()?)?;
     let first = stream.start_time();

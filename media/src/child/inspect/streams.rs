@@ -31,7 +31,7 @@ pub(super) fn is(stream: &ff::Stream<'_>, kind: AVMediaType) -> bool {
     parameters.codec_type == kind && stream.disposition & AV_DISPOSITION_ATTACHED_PIC == 0
 }
 
-/// Ticks of a clock in seconds; 0 if they or the clock are unknown.
+/// Returns ticks of a clock in seconds; 0 if they or the clock are unknown.
 pub(super) fn seconds(ticks: i64, tb: AVRational) -> f64 {
     if ticks == AV_NOPTS_VALUE || tb.den == 0 {
         0.0

@@ -1,6 +1,6 @@
 //! Containers that are read: opened with I/O of the caller's, and nothing that they name.
 
-use std::{ffi::CString, ptr};
+use std::{ffi::CString, mem::ManuallyDrop, ptr};
 
 use ffmpeg_next::{
     self as ff, Dictionary,
@@ -26,10 +26,10 @@ unsafe extern "C" fn refuse_to_open(
 
 /// A container whose header was read, and whose codecs may not be known yet.
 pub(crate) struct Header {
-    /// Never null, unless `finish` took it.
+    /// Never null.
     context: *mut AVFormatContext,
     /// What the context reads; it must outlive it.
-    io: Option<StreamIo>,
+    io: StreamIo,
 }
 
 impl Header {
@@ -57,7 +57,7 @@ impl Header {
             }
             context
         };
-        Ok(Self { context, io: Some(io) })
+        Ok(Self { context, io })
     }
 
     /// Returns libavformat's name of the container.
@@ -115,19 +115,18 @@ impl Header {
         unsafe { (*self.context).nb_streams }
     }
 
-    /// Hands over the open container; `None` never comes.
-    pub(crate) fn finish(mut self) -> Option<Input> {
-        let io = self.io.take()?;
-        let context = std::mem::replace(&mut self.context, ptr::null_mut());
-        // SAFETY: the context is open, and from here on it and its I/O context belong to the input alone.
-        Some(unsafe { Input::wrap_with_custom_io(context, io) })
+    /// Returns the open container.
+    pub(crate) fn finish(self) -> Input {
+        let header = ManuallyDrop::new(self);
+        // SAFETY: the header is not dropped, so that its I/O context is moved out once; from here on, it and the open context
+        // belong to the input alone.
+        unsafe { Input::wrap_with_custom_io(header.context, ptr::read(&raw const header.io)) }
     }
 }
 
 impl Drop for Header {
     fn drop(&mut self) {
-        // SAFETY: the context belongs to this value, or is null, which is closed by doing nothing; what it reads is dropped behind
-        // it.
+        // SAFETY: the context belongs to this value; what it reads is dropped after it.
         unsafe { avformat_close_input(&raw mut self.context) };
     }
 }

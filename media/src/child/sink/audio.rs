@@ -214,7 +214,7 @@ impl Sink for AudioSink {
             first,
             next,
             reorder: 0,
-            warnings: damage.told("sound", seconds(self.range.start), seconds(self.range.end)),
+            warnings: damage.warnings("sound", seconds(self.range.start), seconds(self.range.end)),
         };
         let made = self.writer.finish(facts, decoded).map_err(Failure::at(WRITING))?;
         Ok(vec![made])

@@ -163,7 +163,7 @@ impl Sink for TextSink {
             first: packets.first().map_or(0, |packet| packet.0),
             next: None,
             reorder: 0,
-            warnings: self.damage.told("texts", None, None),
+            warnings: self.damage.warnings("texts", None, None),
         };
         let made = writer.finish(facts, &Decoded::default()).map_err(Failure::at(WRITING))?;
         Ok(vec![made])

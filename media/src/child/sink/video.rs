@@ -170,7 +170,7 @@ impl VideoSink {
             first: times.iter().min().copied().unwrap_or(empty_at),
             next,
             reorder: i32::try_from(reorder_depth(&times)).unwrap_or(i32::MAX),
-            warnings: notes.damage.told("pictures", seconds(range.start), seconds(range.end)),
+            warnings: notes.damage.warnings("pictures", seconds(range.start), seconds(range.end)),
         };
         self.filling += 1;
         let writer = self.writer.take().ok_or_else(|| Failure::new("a range without an output"))?;

@@ -23,13 +23,13 @@ const MOST_STRETCH: f64 = 0.05;
 /// How often the stretch is set anew, in seconds.
 const INTERVAL: f64 = 0.25;
 /// Stretching that adds up to less, in seconds, is not worth a word.
-const LEAST_TOLD: f64 = 0.030;
+const LEAST_REPORTED: f64 = 0.030;
 /// A clock drifts if it did for so long, in seconds.
 const LEAST_STEADY: f64 = 2.5;
 
 /// What is to be done with frames of sound, in order.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Act<F> {
+pub(crate) enum Action<F> {
     /// Play this frame.
     Play(F),
     /// Fill with silence up to this time in ticks, or leave out what comes before it.
@@ -40,7 +40,7 @@ pub(crate) enum Act<F> {
 
 /// A frame with its time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Heard {
+pub(crate) struct FrameTime {
     /// Its time in ticks, if it has one that can be believed.
     pub(crate) at: Option<i64>,
     /// Its length in seconds.
@@ -64,14 +64,14 @@ pub(crate) struct SoundClock<F> {
     /// for once.
     steady_for: f64,
     /// How much sound was followed, in seconds.
-    heard_for: f64,
+    followed_for: f64,
     most: f64,
 }
 
 /// A frame that waits for what follows it.
 struct Held<F> {
     frame: F,
-    heard: Heard,
+    time: FrameTime,
     /// Where it would be played, and by how much its timestamp is off, in seconds.
     off: Option<(f64, f64)>,
 }
@@ -87,62 +87,63 @@ impl<F> SoundClock<F> {
             set_at: f64::MIN,
             stretched: 0.0,
             steady_for: 0.0,
-            heard_for: 0.0,
+            followed_for: 0.0,
             most: 0.0,
         }
     }
 
     /// Takes the next frame. `position` is where the sound that was played so far ends, in seconds.
-    pub(crate) fn take(&mut self, frame: F, heard: Heard, position: f64) -> Vec<Act<F>> {
-        let held: f64 = self.held.iter().map(|held| held.heard.length).sum();
-        let Some(ahead) = heard.at.map(|at| at as f64 * self.tick - (position + held)) else {
+    pub(crate) fn push(&mut self, frame: F, time: FrameTime, position: f64) -> Vec<Action<F>> {
+        let held: f64 = self.held.iter().map(|held| held.time.length).sum();
+        let Some(ahead) = time.at.map(|at| at as f64 * self.tick - (position + held)) else {
             if self.held.is_empty() {
-                return vec![Act::Play(frame)];
+                return vec![Action::Play(frame)];
             }
-            self.held.push(Held { frame, heard, off: None });
+            self.held.push(Held { frame, time, off: None });
             return Vec::new();
         };
         let off = ahead - self.usual();
         if off.abs() < LEAST_HOLE {
             // Those before were jitter.
-            let mut acts: Vec<Act<F>> = self.held.drain(..).map(|held| Act::Play(held.frame)).collect();
+            let mut actions: Vec<Action<F>> =
+                self.held.drain(..).map(|held| Action::Play(held.frame)).collect();
             self.remember(position + held, ahead);
-            acts.extend(self.steer(position, held + heard.length));
-            acts.push(Act::Play(frame));
-            return acts;
+            actions.extend(self.steer(position, held + time.length));
+            actions.push(Action::Play(frame));
+            return actions;
         }
-        self.held.push(Held { frame, heard, off: Some((position + held, off)) });
-        if held + heard.length >= CONFIRMED { self.judge() } else { Vec::new() }
+        self.held.push(Held { frame, time, off: Some((position + held, off)) });
+        if held + time.length >= CONFIRMED { self.judge() } else { Vec::new() }
     }
 
     /// Believes the frames that are held, if all of them are off by about as much: there is a hole before them, or samples
     /// overlap. Else they jitter.
-    fn judge(&mut self) -> Vec<Act<F>> {
+    fn judge(&mut self) -> Vec<Action<F>> {
         let offs: Vec<f64> = self.held.iter().filter_map(|held| held.off).map(|(_, off)| off).collect();
         let mean = offs.iter().sum::<f64>() / offs.len().max(1) as f64;
         let one_sided = offs.iter().all(|off| off.signum() == mean.signum());
-        let mut acts = Vec::new();
+        let mut actions = Vec::new();
         if one_sided && mean.abs() >= LEAST_HOLE {
-            acts.extend(self.held.first().and_then(|held| held.heard.at).map(Act::MoveTo));
+            actions.extend(self.held.first().and_then(|held| held.time.at).map(Action::MoveTo));
             self.history.clear();
         } else {
             let usual = self.usual();
             let all: Vec<(f64, f64)> = self.held.iter().filter_map(|held| held.off).collect();
             all.into_iter().for_each(|(at, off)| self.remember(at, off + usual));
         }
-        acts.extend(self.held.drain(..).map(|held| Act::Play(held.frame)));
-        acts
+        actions.extend(self.held.drain(..).map(|held| Action::Play(held.frame)));
+        actions
     }
 
     /// Plays the frames that are held at the end: what is off for a moment alone is believed where it is off by much.
-    pub(crate) fn end(&mut self) -> Vec<Act<F>> {
-        let held: f64 = self.held.iter().map(|held| held.heard.length).sum();
+    pub(crate) fn finish(&mut self) -> Vec<Action<F>> {
+        let held: f64 = self.held.iter().map(|held| held.time.length).sum();
         let least =
             self.held.iter().filter_map(|held| held.off).map(|(_, off)| off.abs()).fold(f64::MAX, f64::min);
         if held >= CONFIRMED / 2.0 || least >= LEAST_LAST_HOLE {
             return self.judge();
         }
-        self.held.drain(..).map(|held| Act::Play(held.frame)).collect()
+        self.held.drain(..).map(|held| Action::Play(held.frame)).collect()
     }
 
     /// By how much timestamps are ahead of the sound: the mean over the window, which jitter leaves as it is.
@@ -158,9 +159,9 @@ impl<F> SoundClock<F> {
     }
 
     /// Sets the stretch anew, if it is time to.
-    fn steer(&mut self, position: f64, length: f64) -> Option<Act<F>> {
+    fn steer(&mut self, position: f64, length: f64) -> Option<Action<F>> {
         self.stretched += self.stretch * length;
-        self.heard_for += length;
+        self.followed_for += length;
         if self.is_engaged {
             self.most = self.most.max(self.stretch.abs());
             if self.stretch.abs() >= self.most / 2.0 {
@@ -183,15 +184,15 @@ impl<F> SoundClock<F> {
         }
         self.set_at = position;
         self.stretch = stretch;
-        Some(Act::Stretch(stretch))
+        Some(Action::Stretch(stretch))
     }
 
     /// What is to be said of a clock that drifted.
     pub(crate) fn drift(&self) -> Option<String> {
-        (self.stretched.abs() > LEAST_TOLD && self.steady_for >= LEAST_STEADY).then(|| {
+        (self.stretched.abs() > LEAST_REPORTED && self.steady_for >= LEAST_STEADY).then(|| {
             format!(
                 "the sound's clock drifts by {:+.1} % against its timestamps: it was stretched by {:+.3} s to stay with the pictures",
-                100.0 * (self.stretched + self.usual()) / self.heard_for.max(0.001),
+                100.0 * (self.stretched + self.usual()) / self.followed_for.max(0.001),
                 self.stretched
             )
         })
@@ -214,18 +215,18 @@ mod tests {
     }
 
     impl Played {
-        fn act(&mut self, acts: Vec<Act<()>>) {
-            for act in acts {
-                match act {
-                    Act::Play(()) => {
+        fn apply(&mut self, actions: Vec<Action<()>>) {
+            for action in actions {
+                match action {
+                    Action::Play(()) => {
                         self.at.push(self.position);
                         self.position += FRAME * (1.0 + self.stretch);
                     }
-                    Act::MoveTo(at) => {
+                    Action::MoveTo(at) => {
                         self.position = at as f64 / 1000.0;
                         self.moves.push(self.position);
                     }
-                    Act::Stretch(stretch) => self.stretch = stretch,
+                    Action::Stretch(stretch) => self.stretch = stretch,
                 }
             }
         }
@@ -235,11 +236,11 @@ mod tests {
         let mut clock = SoundClock::new(0.001);
         let mut played = Played::default();
         for at in times {
-            let heard = Heard { at: Some((at * 1000.0).round() as i64), length: FRAME };
-            let acts = clock.take((), heard, played.position);
-            played.act(acts);
+            let time = FrameTime { at: Some((at * 1000.0).round() as i64), length: FRAME };
+            let actions = clock.push((), time, played.position);
+            played.apply(actions);
         }
-        played.act(clock.end());
+        played.apply(clock.finish());
         (played, clock)
     }
 
@@ -299,9 +300,9 @@ mod tests {
                 let asked = i as f64 * FRAME * (1.0 + drift);
                 assert!((at - asked).abs() < 0.040, "{drift}: frame {i} at {at}, not {asked}");
             }
-            let told = clock.drift().unwrap();
+            let reported = clock.drift().unwrap();
             let percent = format!("{:+.1} %", 100.0 * drift);
-            assert!(told.contains(&percent), "{told}");
+            assert!(reported.contains(&percent), "{reported}");
         }
     }
 }

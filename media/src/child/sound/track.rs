@@ -19,7 +19,7 @@ use crate::{
     timeline::{Clock, rescale_timestamp},
 };
 
-/// How much silence holes are filled with at the most, in seconds, all together.
+/// The most silence that all holes together are filled with, in seconds.
 const MOST_SILENCE_SECONDS: i64 = 12 * 3600;
 
 pub(super) struct Track<'a> {
@@ -32,11 +32,11 @@ pub(super) struct Track<'a> {
     graph: SoundGraph,
     /// The layout of the first decoded frame: its channels are those of the output, one by one, where there are as many.
     first_layout: Option<Layout>,
-    /// How many samples of silence holes were filled with.
+    /// How many samples of silence have filled holes.
     filled: i64,
     /// How many of the next samples overlap with what is there, and are left out.
     skip: usize,
-    /// Whether the first samples came after those that were to be first.
+    /// True if the first samples that were decoded come after those that the part needs first.
     pub(super) late: bool,
     /// What was decoded from the start and from the end of a part on.
     head: Vec<i16>,
@@ -65,12 +65,12 @@ impl<'a> Track<'a> {
         })
     }
 
-    /// Samples a second.
+    /// Returns the sampling rate, in samples per second.
     pub(super) fn rate(&self) -> i64 {
         i64::from(self.settings.sample_rate.max(1))
     }
 
-    /// Whether all was encoded that a part needs.
+    /// Returns `true` if all samples that a part needs were encoded.
     pub(super) fn is_full(&self) -> bool {
         match (&self.sink, self.range.end) {
             (Some(sink), Some(end)) => sink.end() >= end + TAIL_FRAMES * sink.frame_size(),
@@ -78,17 +78,17 @@ impl<'a> Track<'a> {
         }
     }
 
-    /// Whether this is a part of a track: then it is known that the source has no holes, and each sample its place.
+    /// Returns `true` if this is a part of a track, which is cut only if the source has no holes and exact times.
     pub(super) fn is_part(&self) -> bool {
         self.range.start.is_some() || self.range.end.is_some()
     }
 
-    /// Where the sound so far ends, in seconds; `None` before there is any.
+    /// Returns when the sound so far ends, in seconds; `None` before there is any.
     pub(super) fn position(&self) -> Option<f64> {
         Some(self.end()? as f64 / self.rate() as f64)
     }
 
-    /// Where the sound so far ends, in samples.
+    /// Returns when the sound so far ends, in samples.
     fn end(&self) -> Option<i64> {
         Some(self.sink.as_ref()?.end() + self.graph.delay())
     }
@@ -100,7 +100,7 @@ impl<'a> Track<'a> {
         Ok(())
     }
 
-    /// Begins with the first frame, whose time is this one; `false` for frames that come before the range, or behind it.
+    /// Opens the sink with the first frame, whose time is this one. Returns `false` for frames before the range or behind it.
     pub(super) fn begin(
         &mut self,
         frame: &ff::frame::Audio,
@@ -130,8 +130,8 @@ impl<'a> Track<'a> {
         Ok(true)
     }
 
-    /// Fills with silence up to a time in ticks, or leaves out what overlaps; `true` where there was a hole. Where the time
-    /// is `exact`, a hole of less than a quarter of a packet is rounding.
+    /// Fills with silence up to a time in ticks, or leaves out what overlaps. Returns `true` if there was a hole. If the time is `exact`,
+    /// a hole of less than a quarter of a packet is taken for rounding.
     pub(super) fn move_to(
         &mut self,
         time: Option<i64>,
@@ -156,7 +156,7 @@ impl<'a> Track<'a> {
             self.flush()?;
             self.graph.restart();
             let Some(sink) = &mut self.sink else { return Ok(false) };
-            // A long silence takes its time, too.
+            // Encoding a long silence takes long, so progress is reported.
             let (mut left, minute) =
                 (rescale_timestamp(time, clock, (0, samples), samples) - sink.end(), 60 * samples.den);
             while left > 0 {
@@ -236,7 +236,7 @@ impl<'a> Track<'a> {
         }
     }
 
-    /// Ends the work object. `ends` is where the container says that the sound ends, in samples.
+    /// Ends the work object. `ends` is when the sound ends as the container says, in samples.
     pub(super) fn finish(
         mut self,
         ends: Option<i64>,

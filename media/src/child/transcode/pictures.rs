@@ -34,7 +34,7 @@ pub(super) fn transcode(
     outputs: Vec<File>,
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
-    // Given range by range; an encoder wants its own of each.
+    // They come range by range; a sink takes those of one rendition.
     let mut of_rendition: Vec<VecDeque<File>> = task.renditions.iter().map(|_| VecDeque::new()).collect();
     for (i, output) in outputs.into_iter().enumerate() {
         of_rendition[i % task.renditions.len()].push_back(output);
@@ -112,7 +112,7 @@ pub(super) fn transcode(
     Ok(())
 }
 
-/// The codec headers that hold at a seek point, where they are not those of the container's header.
+/// Returns the codec headers that hold at a seek point, if they are not those of the container's header.
 fn state(task: &TranscodeTask, place: Seek) -> Result<Option<Vec<u8>>, Failure> {
     let text = usize::try_from(place.state).ok().and_then(|state| task.states.get(state.checked_sub(1)?));
     text.map(|text| BASE64_STANDARD.decode(text).map_err(Failure::at("reading codec headers"))).transpose()
@@ -121,14 +121,14 @@ fn state(task: &TranscodeTask, place: Seek) -> Result<Option<Vec<u8>>, Failure> 
 /// Work objects by range, until those of all renditions are whole.
 struct Whole {
     renditions: usize,
-    told: usize,
+    reported: usize,
     waiting: Vec<(usize, Vec<Made>)>,
 }
 
 impl Whole {
     fn new(task: &TranscodeTask) -> Self {
         let waiting = (0..task.ranges.len()).map(|range| (range, Vec::new())).collect();
-        Self { renditions: task.renditions.len(), told: 0, waiting }
+        Self { renditions: task.renditions.len(), reported: 0, waiting }
     }
 
     /// Takes work objects of one rendition, which become whole in the order of the ranges.
@@ -136,20 +136,20 @@ impl Whole {
         for made in made {
             let missing =
                 |(_, there): &&mut (usize, Vec<Made>)| there.iter().all(|m| m.rendition != made.rendition);
-            if let Some((_, there)) = self.waiting.iter_mut().skip(self.told).find(missing) {
+            if let Some((_, there)) = self.waiting.iter_mut().skip(self.reported).find(missing) {
                 there.push(made);
             }
         }
         while let Some((range, made)) =
-            self.waiting.get_mut(self.told).filter(|(_, made)| made.len() == self.renditions)
+            self.waiting.get_mut(self.reported).filter(|(_, made)| made.len() == self.renditions)
         {
             reporter.made(*range, std::mem::take(made));
-            self.told += 1;
+            self.reported += 1;
         }
     }
 }
 
-/// The keyframe before a place, by the container's index.
+/// Returns the seek point of the keyframe before another seek point, by the container's index.
 fn before(source: &Source, stream: i32, place: Seek) -> Option<Seek> {
     if place.by != SeekBy::Time {
         return None;
@@ -166,14 +166,14 @@ enum Outcome {
     Gap,
 }
 
-/// Times of packets that were read, by which it is told whether there is a packet for every picture that was found once.
+/// Times of packets that were read, which show whether there is a packet for every picture that was found once.
 struct Packets {
     times: BTreeSet<i64>,
     longest_gap: i64,
 }
 
 impl Packets {
-    /// Whether nothing was read for what lies between these pictures, where there must be something.
+    /// Returns `true` if no packet was read for the time between two pictures, and one must be there.
     fn miss(&mut self, last: Option<i64>, pts: i64) -> bool {
         let Some(last) = last.filter(|_| self.longest_gap > 0) else { return false };
         self.times = self.times.split_off(&last.saturating_add(1));
@@ -181,7 +181,7 @@ impl Packets {
     }
 }
 
-/// All that is to be made, and how far it is.
+/// What a task makes, and how far it is.
 struct Work {
     graph: PictureGraph,
     /// One for each branch of the graph.
@@ -191,7 +191,7 @@ struct Work {
     end: Option<i64>,
     /// The length of a picture in ticks.
     step: i64,
-    /// Seconds a tick.
+    /// How long a tick is, in seconds.
     tick: f64,
     last: Option<i64>,
     /// Pictures up to this timestamp have already been encoded.
@@ -221,7 +221,7 @@ impl Work {
         } else {
             self.count += 1;
         }
-        // Times that repeat or run backward move one tick on.
+        // Timestamps that repeat or go back are moved to one tick behind the one before.
         let before = self.last;
         let pts = before.map_or(pts, |last| pts.max(last + 1));
         self.last = Some(pts);
@@ -237,7 +237,7 @@ impl Work {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Notes where pictures change, with the segment of the picture before: whoever begins at the change can't see it.
+    /// Notes where pictures change, in the segment of the picture before: a segment that begins there does not see the change.
     fn note_change(&mut self, frame: &ff::frame::Video, before: Option<i64>, pts: i64) {
         let change = self.graph.change(frame);
         if let (Some(change), Some(before)) = (change, before) {
@@ -250,7 +250,7 @@ impl Work {
         }
     }
 
-    /// Which range is at work, and how many of its pictures went in.
+    /// Returns which range is being encoded, and how many of its pictures went in.
     fn progress(&self) -> (usize, i64) {
         self.sinks.first().map_or((0, 0), VideoSink::progress)
     }
@@ -269,17 +269,17 @@ fn decode(
     let tick = decoder.tick();
     let seconds = |ticks: i64| ticks as f64 * tick;
     let mut read = None;
-    // From the start there is no more to be found.
+    // If reading begins at the start, nothing can be missed.
     let longest_gap = if may_be_late { task.longest_gap } else { 0 };
     let mut packets = Packets { times: BTreeSet::new(), longest_gap };
     let mut outliers = OutlierFilter::new(1.0 / tick);
-    // Of the last picture alone.
+    // Needed for the last picture only.
     let ends = work.end.is_none().then(|| lengths::track_end(&decoder.source, task.stream)).flatten();
     // A picture waits for the next one: how long the last one is shown, its track says.
     let mut held: Option<(ff::frame::Video, i64)> = None;
     let (most_pixels, size) = (decoder.source.most_pixels(), decoder.source.size());
     let (mut pictures, mut pixels) = (0, 0_i64);
-    // What an earlier try found in its lead-in is found again.
+    // What an earlier attempt noted is noted again.
     work.notes.damage = Damage::default();
     loop {
         match decoder.next()? {
@@ -365,7 +365,7 @@ fn decode(
     }
 }
 
-/// What an index lists behind the last packet that could be read: the source is cut off.
+/// Returns a warning that the source is cut off, if its index lists packets behind the last one that could be read.
 fn missing_at_end(source: &Source, stream: i32, last: Option<i64>) -> Option<String> {
     let of_index = source.input.stream(usize::try_from(stream).ok()?)?;
     let ends = stream::index_entry(&of_index, stream::index_length(&of_index) - 1)?.timestamp;

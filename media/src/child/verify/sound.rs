@@ -10,7 +10,7 @@ use crate::{
         graph::sound::{Planes, SoundGraph},
         libav::layout::Layout,
         report::Reporter,
-        sound::{self, Act, SoundClock},
+        sound::{self, Action, SoundClock},
         source::Source,
     },
     protocol::{AudioMeasurement, SecondSimilarity},
@@ -114,8 +114,8 @@ impl Mono {
             if let Some(frame) = self.reading.next()? {
                 self.take(frame)?;
             } else {
-                let held = self.follow.end();
-                self.act(held)?;
+                let held = self.follow.finish();
+                self.apply(held)?;
                 self.flush()?;
                 self.ended = true;
             }
@@ -124,7 +124,7 @@ impl Mono {
     }
 
     /// A time in ticks, in samples from time zero.
-    fn rescale_timestamp(&self, at: i64) -> i64 {
+    fn place(&self, at: i64) -> i64 {
         let samples = Clock { num: 1, den: RATE };
         rescale_timestamp(at, self.reading.track.clock, (0, samples), samples) - self.zero
     }
@@ -138,36 +138,36 @@ impl Mono {
     fn take(&mut self, frame: frame::Audio) -> Result<(), Failure> {
         let at = frame.timestamp();
         if !std::mem::replace(&mut self.begun, true) {
-            self.start = at.map_or(0, |at| self.rescale_timestamp(at));
+            self.start = at.map_or(0, |at| self.place(at));
         }
         if self.reading.is_wary() {
-            let held = self.follow.end();
-            self.act(held)?;
-            let hole = at.map_or(0, |at| self.rescale_timestamp(at) - self.end());
-            let acts = if hole.abs() > RATE / 200 { at.map(Act::MoveTo) } else { None };
-            return self.act(acts.into_iter().chain([Act::Play(frame)]).collect());
+            let held = self.follow.finish();
+            self.apply(held)?;
+            let hole = at.map_or(0, |at| self.place(at) - self.end());
+            let actions = if hole.abs() > RATE / 200 { at.map(Action::MoveTo) } else { None };
+            return self.apply(actions.into_iter().chain([Action::Play(frame)]).collect());
         }
         let length = frame.samples() as f64 / f64::from(frame.rate().max(1));
         let position = (self.end() + self.zero) as f64 / RATE as f64;
-        let acts = self.follow.take(frame, sound::Heard { at, length }, position);
-        self.act(acts)
+        let actions = self.follow.push(frame, sound::FrameTime { at, length }, position);
+        self.apply(actions)
     }
 
-    fn act(&mut self, acts: Vec<Act<frame::Audio>>) -> Result<(), Failure> {
-        for act in acts {
-            match act {
-                Act::Play(frame) => {
+    fn apply(&mut self, actions: Vec<Action<frame::Audio>>) -> Result<(), Failure> {
+        for action in actions {
+            match action {
+                Action::Play(frame) => {
                     let made = self.graph.push(&frame, Layout::of_frame(&frame))?;
                     made.iter().for_each(|planes| self.append(planes));
                 }
-                Act::Stretch(part) => self.graph.stretch(part)?,
-                Act::MoveTo(at) => {
+                Action::Stretch(part) => self.graph.stretch(part)?,
+                Action::MoveTo(at) => {
                     self.skip = 0;
-                    let hole = self.rescale_timestamp(at) - self.end();
+                    let hole = self.place(at) - self.end();
                     if (1..LONGEST_HOLE_SECONDS * RATE).contains(&hole) {
                         self.flush()?;
                         self.graph.restart();
-                        let there = usize::try_from(self.rescale_timestamp(at) - self.start).unwrap_or(0);
+                        let there = usize::try_from(self.place(at) - self.start).unwrap_or(0);
                         self.samples.resize(there.max(self.samples.len()), 0.0);
                     } else {
                         self.skip = usize::try_from(-hole).unwrap_or(0);
