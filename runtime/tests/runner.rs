@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use millrace_runtime::{
     Embedded, LARGEST_VALUE, Level, Log, Options, Partition, Stop, Stopper, Tail, Transaction, announce,
-    of_key, run_aggregation, run_processor, table,
+    read_partition_of_key, read_table, run_aggregation, run_processor,
 };
 use millrace_schemas::{Progress, RecordError, Upload, frame::Record as _};
 use millrace_topology::{
@@ -21,7 +21,7 @@ use millrace_topology::{
 };
 use tokio::sync::Semaphore;
 
-/// Streams of one partition, so that order can be seen.
+/// Streams of one partition, so that the order of records is visible.
 const IN: StreamSpec = StreamSpec { name: "in", partitions: 1, ..streams::MERGED };
 const OUT: StreamSpec = StreamSpec { name: "out", partitions: 1, ..streams::MERGED };
 const DEAD: StreamSpec = StreamSpec { partitions: 1, ..streams::DEAD_LETTERS };
@@ -74,7 +74,7 @@ impl Setup {
         self.log.committed("millrace-test", &partition).await.unwrap()
     }
 
-    /// Waits until so much is committed.
+    /// Waits until the committed offset is at least this.
     async fn until(&self, offset: u64) {
         let mut changes = self.log.changes();
         loop {
@@ -96,7 +96,7 @@ impl Setup {
     }
 }
 
-/// What a value makes the processor do.
+/// A processor whose behaviour depends on the value.
 struct Scripted {
     gate: Semaphore,
     tries: AtomicU32,
@@ -123,7 +123,7 @@ impl Processor for Scripted {
 
     async fn handle(&self, value: &Vec<u8>, _: Task) -> Result<Vec<Emit>, ProcessorError> {
         match value.as_slice() {
-            // Waits for one that comes later.
+            // Waits for a later record.
             b"slow" => self.gate.acquire().await.unwrap().forget(),
             b"opens" => self.gate.add_permits(1),
             b"flaky" if self.tries.fetch_add(1, Ordering::Relaxed) < 3 => {
@@ -200,7 +200,8 @@ async fn a_drain_finishes_what_was_begun() {
     let processor = Scripted::new();
     let (log, stop) = (setup.log.clone(), setup.stop.clone());
     let running = tokio::spawn(run_processor(log, spec(None), processor.clone(), Options::default(), stop));
-    // Only once it is at work does the drain have something to wait for: the runner holds one, and the record another.
+    // The drain needs a record in flight: the runner holds one reference to the processor, and the record
+    // another.
     while Arc::strong_count(&processor) < 3 {
         tokio::task::yield_now().await;
     }
@@ -211,7 +212,7 @@ async fn a_drain_finishes_what_was_begun() {
     assert_eq!(setup.committed().await, 1);
 }
 
-/// Adds up what it is told.
+/// An aggregation that sums up `done`.
 struct Sum;
 
 impl Aggregation for Sum {
@@ -302,7 +303,7 @@ async fn a_claim_that_nobody_announced_is_a_dead_letter_with_the_reason_and_what
     assert!(reason.contains("version 900, which no Millrace has announced here"), "{reason}");
 }
 
-/// A record as its version 1000 would be.
+/// Returns a record whose frame claims version 1000.
 fn claimed(mut value: Vec<u8>, number: u32) -> Vec<u8> {
     value[1..5].copy_from_slice(&millrace_schemas::frame::schema_id(number, 1000).to_be_bytes());
     value
@@ -319,7 +320,7 @@ async fn a_signal_that_claims_a_version_is_a_dead_letter_and_one_that_is_announc
     setup.until(3).await;
     assert_eq!(setup.values("out").await, [b"1".to_vec(), b"3".to_vec()]);
     assert_eq!(setup.values("dead-letters").await, std::slice::from_ref(&newer));
-    // As a Millrace does that writes them.
+    // The announcement of a Millrace that writes version 1000.
     let key = format!("millrace.version/{}/1000", Progress::NAME);
     let announced = Emit { key: key.into_bytes(), ..emit(streams::CONTROLS.name, b"") };
     setup
@@ -340,8 +341,8 @@ async fn a_signal_that_claims_a_version_is_a_dead_letter_and_one_that_is_announc
 async fn a_state_that_claims_a_version_is_a_dead_letter_and_the_partition_goes_on() {
     let newer = claimed(progress(7), Progress::NUMBER);
     let setup = setup(&[&progress(1)]).await;
-    let stray = Emit { key: b"stranger".to_vec(), ..emit(TABLE.name, &newer) };
-    setup.log.commit(Transaction { records: vec![stray.into()], ..Transaction::default() }).await.unwrap();
+    let foreign = Emit { key: b"foreign".to_vec(), ..emit(TABLE.name, &newer) };
+    setup.log.commit(Transaction { records: vec![foreign.into()], ..Transaction::default() }).await.unwrap();
     let (stopper, stop) = Stopper::new();
     let running = tokio::spawn(run_aggregation(
         setup.log.clone(),
@@ -358,7 +359,7 @@ async fn a_state_that_claims_a_version_is_a_dead_letter_and_the_partition_goes_o
 }
 
 #[tokio::test]
-async fn who_reads_streams_and_tables_goes_past_what_strangers_wrote() {
+async fn readers_of_streams_and_tables_skip_records_that_cannot_be_decoded() {
     let hostile: Vec<Vec<u8>> = [
         claimed(progress(7), Progress::NUMBER),
         [&progress(7)[..5], &[0xff; 200]].concat(),
@@ -375,9 +376,9 @@ async fn who_reads_streams_and_tables_goes_past_what_strangers_wrote() {
     setup.append(&hostile.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
     setup.append(&[&progress(3)]).await;
     let mut tail = Tail::<Progress>::from_start(setup.log.clone(), IN).await.unwrap();
-    assert_eq!(tail.take().await.unwrap().len(), 1);
-    assert_eq!(of_key::<Progress>(setup.log.as_ref(), IN, "k").await.unwrap().len(), 1);
-    table::<Progress>(setup.log.as_ref(), TABLE).await.unwrap();
+    assert_eq!(tail.read_new().await.unwrap().len(), 1);
+    assert_eq!(read_partition_of_key::<Progress>(setup.log.as_ref(), IN, "k").await.unwrap().len(), 1);
+    read_table::<Progress>(setup.log.as_ref(), TABLE).await.unwrap();
 }
 
 #[tokio::test]
@@ -387,18 +388,15 @@ async fn what_is_too_large_is_a_dead_letter_coming_in_and_going_out() {
     setup.run(Scripted::new(), 3).await;
     assert_eq!(setup.values("dead-letters").await, [large, b"floods".to_vec()]);
     let out = setup.values("out").await;
-    assert!(
-        String::from_utf8_lossy(&out[0])
-            .starts_with("failed: what follows from it is a record of 1000001 bytes")
-    );
+    assert!(String::from_utf8_lossy(&out[0]).starts_with("failed: its result is a record of 1000001 bytes"));
     assert_eq!(out[1..], [b"b".to_vec()]);
 }
 
 #[tokio::test]
-async fn a_stranger_in_the_table_is_a_dead_letter_once_and_the_partition_goes_on() {
+async fn a_foreign_record_in_the_table_is_a_dead_letter_once_and_the_partition_goes_on() {
     let setup = setup(&[&progress(1)]).await;
-    let stray = Emit { key: b"stranger".to_vec(), ..emit(TABLE.name, b"no state") };
-    setup.log.commit(Transaction { records: vec![stray.into()], ..Transaction::default() }).await.unwrap();
+    let foreign = Emit { key: b"foreign".to_vec(), ..emit(TABLE.name, b"no state") };
+    setup.log.commit(Transaction { records: vec![foreign.into()], ..Transaction::default() }).await.unwrap();
     for (offset, more) in [(1, 10), (2, 100)] {
         let (stopper, stop) = Stopper::new();
         let (log, options) = (setup.log.clone(), Options::default());
