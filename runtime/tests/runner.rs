@@ -11,15 +11,15 @@ use std::{
 
 use async_trait::async_trait;
 use millrace_runtime::{
-    Embedded, LARGEST_VALUE, Level, Log, Options, Partition, Stop, Stopper, Tail, Transaction, announce,
-    read_partition_of_key, read_table, run_aggregation, run_processor,
+    Embedded, LARGEST_VALUE, Level, Log, Options, Partition, RunError, Stop, Stopper, Tail, Transaction,
+    announce, read_partition_of_key, read_table, run_aggregation, run_processor,
 };
 use millrace_schemas::{Progress, RecordError, Upload, frame::Record as _};
 use millrace_topology::{
     Aggregation, Emit, Fold, Kind, Placement, Processor, ProcessorError, ProcessorSpec, StreamSpec, Task,
     streams,
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 /// Streams of one partition, so that the order of records is visible.
 const IN: StreamSpec = StreamSpec { name: "in", partitions: 1, ..streams::MERGED };
@@ -93,6 +93,13 @@ impl Setup {
         self.until(until).await;
         self.stopper.raise(Level::Drain);
         running.await.unwrap().unwrap();
+    }
+
+    /// Starts the aggregation [`Sum`].
+    fn start_sum(&self) -> (Stopper, JoinHandle<Result<(), RunError>>) {
+        let (stopper, stop) = Stopper::new();
+        let (log, options) = (self.log.clone(), Options::default());
+        (stopper, tokio::spawn(run_aggregation(log, spec(Some(TABLE)), Arc::new(Sum), options, stop)))
     }
 }
 
@@ -243,14 +250,7 @@ fn progress(done: i64) -> Vec<u8> {
 async fn keyed_state_is_restored_before_its_partition_is_consumed() {
     let setup = setup(&[&progress(1), &progress(2), b"garbage"]).await;
     for (offset, more) in [(3, 10), (4, 100)] {
-        let (stopper, stop) = Stopper::new();
-        let running = tokio::spawn(run_aggregation(
-            setup.log.clone(),
-            spec(Some(TABLE)),
-            Arc::new(Sum),
-            Options::default(),
-            stop,
-        ));
+        let (stopper, running) = setup.start_sum();
         setup.until(offset).await;
         stopper.raise(Level::Drain);
         running.await.unwrap().unwrap();
@@ -313,10 +313,7 @@ fn claimed(mut value: Vec<u8>, number: u32) -> Vec<u8> {
 async fn a_signal_that_claims_a_version_is_a_dead_letter_and_one_that_is_announced_waits() {
     let newer = claimed(progress(7), Progress::NUMBER);
     let setup = setup(&[&progress(1), &newer, &progress(2)]).await;
-    let run =
-        |stop| run_aggregation(setup.log.clone(), spec(Some(TABLE)), Arc::new(Sum), Options::default(), stop);
-    let (stopper, stop) = Stopper::new();
-    let running = tokio::spawn(run(stop));
+    let (stopper, running) = setup.start_sum();
     setup.until(3).await;
     assert_eq!(setup.values("out").await, [b"1".to_vec(), b"3".to_vec()]);
     assert_eq!(setup.values("dead-letters").await, std::slice::from_ref(&newer));
@@ -343,14 +340,7 @@ async fn a_state_that_claims_a_version_is_a_dead_letter_and_the_partition_goes_o
     let setup = setup(&[&progress(1)]).await;
     let foreign = Emit { key: b"foreign".to_vec(), ..emit(TABLE.name, &newer) };
     setup.log.commit(Transaction { records: vec![foreign.into()], ..Transaction::default() }).await.unwrap();
-    let (stopper, stop) = Stopper::new();
-    let running = tokio::spawn(run_aggregation(
-        setup.log.clone(),
-        spec(Some(TABLE)),
-        Arc::new(Sum),
-        Options::default(),
-        stop,
-    ));
+    let (stopper, running) = setup.start_sum();
     setup.until(1).await;
     stopper.raise(Level::Drain);
     running.await.unwrap().unwrap();
@@ -398,9 +388,7 @@ async fn a_foreign_record_in_the_table_is_a_dead_letter_once_and_the_partition_g
     let foreign = Emit { key: b"foreign".to_vec(), ..emit(TABLE.name, b"no state") };
     setup.log.commit(Transaction { records: vec![foreign.into()], ..Transaction::default() }).await.unwrap();
     for (offset, more) in [(1, 10), (2, 100)] {
-        let (stopper, stop) = Stopper::new();
-        let (log, options) = (setup.log.clone(), Options::default());
-        let running = tokio::spawn(run_aggregation(log, spec(Some(TABLE)), Arc::new(Sum), options, stop));
+        let (stopper, running) = setup.start_sum();
         setup.until(offset).await;
         stopper.raise(Level::Drain);
         running.await.unwrap().unwrap();

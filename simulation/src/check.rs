@@ -8,7 +8,8 @@ use millrace_runtime::{
 };
 use millrace_schemas::{
     Assembly, ExecutionEvent, Merge, MergeStep, Merged, Phase, Segment, Signal, SourceRef, Started, Upload,
-    execution_id, frame::Record as _,
+    execution_id,
+    frame::{self, Record as _},
 };
 use millrace_topology::{
     invariants::{
@@ -77,24 +78,20 @@ impl Facts {
                 Err(_) => self.unreadable.push(record),
             }
         } else if stream == streams::SEGMENTS.name {
-            match Segment::decode(&value) {
-                Ok(segment) => self.segments.push((transaction, segment)),
-                Err(_) => self.unreadable.push(record),
+            if let Some(segment) = self.decode(&value, record) {
+                self.segments.push((transaction, segment));
             }
         } else if stream == streams::TRANSCODED.name {
-            match Signal::decode(&value) {
-                Ok(signal) => self.add_signal(transaction, signal),
-                Err(_) => self.unreadable.push(record),
+            if let Some(signal) = self.decode(&value, record) {
+                self.add_signal(transaction, signal);
             }
         } else if stream == streams::MERGES.name {
-            match Merge::decode(&value) {
-                Ok(merge) => self.merges.push((transaction, merge)),
-                Err(_) => self.unreadable.push(record),
+            if let Some(merge) = self.decode(&value, record) {
+                self.merges.push((transaction, merge));
             }
         } else if stream == streams::MERGED.name {
-            match Merged::decode(&value) {
-                Ok(merged) => self.merged.push(merged),
-                Err(_) => self.unreadable.push(record),
+            if let Some(merged) = self.decode(&value, record) {
+                self.merged.push(merged);
             }
         } else if stream == streams::ASSEMBLIES.name {
             if let Ok(state) = Assembly::decode(&value) {
@@ -107,6 +104,15 @@ impl Facts {
         {
             *self.ends.entry((event.execution, event.attempt)).or_default() += 1;
         }
+    }
+
+    /// Decodes a value; keeps the record as unreadable if that fails.
+    fn decode<R: frame::Record>(&mut self, value: &[u8], record: Record) -> Option<R> {
+        let decoded = R::decode(value).ok();
+        if decoded.is_none() {
+            self.unreadable.push(record);
+        }
+        decoded
     }
 
     fn add_signal(&mut self, transaction: u64, signal: Signal) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_schemas::Made;
 
-/// A source.
+/// The facts of a source.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// The presentation times of its pictures.
@@ -38,7 +38,7 @@ impl Source {
     }
 }
 
-/// A work object.
+/// The facts of a work object.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) source: String,
@@ -56,7 +56,7 @@ pub(crate) struct Object {
     pub(crate) tail: Option<i64>,
 }
 
-/// An output.
+/// The facts of an output.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     /// The attempt that made it.
@@ -70,7 +70,7 @@ pub(crate) struct Output {
 /// The key of a work object: work, rendition, index.
 pub(crate) type Key = (String, String, i32);
 
-/// The store.
+/// The contents of the store.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     pub(crate) sources: BTreeMap<String, Source>,

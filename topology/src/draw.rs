@@ -15,7 +15,7 @@ pub enum Drawing {
     Dot,
 }
 
-/// RecordCounts of records on a log, for a drawing.
+/// Numbers of records on a log, for a drawing.
 #[derive(Debug, Clone, Default)]
 pub struct RecordCounts {
     /// The number of records in each stream, by the stream's name.
