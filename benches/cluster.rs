@@ -157,7 +157,7 @@ async fn log(brokers: &str, prefix: &str) -> Arc<dyn Log> {
     let settings = Settings {
         topic_prefix: prefix.into(),
         application: prefix.trim_end_matches('.').into(),
-        ..Settings::of(brokers)
+        ..Settings::new(brokers)
     };
     let kafka = Kafka::connect(settings).await.unwrap();
     kafka.ensure(&streams::ALL).await.unwrap();
@@ -186,7 +186,7 @@ async fn ended(log: &Arc<dyn Log>, tail: &mut Tail<Merged>, count: usize) {
     let mut found = 0;
     loop {
         changes.mark_seen();
-        for merged in tail.take().await.unwrap() {
+        for merged in tail.read_new().await.unwrap() {
             assert_eq!(merged.state, Phase::Succeeded, "{:?}", merged.reason);
             found += 1;
         }
@@ -198,8 +198,10 @@ async fn ended(log: &Arc<dyn Log>, tail: &mut Tail<Merged>, count: usize) {
 }
 
 fn engine(log: &Arc<dyn Log>) -> Engine {
-    let mut engine =
-        Engine::new(log.clone(), millrace_engine::Settings::of(Options { window: 64, ..Options::default() }));
+    let mut engine = Engine::new(
+        log.clone(),
+        millrace_engine::Settings::new(Options { window: 64, ..Options::default() }),
+    );
     let ports = Arc::new(Null(engine.ended()));
     engine.start(&ports, 8, &[]);
     engine
@@ -354,7 +356,7 @@ async fn restore(brokers: &str) {
     publish(log.as_ref(), vec![signal(&outcome(last, SEGMENTS - 1))]).await;
     let took = assemble(&log).await;
     let mut merges = Tail::<Merge>::from_start(log.clone(), streams::MERGES).await.unwrap();
-    assert_eq!(merges.take().await.unwrap().len(), 1, "the merge that its state makes possible");
+    assert_eq!(merges.read_new().await.unwrap().len(), 1, "the merge that its state makes possible");
     println!("restore: {EXECUTIONS} executions of {SEGMENTS} segments in {took:?} (asked: 10 s)");
 }
 

@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let merged = loop {
         changes.mark_seen();
         let ours = |merged: &Merged| merged.labels.get(LABEL) == Some(name);
-        if let Some(found) = merged.take().await?.into_iter().rfind(ours) {
+        if let Some(found) = merged.read_new().await?.into_iter().rfind(ours) {
             break found;
         }
         changes.changed().await;

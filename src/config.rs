@@ -184,7 +184,7 @@ impl Config {
 
     /// Returns how to connect to the cluster; `None` if none is named.
     pub(crate) fn kafka(&self) -> Option<Settings> {
-        let of = Settings::of(self.brokers.as_deref()?);
+        let of = Settings::new(self.brokers.as_deref()?);
         Some(Settings {
             properties: self
                 .kafka
@@ -201,7 +201,7 @@ impl Config {
             },
             partitions: self.kafka.partitions.clone(),
             schema_registry: self.schema_registry.clone(),
-            ..Settings::of(self.brokers.as_deref()?)
+            ..Settings::new(self.brokers.as_deref()?)
         })
     }
 

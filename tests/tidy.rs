@@ -12,7 +12,7 @@ use std::{
 };
 
 /// The crates that have circles. It only gets shorter.
-const NOT_YET_FREE: [&str; 7] = ["api", "kafka", "media", "processors", "runtime", "schemas", "storage"];
+const NOT_YET_FREE: [&str; 1] = ["media"];
 
 /// A module, by the names that lead to it from the root of its crate.
 type Module = Vec<String>;

@@ -9,14 +9,14 @@ use axum::{
 };
 use millrace_access::{Asked, Principal, Purpose, Right};
 use millrace_processors::{cleanup, formats};
-use millrace_runtime::of_key;
+use millrace_runtime::read_partition_of_key;
 use millrace_schemas::{
     Assembly, Cancelled, ExecutionEvent, Phase, Signal, Upload, execution_id, output_prefix, output_url,
     source_url,
 };
 use millrace_topology::{
     Emit,
-    invariants::{debug_hold, its_principals},
+    invariants::{check_principal, debug_check},
     millis_now, streams,
 };
 use serde::Deserialize;
@@ -161,7 +161,7 @@ fn find(api: &Api, caller: &Caller, right: Right, id: &str) -> Result<Assembly, 
     let found = api.view.get(id).filter(|state| principal.sees(state.principal()));
     if let Some(state) = &found {
         let administers = principal.may.contains(&Right::Admin);
-        debug_hold(|| its_principals(id, state.principal(), &principal.name, administers));
+        debug_check(|| check_principal(id, state.principal(), &principal.name, administers));
     }
     found.ok_or_else(|| {
         let detail =
@@ -184,7 +184,7 @@ pub(crate) async fn events(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     find(&api, &caller, Right::Read, &id)?;
-    let mut all = of_key::<ExecutionEvent>(api.log.as_ref(), streams::EXECUTIONS, &id).await?;
+    let mut all = read_partition_of_key::<ExecutionEvent>(api.log.as_ref(), streams::EXECUTIONS, &id).await?;
     all.retain(|event| event.execution == id);
     all.sort_by_key(|event| event.at_ms);
     Ok(Json(json!({"events": all})))

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use millrace_runtime::{Log, LogError, Partition, read_on};
+use millrace_runtime::{Log, LogError, Partition, read_to_end};
 use millrace_schemas::{Assembly, frame::Record as _};
 use millrace_topology::streams;
 
@@ -30,7 +30,7 @@ impl View {
             for (partition, position) in &mut positions {
                 let mut records = Vec::new();
                 *position =
-                    read_on(log.as_ref(), partition, *position, |record| records.push(record)).await?;
+                    read_to_end(log.as_ref(), partition, *position, |record| records.push(record)).await?;
                 let mut states = self.states.write().unwrap_or_else(PoisonError::into_inner);
                 for record in records {
                     let key = String::from_utf8_lossy(&record.key).into_owned();

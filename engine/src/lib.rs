@@ -1,5 +1,5 @@
-//! The processors of one process, running on a log: the same for the command and for simulation, which differ in the log
-//! and in the ports.
+//! Runs the processors of one process on a log. The program and the simulation use it with different logs and
+//! ports.
 
 mod ended;
 
@@ -11,8 +11,8 @@ use millrace_processors::{
     trigger::rules::Rule,
 };
 use millrace_runtime::{
-    Backoff, Level, Log, LogError, Options, RunError, Stop, Stopper, Tail, run_aggregation, run_processor,
-    table,
+    Backoff, Level, Log, LogError, Options, RunError, Stop, Stopper, Tail, read_table, run_aggregation,
+    run_processor,
 };
 use millrace_schemas::Assembly;
 use millrace_topology::{
@@ -24,27 +24,27 @@ use tokio::task::{JoinError, JoinSet};
 
 pub use ended::Ended;
 
-/// How the processors of a process work.
+/// The settings of a process's processors.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How each runs; it has at most `options.window` records at work.
+    /// How each processor runs, and the most records that it has in flight.
     pub options: Options,
-    /// For how long the work objects of a failed execution are kept, in milliseconds.
+    /// How long the work objects of a failed execution are kept, in milliseconds.
     pub retry_window_ms: i64,
-    /// The scheme of the store that is meant where only a bucket is named.
+    /// The URL scheme of the store for notifications that name only a bucket.
     pub store: String,
-    /// What is watched. A process without rules leaves notifications to others.
+    /// The watched locations. A process without rules does not consume notifications.
     pub rules: Vec<Rule>,
-    /// Whose uploads those are that come on the log.
+    /// The principals of uploads on the log.
     pub principals: Principals,
-    /// What each principal may reach, and how much.
+    /// The rights and limits of each principal.
     pub access: Arc<Access>,
 }
 
 impl Settings {
-    /// With these options, and all else as it is by default.
+    /// Returns the default settings with these options.
     #[must_use]
-    pub fn of(options: Options) -> Self {
+    pub fn new(options: Options) -> Self {
         Self {
             options,
             retry_window_ms: cleanup::RETRY_WINDOW_MS,
@@ -56,7 +56,7 @@ impl Settings {
     }
 }
 
-/// The processors of a process.
+/// The processors of a process. Dropping it ends them.
 pub struct Engine {
     log: Arc<dyn Log>,
     settings: Settings,
@@ -64,12 +64,12 @@ pub struct Engine {
     stop: Stop,
     ended: Ended,
     tasks: JoinSet<Result<(), RunError>>,
-    /// What the processors are helped by, to their end.
+    /// Background tasks: following tables, sweeps.
     helpers: JoinSet<()>,
 }
 
 impl Engine {
-    /// An engine on this log; nothing runs yet.
+    /// Returns an engine on this log without any processors.
     #[must_use]
     pub fn new(log: Arc<dyn Log>, settings: Settings) -> Self {
         let (stopper, stop) = Stopper::new();
@@ -84,39 +84,40 @@ impl Engine {
         }
     }
 
-    /// Tells when to stop.
+    /// Returns an observer of the stop level.
     #[must_use]
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }
 
-    /// Tells which attempts have ended.
+    /// Returns the ended attempts.
     #[must_use]
     pub fn ended(&self) -> Ended {
         self.ended.clone()
     }
 
-    /// Starts the processors of these names, or all where none is named. At most `merges` merges are at work at once.
+    /// Starts the processors of these names, or all if there are none. At most `merges` merges are in flight.
     pub fn start<P: Ports>(&mut self, ports: &Arc<P>, merges: usize, named: &[String]) {
         let is_watching = !self.settings.rules.is_empty();
         let runs = |spec: &ProcessorSpec| {
             let is_named = named.iter().any(|name| name == spec.name);
-            // Where nothing is watched nothing arrives, unless others watch and say so.
-            let has_use = is_watching || spec.role != Role::Watches;
-            // A process without rules leaves notifications to others, whatever it is asked.
-            let can = is_watching || spec.reads != streams::NOTIFICATIONS;
-            can && if named.is_empty() { has_use } else { is_named }
+            // Without watched locations there is nothing to do, unless another process watches some and this
+            // one is named.
+            let is_useful = is_watching || spec.role != Role::Watches;
+            // Without rules a process can't handle notifications, even if it is named.
+            let can_run = is_watching || spec.reads != streams::NOTIFICATIONS;
+            can_run && if named.is_empty() { is_useful } else { is_named }
         };
-        self.start_those(ports, merges, &runs);
-        self.watch(ports, runs(&cleanup::spec()));
+        self.start_matching(ports, merges, &runs);
+        self.start_helpers(ports, runs(&cleanup::spec()));
     }
 
-    /// Starts what decides about executions and frees what has ended, and nothing that makes anything.
+    /// Starts the processors that decide about executions and remove expired work, and none that makes media.
     pub fn start_deciding<P: Ports>(&mut self, ports: &Arc<P>) {
-        self.start_those(ports, 1, &|spec| spec.role == Role::Decides);
+        self.start_matching(ports, 1, &|spec| spec.role == Role::Decides);
     }
 
-    fn start_those<P: Ports>(
+    fn start_matching<P: Ports>(
         &mut self,
         ports: &Arc<P>,
         merges: usize,
@@ -128,23 +129,27 @@ impl Engine {
             rules: self.settings.rules.clone(),
             principals: self.settings.principals.clone(),
             access: self.settings.access.clone(),
-            // Only `split` asks.
-            running: if runs(&split::spec()) { self.counted() } else { RunningExecutions::default() },
+            // Only `split` uses it.
+            running: if runs(&split::spec()) {
+                self.running_executions()
+            } else {
+                RunningExecutions::default()
+            },
             keep_failed: self.settings.retry_window_ms > 0,
         };
         millrace_processors::start(&dependencies, &mut Starter { engine: self, merges, runs });
     }
 
-    /// Counts the executions that are at work, where any principal may have only so many.
-    fn counted(&mut self) -> RunningExecutions {
+    /// Returns the running executions. They are followed only if some principal has a limit of executions.
+    fn running_executions(&mut self) -> RunningExecutions {
         let running = RunningExecutions::default();
         if self.settings.access.counts_executions() {
-            let (log, fed) = (self.log.clone(), running.clone());
+            let (log, followed) = (self.log.clone(), running.clone());
             self.helpers.spawn(async move {
                 let mut backoff = Backoff::new(Duration::from_millis(100));
                 loop {
-                    if let Err(error) = count(&log, &fed).await {
-                        tracing::warn!(%error, "executions at work are counted again");
+                    if let Err(error) = follow_assemblies(&log, &followed).await {
+                        tracing::warn!(%error, "following the executions failed; trying again");
                     }
                     tokio::time::sleep(backoff.pause()).await;
                 }
@@ -153,14 +158,15 @@ impl Engine {
         running
     }
 
-    fn watch<P: Storage>(&mut self, ports: &Arc<P>, sweeps: bool) {
+    /// Starts following ended attempts, and with `sweeps` the periodic sweep.
+    fn start_helpers<P: Storage>(&mut self, ports: &Arc<P>, sweeps: bool) {
         let (log, ended) = (self.log.clone(), self.ended.clone());
         self.helpers.spawn(async move {
             let mut backoff = Backoff::new(Duration::from_millis(100));
             loop {
-                // Where it ends, the log failed: what is heard later is heard from the start.
+                // It ends only if the log fails; the next call reads the table from its start.
                 if let Err(error) = ended.watch(log.clone()).await {
-                    tracing::warn!(%error, "cancels are heard of later");
+                    tracing::warn!(%error, "following ended executions failed; trying again");
                 }
                 tokio::time::sleep(backoff.pause()).await;
             }
@@ -173,7 +179,7 @@ impl Engine {
         self.helpers.spawn(async move {
             loop {
                 if let Err(error) = sweep(log.as_ref(), ports.as_ref(), options, window).await {
-                    tracing::warn!(%error, "what is left of executions that ended is swept later");
+                    tracing::warn!(%error, "sweeping work objects of ended executions failed; trying again later");
                 }
                 tokio::time::sleep(Duration::from_millis(cleanup::sweep_interval_ms(window).unsigned_abs()))
                     .await;
@@ -181,32 +187,32 @@ impl Engine {
         });
     }
 
-    /// Sweeps what is left of executions that have ended.
+    /// Removes the work objects and staged outputs of executions that have ended.
     ///
     /// # Errors
-    /// Where executions or work objects can't be read, or removed.
+    /// Fails if executions or work objects can't be read, or if an object can't be removed.
     pub async fn sweep<P: Storage>(&self, ports: &P) -> Result<(), SweepError> {
         sweep(self.log.as_ref(), ports, self.settings.options, self.settings.retry_window_ms).await
     }
 
-    /// How urgent the end is.
+    /// Raises the stop level of all processors.
     pub fn raise(&self, level: Level) {
         self.stopper.raise(level);
     }
 
-    /// Waits until one of the processors ends; none when all have.
+    /// Waits until one of the processors ends, and returns its result; `None` if all have ended.
     pub async fn next_end(&mut self) -> Option<Result<Result<(), RunError>, JoinError>> {
         self.tasks.join_next().await
     }
 
-    /// Ends everything where it is.
+    /// Ends all processors and background tasks at once.
     pub async fn kill(&mut self) {
         self.tasks.shutdown().await;
         self.helpers.shutdown().await;
     }
 }
 
-/// Starts the processors that are to run in this process.
+/// Starts those of the declared processors that run in this process.
 struct Starter<'a> {
     engine: &'a mut Engine,
     merges: usize,
@@ -252,21 +258,21 @@ impl ProcessorStarter for Starter<'_> {
     }
 }
 
-/// Follows the table of executions for good.
-async fn count(log: &Arc<dyn Log>, running: &RunningExecutions) -> Result<(), LogError> {
+/// Follows the table of executions until the log fails.
+async fn follow_assemblies(log: &Arc<dyn Log>, running: &RunningExecutions) -> Result<(), LogError> {
     let mut changes = log.changes();
     let mut tail = Tail::<Assembly>::from_start(log.clone(), streams::ASSEMBLIES).await?;
     loop {
         changes.mark_seen();
-        tail.take().await?.iter().for_each(|state| running.update(state));
+        tail.read_new().await?.iter().for_each(|state| running.update(state));
         changes.changed().await;
     }
 }
 
-/// Waits until a processor has consumed all that its stream holds.
+/// Waits until a processor has consumed all records of its stream.
 ///
 /// # Errors
-/// Where the log can't be read.
+/// Fails if the log can't be read.
 pub async fn caught_up(log: &dyn Log, spec: &ProcessorSpec) -> Result<(), LogError> {
     let mut changes = log.changes();
     loop {
@@ -278,29 +284,29 @@ pub async fn caught_up(log: &dyn Log, spec: &ProcessorSpec) -> Result<(), LogErr
     }
 }
 
-/// How many records a processor's group has yet to consume.
+/// Returns the number of records that a processor's group has not consumed yet.
 ///
 /// # Errors
-/// Where the log can't be read.
+/// Fails if the log can't be read.
 pub async fn lag(log: &dyn Log, spec: &ProcessorSpec) -> Result<u64, LogError> {
     log.lag(&spec.group(), spec.reads.name).await
 }
 
-/// Why what is left could not be swept.
+/// Why a sweep failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// The log.
+    /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Where the work objects are.
+    /// The storage of work objects failed.
     #[error(transparent)]
     Storage(#[from] PortError),
 }
 
-/// Sweeps what is left of executions that have ended.
+/// Removes the work objects and staged outputs of executions that have ended.
 ///
 /// # Errors
-/// Where executions or work objects can't be read, or removed.
+/// Fails if executions or work objects can't be read, or if an object can't be removed.
 pub async fn sweep<P: Storage + ?Sized>(
     log: &dyn Log,
     ports: &P,
@@ -310,10 +316,10 @@ pub async fn sweep<P: Storage + ?Sized>(
     if ports.works().await?.is_empty() {
         return Ok(());
     }
-    let known = table(log, streams::ASSEMBLIES).await?;
+    let known = read_table(log, streams::ASSEMBLIES).await?;
     let swept = cleanup::sweep(ports, &known, (options.clock)(), retry_window_ms).await?;
     if !swept.is_empty() {
-        tracing::info!(?swept, "removed what was left of executions that have ended");
+        tracing::info!(?swept, "removed work objects of ended executions");
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use millrace_kafka::{Kafka, Settings};
 /// Connects to the cluster of `MILLRACE_BROKERS`, as `millrace` does.
 pub(crate) async fn connect() -> Result<Kafka, Box<dyn Error>> {
     let brokers = env::var("MILLRACE_BROKERS").map_err(|_| "MILLRACE_BROKERS names no brokers")?;
-    let defaults = Settings::of(&brokers);
+    let defaults = Settings::new(&brokers);
     let settings = Settings {
         schema_registry: env::var("MILLRACE_SCHEMA_REGISTRY").ok(),
         topic_prefix: env::var("MILLRACE_TOPIC_PREFIX").unwrap_or_default(),

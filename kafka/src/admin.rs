@@ -1,32 +1,34 @@
-//! Topics: made as the graph has them, and compared with it.
+//! Creates the topology's topics, and compares those of a cluster with it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use millrace_runtime::{LARGEST_VALUE, LogError};
-use millrace_topology::{Keyed, Kind, ProcessorSpec, StreamSpec, Topology, group_of, streams};
+use millrace_topology::{Kind, ProcessorSpec, StreamSpec, Topology, group_of, streams};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
-    error::RDKafkaErrorCode,
+    consumer::Consumer as _,
+    error::{KafkaError, RDKafkaErrorCode},
+    metadata::MetadataBroker,
 };
 
 use crate::{
-    Kafka,
     client::{Context, cluster_error},
-    settings::Settings,
+    cluster::Kafka,
+    settings::{Settings, may_grow},
 };
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
-/// A dead letter is the record that it was, with headers, however large the broker took that.
-const DEAD_BYTES: usize = 3_000_000;
-/// What a broker takes by default, Kafka's `message.max.bytes`.
+/// The `max.message.bytes` of the topic of dead letters, which keep the original value whatever its size.
+const DEAD_LETTER_BYTES: usize = 3_000_000;
+/// The default of a broker's `message.max.bytes`.
 const BROKER_BYTES: usize = 1_048_588;
 
-/// What differs between a cluster and the graph.
+/// A difference between a cluster and the topology, or a setting that causes problems.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Whether Millrace can't work like that.
+    /// True if Millrace can't work with it.
     pub is_fatal: bool,
-    /// What differs, and what to do.
+    /// What differs, and what the user can do.
     pub text: String,
 }
 
@@ -37,30 +39,25 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The configuration that a stream's topic is made with: Kafka's names and values.
-fn wanted(spec: &StreamSpec) -> Vec<(&'static str, String)> {
-    let mut all = match spec.kind {
+/// Returns the configuration of a stream's topic, as Kafka's names and values.
+fn topic_config(spec: &StreamSpec) -> Vec<(&'static str, String)> {
+    let mut config = match spec.kind {
         Kind::Table => vec![("cleanup.policy", "compact".to_owned())],
         Kind::Stream => vec![
             ("cleanup.policy", "delete".to_owned()),
             ("retention.ms", (i64::from(spec.retention.days) * DAY_MS).to_string()),
         ],
     };
-    // The brokers' clock tells when something came, not whoever sent it: deadlines and times to live count by it.
-    all.push(("message.timestamp.type", "LogAppendTime".to_owned()));
+    // Timestamps are the brokers', not the producers': deadlines and times to live depend on them.
+    config.push(("message.timestamp.type", "LogAppendTime".to_owned()));
     if spec.name == streams::DEAD_LETTERS.name {
-        all.push(("max.message.bytes", DEAD_BYTES.to_string()));
+        config.push(("max.message.bytes", DEAD_LETTER_BYTES.to_string()));
     }
-    all
-}
-
-/// Whether the number of partitions may grow: of a stream whose keys must stay where they are it may not.
-fn may_grow(spec: &StreamSpec) -> bool {
-    ![streams::TRANSCODED.name, streams::ASSEMBLIES.name, streams::CONTROLS.name].contains(&spec.name)
+    config
 }
 
 impl Kafka {
-    fn admin(&self) -> Result<AdminClient<Context>, LogError> {
+    fn admin_client(&self) -> Result<AdminClient<Context>, LogError> {
         let settings = &self.shared.settings;
         settings
             .admin()
@@ -68,17 +65,17 @@ impl Kafka {
             .map_err(|error| cluster_error("administering", &error))
     }
 
-    /// Makes the topics that are not there; says which it made.
+    /// Creates the topics that do not exist, and returns their names.
     ///
     /// # Errors
-    /// [`LogError::Partitions`] where one is there with a number of partitions that can't be; [`LogError::Cluster`] where the
-    /// cluster does not let it.
+    /// Returns [`LogError::Partitions`] if a topic exists with an invalid number of partitions, and
+    /// [`LogError::Rejected`] if the cluster does not allow it.
     pub async fn apply(&self, specs: &[StreamSpec]) -> Result<Vec<String>, LogError> {
-        let known = self.metadata(None).await?;
+        let known = self.topics(None).await?;
         let settings = &self.shared.settings;
-        let mut made = Vec::new();
+        let mut created = Vec::new();
         let missing: Vec<_> = specs.iter().filter(|s| !known.contains_key(&settings.topic(s.name))).collect();
-        let configs: Vec<_> = missing.iter().map(|spec| wanted(spec)).collect();
+        let configs: Vec<_> = missing.iter().map(|spec| topic_config(spec)).collect();
         let names: Vec<String> = missing.iter().map(|spec| settings.topic(spec.name)).collect();
         let topics: Vec<NewTopic<'_>> = missing
             .iter()
@@ -91,20 +88,20 @@ impl Kafka {
             })
             .collect();
         if !topics.is_empty() {
-            let options = AdminOptions::new().operation_timeout(Some(std::time::Duration::from_secs(30)));
-            let results = self.admin()?.create_topics(&topics, &options).await;
+            let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+            let results = self.admin_client()?.create_topics(&topics, &options).await;
             for result in results.map_err(|error| self.shared.health.error("making topics", &error))? {
                 match result {
-                    Ok(name) => made.push(name),
-                    // Somebody else was quicker.
+                    Ok(name) => created.push(name),
+                    // Another process created it first.
                     Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                     Err((name, code)) => {
-                        let error = rdkafka::error::KafkaError::AdminOp(code);
+                        let error = KafkaError::AdminOp(code);
                         return Err(cluster_error(&format!("making the topic {name}"), &error));
                     }
                 }
             }
-            self.until_known(&names).await?;
+            self.wait_until_known(&names).await?;
         }
         for spec in specs {
             let Some(found) = known.get(&settings.topic(spec.name)) else { continue };
@@ -117,73 +114,74 @@ impl Kafka {
                 });
             }
         }
-        Ok(made)
+        Ok(created)
     }
 
-    /// Waits until the brokers know what was made.
-    async fn until_known(&self, names: &[String]) -> Result<(), LogError> {
+    /// Waits until the brokers' metadata have these topics.
+    async fn wait_until_known(&self, names: &[String]) -> Result<(), LogError> {
         loop {
-            let known = self.metadata(None).await?;
+            let known = self.topics(None).await?;
             if names.iter().all(|name| known.contains_key(name)) {
                 return Ok(());
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// What differs between the cluster and the graph.
+    /// Compares the topics of the cluster and the settings of its brokers with the topology.
     ///
     /// # Errors
-    /// Where the cluster does not answer.
+    /// Fails if the cluster does not answer.
     pub async fn check(&self, graph: &Topology) -> Result<Vec<Difference>, LogError> {
-        let known = self.metadata(None).await?;
+        let known = self.topics(None).await?;
         let settings = &self.shared.settings;
         let mut found = Vec::new();
-        let mut tell = |is_fatal, text: String| found.push(Difference { is_fatal, text });
-        let mut there = Vec::new();
+        let mut report = |is_fatal, text: String| found.push(Difference { is_fatal, text });
+        let mut usable = Vec::new();
         for spec in &graph.streams {
             let (topic, expected) = (settings.topic(spec.name), settings.partitions_of(spec));
             match known.get(&topic) {
-                None => tell(
+                None => report(
                     true,
                     format!("the topic '{topic}' is missing; 'millrace topology --apply' makes it"),
                 ),
-                Some(count) if !may_grow(spec) && *count != expected => tell(
+                Some(count) if !may_grow(spec) && *count != expected => report(
                     true,
                     format!(
-                        "the topic '{topic}' has {count} partitions and must have {expected}: its keys would be looked for in \
-                         other partitions than those they are in; give it back its number, or use a new topic_prefix"
+                        "the topic '{topic}' has {count} partitions and must have {expected}: records of a key \
+                         would be in several partitions; create the topic anew with {expected}, or use a new topic_prefix"
                     ),
                 ),
-                Some(count) if *count < expected => tell(
+                Some(count) if *count < expected => report(
                     true,
                     format!(
-                        "the topic '{topic}' has {count} partitions, and {expected} are wanted; add some"
+                        "the topic '{topic}' has {count} partitions, and {expected} are wanted; add the missing ones"
                     ),
                 ),
-                Some(_) => there.push(*spec),
+                Some(_) => usable.push(*spec),
             }
         }
-        for (spec, name, value) in self.configs(&there).await? {
+        for (spec, name, value) in self.topic_configs(&usable).await? {
             let topic = settings.topic(spec.name);
-            for (key, asked) in wanted(&spec).iter().filter(|(key, _)| *key == name) {
+            for (key, expected) in topic_config(&spec).iter().filter(|(key, _)| *key == name) {
                 let number = |text: &str| text.parse::<i64>().ok();
-                let fine = match (number(&value), number(asked)) {
-                    (Some(has), Some(asked)) => has < 0 || has >= asked,
-                    _ => value == *asked,
+                let is_enough = match (number(&value), number(expected)) {
+                    (Some(found), Some(expected)) => found < 0 || found >= expected,
+                    _ => value == *expected,
                 };
-                if !fine {
+                if !is_enough {
                     let is_fatal = *key == "cleanup.policy";
-                    tell(is_fatal, format!("the topic '{topic}' has {key}={value}, and {asked} is wanted"));
+                    report(is_fatal, format!("the topic '{topic}' has {key}={value}; set it to {expected}"));
                 }
             }
             let most = number_of(&value);
             if name == "max.message.bytes" && most < LARGEST_VALUE && spec.name != streams::DEAD_LETTERS.name
             {
-                tell(
+                report(
                     false,
                     format!(
-                        "the topic '{topic}' takes records of {most} bytes, and {LARGEST_VALUE} may come"
+                        "the topic '{topic}' accepts records of at most {most} bytes, and values may have {LARGEST_VALUE}; raise its \
+                         max.message.bytes"
                     ),
                 );
             }
@@ -194,66 +192,77 @@ impl Kafka {
             let days = i64::try_from(number_of(&value)).unwrap_or(i64::MAX) / (24 * 60);
             let longest = i64::from(longest.unwrap_or(0));
             if name == "offsets.retention.minutes" && days < longest {
-                tell(
+                report(
                     false,
                     format!(
-                        "the brokers keep offsets for {days} days after a group's last member left \
-                         (offsets.retention.minutes), and topics are kept for {longest}: a group that rests for longer consumes \
-                         them again, which costs looks and changes nothing"
+                        "the brokers keep the offsets of a group for {days} days after its last member has left \
+                         (offsets.retention.minutes), and topics keep records for {longest} days: a group that is stopped for longer \
+                         consumes old records again, which takes time and changes no output"
                     ),
                 );
             }
             if name == "message.max.bytes" && number_of(&value) < BROKER_BYTES {
-                tell(
+                report(
                     false,
-                    format!("the brokers take records of {value} bytes, and {BROKER_BYTES} may come"),
+                    format!(
+                        "the brokers accept records of at most {value} bytes, and records may have {BROKER_BYTES}; raise \
+                         message.max.bytes"
+                    ),
                 );
             }
         }
         Ok(found)
     }
 
-    /// The configuration of topics, entry by entry.
-    async fn configs(&self, specs: &[StreamSpec]) -> Result<Vec<(StreamSpec, String, String)>, LogError> {
+    /// Returns the entries of the topics' configurations: name and value. Topics whose configuration may not
+    /// be read are skipped.
+    async fn topic_configs(
+        &self,
+        specs: &[StreamSpec],
+    ) -> Result<Vec<(StreamSpec, String, String)>, LogError> {
         if specs.is_empty() {
             return Ok(Vec::new());
         }
         let names: Vec<String> = specs.iter().map(|spec| self.shared.settings.topic(spec.name)).collect();
-        let asked: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        let told = self.admin()?.describe_configs(&asked, &AdminOptions::new()).await;
-        let told = told.map_err(|error| self.shared.health.error("reading topics' settings", &error))?;
+        let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        let results = self.admin_client()?.describe_configs(&resources, &AdminOptions::new()).await;
+        let results =
+            results.map_err(|error| self.shared.health.error("reading topics' settings", &error))?;
         let mut all = Vec::new();
-        for (spec, one) in specs.iter().zip(told) {
-            // Whoever may not read settings goes without.
-            let Ok(one) = one else { continue };
-            all.extend(one.entries.into_iter().filter_map(|e| Some((*spec, e.name, e.value?))));
+        for (spec, result) in specs.iter().zip(results) {
+            let Ok(config) = result else { continue };
+            all.extend(config.entries.into_iter().filter_map(|e| Some((*spec, e.name, e.value?))));
         }
         Ok(all)
     }
 
+    /// Returns the entries of a broker's configuration: name and value.
     async fn broker_configs(&self) -> Result<Vec<(String, String)>, LogError> {
         let id = self
-            .ask("reading the brokers".into(), &self.shared.uncommitted, |consumer| {
-                use rdkafka::consumer::Consumer as _;
-                let found = consumer.fetch_metadata(None, std::time::Duration::from_secs(5))?;
-                Ok(found.brokers().first().map(rdkafka::metadata::MetadataBroker::id))
+            .request("reading the brokers".into(), &self.shared.uncommitted, |consumer| {
+                let metadata = consumer.fetch_metadata(None, Duration::from_secs(5))?;
+                Ok(metadata.brokers().first().map(MetadataBroker::id))
             })
             .await?;
         let Some(id) = id else { return Ok(Vec::new()) };
-        let told =
-            self.admin()?.describe_configs(&[ResourceSpecifier::Broker(id)], &AdminOptions::new()).await;
-        let told = told.map_err(|error| self.shared.health.error("reading the brokers' settings", &error))?;
-        let entries = told.into_iter().flatten().flat_map(|one| one.entries);
+        let results = self
+            .admin_client()?
+            .describe_configs(&[ResourceSpecifier::Broker(id)], &AdminOptions::new())
+            .await;
+        let results =
+            results.map_err(|error| self.shared.health.error("reading the brokers' settings", &error))?;
+        let entries = results.into_iter().flatten().flat_map(|config| config.entries);
         Ok(entries.filter_map(|entry| Some((entry.name, entry.value?))).collect())
     }
 }
 
+/// Parses a number; anything else counts as unlimited.
 fn number_of(text: &str) -> usize {
     text.parse().unwrap_or(usize::MAX)
 }
 
-/// The lines by which Kafka's own `kafka-acls.sh` lets a principal do what Millrace does, and nothing else; and, as comments, what
-/// those need who produce uploads and notifications.
+/// Returns the `kafka-acls.sh` commands that grant a principal what Millrace needs, and as comments those for
+/// programs that produce uploads and notifications.
 #[must_use]
 pub fn acls(graph: &Topology, settings: &Settings, principal: &str) -> Vec<String> {
     let tool =
@@ -278,8 +287,8 @@ pub fn acls(graph: &Topology, settings: &Settings, principal: &str) -> Vec<Strin
     lines.push(format!("{tool} --cluster --operation DescribeConfigs --operation Describe"));
     lines.push(format!("# for 'millrace topology --apply' alone:\n{tool} --cluster --operation Create"));
     lines.push(
-        "# for programs that upload or notify, each with a principal of its own: these topics alone. Whoever may write to others, \
-         such as 'accepted', speaks for Millrace itself."
+        "# for programs that upload or notify, each with a principal of its own: these topics alone. A program that may write to \
+         others, such as 'accepted', can act as Millrace itself."
             .into(),
     );
     let producers = format!(
@@ -291,31 +300,4 @@ pub fn acls(graph: &Topology, settings: &Settings, principal: &str) -> Vec<Strin
         lines.push(format!("# {producers} --topic '{topic}' --operation Write --operation Describe"));
     }
     lines
-}
-
-impl Settings {
-    /// How many partitions a stream's topic is to have.
-    #[must_use]
-    pub fn partitions_of(&self, spec: &StreamSpec) -> u32 {
-        self.partitions.get(spec.name).copied().unwrap_or(spec.partitions)
-    }
-
-    /// Whether these are partitions that the graph can have.
-    pub(crate) fn check_partitions(&self) -> Result<(), LogError> {
-        let refused = |reason| Err(LogError::Cluster { doing: "reading its settings".into(), reason });
-        for (name, count) in &self.partitions {
-            if !streams::ALL.iter().any(|spec| spec.name == name) {
-                return refused(format!("there is no stream '{name}'"));
-            }
-            if !(1..=10_000).contains(count) {
-                return refused(format!("{name} can't have {count} partitions; 1 to 10000 can be"));
-            }
-        }
-        if self.partitions_of(&streams::TRANSCODED) != self.partitions_of(&streams::ASSEMBLIES) {
-            let both = format!("{} and {}", streams::TRANSCODED.name, streams::ASSEMBLIES.name);
-            return refused(format!("{both} must have the same number of partitions"));
-        }
-        debug_assert!(streams::ALL.iter().all(|spec| spec.keyed == Keyed::ByKey || may_grow(spec)));
-        Ok(())
-    }
 }

@@ -1,4 +1,5 @@
-//! What librdkafka says: of many complaints one line.
+//! The state of the connection to the cluster, as librdkafka's clients report it: many reports become one log
+//! line.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,33 +17,34 @@ use rdkafka::{
     producer::ProducerContext,
 };
 
-/// How long a cluster must be away before that is worth a line: a broker that restarts, or a leader that moves, is not.
-const NOTABLE: Duration = Duration::from_secs(2);
+/// How long a cluster must be unreachable before it is logged. A restart of a broker or the election of a
+/// leader is shorter.
+const LOGGED_OUTAGE: Duration = Duration::from_secs(2);
 
-/// A clock that differs by more than this is worth a line, in milliseconds.
+/// The difference between this machine's clock and the brokers' from which it is logged, in milliseconds.
 const SKEW_MS: i64 = 30_000;
 
-/// Whether the cluster answers, as all clients of the process know it together.
+/// Whether the cluster answers, shared by all clients of the process.
 #[derive(Debug)]
 pub(crate) struct Health {
     brokers: String,
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// Since when it does not answer, and whether that was told.
-    down: Option<(Instant, bool)>,
-    /// What was said last about it.
+struct HealthState {
+    /// The start of an outage, and whether it was logged.
+    outage: Option<(Instant, bool)>,
+    /// The latest reason of an outage.
     reason: String,
-    /// Why it will have none of us.
+    /// Why the cluster refuses the connection: its credentials or its encryption.
     refused: Option<String>,
-    /// Whether it ever answered.
+    /// True once the cluster has answered.
     answered: bool,
-    /// When it answered last.
-    latest: Option<Instant>,
-    /// Whether a clock that differs was told of.
-    skew_told: bool,
+    /// The time of the latest answer.
+    latest_answer: Option<Instant>,
+    /// True if a difference between the clocks was logged.
+    is_skew_logged: bool,
 }
 
 impl Health {
@@ -50,29 +52,29 @@ impl Health {
         Self { brokers: brokers.into(), state: Mutex::default() }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut HealthState) -> T) -> T {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// No broker answers.
-    pub(crate) fn failed(&self, reason: &str) {
+    /// Records that no broker answers.
+    pub(crate) fn record_outage(&self, reason: &str) {
         self.with(|state| {
-            state.down.get_or_insert((Instant::now(), false));
+            state.outage.get_or_insert((Instant::now(), false));
         });
-        self.note(reason);
+        self.record_connection_failure(reason);
     }
 
-    /// A connection fails: one of several, or one more of all that do.
-    fn note(&self, reason: &str) {
-        let tell = self.with(|state| {
+    /// Records that one connection failed. During an outage it may log the outage.
+    fn record_connection_failure(&self, reason: &str) {
+        let is_to_log = self.with(|state| {
             reason.clone_into(&mut state.reason);
-            let Some((since, told)) = &mut state.down else { return false };
-            !*told && since.elapsed() > NOTABLE && {
-                *told = true;
+            let Some((since, is_logged)) = &mut state.outage else { return false };
+            !*is_logged && since.elapsed() > LOGGED_OUTAGE && {
+                *is_logged = true;
                 true
             }
         });
-        if tell {
+        if is_to_log {
             tracing::warn!(
                 brokers = self.brokers,
                 reason,
@@ -81,23 +83,25 @@ impl Health {
         }
     }
 
-    /// An answer came.
-    pub(crate) fn worked(&self) {
-        let told = self.with(|state| {
+    /// Records an answer, which ends an outage.
+    pub(crate) fn record_answer(&self) {
+        let logged_outage = self.with(|state| {
             state.refused = None;
             state.answered = true;
-            state.latest = Some(Instant::now());
-            state.down.take().filter(|(_, told)| *told).map(|(since, _)| since.elapsed())
+            state.latest_answer = Some(Instant::now());
+            state.outage.take().filter(|(_, is_logged)| *is_logged).map(|(since, _)| since.elapsed())
         });
-        if let Some(away) = told {
+        if let Some(away) = logged_outage {
             tracing::warn!(brokers = self.brokers, ?away, "Kafka answers again");
         }
     }
 
-    /// The brokers appended something at this time of their clock, a moment ago: another one here is told of, once.
-    pub(crate) fn clock(&self, at_ms: i64) {
+    /// Compares this machine's clock with a timestamp that a broker has just assigned, and logs a large
+    /// difference once.
+    pub(crate) fn check_clock(&self, at_ms: i64) {
         let ahead_ms = millis_now() - at_ms;
-        if ahead_ms.abs() > SKEW_MS && !self.with(|state| std::mem::replace(&mut state.skew_told, true)) {
+        if ahead_ms.abs() > SKEW_MS && !self.with(|state| std::mem::replace(&mut state.is_skew_logged, true))
+        {
             let (seconds, way) = (ahead_ms.abs() / 1000, if ahead_ms > 0 { "ahead of" } else { "behind" });
             tracing::warn!(
                 "this machine's clock is {seconds} s {way} the brokers': deadlines end executions that much too early or too \
@@ -106,9 +110,9 @@ impl Health {
         }
     }
 
-    /// Whether nothing has been heard of it for so long.
+    /// Returns `true` if the cluster has answered before, but not for this long.
     pub(crate) fn is_silent(&self, long: Duration) -> bool {
-        self.with(|state| state.latest.is_some_and(|latest| latest.elapsed() > long))
+        self.with(|state| state.latest_answer.is_some_and(|latest| latest.elapsed() > long))
     }
 
     pub(crate) fn has_answered(&self) -> bool {
@@ -119,9 +123,9 @@ impl Health {
         self.with(|state| state.refused.is_some())
     }
 
-    /// An error, as people can do something about it.
+    /// Returns the log's error for an error of librdkafka; during an outage with the reason of the outage.
     pub(crate) fn error(&self, doing: &str, error: &KafkaError) -> LogError {
-        if !passes(error) && !self.is_refused() {
+        if !is_transient(error) && !self.is_refused() {
             return cluster_error(doing, error);
         }
         let reason = self.with(|state| match (&state.refused, state.reason.as_str()) {
@@ -129,11 +133,17 @@ impl Health {
             (None, "") => error.to_string(),
             (None, reason) => reason.to_owned(),
         });
-        LogError::Unreachable { brokers: self.brokers.clone(), reason }
+        LogError::Unreachable { server: format!("Kafka at {}", self.brokers), reason }
     }
 }
 
-/// An error that a cluster, or the client, has for good.
+/// Returns the error of an operation that the cluster or its client rejected.
+pub(crate) fn rejected(doing: impl Into<String>, reason: impl Into<String>) -> LogError {
+    LogError::Rejected { server: "Kafka", doing: doing.into(), reason: reason.into() }
+}
+
+/// Returns the log's error for an error of librdkafka that no retry resolves, with what the user can do about
+/// it.
 pub(crate) fn cluster_error(doing: &str, error: &KafkaError) -> LogError {
     let hint = match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
@@ -155,11 +165,11 @@ pub(crate) fn cluster_error(doing: &str, error: &KafkaError) -> LogError {
         KafkaError::Transaction(error) => error.string(),
         error => error.to_string(),
     };
-    LogError::Cluster { doing: doing.into(), reason: format!("{reason}{hint}") }
+    rejected(doing, format!("{reason}{hint}"))
 }
 
-/// Whether an error passes by itself: a broker is away, slow, or no leader any more.
-pub(crate) fn passes(error: &KafkaError) -> bool {
+/// Returns `true` if a retry may succeed: a broker is unreachable or slow, or is no leader any more.
+pub(crate) fn is_transient(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     if let KafkaError::Transaction(error) = error
         && error.is_retriable()
@@ -201,7 +211,8 @@ pub(crate) fn passes(error: &KafkaError) -> bool {
     )
 }
 
-/// Returns whether a broker does not know a topic or partition: one that was just made is not known to all brokers at once.
+/// Returns `true` if a broker does not know a topic or a partition. After a topic is created, it takes a moment until all
+/// brokers know it.
 pub(crate) fn is_unknown(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
@@ -210,11 +221,11 @@ pub(crate) fn is_unknown(error: &KafkaError) -> bool {
     )
 }
 
-/// What every client is created with.
+/// The context of every client: its reports go to the [`Health`] of the connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     health: Arc<Health>,
-    /// Why a record could not be delivered, the latest.
+    /// Why a record could not be delivered: the latest reason.
     undelivered: Arc<Mutex<Option<String>>>,
 }
 
@@ -223,7 +234,7 @@ impl Context {
         Self { health, undelivered: Arc::default() }
     }
 
-    /// Why a record could not be delivered since this was last asked.
+    /// Returns why a record could not be delivered since the last call; `None` if all were.
     pub(crate) fn take_failure(&self) -> Option<String> {
         self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -235,36 +246,33 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // What matters of it comes as an error too, once.
+        // Important messages arrive as errors too, once each.
         tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
-            Some(Code::Authentication | Code::SaslAuthenticationFailed) => {
-                self.health.with(|state| state.refused = Some(said(reason)));
-                self.health.failed(&said(reason));
-            }
-            Some(Code::SSL) => {
-                self.health.with(|state| state.refused = Some(said(reason)));
-                self.health.failed(&said(reason));
+            Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL) => {
+                let reason = without_thread(reason);
+                self.health.with(|state| state.refused = Some(reason.clone()));
+                self.health.record_outage(&reason);
             }
             Some(Code::AllBrokersDown) => {
                 let before = self.health.with(|state| state.reason.clone());
-                self.health.failed(if before.is_empty() { reason } else { &before });
+                self.health.record_outage(if before.is_empty() { reason } else { &before });
             }
             Some(Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut) => {
-                // One connection of several: what all of them say together is what counts.
-                self.health.note(&said(reason));
+                // One connection of several; `AllBrokersDown` reports an outage.
+                self.health.record_connection_failure(&without_thread(reason));
             }
-            _ => tracing::debug!(target: "librdkafka", %error, reason, "an error"),
+            _ => tracing::debug!(target: "librdkafka", %error, reason, "error"),
         }
     }
 }
 
-/// A reason of librdkafka without the thread that it was said in.
-fn said(reason: &str) -> String {
+/// Returns a reason of librdkafka without the name of its thread.
+fn without_thread(reason: &str) -> String {
     reason.rsplit("]: ").next().unwrap_or(reason).to_owned()
 }
 

@@ -1,4 +1,4 @@
-//! A member of a consumer group: one thread polls, and nothing else keeps it from that.
+//! A member of a consumer group: the consumer that the runner polls, and the thread that polls librdkafka.
 
 use std::{
     collections::BTreeMap,
@@ -8,116 +8,79 @@ use std::{
 
 use async_trait::async_trait;
 use millrace_runtime::{
-    Assignment, Consumer, Event, Log as _, LogError, Membership, Owned, Partition, Watcher,
+    Assignment, Consumer, Event, LogError, Membership, OwnedPartition, Partition, Record, Watcher,
 };
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
+    message::BorrowedMessage,
+    topic_partition_list::TopicPartitionListElem,
 };
 
 use crate::{
-    Kafka,
     client::{Context, cluster_error},
-    ownership::{Holding, Ownership, State, size},
+    cluster::Kafka,
+    ownership::{Ownership, PartitionState, State, buffered_size},
+    rebalance::{MemberHandle, RebalanceContext},
     records,
 };
 
-/// So many records, or so many bytes of them, wait at most: then fetching pauses.
-const MOST: usize = 10_000;
-const MOST_BYTES: usize = 16 << 20;
-/// How long one poll lasts at most.
+/// The most records in the buffer; fetching pauses then.
+const BUFFERED_RECORDS: usize = 10_000;
+/// The most bytes of records in the buffer; fetching pauses then.
+const BUFFERED_BYTES: usize = 16 << 20;
+/// The longest time that one poll takes.
 const POLL: Duration = Duration::from_millis(100);
-/// How often a partition that rests commits its position.
-const RESTS: Duration = Duration::from_secs(1);
+/// How often the position of an idle partition is committed.
+const IDLE_COMMIT: Duration = Duration::from_secs(1);
+/// The timeout of the requests of a rewind.
+const REWIND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hears of rebalances.
-pub(crate) struct MemberContext {
-    context: Context,
-    ownership: Arc<Ownership>,
-}
-
-impl ClientContext for MemberContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-}
-
-fn numbers(list: &TopicPartitionList) -> Vec<u32> {
-    list.elements().iter().filter_map(|e| u32::try_from(e.partition()).ok()).collect()
-}
-
-impl ConsumerContext for MemberContext {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Revoke(list) => {
-                let (stream, lost) = (self.ownership.stream(), consumer.assignment_lost());
-                tracing::info!(stream, partitions = ?numbers(list), lost, "revoked");
-                self.ownership.revoke(&numbers(list));
-            }
-            Rebalance::Assign(_) => {}
-            Rebalance::Error(error) => tracing::warn!(%error, "rebalancing"),
-        }
-    }
-
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(list) = rebalance {
-            let stream = self.ownership.stream();
-            tracing::info!(stream, partitions = ?numbers(list), "assigned");
-            self.ownership.assign(&numbers(list));
-        }
-    }
-}
-
-/// A member, as the runner has it.
+/// A member, as its user has it.
 pub(crate) struct Member {
     log: Kafka,
     group: String,
     number: u64,
-    ownership: Arc<Ownership>,
+    handle: MemberHandle,
     changed: Watcher<()>,
-    /// What the latest assignment said.
+    /// The generation of the latest assignment that was returned.
     epoch: u64,
-    /// Where each partition goes on.
+    /// The next offset to return, by partition.
     positions: BTreeMap<u32, u64>,
-    /// Taken out of the buffer, and not handed over yet: their schemas are looked up.
-    pending: Vec<millrace_runtime::Record>,
+    /// Records out of the buffer that are not returned yet: their schemas are being looked up.
+    pending: Vec<Record>,
 }
 
 impl Member {
+    /// Joins a group, and starts the thread that polls. `number` is the member's id in this process.
     pub(crate) fn start(log: &Kafka, group: &str, stream: &str, number: u64) -> Result<Self, LogError> {
         let settings = &log.shared.settings;
-        let context = Context::new(log.shared.health.clone());
         let ownership = Arc::new(Ownership::new(group, stream));
-        let doing = |error| cluster_error("joining a group", &error);
-        let heard = MemberContext { context, ownership: ownership.clone() };
-        let consumer: BaseConsumer<MemberContext> =
-            settings.member(group).create_with_context(heard).map_err(doing)?;
+        let failed = |error| cluster_error("joining a group", &error);
+        let context = RebalanceContext::new(Context::new(log.shared.health.clone()), ownership.clone());
+        let consumer: BaseConsumer<RebalanceContext> =
+            settings.member(group).create_with_context(context).map_err(failed)?;
         let topic = settings.topic(stream);
-        consumer.subscribe(&[&topic]).map_err(doing)?;
+        consumer.subscribe(&[&topic]).map_err(failed)?;
         let consumer = Arc::new(consumer);
-        ownership.set_consumer(&consumer);
-        let (held, shared) = (ownership.clone(), log.clone());
+        let handle = MemberHandle::new(ownership.clone(), &consumer);
+        let changed = ownership.changed.watch();
+        let poller = Poller { log: log.clone(), ownership, consumer, topic, idle_commits: BTreeMap::new() };
+        let log_of_thread = log.clone();
         std::thread::Builder::new()
             .name(format!("poll {stream}"))
             .spawn(move || {
-                Poller { log: shared.clone(), ownership: held, consumer, topic, rested: BTreeMap::new() }
-                    .run();
-                shared.with_members(|members| members.all.remove(&number));
-                shared.shared.changes.modify(|()| {});
+                poller.run();
+                log_of_thread.with_members(|members| members.handles.remove(&number));
+                log_of_thread.shared.changes.modify(|()| {});
             })
             .map_err(|_| LogError::Closed)?;
-        let changed = ownership.changed.watch();
         Ok(Self {
             log: log.clone(),
             group: group.into(),
             number,
-            ownership,
+            handle,
             changed,
             epoch: 0,
             positions: BTreeMap::new(),
@@ -125,34 +88,39 @@ impl Member {
         })
     }
 
-    pub(crate) fn ownership(&self) -> Arc<Ownership> {
-        self.ownership.clone()
+    pub(crate) fn handle(&self) -> &MemberHandle {
+        &self.handle
+    }
+
+    fn ownership(&self) -> &Ownership {
+        &self.handle.ownership
     }
 
     fn partition(&self, number: u32) -> Partition {
-        Partition { stream: self.ownership.stream().into(), number }
+        Partition { stream: self.ownership().stream().into(), number }
     }
 
-    /// The assignment as it is now; `None` where it changed meanwhile.
-    async fn assigned(&mut self) -> Result<Option<Assignment>, LogError> {
-        let (epoch, held) = {
-            let state = self.ownership.state();
-            (state.epoch, state.held.clone())
+    /// Applies the current assignment and returns it, or `None` if it changed in the meantime.
+    async fn apply_assignment(&mut self) -> Result<Option<Assignment>, LogError> {
+        let (epoch, owned) = {
+            let state = self.ownership().state();
+            (state.epoch, state.partitions.clone())
         };
         let mut partitions = Vec::new();
         let mut positions = BTreeMap::new();
-        for (number, holding) in held {
-            let Holding::Consuming { since } = holding else { continue };
+        for (number, state) in owned {
+            let PartitionState::Consuming { since } = state else { continue };
             let kept = self.positions.get(&number).filter(|_| since <= self.epoch).copied();
             let position = match kept {
                 Some(position) => position,
-                None => self.log.committed(&self.group, &self.partition(number)).await?,
+                None => self.log.committed_offset(&self.group, &self.partition(number)).await?,
             };
             positions.insert(number, position);
-            partitions.push(Owned { partition: self.partition(number), position, fresh: kept.is_none() });
+            let fresh = kept.is_none();
+            partitions.push(OwnedPartition { partition: self.partition(number), position, fresh });
         }
-        let still = self.ownership.state().epoch == epoch;
-        if !still {
+        let is_current = self.ownership().state().epoch == epoch;
+        if !is_current {
             return Ok(None);
         }
         self.pending.retain(|record| {
@@ -171,38 +139,39 @@ impl Consumer for Member {
         loop {
             self.changed.mark_seen();
             let (changed, failure) = {
-                let mut state = self.ownership.state();
+                let mut state = self.ownership().state();
                 (state.epoch != self.epoch, state.failure.take())
             };
             if let Some(error) = failure {
                 return Err(error);
             }
             if changed {
-                match self.assigned().await? {
+                match self.apply_assignment().await? {
                     Some(assignment) => return Ok(Event::Assigned(assignment)),
                     None => continue,
                 }
             }
             let records = if self.pending.is_empty() {
-                let mut state = self.ownership.state();
-                // An assignment is told before what came after it.
+                let mut state = self.ownership().state();
+                // An assignment is returned before the records that follow it.
                 let count = if state.epoch == self.epoch { most.min(state.buffer.len()) } else { 0 };
                 let records: Vec<_> = state.buffer.drain(..count).collect();
-                state.buffered_bytes -= records.iter().map(size).sum::<usize>().min(state.buffered_bytes);
+                let bytes = records.iter().map(buffered_size).sum::<usize>();
+                state.buffered_bytes = state.buffered_bytes.saturating_sub(bytes);
                 records
             } else {
                 Vec::new()
             };
             if !records.is_empty() {
-                self.ownership.room.notify_all();
+                self.ownership().room.notify_all();
                 for record in &records {
                     self.positions.insert(record.partition.number, record.offset + 1);
                 }
-                // Not dropped while it waits: what was taken out of the buffer must come.
+                // Kept if this call is cancelled during the wait below: records out of the buffer must be returned.
                 self.pending = records;
             }
             if !self.pending.is_empty() {
-                self.log.learn(&self.pending).await?;
+                self.log.resolve_schemas(&self.pending).await?;
                 return Ok(Event::Records(std::mem::take(&mut self.pending)));
             }
             self.changed.changed().await;
@@ -211,45 +180,46 @@ impl Consumer for Member {
 
     fn rewind(&mut self) {
         {
-            let mut state = self.ownership.state();
+            let mut state = self.ownership().state();
             state.epoch += 1;
-            let since = state.epoch;
-            for held in state.held.values_mut() {
-                if let Holding::Consuming { since: from } = held {
-                    *from = since;
+            let epoch = state.epoch;
+            for partition in state.partitions.values_mut() {
+                if let PartitionState::Consuming { since } = partition {
+                    *since = epoch;
                 }
             }
             state.buffer.clear();
             state.buffered_bytes = 0;
             state.rewinds = true;
         }
-        self.ownership.room.notify_all();
-        self.ownership.changed.modify(|()| {});
+        self.ownership().room.notify_all();
+        self.ownership().changed.modify(|()| {});
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.ownership.state().closed = true;
-        self.ownership.room.notify_all();
+        self.ownership().state().closed = true;
+        self.ownership().room.notify_all();
     }
 }
 
 fn is_full(state: &State) -> bool {
-    state.buffer.len() >= MOST || state.buffered_bytes >= MOST_BYTES
+    state.buffer.len() >= BUFFERED_RECORDS || state.buffered_bytes >= BUFFERED_BYTES
 }
 
-/// What the thread does.
+/// The thread that polls. It does nothing that takes long, as a member that does not poll loses its partitions.
 struct Poller {
     log: Kafka,
     ownership: Arc<Ownership>,
-    consumer: Arc<BaseConsumer<MemberContext>>,
+    consumer: Arc<BaseConsumer<RebalanceContext>>,
     topic: String,
-    /// When a partition's position was committed last, while it rested.
-    rested: BTreeMap<u32, Instant>,
+    /// When the position of an idle partition was last committed.
+    idle_commits: BTreeMap<u32, Instant>,
 }
 
 impl Poller {
+    /// Polls until the member is dropped.
     fn run(mut self) {
         let mut paused = false;
         loop {
@@ -267,78 +237,78 @@ impl Poller {
             if full && !paused {
                 self.ownership.wait_for_room(is_full, POLL);
                 if is_full(&self.ownership.state()) {
-                    paused = self.pause(true);
+                    paused = self.set_paused(true);
                 }
             } else if paused && !full {
-                paused = !self.pause(false);
+                paused = !self.set_paused(false);
             }
             match self.consumer.poll(if paused { POLL / 5 } else { POLL }) {
                 Some(Ok(message)) => {
-                    self.log.shared.health.worked();
-                    self.take(&message);
-                    // Of a partition that came while the others paused: all pause again in the next round, if need be.
+                    self.log.shared.health.record_answer();
+                    self.buffer(&message);
+                    // From a partition that was assigned during the pause: the next round pauses all, if necessary.
                     paused = false;
                 }
-                Some(Err(error)) => self.failed(&error),
-                None => self.rest(),
+                Some(Err(error)) => self.record_failure(&error),
+                None => self.commit_idle(),
             }
         }
     }
 
-    fn take(&self, message: &rdkafka::message::BorrowedMessage<'_>) {
+    /// Adds a message to the buffer, unless its partition was revoked or is being rewound.
+    fn buffer(&self, message: &BorrowedMessage<'_>) {
         let record = records::record(self.ownership.stream(), message);
         {
             let mut state = self.ownership.state();
             let number = record.partition.number;
-            if state.rewinds || !matches!(state.held.get(&number), Some(Holding::Consuming { .. })) {
+            if state.rewinds || !state.consumes(number) {
                 return;
             }
             state.progress.entry(number).or_default().read = record.offset + 1;
-            state.buffered_bytes += size(&record);
+            state.buffered_bytes += buffered_size(&record);
             state.buffer.push_back(record);
         }
         self.ownership.changed.modify(|()| {});
     }
 
-    fn pause(&self, stop: bool) -> bool {
+    /// Pauses or resumes fetching; returns `true` if it did.
+    fn set_paused(&self, paused: bool) -> bool {
         let Ok(all) = self.consumer.assignment() else { return false };
-        let done = if stop { self.consumer.pause(&all) } else { self.consumer.resume(&all) };
-        done.is_ok()
+        let result = if paused { self.consumer.pause(&all) } else { self.consumer.resume(&all) };
+        result.is_ok()
     }
 
-    /// Goes back to what is committed, in all partitions.
+    /// Moves all partitions back to their committed offsets. The next round retries after an error.
     fn rewind(&self) {
-        let Ok(mut all) = self.consumer.assignment() else { return };
+        let Ok(all) = self.consumer.assignment() else { return };
         if all.count() == 0 {
             self.ownership.state().rewinds = false;
             return;
         }
-        let done =
-            self.consumer.committed_offsets(all.clone(), Duration::from_secs(10)).and_then(|committed| {
-                for element in committed.elements() {
-                    let at = match element.offset() {
-                        Offset::Offset(offset) => Offset::Offset(offset),
-                        _ => Offset::Beginning,
-                    };
-                    all.set_partition_offset(&self.topic, element.partition(), at)?;
-                }
-                let sought = self.consumer.seek_partitions(all, Duration::from_secs(10))?;
-                sought
-                    .elements()
-                    .iter()
-                    .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)
-            });
-        match done {
+        match self.seek_committed(all) {
             Ok(()) => self.ownership.state().rewinds = false,
-            // Tried again in the next round.
             Err(error) => {
-                tracing::debug!(%error, "going back to what is committed");
+                tracing::debug!(%error, "seeking the committed offsets failed");
                 self.ownership.wait_for_room(|_| true, POLL);
             }
         }
     }
 
-    fn failed(&self, error: &KafkaError) {
+    fn seek_committed(&self, mut all: TopicPartitionList) -> Result<(), KafkaError> {
+        let committed = self.consumer.committed_offsets(all.clone(), REWIND_TIMEOUT)?;
+        for element in committed.elements() {
+            let offset = match element.offset() {
+                Offset::Offset(offset) => Offset::Offset(offset),
+                _ => Offset::Beginning,
+            };
+            all.set_partition_offset(&self.topic, element.partition(), offset)?;
+        }
+        let sought = self.consumer.seek_partitions(all, REWIND_TIMEOUT)?;
+        sought.elements().iter().try_for_each(TopicPartitionListElem::error)
+    }
+
+    /// Ends consuming after an error that no retry resolves, and logs any other.
+    fn record_failure(&self, error: &KafkaError) {
         use RDKafkaErrorCode as Code;
         let doing = format!("consuming {}", self.topic);
         match error.rdkafka_error_code() {
@@ -352,15 +322,15 @@ impl Poller {
                 self.ownership.changed.modify(|()| {});
             }
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
-                tracing::warn!(topic = self.topic, "the topic is not there; waiting for it");
+                tracing::warn!(topic = self.topic, "the topic does not exist; waiting for it");
             }
-            _ => tracing::debug!(%error, topic = self.topic, "consuming"),
+            _ => tracing::debug!(%error, topic = self.topic, "polling failed"),
         }
     }
 
-    /// Partitions of which all is committed that can be, commit how far they are: behind transaction markers, so that
-    /// their lag is 0.
-    fn rest(&mut self) {
+    /// Commits the positions of partitions that have nothing left to process. They may be behind transaction markers, so that the lag
+    /// becomes 0.
+    fn commit_idle(&mut self) {
         let Ok(positions) = self.consumer.position() else { return };
         for element in positions.elements() {
             let (Offset::Offset(position), Ok(number)) =
@@ -369,27 +339,27 @@ impl Poller {
                 continue;
             };
             let position = u64::try_from(position).unwrap_or(0);
-            let since = self.rested.get(&number);
-            if since.is_some_and(|since| since.elapsed() < RESTS) {
+            let latest = self.idle_commits.get(&number);
+            if latest.is_some_and(|latest| latest.elapsed() < IDLE_COMMIT) {
                 continue;
             }
-            // This thread polls: it waits for nobody.
-            let Some(_committing) = self.ownership.try_commit_lock() else { return };
+            // This thread must not wait for the lock.
+            let Some(_guard) = self.ownership.try_lock_commits() else { return };
             {
                 let mut state = self.ownership.state();
-                let consumes = matches!(state.held.get(&number), Some(Holding::Consuming { .. }));
+                let consumes = state.consumes(number);
                 let buffered = state.buffer.iter().any(|record| record.partition.number == number);
                 let progress = state.progress.entry(number).or_default();
-                let done = progress.committed >= progress.read && !buffered;
-                if !consumes || !done || position <= progress.committed || state.rewinds {
+                let is_idle = progress.committed >= progress.read && !buffered;
+                if !consumes || !is_idle || position <= progress.committed || state.rewinds {
                     continue;
                 }
             }
-            self.rested.insert(number, Instant::now());
+            self.idle_commits.insert(number, Instant::now());
             let mut list = TopicPartitionList::new();
-            let place = list.add_partition_offset(&self.topic, element.partition(), element.offset());
-            // One that fails is tried again a second later.
-            if place.and_then(|()| self.consumer.commit(&list, CommitMode::Sync)).is_ok() {
+            let added = list.add_partition_offset(&self.topic, element.partition(), element.offset());
+            // A commit that fails is retried after `IDLE_COMMIT`.
+            if added.and_then(|()| self.consumer.commit(&list, CommitMode::Sync)).is_ok() {
                 let mut state = self.ownership.state();
                 state.progress.entry(number).or_default().committed = position;
             }

@@ -1,116 +1,120 @@
-//! What a member of a group owns: read under one lock with the rebalance that changes it.
+//! The partitions that a group member owns. The state is read and changed under one lock, which rebalances take too.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use millrace_runtime::{Partition, Record, Watched};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
+use millrace_runtime::{LogError, Partition, Record, Watched};
 
-use crate::member::MemberContext;
-
-/// How a member holds a partition.
+/// The ownership of a partition. A revoked partition has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Holding {
-    /// It consumes and commits, since this generation.
+pub(crate) enum PartitionState {
+    /// The member consumes it and commits its offsets, since this generation.
     Consuming { since: u64 },
-    /// It is being taken away: an open transaction ends, and no other begins. Gone is what is not held at all.
+    /// It is being revoked: an open transaction may end, and no other begins.
     Draining,
 }
 
-/// What a member knows.
+/// The state of a member.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// Counts assignments.
+    /// The generation: the number of changes of the assignment.
     pub(crate) epoch: u64,
-    pub(crate) held: BTreeMap<u32, Holding>,
-    /// Records that nobody has taken yet.
-    pub(crate) buffer: std::collections::VecDeque<Record>,
+    pub(crate) partitions: BTreeMap<u32, PartitionState>,
+    /// Records that were read and not yet returned to the consumer.
+    pub(crate) buffer: VecDeque<Record>,
+    /// The size of the buffer in bytes, as [`buffered_size`] counts.
     pub(crate) buffered_bytes: usize,
-    /// All is to begin again at what is committed.
+    /// True until all partitions are back at their committed offsets.
     pub(crate) rewinds: bool,
-    /// The member's user is gone.
+    /// True if the consumer was dropped.
     pub(crate) closed: bool,
-    /// Why nothing more comes.
-    pub(crate) failure: Option<millrace_runtime::LogError>,
-    /// What is committed, as far as this member has done it, and what it has read: of each partition.
+    /// The error that ends consuming, until it is returned.
+    pub(crate) failure: Option<LogError>,
+    /// The progress of each owned partition.
     pub(crate) progress: BTreeMap<u32, Progress>,
 }
 
-/// How far a partition is.
+/// The progress of a partition.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Progress {
-    /// Behind the last record that was read.
+    /// The offset after the last record that was read.
     pub(crate) read: u64,
-    /// What was committed last.
+    /// The last offset that this member committed.
     pub(crate) committed: u64,
 }
 
 impl State {
-    /// Forgets records of partitions that are not consumed any more.
-    pub(crate) fn purge(&mut self) {
-        let held = &self.held;
-        self.buffer
-            .retain(|record| matches!(held.get(&record.partition.number), Some(Holding::Consuming { .. })));
-        self.buffered_bytes = self.buffer.iter().map(size).sum();
-        self.progress.retain(|number, _| held.contains_key(number));
+    /// Returns `true` if the member consumes this partition.
+    pub(crate) fn consumes(&self, number: u32) -> bool {
+        matches!(self.partitions.get(&number), Some(PartitionState::Consuming { .. }))
     }
 
-    pub(crate) fn owns(&self, number: u32, epoch: u64) -> bool {
-        matches!(self.held.get(&number), Some(Holding::Consuming { since }) if *since <= epoch)
+    /// Returns `true` if the member has consumed this partition since that generation or an earlier one.
+    fn owns_since(&self, number: u32, epoch: u64) -> bool {
+        matches!(self.partitions.get(&number), Some(PartitionState::Consuming { since }) if *since <= epoch)
+    }
+
+    /// Drops buffered records of partitions that are not consumed any more.
+    fn purge(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.retain(|record| self.consumes(record.partition.number));
+        self.buffered_bytes = buffer.iter().map(buffered_size).sum();
+        self.buffer = buffer;
+        let partitions = &self.partitions;
+        self.progress.retain(|number, _| partitions.contains_key(number));
     }
 }
 
-/// What a record weighs in a buffer.
-pub(crate) fn size(record: &Record) -> usize {
+/// Returns the approximate memory that a buffered record takes, in bytes.
+pub(crate) fn buffered_size(record: &Record) -> usize {
     record.value.as_ref().map_or(0, Vec::len) + record.key.len() + 100
 }
 
-/// A lock that is no thread's: one that hangs does not hold it for good.
+/// A lock whose guard can move to another thread, so that a thread that hangs does not keep it.
 #[derive(Debug, Default)]
-struct Lease {
-    is_held: Mutex<bool>,
-    free: Condvar,
+struct CommitLock {
+    is_locked: Mutex<bool>,
+    unlocked: Condvar,
 }
 
-/// Frees its lease when it is dropped, by whomever.
+/// Unlocks its lock when it is dropped, on any thread.
 #[derive(Debug)]
-pub(crate) struct Held(Arc<Lease>);
+pub(crate) struct CommitGuard(Arc<CommitLock>);
 
-impl Lease {
-    fn take(self: &Arc<Self>) -> Held {
-        let is_held = self.is_held.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.free.wait_while(is_held, |is_held| *is_held);
+impl CommitLock {
+    fn lock(self: &Arc<Self>) -> CommitGuard {
+        let is_locked = self.is_locked.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.unlocked.wait_while(is_locked, |is_locked| *is_locked);
         *waited.unwrap_or_else(PoisonError::into_inner) = true;
-        Held(self.clone())
+        CommitGuard(self.clone())
     }
 
-    fn try_take(self: &Arc<Self>) -> Option<Held> {
-        let mut is_held = self.is_held.lock().unwrap_or_else(PoisonError::into_inner);
-        (!std::mem::replace(&mut *is_held, true)).then(|| Held(self.clone()))
+    fn try_lock(self: &Arc<Self>) -> Option<CommitGuard> {
+        let mut is_locked = self.is_locked.lock().unwrap_or_else(PoisonError::into_inner);
+        (!std::mem::replace(&mut *is_locked, true)).then(|| CommitGuard(self.clone()))
     }
 }
 
-impl Drop for Held {
+impl Drop for CommitGuard {
     fn drop(&mut self) {
-        *self.0.is_held.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.0.free.notify_one();
+        *self.0.is_locked.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.unlocked.notify_one();
     }
 }
 
-/// A member's ownership.
+/// The partition ownership of a member, shared by its consumer, its polling thread, rebalances and commits.
 pub(crate) struct Ownership {
     group: String,
     stream: String,
     state: Mutex<State>,
-    /// Held while offsets are committed: a revoke waits for it.
-    committing: Arc<Lease>,
-    /// The buffer has room again, or all is over.
+    /// Locked while offsets are committed: a revoke waits for it.
+    commits: Arc<CommitLock>,
+    /// Notified when the buffer has room again, and when the consumer is dropped.
     pub(crate) room: Condvar,
     pub(crate) changed: Watched<()>,
-    consumer: Mutex<Weak<BaseConsumer<MemberContext>>>,
 }
 
 impl Ownership {
@@ -119,13 +123,13 @@ impl Ownership {
             group: group.into(),
             stream: stream.into(),
             state: Mutex::default(),
-            committing: Arc::default(),
+            commits: Arc::default(),
             room: Condvar::new(),
             changed: Watched::new(()),
-            consumer: Mutex::default(),
         }
     }
 
+    /// Returns `true` if the member is one of this group, for this stream.
     pub(crate) fn is_of(&self, group: &str, stream: &str) -> bool {
         self.group == group && self.stream == stream
     }
@@ -134,50 +138,37 @@ impl Ownership {
         &self.stream
     }
 
-    pub(crate) fn set_consumer(&self, consumer: &Arc<BaseConsumer<MemberContext>>) {
-        *self.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(consumer);
-    }
-
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits a while for room in the buffer, or for the end.
-    pub(crate) fn wait_for_room(&self, full: impl Fn(&State) -> bool, long: Duration) {
+    /// Waits while the buffer is full, until the consumer is dropped or the timeout has passed.
+    pub(crate) fn wait_for_room(&self, is_full: impl Fn(&State) -> bool, timeout: Duration) {
         let state = self.state();
-        let waited = self.room.wait_timeout_while(state, long, |state| full(state) && !state.closed);
+        let waited = self.room.wait_timeout_while(state, timeout, |state| is_full(state) && !state.closed);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Whether all of these partitions are consumed, since that generation at the latest.
+    /// Returns `true` if the member has owned all of these partitions since that generation or an earlier one.
     pub(crate) fn owns(&self, offsets: &[(Partition, u64)], epoch: u64) -> bool {
         let state = self.state();
-        offsets
-            .iter()
-            .all(|(partition, _)| partition.stream == self.stream && state.owns(partition.number, epoch))
+        offsets.iter().all(|(partition, _)| {
+            partition.stream == self.stream && state.owns_since(partition.number, epoch)
+        })
     }
 
-    /// Held while offsets are committed.
-    pub(crate) fn commit_lock(&self) -> Held {
-        self.committing.take()
+    /// Locks commits. While the guard lives, no partition is revoked.
+    pub(crate) fn lock_commits(&self) -> CommitGuard {
+        self.commits.lock()
     }
 
-    /// The same, unless it is held.
-    pub(crate) fn try_commit_lock(&self) -> Option<Held> {
-        self.committing.try_take()
+    /// Locks commits, or returns `None` if they are locked.
+    pub(crate) fn try_lock_commits(&self) -> Option<CommitGuard> {
+        self.commits.try_lock()
     }
 
-    /// Who the member is to the brokers now. `None` where it is gone.
-    pub(crate) fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
-        self.live_consumer()?.group_metadata()
-    }
-
-    pub(crate) fn live_consumer(&self) -> Option<Arc<BaseConsumer<MemberContext>>> {
-        self.consumer.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
-    }
-
-    /// Notes what was committed.
-    pub(crate) fn committed(&self, offsets: &[(Partition, u64)]) {
+    /// Records committed offsets.
+    pub(crate) fn record_committed(&self, offsets: &[(Partition, u64)]) {
         let mut state = self.state();
         for (partition, next) in offsets {
             let progress = state.progress.entry(partition.number).or_default();
@@ -185,35 +176,35 @@ impl Ownership {
         }
     }
 
-    /// Partitions came.
+    /// Adds partitions, in a new generation.
     pub(crate) fn assign(&self, numbers: &[u32]) {
         {
             let mut state = self.state();
             state.epoch += 1;
             let since = state.epoch;
             for number in numbers {
-                state.held.insert(*number, Holding::Consuming { since });
+                state.partitions.insert(*number, PartitionState::Consuming { since });
                 state.progress.insert(*number, Progress::default());
             }
         }
         self.changed.modify(|()| {});
     }
 
-    /// Partitions go: no transaction begins for them, the open one ends, and they are gone.
+    /// Removes partitions, in a new generation. No transaction begins for them any more; returns after an open one has ended.
     pub(crate) fn revoke(&self, numbers: &[u32]) {
         {
             let mut state = self.state();
             for number in numbers {
-                state.held.entry(*number).and_modify(|held| *held = Holding::Draining);
+                state.partitions.entry(*number).and_modify(|state| *state = PartitionState::Draining);
             }
             state.purge();
         }
-        drop(self.commit_lock());
+        drop(self.lock_commits());
         {
             let mut state = self.state();
             state.epoch += 1;
             for number in numbers {
-                state.held.remove(number);
+                state.partitions.remove(number);
             }
             state.purge();
         }
@@ -225,34 +216,37 @@ impl Ownership {
 mod tests {
     use super::*;
 
-    fn place(number: u32) -> (Partition, u64) {
+    fn offset_in(number: u32) -> (Partition, u64) {
         (Partition { stream: "s".into(), number }, 1)
     }
 
     fn record(number: u32) -> Record {
-        let (partition, offset) = place(number);
+        let (partition, offset) = offset_in(number);
         Record { partition, offset, at_ms: 0, key: Vec::new(), value: None, headers: Vec::new() }
     }
 
     #[test]
-    fn what_came_back_is_not_what_was_owned_and_what_stayed_is() {
+    fn a_partition_that_came_back_is_not_owned_since_before_and_one_that_stayed_is() {
         let ownership = Ownership::new("g", "s");
         ownership.assign(&[0, 1]);
         let before = ownership.state().epoch;
-        assert!(ownership.owns(&[place(0), place(1)], before));
+        assert!(ownership.owns(&[offset_in(0), offset_in(1)], before));
         ownership.revoke(&[1]);
-        assert!(ownership.owns(&[place(0)], before), "a generation that changed around it fences nobody");
-        assert!(!ownership.owns(&[place(0), place(1)], before));
+        assert!(
+            ownership.owns(&[offset_in(0)], before),
+            "a newer generation does not fence a partition that stayed"
+        );
+        assert!(!ownership.owns(&[offset_in(0), offset_in(1)], before));
         ownership.assign(&[1]);
-        assert!(!ownership.owns(&[place(1)], before), "another member may have gone on with it");
+        assert!(!ownership.owns(&[offset_in(1)], before), "another member may have consumed it");
         let now = ownership.state().epoch;
-        assert!(ownership.owns(&[place(0), place(1)], now));
+        assert!(ownership.owns(&[offset_in(0), offset_in(1)], now));
         let elsewhere = (Partition { stream: "t".into(), number: 0 }, 1);
         assert!(!ownership.owns(&[elsewhere], now));
     }
 
     #[test]
-    fn records_of_what_is_taken_away_are_forgotten() {
+    fn buffered_records_of_a_revoked_partition_are_dropped() {
         let ownership = Ownership::new("g", "s");
         ownership.assign(&[0, 1]);
         ownership.state().buffer.extend([record(0), record(1), record(0)]);
@@ -262,22 +256,22 @@ mod tests {
     }
 
     #[test]
-    fn a_revoke_waits_for_the_transaction_that_is_open_and_no_other_begins_meanwhile() {
+    fn a_revoke_waits_for_the_open_transaction_and_no_other_begins_in_the_meantime() {
         let ownership = Arc::new(Ownership::new("g", "s"));
         ownership.assign(&[0]);
         let epoch = ownership.state().epoch;
-        let open = ownership.commit_lock();
+        let open = ownership.lock_commits();
         let revoked = std::thread::spawn({
             let ownership = ownership.clone();
             move || ownership.revoke(&[0])
         });
-        while !matches!(ownership.state().held.get(&0), Some(Holding::Draining)) {
+        while !matches!(ownership.state().partitions.get(&0), Some(PartitionState::Draining)) {
             std::thread::yield_now();
         }
-        assert!(!ownership.owns(&[place(0)], epoch), "draining");
-        assert!(!revoked.is_finished(), "the transaction is open");
+        assert!(!ownership.owns(&[offset_in(0)], epoch), "draining");
+        assert!(!revoked.is_finished(), "a revoke waits for the open transaction");
         drop(open);
         revoked.join().unwrap();
-        assert!(ownership.state().held.is_empty(), "gone");
+        assert!(ownership.state().partitions.is_empty(), "revoked");
     }
 }

@@ -1,4 +1,5 @@
-//! Reads partitions without a group: each reader goes on where it was, and hears of what comes.
+//! Reads partitions without a consumer group. A reader stays open for a while, so that the next read
+//! continues where it stopped.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,51 +22,54 @@ use crate::{
     settings::Settings,
 };
 
-/// A reader that nobody used for so long goes.
+/// How long an unused reader stays open.
 const IDLE: Duration = Duration::from_secs(30);
-/// So many batches of so many records wait at most for whoever reads.
+/// The most batches that wait for a reader.
 const BATCHES: usize = 4;
+/// The most records in a batch.
 const BATCH: usize = 1000;
-/// How often a reader that rests looks whether its position moved over what nobody can read.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the position is checked while no record arrives: transaction markers may move it.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// All readers of this process.
+/// The readers of this process.
 pub(crate) struct Readers {
     settings: Settings,
     context: Context,
     changes: Watched<()>,
     idle: Mutex<Vec<Reader>>,
-    onlookers: Mutex<HashMap<String, Arc<BaseConsumer<Context>>>>,
+    /// Consumers that read the committed offsets of a group, by group.
+    observers: Mutex<HashMap<String, Arc<BaseConsumer<Context>>>>,
 }
 
-/// What a reader hears: records, and behind them how far it is.
-type News = Result<(Vec<Record>, u64), LogError>;
+/// Records with the position behind them, or the error that ends reading.
+type Batch = Result<(Vec<Record>, u64), LogError>;
 
-/// Reads one partition.
+/// A reader of one partition.
 pub(crate) struct Reader {
     partition: Partition,
-    /// What is handed out next begins here.
-    front: u64,
+    /// The next offset to return.
+    next: u64,
     buffer: VecDeque<Record>,
-    /// Everything before this is in the buffer, or was handed out, or is nothing that can be read.
+    /// The next offset to read; everything before it is in the buffer, was returned, or is not readable.
     position: u64,
-    /// Whether it has been at the end: it hears of what comes, and need not ask.
-    live: bool,
-    news: mpsc::Receiver<News>,
+    /// True once the reader has reached the end of the partition: from then on its buffer is current.
+    caught_up: bool,
+    batches: mpsc::Receiver<Batch>,
+    /// When the reader was last used.
     used: Instant,
 }
 
 impl Readers {
     pub(crate) fn new(settings: Settings, context: Context, changes: Watched<()>) -> Self {
-        Self { settings, context, changes, idle: Mutex::default(), onlookers: Mutex::default() }
+        Self { settings, context, changes, idle: Mutex::default(), observers: Mutex::default() }
     }
 
-    /// A reader that goes on here: one that is there, or a new one.
-    pub(crate) fn take(&self, partition: &Partition, from: u64) -> Result<Reader, LogError> {
+    /// Returns an idle reader at this offset, or a new one.
+    pub(crate) fn open(&self, partition: &Partition, from: u64) -> Result<Reader, LogError> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = idle.iter().position(|reader| reader.front == from && reader.partition == *partition);
-        if let Some(place) = place {
-            return Ok(idle.swap_remove(place));
+        let index = idle.iter().position(|reader| reader.next == from && reader.partition == *partition);
+        if let Some(index) = index {
+            return Ok(idle.swap_remove(index));
         }
         drop(idle);
         let failed = |error| cluster_error("reading", &error);
@@ -75,99 +79,101 @@ impl Readers {
             .create_with_context(self.context.clone())
             .map_err(failed)?;
         let mut list = TopicPartitionList::new();
-        let at = Offset::Offset(i64::try_from(from).unwrap_or(0));
+        let offset = Offset::Offset(i64::try_from(from).unwrap_or(0));
         let topic = self.settings.topic(&partition.stream);
-        list.add_partition_offset(&topic, partition.number.cast_signed(), at).map_err(failed)?;
+        list.add_partition_offset(&topic, partition.number.cast_signed(), offset).map_err(failed)?;
         consumer.assign(&list).map_err(failed)?;
-        let (tell, news) = mpsc::channel(BATCHES);
+        let (sender, batches) = mpsc::channel(BATCHES);
         let pump = Pump { consumer, stream: partition.stream.clone(), position: from };
-        tokio::spawn(pump.run(tell, self.changes.clone(), self.context.clone()));
+        tokio::spawn(pump.run(sender, self.changes.clone(), self.context.clone()));
         Ok(Reader {
             partition: partition.clone(),
-            front: from,
+            next: from,
             buffer: VecDeque::new(),
             position: from,
-            live: false,
-            news,
+            caught_up: false,
+            batches,
             used: Instant::now(),
         })
     }
 
-    pub(crate) fn put(&self, mut reader: Reader) {
+    /// Keeps a reader open for the next read.
+    pub(crate) fn put_back(&self, mut reader: Reader) {
         reader.used = Instant::now();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
     }
 
-    /// Lets go of readers that nobody uses.
-    pub(crate) fn prune(&self) {
+    /// Closes readers that were not used for a while.
+    pub(crate) fn close_idle(&self) {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|reader| reader.used.elapsed() < IDLE);
     }
 
-    /// A client that asks for the offsets of a group, and is no member of it.
-    pub(crate) fn of_group(&self, group: &str) -> Result<Arc<BaseConsumer<Context>>, LogError> {
-        let mut known = self.onlookers.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns a consumer that can read the committed offsets of a group without joining it.
+    pub(crate) fn group_observer(&self, group: &str) -> Result<Arc<BaseConsumer<Context>>, LogError> {
+        let mut known = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(group) {
             return Ok(found.clone());
         }
-        let made: BaseConsumer<Context> = self
+        let observer: BaseConsumer<Context> = self
             .settings
-            .onlooker(group)
+            .observer(group)
             .create_with_context(self.context.clone())
             .map_err(|error| cluster_error("reading offsets", &error))?;
-        let made = Arc::new(made);
-        known.insert(group.into(), made.clone());
-        Ok(made)
+        let observer = Arc::new(observer);
+        known.insert(group.into(), observer.clone());
+        Ok(observer)
     }
 }
 
 impl Reader {
-    /// Whether it has been at the end, and hears of what comes.
-    pub(crate) fn is_live(&self) -> bool {
-        self.live
+    /// Returns `true` if the reader has reached the end of the partition once.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.caught_up
     }
 
-    fn keep(&mut self, news: News) -> Result<(), LogError> {
-        let (records, position) = news?;
+    /// Adds a batch to the buffer.
+    fn buffer(&mut self, batch: Batch) -> Result<(), LogError> {
+        let (records, position) = batch?;
         self.buffer.extend(records);
         self.position = self.position.max(position);
         Ok(())
     }
 
-    /// Waits until everything before this offset was read, or there is something to hand out.
+    /// Waits until everything before this offset was read, or the buffer has records.
     pub(crate) async fn read_up_to(&mut self, end: u64) -> Result<(), LogError> {
         while self.position < end && self.buffer.is_empty() {
-            let news = self.news.recv().await.ok_or(LogError::Closed)?;
-            self.keep(news)?;
+            let batch = self.batches.recv().await.ok_or(LogError::Closed)?;
+            self.buffer(batch)?;
         }
-        self.live = self.position >= end;
+        self.caught_up = self.position >= end;
         Ok(())
     }
 
-    /// What is there, so many records of it at most.
+    /// Returns the records that were read, at most `most`.
     pub(crate) fn fetch(&mut self, most: usize) -> Fetched {
         while self.buffer.len() < most {
-            match self.news.try_recv() {
+            match self.batches.try_recv() {
                 Ok(Ok((records, position))) => {
                     self.buffer.extend(records);
                     self.position = self.position.max(position);
                 }
-                // Told when somebody reads on.
+                // An error is not returned here: the task sends it again while it persists.
                 _ => break,
             }
         }
         let records: Vec<Record> = self.buffer.drain(..most.min(self.buffer.len())).collect();
         match records.last() {
-            Some(last) if !self.buffer.is_empty() => self.front = last.offset + 1,
-            _ => self.front = self.front.max(self.position),
+            Some(last) if !self.buffer.is_empty() => self.next = last.offset + 1,
+            _ => self.next = self.next.max(self.position),
         }
-        Fetched { records, next: self.front }
+        Fetched { records, next: self.next }
     }
 }
 
-/// Moves what librdkafka has read to whoever reads.
+/// The task of a reader: passes records from librdkafka to its channel.
 struct Pump {
     consumer: StreamConsumer<Context>,
     stream: String,
@@ -175,18 +181,18 @@ struct Pump {
 }
 
 impl Pump {
-    async fn run(mut self, tell: mpsc::Sender<News>, changes: Watched<()>, context: Context) {
+    async fn run(mut self, batches: mpsc::Sender<Batch>, changes: Watched<()>, context: Context) {
         loop {
             let first = tokio::select! {
                 biased;
-                () = tell.closed() => return,
-                first = tokio::time::timeout(LOOK, self.consumer.recv()) => first,
+                () = batches.closed() => return,
+                first = tokio::time::timeout(CHECK_INTERVAL, self.consumer.recv()) => first,
             };
             let mut records = Vec::new();
             let mut failure = None;
             match first {
                 Ok(Ok(message)) => records.push(records::record(&self.stream, &message)),
-                Ok(Err(error)) => failure = refused(&error),
+                Ok(Err(error)) => failure = permanent_error(&error),
                 Err(_) => {}
             }
             while !records.is_empty() && records.len() < BATCH {
@@ -196,22 +202,22 @@ impl Pump {
                 }
             }
             let before = self.position;
-            self.look(records.last());
-            let news = match failure {
+            self.update_position(records.last());
+            let batch = match failure {
                 Some(error) => Err(error),
                 None if records.is_empty() && before == self.position => continue,
                 None => Ok((records, self.position)),
             };
-            context.health().worked();
-            if tell.send(news).await.is_err() {
+            context.health().record_answer();
+            if batches.send(batch).await.is_err() {
                 return;
             }
             changes.modify(|()| {});
         }
     }
 
-    /// How far the reader is: behind markers of transactions too, and what was aborted.
-    fn look(&mut self, last: Option<&Record>) {
+    /// Moves the position behind the last record, and behind transaction markers and aborted records.
+    fn update_position(&mut self, last: Option<&Record>) {
         let found = self.consumer.position().ok();
         let found = found
             .and_then(|list| list.elements().first().map(|element| records::offset(Some(element.offset()))));
@@ -220,9 +226,10 @@ impl Pump {
     }
 }
 
-fn refused(error: &KafkaError) -> Option<LogError> {
+/// Returns the log's error if no retry resolves this one.
+fn permanent_error(error: &KafkaError) -> Option<LogError> {
     use RDKafkaErrorCode as Code;
-    let no = [Code::TopicAuthorizationFailed, Code::UnknownTopicOrPartition, Code::UnknownTopic];
+    let permanent = [Code::TopicAuthorizationFailed, Code::UnknownTopicOrPartition, Code::UnknownTopic];
     let code = error.rdkafka_error_code()?;
-    no.contains(&code).then(|| cluster_error("reading", error))
+    permanent.contains(&code).then(|| cluster_error("reading", error))
 }

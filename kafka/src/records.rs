@@ -1,4 +1,4 @@
-//! Records as Kafka has them.
+//! Conversions between the log's records and librdkafka's messages.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use rdkafka::{
 
 use crate::settings::Settings;
 
-/// A record with the topic and the partition that it goes to.
+/// A record with its topic and its partition.
 #[derive(Clone)]
 pub(crate) struct Placed {
     topic: String,
@@ -34,7 +34,8 @@ impl Placed {
             .then(|| headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), insert))
     }
 
-    pub(crate) fn for_base(&self) -> BaseRecord<'_, [u8], [u8]> {
+    /// Returns the record for a [`BaseProducer`](rdkafka::producer::BaseProducer).
+    pub(crate) fn to_base_record(&self) -> BaseRecord<'_, [u8], [u8]> {
         let mut record =
             BaseRecord::to(&self.topic).partition(self.partition).key(self.record.emit.key.as_slice());
         record.payload = self.record.emit.value.as_deref();
@@ -42,7 +43,8 @@ impl Placed {
         record
     }
 
-    pub(crate) fn for_future(&self) -> FutureRecord<'_, [u8], [u8]> {
+    /// Returns the record for a [`FutureProducer`](rdkafka::producer::FutureProducer).
+    pub(crate) fn to_future_record(&self) -> FutureRecord<'_, [u8], [u8]> {
         let mut record =
             FutureRecord::to(&self.topic).partition(self.partition).key(self.record.emit.key.as_slice());
         record.payload = self.record.emit.value.as_deref();
@@ -51,7 +53,7 @@ impl Placed {
     }
 }
 
-/// A record that was read.
+/// Returns the record of a message.
 pub(crate) fn record(stream: &str, message: &BorrowedMessage<'_>) -> Record {
     let header =
         |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap_or_default().to_vec());
@@ -68,7 +70,7 @@ pub(crate) fn record(stream: &str, message: &BorrowedMessage<'_>) -> Record {
     }
 }
 
-/// An offset; nothing committed is the beginning.
+/// Returns an offset as a number; 0 if there is none.
 pub(crate) fn offset(offset: Option<Offset>) -> u64 {
     match offset {
         Some(Offset::Offset(offset)) => u64::try_from(offset).unwrap_or(0),
@@ -76,8 +78,8 @@ pub(crate) fn offset(offset: Option<Offset>) -> u64 {
     }
 }
 
-/// The offsets of a topic's partitions.
-#[expect(clippy::needless_pass_by_value, reason = "it is what map takes")]
+/// Returns the offsets in a list of one topic, by partition.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map needs")]
 pub(crate) fn offsets(list: TopicPartitionList) -> HashMap<i32, u64> {
     list.elements().iter().map(|element| (element.partition(), offset(Some(element.offset())))).collect()
 }

@@ -1,53 +1,55 @@
-//! What a connection to a cluster is told.
+//! The settings of a connection to a cluster, and the librdkafka configuration of each client.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use millrace_runtime::LogError;
-use millrace_topology::GROUP_PREFIX;
+use millrace_topology::{GROUP_PREFIX, Keyed, StreamSpec, streams};
 use rdkafka::ClientConfig;
 
-/// What a crash may cost.
+use crate::client::rejected;
+
+/// The delivery guarantee of commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Guarantee {
-    /// Outputs, state and offsets are one transaction.
+    /// Results, state and offsets are one transaction.
     #[default]
     ExactlyOnce,
-    /// For brokers without transactions: outputs are acknowledged before state, state before offsets. After a crash some of
-    /// them come twice.
+    /// For brokers without transactions: results are acknowledged before state, and state before offsets.
+    /// After a crash some of them are there twice.
     AtLeastOnce,
 }
 
-/// How a cluster is reached, and what is whose on it.
+/// How to connect to a cluster, and the names of this installation on it.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Host and port of some brokers, with commas between.
+    /// Host and port of some brokers, separated by commas.
     pub brokers: String,
-    /// Properties of librdkafka, for all clients: see its CONFIGURATION.md.
+    /// Properties of librdkafka for all clients, as its CONFIGURATION.md lists them.
     pub properties: BTreeMap<String, String>,
-    /// What topics' names begin with.
+    /// The prefix of topics.
     pub topic_prefix: String,
-    /// What the names of groups and transactional ids begin with.
+    /// The prefix of consumer groups and transactional ids.
     pub application: String,
-    /// The name of this process among its like: with one it is a static member (KIP-345), and a restart within the session
-    /// moves no partition.
+    /// The name of this process, unique among the processes of the application. With a name it is a static
+    /// member (KIP-345): a restart within the session moves no partition.
     pub instance: Option<String>,
-    /// What a crash may cost.
+    /// The delivery guarantee.
     pub guarantee: Guarantee,
-    /// Numbers of partitions, by stream, where they are to be others than the graph's.
+    /// Numbers of partitions by stream, where they differ from the topology's.
     pub partitions: BTreeMap<String, u32>,
-    /// The schema registry's URL; without one schemas have fixed ids.
+    /// The schema registry's URL. Without one, schemas have fixed ids.
     pub schema_registry: Option<String>,
-    /// Tells apart the processes that have no name.
+    /// The id of a process without a name, unique among them.
     pub process: String,
-    /// For how long a cluster that has not answered yet is waited for.
+    /// How long requests are retried on a cluster that has not answered yet.
     pub patience: Duration,
 }
 
-/// For how long whoever asks something waits for a cluster that has not answered yet.
+/// The default of [`Settings::patience`].
 const FIRST_PATIENCE: Duration = Duration::from_secs(8);
 
-/// What promises of Millrace rest on.
-const OURS: [&str; 12] = [
+/// The properties that Millrace's delivery guarantee depends on: users can't set them.
+const RESERVED: [&str; 12] = [
     "bootstrap.servers",
     "group.id",
     "group.instance.id",
@@ -63,9 +65,9 @@ const OURS: [&str; 12] = [
 ];
 
 impl Settings {
-    /// Settings for these brokers, with all else as it is by default.
+    /// Returns the default settings for these brokers.
     #[must_use]
-    pub fn of(brokers: &str) -> Self {
+    pub fn new(brokers: &str) -> Self {
         Self {
             brokers: brokers.into(),
             application: "millrace".into(),
@@ -75,13 +77,13 @@ impl Settings {
         }
     }
 
-    /// A stream's topic.
+    /// Returns the topic of a stream.
     #[must_use]
     pub fn topic(&self, stream: &str) -> String {
         format!("{}{stream}", self.topic_prefix)
     }
 
-    /// A group's name on the cluster.
+    /// Returns the name of a consumer group on the cluster.
     #[must_use]
     pub fn group(&self, group: &str) -> String {
         match group.strip_prefix(GROUP_PREFIX) {
@@ -90,38 +92,67 @@ impl Settings {
         }
     }
 
+    /// Returns the number of partitions of a stream's topic.
+    #[must_use]
+    pub fn partitions_of(&self, spec: &StreamSpec) -> u32 {
+        self.partitions.get(spec.name).copied().unwrap_or(spec.partitions)
+    }
+
+    /// Fails with [`LogError::Rejected`] if a setting is invalid.
     pub(crate) fn check(&self) -> Result<(), LogError> {
-        let refused = |reason: String| LogError::Cluster { doing: "reading its settings".into(), reason };
         if self.brokers.trim().is_empty() {
-            return Err(refused("no brokers are named; give --brokers HOST:PORT".into()));
+            return Err(invalid("no brokers are named; give --brokers HOST:PORT"));
         }
         match self
             .properties
             .keys()
-            .find(|name| OURS.contains(&name.as_str()) || *name == "request.required.acks")
+            .find(|name| RESERVED.contains(&name.as_str()) || *name == "request.required.acks")
         {
-            Some(name) => {
-                Err(refused(format!("the property '{name}' can't be set: promises of Millrace rest on it")))
-            }
+            Some(name) => Err(invalid(format!(
+                "the property '{name}' can't be set: Millrace's delivery guarantee depends on it"
+            ))),
             None => self.check_partitions(),
         }
     }
 
-    /// Of a process with a name the same after a restart, which ends what was left open.
+    /// Fails if the numbers of partitions are invalid.
+    fn check_partitions(&self) -> Result<(), LogError> {
+        for (name, count) in &self.partitions {
+            if !streams::ALL.iter().any(|spec| spec.name == name) {
+                return Err(invalid(format!("there is no stream '{name}'")));
+            }
+            if !(1..=10_000).contains(count) {
+                return Err(invalid(format!(
+                    "{name} can't have {count} partitions; 1 to 10000 are possible"
+                )));
+            }
+        }
+        if self.partitions_of(&streams::TRANSCODED) != self.partitions_of(&streams::ASSEMBLIES) {
+            let both = format!("{} and {}", streams::TRANSCODED.name, streams::ASSEMBLIES.name);
+            return Err(invalid(format!("{both} must have the same number of partitions")));
+        }
+        debug_assert!(streams::ALL.iter().all(|spec| spec.keyed == Keyed::ByKey || may_grow(spec)));
+        Ok(())
+    }
+
+    /// Returns the transactional id of this process. With a name it is the same after a restart, so that the
+    /// new producer ends the transaction of the old one.
     pub(crate) fn transactional_id(&self) -> String {
         format!("{}-{}", self.application, self.instance.as_ref().unwrap_or(&self.process))
     }
 
+    /// Returns the configuration of the admin client.
     pub(crate) fn admin(&self) -> ClientConfig {
         self.base()
     }
 
+    /// Returns what all clients have in common.
     fn base(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", self.instance.as_deref().unwrap_or(&self.application))
-            // A broker that was away is asked again soon.
+            // Reconnects soon to a broker that was unreachable.
             .set("reconnect.backoff.max.ms", "2000")
             .set("socket.keepalive.enable", "true")
             .set("topic.metadata.refresh.interval.ms", "30000")
@@ -132,18 +163,20 @@ impl Settings {
         config
     }
 
-    /// A consumer without a group's part in it.
+    /// Returns the configuration of a consumer that joins no group.
     pub(crate) fn reader(&self, isolation: &str) -> ClientConfig {
         let mut config = self.consumer();
-        // librdkafka wants a group, though it joins none.
+        // librdkafka requires a group, although this consumer joins none.
         config.set("group.id", format!("{}-reader", self.application)).set("isolation.level", isolation);
-        // A reader has one partition, and seeks nothing: the broker may let it wait until something comes.
+        // A reader has one partition and does not seek: the broker may hold its requests until a record
+        // arrives.
         if !self.properties.contains_key("fetch.wait.max.ms") {
             config.set("fetch.wait.max.ms", "5000");
         }
         config
     }
 
+    /// Returns what all consumers have in common.
     fn consumer(&self) -> ClientConfig {
         let mut config = self.base();
         config
@@ -160,7 +193,7 @@ impl Settings {
         config
     }
 
-    /// A member of a group.
+    /// Returns the configuration of a group member.
     pub(crate) fn member(&self, group: &str) -> ClientConfig {
         let mut config = self.consumer();
         config.set("group.id", self.group(group)).set("partition.assignment.strategy", "cooperative-sticky");
@@ -175,13 +208,14 @@ impl Settings {
         config
     }
 
-    /// A consumer that only asks for a group's offsets.
-    pub(crate) fn onlooker(&self, group: &str) -> ClientConfig {
+    /// Returns the configuration of a consumer that reads a group's offsets without joining it.
+    pub(crate) fn observer(&self, group: &str) -> ClientConfig {
         let mut config = self.consumer();
         config.set("group.id", self.group(group));
         config
     }
 
+    /// Returns what all producers have in common.
     fn producer(&self) -> ClientConfig {
         let mut config = self.base();
         config.set("enable.idempotence", "true");
@@ -193,7 +227,7 @@ impl Settings {
         config
     }
 
-    /// A producer without transactions.
+    /// Returns the configuration of a producer without transactions.
     pub(crate) fn plain(&self) -> ClientConfig {
         let mut config = self.producer();
         if !self.properties.contains_key("message.timeout.ms") {
@@ -202,7 +236,7 @@ impl Settings {
         config
     }
 
-    /// The transactional producer of this process.
+    /// Returns the configuration of the transactional producer.
     pub(crate) fn transactional(&self, id: &str) -> ClientConfig {
         let mut config = self.producer();
         config.set("transactional.id", id);
@@ -213,19 +247,28 @@ impl Settings {
     }
 }
 
+fn invalid(reason: impl Into<String>) -> LogError {
+    rejected("reading its settings", reason)
+}
+
+/// Returns `true` if partitions may be added to the stream's topic: not if records of a key must stay in one partition.
+pub(crate) fn may_grow(spec: &StreamSpec) -> bool {
+    ![streams::TRANSCODED.name, streams::ASSEMBLIES.name, streams::CONTROLS.name].contains(&spec.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_promises_rest_on_is_not_the_users_to_set() {
-        for name in OURS {
+    fn properties_that_the_guarantee_depends_on_cannot_be_set() {
+        for name in RESERVED {
             let properties = BTreeMap::from([(name.to_owned(), "x".to_owned())]);
-            let error = Settings { properties, ..Settings::of("b:9092") }.check().unwrap_err();
+            let error = Settings { properties, ..Settings::new("b:9092") }.check().unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }
         let properties = BTreeMap::from([("session.timeout.ms".to_owned(), "30000".to_owned())]);
-        let settings = Settings { properties, ..Settings::of("b:9092") };
+        let settings = Settings { properties, ..Settings::new("b:9092") };
         settings.check().unwrap();
         assert_eq!(settings.member("millrace-split").get("session.timeout.ms"), Some("30000"));
     }
@@ -233,9 +276,9 @@ mod tests {
     #[test]
     fn installations_on_one_cluster_have_topics_and_groups_of_their_own() {
         let settings =
-            Settings { topic_prefix: "eu.".into(), application: "media".into(), ..Settings::of("b:9092") };
+            Settings { topic_prefix: "eu.".into(), application: "media".into(), ..Settings::new("b:9092") };
         assert_eq!(settings.topic("uploads"), "eu.uploads");
         assert_eq!(settings.group("millrace-split"), "media-split");
-        assert_eq!(Settings::of("b").group("millrace-split"), "millrace-split");
+        assert_eq!(Settings::new("b").group("millrace-split"), "millrace-split");
     }
 }

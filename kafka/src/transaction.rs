@@ -1,7 +1,7 @@
-//! One attempt at a transaction, on the thread that has the producer.
+//! One attempt to commit a transaction, on the thread that has the producer.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,35 +14,37 @@ use rdkafka::{
 };
 
 use crate::{
-    client::{Context, cluster_error, passes},
-    ownership::{Held, Ownership},
+    client::{Context, cluster_error, is_transient},
+    ownership::CommitGuard,
+    rebalance::MemberHandle,
     records::Placed,
     settings::Settings,
 };
 
-/// For how long a step of a transaction is waited for: brokers abort one after 10 s.
+/// The timeout of each step of a transaction; the brokers abort it after 10 s.
 const STEP: Duration = Duration::from_secs(10);
 
-/// What is to be committed.
+/// A transaction, with its topics and partitions, and the member that commits it.
 #[derive(Clone, Default)]
 pub(crate) struct Prepared {
     pub(crate) records: Vec<Placed>,
     pub(crate) offsets: Vec<(Partition, u64)>,
-    pub(crate) owner: Option<(Arc<Ownership>, Membership)>,
+    pub(crate) owner: Option<(MemberHandle, Membership)>,
 }
 
 impl Prepared {
-    /// An error where the member does not own what it acts for.
-    pub(crate) fn owned(&self) -> Result<(), LogError> {
+    /// Returns [`LogError::Fenced`] if the member does not own all partitions of the offsets.
+    pub(crate) fn check_ownership(&self) -> Result<(), LogError> {
         match &self.owner {
-            Some((owner, membership)) if !owner.owns(&self.offsets, membership.epoch) => {
+            Some((owner, membership)) if !owner.ownership.owns(&self.offsets, membership.epoch) => {
                 Err(LogError::Fenced { group: membership.group.clone(), epoch: membership.epoch })
             }
             _ => Ok(()),
         }
     }
 
-    fn list(&self, settings: &Settings) -> Result<TopicPartitionList, KafkaError> {
+    /// Returns the offsets as librdkafka takes them.
+    fn offset_list(&self, settings: &Settings) -> Result<TopicPartitionList, KafkaError> {
         let mut list = TopicPartitionList::new();
         for (partition, next) in &self.offsets {
             let (topic, number) = (settings.topic(&partition.stream), partition.number.cast_signed());
@@ -54,34 +56,35 @@ impl Prepared {
 
 /// How an attempt ended.
 pub(crate) enum Outcome {
-    /// All of it is there.
+    /// All of it was committed.
     Committed,
-    /// Nothing is: it may be committed again.
+    /// Nothing was committed. It may be committed again.
     Aborted(String),
-    /// Nobody knows, and the producer is of no use any more.
+    /// All of it was committed or nothing, and the producer can't be used any more.
     Uncertain(String),
-    /// Nothing is, and the producer is of no use any more.
+    /// Nothing was committed, and the producer can't be used any more. The transaction may be committed
+    /// again.
     Broken(String),
-    /// Nothing is, and never will be.
-    Refused(LogError),
+    /// Nothing was committed, and a retry gives the same result.
+    Rejected(LogError),
 }
 
-/// One attempt, as the thread that makes it and whoever waits for it know it together.
+/// The state of an attempt, shared by its thread and the thread that waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {
     phase: Mutex<Phase>,
-    /// What keeps partitions from being taken away before the end.
-    leases: Mutex<Vec<Held>>,
+    /// The locks that keep partitions from being revoked before the attempt ends.
+    guards: Mutex<Vec<CommitGuard>>,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Phase {
-    /// Nothing can be seen of it yet.
+    /// The commit was not sent yet.
     #[default]
     Open,
-    /// The brokers are told that it ends; how, they decide.
+    /// The commit was sent: the brokers decide the outcome.
     Ending,
-    /// Nobody waits for it any more, and it must come to nothing.
+    /// Nothing waits for the attempt any more: it must abort.
     Abandoned,
 }
 
@@ -90,12 +93,12 @@ impl Attempt {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leases(&self) -> MutexGuard<'_, Vec<Held>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    fn guards(&self) -> MutexGuard<'_, Vec<CommitGuard>> {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it may end.
-    fn may_end(&self) -> bool {
+    /// Marks the commit as sent. Returns `false` if the attempt was abandoned.
+    fn begin_end(&self) -> bool {
         let mut phase = self.phase();
         if *phase == Phase::Open {
             *phase = Phase::Ending;
@@ -103,7 +106,7 @@ impl Attempt {
         *phase == Phase::Ending
     }
 
-    /// Makes it come to nothing, whatever its thread does later; false where it is too late for that.
+    /// Abandons the commit. Returns `false` if it has already been sent.
     pub(crate) fn abandon(&self) -> bool {
         let mut phase = self.phase();
         if *phase == Phase::Open {
@@ -112,14 +115,14 @@ impl Attempt {
         let is_abandoned = *phase == Phase::Abandoned;
         drop(phase);
         if is_abandoned {
-            self.release();
+            self.unlock_partitions();
         }
         is_abandoned
     }
 
-    /// Lets partitions be taken away again.
-    pub(crate) fn release(&self) {
-        self.leases().clear();
+    /// Allows partitions to be revoked again.
+    pub(crate) fn unlock_partitions(&self) {
+        self.guards().clear();
     }
 }
 
@@ -130,12 +133,12 @@ pub(crate) fn commit(
     all: &[Prepared],
     attempt: &Attempt,
 ) -> Outcome {
-    let outcome = commit_held(producer, settings, all, attempt);
-    attempt.release();
+    let outcome = commit_locked(producer, settings, all, attempt);
+    attempt.unlock_partitions();
     outcome
 }
 
-fn commit_held(
+fn commit_locked(
     producer: &BaseProducer<Context>,
     settings: &Settings,
     all: &[Prepared],
@@ -147,43 +150,44 @@ fn commit_held(
     if let Err(error) = send(producer, all) {
         return abort(producer, &error);
     }
-    // From here on no partition is taken away before the end: in the order of members, so that nobody waits in a ring.
+    // Until the attempt ends, no partition is revoked. The locks are taken in the order of members, so that
+    // two attempts can't deadlock.
     let mut owners: Vec<_> = all.iter().filter_map(|one| one.owner.as_ref()).collect();
     owners.sort_by_key(|(_, membership)| membership.member);
     owners.dedup_by_key(|(_, membership)| membership.member);
     for (owner, _) in owners {
-        let held = owner.commit_lock();
-        attempt.leases().push(held);
+        let guard = owner.ownership.lock_commits();
+        attempt.guards().push(guard);
     }
     for one in all {
         let Some((owner, _)) = &one.owner else { continue };
-        // Where a partition was taken away, or the member has left its group, nothing is sent: `Canceled` is told from
-        // ownership later.
-        let sent = one.owned().map_err(|_| KafkaError::Canceled).and_then(|()| {
+        // Nothing is sent if a partition was revoked or the member has left its group. The caller then turns
+        // `Canceled` into `Fenced`, as the member does not own the partition.
+        let sent = one.check_ownership().map_err(|_| KafkaError::Canceled).and_then(|()| {
             let metadata = owner.group_metadata().ok_or(KafkaError::Canceled)?;
-            producer.send_offsets_to_transaction(&one.list(settings)?, &metadata, STEP)
+            producer.send_offsets_to_transaction(&one.offset_list(settings)?, &metadata, STEP)
         });
         if let Err(error) = sent {
             return abort(producer, &error);
         }
     }
-    if !attempt.may_end() {
+    if !attempt.begin_end() {
         return abort(producer, &KafkaError::Canceled);
     }
     match finish(producer) {
         Ok(()) => {
             for one in all {
                 if let Some((owner, _)) = &one.owner {
-                    owner.committed(&one.offsets);
+                    owner.ownership.record_committed(&one.offsets);
                 }
             }
             Outcome::Committed
         }
         Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
-            let refused = is_refused(error.code());
+            let permanent = is_permanent(error.code());
             match producer.abort_transaction(STEP) {
-                Ok(()) if refused => {
-                    Outcome::Refused(cluster_error("publishing", &KafkaError::Transaction(error)))
+                Ok(()) if permanent => {
+                    Outcome::Rejected(cluster_error("publishing", &KafkaError::Transaction(error)))
                 }
                 Ok(()) => Outcome::Aborted(error.string()),
                 Err(more) => Outcome::Broken(format!("{}; {}", error.string(), reason(&more))),
@@ -193,8 +197,8 @@ fn commit_held(
     }
 }
 
-/// Whether trying again changes nothing.
-fn is_refused(code: RDKafkaErrorCode) -> bool {
+/// Returns `true` if a retry gives the same result.
+fn is_permanent(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,
@@ -208,11 +212,11 @@ fn is_refused(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// Sends the records, and waits until the brokers have them.
+/// Sends the records, and waits until the brokers have acknowledged them.
 fn send(producer: &BaseProducer<Context>, all: &[Prepared]) -> Result<(), KafkaError> {
     for placed in all.iter().flat_map(|one| &one.records) {
         loop {
-            match producer.send(placed.for_base()) {
+            match producer.send(placed.to_base_record()) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     producer.poll(Duration::from_millis(10));
@@ -222,14 +226,14 @@ fn send(producer: &BaseProducer<Context>, all: &[Prepared]) -> Result<(), KafkaE
         }
     }
     let until = Instant::now() + STEP;
-    // Polled here: what flushes by itself looks every 100 ms only.
+    // Polled here, as librdkafka's flush polls only every 100 ms.
     while producer.in_flight_count() > 0 && Instant::now() < until {
         producer.poll(Duration::from_millis(1));
     }
     Ok(())
 }
 
-/// Ends the transaction; what can be tried again is, for a while.
+/// Commits the transaction, and retries errors that allow it for a while.
 fn finish(producer: &BaseProducer<Context>) -> Result<(), KafkaError> {
     let until = Instant::now() + 3 * STEP;
     loop {
@@ -241,16 +245,18 @@ fn finish(producer: &BaseProducer<Context>) -> Result<(), KafkaError> {
     }
 }
 
+/// Aborts the transaction after an error, and returns the outcome.
 fn abort(producer: &BaseProducer<Context>, error: &KafkaError) -> Outcome {
     match producer.abort_transaction(STEP) {
         Err(more) => Outcome::Broken(format!("{}; {}", reason(error), reason(&more))),
-        Ok(()) if error.rdkafka_error_code().is_some_and(is_refused) => {
-            Outcome::Refused(cluster_error("publishing", error))
+        Ok(()) if error.rdkafka_error_code().is_some_and(is_permanent) => {
+            Outcome::Rejected(cluster_error("publishing", error))
         }
         Ok(()) => Outcome::Aborted(reason(error)),
     }
 }
 
+/// Returns the text of an error; of a transaction's error without its code.
 pub(crate) fn reason(error: &KafkaError) -> String {
     match error {
         KafkaError::Transaction(error) => error.string(),
@@ -258,7 +264,8 @@ pub(crate) fn reason(error: &KafkaError) -> String {
     }
 }
 
-/// Without transactions: records are acknowledged in the order in which they are given, then offsets.
+/// Commits without a broker's transaction: waits for the acknowledgements of the records, in their order, and
+/// then commits the offsets.
 pub(crate) fn commit_at_least_once(
     producer: &BaseProducer<Context>,
     settings: &Settings,
@@ -266,10 +273,10 @@ pub(crate) fn commit_at_least_once(
     attempt: &Attempt,
 ) -> Outcome {
     if let Err(error) = send(producer, std::slice::from_ref(one)) {
-        return if passes(&error) {
+        return if is_transient(&error) {
             Outcome::Aborted(reason(&error))
         } else {
-            Outcome::Refused(cluster_error("publishing", &error))
+            Outcome::Rejected(cluster_error("publishing", &error))
         };
     }
     if producer.in_flight_count() > 0 {
@@ -279,27 +286,27 @@ pub(crate) fn commit_at_least_once(
         return Outcome::Aborted(lost);
     }
     let Some((owner, _)) = &one.owner else { return Outcome::Committed };
-    let held = owner.commit_lock();
-    attempt.leases().push(held);
+    let guard = owner.ownership.lock_commits();
+    attempt.guards().push(guard);
     let outcome = commit_offsets(settings, one, owner, attempt);
-    attempt.release();
+    attempt.unlock_partitions();
     outcome
 }
 
-fn commit_offsets(settings: &Settings, one: &Prepared, owner: &Ownership, attempt: &Attempt) -> Outcome {
-    if let Err(error) = one.owned() {
-        return Outcome::Refused(error);
+fn commit_offsets(settings: &Settings, one: &Prepared, owner: &MemberHandle, attempt: &Attempt) -> Outcome {
+    if let Err(error) = one.check_ownership() {
+        return Outcome::Rejected(error);
     }
-    if !attempt.may_end() {
+    if !attempt.begin_end() {
         return Outcome::Aborted(KafkaError::Canceled.to_string());
     }
-    let committed = one.list(settings).and_then(|list| match owner.live_consumer() {
+    let committed = one.offset_list(settings).and_then(|list| match owner.consumer() {
         Some(consumer) => consumer.commit(&list, CommitMode::Sync),
         None => Err(KafkaError::Canceled),
     });
     match committed {
         Ok(()) => {
-            owner.committed(&one.offsets);
+            owner.ownership.record_committed(&one.offsets);
             Outcome::Committed
         }
         Err(error) => Outcome::Aborted(reason(&error)),

@@ -1,4 +1,4 @@
-//! The log on a real broker does what a log must do: the same suite as the others.
+//! Runs the conformance suite on a real broker.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "../../runtime/tests/conformance/mod.rs"]
@@ -15,11 +15,11 @@ use millrace_kafka::{Guarantee, Kafka, Settings};
 use millrace_runtime::{Event, Log, LogError, Partition, Transaction};
 use millrace_topology::{Emit, Placement, streams};
 
-/// One broker for all; it ends with this process.
+/// The broker of all tests; it ends with this process.
 static BROKER: LazyLock<millrace_servers::Kafka> =
     LazyLock::new(|| millrace_servers::Kafka::start().unwrap());
 
-/// Topics of its own for each test.
+/// A backend with topics of its own for each test.
 struct OnBroker(Settings);
 
 #[async_trait]
@@ -28,16 +28,17 @@ impl Backend for OnBroker {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("t{}.", NUMBER.fetch_add(1, Ordering::Relaxed));
         let application = format!("app-{prefix}");
-        Self(Settings { topic_prefix: prefix, application, ..Settings::of(&BROKER.brokers()) })
+        Self(Settings { topic_prefix: prefix, application, ..Settings::new(&BROKER.brokers()) })
     }
 
     async fn open(&self) -> Arc<dyn Log> {
-        let settings = Settings { process: Settings::of("").process, ..self.0.clone() };
+        let settings = Settings { process: Settings::new("").process, ..self.0.clone() };
         Arc::new(Kafka::connect(settings).await.unwrap())
     }
 }
 
-/// For brokers without transactions: what is published is acknowledged before the offset, and who lost a partition is fenced.
+/// Without broker transactions, records are acknowledged before the offset, and a member that lost a
+/// partition is fenced.
 #[tokio::test(flavor = "multi_thread")]
 async fn at_least_once_publishes_before_it_commits_and_fences_too() {
     let settings = Settings { guarantee: Guarantee::AtLeastOnce, ..OnBroker::new().0 };
@@ -63,15 +64,15 @@ async fn at_least_once_publishes_before_it_commits_and_fences_too() {
     log.commit(step()).await.unwrap();
     assert_eq!(log.committed("g", &partition).await.unwrap(), 1);
     for stream in ["merged", "executions"] {
-        let place = Partition { stream: stream.into(), number: 1 };
-        assert_eq!(log.read(&place, 0, 9).await.unwrap().records.len(), 1);
+        let partition = Partition { stream: stream.into(), number: 1 };
+        assert_eq!(log.read(&partition, 0, 9).await.unwrap().records.len(), 1);
     }
     drop(consumer);
     log.leave().await;
     assert!(matches!(log.commit(step()).await, Err(LogError::Fenced { .. })));
 }
 
-/// The same for brokers without transactions.
+/// A backend without broker transactions.
 struct AtLeastOnce(OnBroker);
 
 #[async_trait]

@@ -5,7 +5,7 @@ use std::{
     collections::{BinaryHeap, VecDeque},
 };
 
-use millrace_topology::invariants::{debug_hold, strictly_increase};
+use millrace_topology::invariants::{check_increasing, debug_check};
 
 /// A clock: the length of a tick in seconds, as a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl<T> Timeline<T> {
             return None;
         }
         let dts = self.decoding.pop_front()?;
-        debug_hold(|| strictly_increase(self.decoded.into_iter().chain([dts])));
+        debug_check(|| check_increasing(self.decoded.into_iter().chain([dts])));
         self.decoded = Some(dts);
         self.timed.remove(at)?;
         let (_, packet) = self.waiting.pop_front()?;
@@ -166,7 +166,7 @@ impl<T> Timeline<T> {
 
 #[cfg(test)]
 mod tests {
-    use millrace_topology::invariants::same_frames;
+    use millrace_topology::invariants::check_frames;
     use proptest::prelude::*;
 
     use super::*;
@@ -239,9 +239,9 @@ mod tests {
             let depth = reorder_depth(&pts);
             let out = through(depth, &pts);
             prop_assert_eq!(out.len(), pts.len());
-            prop_assert_eq!(strictly_increase(out.iter().map(|o| o.1)), Ok(()));
+            prop_assert_eq!(check_increasing(out.iter().map(|o| o.1)), Ok(()));
             prop_assert!(out.iter().all(|(pts, dts)| dts <= pts));
-            prop_assert_eq!(same_frames(&pts, &out.iter().map(|o| o.0).collect::<Vec<_>>()), Ok(()));
+            prop_assert_eq!(check_frames(&pts, &out.iter().map(|o| o.0).collect::<Vec<_>>()), Ok(()));
         }
     }
 }

@@ -15,7 +15,7 @@ use millrace_schemas::{
 use millrace_topology::{
     Aggregation, Emit, Fold, HORIZON_DAYS, Placement, ProcessorSpec, Role,
     faults::Fault,
-    invariants::{all_there, debug_hold, stays_ended},
+    invariants::{check_merge_inputs, check_stays_ended, debug_check},
     streams,
 };
 
@@ -90,7 +90,7 @@ pub fn fold(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, R
     let ended = state.as_ref().filter(|state| cfg!(debug_assertions) && state.is_terminal()).cloned();
     let fold = decide(state, signal)?;
     if let Some(before) = ended {
-        debug_hold(|| stays_ended(&before, fold.state.as_ref()));
+        debug_check(|| check_stays_ended(&before, fold.state.as_ref()));
     }
     Ok(fold)
 }
@@ -285,7 +285,7 @@ fn fold_segment(
         return Ok(Fold { state: Some(state), emits: Vec::new(), changed: true });
     }
     // MG-1: only here, where every segment is there.
-    debug_hold(|| all_there(&state.execution, state.segments, |index| state.has(index)));
+    debug_check(|| check_merge_inputs(&state.execution, state.segments, |index| state.has(index)));
     state.phase = Phase::Merging;
     state.segments_done.clear();
     stage(state, at_ms)

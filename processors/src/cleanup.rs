@@ -164,7 +164,7 @@ pub async fn sweep<P: Storage + ?Sized>(
 #[cfg(test)]
 mod tests {
     use millrace_schemas::{Signal, SourceRef, Started};
-    use millrace_topology::invariants::nothing_left;
+    use millrace_topology::invariants::check_nothing_left;
     use proptest::prelude::*;
 
     use super::*;
@@ -217,7 +217,7 @@ mod tests {
             let is_removed = expired(known.then_some(&state), if own { "e-2" } else { "e-1" }, touched, now, DAY);
             prop_assert!(!(is_running && is_removed));
             let left: &[&str] = if is_running || is_removed || after <= 26 * HOUR { &[] } else { &["e-2"] };
-            prop_assert_eq!(nothing_left(left), Ok(()));
+            prop_assert_eq!(check_nothing_left(left), Ok(()));
             // What a new attempt may reuse is kept.
             prop_assert!(!(is_removed && known && own && can_resume(&state, now, DAY)));
         }

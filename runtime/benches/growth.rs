@@ -1,5 +1,5 @@
-//! The embedded log over a million records that are appended, consumed and committed: its size on the disk, its speed, and
-//! how soon it is open again after a kill -9 in the middle.
+//! Benchmark of the embedded log with a million records that are appended, consumed and committed: the size
+//! of the file, the records a second, and the time to open it after a kill -9 during writes.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
@@ -14,7 +14,7 @@ use millrace_topology::{Emit, Placement, streams};
 
 const BATCH: usize = 1000;
 const BATCHES: usize = 1000;
-/// The argument of the process that is killed.
+/// The argument of the writer process, which is killed.
 const WRITER: &str = "--write-for-good";
 
 fn batch(round: usize) -> Vec<Emit> {
@@ -71,8 +71,8 @@ async fn fill(log: Arc<Embedded>, folder: &Path, batches: usize) {
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    if let Some(place) = arguments.iter().position(|argument| argument == WRITER) {
-        let folder = Path::new(&arguments[place + 1]);
+    if let Some(index) = arguments.iter().position(|argument| argument == WRITER) {
+        let folder = Path::new(&arguments[index + 1]);
         let log = Arc::new(Embedded::open(&folder.join("log.sqlite")).unwrap());
         runtime.block_on(fill(log, folder, 1_000_000));
         return;

@@ -1,5 +1,5 @@
-//! A hop on the embedded log: from an append to the consumer that waits for it, with the commit of both; and what an idle
-//! consumer costs.
+//! Benchmark of a hop on the embedded log: from an append to the waiting consumer, and the commit of its
+//! offset; and the cpu share of an idle consumer.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
@@ -36,7 +36,7 @@ fn main() {
     println!("a hop, of {HOPS}: median {:?}, 99th percentile {:?}", times[HOPS / 2], times[HOPS * 99 / 100]);
 }
 
-/// How long it takes until an append over another connection, as of another process, is consumed. Sorted.
+/// Measures the time from an append by another connection, as of another process, to its consumption. Sorted.
 async fn from_elsewhere(path: &std::path::Path) -> Vec<Duration> {
     let (here, elsewhere) = (Embedded::open(path).unwrap(), Embedded::open(path).unwrap());
     let mut consumer = here.join("far", "merged").await.unwrap();
@@ -44,7 +44,7 @@ async fn from_elsewhere(path: &std::path::Path) -> Vec<Duration> {
     let mut times = Vec::new();
     for number in 0..100 {
         let waiting = tokio::spawn(async move { (consumer.next(10).await, consumer) });
-        // At any moment between two looks at the file.
+        // At varying times between two checks of the file.
         tokio::time::sleep(Duration::from_millis(20 + number * 37 % 101)).await;
         let emit = Emit {
             stream: "merged",
@@ -69,7 +69,7 @@ async fn hops(log: Arc<Embedded>) -> Vec<Duration> {
     let mut consumer = log.join("g", "segments").await.unwrap();
     let Event::Assigned(assignment) = consumer.next(10).await.unwrap() else { return Vec::new() };
     let (idle, begun) = (cpu(), Instant::now());
-    // Nobody appends: the consumer waits, which is what is measured.
+    // Nothing is appended: this measures the waiting consumer.
     let _ = tokio::time::timeout(Duration::from_secs(3), consumer.next(10)).await;
     let share = (cpu() - idle).as_secs_f64() / begun.elapsed().as_secs_f64();
     println!("an idle consumer: {:.3} % of a core", share * 100.0);

@@ -1,4 +1,4 @@
-//! The embedded log: records a second, appended and consumed in batches, and one by one.
+//! Benchmark of the embedded log: records a second, appended and consumed in batches and one by one.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn batch(count: usize) -> Transaction {
     Transaction { records: (0..count).map(|number| emit(number).into()).collect(), ..Transaction::default() }
 }
 
-/// Appends a batch, consumes it, and commits the offsets.
+/// Appends a batch and consumes it.
 async fn through(log: &Arc<Embedded>, consumer: &mut Box<dyn millrace_runtime::Consumer>, count: usize) {
     log.commit(batch(count)).await.unwrap();
     let mut left = count;

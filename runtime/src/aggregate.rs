@@ -1,7 +1,8 @@
-//! Runs a keyed aggregation: state restored before its partition is consumed; records, state and offsets in one
-//! transaction.
+//! Runs a keyed aggregation. The state of a partition is restored before the partition is consumed; records, state and
+//! offsets are committed in one transaction.
 
 mod batch;
+mod partition;
 mod restore;
 
 use std::{
@@ -13,36 +14,22 @@ use std::{
 use millrace_topology::{Aggregation, Clock, ProcessorSpec, faults::Fault};
 
 use crate::{
-    announced::Announced,
+    announcements::Announcements,
     backoff::Backoff,
-    log::{Event, Log, LogError, Membership, Transaction},
+    error::LogError,
+    log::{Event, Log, Membership, Transaction},
     metrics,
-    runner::{Options, RunError, outcome},
+    runner::{Options, RunError},
     stop::{Level, Stop},
 };
 use batch::Batch;
+use partition::{BATCH, PartitionStates};
 use restore::restore;
 
-/// How many records are folded into one transaction: on a cluster one takes some tens of milliseconds, whatever is in it.
-const BATCH: usize = 5000;
-
-/// The states of the keys of one partition.
-type States<S> = BTreeMap<Vec<u8>, S>;
-
-/// A partition that is owned: its states, and how far it was folded.
-struct Part<S> {
-    states: States<S>,
-    position: u64,
-    /// A newer Millrace's record is next: it waits for an upgrade of this process.
-    waits: bool,
-}
-
-type Parts<S> = BTreeMap<u32, Part<S>>;
-
-/// Runs an aggregation until it is told to stop.
+/// Runs an aggregation until the stop level reaches [`Level::Drain`].
 ///
 /// # Errors
-/// Where the log fails.
+/// Fails if the log fails, if `spec` has no table for the state, or if a state can't be encoded.
 pub async fn run_aggregation<A: Aggregation>(
     log: Arc<dyn Log>,
     spec: ProcessorSpec,
@@ -54,61 +41,66 @@ pub async fn run_aggregation<A: Aggregation>(
     let fatal = |reason: String| RunError::Fatal { processor: spec.name, reason };
     let table = spec.state.ok_or_else(|| fatal("an aggregation needs a table for its state".into()))?;
     let mut consumer = log.join(&spec.group(), spec.reads.name).await.map_err(failed)?;
-    let announced = Announced::new(&log);
-    let mut parts: Parts<A::State> = BTreeMap::new();
+    let announcements = Announcements::new(&log);
+    let mut partitions: PartitionStates<A::State> = BTreeMap::new();
+    // `None` until the next assignment.
     let mut membership: Option<Membership> = None;
 
     while stop.level() == Level::Run {
-        let due = if membership.is_some() { next_wake(aggregation.as_ref(), &parts) } else { None };
+        let due = if membership.is_some() { next_wake(aggregation.as_ref(), &partitions) } else { None };
         let event = tokio::select! {
             biased;
             () = stop.reaches(Level::Drain) => return Ok(()),
-            () = until(due, options.clock) => None,
+            () = sleep_until(due, options.clock) => None,
             event = consumer.next(BATCH) => Some(event.map_err(failed)?),
         };
         let mut batch = Batch::new(spec.reads, table);
         match event {
             Some(Event::Assigned(new)) => {
-                parts.retain(|number, _| {
+                partitions.retain(|number, _| {
                     new.partitions.iter().any(|o| o.partition.number == *number && !o.fresh)
                 });
                 for owned in &new.partitions {
                     let number = owned.partition.number;
-                    let Entry::Vacant(place) = parts.entry(number) else { continue };
+                    let Entry::Vacant(entry) = partitions.entry(number) else { continue };
                     let restored = tokio::select! {
                         biased;
-                        restored = restore(log.as_ref(), table, owned, &announced) => restored.map_err(failed)?,
+                        restored = restore(log.as_ref(), table, owned, &announcements) => restored.map_err(failed)?,
                         () = stop.reaches(Level::Drain) => return Ok(()),
                     };
-                    let part = place.insert(restored.part);
-                    for (record, reason) in restored.strays {
-                        batch.stray(part, number, record, &reason);
+                    let partition = entry.insert(restored.partition);
+                    for (record, reason) in restored.invalid {
+                        batch.replace_invalid_state(partition, number, record, &reason);
                     }
                 }
                 membership = Some(new.membership);
             }
             Some(Event::Records(records)) => {
-                metrics::published(spec.name, records.len());
-                let claims = announced.batch();
+                metrics::count_published(spec.name, records.len());
+                let check = announcements.check_batch();
                 for record in records {
-                    if let Some(part) = parts.get_mut(&record.partition.number) {
-                        batch.record(aggregation.as_ref(), part, record, &claims).await.map_err(failed)?;
+                    if let Some(partition) = partitions.get_mut(&record.partition.number) {
+                        batch
+                            .fold_record(aggregation.as_ref(), partition, record, &check)
+                            .await
+                            .map_err(failed)?;
                     }
                 }
             }
             None => {
                 let now = (options.clock)();
-                for (number, part) in &mut parts {
-                    batch.punctuate(aggregation.as_ref(), part, *number, &spec, now);
+                for (number, partition) in &mut partitions {
+                    batch.punctuate(aggregation.as_ref(), partition, *number, &spec, now);
                 }
             }
         }
         let Some(owner) = &membership else { continue };
-        let mut transaction = batch.transaction(&parts).map_err(|error| fatal(error.to_string()))?;
+        let mut transaction =
+            batch.into_transaction(&partitions).map_err(|error| fatal(error.to_string()))?;
         transaction.membership = Some(owner.clone());
         if !commit(log.as_ref(), spec.name, transaction, options).await.map_err(failed)? {
-            // What was folded here counts for nothing, or nobody knows: begin again from what is committed.
-            parts.clear();
+            // The states here may be ahead of the log: restore them, and continue from the committed offsets.
+            partitions.clear();
             membership = None;
             consumer.rewind();
         }
@@ -116,8 +108,8 @@ pub async fn run_aggregation<A: Aggregation>(
     Ok(())
 }
 
-/// Commits a transaction; what was aborted is committed again. False where the partitions moved, or where nobody knows: a
-/// punctuation's offsets can't tell.
+/// Commits a transaction, again for as long as it is aborted. Returns `false` if it was fenced, or if its outcome is
+/// unknown: the offsets don't show it, as a punctuation does not move them.
 async fn commit(
     log: &dyn Log,
     processor: &'static str,
@@ -129,20 +121,20 @@ async fn commit(
     }
     let mut backoff = Backoff::new(options.backoff);
     loop {
-        let again = Transaction {
+        let copy = Transaction {
             records: transaction.records.clone(),
             offsets: transaction.offsets.clone(),
             membership: transaction.membership.clone(),
         };
-        let result = log.commit(again).await;
-        metrics::committed(processor, outcome(&result));
+        let result = log.commit(copy).await;
+        metrics::count_commit(processor, &result);
         match result {
             Ok(()) => return Ok(true),
             Err(LogError::Uncertain { .. }) if Fault::LostAckRepeated.is_planted() => {}
             Err(LogError::Aborted { .. }) if Fault::AbortForgets.is_planted() => return Ok(true),
             Err(LogError::Fenced { .. } | LogError::Uncertain { .. }) => return Ok(false),
             Err(LogError::Aborted { reason }) => {
-                tracing::info!(reason, "committed again");
+                tracing::info!(reason, "committing an aborted transaction again");
                 tokio::time::sleep(backoff.pause()).await;
             }
             Err(error) => return Err(error),
@@ -150,12 +142,17 @@ async fn commit(
     }
 }
 
-fn next_wake<A: Aggregation>(aggregation: &A, parts: &Parts<A::State>) -> Option<i64> {
-    let awake = parts.values().filter(|part| !part.waits);
-    awake.flat_map(|part| part.states.values()).filter_map(|state| aggregation.wakes_at(state)).min()
+/// Returns the earliest time at which a state is to be punctuated, in milliseconds since 1970.
+fn next_wake<A: Aggregation>(aggregation: &A, partitions: &PartitionStates<A::State>) -> Option<i64> {
+    let active = partitions.values().filter(|partition| !partition.waits);
+    active
+        .flat_map(|partition| partition.states.values())
+        .filter_map(|state| aggregation.wakes_at(state))
+        .min()
 }
 
-async fn until(due_ms: Option<i64>, clock: Clock) {
+/// Sleeps until a time in milliseconds since 1970; forever if there is none.
+async fn sleep_until(due_ms: Option<i64>, clock: Clock) {
     match due_ms {
         Some(due) => {
             let wait = u64::try_from(due - clock()).unwrap_or(0);

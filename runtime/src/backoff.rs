@@ -1,22 +1,23 @@
-//! Pauses before something is tried again.
+//! The pauses between retries.
 
 use std::time::Duration;
 
-/// The longest pause.
+/// The upper limit of a pause, before jitter.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Pauses that double from the first up to 30 s, each with jitter: half of it to one and a half.
+/// A sequence of pauses that double from the first one up to 30 s. Each is multiplied by a random factor from
+/// 0.5 to 1.5 (jitter).
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff(Duration);
 
 impl Backoff {
-    /// Begins with this pause.
+    /// Returns a sequence that begins with this pause.
     #[must_use]
     pub fn new(first: Duration) -> Self {
         Self(first)
     }
 
-    /// The next pause.
+    /// Returns the next pause, with jitter.
     pub fn pause(&mut self) -> Duration {
         let pause = self.0.mul_f64(0.5 + fastrand::f64());
         self.0 = (self.0 * 2).min(LONGEST);

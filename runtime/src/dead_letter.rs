@@ -1,26 +1,36 @@
-//! Records that can't be processed are set aside as they were, with headers that say why.
+//! Dead letters: records that can't be processed, with headers that say why.
 
 use millrace_topology::{Emit, Placement, streams};
 
-use crate::log::{NewRecord, Record};
+use crate::{
+    metrics,
+    record::{NewRecord, Partition, Record},
+};
 
-/// The header that says why. This and the other `__streams.errors.*` are the family that Kafka Streams writes since
-/// KIP-1034.
+/// The kind of error of a record that can't be decoded.
+pub(crate) const UNREADABLE: &str = "unreadable";
+/// The kind of error of a record that could be decoded, but not processed.
+pub(crate) const GIVEN_UP: &str = "given-up";
+/// The longest reason in a dead letter, in characters.
+const LONGEST_REASON: usize = 2000;
+
+/// The header with the reason. This and the other `__streams.errors.*` headers are those that Kafka Streams
+/// writes since KIP-1034.
 pub const ERROR_MESSAGE: &str = "__streams.errors.message";
-/// The header that names the topic that the record came from.
+/// The header with the topic of the original record.
 pub const ERROR_TOPIC: &str = "__streams.errors.topic";
-/// The header that says which partition of it.
+/// The header with the partition of the original record.
 pub const ERROR_PARTITION: &str = "__streams.errors.partition";
-/// The header that says which offset in it.
+/// The header with the offset of the original record.
 pub const ERROR_OFFSET: &str = "__streams.errors.offset";
-/// The header that names the kind of error.
+/// The header with the kind of error.
 pub const ERROR_EXCEPTION: &str = "__streams.errors.exception";
-/// What all headers of the family begin with.
+/// The prefix of all headers with errors.
 pub const ERROR_HEADERS: &str = "__streams.errors.";
 
-/// The dead letter of a record: key, value and headers untouched, error headers added. Those that it had from an earlier
-/// time are replaced.
-pub(crate) fn dead_letter(record: &Record, kind: &str, message: &str) -> NewRecord {
+/// Returns the dead letter of a record: the same key, value and headers, with error headers added. Error
+/// headers of an earlier dead letter are replaced.
+fn dead_letter(record: &Record, kind: &str, message: &str) -> NewRecord {
     let mut headers = record.headers.clone();
     headers.retain(|(name, _)| !name.starts_with(ERROR_HEADERS));
     for (name, value) in [
@@ -43,10 +53,19 @@ pub(crate) fn dead_letter(record: &Record, kind: &str, message: &str) -> NewReco
     }
 }
 
+/// Logs and counts that a record can't be processed, and returns its dead letter. The reason is truncated.
+pub(crate) fn set_aside(record: &Record, kind: &str, reason: &str) -> NewRecord {
+    let Partition { stream, number } = &record.partition;
+    // A reason may quote the whole value.
+    let reason: String = reason.chars().take(LONGEST_REASON).collect();
+    tracing::warn!(stream, partition = number, offset = record.offset, reason, "dead letter");
+    metrics::count_dead_letter(stream, kind);
+    dead_letter(record, kind, &reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Partition;
 
     #[test]
     fn a_letter_is_the_record_as_it_was_and_says_once_where_it_came_from_and_why() {

@@ -1,8 +1,8 @@
-//! The log of one machine: a SQLite file (WAL), consumed in process.
+//! The embedded log: a SQLite file in WAL mode, for processes on one machine.
 //!
-//! Consuming, producing, state and offsets are one SQLite transaction. `synchronous=NORMAL`: a commit survives the
-//! death of the process; after a loss of power the latest ones may be missing, all of each or none, and their work is
-//! done again.
+//! Records, state and offsets of a step are one SQLite transaction. With `synchronous=NORMAL` a commit
+//! survives the death of the process. After a power failure the latest commits may be missing, each as a
+//! whole; their records are then processed again.
 
 mod store;
 
@@ -19,73 +19,81 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
+    error::LogError,
     groups::{Groups, Positions},
-    log::{Assignment, Consumer, Event, Fetched, Log, LogError, Membership, Partition, Transaction},
+    log::{Assignment, Consumer, Event, Fetched, Log, Membership, Transaction},
+    record::Partition,
     watched::{Watched, Watcher},
 };
 
+/// Work for the thread that has the connection.
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// How often the file is looked at for what other processes commit. The look costs microseconds.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the file is checked for commits of other processes. A check takes microseconds.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The embedded log.
+/// What to do about a damaged file.
+const DAMAGE_ADVICE: &str = "Move it away (with its -wal and -shm files), or use another data folder, and run the same \
+                             command again: outputs that are there stay as they are";
+
+/// The embedded log. Clones share the connection.
 #[derive(Clone)]
 pub struct Embedded {
     jobs: std::sync::mpsc::Sender<Job>,
     changes: Watched<()>,
     groups: Arc<Mutex<Groups>>,
-    path: Arc<str>,
+    location: Arc<str>,
 }
 
 impl Embedded {
-    /// Opens the log in this file, and makes it where there is none.
+    /// Opens the log in this file. Creates the file if it does not exist.
     ///
     /// # Errors
-    /// Where the file can't be opened, or a newer Millrace wrote it.
+    /// Returns [`LogError::TooNew`] if a newer Millrace wrote the file, and [`LogError::Damaged`] if it is no
+    /// log. Fails if the file can't be opened.
     pub fn open(path: &Path) -> Result<Self, LogError> {
-        let name: Arc<str> = path.display().to_string().into();
+        let location: Arc<str> = path.display().to_string().into();
         let failed = |doing| {
-            let path = name.clone();
-            move |source| store_error(&path, doing, source)
+            let location = location.clone();
+            move |source| log_error(&location, doing, source)
         };
         let mut connection = Connection::open(path).map_err(failed("opening it"))?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed("opening it"))?;
         match store::prepare(&mut connection).map_err(failed("preparing it"))? {
             found if found > store::LAYOUT => {
-                return Err(LogError::TooNew { path: name.to_string(), found, known: store::LAYOUT });
+                return Err(LogError::TooNew { location: location.to_string(), found, known: store::LAYOUT });
             }
             _ => {}
         }
         let (jobs, queue) = std::sync::mpsc::channel::<Job>();
         let changes = Watched::new(());
-        let told = changes.clone();
+        let notified = changes.clone();
         std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || serve(connection, &queue, &told))
+            .spawn(move || serve(connection, &queue, &notified))
             .map_err(|_| LogError::Closed)?;
-        Ok(Self { jobs, changes, groups: Arc::default(), path: name })
+        Ok(Self { jobs, changes, groups: Arc::default(), location })
     }
 
-    /// Runs a job on the thread that has the connection.
+    /// Runs a job on the thread that has the connection. `doing` names it in errors.
     async fn call<T: Send + 'static>(
         &self,
         doing: &'static str,
         job: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, LogError> {
-        let (answer, answered) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            // Whoever asked may have gone.
-            let _ = answer.send(job(connection));
+            // The caller may have been cancelled.
+            let _ = sender.send(job(connection));
         });
         self.jobs.send(job).map_err(|_| LogError::Closed)?;
-        let result = answered.await.map_err(|_| LogError::Closed)?;
-        result.map_err(|source| store_error(&self.path, doing, source))
+        let result = receiver.await.map_err(|_| LogError::Closed)?;
+        result.map_err(|source| log_error(&self.location, doing, source))
     }
 
-    async fn stream(&self, name: &str) -> Result<store::Stream, LogError> {
-        let wanted = name.to_owned();
-        self.call("looking up a stream", move |c| store::stream(c, &wanted))
+    async fn stream(&self, name: &str) -> Result<store::StreamRow, LogError> {
+        let owned_name = name.to_owned();
+        self.call("looking up a stream", move |c| store::stream(c, &owned_name))
             .await?
             .ok_or_else(|| LogError::UnknownStream(name.into()))
     }
@@ -99,16 +107,16 @@ impl Embedded {
     }
 }
 
-/// Runs jobs on the connection, and between them looks whether another process has committed.
+/// Runs jobs on the connection, and checks for commits of other processes between them.
 fn serve(mut connection: Connection, queue: &std::sync::mpsc::Receiver<Job>, changes: &Watched<()>) {
     let mut seen = store::version(&connection).ok();
     loop {
-        match queue.recv_timeout(LOOK) {
+        match queue.recv_timeout(CHECK_INTERVAL) {
             Ok(job) => job(&mut connection),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        // What can't be read now fails the next job, which says so.
+        // An error here is not reported: the next job fails with the same one.
         let found = store::version(&connection).ok();
         if found != seen {
             seen = found;
@@ -117,22 +125,25 @@ fn serve(mut connection: Connection, queue: &std::sync::mpsc::Receiver<Job>, cha
     }
 }
 
-fn store_error(path: &str, doing: &'static str, source: rusqlite::Error) -> LogError {
+/// Returns the log's error for one of SQLite.
+fn log_error(location: &str, doing: &'static str, source: rusqlite::Error) -> LogError {
     use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
-    let path = path.to_owned();
+    let location = location.to_owned();
     match source.sqlite_error_code() {
-        Some(DatabaseCorrupt | NotADatabase) => LogError::Damaged { path, source },
-        Some(DiskFull) => LogError::Full { path },
-        _ => LogError::Store { path, doing, source },
+        Some(DatabaseCorrupt | NotADatabase) => {
+            LogError::Damaged { location, advice: DAMAGE_ADVICE, source: source.into() }
+        }
+        Some(DiskFull) => LogError::Full { location },
+        _ => LogError::Failed { location, doing, source: source.into() },
     }
 }
 
 #[async_trait]
 impl Log for Embedded {
     async fn ensure(&self, streams: &[StreamSpec]) -> Result<(), LogError> {
-        let wanted = streams.to_vec();
-        let made = self.call("making streams", move |c| store::ensure(c, &wanted)).await?;
-        for (spec, found) in streams.iter().zip(made) {
+        let specs = streams.to_vec();
+        let counts = self.call("making streams", move |c| store::ensure(c, &specs)).await?;
+        for (spec, found) in streams.iter().zip(counts) {
             if found != spec.partitions {
                 let stream = spec.name.to_owned();
                 return Err(LogError::Partitions { stream, found, expected: spec.partitions });
@@ -142,17 +153,17 @@ impl Log for Embedded {
     }
 
     async fn join(&self, group: &str, stream: &str) -> Result<Box<dyn Consumer>, LogError> {
-        let stream_info = self.stream(stream).await?;
-        // Known from now on: what it has not consumed is kept.
+        let row = self.stream(stream).await?;
+        // A registered group keeps the records that it has not consumed.
         let name = group.to_owned();
-        self.call("joining a group", move |c| store::register(c, &name, stream_info)).await?;
-        let member = self.with_groups(|groups| groups.join(group, stream_info.partitions));
+        self.call("joining a group", move |c| store::register(c, &name, row)).await?;
+        let member = self.with_groups(|groups| groups.join(group, row.partitions));
         self.notify();
         Ok(Box::new(Member {
             log: self.clone(),
             group: group.into(),
             stream: stream.into(),
-            stream_id: stream_info.id,
+            stream_id: row.id,
             member,
             positions: Positions::new(),
             changes: self.changes.watch(),
@@ -164,9 +175,10 @@ impl Log for Embedded {
             return Ok(());
         }
         let groups = self.groups.clone();
-        let fenced = self
+        let fenced: Option<LogError> = self
             .call("committing", move |c| {
-                // On the log's thread: whoever owns a partition next reads its offset there, and so after this.
+                // Checked on the log's thread: the next owner of a partition reads its offset there, and so
+                // after this commit.
                 if let Some(m) = &transaction.membership
                     && !groups
                         .lock()
@@ -220,7 +232,7 @@ impl Log for Embedded {
     }
 }
 
-/// A member of a group, in this process.
+/// A member of a consumer group.
 struct Member {
     log: Embedded,
     group: String,
@@ -232,7 +244,12 @@ struct Member {
 }
 
 impl Member {
-    async fn assigned(&mut self, epoch: u64, assigned: Vec<(u32, u64)>) -> Result<Assignment, LogError> {
+    /// Applies an assignment; partitions that are new begin at their committed offsets.
+    async fn apply_assignment(
+        &mut self,
+        epoch: u64,
+        assigned: Vec<(u32, u64)>,
+    ) -> Result<Assignment, LogError> {
         let (group, stream) = (self.group.clone(), self.stream_id);
         let numbers: Vec<u32> = assigned.iter().map(|(number, _)| *number).collect();
         let committed = self
@@ -242,8 +259,8 @@ impl Member {
                 numbers.iter().map(read).collect::<Result<HashMap<_, _>, _>>()
             })
             .await?;
-        let at = |number| committed.get(&number).copied().unwrap_or(0);
-        let partitions = self.positions.take(&self.stream, epoch, &assigned, at);
+        let committed_offset = |number| committed.get(&number).copied().unwrap_or(0);
+        let partitions = self.positions.apply(&self.stream, epoch, &assigned, committed_offset);
         let membership = Membership { group: self.group.clone(), member: self.member, epoch };
         Ok(Assignment { membership, partitions })
     }
@@ -253,12 +270,12 @@ impl Member {
 impl Consumer for Member {
     async fn next(&mut self, most: usize) -> Result<Event, LogError> {
         loop {
-            // Marked as seen before the look: what comes after the look wakes the wait.
+            // Marked as seen before reading, so that a later change wakes the wait.
             self.changes.mark_seen();
             let (epoch, assigned) =
                 self.log.with_groups(|groups| groups.assignment(&self.group, self.member));
             if epoch != self.positions.epoch() {
-                return Ok(Event::Assigned(self.assigned(epoch, assigned).await?));
+                return Ok(Event::Assigned(self.apply_assignment(epoch, assigned).await?));
             }
             let (stream, stream_id, positions) =
                 (self.stream.clone(), self.stream_id, self.positions.owned().to_vec());
@@ -298,7 +315,7 @@ mod tests {
 
     use super::*;
 
-    fn appended(count: usize) -> Transaction {
+    fn batch(count: usize) -> Transaction {
         let emit = Emit {
             stream: "merged",
             key: b"k".to_vec(),
@@ -308,7 +325,7 @@ mod tests {
         Transaction { records: (0..count).map(|_| emit.clone().into()).collect(), ..Transaction::default() }
     }
 
-    /// SQLite is told that it may not grow: it says the same as on a disk that is full.
+    /// SQLite may not grow its file beyond a limit: it reports the same error as on a full disk.
     #[tokio::test]
     async fn a_full_disk_is_an_error_that_says_so_and_nothing_is_lost() {
         let folder = tempfile::tempdir().unwrap();
@@ -320,13 +337,13 @@ mod tests {
             })
         };
         limit(100).await.unwrap();
-        let mut held = 0;
+        let mut appended = 0;
         let error = loop {
-            match log.commit(appended(10)).await {
-                Ok(()) => held += 10,
+            match log.commit(batch(10)).await {
+                Ok(()) => appended += 10,
                 Err(error) => break error,
             }
-            assert!(held < 10_000, "it never became full");
+            assert!(appended < 10_000, "it never became full");
         };
         assert!(matches!(error, LogError::Full { .. }), "{error:?}");
         assert!(error.to_string().contains("make room"), "{error}");
@@ -334,8 +351,8 @@ mod tests {
         for number in 0..4 {
             found += log.depth(&Partition { stream: "merged".into(), number }).await.unwrap();
         }
-        assert_eq!(found, held, "all that was committed is there, and nothing of what was not");
+        assert_eq!(found, appended, "every committed record is there, and no other");
         limit(1_000_000).await.unwrap();
-        log.commit(appended(10)).await.unwrap();
+        log.commit(batch(10)).await.unwrap();
     }
 }

@@ -1,26 +1,32 @@
-//! Consumer groups of one process: who owns which partitions, at which generation, and since when.
+//! The consumer groups of one process: their members, generations and partition owners.
 
 use std::collections::BTreeMap;
 
-use crate::log::{Membership, Owned, Partition};
+use crate::{
+    log::{Membership, OwnedPartition},
+    record::Partition,
+};
 
+/// All consumer groups, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     groups: BTreeMap<String, Group>,
-    members: u64,
+    /// The latest member id; ids are unique over all groups.
+    latest_member: u64,
 }
 
 #[derive(Debug, Default)]
 struct Group {
+    /// The generation of the assignment.
     epoch: u64,
     members: Vec<u64>,
-    /// The owner of each partition, and the generation at which it became that.
+    /// The owner of each partition, and the generation since which it owns it.
     owners: Vec<(Option<u64>, u64)>,
 }
 
 impl Group {
-    /// Begins a generation: partitions are dealt to members in their order.
-    fn deal(&mut self) {
+    /// Begins a generation: assigns the partitions to the members in turn.
+    fn assign(&mut self) {
         self.epoch += 1;
         let count = self.members.len();
         for (partition, owner) in self.owners.iter_mut().enumerate() {
@@ -33,28 +39,30 @@ impl Group {
 }
 
 impl Groups {
+    /// Adds a member to a group and returns its id.
     pub(crate) fn join(&mut self, name: &str, partitions: u32) -> u64 {
-        self.members += 1;
+        self.latest_member += 1;
         let group = self.groups.entry(name.into()).or_default();
         group.owners.resize(partitions as usize, (None, 0));
-        group.members.push(self.members);
-        group.deal();
-        self.members
+        group.members.push(self.latest_member);
+        group.assign();
+        self.latest_member
     }
 
+    /// Removes a member from its group; a no-op if it is not a member.
     pub(crate) fn leave(&mut self, name: &str, member: u64) {
         if let Some(group) = self.groups.get_mut(name).filter(|group| group.members.contains(&member)) {
             group.members.retain(|m| *m != member);
-            group.deal();
+            group.assign();
         }
     }
 
-    /// Deals the partitions anew, in another order of members.
+    /// Assigns the partitions again, after `order` has reordered the members.
     #[cfg(feature = "simulated")]
     pub(crate) fn shuffle(&mut self, name: &str, order: impl FnOnce(&mut Vec<u64>)) {
         if let Some(group) = self.groups.get_mut(name) {
             order(&mut group.members);
-            group.deal();
+            group.assign();
         }
     }
 
@@ -63,14 +71,15 @@ impl Groups {
         self.groups.get(name).is_some_and(|group| group.members.contains(&member))
     }
 
-    /// The generation, and what the member owns at it, each with the generation since which it does.
+    /// Returns the current generation, and the partitions that the member owns, each with the generation
+    /// since which it does.
     pub(crate) fn assignment(&self, name: &str, member: u64) -> (u64, Vec<(u32, u64)>) {
         let Some(group) = self.groups.get(name) else { return (0, Vec::new()) };
         let owned = (0..).zip(&group.owners).filter(|(_, (owner, _))| *owner == Some(member));
         (group.epoch, owned.map(|(number, (_, since))| (number, *since)).collect())
     }
 
-    /// Whether a member may commit these offsets: only at the latest generation, and only what it owns.
+    /// Returns `true` if the member owns all of these partitions and its generation is the latest.
     pub(crate) fn may_commit(&self, membership: &Membership, offsets: &[(Partition, u64)]) -> bool {
         let Some(group) = self.groups.get(&membership.group) else { return false };
         group.epoch == membership.epoch
@@ -84,7 +93,7 @@ impl Groups {
     }
 }
 
-/// Where a member stands in the partitions that it owns.
+/// The positions of a member in the partitions that it owns.
 #[derive(Debug)]
 pub(crate) struct Positions {
     epoch: u64,
@@ -100,11 +109,12 @@ impl Positions {
         self.epoch
     }
 
-    /// The partitions, each with the next offset to read.
+    /// Returns the partitions, each with the next offset to read.
     pub(crate) fn owned(&self) -> &[(u32, u64)] {
         &self.owned
     }
 
+    /// Sets the next offset to read of a partition; a no-op if the member does not own it.
     pub(crate) fn advance(&mut self, number: u32, next: u64) {
         for (owned, position) in &mut self.owned {
             if *owned == number {
@@ -113,20 +123,21 @@ impl Positions {
         }
     }
 
-    /// Takes over a changed assignment. A partition that was owned all along keeps its position; one that came, or went
-    /// and came back, begins at what is committed: another member may have gone on with it.
-    pub(crate) fn take(
+    /// Applies a new assignment, and returns the owned partitions. A partition that the member owned without
+    /// interruption keeps its position. Any other begins at its committed offset, as another member may have
+    /// consumed it.
+    pub(crate) fn apply(
         &mut self,
         stream: &str,
         epoch: u64,
         assigned: &[(u32, u64)],
         committed: impl Fn(u32) -> u64,
-    ) -> Vec<Owned> {
-        let owned: Vec<Owned> = assigned
+    ) -> Vec<OwnedPartition> {
+        let owned: Vec<OwnedPartition> = assigned
             .iter()
             .map(|(number, since)| {
                 let kept = self.owned.iter().find(|(n, _)| n == number).filter(|_| *since <= self.epoch);
-                Owned {
+                OwnedPartition {
                     partition: Partition { stream: stream.into(), number: *number },
                     position: kept.map_or_else(|| committed(*number), |(_, position)| *position),
                     fresh: kept.is_none(),
@@ -149,14 +160,14 @@ mod tests {
         let first = groups.join("g", 2);
         let mut positions = Positions::new();
         let (epoch, assigned) = groups.assignment("g", first);
-        positions.take("s", epoch, &assigned, |_| 0);
+        positions.apply("s", epoch, &assigned, |_| 0);
         positions.advance(0, 7);
         positions.advance(1, 9);
-        // A second member comes and goes before the first one looks: partition 1 was its for a while.
+        // A second member joins and leaves before the first one polls: it owned partition 1 in between.
         let second = groups.join("g", 2);
         groups.leave("g", second);
         let (epoch, assigned) = groups.assignment("g", first);
-        let owned = positions.take("s", epoch, &assigned, |_| 20);
+        let owned = positions.apply("s", epoch, &assigned, |_| 20);
         assert_eq!(owned.iter().map(|o| (o.position, o.fresh)).collect::<Vec<_>>(), [(7, false), (20, true)]);
     }
 }

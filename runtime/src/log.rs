@@ -1,330 +1,193 @@
-//! What a log is: partitions, keys, offsets, transactions, assignment. Shaped for Kafka; each backend has a file.
+//! The traits [`Log`] and [`Consumer`]: streams of partitions, transactions, consumer groups. They follow Kafka's model.
 
 use async_trait::async_trait;
-use millrace_topology::{Emit, Placement, StreamSpec};
+use millrace_topology::StreamSpec;
 
-use crate::watched::Watcher;
+use crate::{
+    error::LogError,
+    record::{NewRecord, Partition, Record},
+    watched::Watcher,
+};
 
-/// Headers of a record, in their order.
-pub type Headers = Vec<(String, Vec<u8>)>;
+/// How many records [`read_to_end`] reads at once.
+const BATCH: usize = 1000;
 
-/// A partition of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Partition {
-    /// The stream's name.
-    pub stream: String,
-    /// The partition, from 0.
-    pub number: u32,
-}
-
-/// A record as it lies on the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Where.
-    pub partition: Partition,
-    /// Its offset in the partition.
-    pub offset: u64,
-    /// When it was appended, in milliseconds since 1970.
-    pub at_ms: i64,
-    /// Its key.
-    pub key: Vec<u8>,
-    /// Its value; `None` is a tombstone.
-    pub value: Option<Vec<u8>>,
-    /// Its headers.
-    pub headers: Headers,
-}
-
-impl Record {
-    /// A header as text; what is no text in it is replaced.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<String> {
-        let (_, value) = self.headers.iter().find(|(n, _)| n == name)?;
-        Some(String::from_utf8_lossy(value).into_owned())
-    }
-}
-
-/// A record to append.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRecord {
-    /// The stream, the key, the value and where it goes.
-    pub emit: Emit,
-    /// Its headers.
-    pub headers: Headers,
-}
-
-impl From<Emit> for NewRecord {
-    fn from(emit: Emit) -> Self {
-        Self { emit, headers: Headers::new() }
-    }
-}
-
-impl NewRecord {
-    /// The partition that this record belongs to, of so many.
-    #[must_use]
-    pub fn partition(&self, partitions: u32) -> u32 {
-        let hash = crate::murmur2(&self.emit.key);
-        let number = match self.emit.placement {
-            Placement::ByKey => hash,
-            Placement::Dealt(number) => hash.wrapping_add(number),
-            Placement::Exactly(number) => number,
-        };
-        number % partitions.max(1)
-    }
-}
-
-/// Who commits: a member of a group at one generation of its assignment.
+/// A member of a consumer group at one generation of the group's assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     /// The consumer group.
     pub group: String,
-    /// The member.
+    /// The id of the member in its group.
     pub member: u64,
-    /// The generation; an older one is fenced.
+    /// The generation. Commits of an older generation are fenced.
     pub epoch: u64,
 }
 
-/// Everything that one step causes, all of it or nothing.
+/// Records and offsets that are committed together: all of them or none.
 #[derive(Debug, Default)]
 pub struct Transaction {
-    /// Records to append.
+    /// The records to append.
     pub records: Vec<NewRecord>,
-    /// Next offsets to consume, of every partition that the member acts for: that is what fences one that has lost it.
+    /// The next offset to consume, one for each partition this transaction acts for, so that the log rejects it if any
+    /// was lost.
     pub offsets: Vec<(Partition, u64)>,
-    /// Who commits the offsets; `None` for a producer that consumes nothing.
+    /// The member that commits the offsets; `None` for a producer that consumes nothing.
     pub membership: Option<Membership>,
 }
 
-/// What a member owns, from now on.
+/// The partitions that a member owns from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// The generation.
+    /// The member, at the generation of this assignment.
     pub membership: Membership,
     /// The partitions.
-    pub partitions: Vec<Owned>,
+    pub partitions: Vec<OwnedPartition>,
 }
 
 /// A partition that a member owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owned {
-    /// Which.
+pub struct OwnedPartition {
+    /// The partition.
     pub partition: Partition,
-    /// The offset of the next record to come.
+    /// The offset of the next record that the member receives.
     pub position: u64,
-    /// Whether it was not the member's all the time since the assignment before: what is known of it counts for nothing.
+    /// True if the partition was (re)assigned since the previous `Assignment`; discard any state cached for it.
     pub fresh: bool,
 }
 
-/// What was read of a partition.
+/// The result of reading a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fetched {
-    /// The records that are committed, in order.
+    /// The committed records, in the order of their offsets.
     pub records: Vec<Record>,
-    /// Where to go on: everything before this offset was read, or is nothing that can be.
+    /// The next offset to fetch; everything before it was returned or is not readable (transaction markers, compaction).
     pub next: u64,
 }
 
-/// The largest value of a record in bytes, but for dead letters, which take what came in otherwise: Kafka's default
-/// `message.max.bytes` less room for key, headers and batch.
-pub const LARGEST_VALUE: usize = 1_000_000;
-
-/// What a consumer hears of.
+/// What a consumer receives.
 #[derive(Debug)]
 pub enum Event {
-    /// Its assignment changed: work of partitions that are no longer in it may finish, and commits nothing.
+    /// A new assignment. Work on partitions that are no longer in it may finish, but its commits are fenced.
     Assigned(Assignment),
-    /// Records, of each partition in order.
+    /// Records; those of one partition are in the order of their offsets.
     Records(Vec<Record>),
 }
 
 /// A member of a consumer group.
 #[async_trait]
 pub trait Consumer: Send {
-    /// Waits for records, `most` of them at once, or for a new assignment; with 0 only for that. May be dropped while it
-    /// waits. A member whose session had ended joins again by itself.
+    /// Waits for records or for a new assignment, and returns at most `most` records. With 0 it waits for an assignment
+    /// only. Cancel-safe. A member whose session has expired joins its group again.
     ///
     /// # Errors
-    /// Where the log can't be read.
+    /// Fails if the log can't be read.
     async fn next(&mut self, most: usize) -> Result<Event, LogError>;
 
-    /// Begins everything that is owned again at what is committed: the next event is an assignment in which all is fresh.
+    /// Moves all owned partitions back to their committed offsets. The next event is an assignment in which every
+    /// partition is fresh.
     fn rewind(&mut self);
 }
 
 /// A message log.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
-    /// Makes the streams that are not there.
+    /// Creates the streams that do not exist.
     ///
     /// # Errors
-    /// Where one is there with another number of partitions, or the log can't be written.
+    /// Returns [`LogError::Partitions`] if a stream exists with another number of partitions. Fails if the log can't be
+    /// written.
     async fn ensure(&self, streams: &[StreamSpec]) -> Result<(), LogError>;
 
-    /// Joins a consumer group for one stream; leaves when dropped.
+    /// Joins a consumer group for one stream. The member leaves when it is dropped.
     ///
     /// # Errors
-    /// Where the stream is unknown.
+    /// Returns [`LogError::UnknownStream`] if the stream does not exist.
     async fn join(&self, group: &str, stream: &str) -> Result<Box<dyn Consumer>, LogError>;
 
-    /// Commits a transaction. When this returns, a crash of the process loses none of it.
+    /// Commits a transaction. After it returns, a crash of the process loses nothing of the transaction.
     ///
     /// # Errors
-    /// [`LogError::Fenced`] where the member no longer owns a partition, and [`LogError::Aborted`]: nothing was done then.
-    /// [`LogError::Uncertain`] where all was done or nothing.
+    /// Returns [`LogError::Fenced`] if the member no longer owns one of the partitions, and [`LogError::Aborted`]: nothing
+    /// was committed then. After [`LogError::Uncertain`] either all was committed or nothing.
     async fn commit(&self, transaction: Transaction) -> Result<(), LogError>;
 
-    /// Appends records that only advise, such as progress: some may be lost, or come twice, when something goes wrong.
+    /// Appends records without a delivery guarantee, such as progress reports: after an error some may be missing, or be
+    /// there twice.
     ///
     /// # Errors
-    /// Where the log can't be written.
+    /// Fails if the log can't be written.
     async fn advise(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
         self.commit(Transaction { records, ..Transaction::default() }).await
     }
 
-    /// Reads committed records without a group: of a table at least the latest of each key.
+    /// Reads at most `most` committed records of a partition, from an offset on, without a group. Of a table it returns at
+    /// least the latest record of each key.
     ///
     /// # Errors
-    /// Where the stream is unknown, or the log can't be read.
+    /// Returns [`LogError::UnknownStream`] if the stream does not exist. Fails if the log can't be read.
     async fn read(&self, partition: &Partition, from: u64, most: usize) -> Result<Fetched, LogError>;
 
-    /// How many partitions a stream has.
+    /// Returns the number of partitions of a stream.
     ///
     /// # Errors
-    /// Where the stream is unknown.
+    /// Returns [`LogError::UnknownStream`] if the stream does not exist.
     async fn partitions(&self, stream: &str) -> Result<u32, LogError>;
 
-    /// The offset that the next record of a partition will have, also behind records that can't be read yet.
+    /// Returns the offset of the next record to be appended to a partition. Records of open transactions count.
     ///
     /// # Errors
-    /// Where the log can't be read.
+    /// Fails if the log can't be read.
     async fn end(&self, partition: &Partition) -> Result<u64, LogError>;
 
-    /// How many records a partition holds.
+    /// Returns the number of records in a partition.
     ///
     /// # Errors
-    /// Where the log can't be read.
+    /// Fails if the log can't be read.
     async fn depth(&self, partition: &Partition) -> Result<u64, LogError>;
 
-    /// The next offset that a group will consume: waits for commits that are under way.
+    /// Returns the next offset that a group will consume, 0 if it never committed. Waits for commits in progress.
     ///
     /// # Errors
-    /// Where the log can't be read.
+    /// Fails if the log can't be read.
     async fn committed(&self, group: &str, partition: &Partition) -> Result<u64, LogError>;
 
-    /// How many records of a stream a group has yet to consume.
+    /// Returns the number of records of a stream that a group has not consumed yet.
     ///
     /// # Errors
-    /// Where the log can't be read.
+    /// Fails if the log can't be read.
     async fn lag(&self, group: &str, stream: &str) -> Result<u64, LogError> {
         let mut lag = 0;
         for number in 0..self.partitions(stream).await? {
             let partition = Partition { stream: stream.into(), number };
             let from = self.committed(group, &partition).await?;
             // Counted, not subtracted: offsets have gaps.
-            crate::tail::read_on(self, &partition, from, |_| lag += 1).await?;
+            read_to_end(self, &partition, from, |_| lag += 1).await?;
         }
         Ok(lag)
     }
 
-    /// Changes whenever something was committed, by whichever process.
+    /// Returns a watcher that is notified of every commit, by this process or another.
     fn changes(&self) -> Watcher<()>;
 }
 
-/// Why the log did not do what it was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// The stream was never made.
-    #[error("the log has no stream '{0}'")]
-    UnknownStream(String),
-    /// A stream has another number of partitions than the topology says.
-    #[error(
-        "stream '{stream}' has {found} partitions, and the topology says {expected}; keyed streams can't change theirs"
-    )]
-    Partitions {
-        /// The stream.
-        stream: String,
-        /// What it has.
-        found: u32,
-        /// What the topology says.
-        expected: u32,
-    },
-    /// The member's assignment is over.
-    #[error("{group}: the assignment of generation {epoch} is over")]
-    Fenced {
-        /// The group.
-        group: String,
-        /// The generation that tried to commit.
-        epoch: u64,
-    },
-    /// The transaction came to nothing; it may be committed again.
-    #[error("the transaction was aborted: {reason}")]
-    Aborted {
-        /// Why.
-        reason: String,
-    },
-    /// Nobody knows whether the transaction was committed; what is committed tells.
-    #[error("the commit was not acknowledged: {reason}")]
-    Uncertain {
-        /// Why.
-        reason: String,
-    },
-    /// The disk is full.
-    #[error(
-        "the log at {path} has no room left on its disk; nothing was lost: make room, and run the same command again"
-    )]
-    Full {
-        /// The file.
-        path: String,
-    },
-    /// The log's file is no log, or parts of it are gone.
-    #[error(
-        "the log at {path} is damaged ({source}); nothing was changed in it. Move it away (with its -wal and -shm files), \
-         or use another data folder, and run the same command again: outputs that are there stay as they are"
-    )]
-    Damaged {
-        /// The file.
-        path: String,
-        /// What SQLite says.
-        #[source]
-        source: rusqlite::Error,
-    },
-    /// The log's file was written by a newer Millrace.
-    #[error("{path} was written by a newer Millrace (layout {found}, this one knows {known}); use that one")]
-    TooNew {
-        /// The file.
-        path: String,
-        /// Its layout.
-        found: i64,
-        /// The latest layout that is known.
-        known: i64,
-    },
-    /// The store under the log failed.
-    #[error("the log at {path} failed while {doing}: {source}")]
-    Store {
-        /// The file.
-        path: String,
-        /// What was being done.
-        doing: &'static str,
-        /// What SQLite says.
-        #[source]
-        source: rusqlite::Error,
-    },
-    /// The cluster does not answer.
-    #[error("can't reach Kafka at {brokers}: {reason}")]
-    Unreachable {
-        /// The brokers, as they were named.
-        brokers: String,
-        /// What the client says.
-        reason: String,
-    },
-    /// The cluster, or its client, said no: trying again changes nothing.
-    #[error("Kafka, {doing}: {reason}")]
-    Cluster {
-        /// What was being done.
-        doing: String,
-        /// Why not, and what to do.
-        reason: String,
-    },
-    /// The log was closed.
-    #[error("the log is closed")]
-    Closed,
+/// Passes the records of a partition to `visit`, from an offset up to the last readable record. Returns the next offset to
+/// read.
+///
+/// # Errors
+/// Fails if the log can't be read.
+pub async fn read_to_end<L: Log + ?Sized>(
+    log: &L,
+    partition: &Partition,
+    from: u64,
+    mut visit: impl FnMut(Record),
+) -> Result<u64, LogError> {
+    let mut next = from;
+    loop {
+        let fetched = log.read(partition, next, BATCH).await?;
+        if fetched.next == next {
+            return Ok(next);
+        }
+        next = fetched.next;
+        fetched.records.into_iter().for_each(&mut visit);
+    }
 }

@@ -1,74 +1,87 @@
-//! The names of metrics of records: Prometheus' rules, with units. docs/metrics.md tells of each.
+//! The metrics of records and of the sandbox. Names follow Prometheus' conventions and end in their unit. docs/metrics.md describes each.
 
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::error::LogError;
+
 /// Records whose results were published, by processor.
 const RECORDS: &str = "millrace_records_total";
-/// Records at work, or finished and not yet published, by processor.
+/// Records in the window of a processor: in flight, or finished but not published. By processor.
 const IN_FLIGHT: &str = "millrace_in_flight_records";
-/// From the moment that a record was taken to that at which its results were there, by processor.
+/// Seconds from consuming a record to its results, by processor.
 const LATENCY: &str = "millrace_record_seconds";
-/// Records that a processor's group has yet to consume.
+/// Records that the consumer group of a processor has not consumed yet, by processor.
 const LAG: &str = "millrace_lag_records";
-/// Times that a record was tried again, by processor.
+/// Retries of records, by processor.
 const RETRIES: &str = "millrace_retries_total";
-/// Records that were set aside, by the stream that they came from and the kind of error.
+/// Dead letters, by the stream of the original record and the kind of error.
 const DEAD_LETTERS: &str = "millrace_dead_letters_total";
-/// Commits, by processor and how they ended.
+/// Commits, by processor and outcome.
 const COMMITS: &str = "millrace_commits_total";
-/// Whether a layer of the box around media holds.
+/// Whether a layer of the sandbox around media processes works.
 const SANDBOX: &str = "millrace_sandbox_layer";
 
-/// Tells whoever collects metrics what each of them is.
+/// Describes all metrics to the installed recorder.
 pub fn describe() {
     describe_counter!(RECORDS, Unit::Count, "Records whose results were published");
-    describe_gauge!(IN_FLIGHT, Unit::Count, "Records at work, or finished and not yet published");
-    describe_histogram!(LATENCY, Unit::Seconds, "From taking a record to its results");
-    describe_gauge!(LAG, Unit::Count, "Records that are yet to be consumed, of the whole group");
-    describe_counter!(RETRIES, Unit::Count, "Times that a record was tried again");
-    describe_counter!(DEAD_LETTERS, Unit::Count, "Records that were set aside");
-    describe_counter!(COMMITS, Unit::Count, "Commits, by how they ended");
-    describe_gauge!(SANDBOX, Unit::Count, "Whether a layer of the box around media holds: 1 or 0");
+    describe_gauge!(IN_FLIGHT, Unit::Count, "Records in flight, or finished and not yet published");
+    describe_histogram!(LATENCY, Unit::Seconds, "From consuming a record to its results");
+    describe_gauge!(LAG, Unit::Count, "Records that the whole group has not consumed yet");
+    describe_counter!(RETRIES, Unit::Count, "Retries of records");
+    describe_counter!(DEAD_LETTERS, Unit::Count, "Dead letters");
+    describe_counter!(COMMITS, Unit::Count, "Commits, by outcome");
+    describe_gauge!(
+        SANDBOX,
+        Unit::Count,
+        "Whether a layer of the sandbox around media processes works: 1 or 0"
+    );
 }
 
-/// Whether a layer of the box around media holds.
-pub fn sandbox(layer: &'static str, holds: bool) {
-    gauge!(SANDBOX, "layer" => layer).set(f64::from(u8::from(holds)));
+/// Sets whether a layer of the sandbox around media processes works.
+pub fn set_sandbox_layer(layer: &'static str, works: bool) {
+    gauge!(SANDBOX, "layer" => layer).set(f64::from(u8::from(works)));
 }
 
-/// Results were published.
-pub(crate) fn published(processor: &'static str, records: usize) {
+/// Counts records whose results were published.
+pub(crate) fn count_published(processor: &'static str, records: usize) {
     counter!(RECORDS, "processor" => processor).increment(records as u64);
 }
 
-/// So many records are in flight.
-pub(crate) fn in_flight(processor: &'static str, records: usize) {
+/// Sets the number of records in the window of a processor.
+pub(crate) fn set_in_flight(processor: &'static str, records: usize) {
     gauge!(IN_FLIGHT, "processor" => processor).set(records as f64);
 }
 
-/// A record took so long.
-pub(crate) fn handled(processor: &'static str, took: Duration) {
+/// Records how long the processing of one record took.
+pub(crate) fn record_latency(processor: &'static str, took: Duration) {
     histogram!(LATENCY, "processor" => processor).record(took.as_secs_f64());
 }
 
-/// A record is tried again.
-pub(crate) fn retried(processor: &'static str) {
+/// Counts a retry of a record.
+pub(crate) fn count_retry(processor: &'static str) {
     counter!(RETRIES, "processor" => processor).increment(1);
 }
 
-/// A record was set aside.
-pub(crate) fn set_aside(stream: &str, kind: &str) {
+/// Counts a dead letter.
+pub(crate) fn count_dead_letter(stream: &str, kind: &str) {
     counter!(DEAD_LETTERS, "stream" => stream.to_owned(), "kind" => kind.to_owned()).increment(1);
 }
 
-/// A commit ended: `committed`, `aborted`, `fenced`, `uncertain` or `failed`.
-pub(crate) fn committed(processor: &'static str, outcome: &'static str) {
+/// Counts a commit by its outcome: `committed`, `aborted`, `fenced`, `uncertain` or `failed`.
+pub(crate) fn count_commit(processor: &'static str, result: &Result<(), LogError>) {
+    let outcome = match result {
+        Ok(()) => "committed",
+        Err(LogError::Fenced { .. }) => "fenced",
+        Err(LogError::Aborted { .. }) => "aborted",
+        Err(LogError::Uncertain { .. }) => "uncertain",
+        Err(_) => "failed",
+    };
     counter!(COMMITS, "processor" => processor, "outcome" => outcome).increment(1);
 }
 
-/// So many records of a processor's group are yet to be consumed.
-pub fn lag(processor: &'static str, records: u64) {
+/// Sets the number of records that the consumer group of a processor has not consumed yet.
+pub fn set_lag(processor: &'static str, records: u64) {
     gauge!(LAG, "processor" => processor).set(records as f64);
 }

@@ -1,7 +1,7 @@
-//! The hash by which Kafka's Java clients choose a partition.
+//! The hash with which Kafka's Java clients choose a partition.
 
-/// Kafka's murmur2, bit for bit (`org.apache.kafka.common.utils.Utils.murmur2`), with its sign bit cleared as the
-/// default partitioner does (`toPositive`).
+/// Returns Kafka's murmur2 hash (`org.apache.kafka.common.utils.Utils.murmur2`) with the sign bit cleared, as
+/// the default partitioner does (`toPositive`).
 #[must_use]
 pub fn murmur2(data: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
@@ -28,7 +28,7 @@ pub fn murmur2(data: &[u8]) -> u32 {
 mod tests {
     use super::murmur2;
 
-    /// The values of Kafka's own `UtilsTest.testMurmur2`, their sign bit cleared.
+    /// The values of Kafka's `UtilsTest.testMurmur2`, with the sign bit cleared.
     #[test]
     fn it_is_kafkas() {
         for (text, hash) in [

@@ -1,13 +1,12 @@
-//! Runs a stateless processor: a bounded window of records at work in any order, results published in order.
+//! Runs a stateless processor: a bounded window of records is processed concurrently, and results are
+//! published in the order of offsets.
 
 mod window;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use millrace_schemas::RecordError;
-use millrace_topology::{
-    Clock, Emit, Processor, ProcessorError, ProcessorSpec, Task, faults::Fault, millis_now,
-};
+use millrace_topology::{Clock, Processor, ProcessorError, ProcessorSpec, Task, faults::Fault, millis_now};
 use tokio::{
     task::{AbortHandle, JoinError, JoinSet},
     time::Instant,
@@ -15,30 +14,30 @@ use tokio::{
 use tracing::Instrument as _;
 
 use crate::{
-    announced::{Announced, Claims},
+    announcements::{Announcements, VersionCheck},
     backoff::Backoff,
-    dead_letter::dead_letter,
-    log::{Event, LARGEST_VALUE, Log, LogError, Membership, NewRecord, Partition, Record},
+    dead_letter::{GIVEN_UP, UNREADABLE, set_aside},
+    error::LogError,
+    log::{Event, Log, Membership},
     metrics,
+    record::{NewRecord, Partition, Record, check_size, oversize_reason},
     stop::{Level, Stop},
 };
 use window::Window;
 
-/// How much of the reason of a dead letter is told, in characters.
-const LONGEST_REASON: usize = 2000;
-/// How much of a record's key is logged, in bytes.
+/// The longest part of a record's key that is logged, in bytes.
 const LONGEST_KEY: usize = 200;
 
-/// How a processor runs.
+/// How a processor or an aggregation runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// How many records may be at work or finished and not yet published.
+    /// The most records in flight, or finished and not yet published.
     pub window: usize,
-    /// The first pause before a transient error is tried again; it doubles, with jitter, up to 30 s.
+    /// The first pause before a retry. It doubles, with jitter, up to 30 s.
     pub backoff: Duration,
-    /// For how long a transient error is tried again before it counts as permanent.
+    /// How long a record with transient errors is retried before it is given up.
     pub patience: Duration,
-    /// What tells the time.
+    /// The clock.
     pub clock: Clock,
 }
 
@@ -53,32 +52,33 @@ impl Default for Options {
     }
 }
 
-/// Why a processor ended before it was told to.
+/// Why a processor ended before it was stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The log failed.
     #[error("{processor}: {source}")]
     Log {
-        /// Which processor.
+        /// The processor's name.
         processor: &'static str,
-        /// What the log says.
+        /// The log's error.
         #[source]
         source: LogError,
     },
-    /// The processor can't go on.
+    /// The processor reported an error that ends the process, or panicked.
     #[error("{processor}: {reason}")]
     Fatal {
-        /// Which processor.
+        /// The processor's name.
         processor: &'static str,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Runs a processor until it is told to stop.
+/// Runs a processor until the stop level reaches [`Level::Drain`], and then until the records in flight are
+/// done or the level reaches [`Level::Now`].
 ///
 /// # Errors
-/// Where the log fails, or the processor says that the process can't go on.
+/// Fails if the log fails, or if the processor returns [`ProcessorError::Fatal`] or panics.
 pub async fn run_processor<P: Processor>(
     log: Arc<dyn Log>,
     spec: ProcessorSpec,
@@ -88,28 +88,29 @@ pub async fn run_processor<P: Processor>(
 ) -> Result<(), RunError> {
     let failed = |source| RunError::Log { processor: spec.name, source };
     let mut consumer = log.join(&spec.group(), spec.reads.name).await.map_err(failed)?;
-    let announced = Announced::new(&log);
+    let announcements = Announcements::new(&log);
     let mut window = Window::default();
-    let mut at_work = JoinSet::new();
+    let mut in_flight = JoinSet::new();
     let mut handles: BTreeMap<(Partition, u64), AbortHandle> = BTreeMap::new();
-    // None while another assignment is awaited.
+    // `None` until the next assignment.
     let mut membership: Option<Membership> = None;
-    let mut done_before = BTreeMap::new();
+    let mut predecessor_offsets = BTreeMap::new();
 
     loop {
         let level = stop.level();
-        if level == Level::Now || (level == Level::Drain && at_work.is_empty()) {
+        if level == Level::Now || (level == Level::Drain && in_flight.is_empty()) {
             return Ok(());
         }
         let room = if level == Level::Run { options.window.saturating_sub(window.len()) } else { 0 };
         tokio::select! {
             biased;
             () = stop.reaches(if level == Level::Run { Level::Drain } else { Level::Now }) => {}
-            Some(done) = at_work.join_next() => {
-                // What is finished together is published together: a commit costs the same for one record and for many.
+            Some(done) = in_flight.join_next() => {
+                // All finished records are published together: a commit costs the same for one record and for
+                // many.
                 let mut next = Some(done);
                 while let Some(done) = next {
-                    next = at_work.try_join_next();
+                    next = in_flight.try_join_next();
                     if done.as_ref().is_err_and(JoinError::is_cancelled) {
                         continue;
                     }
@@ -117,40 +118,42 @@ pub async fn run_processor<P: Processor>(
                         .map_err(|error| error.to_string())
                         .and_then(|(partition, offset, results)| Ok((partition, offset, results?)))
                         .map_err(|reason| RunError::Fatal { processor: spec.name, reason })?;
-                    // What was left as it was stays at the front of its partition: nothing behind it is committed.
+                    // A record without results stays at the front of its partition: nothing behind it is
+                    // committed.
                     if let Some(results) = results {
                         window.finish(&partition, offset, results);
                     }
                     handles.remove(&(partition, offset));
                 }
             }
-            // Also where there is no room: to hear of assignments.
+            // Polled with a full window too, for new assignments.
             event = consumer.next(room) => match event.map_err(failed)? {
                 Event::Assigned(new) => {
-                    window.keep(&new.partitions);
-                    // Whoever owns it now does it; what a port has begun goes on for its work object's sake.
+                    window.retain(&new.partitions);
+                    // The new owner processes these records. What a port has begun continues, as it makes a
+                    // work object that the new owner can use.
                     handles.retain(|(partition, _), handle| {
-                        let stays = window.has(partition);
-                        if !stays {
+                        let is_kept = window.contains(partition);
+                        if !is_kept {
                             handle.abort();
                         }
-                        stays
+                        is_kept
                     });
                     membership = Some(new.membership);
                 }
                 Event::Records(records) => {
-                    let claims = announced.batch();
+                    let check = announcements.check_batch();
                     for record in records {
-                        window.take(&record);
-                        let place = (record.partition.clone(), record.offset);
+                        window.add(&record);
+                        let id = (record.partition.clone(), record.offset);
                         if let Some(group) = &spec.succeeded_group()
-                            && is_done(log.as_ref(), group, &record, &mut done_before).await.map_err(failed)?
+                            && is_done(log.as_ref(), group, &record, &mut predecessor_offsets).await.map_err(failed)?
                         {
-                            window.finish(&place.0, place.1, Vec::new());
+                            window.finish(&id.0, id.1, Vec::new());
                             continue;
                         }
-                        let work = handle(spec.name, processor.clone(), record, claims.clone(), options, stop.clone());
-                        handles.insert(place, at_work.spawn(work));
+                        let work = handle(spec.name, processor.clone(), record, check.clone(), options, stop.clone());
+                        handles.insert(id, in_flight.spawn(work));
                     }
                 }
             },
@@ -160,31 +163,32 @@ pub async fn run_processor<P: Processor>(
         {
             membership = None;
         }
-        metrics::in_flight(spec.name, window.len());
+        metrics::set_in_flight(spec.name, window.len());
     }
 }
 
-/// Returns `true` if the group that consumed this stream in earlier versions has done this record. It is asked once for each
-/// partition: such a group goes on only while an upgrade lasts, and what both do is done once all the same.
+/// Returns `true` if the group that consumed this stream in earlier versions has processed this record. The
+/// group's offset is read once for each partition: such a group runs only during an upgrade, and a record
+/// that both groups process has its results once.
 async fn is_done(
     log: &dyn Log,
     group: &str,
     record: &Record,
-    done_before: &mut BTreeMap<Partition, u64>,
+    predecessor_offsets: &mut BTreeMap<Partition, u64>,
 ) -> Result<bool, LogError> {
-    let next = match done_before.get(&record.partition) {
+    let next = match predecessor_offsets.get(&record.partition) {
         Some(next) => *next,
         None => {
             let next = log.committed(group, &record.partition).await?;
-            done_before.insert(record.partition.clone(), next);
+            predecessor_offsets.insert(record.partition.clone(), next);
             next
         }
     };
     Ok(record.offset < next)
 }
 
-/// Publishes what is finished in order. Finished results survive an abort. False where the assignment is over: what is
-/// still owned then is published under the next one.
+/// Publishes the finished results in order. An abort loses none of them. Returns `false` if the assignment is
+/// over: partitions that are still owned are published under the next one.
 async fn publish(
     log: &dyn Log,
     processor: &'static str,
@@ -197,18 +201,18 @@ async fn publish(
     while let Some(transaction) = window.finished(owner) {
         let offsets = transaction.offsets.clone();
         let result = window::commit(log, transaction).await;
-        metrics::committed(processor, outcome(&result));
+        metrics::count_commit(processor, &result);
         match result {
             Ok(()) => {
                 let before = window.len();
-                window.published(&offsets);
-                metrics::published(processor, before - window.len());
+                window.remove_published(&offsets);
+                metrics::count_published(processor, before - window.len());
             }
             Err(LogError::Fenced { .. }) => return Ok(false),
             Err(LogError::Aborted { reason }) => {
-                tracing::info!(group = owner.group, reason, "committed again");
+                tracing::info!(group = owner.group, reason, "committing an aborted transaction again");
                 if Fault::AbortForgets.is_planted() {
-                    window.published(&offsets);
+                    window.remove_published(&offsets);
                 }
                 tokio::select! {
                     biased;
@@ -216,15 +220,20 @@ async fn publish(
                     () = stop.reaches(Level::Now) => return Ok(true),
                 }
             }
-            // What is committed tells whether it was: all of a transaction is, or nothing.
+            // The committed offsets show whether it was committed: a transaction is committed as a whole or
+            // not at all.
             Err(LogError::Uncertain { reason }) => {
-                tracing::info!(group = owner.group, reason, "what is committed is looked up");
+                tracing::info!(
+                    group = owner.group,
+                    reason,
+                    "reading the committed offsets after a commit without acknowledgement"
+                );
                 if Fault::LostAckRepeated.is_planted() {
                     continue;
                 }
                 for (partition, _) in offsets {
                     let next = log.committed(&owner.group, &partition).await?;
-                    window.published(&[(partition, next)]);
+                    window.remove_published(&[(partition, next)]);
                 }
             }
             Err(error) => return Err(error),
@@ -233,26 +242,15 @@ async fn publish(
     Ok(true)
 }
 
-/// How a commit ended, in a word.
-pub(crate) fn outcome(result: &Result<(), LogError>) -> &'static str {
-    match result {
-        Ok(()) => "committed",
-        Err(LogError::Fenced { .. }) => "fenced",
-        Err(LogError::Aborted { .. }) => "aborted",
-        Err(LogError::Uncertain { .. }) => "uncertain",
-        Err(_) => "failed",
-    }
-}
-
-/// What became of a record; no results where the process ends before it was done.
+/// The partition and offset of a record with its results; `None` if the process ended before there were any.
 type Handled = (Partition, u64, Result<Option<Vec<NewRecord>>, String>);
 
-/// Handles one record to its end: retries what is transient, sets aside what is permanent.
+/// Processes one record: retries transient errors, and makes a dead letter after a permanent one.
 async fn handle<P: Processor>(
     name: &'static str,
     processor: Arc<P>,
     record: Record,
-    claims: Claims,
+    check: VersionCheck,
     options: Options,
     stop: Stop,
 ) -> Handled {
@@ -260,55 +258,57 @@ async fn handle<P: Processor>(
     let key = String::from_utf8_lossy(&record.key[..record.key.len().min(LONGEST_KEY)]);
     let span =
         tracing::info_span!("record", stream = record.partition.stream, offset = record.offset, key = %key);
-    let results = attempt(name, processor.as_ref(), &record, &claims, options, &stop).instrument(span).await;
-    metrics::handled(name, begun.elapsed());
+    let results = attempt(name, processor.as_ref(), &record, &check, options, &stop).instrument(span).await;
+    metrics::record_latency(name, begun.elapsed());
     (record.partition, record.offset, results)
 }
 
+/// Returns the results of a record, `None` if the process is stopping, or the reason of a fatal error.
 async fn attempt<P: Processor>(
     name: &'static str,
     processor: &P,
     record: &Record,
-    claims: &Claims,
+    check: &VersionCheck,
     options: Options,
     stop: &Stop,
 ) -> Result<Option<Vec<NewRecord>>, String> {
     let Some(value) = &record.value else { return Ok(Some(Vec::new())) };
-    let input = match checked(value).and_then(|()| processor.read_record(value, &record.headers)) {
+    let input = match check_size(value).and_then(|()| processor.read_record(value, &record.headers)) {
         Ok(input) => input,
-        Err(error) => match claims.settle(error).await.map_err(|error| error.to_string())? {
+        Err(error) => match check.resolve_claim(error).await.map_err(|error| error.to_string())? {
             error @ RecordError::Newer { .. } => {
                 wait_for_upgrade(record, &error, stop).await;
                 return Ok(None);
             }
-            error => return Ok(Some(vec![set_aside(record, "unreadable", &error.to_string())])),
+            error => return Ok(Some(vec![set_aside(record, UNREADABLE, &error.to_string())])),
         },
     };
     let task = Task { appended_ms: record.at_ms, clock: options.clock };
     let give_up = |reason: &str| {
-        let follows = processor.given_up(&input, task, reason).into_iter().map(NewRecord::from);
-        Ok(Some(follows.chain([set_aside(record, "given-up", reason)]).collect()))
+        let results = processor.given_up(&input, task, reason).into_iter().map(NewRecord::from);
+        Ok(Some(results.chain([set_aside(record, GIVEN_UP, reason)]).collect()))
     };
     let deadline = Instant::now() + options.patience;
     let mut backoff = Backoff::new(options.backoff);
     loop {
         match processor.handle(&input, task).await {
-            Ok(emits) => match emits.iter().find_map(too_large) {
+            Ok(emits) => match emits.iter().find_map(oversize_reason) {
                 Some(reason) => return give_up(&reason),
                 None => return Ok(Some(emits.into_iter().map(NewRecord::from).collect())),
             },
             Err(ProcessorError::Stopped) if stop.level() > Level::Run => return Ok(None),
             Err(ProcessorError::Fatal(reason)) => return Err(reason),
             Err(ProcessorError::Permanent(reason)) => return give_up(&reason),
-            // What stops in a process that goes on is tried again: left as it is, it would hold its partition for good.
+            // `Stopped` while the process runs on is retried: an unprocessed record would block its partition
+            // forever.
             Err(error @ (ProcessorError::Transient(_) | ProcessorError::Stopped)) => {
                 let reason = error.to_string();
                 let pause = backoff.pause();
                 if Instant::now() + pause > deadline {
                     return give_up(&format!("{reason} (given up after {:?})", options.patience));
                 }
-                tracing::info!(reason, ?pause, "tried again later");
-                metrics::retried(name);
+                tracing::info!(reason, ?pause, "retrying after a pause");
+                metrics::count_retry(name);
                 tokio::select! {
                     biased;
                     () = tokio::time::sleep(pause) => {}
@@ -319,37 +319,10 @@ async fn attempt<P: Processor>(
     }
 }
 
-/// Whether a value is of a size that is read at all.
-pub(crate) fn checked(value: &[u8]) -> Result<(), RecordError> {
-    match value.len() {
-        ..=LARGEST_VALUE => Ok(()),
-        bytes => Err(RecordError::LargeValue { bytes, most: LARGEST_VALUE }),
-    }
-}
-
-/// Why a record to publish is too large, where it is.
-pub(crate) fn too_large(emit: &Emit) -> Option<String> {
-    let bytes = emit.value.as_ref().map_or(0, Vec::len);
-    (bytes > LARGEST_VALUE).then(|| {
-        format!(
-            "what follows from it is a record of {bytes} bytes for '{}', and {LARGEST_VALUE} are the most",
-            emit.stream
-        )
-    })
-}
-
-/// A record of a newer version waits, with its partition, until a Millrace that can read it takes over.
+/// Waits until the process stops: the record, and with it its partition, is left for a Millrace that can read
+/// it.
 async fn wait_for_upgrade(record: &Record, error: &RecordError, stop: &Stop) {
     let Partition { stream, number } = &record.partition;
     tracing::error!(stream, partition = number, offset = record.offset, %error, "waits for an upgrade of this process");
     stop.reaches(Level::Drain).await;
-}
-
-pub(crate) fn set_aside(record: &Record, kind: &str, reason: &str) -> NewRecord {
-    let Partition { stream, number } = &record.partition;
-    // What can't be read may be quoted in the reason, whole.
-    let reason: String = reason.chars().take(LONGEST_REASON).collect();
-    tracing::warn!(stream, partition = number, offset = record.offset, reason, "dead letter");
-    metrics::set_aside(stream, kind);
-    dead_letter(record, kind, &reason)
 }

@@ -1,8 +1,10 @@
-//! The log of simulation: in memory, and as unkind as a real one may be, by chance and by nothing else.
+//! The log of the simulation: in memory, with the delays, aborts and lost acknowledgements of a real cluster,
+//! injected by a seeded random generator.
 //!
-//! It stands on a runtime whose clock is virtual (tokio's, paused): what takes time takes none, and the same seed gives
-//! the same run. Connections belong to processes; a process can be lost, or sleep past its session. Offsets have gaps as
-//! transaction markers and aborted records leave them; what is committed becomes visible partition by partition.
+//! It runs on tokio's paused clock: a wait takes no real time, and the same seed gives the same run. A
+//! connection belongs to a process, which can die, or sleep longer than its session. Offsets have gaps, as
+//! transaction markers and aborted records leave them. A committed transaction becomes readable partition by
+//! partition.
 
 mod state;
 
@@ -17,51 +19,62 @@ use millrace_topology::{Clock, StreamSpec};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
+    error::LogError,
     groups::Positions,
-    log::{Assignment, Consumer, Event, Fetched, Log, LogError, Membership, Partition, Transaction},
+    log::{Assignment, Consumer, Event, Fetched, Log, Membership, Transaction},
+    record::Partition,
     watched::{Watched, Watcher},
 };
-pub use state::Appended;
+pub use state::CommittedRecord;
 use state::State;
 
-/// How unkind a log is: chances from 0 to 1.
+/// The faults that a simulated log injects, as probabilities from 0 to 1.
 #[derive(Debug, Clone, Copy)]
-pub struct Weather {
-    /// That a call takes a while.
+pub struct FaultProfile {
+    /// A call is delayed by 1 to 60 ms.
     pub delay: f64,
-    /// That a transaction is aborted.
+    /// A transaction is aborted.
     pub abort: f64,
-    /// That the acknowledgement of a commit is lost.
+    /// The acknowledgement of a commit is lost.
     pub lost_ack: f64,
-    /// That a partition of a transaction becomes visible later than others, and how much later at most.
-    pub half: f64,
-    /// See `half`.
-    pub half_ms: u64,
-    /// Whether tables keep old records of a key for a while.
-    pub lazy: bool,
+    /// A partition of a committed transaction becomes readable later than the commit.
+    pub late_visibility: f64,
+    /// The longest delay of `late_visibility`, in milliseconds.
+    pub late_visibility_ms: u64,
+    /// True if tables keep superseded records of a key, as before a compaction.
+    pub lazy_compaction: bool,
 }
 
-impl Weather {
-    /// Nothing goes wrong.
-    pub const CALM: Self = Self { delay: 0.0, abort: 0.0, lost_ack: 0.0, half: 0.0, half_ms: 0, lazy: false };
+impl FaultProfile {
+    /// No faults.
+    pub const NONE: Self = Self {
+        delay: 0.0,
+        abort: 0.0,
+        lost_ack: 0.0,
+        late_visibility: 0.0,
+        late_visibility_ms: 0,
+        lazy_compaction: false,
+    };
 }
 
-/// What happens to the process that a connection belongs to: asked before and after everything that the log does.
+/// The faults of the process that a connection belongs to. The log calls it before and after each of its
+/// operations.
 #[async_trait]
-pub trait Fate: Send + Sync + 'static {
-    /// May take long, as for a process that is stopped; never returns in one that dies here.
+pub trait ProcessFaults: Send + Sync + 'static {
+    /// Returns when the process continues: late if it is paused, never if it dies here. `doing` names the
+    /// operation.
     async fn step(&self, doing: &'static str);
 
-    /// Whether the process is dead: it leaves no group in an orderly way.
+    /// Returns `true` if the process is dead. Its members don't leave their groups; their session expires.
     fn is_dead(&self) -> bool;
 }
 
-/// A process that nothing happens to.
+/// The fault exemption: a process that never pauses or dies.
 #[derive(Debug, Clone, Copy)]
-pub struct Spared;
+pub struct NoProcessFaults;
 
 #[async_trait]
-impl Fate for Spared {
+impl ProcessFaults for NoProcessFaults {
     async fn step(&self, _: &'static str) {}
 
     fn is_dead(&self) -> bool {
@@ -69,10 +82,11 @@ impl Fate for Spared {
     }
 }
 
+/// What all connections to a log share.
 struct Shared {
     state: Mutex<State>,
-    chance: Mutex<Rng>,
-    weather: Mutex<Weather>,
+    rng: Mutex<Rng>,
+    profile: Mutex<FaultProfile>,
     changes: Watched<()>,
     clock: Clock,
 }
@@ -82,16 +96,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn chance<T>(&self, act: impl FnOnce(&mut Rng) -> T) -> T {
-        act(&mut self.chance.lock().unwrap_or_else(PoisonError::into_inner))
+    fn random<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn happens(&self, likely: f64) -> bool {
-        likely > 0.0 && self.chance(Rng::f64) < likely
+    /// Returns `true` with this probability.
+    fn occurs(&self, probability: f64) -> bool {
+        probability > 0.0 && self.random(Rng::f64) < probability
     }
 
-    fn weather(&self) -> Weather {
-        *self.weather.lock().unwrap_or_else(PoisonError::into_inner)
+    fn profile(&self) -> FaultProfile {
+        *self.profile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn notify(&self) {
@@ -103,97 +118,102 @@ impl Shared {
 #[derive(Clone)]
 pub struct Simulated {
     shared: Arc<Shared>,
-    fate: Arc<dyn Fate>,
+    faults: Arc<dyn ProcessFaults>,
     process: u64,
 }
 
 impl Simulated {
-    /// A new log. The connection belongs to process 0, which nothing happens to.
+    /// Creates a log. The connection belongs to process 0, which has no faults.
     #[must_use]
-    pub fn new(seed: u64, weather: Weather, clock: Clock) -> Self {
+    pub fn new(seed: u64, profile: FaultProfile, clock: Clock) -> Self {
         let shared = Shared {
             state: Mutex::default(),
-            chance: Mutex::new(Rng::with_seed(seed)),
-            weather: Mutex::new(weather),
+            rng: Mutex::new(Rng::with_seed(seed)),
+            profile: Mutex::new(profile),
             changes: Watched::new(()),
             clock,
         };
-        Self { shared: Arc::new(shared), fate: Arc::new(Spared), process: 0 }
+        Self { shared: Arc::new(shared), faults: Arc::new(NoProcessFaults), process: 0 }
     }
 
-    /// A connection of another process.
+    /// Returns a connection of another process to the same log.
     #[must_use]
-    pub fn connect(&self, process: u64, fate: Arc<dyn Fate>) -> Self {
-        Self { shared: self.shared.clone(), fate, process }
+    pub fn connect(&self, process: u64, faults: Arc<dyn ProcessFaults>) -> Self {
+        Self { shared: self.shared.clone(), faults, process }
     }
 
-    /// Changes the weather.
-    pub fn set_weather(&self, weather: Weather) {
-        *self.shared.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
+    /// Sets the fault profile.
+    pub fn set_fault_profile(&self, profile: FaultProfile) {
+        *self.shared.profile.lock().unwrap_or_else(PoisonError::into_inner) = profile;
     }
 
-    /// Ends the session of a process: its members are no members any more.
-    pub fn expire(&self, process: u64) {
-        self.shared.state().expire(process);
+    /// Expires the sessions of a process: its members are removed from their groups.
+    pub fn expire_sessions(&self, process: u64) {
+        self.shared.state().expire_sessions(process);
         self.shared.notify();
     }
 
-    /// Deals the partitions of a group anew.
+    /// Rebalances a group: assigns its partitions again, to its members in random order.
     pub fn rebalance(&self, group: &str) {
-        let order = |members: &mut Vec<u64>| self.shared.chance(|rng| rng.shuffle(members));
+        let order = |members: &mut Vec<u64>| self.shared.random(|rng| rng.shuffle(members));
         self.shared.state().groups.shuffle(group, order);
         self.shared.notify();
     }
 
-    /// Sets the offset of a group back, as an administrator does, and deals its partitions anew.
-    pub fn set_back(&self, group: &str, partition: &Partition, to: u64) {
+    /// Resets the committed offset of a group to an earlier one, as an administrator does; a no-op if `to` is
+    /// not earlier. The members join again.
+    pub fn reset_offset(&self, group: &str, partition: &Partition, to: u64) {
         {
             let mut state = self.shared.state();
             if state.committed(group, partition).0 <= to {
                 return;
             }
             state.set_offset(group, partition, to);
-            // An administrator does this while the group is stopped.
+            // An administrator does this while the group has no members.
             state.expire_group(group);
         }
         self.shared.notify();
     }
 
-    /// Everything that was ever committed, in that order.
+    /// Returns all committed records, in the order of their transactions.
     #[must_use]
-    pub fn history(&self) -> Vec<Appended> {
+    pub fn history(&self) -> Vec<CommittedRecord> {
         self.shared.state().history()
     }
 
-    /// Appends bytes as they are, to wherever: what a stranger may put on a topic.
-    pub fn throw_in(&self, partition: &Partition, key: Vec<u8>, value: Vec<u8>) -> u64 {
+    /// Appends a record with arbitrary bytes, as another program may write it. Returns its offset.
+    pub fn append_foreign(&self, partition: &Partition, key: Vec<u8>, value: Vec<u8>) -> u64 {
         let now = (self.shared.clock)();
-        let offset = self.shared.state().throw_in(partition, key, value, now);
+        let offset = self.shared.state().append_foreign(partition, key, value, now);
         self.shared.notify();
         offset
     }
 
+    /// The faults before or after an operation.
     async fn step(&self, doing: &'static str) {
-        self.fate.step(doing).await;
-        if self.shared.happens(self.shared.weather().delay) {
-            sleep(Duration::from_millis(self.shared.chance(|rng| rng.u64(1..60)))).await;
+        self.faults.step(doing).await;
+        if self.shared.occurs(self.shared.profile().delay) {
+            sleep(Duration::from_millis(self.shared.random(|rng| rng.u64(1..60)))).await;
         }
     }
 
-    /// When the records of a transaction can be read, partition by partition.
-    fn visible(&self) -> impl FnMut() -> Instant + '_ {
-        let (weather, now) = (self.shared.weather(), Instant::now());
+    /// Returns a function that draws the time from which the records of a transaction in a partition can be
+    /// read.
+    fn visibility(&self) -> impl FnMut() -> Instant + '_ {
+        let (profile, now) = (self.shared.profile(), Instant::now());
         move || {
-            if self.shared.happens(weather.half) {
-                now + Duration::from_millis(self.shared.chance(|rng| rng.u64(1..=weather.half_ms.max(1))))
+            if self.shared.occurs(profile.late_visibility) {
+                now + Duration::from_millis(
+                    self.shared.random(|rng| rng.u64(1..=profile.late_visibility_ms.max(1))),
+                )
             } else {
                 now
             }
         }
     }
 
-    /// Tells those who wait when what was committed can be read.
-    fn tell(&self, latest: Instant) {
+    /// Notifies waiters now, and when the last partition of a transaction can be read.
+    fn notify_when_visible(&self, latest: Instant) {
         self.shared.notify();
         if latest > Instant::now() {
             let shared = self.shared.clone();
@@ -229,21 +249,21 @@ impl Log for Simulated {
 
     async fn commit(&self, transaction: Transaction) -> Result<(), LogError> {
         self.step("commit").await;
-        let weather = self.shared.weather();
-        let aborts = self.shared.happens(weather.abort);
+        let profile = self.shared.profile();
+        let aborts = self.shared.occurs(profile.abort);
         let now = (self.shared.clock)();
-        let latest = self.shared.state().commit(&transaction, aborts, now, self.visible())?;
-        self.tell(latest);
+        let latest = self.shared.state().commit(&transaction, aborts, now, self.visibility())?;
+        self.notify_when_visible(latest);
         if aborts {
-            // Whoever asked may not hear of that either.
-            return Err(if self.shared.happens(weather.lost_ack) {
+            // The answer about the abort may be lost too.
+            return Err(if self.shared.occurs(profile.lost_ack) {
                 LogError::Uncertain { reason: "no answer".into() }
             } else {
-                LogError::Aborted { reason: "bad weather".into() }
+                LogError::Aborted { reason: "an injected fault".into() }
             });
         }
         self.step("committed").await;
-        if self.shared.happens(weather.lost_ack) {
+        if self.shared.occurs(profile.lost_ack) {
             return Err(LogError::Uncertain { reason: "no answer".into() });
         }
         Ok(())
@@ -251,8 +271,8 @@ impl Log for Simulated {
 
     async fn read(&self, partition: &Partition, from: u64, most: usize) -> Result<Fetched, LogError> {
         self.step("read").await;
-        let lazy = self.shared.weather().lazy;
-        self.shared.state().read(partition, from, most, lazy)
+        let lazy_compaction = self.shared.profile().lazy_compaction;
+        self.shared.state().read(partition, from, most, lazy_compaction)
     }
 
     async fn partitions(&self, stream: &str) -> Result<u32, LogError> {
@@ -284,7 +304,7 @@ impl Log for Simulated {
     }
 }
 
-/// A member of a group.
+/// A member of a consumer group.
 struct Member {
     log: Simulated,
     group: String,
@@ -295,8 +315,10 @@ struct Member {
 }
 
 impl Member {
-    async fn assigned(&mut self) -> Result<Assignment, LogError> {
-        // Stable offsets of what is new: a commit under way comes first. The generation may change meanwhile.
+    /// Applies the current assignment; partitions that are new begin at their committed offsets.
+    async fn apply_assignment(&mut self) -> Result<Assignment, LogError> {
+        // Reading a committed offset waits for commits in progress, and the generation may change in the
+        // meantime.
         loop {
             let (epoch, assigned) = self.log.shared.state().groups.assignment(&self.group, self.member);
             let mut committed = Vec::new();
@@ -307,8 +329,9 @@ impl Member {
             if self.log.shared.state().groups.assignment(&self.group, self.member).0 != epoch {
                 continue;
             }
-            let at = |number| committed.iter().find(|(n, _)| *n == number).map_or(0, |(_, next)| *next);
-            let partitions = self.positions.take(&self.stream, epoch, &assigned, at);
+            let committed_offset =
+                |number| committed.iter().find(|(n, _)| *n == number).map_or(0, |(_, next)| *next);
+            let partitions = self.positions.apply(&self.stream, epoch, &assigned, committed_offset);
             let membership = Membership { group: self.group.clone(), member: self.member, epoch };
             return Ok(Assignment { membership, partitions });
         }
@@ -322,7 +345,7 @@ impl Consumer for Member {
             self.changes.mark_seen();
             self.log.step("poll").await;
             if !self.log.shared.state().groups.is_member(&self.group, self.member) {
-                // Its session has ended: it begins anew.
+                // The session has expired: join again.
                 let joined = self.log.shared.state().join(self.log.process, &self.group, &self.stream)?;
                 self.member = joined;
                 self.positions = Positions::new();
@@ -330,12 +353,12 @@ impl Consumer for Member {
             }
             let epoch = self.log.shared.state().groups.assignment(&self.group, self.member).0;
             if epoch != self.positions.epoch() {
-                return Ok(Event::Assigned(self.assigned().await?));
+                return Ok(Event::Assigned(self.apply_assignment().await?));
             }
             if most > 0 {
                 let mut owned = self.positions.owned().to_vec();
-                // Across partitions there is no order.
-                self.log.shared.chance(|rng| rng.shuffle(&mut owned));
+                // There is no order across partitions.
+                self.log.shared.random(|rng| rng.shuffle(&mut owned));
                 let mut found = Vec::new();
                 for (number, position) in owned {
                     let partition = Partition { stream: self.stream.clone(), number };
@@ -364,7 +387,7 @@ impl Consumer for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if !self.log.fate.is_dead() {
+        if !self.log.faults.is_dead() {
             self.log.shared.state().groups.leave(&self.group, self.member);
             self.log.shared.notify();
         }

@@ -1,35 +1,35 @@
-//! How a process ends: at first it takes no more work, then it leaves at once.
+//! Stops a process in two steps: drain first, then end at once.
 
 use crate::watched::Watched;
 
-/// How urgent the end is.
+/// How far a process is to stop. A later variant is more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Work on.
+    /// Consume and process records.
     Run,
-    /// Take no more; finish and commit what was begun.
+    /// Consume no more records; finish and commit the records in flight.
     Drain,
-    /// Leave now; what is unfinished is done again next time.
+    /// End at once. Unfinished records are processed again after the next start.
     Now,
 }
 
-/// Says when to stop. When it is gone, that counts as `Now`: there is no reason left to work on.
+/// Raises the stop level of a process. Dropping it raises the level to [`Level::Now`].
 #[derive(Debug)]
 pub struct Stopper(Watched<Level>);
 
-/// Hears when to stop.
+/// Observes the stop level of a process.
 #[derive(Debug, Clone)]
 pub struct Stop(Watched<Level>);
 
 impl Stopper {
-    /// A stopper, and what hears it.
+    /// Returns a stopper at [`Level::Run`], and an observer of its level.
     #[must_use]
     pub fn new() -> (Self, Stop) {
         let level = Watched::new(Level::Run);
         (Self(level.clone()), Stop(level))
     }
 
-    /// Raises the level; it never falls.
+    /// Raises the level to at least this one. The level never falls.
     pub fn raise(&self, level: Level) {
         self.0.modify(|now| *now = level.max(*now));
     }
@@ -42,13 +42,13 @@ impl Drop for Stopper {
 }
 
 impl Stop {
-    /// The level now.
+    /// Returns the current level.
     #[must_use]
     pub fn level(&self) -> Level {
         self.0.with(|level| *level)
     }
 
-    /// Waits until the level is at least this.
+    /// Waits until the level is at least this one.
     pub async fn reaches(&self, level: Level) {
         self.0.until(|now| *now >= level).await;
     }

@@ -1,37 +1,17 @@
-//! Reading streams and tables without a group.
+//! Reads streams and tables without a consumer group.
 
 use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
 use millrace_schemas::frame;
 use millrace_topology::StreamSpec;
 
-use crate::log::{Log, LogError, Partition, Record};
+use crate::{
+    error::LogError,
+    log::{Log, read_to_end},
+    record::{Partition, Record},
+};
 
-/// How many records are read at once.
-const BATCH: usize = 1000;
-
-/// Reads what a partition holds from an offset on, up to what can be read now; gives where to go on.
-///
-/// # Errors
-/// Where the log can't be read.
-pub async fn read_on<L: Log + ?Sized>(
-    log: &L,
-    partition: &Partition,
-    from: u64,
-    mut take: impl FnMut(Record),
-) -> Result<u64, LogError> {
-    let mut next = from;
-    loop {
-        let fetched = log.read(partition, next, BATCH).await?;
-        if fetched.next == next {
-            return Ok(next);
-        }
-        next = fetched.next;
-        fetched.records.into_iter().for_each(&mut take);
-    }
-}
-
-/// Reads a stream from here on, without a group.
+/// A reader of all partitions of a stream that remembers its position in each.
 pub struct Tail<R> {
     log: Arc<dyn Log>,
     positions: Vec<(Partition, u64)>,
@@ -39,21 +19,19 @@ pub struct Tail<R> {
 }
 
 impl<R: frame::Record> Tail<R> {
-    /// From the start of the stream.
+    /// Returns a reader at the start of the stream.
     ///
     /// # Errors
-    /// Where the log can't be read.
+    /// Fails if the log can't be read.
     pub async fn from_start(log: Arc<dyn Log>, stream: StreamSpec) -> Result<Self, LogError> {
-        let count = log.partitions(stream.name).await?;
-        let partition = |number| Partition { stream: stream.name.into(), number };
-        let positions = (0..count).map(|number| (partition(number), 0)).collect();
+        let positions = partitions(log.as_ref(), stream).await?.map(|partition| (partition, 0)).collect();
         Ok(Self { log, positions, record: PhantomData })
     }
 
-    /// From the end of the stream, as it is now.
+    /// Returns a reader at the current end of the stream.
     ///
     /// # Errors
-    /// Where the log can't be read.
+    /// Fails if the log can't be read.
     pub async fn from_end(log: Arc<dyn Log>, stream: StreamSpec) -> Result<Self, LogError> {
         let mut tail = Self::from_start(log, stream).await?;
         for (partition, position) in &mut tail.positions {
@@ -62,10 +40,10 @@ impl<R: frame::Record> Tail<R> {
         Ok(tail)
     }
 
-    /// From where a group goes on.
+    /// Returns a reader at the offsets that a group has committed.
     ///
     /// # Errors
-    /// Where the log can't be read.
+    /// Fails if the log can't be read.
     pub async fn from_committed(
         log: Arc<dyn Log>,
         stream: StreamSpec,
@@ -78,27 +56,37 @@ impl<R: frame::Record> Tail<R> {
         Ok(tail)
     }
 
-    /// What came since. Records that can't be read are left out: they are dead letters of somebody else.
+    /// Returns the records since the last call, and moves the position behind them. Records that can't be decoded are
+    /// skipped: the processor that consumes the stream makes dead letters of them.
     ///
     /// # Errors
-    /// Where the log can't be read.
-    pub async fn take(&mut self) -> Result<Vec<R>, LogError> {
+    /// Fails if the log can't be read.
+    pub async fn read_new(&mut self) -> Result<Vec<R>, LogError> {
         let mut found = Vec::new();
         for (partition, position) in &mut self.positions {
-            let take = |record: Record| {
-                found.extend(record.value.and_then(|value| R::decode(&value).ok()));
-            };
-            *position = read_on(self.log.as_ref(), partition, *position, take).await?;
+            let visit = |record| found.extend(decode(record));
+            *position = read_to_end(self.log.as_ref(), partition, *position, visit).await?;
         }
         Ok(found)
     }
 }
 
-/// The records of a stream that lie where those of this key do: of its partition alone. Those that can't be read are left out.
+/// Returns the partitions of a stream.
+async fn partitions(log: &dyn Log, stream: StreamSpec) -> Result<impl Iterator<Item = Partition>, LogError> {
+    let count = log.partitions(stream.name).await?;
+    Ok((0..count).map(move |number| Partition { stream: stream.name.into(), number }))
+}
+
+fn decode<R: frame::Record>(record: Record) -> Option<R> {
+    record.value.and_then(|value| R::decode(&value).ok())
+}
+
+/// Returns all records of the partition that holds this key, those of other keys too. Records that can't be decoded are
+/// skipped. Only for streams that are partitioned by key.
 ///
 /// # Errors
-/// Where the log can't be read.
-pub async fn of_key<R: frame::Record>(
+/// Fails if the log can't be read.
+pub async fn read_partition_of_key<R: frame::Record>(
     log: &dyn Log,
     stream: StreamSpec,
     key: &str,
@@ -106,32 +94,31 @@ pub async fn of_key<R: frame::Record>(
     let count = log.partitions(stream.name).await?.max(1);
     let partition = Partition { stream: stream.name.into(), number: crate::murmur2(key.as_bytes()) % count };
     let mut found = Vec::new();
-    let take = |record: Record| found.extend(record.value.and_then(|value| R::decode(&value).ok()));
-    read_on(log, &partition, 0, take).await?;
+    read_to_end(log, &partition, 0, |record| found.extend(decode(record))).await?;
     Ok(found)
 }
 
-/// A table: the latest record of each key.
+/// Returns the latest record of each key of a table. A record that can't be decoded is skipped, so its key keeps the
+/// record before it.
 ///
 /// # Errors
-/// Where the log can't be read.
-pub async fn table<R: frame::Record>(
+/// Fails if the log can't be read.
+pub async fn read_table<R: frame::Record>(
     log: &dyn Log,
     stream: StreamSpec,
 ) -> Result<HashMap<String, R>, LogError> {
     let mut found = HashMap::new();
-    for number in 0..log.partitions(stream.name).await? {
-        let partition = Partition { stream: stream.name.into(), number };
-        let take = |record: Record| {
+    for partition in partitions(log, stream).await? {
+        let visit = |record: Record| {
             let key = String::from_utf8_lossy(&record.key).into_owned();
             match record.value.map(|value| R::decode(&value)) {
                 Some(Ok(state)) => drop(found.insert(key, state)),
                 None => drop(found.remove(&key)),
-                // A newer Millrace's, or a stranger's: what came before is known.
+                // Written by a newer Millrace, or by another program.
                 Some(Err(_)) => {}
             }
         };
-        read_on(log, &partition, 0, take).await?;
+        read_to_end(log, &partition, 0, visit).await?;
     }
     Ok(found)
 }

@@ -1,5 +1,6 @@
-//! A value that many wait for. Like tokio's `watch`, but it wakes those who wait in the order in which they came: `watch`
-//! picks it by chance, and a run of simulation must follow from its seed alone.
+//! A shared value whose changes can be awaited. Unlike tokio's `watch`, it wakes waiters in the order in
+//! which they began to wait: `watch` wakes them in random order, but a run of the simulation must depend on
+//! its seed alone.
 
 use std::{
     pin::pin,
@@ -10,7 +11,7 @@ use tokio::sync::Notify;
 
 #[derive(Debug)]
 struct Inner<T> {
-    /// The value, and how often it was changed.
+    /// The value, and the number of changes.
     value: Mutex<(T, u64)>,
     changed: Notify,
 }
@@ -21,7 +22,7 @@ impl<T> Inner<T> {
     }
 }
 
-/// A value that is watched; a clone is the same value.
+/// A shared value whose changes can be awaited. Clones share the value.
 #[derive(Debug)]
 pub struct Watched<T>(Arc<Inner<T>>);
 
@@ -32,18 +33,18 @@ impl<T> Clone for Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// A value.
+    /// Returns a new shared value.
     #[must_use]
     pub fn new(value: T) -> Self {
         Self(Arc::new(Inner { value: Mutex::new((value, 0)), changed: Notify::new() }))
     }
 
-    /// Looks at the value.
-    pub fn with<R>(&self, look: impl FnOnce(&T) -> R) -> R {
-        look(&self.0.lock().0)
+    /// Calls `read` with the value, under the lock.
+    pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
+        read(&self.0.lock().0)
     }
 
-    /// Changes the value, and wakes those who wait.
+    /// Calls `change` with the value, under the lock, and then wakes all waiters.
     pub fn modify(&self, change: impl FnOnce(&mut T)) {
         {
             let mut value = self.0.lock();
@@ -53,20 +54,20 @@ impl<T> Watched<T> {
         self.0.changed.notify_waiters();
     }
 
-    /// Waits until the value is as asked for; at once if it is.
-    pub async fn until(&self, mut is_so: impl FnMut(&T) -> bool) {
+    /// Waits until the condition holds for the value. Returns at once if it already does.
+    pub async fn until(&self, mut condition: impl FnMut(&T) -> bool) {
         loop {
             let mut changed = pin!(self.0.changed.notified());
-            // From here on nothing is missed.
+            // From here on no change is missed.
             changed.as_mut().enable();
-            if is_so(&self.0.lock().0) {
+            if condition(&self.0.lock().0) {
                 return;
             }
             changed.await;
         }
     }
 
-    /// Hears of changes from now on.
+    /// Returns a watcher of the changes from now on.
     #[must_use]
     pub fn watch(&self) -> Watcher<T> {
         let seen = self.0.lock().1;
@@ -74,7 +75,7 @@ impl<T> Watched<T> {
     }
 }
 
-/// Hears of changes.
+/// Watches a [`Watched`] for changes.
 #[derive(Debug)]
 pub struct Watcher<T> {
     watched: Watched<T>,
@@ -82,12 +83,12 @@ pub struct Watcher<T> {
 }
 
 impl<T> Watcher<T> {
-    /// What was changed up to now is known: only what comes later counts.
+    /// Marks all changes up to now as seen.
     pub fn mark_seen(&mut self) {
         self.seen = self.watched.0.lock().1;
     }
 
-    /// Waits until the value was changed since it was last marked as seen. May be dropped while it waits.
+    /// Waits for a change that was not marked as seen, and marks it as seen. Cancel-safe.
     pub async fn changed(&mut self) {
         loop {
             let mut changed = pin!(self.watched.0.changed.notified());
@@ -117,7 +118,7 @@ mod tests {
         watcher.mark_seen();
         let nothing_new =
             tokio::select! { biased; () = watcher.changed() => false, () = std::future::ready(()) => true };
-        assert!(nothing_new, "what was seen does not count");
+        assert!(nothing_new, "a change that was marked as seen wakes nobody");
     }
 
     #[tokio::test]
@@ -132,7 +133,7 @@ mod tests {
                 order.lock().unwrap().push(number);
             });
         }
-        // All of them wait: on this one thread each has run up to its wait.
+        // All of them wait: each has run up to its wait on this single thread.
         tokio::task::yield_now().await;
         watched.modify(|value| *value = 1);
         waiting.join_all().await;

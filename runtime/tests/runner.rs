@@ -11,17 +11,17 @@ use std::{
 
 use async_trait::async_trait;
 use millrace_runtime::{
-    Embedded, LARGEST_VALUE, Level, Log, Options, Partition, Stop, Stopper, Tail, Transaction, announce,
-    of_key, run_aggregation, run_processor, table,
+    Embedded, LARGEST_VALUE, Level, Log, Options, Partition, RunError, Stop, Stopper, Tail, Transaction,
+    announce, read_partition_of_key, read_table, run_aggregation, run_processor,
 };
 use millrace_schemas::{Progress, RecordError, Upload, frame::Record as _};
 use millrace_topology::{
     Aggregation, Emit, Fold, Kind, Placement, Processor, ProcessorError, ProcessorSpec, StreamSpec, Task,
     streams,
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
-/// Streams of one partition, so that order can be seen.
+/// Streams of one partition, so that the order of records is visible.
 const IN: StreamSpec = StreamSpec { name: "in", partitions: 1, ..streams::MERGED };
 const OUT: StreamSpec = StreamSpec { name: "out", partitions: 1, ..streams::MERGED };
 const DEAD: StreamSpec = StreamSpec { partitions: 1, ..streams::DEAD_LETTERS };
@@ -74,7 +74,7 @@ impl Setup {
         self.log.committed("millrace-test", &partition).await.unwrap()
     }
 
-    /// Waits until so much is committed.
+    /// Waits until the committed offset is at least this.
     async fn until(&self, offset: u64) {
         let mut changes = self.log.changes();
         loop {
@@ -94,9 +94,16 @@ impl Setup {
         self.stopper.raise(Level::Drain);
         running.await.unwrap().unwrap();
     }
+
+    /// Starts the aggregation [`Sum`].
+    fn start_sum(&self) -> (Stopper, JoinHandle<Result<(), RunError>>) {
+        let (stopper, stop) = Stopper::new();
+        let (log, options) = (self.log.clone(), Options::default());
+        (stopper, tokio::spawn(run_aggregation(log, spec(Some(TABLE)), Arc::new(Sum), options, stop)))
+    }
 }
 
-/// What a value makes the processor do.
+/// A processor whose behaviour depends on the value.
 struct Scripted {
     gate: Semaphore,
     tries: AtomicU32,
@@ -123,7 +130,7 @@ impl Processor for Scripted {
 
     async fn handle(&self, value: &Vec<u8>, _: Task) -> Result<Vec<Emit>, ProcessorError> {
         match value.as_slice() {
-            // Waits for one that comes later.
+            // Waits for a later record.
             b"slow" => self.gate.acquire().await.unwrap().forget(),
             b"opens" => self.gate.add_permits(1),
             b"flaky" if self.tries.fetch_add(1, Ordering::Relaxed) < 3 => {
@@ -200,7 +207,8 @@ async fn a_drain_finishes_what_was_begun() {
     let processor = Scripted::new();
     let (log, stop) = (setup.log.clone(), setup.stop.clone());
     let running = tokio::spawn(run_processor(log, spec(None), processor.clone(), Options::default(), stop));
-    // Only once it is at work does the drain have something to wait for: the runner holds one, and the record another.
+    // The drain needs a record in flight: the runner holds one reference to the processor, and the record
+    // another.
     while Arc::strong_count(&processor) < 3 {
         tokio::task::yield_now().await;
     }
@@ -211,7 +219,7 @@ async fn a_drain_finishes_what_was_begun() {
     assert_eq!(setup.committed().await, 1);
 }
 
-/// Adds up what it is told.
+/// An aggregation that sums up `done`.
 struct Sum;
 
 impl Aggregation for Sum {
@@ -242,14 +250,7 @@ fn progress(done: i64) -> Vec<u8> {
 async fn keyed_state_is_restored_before_its_partition_is_consumed() {
     let setup = setup(&[&progress(1), &progress(2), b"garbage"]).await;
     for (offset, more) in [(3, 10), (4, 100)] {
-        let (stopper, stop) = Stopper::new();
-        let running = tokio::spawn(run_aggregation(
-            setup.log.clone(),
-            spec(Some(TABLE)),
-            Arc::new(Sum),
-            Options::default(),
-            stop,
-        ));
+        let (stopper, running) = setup.start_sum();
         setup.until(offset).await;
         stopper.raise(Level::Drain);
         running.await.unwrap().unwrap();
@@ -302,7 +303,7 @@ async fn a_claim_that_nobody_announced_is_a_dead_letter_with_the_reason_and_what
     assert!(reason.contains("version 900, which no Millrace has announced here"), "{reason}");
 }
 
-/// A record as its version 1000 would be.
+/// Returns a record whose frame claims version 1000.
 fn claimed(mut value: Vec<u8>, number: u32) -> Vec<u8> {
     value[1..5].copy_from_slice(&millrace_schemas::frame::schema_id(number, 1000).to_be_bytes());
     value
@@ -312,14 +313,11 @@ fn claimed(mut value: Vec<u8>, number: u32) -> Vec<u8> {
 async fn a_signal_that_claims_a_version_is_a_dead_letter_and_one_that_is_announced_waits() {
     let newer = claimed(progress(7), Progress::NUMBER);
     let setup = setup(&[&progress(1), &newer, &progress(2)]).await;
-    let run =
-        |stop| run_aggregation(setup.log.clone(), spec(Some(TABLE)), Arc::new(Sum), Options::default(), stop);
-    let (stopper, stop) = Stopper::new();
-    let running = tokio::spawn(run(stop));
+    let (stopper, running) = setup.start_sum();
     setup.until(3).await;
     assert_eq!(setup.values("out").await, [b"1".to_vec(), b"3".to_vec()]);
     assert_eq!(setup.values("dead-letters").await, std::slice::from_ref(&newer));
-    // As a Millrace does that writes them.
+    // The announcement of a Millrace that writes version 1000.
     let key = format!("millrace.version/{}/1000", Progress::NAME);
     let announced = Emit { key: key.into_bytes(), ..emit(streams::CONTROLS.name, b"") };
     setup
@@ -340,16 +338,9 @@ async fn a_signal_that_claims_a_version_is_a_dead_letter_and_one_that_is_announc
 async fn a_state_that_claims_a_version_is_a_dead_letter_and_the_partition_goes_on() {
     let newer = claimed(progress(7), Progress::NUMBER);
     let setup = setup(&[&progress(1)]).await;
-    let stray = Emit { key: b"stranger".to_vec(), ..emit(TABLE.name, &newer) };
-    setup.log.commit(Transaction { records: vec![stray.into()], ..Transaction::default() }).await.unwrap();
-    let (stopper, stop) = Stopper::new();
-    let running = tokio::spawn(run_aggregation(
-        setup.log.clone(),
-        spec(Some(TABLE)),
-        Arc::new(Sum),
-        Options::default(),
-        stop,
-    ));
+    let foreign = Emit { key: b"foreign".to_vec(), ..emit(TABLE.name, &newer) };
+    setup.log.commit(Transaction { records: vec![foreign.into()], ..Transaction::default() }).await.unwrap();
+    let (stopper, running) = setup.start_sum();
     setup.until(1).await;
     stopper.raise(Level::Drain);
     running.await.unwrap().unwrap();
@@ -358,7 +349,7 @@ async fn a_state_that_claims_a_version_is_a_dead_letter_and_the_partition_goes_o
 }
 
 #[tokio::test]
-async fn who_reads_streams_and_tables_goes_past_what_strangers_wrote() {
+async fn readers_of_streams_and_tables_skip_records_that_cannot_be_decoded() {
     let hostile: Vec<Vec<u8>> = [
         claimed(progress(7), Progress::NUMBER),
         [&progress(7)[..5], &[0xff; 200]].concat(),
@@ -375,9 +366,9 @@ async fn who_reads_streams_and_tables_goes_past_what_strangers_wrote() {
     setup.append(&hostile.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
     setup.append(&[&progress(3)]).await;
     let mut tail = Tail::<Progress>::from_start(setup.log.clone(), IN).await.unwrap();
-    assert_eq!(tail.take().await.unwrap().len(), 1);
-    assert_eq!(of_key::<Progress>(setup.log.as_ref(), IN, "k").await.unwrap().len(), 1);
-    table::<Progress>(setup.log.as_ref(), TABLE).await.unwrap();
+    assert_eq!(tail.read_new().await.unwrap().len(), 1);
+    assert_eq!(read_partition_of_key::<Progress>(setup.log.as_ref(), IN, "k").await.unwrap().len(), 1);
+    read_table::<Progress>(setup.log.as_ref(), TABLE).await.unwrap();
 }
 
 #[tokio::test]
@@ -387,22 +378,17 @@ async fn what_is_too_large_is_a_dead_letter_coming_in_and_going_out() {
     setup.run(Scripted::new(), 3).await;
     assert_eq!(setup.values("dead-letters").await, [large, b"floods".to_vec()]);
     let out = setup.values("out").await;
-    assert!(
-        String::from_utf8_lossy(&out[0])
-            .starts_with("failed: what follows from it is a record of 1000001 bytes")
-    );
+    assert!(String::from_utf8_lossy(&out[0]).starts_with("failed: its result is a record of 1000001 bytes"));
     assert_eq!(out[1..], [b"b".to_vec()]);
 }
 
 #[tokio::test]
-async fn a_stranger_in_the_table_is_a_dead_letter_once_and_the_partition_goes_on() {
+async fn a_foreign_record_in_the_table_is_a_dead_letter_once_and_the_partition_goes_on() {
     let setup = setup(&[&progress(1)]).await;
-    let stray = Emit { key: b"stranger".to_vec(), ..emit(TABLE.name, b"no state") };
-    setup.log.commit(Transaction { records: vec![stray.into()], ..Transaction::default() }).await.unwrap();
+    let foreign = Emit { key: b"foreign".to_vec(), ..emit(TABLE.name, b"no state") };
+    setup.log.commit(Transaction { records: vec![foreign.into()], ..Transaction::default() }).await.unwrap();
     for (offset, more) in [(1, 10), (2, 100)] {
-        let (stopper, stop) = Stopper::new();
-        let (log, options) = (setup.log.clone(), Options::default());
-        let running = tokio::spawn(run_aggregation(log, spec(Some(TABLE)), Arc::new(Sum), options, stop));
+        let (stopper, running) = setup.start_sum();
         setup.until(offset).await;
         stopper.raise(Level::Drain);
         running.await.unwrap().unwrap();

@@ -1,32 +1,33 @@
-//! The invariants, held against all that a run has left.
+//! Checks the invariants on the records and outputs of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_runtime::{
-    ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC, Log, LogError, Partition, Record, read_on,
-    simulated::Appended,
+    ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC, Log, LogError, Partition, Record, read_to_end,
+    simulated::CommittedRecord,
 };
 use millrace_schemas::{
     Assembly, ExecutionEvent, Merge, MergeStep, Merged, Phase, Segment, Signal, SourceRef, Started, Upload,
-    execution_id, frame::Record as _,
+    execution_id,
+    frame::{self, Record as _},
 };
 use millrace_topology::{
     invariants::{
-        Held, Invariant, all_segments, all_there, as_many_samples, covers_once, held, merged_once,
-        nothing_visible, same_frames, strictly_increase,
+        CheckResult, Invariant, check_frames, check_increasing, check_merge_inputs, check_merged_once,
+        check_plan, check_ranges, check_samples, check_visible_output, ensure,
     },
     streams,
 };
 
 use crate::{
-    ports::{UNPUBLISHABLE, comes_from},
+    ports::{UNPUBLISHABLE, is_mark},
     store::Store,
 };
 
 /// An attempt at an execution.
 type Attempt = (String, i32);
 
-/// What a run has left, read and sorted.
+/// The records of a run, decoded and sorted.
 #[derive(Default)]
 struct Facts {
     uploads: Vec<(Attempt, Record)>,
@@ -34,33 +35,36 @@ struct Facts {
     started: BTreeMap<Attempt, Vec<(u64, Started)>>,
     refused: BTreeMap<Attempt, usize>,
     segments: Vec<(u64, Segment)>,
-    /// How often a segment was told to be made or not, and when first.
+    /// The number of outcomes of each segment, and the transaction of the first.
     outcomes: BTreeMap<(Attempt, i32), (usize, u64)>,
     merges: Vec<(u64, Merge)>,
-    /// By output, round and step.
+    /// The outcomes of merges: attempt, URL of the output, round and step.
     merge_outcomes: BTreeSet<(Attempt, String, i32, MergeStep)>,
     merged: Vec<Merged>,
+    /// The number of terminal events of each attempt.
     ends: BTreeMap<Attempt, usize>,
     states: BTreeMap<String, Assembly>,
     unreadable: Vec<Record>,
-    dead: BTreeSet<(String, String, String)>,
+    /// The original topic, partition and offset of each dead letter.
+    dead_letters: BTreeSet<(String, String, String)>,
 }
 
 impl Facts {
-    fn of(history: Vec<Appended>) -> Self {
+    fn new(history: Vec<CommittedRecord>) -> Self {
         let mut facts = Self::default();
-        for Appended { transaction, record } in history {
-            facts.sort(transaction, record);
+        for CommittedRecord { transaction, record } in history {
+            facts.add(transaction, record);
         }
         facts
     }
 
-    fn sort(&mut self, transaction: u64, record: Record) {
+    /// Adds a record.
+    fn add(&mut self, transaction: u64, record: Record) {
         let stream = record.partition.stream.clone();
         let Some(value) = record.value.clone() else { return };
         if stream == streams::DEAD_LETTERS.name {
             let name = |name| record.header(name).unwrap_or_default();
-            self.dead.insert((name(ERROR_TOPIC), name(ERROR_PARTITION), name(ERROR_OFFSET)));
+            self.dead_letters.insert((name(ERROR_TOPIC), name(ERROR_PARTITION), name(ERROR_OFFSET)));
         } else if [streams::UPLOADS.name, streams::ACCEPTED.name].contains(&stream.as_str()) {
             match Upload::read(&value) {
                 Ok(upload) => {
@@ -74,24 +78,20 @@ impl Facts {
                 Err(_) => self.unreadable.push(record),
             }
         } else if stream == streams::SEGMENTS.name {
-            match Segment::decode(&value) {
-                Ok(segment) => self.segments.push((transaction, segment)),
-                Err(_) => self.unreadable.push(record),
+            if let Some(segment) = self.decode(&value, record) {
+                self.segments.push((transaction, segment));
             }
         } else if stream == streams::TRANSCODED.name {
-            match Signal::decode(&value) {
-                Ok(signal) => self.signal(transaction, signal),
-                Err(_) => self.unreadable.push(record),
+            if let Some(signal) = self.decode(&value, record) {
+                self.add_signal(transaction, signal);
             }
         } else if stream == streams::MERGES.name {
-            match Merge::decode(&value) {
-                Ok(merge) => self.merges.push((transaction, merge)),
-                Err(_) => self.unreadable.push(record),
+            if let Some(merge) = self.decode(&value, record) {
+                self.merges.push((transaction, merge));
             }
         } else if stream == streams::MERGED.name {
-            match Merged::decode(&value) {
-                Ok(merged) => self.merged.push(merged),
-                Err(_) => self.unreadable.push(record),
+            if let Some(merged) = self.decode(&value, record) {
+                self.merged.push(merged);
             }
         } else if stream == streams::ASSEMBLIES.name {
             if let Ok(state) = Assembly::decode(&value) {
@@ -106,28 +106,38 @@ impl Facts {
         }
     }
 
-    fn signal(&mut self, transaction: u64, signal: Signal) {
+    /// Decodes a value; keeps the record as unreadable if that fails.
+    fn decode<R: frame::Record>(&mut self, value: &[u8], record: Record) -> Option<R> {
+        let decoded = R::decode(value).ok();
+        if decoded.is_none() {
+            self.unreadable.push(record);
+        }
+        decoded
+    }
+
+    fn add_signal(&mut self, transaction: u64, signal: Signal) {
         let attempt = (signal.execution, signal.attempt);
         if let Some(started) = signal.started {
             self.started.entry(attempt).or_default().push((transaction, started));
         } else if signal.refused.is_some() {
             *self.refused.entry(attempt).or_default() += 1;
         } else if let Some(outcome) = signal.segment {
-            let told = self.outcomes.entry((attempt, outcome.index)).or_insert((0, transaction));
-            told.0 += 1;
+            let (count, _) = self.outcomes.entry((attempt, outcome.index)).or_insert((0, transaction));
+            *count += 1;
         } else if let Some(outcome) = signal.merge {
             self.merge_outcomes.insert((attempt, outcome.url, outcome.round, outcome.step));
         }
     }
 
-    fn ended(&self, attempt: &Attempt) -> bool {
+    /// Returns `true` if this attempt or a later one has ended.
+    fn has_ended(&self, attempt: &Attempt) -> bool {
         self.states.get(&attempt.0).is_some_and(|s| s.attempt > attempt.1 || s.is_terminal())
     }
 
-    /// SG-1: a plan and all of its segments are one transaction.
-    fn plans(&self) -> Held {
+    /// Checks SG-1: a plan and all of its segments are one transaction.
+    fn check_plans(&self) -> CheckResult {
         let mut published: BTreeMap<(u64, Attempt), Vec<i32>> = BTreeMap::new();
-        // Those that are made again in place of others are no part of a plan.
+        // Segments that replace others are not part of a plan.
         for (transaction, segment) in self.segments.iter().filter(|(_, segment)| segment.replaces.is_empty())
         {
             let attempt = (segment.execution.clone(), segment.attempt);
@@ -136,18 +146,18 @@ impl Facts {
         for (attempt, plans) in &self.started {
             for (transaction, plan) in plans {
                 // Two uploads of one execution may be split in one transaction.
-                let same = plans.iter().filter(|(other, _)| other == transaction).count();
+                let times = plans.iter().filter(|(other, _)| other == transaction).count();
                 let mut indices = published.remove(&(*transaction, attempt.clone())).unwrap_or_default();
-                if same > 1 {
-                    let more = indices.clone();
+                if times > 1 {
+                    let all = indices.clone();
                     indices.sort_unstable();
                     indices.dedup();
-                    held(Invariant::Sg1, more.len() == same * indices.len(), || {
-                        format!("{attempt:?}: {more:?}")
+                    ensure(Invariant::Sg1, all.len() == times * indices.len(), || {
+                        format!("{attempt:?}: {all:?}")
                     })?;
-                    published.insert((*transaction, attempt.clone()), more);
+                    published.insert((*transaction, attempt.clone()), all);
                 }
-                all_segments(plan, indices)?;
+                check_plan(plan, indices)?;
             }
         }
         let planned = |key: &(u64, Attempt)| {
@@ -155,198 +165,206 @@ impl Facts {
                 .get(&key.1)
                 .is_some_and(|plans| plans.iter().any(|(transaction, _)| *transaction == key.0))
         };
-        let without = published.keys().find(|key| !planned(key));
-        held(Invariant::Sg1, without.is_none(), || format!("segments without their plan: {without:?}"))
+        let unplanned = published.keys().find(|key| !planned(key));
+        ensure(Invariant::Sg1, unplanned.is_none(), || format!("segments without their plan: {unplanned:?}"))
     }
 
-    /// MG-1, FR-1: a merge has all of its segments, and they cover all of the source once. LG-2: each output is asked for once,
-    /// and once more for each round of segments that were made again.
-    fn merges(&self) -> Held {
+    /// Checks MG-1 and FR-1: a merge has all of its segments, and they cover the source once. Checks LG-2:
+    /// each output is merged once, and once more for each round of replaced segments.
+    fn check_merges(&self) -> CheckResult {
         let range = |(_, s): &(u64, Segment)| (((s.execution.clone(), s.attempt), s.index), (s.start, s.end));
         let ranges: BTreeMap<(Attempt, i32), _> = self.segments.iter().map(range).collect();
-        let mut asked = BTreeSet::new();
+        let mut requested = BTreeSet::new();
         for (transaction, merge) in &self.merges {
             let attempt = (merge.execution.clone(), merge.attempt);
             let plan = self.started.get(&attempt).and_then(|plans| plans.first());
             let tracks = plan.map_or(&[][..], |(_, plan)| &plan.tracks);
             let segments = tracks.iter().map(|t| t.first_segment + t.segments).max().unwrap_or(0);
-            let there = |index| {
+            let exists = |index| {
                 let outcome = self.outcomes.get(&(attempt.clone(), index));
                 outcome.is_some_and(|(_, first)| first < transaction)
             };
-            all_there(&merge.execution, segments, there)?;
+            check_merge_inputs(&merge.execution, segments, exists)?;
             for track in &merge.tracks {
                 let used = track.plan.indices();
-                let missing = used.iter().find(|index| !there(**index));
-                held(Invariant::Mg1, missing.is_none(), || {
+                let missing = used.iter().find(|index| !exists(**index));
+                ensure(Invariant::Mg1, missing.is_none(), || {
                     format!("{attempt:?} is merged without {missing:?}")
                 })?;
                 let ranges = used.iter().filter_map(|index| ranges.get(&(attempt.clone(), *index)).copied());
-                covers_once(ranges)?;
+                check_ranges(ranges)?;
             }
-            let first = asked.insert((attempt.clone(), &merge.output.url, merge.round, merge.step));
-            held(Invariant::Lg2, first, || format!("{attempt:?}: {} is asked for twice", merge.output.url))?;
-        }
-        Ok(())
-    }
-
-    /// LG-2: a segment is made again once.
-    fn made_again(&self) -> Held {
-        let mut asked = BTreeSet::new();
-        let again = self.segments.iter().map(|(_, segment)| segment).filter(|s| !s.replaces.is_empty());
-        for segment in again {
-            let first = asked.insert((&segment.execution, segment.attempt, segment.index));
-            held(Invariant::Lg2, first, || {
-                format!("segment {} of {} is made again twice", segment.index, segment.execution)
+            let is_first = requested.insert((attempt.clone(), &merge.output.url, merge.round, merge.step));
+            ensure(Invariant::Lg2, is_first, || {
+                format!("{attempt:?}: {} is merged twice", merge.output.url)
             })?;
         }
         Ok(())
     }
 
-    /// MG-2, EX-1: one end of each attempt, and the state agrees with it.
-    fn ends(&self) -> Held {
-        merged_once(&self.merged)?;
+    /// Checks LG-2: a segment is replaced once.
+    fn check_replacements(&self) -> CheckResult {
+        let mut requested = BTreeSet::new();
+        let replacements =
+            self.segments.iter().map(|(_, segment)| segment).filter(|s| !s.replaces.is_empty());
+        for segment in replacements {
+            let is_first = requested.insert((&segment.execution, segment.attempt, segment.index));
+            ensure(Invariant::Lg2, is_first, || {
+                format!("segment {} of {} is replaced twice", segment.index, segment.execution)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Checks MG-2 and EX-1: each attempt has one end, and the state agrees with it.
+    fn check_ends(&self) -> CheckResult {
+        check_merged_once(&self.merged)?;
         let twice = self.ends.iter().find(|(_, times)| **times > 1);
-        held(Invariant::Ex1, twice.is_none(), || format!("the end is told twice: {twice:?}"))?;
+        ensure(Invariant::Ex1, twice.is_none(), || format!("an attempt ends twice: {twice:?}"))?;
         for state in self.states.values().filter(|state| state.is_terminal()) {
             let last =
                 self.merged.iter().rfind(|m| m.execution == state.execution && m.attempt == state.attempt);
-            held(Invariant::Ex1, last.is_some_and(|merged| merged.state == state.phase), || {
+            ensure(Invariant::Ex1, last.is_some_and(|merged| merged.state == state.phase), || {
                 format!("{} ended as {:?}, and its record says {last:?}", state.execution, state.phase)
             })?;
         }
         Ok(())
     }
 
-    /// LG-2, GC-1: an execution fails for what is wrong with its source, or late, and for nothing else: not for work
-    /// objects that are missing, or other ones than those that were counted.
-    fn reasons(&self) -> Held {
+    /// Checks LG-2 and GC-1: an execution fails only because of its source, its deadline or its destination,
+    /// and never because work objects are missing or differ from the counted ones.
+    fn check_reasons(&self) -> CheckResult {
         for merged in self.merged.iter().filter(|merged| merged.state == Phase::Failed) {
             let reason = merged.reason.as_deref().unwrap_or_default();
-            let known = ["can't be decoded", "is no media file", "its deadline passed", UNPUBLISHABLE];
-            held(Invariant::Lg2, known.iter().any(|known| reason.contains(known)), || {
+            let allowed = ["can't be decoded", "is no media file", "its deadline passed", UNPUBLISHABLE];
+            ensure(Invariant::Lg2, allowed.iter().any(|text| reason.contains(text)), || {
                 format!("attempt {} at {} failed: {reason}", merged.attempt, merged.execution)
             })?;
         }
         Ok(())
     }
 
-    /// FR-1, TS-1, AU-1, MG-2: every output is whole, and what succeeded has all of its outputs.
-    fn outputs(&self, store: &Store) -> Held {
+    /// Checks FR-1, TS-1, AU-1, MG-2 and MG-3: every output is whole, and exactly the successful executions
+    /// have all of their outputs.
+    fn check_outputs(&self, store: &Store) -> CheckResult {
         for (url, output) in &store.outputs {
             let Some(source) = store.sources.get(&output.source) else { continue };
-            held(Invariant::Mg2, comes_from(&output.mark), || {
+            ensure(Invariant::Mg2, is_mark(&output.mark), || {
                 format!("{url} has the mark '{}'", output.mark)
             })?;
-            same_frames(&source.pictures, &output.pictures)?;
-            strictly_increase(output.pictures.iter().copied())?;
-            as_many_samples(source.samples, output.samples, 1024)?;
+            check_frames(&source.pictures, &output.pictures)?;
+            check_increasing(output.pictures.iter().copied())?;
+            check_samples(source.samples, output.samples, 1024)?;
         }
         for (url, output) in &store.outputs {
             let end = self.merged.iter().find(|m| (&m.execution, m.attempt) == (&output.by.0, output.by.1));
-            nothing_visible(url, end)?;
+            check_visible_output(url, end)?;
         }
         for merged in self.merged.iter().filter(|merged| merged.state == Phase::Succeeded) {
             let plan = self.started.get(&(merged.execution.clone(), merged.attempt)).and_then(|p| p.first());
             let planned = plan.map_or(0, |(_, plan)| plan.outputs.len());
-            let there = merged.outputs.iter().filter(|o| store.outputs.contains_key(&o.url)).count();
-            held(Invariant::Mg2, there == planned, || {
-                format!("{}: {there} of {planned} outputs are there", merged.execution)
+            let visible = merged.outputs.iter().filter(|o| store.outputs.contains_key(&o.url)).count();
+            ensure(Invariant::Mg2, visible == planned, || {
+                format!("{}: {visible} of {planned} outputs are visible", merged.execution)
             })?;
         }
         Ok(())
     }
 
-    /// LG-1: nothing that was taken is lost.
-    fn nothing_lost(&self) -> Held {
+    /// Checks LG-1: every consumed record has its results.
+    fn check_nothing_lost(&self) -> CheckResult {
         let accepted: BTreeSet<&Attempt> = self.accepted.iter().map(|(attempt, _)| attempt).collect();
         for (attempt, record) in &self.uploads {
-            let told = accepted.contains(attempt) || self.is_dead(record);
-            held(Invariant::Lg1, told, || format!("an upload was never accepted: {attempt:?}"))?;
+            let is_done = accepted.contains(attempt) || self.has_dead_letter(record);
+            ensure(Invariant::Lg1, is_done, || format!("an upload was never accepted: {attempt:?}"))?;
         }
         for (attempt, record) in &self.accepted {
-            let told = self.started.contains_key(attempt)
+            let is_done = self.started.contains_key(attempt)
                 || self.refused.contains_key(attempt)
-                || self.is_dead(record);
-            held(Invariant::Lg1, told, || format!("an upload was lost: {attempt:?}"))?;
+                || self.has_dead_letter(record);
+            ensure(Invariant::Lg1, is_done, || format!("an upload was lost: {attempt:?}"))?;
         }
         for (_, segment) in &self.segments {
             let attempt = (segment.execution.clone(), segment.attempt);
-            let told = self.outcomes.contains_key(&(attempt.clone(), segment.index)) || self.ended(&attempt);
-            held(Invariant::Lg1, told, || format!("segment {} of {attempt:?} was lost", segment.index))?;
+            let is_done =
+                self.outcomes.contains_key(&(attempt.clone(), segment.index)) || self.has_ended(&attempt);
+            ensure(Invariant::Lg1, is_done, || format!("segment {} of {attempt:?} was lost", segment.index))?;
         }
         for (_, merge) in &self.merges {
             let attempt = (merge.execution.clone(), merge.attempt);
             let url = &merge.output.url;
-            let told = self.merge_outcomes.contains(&(attempt.clone(), url.clone(), merge.round, merge.step))
-                || self.ended(&attempt);
-            held(Invariant::Lg1, told, || format!("the merge of {url} was lost"))?;
+            let is_done =
+                self.merge_outcomes.contains(&(attempt.clone(), url.clone(), merge.round, merge.step))
+                    || self.has_ended(&attempt);
+            ensure(Invariant::Lg1, is_done, || format!("the merge of {url} was lost"))?;
         }
         for record in &self.unreadable {
-            held(Invariant::Lg1, self.is_dead(record), || {
-                format!("{:?}:{} is no record, and no dead letter", record.partition, record.offset)
+            ensure(Invariant::Lg1, self.has_dead_letter(record), || {
+                format!("{:?}:{} can't be decoded and has no dead letter", record.partition, record.offset)
             })?;
         }
         Ok(())
     }
 
-    fn is_dead(&self, record: &Record) -> bool {
+    /// Returns `true` if a record has a dead letter.
+    fn has_dead_letter(&self, record: &Record) -> bool {
         let partition = &record.partition;
-        let place = (partition.stream.clone(), partition.number.to_string(), record.offset.to_string());
-        self.dead.contains(&place)
+        let origin = (partition.stream.clone(), partition.number.to_string(), record.offset.to_string());
+        self.dead_letters.contains(&origin)
     }
 
-    /// LG-2: each record is processed once, however often it is delivered; where nobody sets offsets back.
-    fn exactly_once<'a>(&'a self) -> Held {
+    /// Checks LG-2: each record is processed once, however often it is delivered. It holds only if no offset
+    /// was reset.
+    fn check_exactly_once<'a>(&'a self) -> CheckResult {
         let count = |all: &'a [(Attempt, Record)]| {
             let mut counts: BTreeMap<&Attempt, usize> = BTreeMap::new();
             all.iter().for_each(|(attempt, _)| *counts.entry(attempt).or_default() += 1);
             counts
         };
-        let (asked, told) = (count(&self.uploads), count(&self.accepted));
-        for (attempt, uploads) in asked {
-            let accepted = told.get(attempt).copied().unwrap_or(0);
-            held(Invariant::Lg2, accepted <= uploads, || {
+        let (uploaded, accepted) = (count(&self.uploads), count(&self.accepted));
+        for (attempt, uploads) in uploaded {
+            let accepted = accepted.get(attempt).copied().unwrap_or(0);
+            ensure(Invariant::Lg2, accepted <= uploads, || {
                 format!("{attempt:?}: of {uploads} uploads {accepted} were accepted")
             })?;
         }
-        for (attempt, uploads) in told {
+        for (attempt, uploads) in accepted {
             let plans = self.started.get(attempt).map_or(0, Vec::len);
             let answers = plans + self.refused.get(attempt).copied().unwrap_or(0);
-            held(Invariant::Lg2, answers <= uploads, || {
+            ensure(Invariant::Lg2, answers <= uploads, || {
                 format!("{attempt:?}: {uploads} uploads have {answers} answers")
             })?;
         }
-        let mut asked: BTreeMap<(Attempt, i32), usize> = BTreeMap::new();
+        let mut published: BTreeMap<(Attempt, i32), usize> = BTreeMap::new();
         for (_, segment) in &self.segments {
             let attempt = (segment.execution.clone(), segment.attempt);
-            *asked.entry((attempt, segment.index)).or_default() += 1;
+            *published.entry((attempt, segment.index)).or_default() += 1;
         }
         for (segment, (outcomes, _)) in &self.outcomes {
-            let times = asked.get(segment).copied().unwrap_or(0);
-            held(Invariant::Lg2, *outcomes <= times, || {
-                format!("{segment:?} was asked for {times} times and told of {outcomes} times")
+            let times = published.get(segment).copied().unwrap_or(0);
+            ensure(Invariant::Lg2, *outcomes <= times, || {
+                format!("{segment:?} was published {times} times and has {outcomes} outcomes")
             })?;
         }
         Ok(())
     }
 
-    /// All that records tell.
-    fn log(&self, expected: &[String], set_back: bool) -> Held {
-        self.plans()?;
-        self.merges()?;
-        self.made_again()?;
-        self.ends()?;
-        self.all_ended(expected)?;
-        self.nothing_lost()?;
-        if set_back { Ok(()) } else { self.exactly_once() }
+    /// Checks the invariants that records alone show.
+    fn check_records(&self, expected: &[String], offsets_reset: bool) -> CheckResult {
+        self.check_plans()?;
+        self.check_merges()?;
+        self.check_replacements()?;
+        self.check_ends()?;
+        self.check_all_ended(expected)?;
+        self.check_nothing_lost()?;
+        if offsets_reset { Ok(()) } else { self.check_exactly_once() }
     }
 
-    /// What was uploaded ends.
-    fn all_ended(&self, expected: &[String]) -> Held {
+    /// Checks LG-1: every expected execution has ended.
+    fn check_all_ended(&self, expected: &[String]) -> CheckResult {
         for execution in expected {
             let state = self.states.get(execution);
-            held(Invariant::Lg1, state.is_some_and(Assembly::is_terminal), || {
+            ensure(Invariant::Lg1, state.is_some_and(Assembly::is_terminal), || {
                 format!("{execution} never ended: {state:?}")
             })?;
         }
@@ -354,29 +372,42 @@ impl Facts {
     }
 }
 
-/// Holds the same invariants against what lies on any log, a real broker's too: all but what only simulated media tell. Uploads
-/// must have names, by which `expected` knows their executions.
+/// Checks the invariants on any log, such as a real broker's, without those that only simulated media show.
+/// `expected` are the executions that must have ended; uploads must have names, from which their ids follow.
+/// With `offsets_reset` it does not require that records are processed exactly once.
 ///
 /// # Errors
-/// Where the log can't be read.
-pub async fn check_log(log: &dyn Log, expected: &[String], set_back: bool) -> Result<Held, LogError> {
+/// Fails if the log can't be read.
+pub async fn check_log(
+    log: &dyn Log,
+    expected: &[String],
+    offsets_reset: bool,
+) -> Result<CheckResult, LogError> {
     let mut history = Vec::new();
     for stream in streams::ALL {
         for number in 0..log.partitions(stream.name).await? {
             let partition = Partition { stream: stream.name.into(), number };
-            // A log tells no transactions; but a merge is asked for after the outcomes that it rests on.
+            // A log does not return transactions. But a merge is requested after the outcomes of its
+            // segments.
             let transaction = u64::from(stream == streams::MERGES);
-            read_on(log, &partition, 0, |record| history.push(Appended { transaction, record })).await?;
+            read_to_end(log, &partition, 0, |record| history.push(CommittedRecord { transaction, record }))
+                .await?;
         }
     }
-    let facts = Facts::of(history);
-    Ok(facts.log(expected, set_back))
+    let facts = Facts::new(history);
+    Ok(facts.check_records(expected, offsets_reset))
 }
 
-/// Holds the invariants against what a run has left. `set_back` says that offsets were set back.
-pub(crate) fn check(history: Vec<Appended>, store: &Store, expected: &[String], set_back: bool) -> Held {
-    let facts = Facts::of(history);
-    facts.reasons()?;
-    facts.outputs(store)?;
-    facts.log(expected, set_back)
+/// Checks all invariants on the records and the store of a run. `offsets_reset` states that committed offsets
+/// were reset.
+pub(crate) fn check(
+    history: Vec<CommittedRecord>,
+    store: &Store,
+    expected: &[String],
+    offsets_reset: bool,
+) -> CheckResult {
+    let facts = Facts::new(history);
+    facts.check_reasons()?;
+    facts.check_outputs(store)?;
+    facts.check_records(expected, offsets_reset)
 }

@@ -1,6 +1,6 @@
-//! Millrace under everything that can go wrong, by chance and by nothing else: the same runner, processors and fold as
-//! ever, on a log in memory, with a clock that jumps, and with media and storage that keep facts in place of bytes. A
-//! seed is a run; it can be run again, and made smaller.
+//! Simulates Millrace with injected faults. The same runner, processors and fold as in the program run on a
+//! log in memory, with a virtual clock, and with media and storage that keep facts in place of bytes. A seed
+//! determines a run: it can be repeated, and reduced to a smaller run that fails too.
 
 mod check;
 mod clock;
@@ -18,10 +18,10 @@ use std::{sync::Arc, time::Duration};
 use millrace_engine::{Ended, lag, sweep};
 use millrace_processors::cleanup;
 use millrace_processors::topology;
-use millrace_runtime::{Log, Options, Watched, simulated::Spared, table};
+use millrace_runtime::{Log, Options, Watched, read_table, simulated::NoProcessFaults};
 use millrace_schemas::Assembly;
 use millrace_topology::{
-    invariants::{Invariant, Violation, nothing_left},
+    invariants::{Invariant, Violation, check_nothing_left},
     streams,
 };
 use tokio::{
@@ -29,29 +29,29 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub use plan::{Plan, Trouble};
+pub use plan::{InjectedFault, Plan};
 use world::World;
 
-/// After the trouble, all must have ended within this time of the virtual clock.
+/// How long executions may take to end after the last injected fault, on the virtual clock.
 const PATIENCE: Duration = Duration::from_secs(3600);
-/// By then nothing may be left.
+/// How long after that no work object may be left.
 const LONG_AFTER: Duration = Duration::from_secs(27 * 3600);
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What was broken; empty where all was held.
+    /// The violations of invariants; empty if all hold.
     pub violations: Vec<Violation>,
-    /// What happened, where it was asked for.
+    /// The events of the run, if it was traced.
     pub trace: Vec<String>,
-    /// For how long it lasted on the virtual clock.
+    /// How long it lasted, on the virtual clock.
     pub lasted: Duration,
 }
 
-/// Runs a plan. Everything in it depends on the plan alone.
+/// Runs a plan. The result depends on the plan alone. With `traced` it includes the events.
 ///
 /// # Panics
-/// Where no runtime can be made.
+/// Panics if tokio's runtime can't be created.
 #[must_use]
 pub fn run(plan: &Plan, traced: bool) -> Outcome {
     #[expect(clippy::expect_used, reason = "without threads and without I/O there is nothing that can fail")]
@@ -60,83 +60,83 @@ pub fn run(plan: &Plan, traced: bool) -> Outcome {
         .start_paused(true)
         .build()
         .expect("a runtime of one thread");
-    runtime.block_on(live(plan.clone(), traced))
+    runtime.block_on(simulate(plan.clone(), traced))
 }
 
-async fn live(plan: Plan, traced: bool) -> Outcome {
+async fn simulate(plan: Plan, traced: bool) -> Outcome {
     clock::begin();
     fastrand::seed(plan.seed);
     let world = Arc::new(World::new(plan, traced));
-    // Streams that are made anew are always made.
+    // Creating streams in an empty log can't fail.
     let _ = world.log.ensure(&streams::ALL).await;
     let over = Watched::new(false);
     let mut processes = JoinSet::new();
     for _ in 0..world.plan.processes {
         processes.spawn(process::keep_running(world.clone(), over.clone()));
     }
-    let expected = people(&world).await;
-    world.trace(|| "no more trouble".into());
-    world.calm_down();
-    if timeout(PATIENCE, quiet(&world, &expected)).await.is_err() {
-        world.trace(|| "it never becomes quiet".into());
+    let expected = run_users(&world).await;
+    world.trace(|| "no more injected faults".into());
+    world.stop_faults();
+    if timeout(PATIENCE, wait_until_settled(&world, &expected)).await.is_err() {
+        world.trace(|| "executions or records are still open".into());
     }
     over.modify(|over| *over = true);
     while let Some(ended) = processes.join_next().await {
         if let Err(panic) = ended {
-            world.violated(Violation { invariant: Invariant::Lg1, what: panic.to_string() });
+            world.record_violation(Violation { invariant: Invariant::Lg1, detail: panic.to_string() });
         }
     }
-    let set_back = world.plan.has(Trouble::SetBack);
-    if let Err(violation) = check::check(world.log.history(), &world.store(), &expected, set_back) {
-        world.violated(violation);
+    let offsets_reset = world.plan.has(InjectedFault::OffsetReset);
+    if let Err(violation) = check::check(world.log.history(), &world.store(), &expected, offsets_reset) {
+        world.record_violation(violation);
     }
     sleep(LONG_AFTER).await;
-    last_sweep(&world).await;
+    sweep_once(&world).await;
     let left: Vec<String> = {
         let store = world.store();
         let staged = store.staged.iter().filter(|(_, staged)| !staged.is_published);
         let objects = store.objects.keys().map(|key| format!("{key:?}"));
         objects.chain(staged.map(|(key, staged)| format!("{key:?} for {}", staged.url))).collect()
     };
-    if let Err(violation) = nothing_left(&left) {
-        world.violated(violation);
+    if let Err(violation) = check_nothing_left(&left) {
+        world.record_violation(violation);
     }
     Outcome { violations: world.violations(), trace: world.traced(), lasted: clock::elapsed() }
 }
 
-/// Lets people do what they do until the trouble is over; gives the executions that they asked for.
-async fn people(world: &Arc<World>) -> Vec<String> {
+/// Runs the users until the end of the injected faults, and returns the executions that they requested.
+async fn run_users(world: &Arc<World>) -> Vec<String> {
     let begun = Instant::now();
-    let meddler = tokio::spawn({
+    let administrator = tokio::spawn({
         let world = world.clone();
-        async move { users::meddle(&world).await }
+        async move { users::administer(&world).await }
     });
-    let mut people = JoinSet::new();
+    let mut uploaders = JoinSet::new();
     for number in 0..world.plan.uploads {
         let world = world.clone();
-        people.spawn(async move {
+        uploaders.spawn(async move {
             let execution = users::upload(&world, number).await?;
             tokio::join!(users::cancel(&world, &execution), users::retry(&world, &execution));
             Some(execution)
         });
     }
     let mut expected = Vec::new();
-    while let Some(done) = people.join_next().await {
+    while let Some(done) = uploaders.join_next().await {
         expected.extend(done.ok().flatten());
     }
     sleep(Duration::from_secs(world.plan.seconds).saturating_sub(begun.elapsed())).await;
-    meddler.abort();
+    administrator.abort();
     expected.sort();
     expected
 }
 
-/// Waits until everything that was asked for has ended, and every record is consumed.
-async fn quiet(world: &Arc<World>, expected: &[String]) {
-    // What was committed in bad weather can be read by then.
+/// Waits until the expected executions have ended and every record is consumed.
+async fn wait_until_settled(world: &Arc<World>, expected: &[String]) {
+    // Late partitions of transactions are visible by then.
     sleep(Duration::from_secs(5)).await;
     loop {
         sleep(Duration::from_secs(2)).await;
-        let known = table::<Assembly>(&world.log, streams::ASSEMBLIES).await.unwrap_or_default();
+        let known = read_table::<Assembly>(&world.log, streams::ASSEMBLIES).await.unwrap_or_default();
         if !expected.iter().all(|execution| known.get(execution).is_some_and(Assembly::is_terminal)) {
             continue;
         }
@@ -150,16 +150,17 @@ async fn quiet(world: &Arc<World>, expected: &[String]) {
     }
 }
 
-/// What every process does at its start and every hour.
-async fn last_sweep(world: &Arc<World>) {
-    let ports = ports::Ports { world: world.clone(), fate: Arc::new(Spared), ended: Ended::default() };
+/// Sweeps, as every process does at its start and every hour.
+async fn sweep_once(world: &Arc<World>) {
+    let ports =
+        ports::Ports { world: world.clone(), faults: Arc::new(NoProcessFaults), ended: Ended::default() };
     let options = Options { clock: clock::now_ms, ..Options::default() };
     if let Err(error) = sweep(&world.log, &ports, options, cleanup::RETRY_WINDOW_MS).await {
-        world.violated(Violation { invariant: Invariant::Gc1, what: error.to_string() });
+        world.record_violation(Violation { invariant: Invariant::Gc1, detail: error.to_string() });
     }
 }
 
-/// Makes a failing plan smaller, for as long as it still fails.
+/// Reduces a failing plan for as long as it still fails.
 #[must_use]
 pub fn shrink(plan: &Plan) -> Plan {
     let mut smallest = plan.clone();

@@ -1,4 +1,4 @@
-//! `simulate`: runs seeds; `make simulate` and `make faults` call it.
+//! The program `simulate`: runs seeds. `make simulate` and `make faults` call it.
 
 use std::{
     process::ExitCode,
@@ -12,45 +12,46 @@ use std::{
 use clap::Parser;
 use millrace_simulation::{Plan, run, shrink};
 
-/// How often a long search says how far it is.
+/// How often a long search reports its progress.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// Runs Millrace under everything that can go wrong.
+/// Simulates Millrace with injected faults
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How many seeds
     #[arg(long, default_value_t = 500)]
     seeds: u64,
-    /// The first of them
+    /// The first seed
     #[arg(long, default_value_t = 1)]
     first: u64,
-    /// Tell what happens, step by step
+    /// Print every event of a run; with --seeds 1
     #[arg(long)]
     trace: bool,
     /// How many threads [default: the number of cores]
     #[arg(long)]
     jobs: Option<usize>,
-    /// Plant faults one after the other, and show that each is found
+    /// Plant one fault after the other, and check that each is found
     #[cfg(feature = "faults")]
     #[arg(long)]
     faults: bool,
 }
 
-/// Runs seeds on all cores until one fails, or with `all` to the end; gives how many failed, and the first that did.
+/// Runs seeds on `jobs` threads, with `all` to the end and otherwise until one fails. Returns how many
+/// failed, and the first seed that did.
 fn search(first: u64, seeds: u64, jobs: usize, all: bool) -> (u64, Option<u64>) {
     let next = AtomicU64::new(first);
     let (failed, earliest) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
-    let enough = AtomicBool::new(false);
-    let told = Mutex::new(Instant::now());
+    let is_done = AtomicBool::new(false);
+    let reported = Mutex::new(Instant::now());
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + seeds || enough.load(Ordering::Relaxed) {
+                    if seed >= first + seeds || is_done.load(Ordering::Relaxed) {
                         return;
                     }
-                    if let Ok(mut last) = told.try_lock()
+                    if let Ok(mut last) = reported.try_lock()
                         && last.elapsed() > PROGRESS
                     {
                         *last = Instant::now();
@@ -60,10 +61,10 @@ fn search(first: u64, seeds: u64, jobs: usize, all: bool) -> (u64, Option<u64>) 
                             failed.load(Ordering::Relaxed)
                         );
                     }
-                    if !run(&Plan::of(seed), false).violations.is_empty() {
+                    if !run(&Plan::from_seed(seed), false).violations.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
                         earliest.fetch_min(seed, Ordering::Relaxed);
-                        enough.store(!all, Ordering::Relaxed);
+                        is_done.store(!all, Ordering::Relaxed);
                         if all {
                             println!("seed {seed} fails; again: make simulate SEEDS=1 FIRST={seed}");
                         }
@@ -76,9 +77,9 @@ fn search(first: u64, seeds: u64, jobs: usize, all: bool) -> (u64, Option<u64>) 
     (failed.into_inner(), (earliest < u64::MAX).then_some(earliest))
 }
 
-/// Shows what a failing seed breaks, and the smallest run that breaks it too.
+/// Prints the violations of a failing seed, and the smallest run that fails too.
 fn explain(seed: u64) {
-    let plan = Plan::of(seed);
+    let plan = Plan::from_seed(seed);
     println!("{plan}");
     for violation in run(&plan, false).violations {
         println!("  {violation}");
@@ -94,11 +95,12 @@ fn explain(seed: u64) {
     }
 }
 
+/// Runs seeds and prints the result.
 fn simulate(arguments: &Arguments, jobs: usize) -> ExitCode {
     let begun = Instant::now();
     if arguments.trace && arguments.seeds == 1 {
-        let outcome = run(&Plan::of(arguments.first), true);
-        println!("{}", Plan::of(arguments.first));
+        let outcome = run(&Plan::from_seed(arguments.first), true);
+        println!("{}", Plan::from_seed(arguments.first));
         outcome.trace.iter().for_each(|line| println!("  {line}"));
         outcome.violations.iter().for_each(|violation| println!("  {violation}"));
     }
@@ -121,9 +123,9 @@ fn faults(arguments: &Arguments, jobs: usize) -> ExitCode {
         match seed {
             Some(seed) => {
                 found += 1;
-                let what = run(&Plan::of(seed), false).violations.into_iter().next();
-                let what = what.map_or(String::new(), |violation| violation.to_string());
-                let short: String = what.chars().take(100).collect();
+                let violation = run(&Plan::from_seed(seed), false).violations.into_iter().next();
+                let text = violation.map_or(String::new(), |violation| violation.to_string());
+                let short: String = text.chars().take(100).collect();
                 let seeds = seed - arguments.first + 1;
                 println!("{:<22} found after {seeds:>4} seeds: {short}", format!("{fault:?}"));
             }

@@ -1,112 +1,112 @@
-//! What a run is made of: all of it follows from the seed, and each part can be left out to find the smallest run that
+//! The plan of a run. It follows from the seed, and each part can be reduced to find the smallest run that
 //! still fails.
 
 use std::fmt;
 
 use fastrand::Rng;
 
-/// A kind of trouble.
+/// A kind of injected fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub enum InjectedFault {
     /// Processes die, at any step.
     Crash,
-    /// Processes stop past their session, and wake.
-    Sleep,
-    /// Processes are told to stop, drain, and start again.
+    /// Processes pause, longer than their session too, and continue.
+    Pause,
+    /// Processes drain, end and start again.
     Restart,
-    /// Partitions are dealt anew.
+    /// Consumer groups are rebalanced.
     Rebalance,
     /// Transactions are aborted.
     Abort,
-    /// Commits are not acknowledged.
+    /// The acknowledgement of a commit is lost.
     LostAck,
     /// Transactions become visible partition by partition.
-    Half,
-    /// Calls take a while.
+    LateVisibility,
+    /// Calls to the log are delayed.
     Delay,
-    /// Puts, gets and media tasks fail for a while.
-    Store,
-    /// Strangers put garbage on topics.
+    /// Puts, gets and media tasks fail transiently, or their answers are lost.
+    StoreError,
+    /// Other programs append records that can't be decoded.
     Garbage,
-    /// Offsets are set back.
-    SetBack,
+    /// An administrator resets committed offsets.
+    OffsetReset,
     /// Executions are cancelled.
     Cancel,
-    /// Uploads are told twice.
+    /// Uploads are published twice.
     Duplicate,
     /// Executions have deadlines.
     Deadline,
-    /// Sources can't be read, or not to their end.
-    Broken,
+    /// Sources can't be read, or only up to some picture.
+    BrokenSource,
     /// Sources have keyframes from which decoding can't begin.
     FalseKeyframes,
-    /// Outputs that are ready can't be published.
+    /// Staged outputs can't be published.
     Unpublishable,
 }
 
-impl Trouble {
+impl InjectedFault {
     /// All kinds.
     pub const ALL: [Self; 17] = [
         Self::Crash,
-        Self::Sleep,
+        Self::Pause,
         Self::Restart,
         Self::Rebalance,
         Self::Abort,
         Self::LostAck,
-        Self::Half,
+        Self::LateVisibility,
         Self::Delay,
-        Self::Store,
+        Self::StoreError,
         Self::Garbage,
-        Self::SetBack,
+        Self::OffsetReset,
         Self::Cancel,
         Self::Duplicate,
         Self::Deadline,
-        Self::Broken,
+        Self::BrokenSource,
         Self::FalseKeyframes,
         Self::Unpublishable,
     ];
 }
 
-/// A run.
+/// The plan of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Where all chance comes from.
+    /// The seed of all random generators.
     pub seed: u64,
-    /// How many uploads.
+    /// The number of uploads.
     pub uploads: u64,
-    /// How many processes.
+    /// The number of processes that run at the same time.
     pub processes: u64,
-    /// For how long there is trouble, in seconds of the virtual clock.
+    /// How long faults are injected, in seconds of the virtual clock.
     pub seconds: u64,
-    /// What kinds of trouble.
-    pub troubles: Vec<Trouble>,
+    /// The kinds of injected faults.
+    pub faults: Vec<InjectedFault>,
 }
 
 impl Plan {
-    /// The run of a seed. Each has some kinds of trouble and not others: what comes together in all of them hides what
-    /// comes of each.
+    /// Returns the plan of a seed. Each has some kinds of faults and not others, as a fault can hide the
+    /// effect of another one.
     #[must_use]
-    pub fn of(seed: u64) -> Self {
+    pub fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let troubles = Trouble::ALL.into_iter().filter(|_| rng.u8(..) < 110).collect();
-        Self { seed, uploads: rng.u64(1..=4), processes: rng.u64(1..=3), seconds: rng.u64(10..=70), troubles }
+        let faults = InjectedFault::ALL.into_iter().filter(|_| rng.u8(..) < 110).collect();
+        Self { seed, uploads: rng.u64(1..=4), processes: rng.u64(1..=3), seconds: rng.u64(10..=70), faults }
     }
 
-    /// Whether there is this kind of trouble.
+    /// Returns `true` if this kind of fault is injected.
     #[must_use]
-    pub fn has(&self, trouble: Trouble) -> bool {
-        self.troubles.contains(&trouble)
+    pub fn has(&self, fault: InjectedFault) -> bool {
+        self.faults.contains(&fault)
     }
 
-    /// Smaller runs, the most promising first.
+    /// Returns smaller plans, the most promising first.
     #[must_use]
     pub fn smaller(&self) -> Vec<Self> {
         let without = |i: usize| {
-            let mut troubles = self.troubles.clone();
-            troubles.remove(i);
-            Self { troubles, ..self.clone() }
+            let mut faults = self.faults.clone();
+            faults.remove(i);
+            Self { faults, ..self.clone() }
         };
-        let mut all: Vec<Self> = (0..self.troubles.len()).map(without).collect();
+        let mut all: Vec<Self> = (0..self.faults.len()).map(without).collect();
         if self.uploads > 1 {
             all.push(Self { uploads: self.uploads - 1, ..self.clone() });
         }
@@ -123,7 +123,7 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, uploads, processes, seconds, troubles } = self;
-        write!(f, "seed {seed}: {uploads} uploads, {processes} processes, {seconds} s of {troubles:?}")
+        let Self { seed, uploads, processes, seconds, faults } = self;
+        write!(f, "seed {seed}: {uploads} uploads, {processes} processes, {seconds} s of {faults:?}")
     }
 }

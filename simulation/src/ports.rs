@@ -1,17 +1,17 @@
-//! Media and storage as small fakes that keep facts: which pictures, which objects.
+//! Fake media and storage that keep facts: which pictures, which objects.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use fastrand::Rng;
 use millrace_engine::Ended;
-use millrace_runtime::simulated::Fate;
+use millrace_runtime::simulated::ProcessFaults;
 use millrace_schemas::{
     AudioFacts, Color, Encoders, Fingerprint, Made, Merge, OutputFacts, Ratio, Rendition, Seek, SeekBy,
     Segment, SourceRef, TrackKind, TrackPlan, TrackSum, VideoFacts, VideoSettings, add_digest,
 };
 use millrace_topology::{
-    invariants::its_own,
+    invariants::check_own_source,
     ports::{
         AudioSource, Controls, Joined, Keyframe, Media, PortError, SourceFacts, Storage, Stored, UncleanRun,
         VideoSource,
@@ -21,44 +21,45 @@ use tokio::time::sleep;
 
 use crate::{
     clock,
-    plan::{Plan, Trouble},
+    plan::{InjectedFault, Plan},
     store::{Object, Output, Source, Staged},
     world::World,
 };
 
-/// Pictures a second; the clock of every source ticks once a picture.
+/// The frame rate of every source, in pictures a second; its time base has one tick a picture.
 const RATE: i64 = 10;
-/// After so many rounds a track whose seams are still not clean is made in one piece, as the real merge has it.
+/// The round from which a track with unclean seams is transcoded in one piece, as in the real merge.
 const ROUNDS: i32 = 2;
-/// What is said where an output can't be published.
+/// The reason of a failure to publish an output.
 pub(crate) const UNPUBLISHABLE: &str = "something else is at";
 
 /// The ports of a process.
 pub(crate) struct Ports {
     pub(crate) world: Arc<World>,
-    pub(crate) fate: Arc<dyn Fate>,
+    pub(crate) faults: Arc<dyn ProcessFaults>,
     pub(crate) ended: Ended,
 }
 
 impl Ports {
-    /// A call to the store or to a media process: it may fail for now.
-    async fn call(&self, doing: &'static str) -> Result<(), PortError> {
-        self.fate.step(doing).await;
-        if self.world.strikes(Trouble::Store, 0.1) {
+    /// Begins a call to the store or to a media process. It may fail transiently.
+    async fn begin_call(&self, doing: &'static str) -> Result<(), PortError> {
+        self.faults.step(doing).await;
+        if self.world.injects(InjectedFault::StoreError, 0.1) {
             return Err(PortError::Transient(format!("{doing}: not now")));
         }
         Ok(())
     }
 
-    /// The end of a call that has done something: its answer may be lost.
-    async fn answer(&self, doing: &'static str) -> Result<(), PortError> {
-        self.fate.step(doing).await;
-        if self.world.strikes(Trouble::Store, 0.05) {
+    /// Ends a call that had an effect. Its answer may be lost.
+    async fn end_call(&self, doing: &'static str) -> Result<(), PortError> {
+        self.faults.step(doing).await;
+        if self.world.injects(InjectedFault::StoreError, 0.05) {
             return Err(PortError::Transient(format!("{doing}: no answer")));
         }
         Ok(())
     }
 
+    /// Sleeps for a random number of milliseconds between these.
     async fn work_for(&self, from: u64, to: u64) {
         sleep(self.world.milliseconds(from, to)).await;
     }
@@ -68,7 +69,7 @@ impl Ports {
         found.ok_or_else(|| PortError::Refused(format!("{url} is not there")))
     }
 
-    /// Reads a track's work objects, in the order of their times, as a merge does.
+    /// Returns the work objects of a track in the order of time, as a merge reads them.
     fn objects(&self, merge: &Merge, plan: &TrackPlan) -> Result<Vec<Object>, PortError> {
         let store = self.world.store();
         let mut objects = Vec::new();
@@ -77,16 +78,17 @@ impl Ports {
             let Some(object) = store.objects.get(&key) else {
                 return Err(PortError::Refused(format!("work object {key:?} is missing")));
             };
-            if let Err(violation) = its_own(&merge.execution, &object.source, &merge.source.url) {
-                self.world.violated(violation);
+            if let Err(violation) = check_own_source(&merge.execution, &object.source, &merge.source.url) {
+                self.world.record_violation(violation);
             }
             objects.push(object.clone());
         }
         Ok(objects)
     }
 
-    /// Puts a track together; others than were counted are found.
-    fn track(&self, merge: &Merge, sum: &TrackSum) -> Result<(Vec<i64>, i64), PortError> {
+    /// Merges a track, and returns its pictures and its number of samples. Fails if the objects differ from
+    /// those that were counted.
+    fn merge_track(&self, merge: &Merge, sum: &TrackSum) -> Result<(Vec<i64>, i64), PortError> {
         let (mut pictures, mut samples, mut units, mut digest) = (Vec::new(), 0, 0, 0_i64);
         for (object, index) in self.objects(merge, &sum.plan)?.iter().zip(sum.plan.indices()) {
             pictures.extend(&object.pictures);
@@ -95,16 +97,18 @@ impl Ports {
             digest = add_digest(digest, object.made.digest, index);
         }
         if (units, digest) != (sum.units, sum.digest) {
-            // Harmless where the attempt has ended, and its objects went and came again: nobody counts what is told
-            // of it then. Anywhere else the execution fails with this, which is no reason that a run may have.
+            // Harmless if the attempt has ended and its objects were removed and made again: the outcome is
+            // then ignored. Otherwise the execution fails with this reason, which the check of reasons does
+            // not allow.
             return Err(PortError::Refused(format!("{units} units were read, {} counted", sum.units)));
         }
         Ok((pictures, samples))
     }
 
-    /// The runs of a track's segments that were decoded otherwise than in one piece: the first picture of one is not what the
-    /// one before saw behind its end. They are to be read from where that one was.
-    fn unclean(&self, merge: &Merge, plan: &TrackPlan) -> Result<Vec<UncleanRun>, PortError> {
+    /// Returns the runs of a track's segments that decoded differently than the whole source does: the first
+    /// picture of a segment is not the one that the segment before decoded behind its end. They are to be
+    /// decoded from the keyframe of the segment before.
+    fn unclean_runs(&self, merge: &Merge, plan: &TrackPlan) -> Result<Vec<UncleanRun>, PortError> {
         let (objects, indices) = (self.objects(merge, plan)?, plan.indices());
         let mut runs: Vec<(usize, usize)> = Vec::new();
         for (position, pair) in (1..).zip(objects.windows(2)) {
@@ -133,6 +137,7 @@ impl Ports {
     }
 }
 
+/// Returns a seek point at a presentation time.
 fn seek(at: i64) -> Seek {
     Seek { by: SeekBy::Time, at, state: 0 }
 }
@@ -164,7 +169,7 @@ impl Media for Ports {
     }
 
     async fn inspect(&self, source: &SourceRef, _: f64) -> Result<SourceFacts, PortError> {
-        self.call("inspect").await?;
+        self.begin_call("inspect").await?;
         self.work_for(5, 200).await;
         let facts = self.source(&source.url)?;
         if facts.is_garbage {
@@ -196,11 +201,11 @@ impl Media for Ports {
     }
 
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError> {
-        self.call("transcode").await?;
-        // A child is stopped when its execution has ended, and who hears of that first is chance.
+        self.begin_call("transcode").await?;
+        // A media process is stopped when its execution has ended, sooner or later than the processor.
         let stopped = async {
             self.ended.until(&segment.execution, segment.attempt).await;
-            if self.world.chance(Rng::bool) {
+            if self.world.random(Rng::bool) {
                 sleep(self.world.milliseconds(1, 50)).await;
             }
         };
@@ -235,7 +240,7 @@ impl Media for Ports {
                 first: pictures.first().copied().unwrap_or(0),
                 next: tail,
                 reorder: 2,
-                digest: self.world.chance(|rng| rng.i64(..)),
+                digest: self.world.random(|rng| rng.i64(..)),
             };
             let object = Object {
                 source: segment.source.url.clone(),
@@ -248,21 +253,21 @@ impl Media for Ports {
                 head,
                 tail,
             };
-            self.call("put").await?;
+            self.begin_call("put").await?;
             let key = (segment.work().to_owned(), rendition.id.clone(), segment.index);
             let stored = self.world.store().put(key, object, clock::now_ms());
             made.push(Stored { made: stored, warnings: Vec::new() });
-            self.answer("put").await?;
+            self.end_call("put").await?;
         }
         Ok(made)
     }
 
     async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
-        self.call("merge").await?;
+        self.begin_call("merge").await?;
         self.work_for(10, 1500).await;
         let mut unclean = Vec::new();
         for sum in merge.tracks.iter().filter(|sum| sum.plan.kind == TrackKind::Video) {
-            unclean.extend(self.unclean(merge, &sum.plan)?);
+            unclean.extend(self.unclean_runs(merge, &sum.plan)?);
         }
         if !unclean.is_empty() {
             let replaces: Vec<_> = unclean.iter().map(|run| &run.replaces).collect();
@@ -272,11 +277,11 @@ impl Media for Ports {
         }
         let (mut pictures, mut samples) = (Vec::new(), 0);
         for sum in &merge.tracks {
-            let (more, sound) = self.track(merge, sum)?;
+            let (more, sound) = self.merge_track(merge, sum)?;
             pictures.extend(more);
             samples += sound;
         }
-        self.call("stage").await?;
+        self.begin_call("stage").await?;
         let count = i64::try_from(pictures.len()).unwrap_or(0);
         let facts = OutputFacts {
             url: merge.output.url.clone(),
@@ -305,17 +310,17 @@ impl Media for Ports {
             pictures,
             samples,
         };
-        let token = format!("{:016x}", self.world.chance(|rng| rng.u64(..)));
+        let token = format!("{:016x}", self.world.random(|rng| rng.u64(..)));
         let staged = Staged { url: merge.output.url.clone(), output, is_published: false };
         self.world.store().stage((merge.work().to_owned(), token.clone()), staged, clock::now_ms());
-        self.answer("stage").await?;
+        self.end_call("stage").await?;
         Ok(Joined::Proven { facts: Box::new(facts), token, warnings: Vec::new() })
     }
 
     async fn publish(&self, merge: &Merge, token: &str) -> Result<(), PortError> {
-        self.call("publish").await?;
-        // What somebody else put in its place meanwhile, or a full disk: it is so for good.
-        if self.world.strikes(Trouble::Unpublishable, 0.2) {
+        self.begin_call("publish").await?;
+        // Another object at the URL, or a full disk: a permanent error.
+        if self.world.injects(InjectedFault::Unpublishable, 0.2) {
             return Err(PortError::Refused(format!("{UNPUBLISHABLE} {}", merge.output.url)));
         }
         {
@@ -330,11 +335,11 @@ impl Media for Ports {
                 store.outputs.insert(url, output);
             }
         }
-        self.answer("publish").await
+        self.end_call("publish").await
     }
 
     async fn withdraw(&self, merge: &Merge) -> Result<(), PortError> {
-        self.call("withdraw").await?;
+        self.begin_call("withdraw").await?;
         {
             let mut store = self.world.store();
             store.staged.remove(&(merge.work().to_owned(), merge.token.clone()));
@@ -343,11 +348,11 @@ impl Media for Ports {
                 store.outputs.remove(&merge.output.url);
             }
         }
-        self.answer("withdraw").await
+        self.end_call("withdraw").await
     }
 
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
-        self.call("comment").await?;
+        self.begin_call("comment").await?;
         Ok(self.world.store().outputs.get(url).map(|output| output.mark.clone()))
     }
 }
@@ -355,13 +360,13 @@ impl Media for Ports {
 #[async_trait]
 impl Storage for Ports {
     async fn pin(&self, url: &str) -> Result<SourceRef, PortError> {
-        self.call("pin").await?;
+        self.begin_call("pin").await?;
         self.source(url)?;
         Ok(SourceRef { url: url.into(), version: "1".into(), bytes: 1 })
     }
 
     async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Stored>, PortError> {
-        self.call("look").await?;
+        self.begin_call("look").await?;
         let key = (work.to_owned(), rendition.to_owned(), index);
         Ok(self
             .world
@@ -372,29 +377,29 @@ impl Storage for Ports {
     }
 
     async fn size(&self, url: &str) -> Result<Option<i64>, PortError> {
-        self.call("size").await?;
+        self.begin_call("size").await?;
         Ok(self.world.store().outputs.get(url).map(|_| 1))
     }
 
     async fn writable(&self, _: &str) -> Result<(), PortError> {
-        self.call("writable").await
+        self.begin_call("writable").await
     }
 
     async fn works(&self) -> Result<Vec<(String, i64)>, PortError> {
-        self.call("list").await?;
+        self.begin_call("list").await?;
         Ok(self.world.store().touched.iter().map(|(work, at)| (work.clone(), *at)).collect())
     }
 
     async fn remove_work(&self, work: &str) -> Result<bool, PortError> {
-        self.call("remove").await?;
+        self.begin_call("remove").await?;
         let removed = self.world.store().remove(work);
         self.world.trace(|| format!("work {work} removed"));
-        self.answer("remove").await?;
+        self.end_call("remove").await?;
         Ok(removed)
     }
 
     async fn remove_staged(&self, work: &str, attempt: i32) -> Result<bool, PortError> {
-        self.call("remove staged").await?;
+        self.begin_call("remove staged").await?;
         Ok(self.world.store().remove_staged(work, attempt))
     }
 }
@@ -410,10 +415,10 @@ impl Controls for Ports {
     }
 }
 
-/// A source, by chance.
-pub(crate) fn some_source(rng: &mut Rng, plan: &Plan) -> Source {
+/// Returns a random source.
+pub(crate) fn random_source(rng: &mut Rng, plan: &Plan) -> Source {
     let count = rng.i64(1..=60);
-    let is_broken = plan.has(Trouble::Broken);
+    let is_broken = plan.has(InjectedFault::BrokenSource);
     let mut source = Source {
         pictures: (0..count).collect(),
         samples: if rng.bool() { count * 4800 } else { 0 },
@@ -421,14 +426,14 @@ pub(crate) fn some_source(rng: &mut Rng, plan: &Plan) -> Source {
         is_garbage: is_broken && rng.u8(..) < 30,
         false_keyframes: BTreeSet::new(),
     };
-    if plan.has(Trouble::FalseKeyframes) {
+    if plan.has(InjectedFault::FalseKeyframes) {
         let share = rng.f64();
         source.false_keyframes = source.keyframes().skip(1).filter(|_| rng.f64() < share).collect();
     }
     source
 }
 
-/// Whether a file's mark says that it came of this source.
-pub(crate) fn comes_from(mark: &str) -> bool {
+/// Returns `true` if this is the mark of an output of Millrace.
+pub(crate) fn is_mark(mark: &str) -> bool {
     Fingerprint::read(mark).is_some()
 }

@@ -1,35 +1,35 @@
-//! The object store, and what media become in it: facts in place of bytes.
+//! The object store: sources, work objects and outputs as facts in place of bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_schemas::Made;
 
-/// A source.
+/// The facts of a source.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// Presentation times of its pictures.
+    /// The presentation times of its pictures.
     pub(crate) pictures: Vec<i64>,
-    /// Samples of sound; 0 where it has none.
+    /// The number of audio samples; 0 without audio.
     pub(crate) samples: i64,
-    /// The picture at which decoding fails for good; none in a source that is whole.
+    /// The picture at which decoding fails permanently, if there is one.
     pub(crate) broken_at: Option<i64>,
-    /// Whether not even its headers can be read.
+    /// True if its headers can't be read.
     pub(crate) is_garbage: bool,
-    /// Pictures that its container calls keyframes, and from which decoding can't begin.
+    /// Keyframes of the container from which decoding can't begin.
     pub(crate) false_keyframes: BTreeSet<i64>,
 }
 
-/// Pictures from a keyframe to the next.
+/// The number of pictures from one keyframe to the next.
 const GOP: usize = 5;
 
 impl Source {
-    /// The keyframes that its container names.
+    /// Returns the keyframes in its container.
     pub(crate) fn keyframes(&self) -> impl Iterator<Item = i64> {
         self.pictures.iter().copied().step_by(GOP)
     }
 
-    /// The pictures that are decoded where reading begins at this keyframe, or at the start: what comes before the next true
-    /// keyframe is lost.
+    /// Returns the pictures that are decoded from a keyframe on, or from the start: those before the next
+    /// true keyframe are lost.
     pub(crate) fn decode(&self, from: Option<i64>) -> Vec<i64> {
         let begins =
             |from: i64| self.keyframes().find(|at| *at >= from && !self.false_keyframes.contains(at));
@@ -38,7 +38,7 @@ impl Source {
     }
 }
 
-/// A work object.
+/// The facts of a work object.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) source: String,
@@ -48,15 +48,15 @@ pub(crate) struct Object {
     /// The range of its segment.
     pub(crate) start: Option<i64>,
     pub(crate) end: Option<i64>,
-    /// Where reading began; `None` for the start of the source.
+    /// The keyframe from which it was decoded; `None` for the start of the source.
     pub(crate) from: Option<i64>,
-    /// The first picture that was decoded from the start of the range on.
+    /// The first decoded picture at or after the start of the range.
     pub(crate) head: Option<i64>,
-    /// The first picture that was decoded from the end of the range on.
+    /// The first decoded picture at or after the end of the range.
     pub(crate) tail: Option<i64>,
 }
 
-/// An output.
+/// The facts of an output.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     /// The attempt that made it.
@@ -70,15 +70,15 @@ pub(crate) struct Output {
 /// The key of a work object: work, rendition, index.
 pub(crate) type Key = (String, String, i32);
 
-/// The store.
+/// The contents of the store.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     pub(crate) sources: BTreeMap<String, Source>,
     pub(crate) objects: BTreeMap<Key, Object>,
-    /// When something was last put under a work.
+    /// The time of the latest put under each work prefix, in milliseconds since 1970.
     pub(crate) touched: BTreeMap<String, i64>,
     pub(crate) outputs: BTreeMap<String, Output>,
-    /// Outputs that are whole and not visible, by the work of their execution and their token.
+    /// Staged outputs, by work prefix and token.
     pub(crate) staged: BTreeMap<(String, String), Staged>,
 }
 
@@ -87,36 +87,39 @@ pub(crate) struct Store {
 pub(crate) struct Staged {
     pub(crate) url: String,
     pub(crate) output: Output,
-    /// Whether it was published.
+    /// True once it was published.
     pub(crate) is_published: bool,
 }
 
 impl Store {
-    /// Puts a work object; the first put wins. Gives the facts of what is there.
+    /// Puts a work object; the first put wins. Returns the facts of the stored one.
     pub(crate) fn put(&mut self, key: Key, object: Object, now_ms: i64) -> Made {
         self.touched.insert(key.0.clone(), now_ms);
         self.objects.entry(key).or_insert(object).made.clone()
     }
 
+    /// Adds a staged output.
     pub(crate) fn stage(&mut self, key: (String, String), staged: Staged, now_ms: i64) {
         self.touched.insert(key.0.clone(), now_ms);
         self.staged.insert(key, staged);
     }
 
+    /// Removes all work objects and staged outputs under a work prefix. Returns `true` if there were any.
     pub(crate) fn remove(&mut self, work: &str) -> bool {
         let before = self.objects.len();
-        self.objects.retain(|(of, ..), _| of != work);
+        self.objects.retain(|(prefix, ..), _| prefix != work);
         self.touched.remove(work);
         let staged = self.remove_staged(work, i32::MAX);
-        self.staged.retain(|(of, _), _| of != work);
+        self.staged.retain(|(prefix, _), _| prefix != work);
         self.objects.len() < before || staged
     }
 
-    /// Removes what attempts up to this one have staged, and was not published.
+    /// Removes the unpublished staged outputs of attempts up to this one. Returns `true` if there were any.
     pub(crate) fn remove_staged(&mut self, work: &str, attempt: i32) -> bool {
         let before = self.staged.len();
-        self.staged
-            .retain(|(of, _), staged| of != work || staged.is_published || staged.output.by.1 > attempt);
+        self.staged.retain(|(prefix, _), staged| {
+            prefix != work || staged.is_published || staged.output.by.1 > attempt
+        });
         self.staged.len() < before
     }
 }

@@ -1,25 +1,26 @@
-//! What people do: they upload, upload again, cancel, try again, set offsets back; and strangers put garbage on topics.
+//! The users: they upload, upload again, cancel, retry and reset offsets; and other programs append foreign
+//! records.
 
 use std::sync::Arc;
 
 use fastrand::Rng;
 use millrace_processors::cleanup;
 use millrace_processors::topology;
-use millrace_runtime::{Log, LogError, NewRecord, Partition, Transaction, table};
+use millrace_runtime::{Log, LogError, NewRecord, Partition, Transaction, read_table};
 use millrace_schemas::{
     Assembly, Cancelled, Phase, Signal, SourceRef, Upload, execution_id, frame::Record as _,
 };
 use millrace_topology::{Emit, streams};
 use tokio::time::sleep;
 
-use crate::{clock, plan::Trouble, ports::some_source, world::World};
+use crate::{clock, plan::InjectedFault, ports::random_source, world::World};
 
-/// Appends records until the log has taken them.
+/// Appends records until the commit is acknowledged.
 async fn append(world: &World, emits: Vec<Emit>) {
     loop {
         let records = emits.iter().cloned().map(NewRecord::from).collect();
         match world.log.commit(Transaction { records, ..Transaction::default() }).await {
-            // One whose acknowledgement was lost sends it again, as producers do.
+            // After a lost acknowledgement the records are sent again, as producers do.
             Err(LogError::Aborted { .. } | LogError::Uncertain { .. }) => {
                 sleep(world.milliseconds(10, 500)).await;
             }
@@ -28,30 +29,30 @@ async fn append(world: &World, emits: Vec<Emit>) {
     }
 }
 
-/// Puts a source into the store and uploads it; gives the execution.
+/// Puts a source into the store and uploads it. Returns the execution.
 pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
     sleep(world.milliseconds(0, world.plan.seconds * 500)).await;
     let url = format!("sim://in/{number}.mov");
-    let source = world.chance(|rng| some_source(rng, &world.plan));
+    let source = world.random(|rng| random_source(rng, &world.plan));
     world.store().sources.insert(url.clone(), source);
     let mut upload = Upload { segment_time_seconds: 1.0, ..Upload::of(&url, "sim://out") };
-    if world.chance(Rng::bool) {
+    if world.random(Rng::bool) {
         upload.dst_formats = vec!["mp4".into(), "flv".into()];
     }
-    match world.chance(|rng| rng.u8(0..3)) {
+    match world.random(|rng| rng.u8(0..3)) {
         0 => upload.name = Some(format!("upload {number}")),
         1 => upload.version = Some("1".into()),
         _ => {}
     }
-    if world.plan.has(Trouble::Deadline) && world.chance(Rng::bool) {
-        upload.deadline_seconds = Some(world.chance(Rng::f64) * 60.0 + 0.5);
+    if world.plan.has(InjectedFault::Deadline) && world.random(Rng::bool) {
+        upload.deadline_seconds = Some(world.random(Rng::f64) * 60.0 + 0.5);
     }
     let pinned = SourceRef { url: url.clone(), version: "1".into(), bytes: 1 };
     let execution = execution_id(&upload, &pinned);
     world.trace(|| format!("upload {number}: {execution} of {:?}", world.store().sources.get(&url)));
     let emit = Emit::new(streams::UPLOADS, &url, &upload).ok()?;
     append(world, vec![emit.clone()]).await;
-    if world.strikes(Trouble::Duplicate, 0.7) {
+    if world.injects(InjectedFault::Duplicate, 0.7) {
         sleep(world.milliseconds(1, 20_000)).await;
         world.trace(|| format!("upload {number} again"));
         append(world, vec![emit]).await;
@@ -59,13 +60,13 @@ pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
     Some(execution)
 }
 
-/// Cancels an execution, at some time.
+/// Cancels an execution at a random time.
 pub(crate) async fn cancel(world: &Arc<World>, execution: &str) {
     sleep(world.milliseconds(10, 15_000)).await;
-    if !world.strikes(Trouble::Cancel, 0.6) {
+    if !world.injects(InjectedFault::Cancel, 0.6) {
         return;
     }
-    let known = table::<Assembly>(&world.log, streams::ASSEMBLIES).await.unwrap_or_default();
+    let known = read_table::<Assembly>(&world.log, streams::ASSEMBLIES).await.unwrap_or_default();
     let Some(state) = known.get(execution) else { return };
     world.trace(|| format!("attempt {} at {execution} is cancelled", state.attempt));
     let mut signal = Signal::new(execution, state.attempt, clock::now_ms());
@@ -75,58 +76,58 @@ pub(crate) async fn cancel(world: &Arc<World>, execution: &str) {
     }
 }
 
-/// Tries again what failed or was cancelled, a few times.
+/// Retries an execution that failed or was cancelled, up to twice.
 pub(crate) async fn retry(world: &Arc<World>, execution: &str) {
     for _ in 0..2 {
         sleep(world.milliseconds(3_000, 30_000)).await;
-        let known = table::<Assembly>(&world.log, streams::ASSEMBLIES).await.unwrap_or_default();
+        let known = read_table::<Assembly>(&world.log, streams::ASSEMBLIES).await.unwrap_or_default();
         let again = known.get(execution).filter(|s| s.is_terminal() && s.phase != Phase::Succeeded);
         let Some((state, upload)) = again.and_then(|state| Some((state, state.upload.as_ref()?))) else {
             continue;
         };
-        let asked = Upload { deadline_seconds: None, ..upload.clone() };
-        let next = cleanup::next_attempt(state, asked, clock::now_ms(), cleanup::RETRY_WINDOW_MS);
-        world.trace(|| format!("{execution} is tried again: attempt {}", next.attempt));
+        let request = Upload { deadline_seconds: None, ..upload.clone() };
+        let next = cleanup::next_attempt(state, request, clock::now_ms(), cleanup::RETRY_WINDOW_MS);
+        world.trace(|| format!("{execution} is retried: attempt {}", next.attempt));
         if let Ok(emit) = Emit::new(streams::ACCEPTED, &state.source.url, &next) {
             append(world, vec![emit]).await;
         }
     }
 }
 
-/// Now and then: partitions are dealt anew, offsets are set back, garbage comes.
-pub(crate) async fn meddle(world: &Arc<World>) {
+/// At random times: rebalances groups, resets offsets, appends foreign records.
+pub(crate) async fn administer(world: &Arc<World>) {
     loop {
         sleep(world.milliseconds(500, 8000)).await;
         let graph = topology();
-        let Some(spec) = world.chance(|rng| rng.choice(graph.processors)) else { return };
-        if world.strikes(Trouble::Rebalance, 0.5) {
+        let Some(spec) = world.random(|rng| rng.choice(graph.processors)) else { return };
+        if world.injects(InjectedFault::Rebalance, 0.5) {
             world.trace(|| format!("{} is rebalanced", spec.group()));
             world.log.rebalance(&spec.group());
         }
-        let number = world.chance(|rng| rng.u32(0..spec.reads.partitions));
+        let number = world.random(|rng| rng.u32(0..spec.reads.partitions));
         let partition = Partition { stream: spec.reads.name.into(), number };
-        if world.strikes(Trouble::SetBack, 0.3) {
-            let to = world.chance(|rng| rng.u64(0..30));
-            world.trace(|| format!("{} is set back to {to} in {number}", spec.group()));
-            world.log.set_back(&spec.group(), &partition, to);
+        if world.injects(InjectedFault::OffsetReset, 0.3) {
+            let to = world.random(|rng| rng.u64(0..30));
+            world.trace(|| format!("{} is reset to {to} in {number}", spec.group()));
+            world.log.reset_offset(&spec.group(), &partition, to);
         }
-        if world.strikes(Trouble::Garbage, 0.4) {
-            let value = garbage(world);
-            let table = spec.state.filter(|_| world.chance(Rng::bool));
+        if world.injects(InjectedFault::Garbage, 0.4) {
+            let value = invalid_record(world);
+            let table = spec.state.filter(|_| world.random(Rng::bool));
             let partition = Partition { stream: table.unwrap_or(spec.reads).name.into(), number };
-            let offset = world.log.throw_in(&partition, b"stranger".to_vec(), value);
-            world.trace(|| format!("garbage in {} {number}:{offset}", partition.stream));
+            let offset = world.log.append_foreign(&partition, b"foreign".to_vec(), value);
+            world.trace(|| format!("foreign record in {} {number}:{offset}", partition.stream));
         }
     }
 }
 
-/// What is no record: wrong magic byte, unknown schema, cut Avro, too large.
-fn garbage(world: &World) -> Vec<u8> {
-    let good = Signal::new("stranger", 1, 0).encode().unwrap_or_default();
-    match world.chance(|rng| rng.u8(0..10)) {
+/// Returns a value that can't be decoded: wrong magic byte, unknown schema, truncated Avro, or too large.
+fn invalid_record(world: &World) -> Vec<u8> {
+    let valid = Signal::new("foreign", 1, 0).encode().unwrap_or_default();
+    match world.random(|rng| rng.u8(0..10)) {
         0..3 => vec![1, 2, 3],
-        3..6 => [&[0, 0xff, 0xff, 0xff, 0xff], &good[5..]].concat(),
-        6..9 => good[..good.len() / 2].to_vec(),
+        3..6 => [&[0, 0xff, 0xff, 0xff, 0xff], &valid[5..]].concat(),
+        6..9 => valid[..valid.len() / 2].to_vec(),
         _ => vec![b'x'; millrace_runtime::LARGEST_VALUE + 1],
     }
 }

@@ -2,7 +2,7 @@
 
 use millrace_access::Reach;
 use millrace_processors::cleanup::{execution, expired};
-use millrace_runtime::table;
+use millrace_runtime::read_table;
 use millrace_schemas::Assembly;
 use millrace_storage::Stores;
 use millrace_topology::{millis_now, streams};
@@ -32,7 +32,7 @@ pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
     })?;
     // In this order: whatever is seen of an execution, the execution is known by then.
     let places = work.works().await.map_err(CommandError::failed)?;
-    let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
+    let known = read_table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
     let (now, mut orphans) = (millis_now(), 0);
     for (place, touched_ms) in &places {
         let state = known.get(execution(place));

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use millrace_runtime::{
     ERROR_EXCEPTION, ERROR_HEADERS, ERROR_MESSAGE, ERROR_OFFSET, ERROR_PARTITION, ERROR_TOPIC, Log,
-    NewRecord, Partition, Record, Transaction, read_on,
+    NewRecord, Partition, Record, Transaction, read_to_end,
 };
 use millrace_schemas::{
     Assembly, ExecutionEvent, Merge, Merged, Progress, Segment, Signal, Upload, frame::Record as _,
@@ -88,7 +88,7 @@ async fn letters(log: &dyn Log) -> Result<Vec<Letter>, CommandError> {
     let mut records = Vec::new();
     for number in 0..log.partitions(streams::DEAD_LETTERS.name).await? {
         let partition = Partition { stream: streams::DEAD_LETTERS.name.into(), number };
-        read_on(log, &partition, 0, |record| records.push(record)).await?;
+        read_to_end(log, &partition, 0, |record| records.push(record)).await?;
     }
     let again: BTreeSet<String> = records.iter().filter_map(|record| record.header(RETRIED)).collect();
     records.retain(|record| record.header(RETRIED).is_none());

@@ -1,7 +1,7 @@
 //! `millrace executions`: what reads the log, whoever else works on it.
 
 use millrace_api::shown;
-use millrace_runtime::{of_key, table};
+use millrace_runtime::{read_partition_of_key, read_table};
 use millrace_schemas::{Assembly, ExecutionEvent, LogLine};
 use millrace_topology::streams;
 use serde_json::json;
@@ -32,7 +32,7 @@ pub(super) async fn executions(call: Executions) -> Result<u8, CommandError> {
 
 async fn list(location: &LogLocation, json: bool) -> Result<u8, CommandError> {
     let mut all: Vec<Assembly> = match existing_log(location, false).await? {
-        Some(log) => table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?.into_values().collect(),
+        Some(log) => read_table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?.into_values().collect(),
         None => Vec::new(),
     };
     all.sort_unstable_by(|a, b| b.started_ms.cmp(&a.started_ms).then_with(|| a.execution.cmp(&b.execution)));
@@ -102,7 +102,8 @@ async fn events(id: &str, location: &LogLocation, json: bool) -> Result<u8, Comm
     let log = existing_log(location, false).await?;
     let state = find_execution(log.as_deref(), id).await?;
     let Some(log) = log else { return Ok(0) };
-    let mut all = of_key::<ExecutionEvent>(log.as_ref(), streams::EXECUTIONS, &state.execution).await?;
+    let mut all =
+        read_partition_of_key::<ExecutionEvent>(log.as_ref(), streams::EXECUTIONS, &state.execution).await?;
     all.retain(|event| event.execution == state.execution);
     // Of one execution, and so of one partition: a stable sort keeps what was at one time in its order.
     all.sort_by_key(|event| event.at_ms);
@@ -122,7 +123,7 @@ async fn logs(id: &str, location: &LogLocation, json: bool) -> Result<u8, Comman
     let log = existing_log(location, false).await?;
     let state = find_execution(log.as_deref(), id).await?;
     let Some(log) = log else { return Ok(0) };
-    let mut all = of_key::<LogLine>(log.as_ref(), streams::LOGS, &state.execution).await?;
+    let mut all = read_partition_of_key::<LogLine>(log.as_ref(), streams::LOGS, &state.execution).await?;
     all.retain(|line| line.execution == state.execution);
     all.sort_by_key(|line| line.at_ms);
     if all.is_empty() && !json {

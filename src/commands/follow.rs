@@ -121,9 +121,9 @@ pub(super) async fn follow(
     let mut interrupted = false;
     while !awaited.is_empty() {
         changes.mark_seen();
-        states.take().await?.into_iter().for_each(|state| results.display.state(state));
-        progress.take().await?.iter().for_each(|progress| results.display.progress(progress));
-        for merged in ended.take().await? {
+        states.read_new().await?.into_iter().for_each(|state| results.display.state(state));
+        progress.read_new().await?.iter().for_each(|progress| results.display.progress(progress));
+        for merged in ended.read_new().await? {
             let Some(waiting) = awaited.get(&merged.execution) else { continue };
             if merged.attempt < waiting.attempt {
                 continue;

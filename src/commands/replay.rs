@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use millrace_processors::topology;
-use millrace_runtime::{Log, NewRecord, Partition, Record, Tail, Transaction, read_on, table};
+use millrace_runtime::{Log, NewRecord, Partition, Record, Tail, Transaction, read_table, read_to_end};
 use millrace_schemas::{Assembly, ExecutionEvent, OutputFacts, Phase, Segment, Signal, Upload, source_url};
 use millrace_topology::{Emit, ProcessorSpec, millis_now, streams};
 
@@ -88,7 +88,7 @@ fn time(text: &str) -> Result<i64, CommandError> {
 }
 
 async fn uploads(log: &Arc<dyn Log>, from: &From, store: &str) -> Result<u8, CommandError> {
-    let states = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
+    let states = read_table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
     let mut chosen = Vec::new();
     if let From::Execution(state) = from {
         chosen.push(state.upload.clone().ok_or_else(|| {
@@ -107,7 +107,7 @@ async fn uploads(log: &Arc<dyn Log>, from: &From, store: &str) -> Result<u8, Com
         };
         for number in 0..log.partitions(streams::ACCEPTED.name).await? {
             let partition = Partition { stream: streams::ACCEPTED.name.into(), number };
-            read_on(log.as_ref(), &partition, 0, |record| chosen.extend(take(&record))).await?;
+            read_to_end(log.as_ref(), &partition, 0, |record| chosen.extend(take(&record))).await?;
         }
         if matches!(from, From::Time(_)) {
             chosen.extend(before_accepted(log, take).await?);
@@ -151,7 +151,7 @@ async fn before_accepted(
             let upload = take(&record).filter(|_| record.offset < end);
             found.extend(upload.map(|upload| Upload { principal: String::new(), ..upload }));
         };
-        read_on(log.as_ref(), &partition, 0, old).await?;
+        read_to_end(log.as_ref(), &partition, 0, old).await?;
     }
     Ok(found)
 }
@@ -209,10 +209,10 @@ async fn segments(id: &str, location: &LogLocation) -> Result<u8, CommandError> 
     };
     let of_it = |found: &str, attempt: i32| found == execution && attempt == state.attempt;
     let mut tail = Tail::<Signal>::from_start(log.clone(), streams::TRANSCODED).await?;
-    let mut signals = tail.take().await?.into_iter().filter(|s| of_it(&s.execution, s.attempt));
+    let mut signals = tail.read_new().await?.into_iter().filter(|s| of_it(&s.execution, s.attempt));
     let plan = signals.find_map(|signal| signal.started).ok_or_else(gone)?;
     let mut tail = Tail::<Segment>::from_start(log.clone(), streams::SEGMENTS).await?;
-    let mut planned: Vec<Segment> = tail.take().await?;
+    let mut planned: Vec<Segment> = tail.read_new().await?;
     planned.retain(|segment| of_it(&segment.execution, segment.attempt));
     planned.sort_by_key(|segment| segment.index);
     // A redelivered upload has published them twice.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use millrace_processors::{assemble, cleanup};
-use millrace_runtime::{Tail, table};
+use millrace_runtime::{Tail, read_table};
 use millrace_schemas::{Assembly, Made, Phase, RenditionId, RenditionKind, Signal, Upload, execution_id};
 use millrace_storage::Stores;
 use millrace_topology::{Emit, millis_now, streams};
@@ -36,11 +36,11 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let log = new_log(&data).await?;
 
     let mut results = Results::new(call.json);
-    let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
+    let known = read_table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
     // Outcomes that an earlier call published, and that were not counted before it died.
     let mut uncounted =
         Tail::<Signal>::from_committed(log.clone(), streams::TRANSCODED, &assemble::spec().group()).await?;
-    let uncounted = uncounted.take().await?;
+    let uncounted = uncounted.read_new().await?;
     let mut awaited = HashMap::new();
     let mut uploads = Vec::new();
     for input in &inputs {

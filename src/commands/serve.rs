@@ -61,7 +61,6 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
         Some(kafka) => {
             check_topics(kafka).await?;
             kafka.warm_up().await?;
-            kafka.wait_for_it();
             kafka.clone()
         }
         None => {

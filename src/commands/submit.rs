@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ffi::OsString, io::Read, path::Path};
 
 use millrace_processors::formats;
-use millrace_runtime::{Tail, table};
+use millrace_runtime::{Tail, read_table};
 use millrace_schemas::{Assembly, SourceRef, Upload, execution_id, output_prefix, source_url};
 use millrace_storage::Stores;
 use millrace_topology::{Emit, streams};
@@ -30,7 +30,7 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
         Some(log) => log,
         None => new_log(&DataFolder::find(config.data.as_deref())?).await?,
     };
-    let known = table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
+    let known = read_table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
     let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
     let stores = Stores::default();
     let mut results = Results::new(call.json);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use millrace_engine::lag;
 use millrace_processors::topology as graph;
 use millrace_runtime::{Log, Partition, announce};
-use millrace_topology::{Drawing, Numbers, draw};
+use millrace_topology::{Drawing, RecordCounts, draw};
 
 use crate::{
     cli::Topology,
@@ -56,9 +56,9 @@ async fn cluster(call: &Topology) -> Result<u8, CommandError> {
 }
 
 /// What a log holds, and what of it was not consumed yet.
-async fn numbers(log: &dyn Log) -> Result<Numbers, CommandError> {
+async fn numbers(log: &dyn Log) -> Result<RecordCounts, CommandError> {
     let graph = graph();
-    let mut numbers = Numbers { depth: HashMap::new(), lag: HashMap::new() };
+    let mut numbers = RecordCounts { depth: HashMap::new(), lag: HashMap::new() };
     for stream in &graph.streams {
         let mut depth = 0;
         for number in 0..log.partitions(stream.name).await? {

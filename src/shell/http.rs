@@ -155,7 +155,7 @@ async fn watch_lag(log: Arc<dyn Log>, collected: PrometheusHandle) {
     loop {
         for spec in &graph.processors {
             if let Ok(lag) = millrace_engine::lag(log.as_ref(), spec).await {
-                metrics::lag(spec.name, lag);
+                metrics::set_lag(spec.name, lag);
             }
         }
         collected.run_upkeep();

@@ -10,7 +10,7 @@ use std::{
 
 use millrace_access::Reach;
 use millrace_processors::trigger::rules::{Rule, any_matches, uploads};
-use millrace_runtime::{Log, LogError, NewRecord, Transaction, table};
+use millrace_runtime::{Log, LogError, NewRecord, Transaction, read_table};
 use millrace_schemas::{Arrival, Seen};
 use millrace_storage::{Location, LocationError, Stores};
 use millrace_topology::{Emit, millis_now, streams};
@@ -93,7 +93,7 @@ impl Settling {
 /// Watches folders for good.
 pub(crate) async fn folders(log: Arc<dyn Log>, all: Vec<Folder>, rules: Vec<Rule>, stores: Stores) {
     let seen = loop {
-        match table::<Seen>(log.as_ref(), streams::SOURCES).await {
+        match read_table::<Seen>(log.as_ref(), streams::SOURCES).await {
             Ok(seen) => break seen,
             Err(error) => {
                 tracing::warn!(%error, "folders are watched once it is known what was seen");

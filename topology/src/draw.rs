@@ -1,47 +1,48 @@
-//! The graph as text, Mermaid or DOT.
+//! Draws the topology as text, Mermaid or DOT.
 
 use std::{collections::HashMap, fmt::Write};
 
 use crate::graph::{Kind, Topology};
 
-/// How to draw.
+/// The format of a drawing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drawing {
-    /// For a terminal.
+    /// Text for a terminal.
     Text,
-    /// <https://mermaid.js.org>, which GitHub renders.
+    /// Mermaid (<https://mermaid.js.org>), which GitHub renders.
     Mermaid,
-    /// Graphviz.
+    /// DOT, for Graphviz.
     Dot,
 }
 
-/// What a log holds, in records.
+/// Numbers of records on a log, for a drawing.
 #[derive(Debug, Clone, Default)]
-pub struct Numbers {
-    /// Of each stream, all that it holds.
+pub struct RecordCounts {
+    /// The number of records in each stream, by the stream's name.
     pub depth: HashMap<&'static str, u64>,
-    /// Of each processor, what it has yet to consume.
+    /// The number of records that each processor has not consumed yet, by the processor's name.
     pub lag: HashMap<&'static str, u64>,
 }
 
-/// Draws the graph; as text with the numbers of a log, where there is one.
+/// Draws the topology. A drawing as text includes the counts, if there are any; a drawing in Mermaid leaves
+/// out streams that are reports.
 #[must_use]
-pub fn draw(topology: &Topology, drawing: Drawing, numbers: Option<&Numbers>) -> String {
+pub fn draw(topology: &Topology, drawing: Drawing, counts: Option<&RecordCounts>) -> String {
     let mut out = String::new();
     // Writing to a String can't fail.
     let _ = match drawing {
-        Drawing::Text => text(topology, numbers, &mut out),
+        Drawing::Text => text(topology, counts, &mut out),
         Drawing::Mermaid => mermaid(topology, &mut out),
         Drawing::Dot => dot(topology, &mut out),
     };
     out
 }
 
-fn text(topology: &Topology, numbers: Option<&Numbers>, out: &mut String) -> std::fmt::Result {
+fn text(topology: &Topology, counts: Option<&RecordCounts>, out: &mut String) -> std::fmt::Result {
     let depth = |name: &str| {
-        numbers.and_then(|n| n.depth.get(name)).map_or(String::new(), |depth| format!("{depth:>8}"))
+        counts.and_then(|n| n.depth.get(name)).map_or(String::new(), |depth| format!("{depth:>8}"))
     };
-    let title = if numbers.is_some() { "   depth" } else { "" };
+    let title = if counts.is_some() { "   depth" } else { "" };
     writeln!(out, "{:<20} {:<7} {:<16} {:<16} partitions{title}", "stream", "kind", "key", "record")?;
     for s in &topology.streams {
         let kind = match s.kind {
@@ -56,7 +57,7 @@ fn text(topology: &Topology, numbers: Option<&Numbers>, out: &mut String) -> std
     for p in &topology.processors {
         let writes: Vec<_> = p.writes.iter().map(|s| s.name).collect();
         let state = p.state.map_or(String::new(), |s| format!("  [{}]", s.name));
-        let lag = numbers.and_then(|n| n.lag.get(p.name)).map_or(String::new(), |lag| format!("  lag {lag}"));
+        let lag = counts.and_then(|n| n.lag.get(p.name)).map_or(String::new(), |lag| format!("  lag {lag}"));
         writeln!(out, "{} ─► {} ─► {}{state}{lag}", p.reads.name, p.name, writes.join(", "))?;
     }
     Ok(())

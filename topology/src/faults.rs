@@ -1,46 +1,46 @@
-//! Faults that are planted on purpose, one at a time, so that simulation can show that it finds them. Only the feature
-//! `faults` can plant one, and nothing that is released has it.
+//! Faults that are planted on purpose, one at a time, to prove that the simulation finds them. Only the
+//! feature `faults` can plant one, and no release is built with it.
 
 #[cfg(feature = "faults")]
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A fault.
+/// A fault that can be planted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Offsets are committed before what they caused is published.
+    /// Offsets are committed before the results of their records are published.
     CommitBeforePublish,
-    /// The fold counts a segment as often as it is told of it.
+    /// The fold counts a segment again on each redelivery of its outcome.
     NoDedup,
-    /// The latest finished offset is committed, whatever is still at work before it.
+    /// The latest finished offset is committed although earlier records are in flight.
     OffsetOutOfOrder,
-    /// A partition that went away and came back is taken for one that stayed.
+    /// A partition that was revoked and reassigned is treated as owned without interruption.
     LostRevoke,
-    /// Work objects of an execution that is at work are swept.
+    /// The sweep removes work objects of running executions.
     CleanupTooEarly,
-    /// What comes after the end of an execution is folded like all else.
+    /// Signals after the end of an execution are folded like others.
     DoubleMerge,
-    /// A merge is asked for when one segment is still missing.
+    /// A merge is requested while one segment is missing.
     MergeTooEarly,
-    /// A partition is consumed without its state.
+    /// A partition is consumed without restoring its state.
     NoRestore,
-    /// State is restored only as far as it can be read at once.
+    /// A restore stops at the first open transaction.
     RestoreStopsEarly,
-    /// A transaction whose acknowledgement was lost is committed again without a look.
+    /// A transaction whose acknowledgement was lost is committed again without reading the committed offsets.
     LostAckRepeated,
-    /// What an aborted transaction held is forgotten.
+    /// The records of an aborted transaction are dropped.
     AbortForgets,
     /// Segments are published in two transactions.
     HalfPlan,
-    /// The facts of segments that were made again are counted, too.
+    /// The facts of replaced segments are counted too.
     ReplacedStillCounted,
-    /// What merges of an earlier round report is folded like what those of this round do.
+    /// Outcomes of merges of an earlier round are folded like those of the current one.
     OldRoundCounts,
-    /// What was published stays, where another output of its execution could not be.
+    /// Published outputs are not withdrawn if another output of the execution can't be published.
     PublishedStays,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 15] = [
         Self::CommitBeforePublish,
         Self::NoDedup,
@@ -59,7 +59,7 @@ impl Fault {
         Self::PublishedStays,
     ];
 
-    /// Whether this fault is the one that is planted. Always false without the feature.
+    /// Returns `true` if this fault is planted. Always `false` without the feature `faults`.
     #[must_use]
     #[inline]
     pub fn is_planted(self) -> bool {
@@ -73,7 +73,7 @@ impl Fault {
 #[cfg(feature = "faults")]
 static PLANTED: AtomicUsize = AtomicUsize::new(0);
 
-/// Plants a fault in place of the one before; `None` removes it.
+/// Plants a fault and removes the one planted before; `None` only removes it.
 #[cfg(feature = "faults")]
 pub fn plant(fault: Option<Fault>) {
     PLANTED.store(fault.map_or(0, |fault| fault as usize + 1), Ordering::Relaxed);

@@ -1,55 +1,59 @@
-//! What a graph is: streams, tables, and the processors between them. Each processor declares its own edges beside its code.
+//! The elements of the topology: streams, tables and processors. Each processor declares its edges beside its
+//! code.
 
-/// What a stream keeps.
+/// Which records a stream keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Every record.
+    /// Every record, within the retention.
     Stream,
-    /// The latest record of each key: compacted.
+    /// The latest record of each key (a compacted topic).
     Table,
 }
 
-/// Where a record goes among a stream's partitions.
+/// The rule that selects the partition of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keyed {
-    /// murmur2 of the key, as Java clients do.
+    /// By the murmur2 hash of the key, as Kafka's Java clients do.
     ByKey,
-    /// Dealt evenly: murmur2 of the key plus the record's number.
+    /// By the murmur2 hash of the key plus the number of the record, which spreads the records of a key
+    /// evenly.
     Dealt,
 }
 
-/// How long a stream keeps its records: what is older than `days`, or is followed by `records` others in its partition,
-/// may go. What a group has yet to consume stays all the same. A table keeps the latest of each key.
+/// The retention of a stream: a record may be deleted when it is older than `days`, or when `records` newer
+/// ones are in its partition. A record that a group has not consumed is kept by the embedded log. A table
+/// keeps the latest record of each key regardless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// At most so many records a partition.
+    /// The number of records in a partition from which older ones may be deleted.
     pub records: u32,
-    /// For at most so many days.
+    /// The age in days from which records may be deleted.
     pub days: u32,
 }
 
-/// For how many days an execution that has ended is known, and so a redelivered upload of it is told from a new one: at least
-/// as long as uploads are kept.
+/// How many days an ended execution is remembered, so that a redelivered upload is not taken for a new one:
+/// at least as long as uploads are kept.
 pub const HORIZON_DAYS: u32 = 30;
 
 /// A stream or a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamSpec {
-    /// The topic's name.
+    /// The stream's name. A topic has the configured prefix before it.
     pub name: &'static str,
-    /// Stream or table.
+    /// Whether it is a stream or a table.
     pub kind: Kind,
-    /// What the key says.
+    /// What the key contains, in words.
     pub key: &'static str,
-    /// The record's name, as its schema has it.
+    /// The name of its records in their schema.
     pub record: &'static str,
-    /// How many partitions it is made with.
+    /// The number of partitions that it is created with.
     pub partitions: u32,
-    /// How records find their partition.
+    /// How records are partitioned.
     pub keyed: Keyed,
     /// How long records are kept.
     pub retention: Retention,
-    /// Whether it only tells of work: no processor reads it. Every processor writes to such streams, and drawings leave them out.
+    /// True if it is a report that no processor reads. Many processors write to reports, so drawings leave
+    /// them out.
     pub is_report: bool,
 }
 
@@ -68,42 +72,42 @@ pub mod streams {
         is_report: false,
     };
     const REPORT: StreamSpec = StreamSpec { is_report: true, ..STREAM };
-    /// For what people look up, or ask for again.
+    /// The retention of records that users look up or request again.
     const LONG: Retention = Retention { records: 20_000, days: HORIZON_DAYS };
 
-    /// What object stores and folders tell of: JSON, in the shapes that stores send.
+    /// Notifications of object stores and watched folders: JSON, in the shapes that stores send.
     pub const NOTIFICATIONS: StreamSpec =
         StreamSpec { name: "notifications", key: "any", record: "as stores send it", ..STREAM };
-    /// Sources that were uploaded where somebody watches.
+    /// Sources that were uploaded to watched locations.
     pub const ARRIVALS: StreamSpec =
         StreamSpec { name: "arrivals", key: "source URL", record: "Arrival", ..STREAM };
-    /// The latest of each source where somebody watches: the changelog of what was seen.
+    /// The latest version of each source in watched locations: the changelog of `admit`.
     pub const SOURCES: StreamSpec =
         StreamSpec { name: "sources", kind: Kind::Table, key: "source URL", record: "Seen", ..STREAM };
-    /// What was uploaded or asked for, as any program may produce it. Nothing that only Millrace may say is taken from here.
+    /// Uploads, which any program may produce. Fields that only Millrace may set are ignored here.
     pub const UPLOADS: StreamSpec =
         StreamSpec { name: "uploads", key: "source URL", record: "Upload", retention: LONG, ..STREAM };
-    /// Uploads that were accepted, on behalf of whom; retries and replays. Only Millrace may produce it.
+    /// Accepted uploads with their principal, retries and replays. Only Millrace may produce it.
     pub const ACCEPTED: StreamSpec = StreamSpec { name: "accepted", ..UPLOADS };
-    /// Time ranges of videos and sound tracks to transcode.
+    /// The time ranges of video and audio tracks to transcode.
     pub const SEGMENTS: StreamSpec =
         StreamSpec { name: "segments", record: "Segment", partitions: 12, keyed: Keyed::Dealt, ..STREAM };
-    /// All that the aggregation must know.
+    /// The signals that `assemble` folds: plans, outcomes, cancels.
     pub const TRANSCODED: StreamSpec = StreamSpec { name: "transcoded-segments", record: "Signal", ..STREAM };
-    /// The state of each execution: the aggregation's changelog.
+    /// The state of each execution: the changelog of `assemble`.
     pub const ASSEMBLIES: StreamSpec =
         StreamSpec { name: "assemblies", kind: Kind::Table, record: "Assembly", ..STREAM };
-    /// Which attempts at executions have ended: every process stops work on them.
+    /// The latest ended attempt of each execution: every process stops work on it.
     pub const CONTROLS: StreamSpec =
         StreamSpec { name: "controls", kind: Kind::Table, record: "Control", ..STREAM };
-    /// Outputs to put together.
+    /// The outputs to merge, publish or withdraw.
     pub const MERGES: StreamSpec = StreamSpec { name: "merges", record: "Merge", ..STREAM };
-    /// The end of each execution.
+    /// The end of each attempt at an execution.
     pub const MERGED: StreamSpec = StreamSpec { name: "merged", record: "Merged", retention: LONG, ..STREAM };
-    /// What happened, when.
+    /// The events of executions.
     pub const EXECUTIONS: StreamSpec =
         StreamSpec { name: "executions", record: "ExecutionEvent", retention: LONG, ..REPORT };
-    /// How far tasks are.
+    /// The progress of running tasks.
     pub const PROGRESS: StreamSpec = StreamSpec {
         name: "progress",
         record: "Progress",
@@ -111,21 +115,21 @@ pub mod streams {
         retention: Retention { records: 1000, days: 1 },
         ..REPORT
     };
-    /// What was logged about executions, also by media processes.
+    /// Log lines about executions, including those of media processes.
     pub const LOGS: StreamSpec = StreamSpec {
         name: "logs",
         record: "LogLine",
         retention: Retention { records: 5000, days: 7 },
         ..REPORT
     };
-    /// Records that could not be processed, as they were.
+    /// Records that could not be processed, unchanged.
     pub const DEAD_LETTERS: StreamSpec =
         StreamSpec { name: "dead-letters", key: "as the original", record: "as the original", ..REPORT };
 
-    /// What programs of others produce to; all else is Millrace's own.
+    /// The streams that other programs may produce to. All others belong to Millrace.
     pub const FOR_PRODUCERS: [StreamSpec; 2] = [NOTIFICATIONS, UPLOADS];
 
-    /// All of them, in the order in which a video passes.
+    /// All streams, in the order in which a video passes them.
     pub const ALL: [StreamSpec; 15] = [
         NOTIFICATIONS,
         ARRIVALS,
@@ -145,10 +149,10 @@ pub mod streams {
     ];
 }
 
-/// A processor and its edges, as its file declares it.
+/// A processor and its edges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessorSpec {
-    /// The name by which `--processors`, metrics and its consumer group know it.
+    /// The name in `--processors`, metrics and its consumer group.
     pub name: &'static str,
     /// What it does, in a few words.
     pub does: &'static str,
@@ -156,18 +160,19 @@ pub struct ProcessorSpec {
     pub reads: StreamSpec,
     /// The streams that it produces to.
     pub writes: Vec<StreamSpec>,
-    /// The table in which it keeps its state; an aggregation has one.
+    /// The table with its state, if it is an aggregation.
     pub state: Option<StreamSpec>,
-    /// The processor whose group consumed its stream in earlier versions: what that group has committed is not consumed again.
+    /// The processor whose group consumed its stream in earlier versions: records that this group has committed are not
+    /// processed again.
     pub succeeds: Option<&'static str>,
     /// How many records it has at work at once.
     pub window: Window,
-    /// What a process does without it.
+    /// What it is for.
     pub role: Role,
 }
 
 impl ProcessorSpec {
-    /// A processor with a usual window that only makes sense in a process that makes media.
+    /// Returns a stateless processor with the usual window and the role [`Role::Works`].
     #[must_use]
     pub fn new(
         name: &'static str,
@@ -201,7 +206,7 @@ impl ProcessorSpec {
     }
 }
 
-/// What the names of Millrace's consumer groups begin with. On a cluster, the application's name stands in its place.
+/// The prefix of Millrace's consumer groups. On a cluster, the application's name takes its place.
 pub const GROUP_PREFIX: &str = "millrace-";
 
 /// Returns the consumer group of the processor of this name: `millrace-<name>`.
@@ -213,26 +218,26 @@ pub fn group_of(name: &str) -> String {
 /// How many records a processor has at work at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// As many as the process has room for.
+    /// The process's usual limit.
     Usual,
-    /// As many as outputs may be written at once.
+    /// The limit of outputs that are written concurrently.
     Outputs,
 }
 
-/// What a processor is for, which decides in which processes it runs.
+/// What a processor is for. It decides in which processes the processor runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It takes in what is uploaded where somebody watches: only where something is watched, or where it is asked for by name.
+    /// It handles uploads to watched locations. It runs where something is watched, or where it is named.
     Watches,
-    /// It moves work on.
+    /// It passes work on.
     Works,
-    /// It does long work, and begins none before it knows which executions have ended.
+    /// It does long work, and starts only after it knows which executions have ended.
     Makes,
-    /// It decides about executions, also where nothing is made.
+    /// It decides about executions. It also runs in processes without media.
     Decides,
 }
 
-/// A graph.
+/// The streams and the processors between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     /// The streams and tables.
@@ -242,7 +247,7 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// The processor of that name.
+    /// Returns the processor of this name.
     #[must_use]
     pub fn processor(&self, name: &str) -> Option<&ProcessorSpec> {
         self.processors.iter().find(|processor| processor.name == name)

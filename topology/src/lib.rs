@@ -1,7 +1,7 @@
-//! The graph as data: streams and tables, the processors between them, and what a processor is.
+//! The topology as data: streams and tables, the processors between them, and the traits of processors.
 //!
-//! No I/O happens here. A processor states what it needs of the world as ports ([`ports`]), which the shell
-//! implements; the runtime moves records between streams and knows nothing of video.
+//! There is no I/O in this crate. Processors state what they need of media and storage as ports ([`ports`]),
+//! which the program implements; `millrace-runtime` moves records between streams.
 
 mod draw;
 pub mod faults;
@@ -10,7 +10,7 @@ pub mod invariants;
 pub mod ports;
 mod processor;
 
-pub use draw::{Drawing, Numbers, draw};
+pub use draw::{Drawing, RecordCounts, draw};
 pub use graph::{
     GROUP_PREFIX, HORIZON_DAYS, Keyed, Kind, ProcessorSpec, Retention, Role, StreamSpec, Topology, Window,
     group_of, streams,

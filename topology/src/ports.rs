@@ -1,4 +1,5 @@
-//! What processors ask of the world. The shell implements these; tests put fakes in their place.
+//! The ports: what processors need of media, storage and the state of executions. The program implements
+//! them; tests and the simulation have fakes.
 
 use async_trait::async_trait;
 pub use millrace_schemas::UncleanRun;
@@ -9,17 +10,17 @@ use millrace_schemas::{
 
 use crate::processor::ProcessorError;
 
-/// Why the world did not do what it was asked for.
+/// Why a call of a port failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
-    /// The media, the source or the destination is at fault: trying again changes nothing. The text is for the
-    /// person who uploaded it: what was wrong with what, and what to do.
+    /// The media, the source or the destination is at fault, and a retry gives the same result. The text is
+    /// for the user: what is wrong with what, and what to do.
     #[error("{0}")]
     Refused(String),
-    /// It may work later.
+    /// A retry may succeed.
     #[error("{0}")]
     Transient(String),
-    /// The process takes no more work.
+    /// The process is stopping.
     #[error("the process is ending")]
     Stopped,
 }
@@ -34,40 +35,40 @@ impl From<PortError> for ProcessorError {
     }
 }
 
-/// A picture from which decoding can begin.
+/// A keyframe: a picture from which decoding can begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keyframe {
-    /// Presentation time, in the stream's clock.
+    /// The presentation time, in ticks of the stream's time base.
     pub pts: i64,
-    /// Where to begin reading for it.
+    /// The seek point from which to read it.
     pub seek: Seek,
 }
 
-/// What split must know of a source.
+/// The facts of a source that `split` needs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceFacts {
     /// The main video stream.
     pub video: Option<VideoSource>,
-    /// The sound tracks to take, in the order of the source.
+    /// The audio tracks to use, in the order of the source.
     pub sounds: Vec<AudioSource>,
-    /// Text and covers to take.
+    /// The auxiliary tracks to use: text tracks and cover art.
     pub sides: Vec<SideSource>,
-    /// Metadata of the container, as it has it.
+    /// The container's metadata.
     pub metadata: Vec<(String, String)>,
-    /// Chapters.
+    /// The chapters.
     pub chapters: Vec<Chapter>,
     /// The timecode of the first picture (SMPTE ST 12-1).
     pub timecode: Option<String>,
-    /// Where the clock jumps, by how many microseconds each part behind a jump is moved.
+    /// For each part after a timestamp discontinuity, by how many microseconds its timestamps are moved.
     pub jumps: Vec<i64>,
-    /// What is damaged.
+    /// What is damaged, as texts for the user.
     pub warnings: Vec<String>,
-    /// What can't be taken, and why.
+    /// What can't be used, and why, as texts for the user.
     pub left_out: Vec<String>,
 }
 
 impl SourceFacts {
-    /// The comment of the file, where outputs say where they came from.
+    /// Returns the `comment` of the container's metadata. Outputs of Millrace carry their mark in it.
     #[must_use]
     pub fn comment(&self) -> Option<&str> {
         self.metadata
@@ -82,152 +83,158 @@ impl SourceFacts {
 pub struct VideoSource {
     /// Its index in the container.
     pub stream: i32,
-    /// What its pictures are, as encoder settings: size, clock, rate, colour.
+    /// The properties of its pictures, as encoder settings: size, time base, frame rate, colour.
     pub settings: VideoSettings,
-    /// First presentation time, in the stream's clock.
+    /// The first presentation time, in ticks of the stream's time base.
     pub first: i64,
-    /// End of the last picture, as far as the container tells.
+    /// The end of the last picture, in the same ticks, as the container states it.
     pub end: i64,
-    /// Keyframes near the asked cuts, in order of presentation.
+    /// The keyframes near the requested cuts, in the order of presentation.
     pub keyframes: Vec<Keyframe>,
-    /// Whether the timestamps can be trusted; where not, the source is one segment.
+    /// True if the timestamps can be trusted; otherwise the source is one segment.
     pub trusted: bool,
-    /// The longest time from one picture to the next, in ticks; 0 where it is not known.
+    /// The longest time from one picture to the next, in ticks; 0 if it is unknown.
     pub longest_gap: i64,
-    /// The time of the last picture, in ticks, where the longest gap is known.
+    /// The presentation time of the last picture, in ticks, if the longest gap is known.
     pub last_time: i64,
     /// Further streams of the same track.
     pub also: Vec<i32>,
-    /// The first picture, as it is decoded.
+    /// The properties of the first decoded picture.
     pub shape: Option<PictureShape>,
-    /// Codec headers that lie between packets, base64; seek points name them, from 1.
+    /// Codec headers between packets, base64. Seek points refer to them, from 1.
     pub states: Vec<String>,
 }
 
-/// The sound track of a source.
+/// An audio track of a source.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AudioSource {
     /// Its index in the container.
     pub stream: i32,
-    /// Samples a second.
+    /// The sample rate, in samples a second.
     pub sample_rate: i32,
-    /// Channels.
+    /// The number of channels.
     pub channels: i32,
-    /// The layout of the channels, by libav's name; empty where the source names none.
+    /// The channel layout, by libav's name; empty if the source has none.
     pub layout: String,
-    /// For how long it plays, in seconds, as far as the container tells.
+    /// The duration in seconds, as the container states it.
     pub seconds: f64,
     /// Further streams of the same track.
     pub also: Vec<i32>,
-    /// How many samples, as far as the container tells; 0 where it does not.
+    /// The number of samples, as the container states it; 0 if it does not.
     pub samples: i64,
-    /// Where the first sample lies, in samples, where the sound can be cut anywhere: it is long, and has no holes.
+    /// The position of the first sample, in samples, if the audio can be cut anywhere: it is long and has no
+    /// gaps.
     pub first: Option<i64>,
-    /// What the container says of it.
+    /// The track's tags in the container.
     pub tags: TrackTags,
 }
 
-/// Text, or a cover, of a source.
+/// An auxiliary track of a source: text or cover art.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SideSource {
     /// Its index in the container.
     pub stream: i32,
-    /// The codec that it becomes, by libav's name.
+    /// The codec in the output, by libav's name.
     pub codec: String,
-    /// What the container says of it.
+    /// The track's tags in the container.
     pub tags: TrackTags,
 }
 
-/// A work object that is there: its facts, and what of the source was damaged when it was made.
+/// The facts of a stored work object, and the damage of the source that was found when it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Its facts.
     pub made: Made,
-    /// What was damaged, and where.
+    /// What is damaged and where, as texts for the user.
     pub warnings: Vec<String>,
 }
 
-/// What became of putting an output together.
+/// The result of a merge.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Joined {
-    /// It is proven and staged: whole, and visible to nobody.
+    /// The output is proven and staged: whole, and not visible.
     Proven {
         /// Its facts.
         facts: Box<OutputFacts>,
-        /// The name of what is staged, for [`Media::publish`].
+        /// The name of the staged object, for [`Media::publish`].
         token: String,
-        /// What is to be said of it: damage of its source, and what it could not take over.
+        /// Texts for the user: damage of the source, and what the output could not carry over.
         warnings: Vec<String>,
     },
-    /// Nothing was staged: segments were decoded otherwise than in one piece.
+    /// Nothing was staged: some segments decode differently than the whole source does.
     Unclean(Vec<UncleanRun>),
 }
 
-/// What is done with media; every call runs outside this process.
+/// The work on media. Every call runs in another process.
 #[async_trait]
 pub trait Media: Send + Sync + 'static {
-    /// Returns the encoders that make renditions here, with their versions: the ids of renditions have them.
+    /// Returns the encoders that make renditions here, with their versions: they are part of the ids of renditions.
     fn encoders(&self) -> Encoders;
 
-    /// Reads the source's headers and index.
+    /// Returns the facts of a source from its headers and index. Keyframes are those near multiples of
+    /// `segment_seconds`.
     async fn inspect(&self, source: &SourceRef, segment_seconds: f64) -> Result<SourceFacts, PortError>;
 
-    /// Computes what takes longer than a moment, such as a plan of 100,000 segments: where the process can, on a thread that holds up
-    /// nothing else, and for a time that is bounded. Here it is done at once.
+    /// Runs a computation that takes longer than a moment, such as a plan of 100,000 segments. The program
+    /// runs it on a thread that blocks no other work, for a limited time; the default runs it at once.
     async fn compute(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), PortError> {
         work();
         Ok(())
     }
 
-    /// Makes these renditions of a segment, each a work object of its own, in one decode. A work object that is
-    /// there already wins; the facts are of the object that is stored.
+    /// Transcodes a segment into these renditions, each a work object of its own, with one decode. The first
+    /// put of a work object wins; the facts are those of the stored object.
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError>;
 
-    /// Puts an output together out of work objects, proves it, and stages it.
+    /// Merges work objects into an output, proves it, and stages it.
     async fn merge(&self, merge: &Merge) -> Result<Joined, PortError>;
 
-    /// Makes what was staged appear under its name, at once and whole. Where a call before did it, nothing is done.
+    /// Publishes a staged output: it becomes visible under its URL, at once and whole. A no-op if it is
+    /// already published.
     async fn publish(&self, merge: &Merge, token: &str) -> Result<(), PortError>;
 
-    /// Takes away what was staged, also where it was published and is there still; it can't be published any more.
+    /// Removes a staged output, also if it is published and still there. It can't be published afterwards.
     async fn withdraw(&self, merge: &Merge) -> Result<(), PortError>;
 
-    /// The comment that a media file carries, if it is one that can be read.
+    /// Returns the comment in the metadata of a media file, or `None` if the file can't be read as media.
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError>;
 }
 
-/// What is asked of where bytes lie.
+/// Access to stored bytes: sources, work objects, outputs.
 #[async_trait]
 pub trait Storage: Send + Sync + 'static {
-    /// The source as it is now.
+    /// Returns the current version and size of a source.
     async fn pin(&self, url: &str) -> Result<SourceRef, PortError>;
 
-    /// The facts of a work object, if it is there and whole. Its key is `<work>/<rendition>/<index>`.
+    /// Returns the facts of a work object, if it exists and is whole. Its key is
+    /// `<work>/<rendition>/<index>`.
     async fn made(&self, work: &str, rendition: &str, index: i32) -> Result<Option<Stored>, PortError>;
 
-    /// Whether something is at an output's URL, and how large it is.
+    /// Returns the size in bytes of the object at an output's URL, or `None` if there is none.
     async fn size(&self, url: &str) -> Result<Option<i64>, PortError>;
 
-    /// Whether an output could be written there.
+    /// Fails if an output can't be written at this URL.
     async fn writable(&self, url: &str) -> Result<(), PortError>;
 
-    /// The first parts of the keys of work objects, and when something was last put there, in milliseconds since 1970.
+    /// Returns the prefixes of work objects, each with the time of its latest put, in milliseconds since
+    /// 1970.
     async fn works(&self) -> Result<Vec<(String, i64)>, PortError>;
 
-    /// Removes all work objects whose keys begin with this part, and what is staged of their execution; says whether there
-    /// was any.
+    /// Removes all work objects with this prefix, and the staged outputs of their execution. Returns `true`
+    /// if there were any.
     async fn remove_work(&self, work: &str) -> Result<bool, PortError>;
 
-    /// Removes what attempts up to this one have staged, and nothing else: work objects stay for the next.
+    /// Removes the staged outputs of attempts up to this one. Work objects stay for the next attempt. Returns
+    /// `true` if there were any.
     async fn remove_staged(&self, work: &str, attempt: i32) -> Result<bool, PortError>;
 }
 
-/// Which executions have ended, so that work on them can stop.
+/// The ended executions, so that work on them can stop.
 #[async_trait]
 pub trait Controls: Send + Sync + 'static {
-    /// Whether this attempt of an execution has ended, in success or not.
+    /// Returns `true` if this attempt at an execution has ended, with or without success.
     fn has_ended(&self, execution: &str, attempt: i32) -> bool;
 
-    /// Waits until it has.
+    /// Waits until this attempt has ended.
     async fn ended(&self, execution: &str, attempt: i32);
 }

@@ -1,4 +1,4 @@
-//! What a processor and an aggregation are.
+//! The traits `Processor` and `Aggregation`, and the records that they publish.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,19 +7,20 @@ use millrace_schemas::{RecordError, frame::Record};
 
 use crate::graph::{Keyed, StreamSpec};
 
-/// Why a record could not be processed, by what is to be done about it.
+/// Why a record could not be processed, by the consequence.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessorError {
-    /// It may work later: tried again with backoff, until a deadline makes it permanent.
+    /// A retry may succeed. The record is retried with backoff; after a deadline the error counts as
+    /// permanent.
     #[error("{0}")]
     Transient(String),
-    /// It never will: the record becomes a dead letter, and its execution fails with this reason.
+    /// No retry can succeed. The record becomes a dead letter, and its execution fails with this reason.
     #[error("{0}")]
     Permanent(String),
-    /// The process can't go on: it ends, and a restart goes on where it was.
+    /// The process can't continue. It ends, and continues at the committed offsets after a restart.
     #[error("{0}")]
     Fatal(String),
-    /// The process takes no more work: the record is left as if it had not been taken.
+    /// The process is stopping. The record is left as if it had not been consumed.
     #[error("the process is ending")]
     Stopped,
 }
@@ -30,14 +31,14 @@ impl From<RecordError> for ProcessorError {
     }
 }
 
-/// Where among the partitions a record goes.
+/// The rule that selects the partition of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// By its key.
+    /// By the hash of the key.
     ByKey,
-    /// By its key and its number, so that an execution's segments spread evenly.
+    /// By the hash of the key plus this number, so that the segments of an execution are spread evenly.
     Dealt(u32),
-    /// To this partition, as it was before: for what is published again.
+    /// This partition: the one of the original record, if a record is published again.
     Exactly(u32),
 }
 
@@ -50,24 +51,25 @@ pub struct Emit {
     pub key: Vec<u8>,
     /// The value; `None` is a tombstone.
     pub value: Option<Vec<u8>>,
-    /// Which partition.
+    /// The rule that selects the partition.
     pub placement: Placement,
 }
 
 impl Emit {
-    /// A record for a stream that is partitioned by key.
+    /// Returns a record for a stream that is partitioned by key.
     ///
     /// # Errors
-    /// Where the record can't be encoded.
+    /// Fails if the record can't be encoded.
     pub fn new<R: Record>(stream: StreamSpec, key: &str, record: &R) -> Result<Self, RecordError> {
         debug_assert_eq!(stream.keyed, Keyed::ByKey, "{} is dealt", stream.name);
-        Self::plain(stream, key, record)
+        Self::by_key(stream, key, record)
     }
 
-    /// The `number`th record of this key, for a stream that is dealt evenly over its partitions.
+    /// Returns the `number`th record of this key, for a stream whose records are spread evenly over its
+    /// partitions.
     ///
     /// # Errors
-    /// Where the record can't be encoded.
+    /// Fails if the record can't be encoded.
     pub fn dealt<R: Record>(
         stream: StreamSpec,
         key: &str,
@@ -75,10 +77,11 @@ impl Emit {
         record: &R,
     ) -> Result<Self, RecordError> {
         debug_assert_eq!(stream.keyed, Keyed::Dealt, "{} is keyed", stream.name);
-        Ok(Self { placement: Placement::Dealt(number), ..Self::plain(stream, key, record)? })
+        Ok(Self { placement: Placement::Dealt(number), ..Self::by_key(stream, key, record)? })
     }
 
-    fn plain<R: Record>(stream: StreamSpec, key: &str, record: &R) -> Result<Self, RecordError> {
+    /// Returns a record that is placed by its key.
+    fn by_key<R: Record>(stream: StreamSpec, key: &str, record: &R) -> Result<Self, RecordError> {
         debug_assert_eq!(stream.record, R::NAME, "{} holds other records", stream.name);
         Ok(Self {
             stream: stream.name,
@@ -89,88 +92,91 @@ impl Emit {
     }
 }
 
-/// What a processor is told about the record that it handles.
+/// The context in which a record is processed.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
     /// When the record was appended, in milliseconds since 1970.
     pub appended_ms: i64,
-    /// Tells the time, for what is said of it: no decision depends on it.
+    /// The clock, for times in reports. No decision depends on it.
     pub clock: Clock,
 }
 
 impl Task {
-    /// The time, in milliseconds since 1970.
+    /// Returns the current time, in milliseconds since 1970.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         (self.clock)()
     }
 }
 
-/// Milliseconds since 1970. Simulation has a clock of its own.
+/// Returns the time in milliseconds since 1970. The simulation has a clock of its own.
 pub type Clock = fn() -> i64;
 
-/// A stateless step: a record in, records out. Called again with the same record after a crash or a rebalance, so
-/// whatever it does to the world must be harmless the second time.
+/// A stateless step: one record in, records out. It is called again with the same record after a crash or a
+/// rebalance, so its side effects must be idempotent.
 #[async_trait]
 pub trait Processor: Send + Sync + 'static {
-    /// What it reads.
+    /// The type of the input records.
     type In: Send + Sync + 'static;
 
-    /// Reads a value of its stream.
+    /// Decodes a value of its stream.
     ///
     /// # Errors
-    /// Where the value is no such record; it becomes a dead letter.
+    /// Fails if the value can't be decoded; the record becomes a dead letter.
     fn read(&self, value: &[u8]) -> Result<Self::In, RecordError>;
 
-    /// Reads a record with its headers, for processors to which they say anything.
+    /// Decodes a record with its headers, for processors that use them.
     ///
     /// # Errors
-    /// As those of [`Processor::read`].
+    /// The same errors as [`Processor::read`].
     fn read_record(&self, value: &[u8], _headers: &[(String, Vec<u8>)]) -> Result<Self::In, RecordError> {
         self.read(value)
     }
 
-    /// Does the work, and says what follows from it.
+    /// Processes a record and returns the records to publish.
     ///
     /// # Errors
     /// See [`ProcessorError`].
     async fn handle(&self, record: &Self::In, task: Task) -> Result<Vec<Emit>, ProcessorError>;
 
-    /// What follows where the record was given up for this reason: the records that make its execution fail.
+    /// Returns the records to publish after the record was given up for this reason: they make its execution
+    /// fail.
     fn given_up(&self, record: &Self::In, task: Task, reason: &str) -> Vec<Emit>;
 }
 
-/// What came of folding one record.
+/// The result of folding a record, or of a punctuation.
 #[derive(Debug)]
 pub struct Fold<S> {
-    /// The new state; `None` forgets the key.
+    /// The new state; `None` removes the key.
     pub state: Option<S>,
     /// Records to publish.
     pub emits: Vec<Emit>,
-    /// Whether the state differs from what it was, and so goes to the changelog.
+    /// True if the state differs from the one before: it is then written to the changelog.
     pub changed: bool,
 }
 
-/// A keyed aggregation: state and a record in, state and records out. Pure: it has no clock, no I/O, no randomness.
+/// A keyed aggregation: a state and a record in, a state and records out. Pure: it has no clock, no I/O and
+/// no randomness.
 pub trait Aggregation: Send + Sync + 'static {
-    /// What it reads.
+    /// The type of the input records.
     type In: Record;
-    /// What it keeps for each key.
+    /// The type of the state of a key.
     type State: Record + Clone;
 
     /// Folds a record into the state of its key.
     ///
     /// # Errors
-    /// Where a record that it publishes can't be encoded.
+    /// Fails if a record to publish can't be encoded.
     fn fold(&self, state: Option<Self::State>, record: Self::In) -> Result<Fold<Self::State>, RecordError>;
 
-    /// What time alone brings: called now and then for each key that wants it.
+    /// Changes the state of a key by time alone. It is called at or after the time that
+    /// [`Aggregation::wakes_at`] returns.
     ///
     /// # Errors
-    /// Where a record that it publishes can't be encoded.
+    /// Fails if a record to publish can't be encoded.
     fn punctuate(&self, state: Self::State, now_ms: i64) -> Result<Fold<Self::State>, RecordError>;
 
-    /// When time next brings something for this key, in milliseconds since 1970.
+    /// Returns when the state is next to be punctuated, in milliseconds since 1970.
     fn wakes_at(&self, state: &Self::State) -> Option<i64>;
 }
 

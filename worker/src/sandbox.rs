@@ -43,7 +43,7 @@ pub async fn check_sandbox(settings: MediaProcessSettings) -> Result<Encoders, W
         Err(error) => return Err(WorkerError::MediaProcess(error)),
     };
     for layer in Layer::ALL {
-        metrics::sandbox(layer.as_str(), held.contains(&layer));
+        metrics::set_sandbox_layer(layer.as_str(), held.contains(&layer));
     }
     if settings.sandbox == Sandbox::Off {
         tracing::warn!(

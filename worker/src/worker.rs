@@ -57,7 +57,7 @@ impl Worker {
             rules: settings.rules.clone(),
             principals: settings.principals.clone(),
             access: settings.access.clone(),
-            ..Settings::of(options)
+            ..Settings::new(options)
         };
         let engine = Engine::new(log.clone(), engine_settings);
         let (progress, reports) = mpsc::channel(MAX_WAITING_PROGRESS);

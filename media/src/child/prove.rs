@@ -7,7 +7,7 @@ use std::fs::File;
 
 use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
 use millrace_schemas::{AudioFacts, AudioSettings, Color, OutputPlan, TrackSum, VideoFacts, VideoSettings};
-use millrace_topology::invariants::as_many_samples;
+use millrace_topology::invariants::check_samples;
 
 use self::found::{Found, Media, facts};
 use super::{
@@ -293,8 +293,8 @@ fn skipped_samples(shown: &Presentation, file: &Track, found: &Found) -> Option<
 fn as_many(track: &Expected, found: &Found, skipped: i64) -> Result<(), Failure> {
     let (Media::Audio(_), Some(sound)) = (&found.media, found.sound) else { return Ok(()) };
     let held = found.samples_in_packets() - skipped;
-    as_many_samples(track.sum.units, held, sound.frame_length)
-        .map_err(|violation| unproven(format!("samples of its sound: {}", violation.what)))
+    check_samples(track.sum.units, held, sound.frame_length)
+        .map_err(|violation| unproven(format!("samples of its sound: {}", violation.detail)))
 }
 
 /// An mp4 says in several places how long a track is: all of them are true. `end` is when it ends in ticks of the track.

@@ -4,7 +4,7 @@ mod outputs;
 use millrace_schemas::{
     Cancelled, Made, Merge, MergeOutcome, Merged, TrackPlan, TrackSource, Upload, frame::Record as _,
 };
-use millrace_topology::invariants::{merged_once, nothing_changed};
+use millrace_topology::invariants::{check_merged_once, check_redelivery};
 use proptest::prelude::*;
 
 use super::*;
@@ -178,7 +178,7 @@ fn a_redelivered_segment_changes_nothing() {
     let (state, _) = run([started(1, 3), made(1, 3, 1)]);
     let fold = fold(state.clone(), made(1, 3, 1)).unwrap();
     assert!(!fold.changed);
-    assert_eq!(nothing_changed(&state, &fold.state, fold.emits.len()), Ok(()));
+    assert_eq!(check_redelivery(&state, &fold.state, fold.emits.len()), Ok(()));
 }
 
 #[test]
@@ -298,22 +298,22 @@ proptest! {
             let ended = state.clone().filter(Assembly::is_terminal);
             let fold = fold(state, choices[choice].clone()).unwrap();
             if let Some(before) = ended {
-                prop_assert_eq!(stays_ended(&before, fold.state.as_ref()), Ok(()));
+                prop_assert_eq!(check_stays_ended(&before, fold.state.as_ref()), Ok(()));
             }
             // LG-2: a redelivery changes nothing.
             let again = decide(fold.state.clone(), choices[choice].clone()).unwrap();
-            prop_assert_eq!(nothing_changed(&fold.state, &again.state, again.emits.len()), Ok(()));
+            prop_assert_eq!(check_redelivery(&fold.state, &again.state, again.emits.len()), Ok(()));
             ends.extend(on(&fold.emits, "merged").iter().map(|value| Merged::decode(value).unwrap()));
             merges += on(&fold.emits, "merges").len();
             state = fold.state;
             if let Some(state) = &state {
                 if !on(&fold.emits, "merges").is_empty() {
-                    prop_assert_eq!(all_there("e", state.segments, |index| state.has(index)), Ok(()));
+                    prop_assert_eq!(check_merge_inputs("e", state.segments, |index| state.has(index)), Ok(()));
                 }
                 prop_assert_eq!(usize::from(state.is_terminal()), ends.len());
             }
         }
-        prop_assert_eq!(merged_once(&ends), Ok(()));
+        prop_assert_eq!(check_merged_once(&ends), Ok(()));
         prop_assert!([0, 2, 4].contains(&merges));
     }
 
@@ -402,13 +402,13 @@ fn a_strict_execution_leaves_the_warnings_of_segments_to_merge() {
 fn a_failure_of_what_is_there_already_changes_nothing() {
     let (state, _) = run(whole(3).into_iter().take(3));
     let again = fold(state.clone(), failed(1, 1)).unwrap();
-    assert_eq!(nothing_changed(&state, &again.state, again.emits.len()), Ok(()));
+    assert_eq!(check_redelivery(&state, &again.state, again.emits.len()), Ok(()));
     let (state, _) = run(whole(3).into_iter().take(6));
     let mut signal = staged(1, "mp4");
     let outcome = signal.merge.as_mut().unwrap();
     (outcome.facts, outcome.failure) = (None, Some("no answer".into()));
     let again = fold(state.clone(), signal).unwrap();
-    assert_eq!(nothing_changed(&state, &again.state, again.emits.len()), Ok(()));
+    assert_eq!(check_redelivery(&state, &again.state, again.emits.len()), Ok(()));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use millrace_schemas::{Seek, SeekBy};
 use millrace_topology::{
-    invariants::{covers_once, debug_hold},
+    invariants::{check_ranges, debug_check},
     ports::Keyframe,
 };
 
@@ -71,7 +71,7 @@ pub fn plan(first: i64, end: i64, keyframes: &[Keyframe], step: i64, longest_lea
             seeks: start.map_or(Vec::new(), |start| seeks(keyframes, start)),
         })
         .collect();
-    debug_hold(|| covers_once(ranges.iter().map(|range| (range.start, range.end))));
+    debug_check(|| check_ranges(ranges.iter().map(|range| (range.start, range.end))));
     ranges
 }
 
@@ -91,7 +91,7 @@ pub fn parts(first: i64, samples: i64, part: i64, grid: i64) -> Vec<(Option<i64>
     let starts = std::iter::once(None).chain(cuts.iter().copied().map(Some));
     let ends = cuts.iter().copied().map(Some).chain(std::iter::once(None));
     let parts: Vec<_> = starts.zip(ends).collect();
-    debug_hold(|| covers_once(parts.iter().copied()));
+    debug_check(|| check_ranges(parts.iter().copied()));
     parts
 }
 
@@ -185,7 +185,7 @@ mod tests {
             let first = times.pop_first().unwrap_or(0);
             let all: Vec<i64> = std::iter::once(first).chain(times).collect();
             let ranges = plan(first, first + 2000, &keyframes(&all), step, lead);
-            prop_assert_eq!(covers_once(ranges.iter().map(|range| (range.start, range.end))), Ok(()));
+            prop_assert_eq!(check_ranges(ranges.iter().map(|range| (range.start, range.end))), Ok(()));
             for pair in ranges.windows(2) {
                 prop_assert!(pair[0].start.unwrap_or(first) < pair[1].start.unwrap_or(i64::MIN));
                 prop_assert!(!pair[1].seeks.is_empty());

@@ -3,7 +3,7 @@
 use millrace_schemas::{RecordError, Refused, Signal, SourceRef, TrackKind, Upload, execution_id};
 use millrace_topology::{
     Emit, ProcessorError,
-    invariants::{all_segments, debug_hold},
+    invariants::{check_plan, debug_check},
     streams,
 };
 
@@ -19,7 +19,7 @@ pub(super) fn publish(
     plan: Plan,
 ) -> Result<Vec<Emit>, RecordError> {
     let Plan { mut started, segments, left_out } = plan;
-    debug_hold(|| all_segments(&started, segments.iter().map(|segment| segment.index)));
+    debug_check(|| check_plan(&started, segments.iter().map(|segment| segment.index)));
     // From the time at which the upload was appended, however often it is redelivered.
     started.deadline_ms =
         upload.deadline_seconds.map(|seconds| at_ms.saturating_add((seconds * 1000.0) as i64));

@@ -1,42 +1,45 @@
-//! Keyed state, restored from its changelog.
+//! Restores the keyed state of a partition from its changelog.
 
 use std::collections::BTreeMap;
 
 use millrace_schemas::{RecordError, frame};
 use millrace_topology::{StreamSpec, faults::Fault};
 
-use super::{BATCH, Part, States};
+use super::partition::{BATCH, PartitionState, States};
 use crate::{
-    announced::{Announced, Claims},
-    log::{Log, LogError, Owned, Partition, Record},
+    announcements::{Announcements, VersionCheck},
+    error::LogError,
+    log::{Log, OwnedPartition},
+    record::{Partition, Record},
 };
 
-/// A partition's states, and what lies in its changelog and is none, with the reason.
+/// A restored partition.
 pub(super) struct Restored<S> {
-    pub(super) part: Part<S>,
-    pub(super) strays: Vec<(Record, String)>,
+    pub(super) partition: PartitionState<S>,
+    /// The records in the changelog that are no states, each with the reason.
+    pub(super) invalid: Vec<(Record, String)>,
 }
 
-/// Reads a partition's states up to the end that its changelog has now, as read uncommitted: what a transaction under way
-/// adds belongs to it.
+/// Reads the states of a partition up to the current end of its changelog. Records of open transactions count: the restore
+/// waits until they are committed or aborted.
 pub(super) async fn restore<S: frame::Record>(
     log: &dyn Log,
     table: StreamSpec,
-    owned: &Owned,
-    announced: &Announced,
+    owned: &OwnedPartition,
+    announcements: &Announcements,
 ) -> Result<Restored<S>, LogError> {
-    let partition = Partition { stream: table.name.into(), number: owned.partition.number };
-    let mut part = Part { states: States::new(), position: owned.position, waits: false };
-    let mut strays = BTreeMap::new();
+    let changelog = Partition { stream: table.name.into(), number: owned.partition.number };
+    let mut partition = PartitionState { states: States::new(), position: owned.position, waits: false };
+    let mut invalid = BTreeMap::new();
     if Fault::NoRestore.is_planted() {
-        return Ok(Restored { part, strays: Vec::new() });
+        return Ok(Restored { partition, invalid: Vec::new() });
     }
     let mut changes = log.changes();
-    let end = log.end(&partition).await?;
+    let end = log.end(&changelog).await?;
     let mut from = 0;
     while from < end {
         changes.mark_seen();
-        let fetched = log.read(&partition, from, BATCH).await?;
+        let fetched = log.read(&changelog, from, BATCH).await?;
         if fetched.next == from {
             if Fault::RestoreStopsEarly.is_planted() {
                 break;
@@ -45,39 +48,40 @@ pub(super) async fn restore<S: frame::Record>(
             continue;
         }
         from = fetched.next;
-        let claims = announced.batch();
+        let check = announcements.check_batch();
         for record in fetched.records {
-            take(&mut part, &mut strays, record, &claims).await?;
+            restore_record(&mut partition, &mut invalid, record, &check).await?;
         }
     }
-    Ok(Restored { part, strays: strays.into_values().collect() })
+    Ok(Restored { partition, invalid: invalid.into_values().collect() })
 }
 
-async fn take<S: frame::Record>(
-    part: &mut Part<S>,
-    strays: &mut BTreeMap<Vec<u8>, (Record, String)>,
+/// Applies one record of the changelog.
+async fn restore_record<S: frame::Record>(
+    partition: &mut PartitionState<S>,
+    invalid: &mut BTreeMap<Vec<u8>, (Record, String)>,
     record: Record,
-    claims: &Claims,
+    check: &VersionCheck,
 ) -> Result<(), LogError> {
-    strays.remove(&record.key);
+    invalid.remove(&record.key);
     let error = match record.value.as_deref().map(S::decode) {
         Some(Ok(state)) => {
-            part.states.insert(record.key, state);
+            partition.states.insert(record.key, state);
             return Ok(());
         }
         None => {
-            part.states.remove(&record.key);
+            partition.states.remove(&record.key);
             return Ok(());
         }
-        Some(Err(error)) => claims.settle(error).await?,
+        Some(Err(error)) => check.resolve_claim(error).await?,
     };
     if matches!(error, RecordError::Newer { .. }) {
         let Partition { stream, number } = &record.partition;
         tracing::error!(table = stream, partition = number, %error, "waits for an upgrade of this process");
-        part.waits = true;
+        partition.waits = true;
     } else {
-        // A stranger's. The state that was there before stays what it was.
-        strays.insert(record.key.clone(), (record, error.to_string()));
+        // Written by another program: the key keeps its previous state.
+        invalid.insert(record.key.clone(), (record, error.to_string()));
     }
     Ok(())
 }

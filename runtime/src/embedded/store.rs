@@ -1,33 +1,39 @@
-//! The file: its layout and its statements.
+//! The layout of the SQLite file, and the statements on it.
 
 use std::collections::HashMap;
 
 use millrace_topology::{Kind, StreamSpec};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use crate::log::{Fetched, Headers, Partition, Record, Transaction};
+use crate::{
+    log::{Fetched, Transaction},
+    record::{Headers, Partition, Record},
+};
 
-/// The layout that this Millrace writes (`PRAGMA user_version`).
+/// The version of the layout that this Millrace writes (`PRAGMA user_version`).
 pub(super) const LAYOUT: i64 = 2;
 
-/// What of a stream the statements need.
+/// A row of the table `streams`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stream {
+pub(super) struct StreamRow {
     pub(super) id: i64,
     pub(super) partitions: u32,
     is_table: bool,
-    /// How many records a partition keeps, and for how many days. None: for good, as it was before layout 2.
+    /// The retention: at most `keep` records in a partition, for at most `days` days. `None` keeps them
+    /// forever, as layout 1 does.
     keep: Option<u32>,
     days: Option<u32>,
 }
 
-/// A partition is trimmed once in so many records: fewer statements, and no more than so many records too many.
+/// A partition is trimmed after every `TRIM_EVERY` appended records. It exceeds its retention by at most that
+/// many.
 const TRIM_EVERY: i64 = 256;
-/// The write-ahead log is cut back to so many bytes when it was longer.
+/// The size in bytes to which SQLite truncates the write-ahead log after a checkpoint.
 const WAL_BYTES: i64 = 16 << 20;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// Sets the connection up and makes the layout; says which layout the file has.
+/// Configures the connection and creates the layout, or upgrades it. Returns the version of the file's
+/// layout, which is greater than [`LAYOUT`] if a newer Millrace wrote it.
 pub(super) fn prepare(c: &mut Connection) -> Result<i64, rusqlite::Error> {
     c.pragma_update(None, "journal_mode", "WAL")?;
     c.pragma_update(None, "synchronous", "NORMAL")?;
@@ -37,7 +43,7 @@ pub(super) fn prepare(c: &mut Connection) -> Result<i64, rusqlite::Error> {
         return Ok(LAYOUT);
     }
     let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Looked at again: another process may have been first.
+    // Read again: another process may have created it in the meantime.
     match layout(&transaction)? {
         0 => {}
         1 => {
@@ -77,12 +83,12 @@ fn layout(c: &Connection) -> Result<i64, rusqlite::Error> {
     c.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Changes when another connection commits.
+/// Returns a number that changes when another connection commits.
 pub(super) fn version(c: &Connection) -> Result<i64, rusqlite::Error> {
     c.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
-/// Makes the streams that are not there; says how many partitions each has.
+/// Creates the streams that do not exist, and returns the number of partitions of each.
 pub(super) fn ensure(c: &mut Connection, specs: &[StreamSpec]) -> Result<Vec<u32>, rusqlite::Error> {
     let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut found = Vec::with_capacity(specs.len());
@@ -100,10 +106,11 @@ pub(super) fn ensure(c: &mut Connection, specs: &[StreamSpec]) -> Result<Vec<u32
     Ok(found)
 }
 
-pub(super) fn stream(c: &Connection, name: &str) -> Result<Option<Stream>, rusqlite::Error> {
+/// Returns the stream of this name.
+pub(super) fn stream(c: &Connection, name: &str) -> Result<Option<StreamRow>, rusqlite::Error> {
     c.prepare_cached("SELECT id, partitions, is_table, keep, days FROM streams WHERE name = ?")?
         .query_row([name], |row| {
-            Ok(Stream {
+            Ok(StreamRow {
                 id: row.get(0)?,
                 partitions: row.get(1)?,
                 is_table: row.get(2)?,
@@ -114,8 +121,8 @@ pub(super) fn stream(c: &Connection, name: &str) -> Result<Option<Stream>, rusql
         .optional()
 }
 
-/// Makes a group known on a stream.
-pub(super) fn register(c: &mut Connection, group: &str, stream: Stream) -> Result<(), rusqlite::Error> {
+/// Registers a group on a stream: from now on the stream keeps the records that the group has not consumed.
+pub(super) fn register(c: &mut Connection, group: &str, stream: StreamRow) -> Result<(), rusqlite::Error> {
     let known: u32 = c
         .prepare_cached("SELECT count(*) FROM commits WHERE grp = ? AND stream = ?")?
         .query_row(params![group, stream.id], |row| row.get(0))?;
@@ -132,8 +139,8 @@ pub(super) fn register(c: &mut Connection, group: &str, stream: Stream) -> Resul
     t.commit()
 }
 
-/// How many records a partition holds.
-pub(super) fn depth(c: &Connection, stream: Stream, number: u32) -> Result<u64, rusqlite::Error> {
+/// Returns the number of records in a partition.
+pub(super) fn depth(c: &Connection, stream: StreamRow, number: u32) -> Result<u64, rusqlite::Error> {
     let text = if stream.is_table {
         "SELECT count(*) FROM latest WHERE stream = ? AND part = ?"
     } else {
@@ -143,6 +150,7 @@ pub(super) fn depth(c: &Connection, stream: Stream, number: u32) -> Result<u64, 
     Ok(count.cast_unsigned())
 }
 
+/// Returns the offset of the next record of a partition.
 pub(super) fn end(c: &Connection, stream: i64, number: u32) -> Result<u64, rusqlite::Error> {
     let next: Option<i64> = c
         .prepare_cached("SELECT next FROM ends WHERE stream = ? AND part = ?")?
@@ -151,6 +159,7 @@ pub(super) fn end(c: &Connection, stream: i64, number: u32) -> Result<u64, rusql
     Ok(next.map_or(0, i64::cast_unsigned))
 }
 
+/// Returns the next offset that a group will consume, 0 if it never committed.
 pub(super) fn committed(
     c: &Connection,
     group: &str,
@@ -164,13 +173,14 @@ pub(super) fn committed(
     Ok(next.map_or(0, i64::cast_unsigned))
 }
 
+/// Commits the records and offsets of a transaction.
 pub(super) fn commit(
     c: &mut Connection,
     transaction: &Transaction,
     now_ms: i64,
 ) -> Result<(), rusqlite::Error> {
     let t = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut known: HashMap<&str, Stream> = HashMap::new();
+    let mut known: HashMap<&str, StreamRow> = HashMap::new();
     for record in &transaction.records {
         let name = record.emit.stream;
         let stream = match known.get(name) {
@@ -221,15 +231,16 @@ pub(super) fn commit(
     t.commit()
 }
 
-/// Lets go of what is older than the stream's retention, but for what a group has yet to consume.
-fn trim(c: &Connection, stream: Stream, part: u32, next: i64, now_ms: i64) -> Result<(), rusqlite::Error> {
+/// Deletes the records of a partition that exceed its retention, but none that a registered group has not
+/// consumed.
+fn trim(c: &Connection, stream: StreamRow, part: u32, next: i64, now_ms: i64) -> Result<(), rusqlite::Error> {
     let by_count = stream.keep.map_or(0, |keep| next - i64::from(keep));
-    let young = now_ms - stream.days.map_or(now_ms, |days| i64::from(days) * DAY_MS);
+    let oldest_ms = now_ms - stream.days.map_or(now_ms, |days| i64::from(days) * DAY_MS);
     let by_age: Option<i64> = c
         .prepare_cached(
             "SELECT off FROM records WHERE stream = ? AND part = ? AND at >= ? ORDER BY off LIMIT 1",
         )?
-        .query_row(params![stream.id, part, young], |row| row.get(0))
+        .query_row(params![stream.id, part, oldest_ms], |row| row.get(0))
         .optional()?;
     let consumed: Option<i64> = c
         .prepare_cached("SELECT min(next) FROM commits WHERE stream = ? AND part = ?")?
@@ -240,14 +251,15 @@ fn trim(c: &Connection, stream: Stream, part: u32, next: i64, now_ms: i64) -> Re
     Ok(())
 }
 
+/// Returns at most `most` records of a partition from an offset on.
 pub(super) fn read(
     c: &Connection,
-    stream: Stream,
+    stream: StreamRow,
     partition: &Partition,
     from: u64,
     most: usize,
 ) -> Result<Fetched, rusqlite::Error> {
-    // One snapshot for both statements: other processes commit too.
+    // Both statements need the same snapshot: other processes may commit between them.
     let t = c.unchecked_transaction()?;
     let text = if stream.is_table {
         "SELECT off, off, at, key, value, headers FROM latest
@@ -264,10 +276,11 @@ pub(super) fn read(
     Ok(Fetched { records, next })
 }
 
+/// Reads records of a stream with their position in the whole log.
 const FETCH: &str = "SELECT seq, off, at, key, value, headers FROM records
     WHERE stream = ? AND part = ? AND off >= ? ORDER BY off LIMIT ?";
 
-/// Records of several partitions, in the order in which they were appended.
+/// Returns records of several partitions in the order in which they were appended, at most `most`.
 pub(super) fn fetch(
     c: &Connection,
     stream: i64,
@@ -313,11 +326,12 @@ fn record(row: &Row<'_>, partition: &Partition) -> Result<(i64, Record), rusqlit
     Ok((row.get(0)?, record))
 }
 
-/// Few records have headers; those that do keep them as JSON.
+/// Encodes headers as JSON; `None` if there are none.
 fn pack(headers: &Headers) -> Option<Vec<u8>> {
     if headers.is_empty() { None } else { serde_json::to_vec(headers).ok() }
 }
 
+/// The inverse of [`pack`].
 fn unpack(headers: Option<&[u8]>) -> Headers {
     headers.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the simulated log holds.
+//! The contents of the simulated log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,27 +6,30 @@ use millrace_topology::{Kind, StreamSpec};
 use tokio::time::Instant;
 
 use crate::{
+    error::LogError,
     groups::Groups,
-    log::{Fetched, LogError, NewRecord, Partition, Record, Transaction},
+    log::{Fetched, Transaction},
+    record::{NewRecord, Partition, Record},
 };
 
-/// A place in a partition. One without a record is what a marker or an aborted record leaves.
-struct Entry {
+/// The entry at one offset. It has no record if it is a transaction marker or was aborted.
+struct LogEntry {
     record: Option<Record>,
     transaction: u64,
+    /// The time from which it can be read.
     visible: Instant,
 }
 
-struct Stream {
+struct StoredStream {
     is_table: bool,
-    partitions: Vec<Vec<Entry>>,
+    partitions: Vec<Vec<LogEntry>>,
 }
 
-/// A record that was committed, with the number of its transaction: those of one were committed together, and a larger
-/// number came later.
+/// A committed record with its transaction. Records of one transaction were committed together; a larger
+/// number was committed later.
 #[derive(Debug, Clone)]
-pub struct Appended {
-    /// The transaction.
+pub struct CommittedRecord {
+    /// The number of the transaction.
     pub transaction: u64,
     /// The record.
     pub record: Record,
@@ -34,28 +37,29 @@ pub struct Appended {
 
 #[derive(Default)]
 pub(super) struct State {
-    streams: BTreeMap<String, Stream>,
+    streams: BTreeMap<String, StoredStream>,
     pub(super) groups: Groups,
-    /// Group and member of each process.
+    /// The members of all groups: process, group and member id.
     members: Vec<(u64, String, u64)>,
-    /// The next offset of a group in a partition, and when that can be read.
+    /// The committed offset of a group in a partition, and the time from which it can be read.
     offsets: BTreeMap<(String, Partition), (u64, Instant)>,
     transactions: u64,
 }
 
 impl State {
-    fn stream(&self, name: &str) -> Result<&Stream, LogError> {
+    fn stream(&self, name: &str) -> Result<&StoredStream, LogError> {
         self.streams.get(name).ok_or_else(|| LogError::UnknownStream(name.into()))
     }
 
-    fn entries(&self, partition: &Partition) -> Result<&[Entry], LogError> {
+    fn entries(&self, partition: &Partition) -> Result<&[LogEntry], LogError> {
         let stream = self.stream(&partition.stream)?;
         Ok(stream.partitions.get(partition.number as usize).map_or(&[], Vec::as_slice))
     }
 
+    /// Creates the streams that do not exist.
     pub(super) fn ensure(&mut self, specs: &[StreamSpec]) -> Result<(), LogError> {
         for spec in specs {
-            let stream = self.streams.entry(spec.name.into()).or_insert_with(|| Stream {
+            let stream = self.streams.entry(spec.name.into()).or_insert_with(|| StoredStream {
                 is_table: spec.kind == Kind::Table,
                 partitions: (0..spec.partitions).map(|_| Vec::new()).collect(),
             });
@@ -79,24 +83,27 @@ impl State {
         Ok(member)
     }
 
-    /// All members of a process leave.
-    pub(super) fn expire(&mut self, process: u64) {
-        self.leave(|(of, ..)| *of == process);
+    /// Removes all members of a process from their groups.
+    pub(super) fn expire_sessions(&mut self, process: u64) {
+        self.remove_members(|(owner, ..)| *owner == process);
     }
 
-    /// All members of a group leave.
+    /// Removes all members of a group.
     pub(super) fn expire_group(&mut self, group: &str) {
-        self.leave(|(_, of, _)| of == group);
+        self.remove_members(|(_, name, _)| name == group);
     }
 
-    fn leave(&mut self, who: impl Fn(&(u64, String, u64)) -> bool) {
-        let (gone, stay): (Vec<_>, _) = std::mem::take(&mut self.members).into_iter().partition(who);
-        self.members = stay;
-        for (_, group, member) in gone {
+    fn remove_members(&mut self, is_removed: impl Fn(&(u64, String, u64)) -> bool) {
+        let (removed, kept): (Vec<_>, _) =
+            std::mem::take(&mut self.members).into_iter().partition(is_removed);
+        self.members = kept;
+        for (_, group, member) in removed {
             self.groups.leave(&group, member);
         }
     }
 
+    /// Commits or aborts a transaction. `visible` gives the time from which a partition of it can be read. Returns the latest
+    /// of these times.
     pub(super) fn commit(
         &mut self,
         transaction: &Transaction,
@@ -115,7 +122,7 @@ impl State {
         self.transactions += 1;
         let number = self.transactions;
         let mut latest = Instant::now();
-        // One time for each partition that the transaction touches.
+        // One time for each partition of the transaction.
         let mut times: BTreeMap<Partition, Instant> = BTreeMap::new();
         let mut time = |partition: &Partition| {
             let time = *times.entry(partition.clone()).or_insert_with(&mut visible);
@@ -124,7 +131,7 @@ impl State {
         };
         let mut touched = BTreeSet::new();
         for new in &transaction.records {
-            let partition = self.place(new)?;
+            let partition = self.partition_of(new)?;
             let visible = time(&partition);
             let stream = self.streams.get_mut(new.emit.stream);
             let Some(entries) = stream.and_then(|s| s.partitions.get_mut(partition.number as usize)) else {
@@ -139,14 +146,14 @@ impl State {
                 value: new.emit.value.clone(),
                 headers: new.headers.clone(),
             };
-            entries.push(Entry { record: (!aborts).then_some(record), transaction: number, visible });
+            entries.push(LogEntry { record: (!aborts).then_some(record), transaction: number, visible });
         }
-        // The marker behind a transaction's records.
+        // The marker behind the records of a transaction.
         for partition in touched {
             let visible = time(&partition);
             let stream = self.streams.get_mut(&partition.stream);
             if let Some(entries) = stream.and_then(|s| s.partitions.get_mut(partition.number as usize)) {
-                entries.push(Entry { record: None, transaction: number, visible });
+                entries.push(LogEntry { record: None, transaction: number, visible });
             }
         }
         if let Some(membership) = transaction.membership.as_ref().filter(|_| !aborts) {
@@ -159,25 +166,26 @@ impl State {
         Ok(latest)
     }
 
-    fn place(&self, new: &NewRecord) -> Result<Partition, LogError> {
+    /// Returns the partition that a record is appended to.
+    fn partition_of(&self, new: &NewRecord) -> Result<Partition, LogError> {
         let number = new.partition(self.partitions(new.emit.stream)?);
         Ok(Partition { stream: new.emit.stream.into(), number })
     }
 
-    /// The records that can be read: up to the first that belongs to a transaction under way there. Of a table that is
-    /// not lazy, only the latest of each key.
+    /// Returns the records before the first one of an open transaction. Of a table without lazy compaction it
+    /// returns only the latest record of each key.
     pub(super) fn read(
         &self,
         partition: &Partition,
         from: u64,
         most: usize,
-        lazy: bool,
+        lazy_compaction: bool,
     ) -> Result<Fetched, LogError> {
         let entries = self.entries(partition)?;
         let now = Instant::now();
         let stable = entries.iter().position(|entry| entry.visible > now).unwrap_or(entries.len());
         let stable = entries.get(..stable).unwrap_or_default();
-        let compacted = self.stream(&partition.stream)?.is_table && !lazy;
+        let compacted = self.stream(&partition.stream)?.is_table && !lazy_compaction;
         let mut latest: BTreeMap<&[u8], u64> = BTreeMap::new();
         if compacted {
             let records = stable.iter().filter_map(|entry| entry.record.as_ref());
@@ -200,21 +208,24 @@ impl State {
         Ok(fetched)
     }
 
+    /// Returns the offset of the next entry.
     pub(super) fn end(&self, partition: &Partition) -> Result<u64, LogError> {
         Ok(self.entries(partition)?.len() as u64)
     }
 
-    /// The next offset of a group, and when it can be read.
+    /// Returns the committed offset of a group, and the time from which it can be read.
     pub(super) fn committed(&self, group: &str, partition: &Partition) -> (u64, Instant) {
         let key = (group.to_owned(), partition.clone());
         self.offsets.get(&key).copied().unwrap_or((0, Instant::now()))
     }
 
+    /// Sets the committed offset of a group.
     pub(super) fn set_offset(&mut self, group: &str, partition: &Partition, to: u64) {
         self.offsets.insert((group.to_owned(), partition.clone()), (to, Instant::now()));
     }
 
-    pub(super) fn throw_in(
+    /// Appends a record with arbitrary bytes in a transaction of its own, and returns its offset.
+    pub(super) fn append_foreign(
         &mut self,
         partition: &Partition,
         key: Vec<u8>,
@@ -236,15 +247,16 @@ impl State {
             value: Some(value),
             headers: Vec::new(),
         };
-        entries.push(Entry { record: Some(record), transaction, visible: Instant::now() });
+        entries.push(LogEntry { record: Some(record), transaction, visible: Instant::now() });
         offset
     }
 
-    pub(super) fn history(&self) -> Vec<Appended> {
+    /// Returns all committed records, in the order of their transactions.
+    pub(super) fn history(&self) -> Vec<CommittedRecord> {
         let entries = self.streams.values().flat_map(|stream| stream.partitions.iter().flatten());
-        let mut all: Vec<Appended> = entries
+        let mut all: Vec<CommittedRecord> = entries
             .filter_map(|entry| {
-                Some(Appended { transaction: entry.transaction, record: entry.record.clone()? })
+                Some(CommittedRecord { transaction: entry.transaction, record: entry.record.clone()? })
             })
             .collect();
         all.sort_by_key(|appended| appended.transaction);

@@ -1,6 +1,6 @@
-//! What any log must do. A backend joins by one line of `conforms!`.
+//! The conformance suite of logs: what each backend must do. A backend is added by one line of `conforms!`.
 //!
-//! Nothing here asks that what is committed can be read at once: it waits for the fact.
+//! The tests wait for committed records: they need not be readable at once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,14 +15,14 @@ use millrace_runtime::{
 };
 use millrace_topology::{Emit, Placement, StreamSpec, streams};
 
-/// A log that can be opened again, as after a restart.
+/// A log that can be opened again, as after a restart of the process.
 #[async_trait]
 pub(crate) trait Backend {
     fn new() -> Self;
     async fn open(&self) -> Arc<dyn Log>;
 }
 
-/// Holds a backend to all facts.
+/// Declares a test for each fact, on one backend.
 macro_rules! conforms {
     ($name:ident, $backend:ty, start_paused = $paused:literal) => {
         mod $name {
@@ -85,11 +85,11 @@ fn text(record: &Record) -> String {
     String::from_utf8(record.value.clone().unwrap()).unwrap()
 }
 
-fn place(stream: &str, number: u32) -> Partition {
+fn partition(stream: &str, number: u32) -> Partition {
     Partition { stream: stream.into(), number }
 }
 
-/// Reads a partition to the end that it has now.
+/// Returns the records of a partition up to its current end.
 async fn read_to_end(log: &dyn Log, partition: &Partition) -> Vec<Record> {
     let mut changes = log.changes();
     let end = log.end(partition).await.unwrap();
@@ -109,12 +109,12 @@ async fn read_to_end(log: &dyn Log, partition: &Partition) -> Vec<Record> {
 async fn all(log: &dyn Log, stream: &str) -> Vec<Record> {
     let mut found = Vec::new();
     for number in 0..log.partitions(stream).await.unwrap() {
-        found.extend(read_to_end(log, &place(stream, number)).await);
+        found.extend(read_to_end(log, &partition(stream, number)).await);
     }
     found
 }
 
-/// The next assignment; records that come before it are dropped.
+/// Returns the next assignment, and drops the records before it.
 async fn assigned(consumer: &mut Box<dyn Consumer>) -> Assignment {
     loop {
         if let Event::Assigned(assignment) = consumer.next(0).await.unwrap() {
@@ -123,9 +123,9 @@ async fn assigned(consumer: &mut Box<dyn Consumer>) -> Assignment {
     }
 }
 
-/// What each member owns once all of these partitions have an owner and the members have about the same number, with the
-/// partitions that were fresh on the way.
-async fn settled(
+/// Waits until these partitions are spread evenly over the members. Returns the assignment of each member,
+/// with the partitions that were fresh in one of its assignments.
+async fn balanced(
     members: &mut [Box<dyn Consumer>],
     partitions: usize,
 ) -> Vec<(Assignment, BTreeSet<Partition>)> {
@@ -134,9 +134,9 @@ async fn settled(
     let share = partitions / members.len();
     loop {
         for ((member, found), fresh) in members.iter_mut().zip(&mut found).zip(&mut fresh) {
-            // One that has nothing to tell holds nobody up.
-            let told = tokio::time::timeout(Duration::from_millis(20), member.next(0)).await;
-            if let Ok(event) = told
+            // A member without an event does not delay the others.
+            let next = tokio::time::timeout(Duration::from_millis(20), member.next(0)).await;
+            if let Ok(event) = next
                 && let Event::Assigned(assignment) = event.unwrap()
             {
                 fresh.retain(|partition| assignment.partitions.iter().any(|o| o.partition == *partition));
@@ -153,7 +153,7 @@ async fn settled(
     }
 }
 
-/// So many records, whatever is assigned meanwhile.
+/// Returns `count` records, and ignores assignments.
 async fn records(consumer: &mut Box<dyn Consumer>, count: usize) -> Vec<Record> {
     let mut found = Vec::new();
     while found.len() < count {
@@ -188,7 +188,7 @@ pub(crate) async fn dealt_records_are_spread_evenly(backend: &impl Backend) {
     log.commit(append((0..24).map(dealt).collect())).await.unwrap();
     for number in 0..12 {
         assert_eq!(
-            read_to_end(log.as_ref(), &place("segments", number)).await.len(),
+            read_to_end(log.as_ref(), &partition("segments", number)).await.len(),
             2,
             "partition {number}"
         );
@@ -200,7 +200,7 @@ pub(crate) async fn what_is_published_again_goes_where_it_was(backend: &impl Bac
     for number in 0..12 {
         let exactly = Emit { placement: Placement::Exactly(number), ..emit("segments", "e", "x") };
         log.commit(append(vec![exactly])).await.unwrap();
-        assert_eq!(read_to_end(log.as_ref(), &place("segments", number)).await.len(), 1);
+        assert_eq!(read_to_end(log.as_ref(), &partition("segments", number)).await.len(), 1);
     }
 }
 
@@ -271,9 +271,9 @@ pub(crate) async fn a_second_member_takes_half_and_the_first_is_fenced(backend: 
     let mut members = vec![log.join("g", "merged").await.unwrap()];
     let before = assigned(&mut members[0]).await;
     members.push(log.join("g", "merged").await.unwrap());
-    let both = settled(&mut members, 4).await;
-    assert!(both[0].1.is_empty(), "what stayed is not fresh");
-    assert_eq!(both[1].1.len(), 2, "what came is");
+    let both = balanced(&mut members, 4).await;
+    assert!(both[0].1.is_empty(), "partitions that stayed are not fresh");
+    assert_eq!(both[1].1.len(), 2, "partitions that moved are");
     let moved = both[1].0.partitions[0].partition.clone();
     let mut old = commit_of(&before.membership, vec![(moved.clone(), 1)]);
     old.records = vec![emit("executions", "k", "never").into()];
@@ -281,8 +281,8 @@ pub(crate) async fn a_second_member_takes_half_and_the_first_is_fenced(backend: 
     assert_eq!(all(log.as_ref(), "executions").await, [], "nothing of a fenced transaction is seen");
     assert_eq!(log.committed("g", &moved).await.unwrap(), 0);
     drop(members.pop());
-    let alone = settled(&mut members, 4).await;
-    assert_eq!(alone[0].1.len(), 2, "what came back is fresh");
+    let alone = balanced(&mut members, 4).await;
+    assert_eq!(alone[0].1.len(), 2, "partitions that came back are fresh");
 }
 
 pub(crate) async fn many_members_share_all_partitions(backend: &impl Backend) {
@@ -292,7 +292,7 @@ pub(crate) async fn many_members_share_all_partitions(backend: &impl Backend) {
         members.push(log.join("g", "segments").await.unwrap());
     }
     let mut owned: Vec<u32> = Vec::new();
-    for (assignment, fresh) in settled(&mut members, 12).await {
+    for (assignment, fresh) in balanced(&mut members, 12).await {
         assert!(fresh.len() <= assignment.partitions.len());
         owned.extend(assignment.partitions.iter().map(|owned| owned.partition.number));
     }
@@ -307,7 +307,7 @@ pub(crate) async fn a_partition_that_went_and_came_back_is_fresh(backend: &impl 
     let mut first = log.join("g", "merged").await.unwrap();
     assigned(&mut first).await;
     let before = records(&mut first, 1).await;
-    // While the first one looks away, a second takes some over, goes on, and leaves.
+    // While the first member does not poll, a second one takes over some partitions, commits, and leaves.
     let mut second = log.join("g", "merged").await.unwrap();
     let owner = loop {
         let owner = assigned(&mut second).await;
@@ -322,20 +322,20 @@ pub(crate) async fn a_partition_that_went_and_came_back_is_fresh(backend: &impl 
     }
     drop(second);
     let mut members = [first];
-    let (after, fresh) = settled(&mut members, 4).await.remove(0);
+    let (after, fresh) = balanced(&mut members, 4).await.remove(0);
     let owned = after.partitions.iter().find(|owned| owned.partition == partition).unwrap();
     assert_eq!(fresh.contains(&partition), mine);
     if mine {
-        assert_eq!(owned.position, next, "it begins where the other one stopped");
+        assert_eq!(owned.position, next, "it begins at the other member's committed offset");
     }
 }
 
 pub(crate) async fn one_that_is_no_member_commits_nothing(backend: &impl Backend) {
     let log = open(backend).await;
-    let stranger = Membership { group: "g".into(), member: 77, epoch: 1 };
-    let commit = log.commit(commit_of(&stranger, vec![(place("merged", 0), 5)])).await;
+    let unknown = Membership { group: "g".into(), member: 77, epoch: 1 };
+    let commit = log.commit(commit_of(&unknown, vec![(partition("merged", 0), 5)])).await;
     assert!(matches!(commit, Err(LogError::Fenced { .. })), "{commit:?}");
-    assert_eq!(log.committed("g", &place("merged", 0)).await.unwrap(), 0);
+    assert_eq!(log.committed("g", &partition("merged", 0)).await.unwrap(), 0);
 }
 
 pub(crate) async fn a_commit_without_its_own_offsets_is_refused_too(backend: &impl Backend) {
@@ -343,9 +343,9 @@ pub(crate) async fn a_commit_without_its_own_offsets_is_refused_too(backend: &im
     let mut members = vec![log.join("g", "merged").await.unwrap()];
     let old = assigned(&mut members[0]).await.membership;
     members.push(log.join("g", "merged").await.unwrap());
-    settled(&mut members, 4).await;
+    balanced(&mut members, 4).await;
     let mut transaction = commit_of(&old, Vec::new());
-    transaction.records = vec![emit("executions", "k", "of one that time alone moved").into()];
+    transaction.records = vec![emit("executions", "k", "from a punctuation").into()];
     assert!(matches!(log.commit(transaction).await, Err(LogError::Fenced { .. })));
 }
 
@@ -370,16 +370,16 @@ pub(crate) async fn one_that_rewinds_begins_again_at_its_commit(backend: &impl B
     let again = assigned(&mut consumer).await;
     assert_eq!(again.partitions.len(), 4);
     assert!(again.partitions.iter().all(|owned| owned.fresh));
-    let of_it = again.partitions.iter().find(|owned| owned.partition == first[0].partition).unwrap();
-    assert_eq!(of_it.position, next);
+    let owned = again.partitions.iter().find(|owned| owned.partition == first[0].partition).unwrap();
+    assert_eq!(owned.position, next);
     let found = records(&mut consumer, 3).await;
     assert_eq!(found.iter().map(text).collect::<Vec<_>>(), ["1", "2", "3"]);
 }
 
 pub(crate) async fn what_only_advises_is_there_too(backend: &impl Backend) {
     let log = open(backend).await;
-    let told = (0..3).map(|i| emit("progress", "k", &i.to_string()).into()).collect();
-    log.advise(told).await.unwrap();
+    let reports = (0..3).map(|i| emit("progress", "k", &i.to_string()).into()).collect();
+    log.advise(reports).await.unwrap();
     assert_eq!(all(log.as_ref(), "progress").await.len(), 3);
 }
 
@@ -393,7 +393,7 @@ pub(crate) async fn lag_is_what_is_yet_to_come(backend: &impl Backend) {
     assert!(log.lag("g", "merged").await.unwrap() >= 4);
     let end = found[3].offset + 1;
     log.commit(commit_of(&membership, vec![(partition.clone(), end)])).await.unwrap();
-    // Also behind what nobody can read, in its own time.
+    // The lag reaches 0 although transaction markers follow the last record.
     let mut changes = log.changes();
     loop {
         changes.mark_seen();
@@ -404,7 +404,7 @@ pub(crate) async fn lag_is_what_is_yet_to_come(backend: &impl Backend) {
     }
 }
 
-/// The latest of each key, however much of what was before the log still shows.
+/// Returns the latest record of each key; a log may return older ones too.
 async fn latest(log: &dyn Log, stream: &str) -> BTreeMap<Vec<u8>, String> {
     let mut found = BTreeMap::new();
     for record in all(log, stream).await {
@@ -434,7 +434,7 @@ pub(crate) async fn a_table_can_be_read_up_to_its_end(backend: &impl Backend) {
     let log = open(backend).await;
     log.commit(append(vec![emit("assemblies", "a", "1")])).await.unwrap();
     log.commit(append(vec![Emit { value: None, ..emit("assemblies", "a", "") }])).await.unwrap();
-    // Also where the last record is a tombstone, and is gone.
+    // The last record is a tombstone, which may be removed.
     assert!(latest(log.as_ref(), "assemblies").await.is_empty());
 }
 
@@ -458,7 +458,7 @@ pub(crate) async fn headers_come_back_in_order(backend: &impl Backend) {
 
 pub(crate) async fn an_empty_stream_has_nothing(backend: &impl Backend) {
     let log = open(backend).await;
-    let partition = place("merged", 2);
+    let partition = partition("merged", 2);
     assert_eq!(log.end(&partition).await.unwrap(), 0);
     assert_eq!(log.depth(&partition).await.unwrap(), 0);
     assert_eq!(log.committed("g", &partition).await.unwrap(), 0);
@@ -477,7 +477,7 @@ pub(crate) async fn partitions_are_counted_and_their_number_is_kept(backend: &im
 pub(crate) async fn an_unknown_stream_is_an_error(backend: &impl Backend) {
     let log = open(backend).await;
     assert!(matches!(log.join("g", "nothing").await.err(), Some(LogError::UnknownStream(_))));
-    assert!(matches!(log.read(&place("nothing", 0), 0, 1).await, Err(LogError::UnknownStream(_))));
+    assert!(matches!(log.read(&partition("nothing", 0), 0, 1).await, Err(LogError::UnknownStream(_))));
     assert!(matches!(log.partitions("nothing").await, Err(LogError::UnknownStream(_))));
 }
 

@@ -108,7 +108,7 @@ async fn until_ended(log: &Arc<dyn Log>, asked: &[Assembly]) -> Result<Vec<Assem
     let mut now: Vec<Assembly> = asked.to_vec();
     loop {
         changes.mark_seen();
-        for state in tail.take().await? {
+        for state in tail.read_new().await? {
             now.iter_mut().filter(|s| s.execution == state.execution).for_each(|s| s.clone_from(&state));
         }
         if now.iter().zip(asked).all(|(now, asked)| now.is_terminal() || now.attempt > asked.attempt) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use millrace_runtime::{Log, table};
+use millrace_runtime::{Log, read_table};
 use millrace_schemas::Assembly;
 use millrace_topology::streams;
 
@@ -17,7 +17,7 @@ pub(in crate::commands) async fn find_execution(
     id: &str,
 ) -> Result<Assembly, CommandError> {
     let known = match log {
-        Some(log) => table::<Assembly>(log, streams::ASSEMBLIES).await?,
+        Some(log) => read_table::<Assembly>(log, streams::ASSEMBLIES).await?,
         None => HashMap::new(),
     };
     let mut found = known.into_values().filter(|state| state.execution.starts_with(id));

@@ -174,7 +174,7 @@ impl Cluster {
         let settings = Settings {
             topic_prefix: self.prefix.clone(),
             application: self.application(),
-            ..Settings::of(&self.brokers)
+            ..Settings::new(&self.brokers)
         };
         Arc::new(Kafka::connect(settings).await.unwrap())
     }
@@ -185,7 +185,7 @@ impl Cluster {
         let mut found = Vec::new();
         for number in 0..log.partitions(stream).await.unwrap() {
             let partition = millrace_runtime::Partition { stream: stream.into(), number };
-            millrace_runtime::read_on(log.as_ref(), &partition, 0, |record| found.push(record))
+            millrace_runtime::read_to_end(log.as_ref(), &partition, 0, |record| found.push(record))
                 .await
                 .unwrap();
         }
