@@ -13,7 +13,7 @@ use std::{
 };
 
 use millrace_servers::Store;
-use millrace_storage::{Stores, Work};
+use millrace_storage::{Stores, WorkStore};
 use proxy::{Proxy, Weather};
 
 fn work() -> PathBuf {
@@ -155,11 +155,11 @@ fn memory(store: &Store) {
     const SIZE: u64 = 4_000_000_000;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let stores = Stores::with_variables(store.variables());
-    let work = Work::at("s3://videos/work", &stores).unwrap();
+    let work = WorkStore::at("s3://videos/work", &stores).unwrap();
     let place = "0123456789abcdef-1";
     let put = async |name: &str, size: u64| {
         let url = format!("s3://videos/{name}");
-        let draft = stores.draft_output(&url, place, work.marker(place, 1)).await.unwrap();
+        let draft = stores.begin_output(&url, place, work.marker(place, 1)).await.unwrap();
         let mut file = draft.descriptor().unwrap();
         file.write_all(b"begin").unwrap();
         file.set_len(size).unwrap();

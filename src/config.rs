@@ -20,7 +20,7 @@ use millrace_processors::{
     cleanup::RETRY_WINDOW_MS,
     trigger::rules::{self, Rule},
 };
-use millrace_storage::{Location, Scheme, Stores, Work};
+use millrace_storage::{Location, Scheme, Stores, WorkStore};
 use millrace_worker::{DEFAULT_STORE, MediaProcessSettings};
 use serde::Deserialize;
 
@@ -267,8 +267,9 @@ impl Config {
     }
 
     /// Returns the work objects at [`Self::work_url`].
-    pub(crate) fn work_objects(&self, stores: &Stores) -> Result<Work, CommandError> {
-        Work::at(&self.work_url()?, stores).map_err(|error| CommandError::Call(format!("--work: {error}")))
+    pub(crate) fn work_objects(&self, stores: &Stores) -> Result<WorkStore, CommandError> {
+        WorkStore::at(&self.work_url()?, stores)
+            .map_err(|error| CommandError::Call(format!("--work: {error}")))
     }
 
     /// Returns where the work objects and the data folder are: uploads may neither read nor write there.

@@ -397,7 +397,7 @@ pub fn path_of(url: &str) -> Result<PathBuf, LocationError> {
 
 /// Returns a URL for messages: the path of a file URL, and any other as it is.
 #[must_use]
-pub fn shown(url: &str) -> String {
+pub fn display_url(url: &str) -> String {
     path_of(url).map_or_else(|_| url.to_owned(), |path| path.display().to_string())
 }
 

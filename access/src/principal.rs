@@ -64,7 +64,7 @@ pub struct Limits {
 
 /// What an upload needs, as far as that is known yet; the rest is 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Asked {
+pub struct UploadUsage {
     /// The size of the source, in bytes.
     pub bytes: u64,
     /// The pixels of a picture: width times height.
@@ -82,17 +82,17 @@ impl Limits {
     ///
     /// # Errors
     /// If it is above a limit: which one, the upload's figure, and the limit.
-    pub fn check(&self, asked: &Asked) -> Result<(), String> {
+    pub fn check(&self, usage: &UploadUsage) -> Result<(), String> {
         let check = |what: &str, is: f64, most: Option<f64>| match most {
             Some(most) if is > most => Err(format!("{what} is {is}; the limit is {most}")),
             _ => Ok(()),
         };
         let count = |most: Option<usize>| most.map(|most| most as f64);
-        check("its size in bytes", asked.bytes as f64, self.bytes.map(|most| most as f64))?;
-        check("the number of its pixels", asked.pixels as f64, self.pixels.map(|most| most as f64))?;
-        check("its length in seconds", asked.duration_seconds, self.duration_seconds)?;
-        check("the number of its streams", asked.streams as f64, count(self.streams))?;
-        check("the number of its segments", asked.segments as f64, count(self.segments))
+        check("its size in bytes", usage.bytes as f64, self.bytes.map(|most| most as f64))?;
+        check("the number of its pixels", usage.pixels as f64, self.pixels.map(|most| most as f64))?;
+        check("its length in seconds", usage.duration_seconds, self.duration_seconds)?;
+        check("the number of its streams", usage.streams as f64, count(self.streams))?;
+        check("the number of its segments", usage.segments as f64, count(self.segments))
     }
 }
 
@@ -316,10 +316,14 @@ mod tests {
     #[test]
     fn a_limit_names_what_is_too_much() {
         let limits = Limits { pixels: Some(1920 * 1080), duration_seconds: Some(60.0), ..Limits::default() };
-        let asked =
-            Asked { bytes: u64::MAX, pixels: 1920 * 1080, duration_seconds: 60.0, ..Asked::default() };
-        assert_eq!(limits.check(&asked), Ok(()));
-        let said = limits.check(&Asked { duration_seconds: 61.5, ..asked }).unwrap_err();
+        let usage = UploadUsage {
+            bytes: u64::MAX,
+            pixels: 1920 * 1080,
+            duration_seconds: 60.0,
+            ..UploadUsage::default()
+        };
+        assert_eq!(limits.check(&usage), Ok(()));
+        let said = limits.check(&UploadUsage { duration_seconds: 61.5, ..usage }).unwrap_err();
         assert!(said.contains("61.5") && said.contains("60"), "{said}");
     }
 }

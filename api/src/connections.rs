@@ -20,8 +20,8 @@ use tokio_io_timeout::TimeoutStream;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::{
+    allowed_hosts::{self, AllowedHosts},
     auth::{self, Tokens},
-    border::{self, Border},
     listener::{Listener, Stream},
     problem::Problem,
 };
@@ -42,10 +42,16 @@ const STALLED: Duration = Duration::from_secs(75);
 const LONGEST_HEADERS: usize = 64 * 1024;
 
 /// Serves requests and never returns: `open` for everybody, `guarded` for requests with a token, both only under the names that
-/// `border` accepts.
-pub async fn serve(listener: Listener, open: Router, guarded: Router, tokens: Tokens, border: Border) {
+/// `allowed_hosts` accepts.
+pub async fn serve(
+    listener: Listener,
+    open: Router,
+    guarded: Router,
+    tokens: Tokens,
+    allowed_hosts: AllowedHosts,
+) {
     let guarded = guarded.layer(middleware::from_fn_with_state(tokens, auth::guard));
-    let by_name = middleware::from_fn_with_state(border, border::guard);
+    let by_name = middleware::from_fn_with_state(allowed_hosts, allowed_hosts::guard);
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST);
     let busy =
         async || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open; try again");

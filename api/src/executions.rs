@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
 };
-use millrace_access::{Asked, Principal, Purpose, Right};
+use millrace_access::{Principal, Purpose, Right, UploadUsage};
 use millrace_processors::{cleanup, formats};
 use millrace_runtime::read_partition_of_key;
 use millrace_schemas::{
@@ -43,7 +43,7 @@ fn time(ms: i64) -> String {
 
 /// Returns an execution as the API and `--json` show it.
 #[must_use]
-pub fn shown(state: &Assembly) -> Value {
+pub fn execution_json(state: &Assembly) -> Value {
     let outputs: Vec<Value> = state
         .outputs
         .iter()
@@ -94,7 +94,7 @@ pub(crate) async fn submit(
         check_reach(principal, Purpose::Output, &output_url(&prefix, &url, format))?;
     }
     let source = api.storage.pin(&url).await?;
-    let usage = Asked { bytes: source.bytes.unsigned_abs(), ..Asked::default() };
+    let usage = UploadUsage { bytes: source.bytes.unsigned_abs(), ..UploadUsage::default() };
     principal.limits.check(&usage).map_err(Problem::unprocessable)?;
     // The upload is of this version: what is written there later is another execution.
     if let Some(version) = upload.version.as_ref().filter(|version| **version != source.version) {
@@ -103,7 +103,7 @@ pub(crate) async fn submit(
     upload.version = Some(source.version.clone());
     let execution = execution_id(&upload, &source);
     if let Some(state) = api.view.get(&execution) {
-        return Ok((StatusCode::OK, Json(shown(&state))));
+        return Ok((StatusCode::OK, Json(execution_json(&state))));
     }
     check_open_executions(&api, principal)?;
     api.publish(vec![Emit::new(streams::ACCEPTED, &url, &upload)?]).await?;
@@ -149,7 +149,7 @@ pub(crate) async fn list(
         .view
         .latest(filter.state.as_deref(), most, |owner| principal.sees(owner))
         .iter()
-        .map(shown)
+        .map(execution_json)
         .collect();
     Ok(Json(json!({"executions": all})))
 }
@@ -175,7 +175,7 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(shown(&find(&api, &caller, Right::Read, &id)?)))
+    Ok(Json(execution_json(&find(&api, &caller, Right::Read, &id)?)))
 }
 
 pub(crate) async fn events(

@@ -2,8 +2,8 @@
 //!
 //! Responses are JSON; errors are problem details (RFC 9457). An upload is accepted (202) only once it is on the log.
 
+mod allowed_hosts;
 mod auth;
-mod border;
 mod connections;
 mod context;
 mod executions;
@@ -22,11 +22,11 @@ use axum::{
 };
 use millrace_access::Right;
 
+pub use allowed_hosts::AllowedHosts;
 pub use auth::Tokens;
-pub use border::Border;
 pub use connections::serve;
 pub use context::{Api, Prober};
-pub use executions::shown;
+pub use executions::execution_json;
 pub use listener::{Listener, is_local};
 pub use view::View;
 

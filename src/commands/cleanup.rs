@@ -31,7 +31,7 @@ pub(super) async fn cleanup(call: Cleanup) -> Result<u8, CommandError> {
         )
     })?;
     // In this order: whatever is seen of an execution, the execution is known by then.
-    let places = work.works().await.map_err(CommandError::failed)?;
+    let places = work.list_prefixes().await.map_err(CommandError::failed)?;
     let known = read_table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
     let (now, mut orphans) = (millis_now(), 0);
     for (place, touched_ms) in &places {

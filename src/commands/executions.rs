@@ -1,6 +1,6 @@
 //! `millrace executions`: what reads the log, whoever else works on it.
 
-use millrace_api::shown;
+use millrace_api::execution_json;
 use millrace_runtime::{read_partition_of_key, read_table};
 use millrace_schemas::{Assembly, ExecutionEvent, LogLine};
 use millrace_topology::streams;
@@ -44,7 +44,7 @@ async fn list(location: &LogLocation, json: bool) -> Result<u8, CommandError> {
     }
     for state in &all {
         if json {
-            print(&shown(state).to_string());
+            print(&execution_json(state).to_string());
             continue;
         }
         let segments = format!("{}/{}", state.video_done(), state.video_segments);
@@ -67,7 +67,7 @@ async fn show(id: &str, location: &LogLocation, json: bool) -> Result<u8, Comman
     let log = existing_log(location, false).await?;
     let state = find_execution(log.as_deref(), id).await?;
     if json {
-        print(&shown(&state).to_string());
+        print(&execution_json(&state).to_string());
         return Ok(0);
     }
     print(&format!("execution  {} (attempt {})", state.execution, state.attempt));

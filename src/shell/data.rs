@@ -8,7 +8,7 @@ use std::{
 
 use etcetera::BaseStrategy;
 use millrace_runtime::Embedded;
-use millrace_storage::{Location, Stores, Work};
+use millrace_storage::{Location, Stores, WorkStore};
 use millrace_worker::WorkerSettings;
 
 use crate::error::CommandError;
@@ -112,6 +112,6 @@ impl DataFolder {
     /// Returns the default settings of a worker whose log and work objects are in this folder.
     pub(crate) fn worker_settings(&self) -> WorkerSettings {
         let stores = Stores::default().reserving(self.location());
-        WorkerSettings::new(Work::in_folder(self.work(), &stores), stores)
+        WorkerSettings::new(WorkStore::in_folder(self.work(), &stores), stores)
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use millrace_access::Access;
-use millrace_api::{Api, Border, Listener, Prober, Tokens, View};
+use millrace_api::{AllowedHosts, Api, Listener, Prober, Tokens, View};
 use millrace_processors::topology;
 use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
 use millrace_storage::Stores;
@@ -88,7 +88,8 @@ pub(crate) async fn listen(
     let listener = Listener::bind(&settings.address).await.map_err(|error| wrong(&error))?;
     let address = listener.address().to_owned();
     // Callers from other machines are known by their tokens.
-    let border = if listener.is_loopback() { Border::loopback(&settings.names) } else { Border::open() };
+    let border =
+        if listener.is_loopback() { AllowedHosts::loopback(&settings.names) } else { AllowedHosts::any() };
     let shared = Shared { log: log.clone(), stop: worker.stop_signal(), metrics: metrics.clone() };
     let open = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))

@@ -280,7 +280,7 @@ mod tests {
         for outside in [private, watched.join("link.mov")] {
             assert!(stores.pin(&url(&outside)).await.is_err(), "{}", outside.display());
         }
-        assert!(stores.writable(&url(&watched.join("a.mp4"))).await.is_err(), "nothing is written");
+        assert!(stores.check_writable(&url(&watched.join("a.mp4"))).await.is_err(), "nothing is written");
     }
 
     #[test]

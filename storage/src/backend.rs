@@ -7,7 +7,7 @@ use std::{fmt::Debug, fs::File, sync::Arc};
 use async_trait::async_trait;
 use millrace_schemas::SourceRef;
 
-use crate::{error::StorageError, opened::Opened, record::StagedRecord};
+use crate::{error::StorageError, open_source::OpenSource, record::StagedRecord};
 
 /// One file or object, by its name: whether it exists or not.
 #[async_trait]
@@ -28,7 +28,7 @@ pub(crate) trait Entry: Debug + Send + Sync {
     ///
     /// # Errors
     /// If it does not exist, or its version is another.
-    async fn open(&self, source: &SourceRef) -> Result<Opened, StorageError>;
+    async fn open(&self, source: &SourceRef) -> Result<OpenSource, StorageError>;
 
     /// Returns its size in bytes, or `None` if nothing has this name. A link counts as what it is, not as what it leads to.
     async fn size(&self) -> Result<Option<u64>, StorageError>;
@@ -48,10 +48,10 @@ pub(crate) trait Entry: Debug + Send + Sync {
     /// Begins an output, and removes what killed processes left of earlier ones of this name. Blocks.
     ///
     /// `work_prefix` names the execution's attempt, which an object's metadata records.
-    fn create_output(&self, work_prefix: &str) -> Result<Box<dyn StagedWrite>, StorageError>;
+    fn create_output(&self, work_prefix: &str) -> Result<Box<dyn EntryWrite>, StorageError>;
 
     /// Begins a work object.
-    fn create_work_object(&self, work_prefix: &str) -> Result<Box<dyn StagedWrite>, StorageError>;
+    fn create_work_object(&self, work_prefix: &str) -> Result<Box<dyn EntryWrite>, StorageError>;
 
     /// Returns `true` if what has this name now is the output that was staged.
     async fn is_published(&self, record: &StagedRecord, work_prefix: &str) -> Result<bool, StorageError>;
@@ -88,7 +88,7 @@ pub(crate) trait Entry: Debug + Send + Sync {
 
 /// A file or object that is being written. It has its name once it is published, and dropping it removes what was written.
 #[async_trait]
-pub(crate) trait StagedWrite: Debug + Send + Sync {
+pub(crate) trait EntryWrite: Debug + Send + Sync {
     /// Returns the file of this machine that the bytes are written to.
     fn file(&self) -> &Arc<File>;
 

@@ -69,8 +69,8 @@ pub enum StorageError {
     Refused(Box<Refusal>),
     /// The path leads through a symbolic link below a root.
     #[error(
-        "{path} is a link, or lies behind one, and below {root} links are not followed; put the file itself there, or name the folder \
-         that the link leads to as a root of its own"
+        "{path} is a link, or lies behind one, and below {root} links are not followed; put the file itself there, or make the folder \
+         that the link leads to a root of its own"
     )]
     Link {
         /// The path or URL.
@@ -88,8 +88,8 @@ pub enum StorageError {
     },
     /// The staged output no longer exists.
     #[error(
-        "{path} was ready and could not be published: what was made of it is gone, removed by somebody else or by a rule of the store \
-         that ends uploads; try it again"
+        "{path} was staged and could not be published: the staged file or upload no longer exists; another program or a lifecycle rule of \
+         the store removed it; try it again"
     )]
     Unstaged {
         /// The output's path or URL.

@@ -16,15 +16,15 @@ use async_trait::async_trait;
 use millrace_schemas::SourceRef;
 
 use crate::{
-    backend::{Entry, StagedWrite, WorkRoot, check_version},
+    backend::{Entry, EntryWrite, WorkRoot, check_version},
     blocking::blocking,
     error::StorageError,
     files::{
         folder::{FilePath, Folder, is_absent},
         hidden::Hidden,
     },
-    names::{is_place, is_work_object},
-    opened::Opened,
+    names::{is_work_object, is_work_prefix},
+    open_source::OpenSource,
     record::{FileId, StagedRecord},
 };
 
@@ -44,12 +44,12 @@ impl Entry for FilePath {
         Ok((file_version(&metadata), metadata.len()))
     }
 
-    async fn open(&self, source: &SourceRef) -> Result<Opened, StorageError> {
+    async fn open(&self, source: &SourceRef) -> Result<OpenSource, StorageError> {
         let (path, accepted) = (self.clone(), source.version.clone());
         let open = move || {
             let (file, metadata) = path.read()?;
             check_version(&accepted, &file_version(&metadata), || path.display())?;
-            Ok(Opened::File(file))
+            Ok(OpenSource::File(file))
         };
         blocking(open).await
     }
@@ -82,12 +82,12 @@ impl Entry for FilePath {
         blocking(probe).await
     }
 
-    fn create_output(&self, _: &str) -> Result<Box<dyn StagedWrite>, StorageError> {
+    fn create_output(&self, _: &str) -> Result<Box<dyn EntryWrite>, StorageError> {
         hidden::remove_abandoned(self);
         Ok(Box::new(HiddenWrite::new(hidden::create_locked(self)?, self, false)))
     }
 
-    fn create_work_object(&self, _: &str) -> Result<Box<dyn StagedWrite>, StorageError> {
+    fn create_work_object(&self, _: &str) -> Result<Box<dyn EntryWrite>, StorageError> {
         Ok(Box::new(HiddenWrite::new(hidden::create(self)?, self, true)))
     }
 
@@ -238,7 +238,7 @@ impl HiddenWrite {
 }
 
 #[async_trait]
-impl StagedWrite for HiddenWrite {
+impl EntryWrite for HiddenWrite {
     fn file(&self) -> &Arc<File> {
         &self.hidden.file
     }
@@ -361,7 +361,7 @@ fn prefixes(root: &Path) -> Result<Vec<(String, i64)>, StorageError> {
     let mut found = Vec::new();
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !is_place(&name) {
+        if !is_work_prefix(&name) {
             continue;
         }
         let changed = entry.metadata().and_then(|metadata| metadata.modified()).ok();

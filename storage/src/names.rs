@@ -9,7 +9,7 @@ pub(crate) const MARKERS: &str = "uploads";
 
 /// Returns `true` if the name is a work prefix: `<execution>-<attempt>`, with 16 hexadecimal digits for the execution.
 #[must_use]
-pub fn is_place(name: &str) -> bool {
+pub fn is_work_prefix(name: &str) -> bool {
     name.parse::<WorkPrefix>().is_ok()
 }
 
@@ -49,7 +49,11 @@ mod tests {
 
     #[test]
     fn only_what_millrace_makes_is_named_so() {
-        assert!(is_place("0123456789abcdef-12") && !is_place("holiday-1") && !is_place("0123456789abcdef"));
+        assert!(
+            is_work_prefix("0123456789abcdef-12")
+                && !is_work_prefix("holiday-1")
+                && !is_work_prefix("0123456789abcdef")
+        );
         let rendition = "v-0123456789abcdef";
         for name in ["0", "117", ".millrace-0123abcd-0123456789abcdef.part"] {
             assert!(is_work_object(rendition, name), "{name}");

@@ -3,7 +3,7 @@
 pub(crate) mod bucket;
 mod credentials;
 mod multipart;
-pub(crate) mod ranged;
+pub(crate) mod range_reader;
 mod upload;
 
 use std::{collections::BTreeMap, fs::File, io::Write as _, path::Path, sync::Arc, time::UNIX_EPOCH};
@@ -16,12 +16,12 @@ use object_store::{
 };
 
 use crate::{
-    backend::{Entry, StagedWrite, WorkRoot},
+    backend::{Entry, EntryWrite, WorkRoot},
     blocking::blocking,
     error::StorageError,
-    names::{is_place, is_work_object},
-    objects::{bucket::Bucket, ranged::Ranged, upload::Upload},
-    opened::{ObjectSource, Opened},
+    names::{is_work_object, is_work_prefix},
+    objects::{bucket::Bucket, range_reader::RangeReader, upload::Upload},
+    open_source::{ObjectSource, OpenSource},
     record::{CLOCK_SKEW_MS, StagedRecord},
 };
 
@@ -61,13 +61,13 @@ impl Entry for ObjectEntry {
     }
 
     /// Asks for nothing yet: the store refuses each read of another version.
-    async fn open(&self, source: &SourceRef) -> Result<Opened, StorageError> {
-        // A version that is not an ETag is a size and a time, which no request can be held to.
+    async fn open(&self, source: &SourceRef) -> Result<OpenSource, StorageError> {
+        // A version that is not an ETag is a size and a time, which no request can require.
         let is_tag = !source.version.starts_with(&format!("{:x}-", source.bytes));
         let is_weak = source.version.starts_with("W/");
         let tag = (is_tag && !is_weak).then(|| format!("\"{}\"", source.version));
         let (bucket, key) = (self.bucket.clone(), self.key.clone());
-        Ok(Opened::Object(ObjectSource { bucket, key, tag, size: source.bytes.unsigned_abs() }))
+        Ok(OpenSource::Object(ObjectSource { bucket, key, tag, size: source.bytes.unsigned_abs() }))
     }
 
     async fn size(&self) -> Result<Option<u64>, StorageError> {
@@ -92,11 +92,11 @@ impl Entry for ObjectEntry {
         }
     }
 
-    fn create_output(&self, work_prefix: &str) -> Result<Box<dyn StagedWrite>, StorageError> {
+    fn create_output(&self, work_prefix: &str) -> Result<Box<dyn EntryWrite>, StorageError> {
         Ok(Box::new(ObjectWrite::new(self.upload(work_prefix))?))
     }
 
-    fn create_work_object(&self, work_prefix: &str) -> Result<Box<dyn StagedWrite>, StorageError> {
+    fn create_work_object(&self, work_prefix: &str) -> Result<Box<dyn EntryWrite>, StorageError> {
         self.create_output(work_prefix)
     }
 
@@ -147,7 +147,7 @@ impl Entry for ObjectEntry {
     async fn copy_to(&self, pipe: &File) -> Result<(), StorageError> {
         let url = self.display();
         let meta = self.meta().await?;
-        let mut object = Ranged::new(self.bucket.clone(), self.key.clone(), meta.e_tag, meta.size);
+        let mut object = RangeReader::new(self.bucket.clone(), self.key.clone(), meta.e_tag, meta.size);
         let mut at = 0;
         while at < meta.size {
             let bytes = object.read(at, CHUNK).await?;
@@ -196,7 +196,7 @@ impl ObjectWrite {
 }
 
 #[async_trait]
-impl StagedWrite for ObjectWrite {
+impl EntryWrite for ObjectWrite {
     fn file(&self) -> &Arc<File> {
         &self.file
     }
@@ -250,7 +250,7 @@ impl WorkPrefixes {
     /// Returns the work prefix that a key lies below.
     fn work_prefix(&self, key: &Key) -> Option<String> {
         let name = key.parts().nth(self.prefix.parts_count())?;
-        Some(name.as_ref().to_owned()).filter(|name| is_place(name))
+        Some(name.as_ref().to_owned()).filter(|name| is_work_prefix(name))
     }
 }
 

@@ -1,15 +1,22 @@
 //! Outputs.
 
-use crate::{blocking::blocking, draft::Draft, error::StorageError, marker::Marker, stores::Stores};
+use crate::{
+    blocking::blocking, error::StorageError, marker::Marker, staged_write::StagedWrite, stores::Stores,
+};
 
 impl Stores {
-    /// Begins an output of an execution's attempt, whose work prefix is `place`. It has its name once it is staged and published.
+    /// Begins an output of an execution's attempt, whose work prefix is `work_prefix`. It has its name once it is staged and published.
     ///
     /// # Errors
     /// If the URL may not be written, or its folder can't be made or written.
-    pub async fn draft_output(&self, url: &str, place: &str, marker: Marker) -> Result<Draft, StorageError> {
-        let (entry, url, work_prefix) = (self.output(url)?, url.to_owned(), place.to_owned());
-        blocking(move || Draft::of_output(entry, url, &work_prefix, marker)).await
+    pub async fn begin_output(
+        &self,
+        url: &str,
+        work_prefix: &str,
+        marker: Marker,
+    ) -> Result<StagedWrite, StorageError> {
+        let (entry, url, work_prefix) = (self.output(url)?, url.to_owned(), work_prefix.to_owned());
+        blocking(move || StagedWrite::of_output(entry, url, &work_prefix, marker)).await
     }
 
     /// Returns the size in bytes of what is at a URL, or `None` if nothing is.
@@ -43,7 +50,7 @@ impl Stores {
     ///
     /// # Errors
     /// If it can't be written.
-    pub async fn writable(&self, url: &str) -> Result<(), StorageError> {
+    pub async fn check_writable(&self, url: &str) -> Result<(), StorageError> {
         self.output(url)?.check_writable().await
     }
 }

@@ -13,18 +13,18 @@ use tokio::{
     net::UnixStream,
 };
 
-use crate::{error::StorageError, objects::ranged::Ranged};
+use crate::{error::StorageError, objects::range_reader::RangeReader};
 
 /// A range server, as the process that started it sees it.
 #[derive(Debug, Clone, Default)]
-pub struct Fed {
+pub struct RangeServer {
     error: Arc<Mutex<Option<StorageError>>>,
 }
 
-impl Fed {
+impl RangeServer {
     /// Returns the last error of the object store, once. The media process itself sees only that a read failed.
     #[must_use]
-    pub fn failure(&self) -> Option<StorageError> {
+    pub fn take_error(&self) -> Option<StorageError> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -33,11 +33,11 @@ impl Fed {
 ///
 /// # Errors
 /// If this process has no descriptors left.
-pub(crate) fn serve_ranges(object: Ranged) -> std::io::Result<(OwnedFd, Fed)> {
+pub(crate) fn serve_ranges(object: RangeReader) -> std::io::Result<(OwnedFd, RangeServer)> {
     let (here, there) = std::os::unix::net::UnixStream::pair()?;
     here.set_nonblocking(true)?;
     let here = UnixStream::from_std(here)?;
-    let server = Fed::default();
+    let server = RangeServer::default();
     let errors = server.clone();
     tokio::spawn(async move {
         // The other end is closed: the media process has ended.
@@ -48,7 +48,7 @@ pub(crate) fn serve_ranges(object: Ranged) -> std::io::Result<(OwnedFd, Fed)> {
     Ok((there.into(), server))
 }
 
-async fn serve(mut socket: UnixStream, mut object: Ranged, server: &Fed) -> std::io::Result<()> {
+async fn serve(mut socket: UnixStream, mut object: RangeReader, server: &RangeServer) -> std::io::Result<()> {
     let mut reply = Vec::new();
     loop {
         let mut request = [0; REQUEST_LENGTH];

@@ -1,12 +1,12 @@
 //! Sources, at the version that was accepted.
 
-use millrace_access::shown;
+use millrace_access::display_url;
 use millrace_schemas::SourceRef;
 
 use crate::{
     backend::{Entry, check_version},
     error::StorageError,
-    opened::Opened,
+    open_source::OpenSource,
     stores::Stores,
 };
 
@@ -24,7 +24,7 @@ impl Stores {
     ///
     /// # Errors
     /// If it may not be read, does not exist, or has changed.
-    pub async fn open(&self, source: &SourceRef) -> Result<Opened, StorageError> {
+    pub async fn open(&self, source: &SourceRef) -> Result<OpenSource, StorageError> {
         self.source(&source.url)?.1.open(source).await
     }
 
@@ -32,7 +32,7 @@ impl Stores {
     ///
     /// # Errors
     /// If it does not exist, is not a regular file, or is empty.
-    pub async fn open_output(&self, url: &str) -> Result<(SourceRef, Opened), StorageError> {
+    pub async fn open_output(&self, url: &str) -> Result<(SourceRef, OpenSource), StorageError> {
         let entry = self.output(url)?;
         let found = pin(url.to_owned(), entry.as_ref()).await?;
         let opened = entry.open(&found).await?;
@@ -43,9 +43,9 @@ impl Stores {
     ///
     /// # Errors
     /// If it may not be read, does not exist, or has changed.
-    pub async fn unchanged(&self, source: &SourceRef) -> Result<(), StorageError> {
+    pub async fn check_unchanged(&self, source: &SourceRef) -> Result<(), StorageError> {
         let (version, _) = self.source(&source.url)?.1.version().await?;
-        check_version(&source.version, &version, || shown(&source.url))
+        check_version(&source.version, &version, || display_url(&source.url))
     }
 }
 

@@ -65,7 +65,7 @@ impl Stores {
     }
 
     /// Limits these stores to what lies beneath these roots, whatever is requested: sources are read and outputs written nowhere
-    /// else, and no link below a root is followed. Work objects are not affected ([`Work`](crate::Work)).
+    /// else, and no link below a root is followed. Work objects are not affected ([`WorkStore`](crate::WorkStore)).
     #[must_use]
     pub fn within(mut self, sources: Reach, outputs: Reach) -> Self {
         let bounds = Arc::make_mut(&mut self.bounds);

@@ -4,13 +4,13 @@ use std::{fs::File, io, path::PathBuf, sync::Arc};
 
 use crate::{
     backend::{Entry, WorkRoot},
-    draft::Draft,
     error::StorageError,
     files::WorkFolder,
     marker::{LONGEST_MARKER, Marker},
-    names::{MARKERS, check_names, is_place},
+    names::{MARKERS, check_names, is_work_prefix},
     record::StagedRecord,
-    staged::Staged,
+    staged_output::StagedOutput,
+    staged_write::StagedWrite,
     stores::Stores,
 };
 
@@ -20,20 +20,20 @@ const TAIL: u64 = 4096;
 /// All work objects of a folder or a prefix of a bucket: `<work prefix>/<rendition>/<index>`. Each attempt at an execution has its
 /// own work prefix, `<execution>-<attempt>`.
 #[derive(Debug, Clone)]
-pub struct Work {
+pub struct WorkStore {
     root: Arc<dyn WorkRoot>,
     stores: Stores,
 }
 
 /// The last bytes of a work object.
 #[derive(Debug)]
-pub struct Tail {
+pub struct WorkObjectTail {
     /// The size of the whole object, in bytes.
     pub size: u64,
     bytes: Vec<u8>,
 }
 
-impl Tail {
+impl WorkObjectTail {
     /// Reads bytes of the object, from this offset.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Tail {
     }
 }
 
-impl Work {
+impl WorkStore {
     /// Returns the work objects at this URL. No bounds of `stores` apply to them.
     ///
     /// # Errors
@@ -62,9 +62,9 @@ impl Work {
         Self { root: Arc::new(WorkFolder(path)), stores: stores.clone() }
     }
 
-    fn entry(&self, place: &str, rendition: &str, index: i32) -> Result<Arc<dyn Entry>, StorageError> {
+    fn entry(&self, work_prefix: &str, rendition: &str, index: i32) -> Result<Arc<dyn Entry>, StorageError> {
         let index = index.to_string();
-        let names = [place, rendition, &index];
+        let names = [work_prefix, rendition, &index];
         check_names(&names)?;
         Ok(self.root.entry(&names))
     }
@@ -73,22 +73,32 @@ impl Work {
     ///
     /// # Errors
     /// If a name is none that Millrace gives, or the folder can't be made or written.
-    pub fn draft(&self, place: &str, rendition: &str, index: i32) -> Result<Draft, StorageError> {
-        Draft::of_work_object(self.entry(place, rendition, index)?.as_ref(), place)
+    pub fn begin_object(
+        &self,
+        work_prefix: &str,
+        rendition: &str,
+        index: i32,
+    ) -> Result<StagedWrite, StorageError> {
+        StagedWrite::of_work_object(self.entry(work_prefix, rendition, index)?.as_ref(), work_prefix)
     }
 
     /// Returns the last 4096 bytes of a work object, which hold its facts, or `None` if there is no such object.
     ///
     /// # Errors
     /// If it can't be read.
-    pub async fn tail(&self, place: &str, rendition: &str, index: i32) -> Result<Option<Tail>, StorageError> {
-        let found = self.entry(place, rendition, index)?.read_end(TAIL).await?;
-        Ok(found.map(|(size, bytes)| Tail { size, bytes }))
+    pub async fn tail(
+        &self,
+        work_prefix: &str,
+        rendition: &str,
+        index: i32,
+    ) -> Result<Option<WorkObjectTail>, StorageError> {
+        let found = self.entry(work_prefix, rendition, index)?.read_end(TAIL).await?;
+        Ok(found.map(|(size, bytes)| WorkObjectTail { size, bytes }))
     }
 
     /// Removes a damaged work object, if that is possible.
-    pub async fn discard(&self, place: &str, rendition: &str, index: i32) {
-        if let Ok(entry) = self.entry(place, rendition, index) {
+    pub async fn discard(&self, work_prefix: &str, rendition: &str, index: i32) {
+        if let Ok(entry) = self.entry(work_prefix, rendition, index) {
             // If it can't be removed, the next write of it fails, and says why.
             let _ = entry.remove().await;
         }
@@ -100,34 +110,39 @@ impl Work {
     /// If it does not exist, can't be read, or the pipe's reader is gone.
     pub async fn stream(
         &self,
-        place: &str,
+        work_prefix: &str,
         rendition: &str,
         index: i32,
         into: &File,
     ) -> Result<(), StorageError> {
-        self.entry(place, rendition, index)?.copy_to(into).await
+        self.entry(work_prefix, rendition, index)?.copy_to(into).await
     }
 
     /// Returns a new marker for an output of an attempt.
     #[must_use]
-    pub fn marker(&self, place: &str, attempt: i32) -> Marker {
+    pub fn marker(&self, work_prefix: &str, attempt: i32) -> Marker {
         // Its name need not be secret: only Millrace writes there.
         let name = format!("{:016x}", fastrand::u64(..));
-        Marker { root: self.root.clone(), work_prefix: place.into(), attempt, name }
+        Marker { root: self.root.clone(), work_prefix: work_prefix.into(), attempt, name }
     }
 
     /// Returns the output that was staged with this token, by any process.
     ///
     /// # Errors
     /// If it no longer exists, or is not the output at `url`.
-    pub async fn staged(&self, place: &str, token: &str, url: &str) -> Result<Staged, StorageError> {
+    pub async fn staged(
+        &self,
+        work_prefix: &str,
+        token: &str,
+        url: &str,
+    ) -> Result<StagedOutput, StorageError> {
         let root = self.root.clone();
-        let marker = Marker { root, work_prefix: place.into(), attempt: 0, name: token.into() };
+        let marker = Marker { root, work_prefix: work_prefix.into(), attempt: 0, name: token.into() };
         let output = self.stores.output(url)?;
         let url = output.recorded_url(url);
         match marker.read().await?.filter(|record| record.url == url && record.is_staged()) {
-            Some(record) => Ok(Staged { output, marker, record }),
-            None => Err(StorageError::Unstaged { path: millrace_access::shown(&url) }),
+            Some(record) => Ok(StagedOutput { output, marker, record }),
+            None => Err(StorageError::Unstaged { path: millrace_access::display_url(&url) }),
         }
     }
 
@@ -135,12 +150,12 @@ impl Work {
     ///
     /// # Errors
     /// If some can't be removed.
-    pub async fn remove(&self, place: &str) -> Result<bool, StorageError> {
-        if !is_place(place) {
+    pub async fn remove(&self, work_prefix: &str) -> Result<bool, StorageError> {
+        if !is_work_prefix(work_prefix) {
             return Ok(false);
         }
-        let had_staged = self.remove_staged(place, i32::MAX).await?;
-        Ok(self.root.remove_prefix(place).await? || had_staged)
+        let had_staged = self.remove_staged(work_prefix, i32::MAX).await?;
+        Ok(self.root.remove_prefix(work_prefix).await? || had_staged)
     }
 
     /// Removes the staged outputs of a work prefix that this attempt or an earlier one began and did not publish. A later attempt may
@@ -148,11 +163,11 @@ impl Work {
     ///
     /// # Errors
     /// If some can't be removed.
-    pub async fn remove_staged(&self, place: &str, attempt: i32) -> Result<bool, StorageError> {
-        if !is_place(place) {
+    pub async fn remove_staged(&self, work_prefix: &str, attempt: i32) -> Result<bool, StorageError> {
+        if !is_work_prefix(work_prefix) {
             return Ok(false);
         }
-        let markers = self.root.read_all(place, MARKERS, LONGEST_MARKER).await?;
+        let markers = self.root.read_all(work_prefix, MARKERS, LONGEST_MARKER).await?;
         let records = markers.iter().filter_map(|json| serde_json::from_slice::<StagedRecord>(json).ok());
         let mut any = false;
         for record in records.filter(|record| !record.is_published && record.attempt <= attempt) {
@@ -171,7 +186,7 @@ impl Work {
     ///
     /// # Errors
     /// If the folder can't be read, or the prefix not listed.
-    pub async fn works(&self) -> Result<Vec<(String, i64)>, StorageError> {
+    pub async fn list_prefixes(&self) -> Result<Vec<(String, i64)>, StorageError> {
         self.root.prefixes().await
     }
 

@@ -20,7 +20,7 @@ use std::{
 use millrace_access::{Purpose, Reach, Refusal};
 use millrace_schemas::SourceRef;
 use millrace_servers::Store;
-use millrace_storage::{Location, Opened, StorageError, Stores, Work, url_of};
+use millrace_storage::{Location, OpenSource, StorageError, Stores, WorkStore, url_of};
 use output::{Output, PLACE};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 
@@ -61,8 +61,8 @@ impl Ground {
         self.url(name)
     }
 
-    fn work(&self) -> Work {
-        Work::in_folder(self.path("data/work"), &self.stores)
+    fn work(&self) -> WorkStore {
+        WorkStore::in_folder(self.path("data/work"), &self.stores)
     }
 
     async fn draft(&self, name: &str) -> Result<Output, StorageError> {
@@ -90,7 +90,7 @@ async fn write(stores: &Stores, url: &str) -> Result<(), StorageError> {
 }
 
 async fn read(stores: &Stores, url: &str) -> Result<Vec<u8>, StorageError> {
-    let Opened::File(mut file) = stores.open(&stores.pin(url).await?).await? else { panic!("{url}") };
+    let OpenSource::File(mut file) = stores.open(&stores.pin(url).await?).await? else { panic!("{url}") };
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).unwrap();
     Ok(bytes)
@@ -120,7 +120,7 @@ async fn only_what_lies_beneath_a_root_is_read_or_written() {
     for refused in [
         ground.stores.pin(&outside).await.unwrap_err(),
         ground.stores.open(&source).await.unwrap_err(),
-        ground.stores.unchanged(&source).await.unwrap_err(),
+        ground.stores.check_unchanged(&source).await.unwrap_err(),
         ground.stores.pin(&ground.put("inner/a.mov")).await.unwrap_err(),
         ground.stores.pin(&ground.url("out/deep/er/a.mp4")).await.unwrap_err(),
     ] {
@@ -128,7 +128,7 @@ async fn only_what_lies_beneath_a_root_is_read_or_written() {
         assert!(refused.to_string().contains("--source-root"), "{refused}");
     }
     for refused in [
-        ground.stores.writable(&outside).await.unwrap_err(),
+        ground.stores.check_writable(&outside).await.unwrap_err(),
         ground.draft("private/b/c.mp4").await.unwrap_err(),
         ground.draft("in/a.mp4").await.unwrap_err(),
         ground.stores.size(&outside).await.unwrap_err(),
@@ -184,7 +184,7 @@ async fn a_source_that_becomes_a_link_between_two_looks_is_not_followed() {
     fs::rename(ground.path("in/a.mov"), ground.path("private/a.mov")).unwrap();
     symlink(ground.path("private/a.mov"), ground.path("in/a.mov")).unwrap();
     assert!(is_link(&ground.stores.open(&source).await.unwrap_err()));
-    assert!(is_link(&ground.stores.unchanged(&source).await.unwrap_err()));
+    assert!(is_link(&ground.stores.check_unchanged(&source).await.unwrap_err()));
     // The same bytes at the same time: but for the link it is the source that was accepted.
     Stores::default().open(&source).await.unwrap();
 }
@@ -201,7 +201,7 @@ async fn a_fifo_in_a_sources_place_is_refused_at_once() {
             [
                 stores.open(&source).await.map(drop),
                 stores.pin(&url).await.map(drop),
-                stores.unchanged(&source).await,
+                stores.check_unchanged(&source).await,
             ]
         };
         for refused in tokio::time::timeout(SOON, all).await.expect("it hangs on a FIFO") {
@@ -236,7 +236,7 @@ async fn an_output_is_not_written_through_a_link_in_its_folders_place() {
     for name in ["out/films/a.mp4", "out/films/deep/a.mp4", "out/dangling/a.mp4"] {
         let refused = ground.draft(name).await.unwrap_err();
         assert!(is_link(&refused), "{refused}");
-        assert!(is_link(&ground.stores.writable(&ground.url(name)).await.unwrap_err()));
+        assert!(is_link(&ground.stores.check_writable(&ground.url(name)).await.unwrap_err()));
     }
     assert_eq!(ground.names("private"), [""; 0]);
     write(&Stores::default(), &ground.url("out/films/a.mp4")).await.unwrap();
@@ -356,7 +356,7 @@ async fn outputs_go_neither_among_millraces_own_nor_to_hidden_places() {
         write(&everything, &url).await.unwrap_err(),
         // By the name of a link.
         write(&everything, &linked).await.unwrap_err(),
-        everything.writable(&linked).await.unwrap_err(),
+        everything.check_writable(&linked).await.unwrap_err(),
     ] {
         assert!(
             is_reserved(&refused) && refused.to_string().contains("choose another location"),
@@ -386,7 +386,7 @@ async fn work_objects_lie_in_their_own_folder_whatever_their_records_say() {
     for (place, rendition) in
         [("../../private", ""), ("..", "private"), (PLACE, "../../../private"), ("/etc", "x")]
     {
-        assert!(work.draft(place, rendition, 3).is_err(), "{place} {rendition}");
+        assert!(work.begin_object(place, rendition, 3).is_err(), "{place} {rendition}");
         assert!(work.tail(place, rendition, 3).await.is_err(), "{place} {rendition}");
         work.discard(place, rendition, 3).await;
     }
@@ -397,7 +397,7 @@ async fn work_objects_lie_in_their_own_folder_whatever_their_records_say() {
     fs::create_dir(private.join(RENDITION)).unwrap();
     fs::write(private.join(RENDITION).join("3"), b"secret").unwrap();
     for place in [PLACE, "fedcba9876543210-1"] {
-        assert!(work.draft(place, RENDITION, 4).is_err(), "{place}");
+        assert!(work.begin_object(place, RENDITION, 4).is_err(), "{place}");
         assert!(work.tail(place, RENDITION, 3).await.is_err(), "{place}");
         work.discard(place, RENDITION, 3).await;
         assert!(!work.remove(place).await.unwrap(), "{place}");
@@ -411,7 +411,7 @@ async fn memory_is_a_store_for_tests_alone() {
     for stores in [Stores::default(), Stores::default().within(Reach::Everything, Reach::Everything)] {
         assert!(stores.pin("memory://b/a.mov").await.is_err());
         assert!(draft(&stores, "memory://b/a.mp4").await.is_err());
-        assert!(Work::at("memory://b/work", &stores).is_err());
+        assert!(WorkStore::at("memory://b/work", &stores).is_err());
     }
     write(&Stores::default().with_memory(), "memory://borders/a.mp4").await.unwrap();
 }
@@ -435,11 +435,11 @@ async fn a_store_without_credentials_is_refused_and_no_metadata_service_is_asked
     for url in ["s3://videos/a.mov", "gs://videos/a.mov", "az://videos/a.mov"] {
         for refused in [
             stores.pin(url).await.map(drop),
-            stores.writable(url).await,
+            stores.check_writable(url).await,
             stores.size(url).await.map(drop),
             stores.list(url).await.map(drop),
             draft(&stores, url).await.map(drop),
-            Work::at(url, &stores).map(drop),
+            WorkStore::at(url, &stores).map(drop),
         ] {
             let refused = refused.unwrap_err();
             assert!(matches!(refused, StorageError::Setup { .. }) && !refused.is_transient(), "{refused}");
@@ -453,7 +453,7 @@ async fn a_store_without_credentials_is_refused_and_no_metadata_service_is_asked
     let set = set.into_iter().chain([("AWS_ENDPOINT_URL", endpoint)]);
     let nothing = Stores::with_variables(set).within(Reach::Only(Vec::new()), Reach::Only(Vec::new()));
     assert!(is_outside(&nothing.pin("s3://videos/a.mov").await.unwrap_err(), Purpose::Source));
-    assert!(is_outside(&nothing.writable("s3://videos/a.mp4").await.unwrap_err(), Purpose::Output));
+    assert!(is_outside(&nothing.check_writable("s3://videos/a.mp4").await.unwrap_err(), Purpose::Output));
     assert!(!was_asked(&service));
     // The control: where instances' roles are wanted it is asked.
     service.set_nonblocking(false).unwrap();
@@ -472,8 +472,8 @@ async fn a_forged_marker_ends_no_upload_outside_of_the_outputs_reach() {
     let all = Stores::with_variables(store.variables());
     let folder = tempfile::tempdir().unwrap();
     let victim = "s3://videos/private/a.mp4";
-    let marker = Work::in_folder(folder.path().join("other"), &all).marker(PLACE, 1);
-    let open = all.draft_output(victim, PLACE, marker);
+    let marker = WorkStore::in_folder(folder.path().join("other"), &all).marker(PLACE, 1);
+    let open = all.begin_output(victim, PLACE, marker);
     let open = open.await.unwrap();
     open.descriptor().unwrap().write_all(&vec![7; 30 << 20]).unwrap();
     {
@@ -494,11 +494,12 @@ async fn a_forged_marker_ends_no_upload_outside_of_the_outputs_reach() {
     };
     forge();
     let out = Reach::of_roots([OsStr::new("s3://videos/out/")]).unwrap();
-    let held = Work::in_folder(folder.path().join("work"), &all.clone().within(Reach::Only(Vec::new()), out));
+    let held =
+        WorkStore::in_folder(folder.path().join("work"), &all.clone().within(Reach::Only(Vec::new()), out));
     held.remove(PLACE).await.unwrap();
     assert_eq!(all.open_uploads(victim).await.unwrap(), 1);
     forge();
-    Work::in_folder(folder.path().join("work"), &all).remove(PLACE).await.unwrap();
+    WorkStore::in_folder(folder.path().join("work"), &all).remove(PLACE).await.unwrap();
     assert_eq!(all.open_uploads(victim).await.unwrap(), 0, "the control");
 }
 
@@ -509,12 +510,12 @@ async fn names_of_any_bytes_and_the_longest_are_written_beneath_a_root_too() {
     for name in [&b"\xff\xfe.mov"[..], b"caf\xe9 %41 #1?.mov", long.as_bytes()] {
         let path = ground.path("out/deep").join(OsStr::from_bytes(name));
         let url = url_of(&path).unwrap();
-        ground.stores.writable(&url).await.unwrap();
+        ground.stores.check_writable(&url).await.unwrap();
         write(&ground.stores, &url).await.unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"made", "{url}");
         assert_eq!(ground.stores.size(&url).await.unwrap(), Some(4));
     }
     assert_eq!(ground.names("out/deep").len(), 3);
     let longer = url_of(Path::new(&ground.path("out").join("n".repeat(256)))).unwrap();
-    assert!(matches!(ground.stores.writable(&longer).await, Err(StorageError::LongName { .. })));
+    assert!(matches!(ground.stores.check_writable(&longer).await, Err(StorageError::LongName { .. })));
 }

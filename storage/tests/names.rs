@@ -42,7 +42,7 @@ async fn an_output_may_have_the_longest_name_that_the_file_system_takes() {
     for length in [234, 255] {
         let path = folder.path().join(format!("{}.mp4", "n".repeat(length - 4)));
         let url = url_of(&path).unwrap();
-        stores.writable(&url).await.unwrap();
+        stores.check_writable(&url).await.unwrap();
         publish(&url, b"whole").await;
         assert_eq!(fs::read(&path).unwrap(), b"whole", "{length}");
     }
@@ -53,7 +53,7 @@ async fn an_output_may_have_the_longest_name_that_the_file_system_takes() {
 async fn a_longer_name_is_refused_before_any_work_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out").join(format!("{}.mp4", "n".repeat(252)));
-    let refused = Stores::default().writable(&url_of(&path).unwrap()).await.unwrap_err();
+    let refused = Stores::default().check_writable(&url_of(&path).unwrap()).await.unwrap_err();
     assert!(matches!(refused, StorageError::LongName { .. }) && !refused.is_transient(), "{refused}");
     let said = refused.to_string();
     assert!(said.contains("nnn.mp4 can't be written") && said.contains("a shorter name"), "{said}");
@@ -76,7 +76,7 @@ async fn a_name_of_any_bytes_goes_into_a_url_and_comes_out_as_it_was() {
         assert_eq!(fs::read(&path).unwrap(), name, "{url}");
         let stores = Stores::default();
         let source = stores.pin(&url).await.unwrap();
-        stores.unchanged(&source).await.unwrap();
+        stores.check_unchanged(&source).await.unwrap();
         fs::remove_file(&path).unwrap();
         let missing = stores.pin(&url).await.unwrap_err();
         assert!(missing.to_string().contains(&path.display().to_string()), "{missing}");

@@ -15,7 +15,7 @@ use millrace_schemas::{
     range_protocol::{RangeRequest, decode_reply_length},
 };
 use millrace_servers::{Azurite, Store};
-use millrace_storage::{Location, Opened, Scheme, StorageError, Stores, Work, object_url};
+use millrace_storage::{Location, OpenSource, Scheme, StorageError, Stores, WorkStore, object_url};
 
 /// One S3 store for all tests of this program, which ends with it.
 static S3: LazyLock<Store> = LazyLock::new(|| {
@@ -83,15 +83,15 @@ impl Place {
         }
     }
 
-    fn work(&self) -> Work {
-        Work::at(&format!("{}/work", self.root), &self.stores).unwrap()
+    fn work(&self) -> WorkStore {
+        WorkStore::at(&format!("{}/work", self.root), &self.stores).unwrap()
     }
 
     /// Writes bytes to a name, as an output, and returns its URL.
     async fn put(&self, name: &str, bytes: &[u8]) -> String {
         let url = self.url(name);
         let marker = self.work().marker(PLACE, 1);
-        let draft = self.stores.draft_output(&url, PLACE, marker).await.unwrap();
+        let draft = self.stores.begin_output(&url, PLACE, marker).await.unwrap();
         draft.descriptor().unwrap().write_all(bytes).unwrap();
         draft.stage().await.unwrap().publish().await.unwrap();
         url
@@ -99,12 +99,12 @@ impl Place {
 
     async fn bytes(&self, source: &SourceRef) -> Result<Vec<u8>, StorageError> {
         match self.stores.open(source).await? {
-            Opened::File(mut file) => {
+            OpenSource::File(mut file) => {
                 let mut found = Vec::new();
                 file.read_to_end(&mut found).unwrap();
                 Ok(found)
             }
-            Opened::Object(object) => {
+            OpenSource::Object(object) => {
                 let (mut reader, mut found) = (object.reader(), Vec::new());
                 loop {
                     let bytes = reader.read(found.len() as u64, 1 << 20).await?;
@@ -118,7 +118,7 @@ impl Place {
     }
 
     async fn draft(&self, index: i32, bytes: &[u8]) -> bool {
-        let draft = self.work().draft(PLACE, RENDITION, index).unwrap();
+        let draft = self.work().begin_object(PLACE, RENDITION, index).unwrap();
         draft.descriptor().unwrap().write_all(bytes).unwrap();
         draft.publish_new().await.unwrap()
     }
@@ -152,7 +152,7 @@ async fn a_source_is_read_as_it_was_put_in_any_order(place: Place) {
     let source = place.stores.pin(&url).await.unwrap();
     assert_eq!(source.bytes, 20_000_000);
     assert!(place.bytes(&source).await.unwrap() == bytes);
-    if let Opened::Object(object) = place.stores.open(&source).await.unwrap() {
+    if let OpenSource::Object(object) = place.stores.open(&source).await.unwrap() {
         let mut reader = object.reader();
         for at in [19_999_999, 0, 7_000_000, 7_100_000, 12, 19_000_000, 5_000_000] {
             let found = reader.read(at, 100_000).await.unwrap();
@@ -187,7 +187,7 @@ async fn a_media_process_reads_a_source_through_one_descriptor(place: Place) {
     let bytes = noise(3_000_000);
     let url = place.put("a.mov", &bytes).await;
     let opened = place.stores.open(&place.stores.pin(&url).await.unwrap()).await.unwrap();
-    let is_object = matches!(opened, Opened::Object(_));
+    let is_object = matches!(opened, OpenSource::Object(_));
     let (descriptor, server) = opened.descriptor().unwrap();
     let read = tokio::task::spawn_blocking(move || {
         let descriptor = File::from(descriptor);
@@ -203,13 +203,13 @@ async fn a_media_process_reads_a_source_through_one_descriptor(place: Place) {
         descriptor
     });
     let descriptor = read.await.unwrap();
-    assert!(server.failure().is_none());
+    assert!(server.take_error().is_none());
     if is_object {
         place.put("a.mov", &vec![0; 9_000_000]).await;
         let read = tokio::task::spawn_blocking(move || read_descriptor(&descriptor, 700_000, 1000));
         let found = read.await.unwrap();
         assert_eq!(found, None, "bytes of another version");
-        assert!(matches!(server.failure(), Some(StorageError::Changed { .. })));
+        assert!(matches!(server.take_error(), Some(StorageError::Changed { .. })));
     }
 }
 
@@ -231,9 +231,9 @@ async fn a_source_that_is_missing_empty_or_another_by_now_is_refused(place: Plac
     assert!(matches!(place.stores.pin(&empty).await, Err(StorageError::Empty { .. })));
     let url = place.put("a.mov", b"one").await;
     let source = place.stores.pin(&url).await.unwrap();
-    place.stores.unchanged(&source).await.unwrap();
+    place.stores.check_unchanged(&source).await.unwrap();
     place.put("a.mov", b"another").await;
-    assert!(matches!(place.stores.unchanged(&source).await, Err(StorageError::Changed { .. })));
+    assert!(matches!(place.stores.check_unchanged(&source).await, Err(StorageError::Changed { .. })));
     assert!(matches!(place.bytes(&source).await, Err(StorageError::Changed { .. })), "no byte of another");
 }
 
@@ -252,7 +252,7 @@ async fn the_first_put_of_a_work_object_wins_large_or_small(place: Place) {
         }
     }
     assert!(place.work().tail(PLACE, RENDITION, 9).await.unwrap().is_none());
-    let works = place.work().works().await.unwrap();
+    let works = place.work().list_prefixes().await.unwrap();
     assert_eq!(works.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [PLACE]);
 }
 
@@ -291,10 +291,10 @@ async fn a_damaged_work_object_is_removed_and_made_again(place: Place) {
 
 /// A worker that reads the end of its execution late begins work objects after cleanup.
 async fn work_that_is_dropped_leaves_nothing(place: Place) {
-    let draft = |index| place.work().draft(PLACE, RENDITION, index).unwrap();
+    let draft = |index| place.work().begin_object(PLACE, RENDITION, index).unwrap();
     drop((draft(0), draft(1)));
     assert!(!place.work().remove(PLACE).await.unwrap());
-    assert!(place.work().works().await.unwrap().is_empty());
+    assert!(place.work().list_prefixes().await.unwrap().is_empty());
     let (made, left) = (draft(0), draft(1));
     made.publish_new().await.unwrap();
     drop(left);
@@ -304,8 +304,8 @@ async fn work_that_is_dropped_leaves_nothing(place: Place) {
 async fn an_output_appears_whole_or_not_at_all(place: Place) {
     let url = place.url("out/a b.mp4");
     let marker = || place.work().marker(PLACE, 1);
-    place.stores.writable(&url).await.unwrap();
-    let draft = place.stores.draft_output(&url, PLACE, marker()).await.unwrap();
+    place.stores.check_writable(&url).await.unwrap();
+    let draft = place.stores.begin_output(&url, PLACE, marker()).await.unwrap();
     draft.descriptor().unwrap().write_all(b"half").unwrap();
     assert_eq!(place.stores.size(&url).await.unwrap(), None);
     drop(draft);
@@ -317,7 +317,7 @@ async fn an_output_appears_whole_or_not_at_all(place: Place) {
         assert!(place.bytes(&source).await.unwrap() == bytes, "it replaces what was there");
     }
     place.work().remove(PLACE).await.unwrap();
-    assert!(place.work().works().await.unwrap().is_empty(), "no marker is left");
+    assert!(place.work().list_prefixes().await.unwrap().is_empty(), "no marker is left");
     assert_eq!(place.stores.size(&url).await.unwrap(), Some(3), "what was published stays");
 }
 
@@ -325,7 +325,7 @@ async fn an_output_appears_whole_or_not_at_all(place: Place) {
 async fn stage(place: &Place, name: &str, attempt: i32, bytes: &[u8]) -> (String, String) {
     let url = place.url(name);
     let marker = place.work().marker(PLACE, attempt);
-    let draft = place.stores.draft_output(&url, PLACE, marker).await.unwrap();
+    let draft = place.stores.begin_output(&url, PLACE, marker).await.unwrap();
     draft.descriptor().unwrap().write_all(bytes).unwrap();
     let token = draft.stage().await.unwrap().token().to_owned();
     (url, token)
@@ -347,7 +347,7 @@ async fn what_one_process_staged_is_published_by_another_once(place: Place) {
         assert!(other.is_published().await.unwrap());
         other.publish().await.unwrap();
         staged().await.publish().await.unwrap();
-        place.stores.unchanged(&source).await.unwrap();
+        place.stores.check_unchanged(&source).await.unwrap();
         let elsewhere = place.work().staged(PLACE, &token, &place.url("out/b.mp4")).await.unwrap_err();
         assert!(matches!(elsewhere, StorageError::Unstaged { .. }), "{elsewhere}");
     }
@@ -373,7 +373,7 @@ async fn what_is_withdrawn_is_gone_whether_it_was_published_or_not(place: Place)
     // What another execution published there later.
     let (url, token) = stage(&place, "out/b.mp4", 1, &noise(3)).await;
     place.work().staged(PLACE, &token, &url).await.unwrap().publish().await.unwrap();
-    let draft = place.stores.draft_output(&url, OTHER, place.work().marker(OTHER, 1)).await.unwrap();
+    let draft = place.stores.begin_output(&url, OTHER, place.work().marker(OTHER, 1)).await.unwrap();
     draft.descriptor().unwrap().write_all(b"another's").unwrap();
     draft.stage().await.unwrap().publish().await.unwrap();
     place.work().staged(PLACE, &token, &url).await.unwrap().withdraw().await.unwrap();
@@ -442,7 +442,7 @@ async fn an_upload_that_a_killed_process_left_open_is_ended_with_its_work_and_no
     let url = place.url("out/a.mp4");
     let bystander = place.url("out/b.mp4");
     let open = async |url: &str, marker| {
-        let draft = place.stores.draft_output(url, PLACE, marker).await.unwrap();
+        let draft = place.stores.begin_output(url, PLACE, marker).await.unwrap();
         draft.descriptor().unwrap().write_all(&noise(30 << 20)).unwrap();
         // Dropped while parts are being uploaded, as a process that dies drops it.
         let publishing = draft.stage();
@@ -475,13 +475,13 @@ async fn errors_of_a_store_do_not_hold_its_secrets() {
     };
     let secret = "s3cr3t-that-is-in-no-text".to_owned();
     let wrong = stores_with(("AWS_SECRET_ACCESS_KEY", secret.clone()));
-    let denied = Work::at("s3://videos/work", &wrong).unwrap().check().await.unwrap_err();
+    let denied = WorkStore::at("s3://videos/work", &wrong).unwrap().check().await.unwrap_err();
     assert!(!denied.is_transient() && denied.to_string().contains("access denied"), "{denied}");
     assert!(!format!("{denied:?}").contains(&secret), "{denied:?}");
     let stores = Stores::with_variables(S3.variables());
-    let absent = Work::at("s3://no-such-bucket/work", &stores).unwrap().check().await.unwrap_err();
+    let absent = WorkStore::at("s3://no-such-bucket/work", &stores).unwrap().check().await.unwrap_err();
     assert!(absent.to_string().contains("there is no such bucket"), "{absent}");
-    let writable = stores.writable("s3://no-such-bucket/out/a.mp4").await.unwrap_err();
+    let writable = stores.check_writable("s3://no-such-bucket/out/a.mp4").await.unwrap_err();
     assert!(writable.to_string().contains("there is no such bucket"), "{writable}");
     assert_eq!(Scheme::named("http"), None);
 }

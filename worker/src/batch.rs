@@ -17,7 +17,7 @@ use millrace_engine::Ended as EndedExecutions;
 use millrace_media::{ChildError, Launcher, Reply, Task, TaskRequest, TimeRange, TranscodeTask};
 use millrace_runtime::{Level, Stop};
 use millrace_schemas::{Progress, Rendition, Segment, TrackKind};
-use millrace_storage::{Draft, StorageError, Stores, Work, shown};
+use millrace_storage::{StagedWrite, StorageError, Stores, WorkStore, display_url};
 use millrace_topology::ports::{PortError, Stored};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -46,13 +46,13 @@ fn longest_batch(variable: Option<&str>) -> usize {
 }
 
 /// The work objects of a segment while they are written, one per rendition.
-type Drafts = Vec<Draft>;
+type Drafts = Vec<StagedWrite>;
 
 /// Transcodes segments in batches.
 pub(crate) struct SegmentBatches {
     launcher: Launcher,
     stores: Stores,
-    work: Work,
+    work: WorkStore,
     slots: Slots,
     progress: mpsc::Sender<Progress>,
     ended: EndedExecutions,
@@ -80,7 +80,7 @@ impl SegmentBatches {
     /// Returns batches that use `jobs` cores and report pictures done to `progress`.
     pub(crate) fn new(
         launcher: Launcher,
-        (stores, work): (Stores, Work),
+        (stores, work): (Stores, WorkStore),
         jobs: usize,
         progress: mpsc::Sender<Progress>,
         ended: EndedExecutions,
@@ -162,7 +162,7 @@ impl SegmentBatches {
     async fn run(&self, mut batch: SegmentBatch, cores: &Cores) -> SegmentBatch {
         let mut restarts = Restarts::default();
         while let Some(first) = batch.front() {
-            let source = shown(&first.segment.source.url);
+            let source = display_url(&first.segment.source.url);
             let error = match self.run_child(&mut batch, cores).await {
                 Ok(()) => return batch,
                 Err(BatchError::Port(error)) => error,
@@ -281,7 +281,7 @@ impl SegmentBatches {
         let work = self.work.clone();
         let begin_drafts = move || {
             let begin = |(segment, renditions): &(Segment, Vec<Rendition>)| {
-                renditions.iter().map(|r| work.draft(segment.work(), &r.id, segment.index)).collect()
+                renditions.iter().map(|r| work.begin_object(segment.work(), &r.id, segment.index)).collect()
             };
             wanted.iter().map(begin).collect::<Result<VecDeque<Drafts>, StorageError>>()
         };
@@ -297,7 +297,7 @@ impl SegmentBatches {
     /// Publishes the work objects of a segment, and returns the facts of what is stored: another worker's may have been first.
     async fn publish(&self, drafts: Drafts, queued: &QueuedSegment) -> Result<Vec<Stored>, PortError> {
         let segment = &queued.segment;
-        self.stores.unchanged(&segment.source).await.map_err(port_error)?;
+        self.stores.check_unchanged(&segment.source).await.map_err(port_error)?;
         let mut stored = Vec::new();
         for (draft, rendition) in drafts.into_iter().zip(&queued.renditions) {
             draft.publish_new().await.map_err(port_error)?;

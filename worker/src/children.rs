@@ -4,7 +4,7 @@ use std::{os::fd::OwnedFd, time::Duration};
 
 use millrace_media::{ChildError, InspectTask, Inspected, Launcher, Reply, Task, TaskRequest};
 use millrace_schemas::SourceRef;
-use millrace_storage::{Opened, shown};
+use millrace_storage::{OpenSource, display_url};
 use millrace_topology::ports::PortError;
 
 use crate::{error::unexpected_reply, limits, sockets::SourceSockets};
@@ -49,7 +49,7 @@ impl Restarts {
 /// A file or an object at one version, open for media processes.
 pub(crate) struct PinnedSource {
     pub(crate) source: SourceRef,
-    pub(crate) opened: Opened,
+    pub(crate) opened: OpenSource,
 }
 
 /// Runs tasks in media processes, one for each task. Processes that die are restarted ([`Restarts`]).
@@ -87,7 +87,7 @@ impl Children {
         sources: &[&PinnedSource],
         limit: Duration,
     ) -> Result<Reply, PortError> {
-        let name = sources.first().map_or(String::new(), |pinned| shown(&pinned.source.url));
+        let name = sources.first().map_or(String::new(), |pinned| display_url(&pinned.source.url));
         let bytes = sources.iter().map(|pinned| pinned.source.bytes).sum();
         let mut restarts = Restarts::default();
         loop {
@@ -114,7 +114,7 @@ impl Children {
         match self.run_on_sources(&task, &[pinned], limits::inspect(bytes)).await? {
             Reply::Inspected(found) => found
                 .bounded(bytes)
-                .map_err(|wrong| PortError::Refused(format!("{}: {wrong}", shown(&pinned.source.url)))),
+                .map_err(|wrong| PortError::Refused(format!("{}: {wrong}", display_url(&pinned.source.url)))),
             other => Err(unexpected_reply(&other)),
         }
     }

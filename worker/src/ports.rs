@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_engine::Ended;
 use millrace_schemas::{Encoders, SourceRef};
-use millrace_storage::{Stores, Work};
+use millrace_storage::{Stores, WorkStore};
 use millrace_topology::ports::{Controls, PortError, Storage, Stored};
 
 use crate::{batch::SegmentBatches, children::Children, error::port_error, stored::read_stored};
@@ -18,7 +18,7 @@ pub(crate) struct Ports {
     /// The encoders of media processes, by codec.
     pub(crate) encoders: Encoders,
     pub(crate) stores: Stores,
-    pub(crate) work: Work,
+    pub(crate) work: WorkStore,
     pub(crate) batches: Arc<SegmentBatches>,
     /// The attempts that have ended, by execution.
     pub(crate) ended: Ended,
@@ -39,11 +39,11 @@ impl Storage for Ports {
     }
 
     async fn writable(&self, url: &str) -> Result<(), PortError> {
-        self.stores.writable(url).await.map_err(port_error)
+        self.stores.check_writable(url).await.map_err(port_error)
     }
 
     async fn works(&self) -> Result<Vec<(String, i64)>, PortError> {
-        self.work.works().await.map_err(port_error)
+        self.work.list_prefixes().await.map_err(port_error)
     }
 
     async fn remove_work(&self, prefix: &str) -> Result<bool, PortError> {

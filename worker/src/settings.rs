@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millrace_access::Access;
 use millrace_processors::{Principals, cleanup::RETRY_WINDOW_MS, trigger::rules::Rule};
 use millrace_schemas::Encoders;
-use millrace_storage::{Stores, Work};
+use millrace_storage::{Stores, WorkStore};
 
 use crate::sandbox::MediaProcessSettings;
 
@@ -16,7 +16,7 @@ pub const DEFAULT_STORE: &str = "s3";
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
     /// Where work objects are.
-    pub objects: Work,
+    pub objects: WorkStore,
     /// The stores of sources and outputs.
     pub stores: Stores,
     /// How many cores to use.
@@ -42,7 +42,7 @@ pub struct WorkerSettings {
 impl WorkerSettings {
     /// Returns the defaults: all processors on one core, nothing watched, and one principal that may reach everything.
     #[must_use]
-    pub fn new(objects: Work, stores: Stores) -> Self {
+    pub fn new(objects: WorkStore, stores: Stores) -> Self {
         Self {
             objects,
             stores,

@@ -1,14 +1,14 @@
 //! Work objects that exist already.
 
 use millrace_media::packets;
-use millrace_storage::{StorageError, Work};
+use millrace_storage::{StorageError, WorkStore};
 use millrace_topology::ports::Stored;
 
 /// Returns the facts of a work object, read from its end; `None` if there is no such object.
 ///
 /// An object that is not whole is removed, so that it is made again, and counts as missing.
 pub(crate) async fn read_stored(
-    work: &Work,
+    work: &WorkStore,
     prefix: &str,
     rendition: &str,
     index: i32,

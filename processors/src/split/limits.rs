@@ -1,6 +1,6 @@
 //! Checks of an upload against what its principal may read, write and use.
 
-use millrace_access::{Access, Asked, Location, Purpose};
+use millrace_access::{Access, Location, Purpose, UploadUsage};
 use millrace_schemas::{SourceRef, Upload, output_prefix, output_url};
 use millrace_topology::ports::SourceFacts;
 
@@ -31,7 +31,7 @@ pub(super) fn check_locations(access: &Access, upload: &Upload, source: &str) ->
 /// # Errors
 /// If the source is larger than the principal's limit.
 pub(super) fn check_size(access: &Access, upload: &Upload, source: &SourceRef) -> Result<(), String> {
-    let asked = Asked { bytes: source.bytes.unsigned_abs(), ..Asked::default() };
+    let asked = UploadUsage { bytes: source.bytes.unsigned_abs(), ..UploadUsage::default() };
     access.principal(&upload.principal)?.limits.check(&asked)
 }
 
@@ -74,7 +74,7 @@ pub(super) fn check_contents(
         let base = &video.settings.time_base;
         video.end.saturating_sub(video.first) as f64 * f64::from(base.num) / f64::from(base.den.max(1))
     });
-    let asked = Asked {
+    let asked = UploadUsage {
         bytes: source.bytes.unsigned_abs(),
         pixels,
         duration_seconds: facts.sounds.iter().map(|sound| sound.seconds).fold(video_seconds, f64::max),

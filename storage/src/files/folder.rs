@@ -352,8 +352,8 @@ mod tests {
 
     #[test]
     fn a_kernel_without_openat2_has_a_message_of_its_own() {
-        let place = FilePath::beneath("/in".into(), vec!["a.mov".into()]);
-        let said = place.failed("opening")(Errno::NOSYS.into());
+        let path = FilePath::beneath("/in".into(), vec!["a.mov".into()]);
+        let said = path.failed("opening")(Errno::NOSYS.into());
         assert!(
             matches!(said, StorageError::OldKernel { .. }) && said.to_string().contains("openat2"),
             "{said}"

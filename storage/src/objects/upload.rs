@@ -13,7 +13,7 @@ use crate::{
     blocking::blocking,
     error::StorageError,
     files::hidden,
-    objects::{bucket::Bucket, multipart::is_over, ranged::pause},
+    objects::{bucket::Bucket, multipart::is_over, range_reader::pause},
     record::{CLOCK_SKEW_MS, now_ms},
 };
 
@@ -95,7 +95,7 @@ impl Upload {
             let put = self.bucket.store.put_opts(&self.key, PutPayload::from(bytes.clone()), options).await;
             match put {
                 Ok(_) => return Ok(true),
-                // Another writer's object, or that of an earlier try whose response was lost.
+                // Another writer put it, or an earlier try did, whose response was lost.
                 Err(object_store::Error::AlreadyExists { .. }) if mode == PutMode::Create => {
                     return Ok(false);
                 }

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use millrace_storage::{Draft, StorageError, Stores, Work};
+use millrace_storage::{StagedWrite, StorageError, Stores, WorkStore};
 
 /// The place of an execution's work.
 pub const PLACE: &str = "0123456789abcdef-1";
@@ -11,15 +11,15 @@ pub const PLACE: &str = "0123456789abcdef-1";
 /// An output that is being made, with a work folder of its own.
 #[derive(Debug)]
 pub struct Output {
-    draft: Draft,
+    draft: StagedWrite,
     _work: tempfile::TempDir,
 }
 
 impl Output {
     pub async fn of(stores: &Stores, url: &str) -> Result<Self, StorageError> {
         let work = tempfile::tempdir().unwrap();
-        let marker = Work::in_folder(work.path().to_owned(), stores).marker(PLACE, 1);
-        Ok(Self { draft: stores.draft_output(url, PLACE, marker).await?, _work: work })
+        let marker = WorkStore::in_folder(work.path().to_owned(), stores).marker(PLACE, 1);
+        Ok(Self { draft: stores.begin_output(url, PLACE, marker).await?, _work: work })
     }
 
     pub fn write(&self, bytes: &[u8]) {

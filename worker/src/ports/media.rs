@@ -10,7 +10,7 @@ use millrace_media::{
 use millrace_schemas::{
     Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
 };
-use millrace_storage::{Draft, StorageError, Work, shown};
+use millrace_storage::{StagedWrite, StorageError, WorkStore, display_url};
 use millrace_topology::ports::{
     AudioSource, Joined, Keyframe, Media, PortError, SideSource, SourceFacts, Storage as _, Stored,
     UncleanRun, VideoSource,
@@ -49,7 +49,7 @@ impl Media for Ports {
     async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
         let marker = self.work.marker(merge.work(), merge.attempt);
         let draft =
-            self.stores.draft_output(&merge.output.url, merge.work(), marker).await.map_err(port_error)?;
+            self.stores.begin_output(&merge.output.url, merge.work(), marker).await.map_err(port_error)?;
         let task = MergeTask {
             output: merge.output.clone(),
             tracks: merge.tracks.clone(),
@@ -60,7 +60,7 @@ impl Media for Ports {
         let task = Task::Merge(Box::new(task));
         let ask = TaskRequest { task: &task, limit, bytes };
         let descriptors = || merge_descriptors(&draft, &self.work, merge);
-        let facts = match self.children.run(&shown(&merge.output.url), ask, descriptors).await? {
+        let facts = match self.children.run(&display_url(&merge.output.url), ask, descriptors).await? {
             Reply::Merged(facts) => facts,
             Reply::Unclean(runs) => {
                 return Ok(Joined::Unclean(runs.into_iter().map(unclean_run).collect()));
@@ -68,7 +68,7 @@ impl Media for Ports {
             reply => return Err(unexpected_reply(&reply)),
         };
         // An output is made of one version of its source: no segment may be of a later one.
-        self.stores.unchanged(&merge.source).await.map_err(port_error)?;
+        self.stores.check_unchanged(&merge.source).await.map_err(port_error)?;
         let bytes = draft.size().map_err(port_error)?;
         let staged = draft.stage().await.map_err(port_error)?;
         let warnings = facts.warnings.clone();
@@ -82,7 +82,7 @@ impl Media for Ports {
             return Ok(());
         }
         self.check_replaceable(&merge.output).await?;
-        self.stores.unchanged(&merge.source).await.map_err(port_error)?;
+        self.stores.check_unchanged(&merge.source).await.map_err(port_error)?;
         staged.publish().await.map_err(port_error)
     }
 
@@ -117,12 +117,16 @@ impl Ports {
         if existing.is_some() && existing.map(|mark| mark.source) == planned.map(|mark| mark.source) {
             return Ok(());
         }
-        Err(port_error(StorageError::Occupied { path: shown(&output.url) }))
+        Err(port_error(StorageError::Occupied { path: display_url(&output.url) }))
     }
 }
 
 /// Opens what a merge task names: the output, emptied, then a pipe for each track, into which its work objects are streamed.
-fn merge_descriptors(draft: &Draft, work: &Work, merge: &Merge) -> Result<Vec<OwnedFd>, PortError> {
+fn merge_descriptors(
+    draft: &StagedWrite,
+    work: &WorkStore,
+    merge: &Merge,
+) -> Result<Vec<OwnedFd>, PortError> {
     let output = draft.descriptor().map_err(port_error)?;
     output.set_len(0).and_then(|()| io::Seek::rewind(&mut &output)).map_err(transient)?;
     let mut descriptors = vec![output.into()];
@@ -136,7 +140,7 @@ fn merge_descriptors(draft: &Draft, work: &Work, merge: &Merge) -> Result<Vec<Ow
 }
 
 /// Streams a track's work objects into a pipe, in order. A missing one ends the stream early; the merge finds that by counting.
-async fn stream_track(work: &Work, prefix: &str, track: &TrackSum, pipe: File) {
+async fn stream_track(work: &WorkStore, prefix: &str, track: &TrackSum, pipe: File) {
     for index in track.plan.indices() {
         if let Err(error) = work.stream(prefix, &track.plan.rendition, index, &pipe).await {
             // Also if the media process has failed, and closed its end.

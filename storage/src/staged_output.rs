@@ -1,4 +1,4 @@
-//! Staged outputs: complete, proven and not visible yet. On disk that is a hidden file beside the output's name; in an object
+//! StagedOutput outputs: complete, proven and not visible yet. On disk that is a hidden file beside the output's name; in an object
 //! store it is a multipart upload whose parts are all there. The marker says which, so that any process can publish it.
 
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use crate::{backend::Entry, error::StorageError, marker::Marker, record::StagedR
 
 /// A staged output.
 #[derive(Debug)]
-pub struct Staged {
+pub struct StagedOutput {
     pub(crate) output: Arc<dyn Entry>,
     pub(crate) marker: Marker,
     pub(crate) record: StagedRecord,
 }
 
-impl Staged {
-    /// Returns the token by which [`Work::staged`](crate::Work::staged) finds it, in any process.
+impl StagedOutput {
+    /// Returns the token by which [`WorkStore::staged`](crate::WorkStore::staged) finds it, in any process.
     #[must_use]
     pub fn token(&self) -> &str {
         &self.marker.name

@@ -49,7 +49,7 @@ type Fetching = JoinHandle<Result<Bytes, StorageError>>;
 
 /// A reader of one version of an object.
 #[derive(Debug)]
-pub struct Ranged {
+pub struct RangeReader {
     bucket: Bucket,
     key: Key,
     /// The ETag of the accepted version, which each request must match; `None` if the store gives none.
@@ -60,7 +60,7 @@ pub struct Ranged {
     coming: Option<(Range<u64>, Fetching)>,
 }
 
-impl Ranged {
+impl RangeReader {
     pub(crate) fn new(bucket: Bucket, key: Key, tag: Option<String>, size: u64) -> Self {
         Self { bucket, key, tag, size, ahead: Ahead::default(), kept: VecDeque::new(), coming: None }
     }
@@ -121,14 +121,14 @@ impl Ranged {
     /// Requests the next range, while the present one is used.
     fn look_ahead(&mut self) {
         let Some(range) = self.ahead.after(self.size) else { return };
-        let (bucket, key, tag, asked) =
+        let (bucket, key, tag, requested) =
             (self.bucket.clone(), self.key.clone(), self.tag.clone(), range.clone());
-        let coming = tokio::spawn(async move { fetch(&bucket, &key, tag.as_deref(), asked).await });
+        let coming = tokio::spawn(async move { fetch(&bucket, &key, tag.as_deref(), requested).await });
         self.coming = Some((range, coming));
     }
 }
 
-impl Drop for Ranged {
+impl Drop for RangeReader {
     fn drop(&mut self) {
         if let Some((_, coming)) = self.coming.take() {
             coming.abort();

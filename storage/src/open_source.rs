@@ -3,13 +3,13 @@
 use std::{fs::File, os::fd::OwnedFd};
 
 use crate::{
-    objects::{bucket::Bucket, ranged::Ranged},
-    range_server::{Fed, serve_ranges},
+    objects::{bucket::Bucket, range_reader::RangeReader},
+    range_server::{RangeServer, serve_ranges},
 };
 
 /// A source that is open for reading.
 #[derive(Debug)]
-pub enum Opened {
+pub enum OpenSource {
     /// A file of this machine.
     File(File),
     /// An object at one version.
@@ -21,20 +21,20 @@ pub enum Opened {
 pub struct ObjectSource {
     pub(crate) bucket: Bucket,
     pub(crate) key: object_store::path::Path,
-    /// The ETag that each read is held to; `None` if the store gives none.
+    /// The ETag that each read requires; `None` if the store gives none.
     pub(crate) tag: Option<String>,
     /// The size in bytes.
     pub(crate) size: u64,
 }
 
-impl Opened {
+impl OpenSource {
     /// Returns a descriptor for one media process: of the file itself, or of a socket to a range server for the object.
     ///
     /// # Errors
     /// If this process has no descriptors left.
-    pub fn descriptor(&self) -> std::io::Result<(OwnedFd, Fed)> {
+    pub fn descriptor(&self) -> std::io::Result<(OwnedFd, RangeServer)> {
         match self {
-            Self::File(file) => Ok((file.try_clone()?.into(), Fed::default())),
+            Self::File(file) => Ok((file.try_clone()?.into(), RangeServer::default())),
             Self::Object(object) => serve_ranges(object.reader()),
         }
     }
@@ -43,7 +43,7 @@ impl Opened {
 impl ObjectSource {
     /// Returns a reader at the object's beginning.
     #[must_use]
-    pub fn reader(&self) -> Ranged {
-        Ranged::new(self.bucket.clone(), self.key.clone(), self.tag.clone(), self.size)
+    pub fn reader(&self) -> RangeReader {
+        RangeReader::new(self.bucket.clone(), self.key.clone(), self.tag.clone(), self.size)
     }
 }

@@ -3,16 +3,16 @@
 use std::{fs::File, io, sync::Arc};
 
 use crate::{
-    backend::{Entry, StagedWrite},
+    backend::{Entry, EntryWrite},
     error::StorageError,
     marker::Marker,
-    staged::Staged,
+    staged_output::StagedOutput,
 };
 
 /// A file or an object that is being written. If it is dropped before it is published or staged, nothing of it stays.
 #[derive(Debug)]
-pub struct Draft {
-    write: Box<dyn StagedWrite>,
+pub struct StagedWrite {
+    write: Box<dyn EntryWrite>,
     /// The output that it will be; `None` for a work object.
     output: Option<Output>,
 }
@@ -25,7 +25,7 @@ struct Output {
     marker: Marker,
 }
 
-impl Draft {
+impl StagedWrite {
     /// Begins a work object.
     pub(crate) fn of_work_object(entry: &dyn Entry, work_prefix: &str) -> Result<Self, StorageError> {
         Ok(Self { write: entry.create_work_object(work_prefix)?, output: None })
@@ -73,13 +73,13 @@ impl Draft {
     ///
     /// # Errors
     /// If the disk is full, or the folder or bucket can't be written. A work object can't be staged.
-    pub async fn stage(self) -> Result<Staged, StorageError> {
+    pub async fn stage(self) -> Result<StagedOutput, StorageError> {
         let bytes = self.size()?;
         let Some(Output { entry: output, url, marker }) = self.output else {
             return Err(StorageError::Unstaged { path: "a work object".into() });
         };
         let record = marker.begin(output.recorded_url(&url), bytes);
         let record = self.write.stage(record, marker.entry()?).await?;
-        Ok(Staged { output, marker, record })
+        Ok(StagedOutput { output, marker, record })
     }
 }

@@ -14,15 +14,15 @@ use crate::problem::Problem;
 
 /// The host names under which requests are accepted.
 #[derive(Debug, Clone, Default)]
-pub struct Border {
+pub struct AllowedHosts {
     /// In lower case; `None` accepts any name.
     names: Option<Arc<Vec<String>>>,
 }
 
-impl Border {
+impl AllowedHosts {
     /// Accepts any name: for a server that is reached over a network, and so requires a token.
     #[must_use]
-    pub fn open() -> Self {
+    pub fn any() -> Self {
         Self::default()
     }
 
@@ -65,22 +65,22 @@ fn port(authority: &str) -> &str {
 
 /// Middleware that refuses requests under other host names.
 pub(crate) async fn guard(
-    State(border): State<Border>,
+    State(allowed_hosts): State<AllowedHosts>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    check(&border, &request)?;
+    check(&allowed_hosts, &request)?;
     Ok(next.run(request).await)
 }
 
-fn check(border: &Border, request: &Request) -> Result<(), Problem> {
+fn check(allowed_hosts: &AllowedHosts, request: &Request) -> Result<(), Problem> {
     let forbidden = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, detail));
     let named = request.headers().get_all(header::HOST).iter();
     let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     for name in named.map(HeaderValue::as_bytes).chain(target) {
         let is_accepted = std::str::from_utf8(name).is_ok_and(|name| {
             // An authority that can't be parsed is refused.
-            name.parse::<Uri>().is_ok() && border.accepts(name)
+            name.parse::<Uri>().is_ok() && allowed_hosts.accepts(name)
         });
         if !is_accepted {
             return forbidden(
@@ -91,7 +91,9 @@ fn check(border: &Border, request: &Request) -> Result<(), Problem> {
     let text =
         |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let called = text(header::HOST).unwrap_or_default();
-    if text(header::ORIGIN).is_some_and(|origin| border.names.is_some() && !border.is_own(origin, called)) {
+    if text(header::ORIGIN)
+        .is_some_and(|origin| allowed_hosts.names.is_some() && !allowed_hosts.is_own(origin, called))
+    {
         return forbidden("web pages of another origin may not call this server");
     }
     Ok(())
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn on_loopback_only_names_of_this_machine_are_accepted() {
-        let border = Border::loopback(&["Media.example.org".into()]);
+        let allowed_hosts = AllowedHosts::loopback(&["Media.example.org".into()]);
         for own in [
             "127.0.0.1:8080",
             "localhost:8080",
@@ -112,7 +114,7 @@ mod tests {
             "LOCALHOST:1",
             "media.example.org",
         ] {
-            assert!(border.accepts(own), "{own}");
+            assert!(allowed_hosts.accepts(own), "{own}");
         }
         for other in [
             "evil.example",
@@ -122,21 +124,21 @@ mod tests {
             "",
             "127.0.0.1.evil.example",
         ] {
-            assert!(!border.accepts(other), "{other}");
+            assert!(!allowed_hosts.accepts(other), "{other}");
         }
-        assert!(Border::open().accepts("evil.example"));
+        assert!(AllowedHosts::any().accepts("evil.example"));
     }
 
     #[test]
     fn only_its_own_pages_may_call() {
-        let border = Border::loopback(&[]);
-        assert!(border.is_own("http://127.0.0.1:8080", "localhost:8080"));
-        assert!(border.is_own("https://localhost", "localhost"));
-        assert!(!border.is_own("http://127.0.0.1:3000", "127.0.0.1:8080"), "another program's page");
+        let allowed_hosts = AllowedHosts::loopback(&[]);
+        assert!(allowed_hosts.is_own("http://127.0.0.1:8080", "localhost:8080"));
+        assert!(allowed_hosts.is_own("https://localhost", "localhost"));
+        assert!(!allowed_hosts.is_own("http://127.0.0.1:3000", "127.0.0.1:8080"), "another program's page");
         for other in
             ["null", "http://evil.example", "file://", "http://localhost@evil.example", "http://localhost/x"]
         {
-            assert!(!border.is_own(other, "localhost"), "{other}");
+            assert!(!allowed_hosts.is_own(other, "localhost"), "{other}");
         }
     }
 }
