@@ -37,7 +37,7 @@ struct Letter {
 }
 
 impl Letter {
-    /// Its place among the dead letters: `partition:offset`.
+    /// Returns its partition and offset among the dead letters: `partition:offset`.
     fn id(&self) -> String {
         format!("{}:{}", self.record.partition.number, self.record.offset)
     }
@@ -50,7 +50,7 @@ impl Letter {
         shown(&self.record.key)
     }
 
-    /// The record as its topic's type reads it, where it is one.
+    /// Returns the record as JSON, decoded as its topic's type; `None` if it can't be decoded.
     fn read(&self) -> Option<Value> {
         let value = self.record.value.as_deref()?;
         let topic = self.header(ERROR_TOPIC);
@@ -78,12 +78,12 @@ impl Letter {
     }
 }
 
-/// Bytes of a stranger, so that they do nothing to a terminal.
+/// Returns bytes of unknown origin with everything escaped that a terminal acts on.
 fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).escape_debug().to_string()
 }
 
-/// All dead letters, the latest first.
+/// Returns all dead letters, the latest first.
 async fn letters(log: &dyn Log) -> Result<Vec<Letter>, CommandError> {
     let mut records = Vec::new();
     for number in 0..log.partitions(streams::DEAD_LETTERS.name).await? {
@@ -141,9 +141,9 @@ async fn show(id: &str, location: &LogLocation, json: bool) -> Result<u8, Comman
     let letter = find(&all, id)?;
     let value = letter.record.value.as_deref().unwrap_or_default();
     if json {
-        let mut told = letter.as_json();
-        told["record"] = letter.read().unwrap_or(Value::Null);
-        told["value"] = value
+        let mut shown = letter.as_json();
+        shown["record"] = letter.read().unwrap_or(Value::Null);
+        shown["value"] = value
             .iter()
             .fold(String::new(), |mut hex, byte| {
                 // Writing to a String can't fail.
@@ -151,7 +151,7 @@ async fn show(id: &str, location: &LogLocation, json: bool) -> Result<u8, Comman
                 hex
             })
             .into();
-        print(&told.to_string());
+        print(&shown.to_string());
         return Ok(0);
     }
     print(&format!(
@@ -230,7 +230,7 @@ async fn retry(ids: &[String], all: bool, location: &LogLocation) -> Result<u8, 
     Ok(0)
 }
 
-/// A letter's record as it was, to where it came from; and the note that it was published again.
+/// Returns a dead letter's record, for the partition that it came from, and a note that it was published again.
 fn again(letter: &Letter) -> Option<Vec<NewRecord>> {
     let topic = letter.header(ERROR_TOPIC);
     let stream = streams::ALL.iter().find(|stream| stream.name == topic)?.name;
@@ -243,9 +243,9 @@ fn again(letter: &Letter) -> Option<Vec<NewRecord>> {
         value: None,
         placement: Placement::Exactly(letter.record.partition.number),
     };
-    let told = vec![(RETRIED.to_owned(), letter.id().into_bytes())];
+    let retried = vec![(RETRIED.to_owned(), letter.id().into_bytes())];
     Some(vec![
         NewRecord { emit: Emit { stream, key, value, placement }, headers },
-        NewRecord { emit: note, headers: told },
+        NewRecord { emit: note, headers: retried },
     ])
 }

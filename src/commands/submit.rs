@@ -83,7 +83,7 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
     follow(log, None, ended, awaited, results).await
 }
 
-/// The uploads that a call means.
+/// Returns the uploads that the arguments ask for.
 fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
     if let Some(path) = &call.record {
         return records(path);
@@ -115,7 +115,7 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
     call.sources.iter().map(upload).collect()
 }
 
-/// Uploads as JSON, a line each.
+/// Reads uploads as JSON, one per line.
 fn records(path: &Path) -> Result<Vec<Upload>, CommandError> {
     let wrong = |error: &dyn std::fmt::Display| CommandError::Call(format!("{}: {error}", path.display()));
     let mut text = String::new();
@@ -132,8 +132,8 @@ fn records(path: &Path) -> Result<Vec<Upload>, CommandError> {
     values.map(read).collect()
 }
 
-/// The execution that an upload asks for, where that can be told from here: what has a name, or a source that this process
-/// sees as it is.
+/// Returns the id of the execution that an upload asks for, if it is known: the upload has a name, or this process can read the
+/// source's version.
 async fn named(upload: &Upload, source: &str, stores: &Stores) -> Option<String> {
     let pinned = match &upload.name {
         Some(_) => SourceRef { url: source.to_owned(), version: String::new(), bytes: 0 },

@@ -19,10 +19,11 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     };
     let (source, output) = (url(&call.source)?, url(&call.output)?);
     let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
-    let asked = (call.pictures, call.sound);
+    let compared = (call.pictures, call.sound);
     // What becomes of pictures is the same in all formats.
     let settings = |source: &_| video_settings(FORMATS[0], source);
-    let comparison = probes.verify(&source, &output, asked, settings).await.map_err(CommandError::failed)?;
+    let comparison =
+        probes.verify(&source, &output, compared, settings).await.map_err(CommandError::failed)?;
     let checks = checks(&comparison);
     let holds = checks.iter().all(|check| check.holds);
     if call.json {

@@ -1,4 +1,4 @@
-//! Watches folders: what comes to lie there whole is told to `admit`, as `trigger` tells of what a store's notification names.
+//! Watched folders: files that are written completely are published to `admit`, as `trigger` does for a store's notifications.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -17,65 +17,65 @@ use millrace_topology::{Emit, millis_now, streams};
 use notify::{EventKind, RecursiveMode, Watcher as _, event::AccessKind, event::AccessMode};
 use tokio::sync::mpsc;
 
-/// A file that somebody has open for writing counts as whole after so long without a change: whoever has it may have died.
+/// How long a file that is open for writing must not change until it counts as whole: its writer may have died.
 const LONGEST_OPEN: Duration = Duration::from_secs(60);
 
 /// A folder that is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
-    /// For how long a file must stay as it is until it counts as whole.
+    /// How long a file must not change until it counts as whole.
     pub(crate) settle: Duration,
-    /// How often the folder is looked at.
+    /// How often the folder is listed.
     pub(crate) poll: Duration,
 }
 
-/// What a file looks like from outside.
+/// The size and time of a file, by which changes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Look {
+struct FileState {
     bytes: u64,
     modified: SystemTime,
 }
 
-/// What is known of a file.
+/// A file that was found.
 #[derive(Debug, Clone, Copy)]
-struct Known {
-    look: Look,
-    /// Since when it looks so.
+struct Found {
+    state: FileState,
+    /// When it was first found in this state.
     since: Instant,
-    told: bool,
+    is_published: bool,
 }
 
 /// The files of a folder, over time.
 #[derive(Debug, Default)]
 struct Settling {
-    files: BTreeMap<PathBuf, Known>,
-    /// What somebody writes to, as far as the system tells.
+    files: BTreeMap<PathBuf, Found>,
+    /// The files that are open for writing, as far as the system reports it.
     open: BTreeSet<PathBuf>,
 }
 
 impl Settling {
-    /// Takes what is there now; gives what is whole and was not told of. Pure.
-    fn step(&mut self, found: BTreeMap<PathBuf, Look>, now: Instant, settle: Duration) -> Vec<PathBuf> {
+    /// Takes the files that are there now; returns those that are whole and not published yet. Pure.
+    fn step(&mut self, found: BTreeMap<PathBuf, FileState>, now: Instant, settle: Duration) -> Vec<PathBuf> {
         self.files.retain(|path, _| found.contains_key(path));
-        for (path, look) in found {
-            let fresh = Known { look, since: now, told: false };
+        for (path, state) in found {
+            let fresh = Found { state, since: now, is_published: false };
             let known = self.files.entry(path).or_insert(fresh);
-            if known.look != look {
+            if known.state != state {
                 *known = fresh;
             }
         }
-        let is_whole = |path: &PathBuf, known: &Known| {
+        let is_whole = |path: &PathBuf, known: &Found| {
             let quiet = now.duration_since(known.since);
             let enough = if self.open.contains(path) { settle.max(LONGEST_OPEN) } else { settle };
-            known.look.bytes > 0 && quiet >= enough
+            known.state.bytes > 0 && quiet >= enough
         };
-        let whole = self.files.iter().filter(|(path, known)| !known.told && is_whole(path, known));
+        let whole = self.files.iter().filter(|(path, known)| !known.is_published && is_whole(path, known));
         whole.map(|(path, _)| path.clone()).collect()
     }
 
-    /// Somebody begins to write, or is done.
-    fn open(&mut self, path: &Path, is_open: bool) {
+    /// Marks a file as open for writing, or closed.
+    fn set_open(&mut self, path: &Path, is_open: bool) {
         if is_open {
             self.open.insert(path.to_owned());
         } else {
@@ -83,14 +83,14 @@ impl Settling {
         }
     }
 
-    fn told(&mut self, path: &Path) {
+    fn set_published(&mut self, path: &Path) {
         if let Some(known) = self.files.get_mut(path) {
-            known.told = true;
+            known.is_published = true;
         }
     }
 }
 
-/// Watches folders for good.
+/// Watches folders until the process ends.
 pub(crate) async fn folders(log: Arc<dyn Log>, all: Vec<Folder>, rules: Vec<Rule>, stores: Stores) {
     let seen = loop {
         match read_table::<Seen>(log.as_ref(), streams::SOURCES).await {
@@ -126,17 +126,17 @@ async fn watch(
     rules: Vec<Rule>,
     seen: Arc<HashMap<String, String>>,
 ) {
-    let (tell, mut told) = mpsc::unbounded_channel();
-    // Where the system tells nothing, of a network share for instance, looking every so often does.
+    let (sender, mut events) = mpsc::unbounded_channel();
+    // Where the system reports no changes, such as on a network share, the folder is only listed periodically.
     let _watcher = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
         if let Ok(event) = event {
-            // The other end goes with the process.
-            let _ = tell.send(event);
+            // The receiver ends with the process.
+            let _ = sender.send(event);
         }
     })
     .and_then(|mut watcher| watcher.watch(&folder.path, RecursiveMode::Recursive).map(|()| watcher))
     .inspect_err(|error| {
-        tracing::warn!(folder = %folder.path.display(), %error, "changes are not told; the folder is looked at every so often");
+        tracing::warn!(folder = %folder.path.display(), %error, "changes are not reported by the system; the folder is listed periodically");
     });
     let mut settling = Settling::default();
     let mut complained = false;
@@ -151,7 +151,7 @@ async fn watch(
                 complained = false;
                 for path in settling.step(found, Instant::now(), folder.settle) {
                     match announce(log.as_ref(), &stores, &rules, &path, &seen).await {
-                        Ok(()) => settling.told(&path),
+                        Ok(()) => settling.set_published(&path),
                         Err(error) => tracing::warn!(path = %path.display(), error, "told of later"),
                     }
                 }
@@ -162,19 +162,19 @@ async fn watch(
             }
             _ => {}
         }
-        // What was just seen for the first time is whole after a while.
-        let waits = settling.files.values().any(|known| !known.told);
+        // A file that was found now may be whole after `settle`.
+        let waits = settling.files.values().any(|known| !known.is_published);
         let pause =
             if waits { folder.poll.min(folder.settle.max(Duration::from_millis(100))) } else { folder.poll };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            event = told.recv() => {
+            event = events.recv() => {
                 let mut next = event;
                 while let Some(event) = next {
-                    heard(&mut settling, &event);
-                    next = told.try_recv().ok();
+                    track_writer(&mut settling, &event);
+                    next = events.try_recv().ok();
                 }
-                if told.is_closed() {
+                if events.is_closed() {
                     tokio::time::sleep(pause).await;
                 }
             }
@@ -182,13 +182,14 @@ async fn watch(
     }
 }
 
-fn heard(settling: &mut Settling, event: &notify::Event) {
+/// Notes which files are opened for writing, and closed.
+fn track_writer(settling: &mut Settling, event: &notify::Event) {
     let is_open = match event.kind {
         EventKind::Modify(_) | EventKind::Create(_) => true,
         EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Remove(_) => false,
         _ => return,
     };
-    // A rename, or a change of what is not content, opens nothing.
+    // A rename or a change of metadata opens no file.
     if matches!(
         event.kind,
         EventKind::Modify(notify::event::ModifyKind::Name(_) | notify::event::ModifyKind::Metadata(_))
@@ -196,12 +197,12 @@ fn heard(settling: &mut Settling, event: &notify::Event) {
         return;
     }
     for path in &event.paths {
-        settling.open(path, is_open);
+        settling.set_open(path, is_open);
     }
 }
 
 /// Finds all files below a folder that any rule matches.
-fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, Look>) -> io::Result<()> {
+fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, FileState>) -> io::Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
         let path = entry.path();
         if entry.file_name().to_string_lossy().starts_with('.') {
@@ -209,17 +210,17 @@ fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, Look>) -> i
         }
         let Ok(kind) = entry.file_type() else { continue };
         if kind.is_dir() {
-            // One that is gone by now has nothing in it.
+            // A folder that was removed meanwhile has no files.
             let _ = look(&path, rules, found);
             continue;
         }
-        // A link may lead anywhere: it is followed as little as sources are below a root.
+        // Links are not followed: sources below a root do not follow them either.
         let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
         let Ok(location) = Location::of_path(&path) else { continue };
         if let (true, true, Ok(modified)) =
             (metadata.is_file(), any_matches(rules, &location), metadata.modified())
         {
-            found.insert(path, Look { bytes: metadata.len(), modified });
+            found.insert(path, FileState { bytes: metadata.len(), modified });
         }
     }
     Ok(())
@@ -242,7 +243,7 @@ async fn announce(
     if uploads.is_empty() {
         return Ok(());
     }
-    // Where only Millrace writes: what anybody may write tells of no file.
+    // On a stream that only Millrace writes: on one that anybody may write, records naming local files are refused.
     let arrival = Arrival {
         source: url.clone(),
         version: source.version,
@@ -261,8 +262,8 @@ mod tests {
 
     const SETTLE: Duration = Duration::from_secs(2);
 
-    fn one(bytes: u64) -> BTreeMap<PathBuf, Look> {
-        BTreeMap::from([(PathBuf::from("a.mov"), Look { bytes, modified: SystemTime::UNIX_EPOCH })])
+    fn one(bytes: u64) -> BTreeMap<PathBuf, FileState> {
+        BTreeMap::from([(PathBuf::from("a.mov"), FileState { bytes, modified: SystemTime::UNIX_EPOCH })])
     }
 
     #[tokio::test]
@@ -290,7 +291,7 @@ mod tests {
         assert!(files.step(one(5), at(0), SETTLE).is_empty());
         assert!(files.step(one(9), at(2), SETTLE).is_empty(), "it grew");
         assert_eq!(files.step(one(9), at(4), SETTLE).len(), 1);
-        files.told(Path::new("a.mov"));
+        files.set_published(Path::new("a.mov"));
         assert!(files.step(one(9), at(9), SETTLE).is_empty());
         assert!(files.step(one(7), at(10), SETTLE).is_empty(), "another version settles anew");
         assert_eq!(files.step(one(7), at(12), SETTLE).len(), 1);
@@ -301,11 +302,11 @@ mod tests {
         let (mut files, begin) = (Settling::default(), Instant::now());
         let at = |seconds: u64| begin + Duration::from_secs(seconds);
         files.step(one(5), at(0), SETTLE);
-        files.open(Path::new("a.mov"), true);
+        files.set_open(Path::new("a.mov"), true);
         assert!(files.step(one(5), at(10), SETTLE).is_empty());
-        files.open(Path::new("a.mov"), false);
+        files.set_open(Path::new("a.mov"), false);
         assert_eq!(files.step(one(5), at(10), SETTLE).len(), 1);
-        files.open(Path::new("a.mov"), true);
+        files.set_open(Path::new("a.mov"), true);
         assert_eq!(files.step(one(5), at(70), SETTLE).len(), 1, "its writer died");
         assert!(files.step(one(0), at(80), SETTLE).is_empty());
         assert!(files.step(one(0), at(90), SETTLE).is_empty());

@@ -26,10 +26,10 @@ use crate::{
     terminal::print,
 };
 
-/// For how long a cancel waits for whoever works on the data folder.
+/// How long a cancel waits for the process that works on the data folder.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The executions of these ids, and the log that knows them.
+/// Returns the executions with these ids, and their log.
 async fn chosen(
     ids: &[String],
     location: &LogLocation,
@@ -39,7 +39,7 @@ async fn chosen(
     for id in ids {
         states.push(find_execution(log.as_deref(), id).await?);
     }
-    // Without a log nothing is found, which is said above.
+    // Without a log no execution is found, which is an error above.
     let log = log.ok_or_else(|| CommandError::Call("there is no log in this data folder".into()))?;
     Ok((log, states))
 }
@@ -57,7 +57,7 @@ pub(super) async fn cancel(ids: &[String], reason: &str, location: &LogLocation)
         emits.push(Emit::new(streams::TRANSCODED, &state.execution, &signal).map_err(CommandError::failed)?);
     }
     publish(log.as_ref(), emits).await?;
-    // Where nobody works on the data folder, this process decides, and frees what was made. On a cluster others do.
+    // If no process works on the data folder, this one cancels, and removes the work objects. On a cluster others do.
     let (owned, mut deciding) = match Config::load(location, &[])? {
         config if config.brokers.is_some() => (Err("the cluster".to_owned()), None),
         config => {
@@ -102,16 +102,17 @@ pub(super) async fn cancel(ids: &[String], reason: &str, location: &LogLocation)
     Ok(0)
 }
 
-async fn until_ended(log: &Arc<dyn Log>, asked: &[Assembly]) -> Result<Vec<Assembly>, CommandError> {
+/// Waits until executions have ended, or have begun another attempt; returns their states then.
+async fn until_ended(log: &Arc<dyn Log>, before: &[Assembly]) -> Result<Vec<Assembly>, CommandError> {
     let mut changes = log.changes();
     let mut tail = Tail::<Assembly>::from_start(log.clone(), streams::ASSEMBLIES).await?;
-    let mut now: Vec<Assembly> = asked.to_vec();
+    let mut now: Vec<Assembly> = before.to_vec();
     loop {
         changes.mark_seen();
         for state in tail.read_new().await? {
             now.iter_mut().filter(|s| s.execution == state.execution).for_each(|s| s.clone_from(&state));
         }
-        if now.iter().zip(asked).all(|(now, asked)| now.is_terminal() || now.attempt > asked.attempt) {
+        if now.iter().zip(before).all(|(now, before)| now.is_terminal() || now.attempt > before.attempt) {
             return Ok(now);
         }
         changes.changed().await;

@@ -1,4 +1,4 @@
-//! What a person sees while a call works: a live bar for each execution on a terminal, plain lines otherwise. On stderr.
+//! Progress on stderr: a live bar for each execution on a terminal, plain lines otherwise.
 
 use std::{
     collections::HashMap,
@@ -10,22 +10,22 @@ use millrace_schemas::{Assembly, Progress};
 
 use crate::terminal::{note, plain};
 
-/// How often plain lines tell of progress.
-const PLAIN: Duration = Duration::from_secs(10);
+/// How often progress is printed where stderr is no terminal.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How far one execution is.
+/// The progress of one execution.
 struct View {
     name: String,
     bar: ProgressBar,
     state: Option<Assembly>,
     /// Pictures done and expected, by segment.
     at_work: HashMap<i32, (i64, i64)>,
-    /// How far it was when this call began.
+    /// The part that was done when this command began, from 0 to 1.
     at_first: Option<f64>,
-    told: Instant,
+    printed: Instant,
 }
 
-/// What is shown of a call.
+/// The progress of all executions that a command follows.
 pub(super) struct Display {
     bars: MultiProgress,
     live: bool,
@@ -59,12 +59,12 @@ impl Display {
             state: None,
             at_work: HashMap::new(),
             at_first: None,
-            told: Instant::now(),
+            printed: Instant::now(),
         };
         self.views.insert(execution.into(), view);
     }
 
-    /// Says something beside the bars.
+    /// Prints a line above the bars.
     pub(super) fn say(&self, line: &str) {
         if self.live {
             self.bars.suspend(|| note(line));
@@ -93,8 +93,8 @@ impl Display {
             if self.live {
                 view.bar.set_position((part * 1000.0) as u64);
                 view.bar.set_message(message);
-            } else if view.told.elapsed() >= PLAIN {
-                view.told = Instant::now();
+            } else if view.printed.elapsed() >= PLAIN_INTERVAL {
+                view.printed = Instant::now();
                 note(&format!("{}: {:.0}%  {message}", view.name, part * 100.0));
             }
         }
@@ -117,7 +117,7 @@ impl Display {
 }
 
 impl View {
-    /// How much is done, from 0 to 1, and what to say of it.
+    /// Returns the part that is done, from 0 to 1, and a message.
     fn describe(&mut self, elapsed: f64) -> Option<(f64, String)> {
         let state = self.state.as_ref()?;
         if state.segments > 0 && state.done == state.segments {
