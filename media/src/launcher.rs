@@ -60,10 +60,10 @@ pub struct TaskRequest<'a> {
     pub bytes: i64,
 }
 
-/// What media processes have on this machine.
+/// What media processes can use on this machine.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// The layers of the sandbox that hold.
+    /// The layers of the sandbox that are in force, in the order of [`Layer::ALL`].
     pub layers: Vec<Layer>,
     /// The encoder of each codec, with its version.
     pub encoders: Encoders,
@@ -83,10 +83,10 @@ impl Launcher {
         Self { longest_task, ..self }
     }
 
-    /// Has a child seal itself and open each encoder.
+    /// Has a media process seal itself and open each encoder. Returns what it can use.
     ///
     /// # Errors
-    /// If a layer that is needed does not hold, or an encoder is missing: nothing can be made here.
+    /// If a layer that is needed is not in force, or an encoder is missing: this machine can't run tasks.
     pub async fn check(&self) -> Result<Checked, ChildError> {
         let request = TaskRequest { task: &Task::Check, limit: Duration::from_secs(30), bytes: 0 };
         let replies = self.run_task(request, Vec::new(), &mut drop).await?;
@@ -94,7 +94,7 @@ impl Launcher {
         layers.sort_by_key(|layer| Layer::ALL.iter().position(|other| other == layer));
         match replies.reply {
             Some(Reply::Checked { encoders }) => Ok(Checked { layers, encoders }),
-            _ => Err(ChildError::Start(std::io::ErrorKind::Other.into())),
+            _ => Err(ChildError::unknown_start()),
         }
     }
 

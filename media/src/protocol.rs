@@ -43,8 +43,7 @@ pub enum Task {
     Prove(Box<MergeTask>),
     /// Compare an output with its source. Descriptors: the source, the output.
     Verify(Box<VerifyTask>),
-    /// Seal itself and open each encoder: whether the box around media can be had on this machine, and what encodes in it. No
-    /// descriptors.
+    /// Apply the sandbox and open each encoder, to find out what this machine can do. No descriptors.
     Check,
 }
 
