@@ -49,12 +49,13 @@ deny:
 deb: setup
 	@scripts/deb.sh
 
-# Neither of these needs anything but Rust and a C compiler.
+# Neither of these needs anything but Rust and a C compiler. Both are one build, in which faults can be planted: `simulate` plants none.
+SIMULATION = cargo run --quiet --release --locked -p millrace-simulation --features faults --
 simulate:
-	@cargo run --quiet --release --locked -p millrace-simulation -- --seeds $(or $(SEEDS),500) --first $(or $(FIRST),1)
+	@$(SIMULATION) --seeds $(or $(SEEDS),500) --first $(or $(FIRST),1)
 
 faults:
-	@cargo run --quiet --release --locked -p millrace-simulation --features faults -- --faults --seeds $(or $(SEEDS),1000)
+	@$(SIMULATION) --faults --seeds $(or $(SEEDS),1000)
 
 fuzz: setup
 	@cargo run --quiet --profile fuzzing --locked -p millrace-fuzz -- --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) \

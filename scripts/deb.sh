@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes a package for this Debian in target/debian: the program, its manual and completions, a service and its settings. Takes cargo-deb
-# from the path, or builds it into target/package.
+# Makes a package for this Debian in target/debian: the program, its manual and completions, a service and its settings; debug symbols are
+# in a package of their own. Takes cargo-deb from the path, or builds it into target/package.
 set -eu
 cd "$(dirname "$0")/.."
 version=3.8.0
@@ -24,4 +24,4 @@ target/release/millrace man "$package/man"
 for shell in bash zsh fish; do
     target/release/millrace completions "$shell" >"$package/completions/$shell"
 done
-"$deb" --no-build --locked
+"$deb" --no-build --dbgsym --locked
