@@ -7,7 +7,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use millrace_access::{Location, Scheme, path_of, shown};
+use millrace_access::{Location, Scheme, display_url, path_of};
 
 use crate::Target;
 
@@ -79,7 +79,7 @@ fn check(bytes: &[u8]) -> bool {
         assert!(location.url().len() <= 3 * bytes.len() + 16, "{} is longer than '{text}'", location.url());
     }
     assert_eq!(path_of(text).is_ok(), matches!(url, Ok(Location::File { .. })));
-    assert!(!shown(text).is_empty() || text.is_empty());
+    assert!(!display_url(text).is_empty() || text.is_empty());
     url.is_ok() || object.is_ok()
 }
 
