@@ -21,7 +21,6 @@ mod sound;
 mod source;
 mod text;
 mod transcode;
-mod units;
 mod verify;
 
 use std::{

@@ -9,9 +9,8 @@ pub mod admit;
 pub mod assemble;
 pub mod cleanup;
 mod events;
-pub mod formats;
-pub mod layouts;
 pub mod merge;
+pub mod request;
 pub mod split;
 pub mod transcode;
 pub mod trigger;
@@ -19,6 +18,7 @@ pub mod trigger;
 use std::sync::Arc;
 
 use millrace_access::Access;
+use millrace_formats::Tables;
 use millrace_topology::{
     Aggregation, Processor, ProcessorSpec, Topology,
     ports::{Controls, Media, Storage},
@@ -59,6 +59,15 @@ pub trait Runner {
 
     /// Runs an aggregation.
     fn aggregation(&mut self, spec: ProcessorSpec, aggregation: impl Aggregation);
+}
+
+/// The tables of formats; in unit tests, with what those plant.
+fn tables() -> &'static Tables {
+    #[cfg(not(test))]
+    let tables = &millrace_formats::TABLES;
+    #[cfg(test)]
+    let tables = &millrace_formats::planted::TABLES;
+    tables
 }
 
 /// The graph: a new processor is its file, with `mod`, and its name here.

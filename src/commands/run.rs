@@ -4,10 +4,8 @@ pub(super) mod inputs;
 
 use std::{collections::HashMap, sync::Arc};
 
-use millrace_processors::{
-    cleanup,
-    formats::{self, Format},
-};
+use millrace_formats::{CONTAINERS, Container};
+use millrace_processors::{cleanup, request};
 use millrace_runtime::{Log, Tail, announce, table};
 use millrace_schemas::{Assembly, Phase, Signal, Upload, execution_id};
 use millrace_storage::Stores;
@@ -26,7 +24,7 @@ use inputs::Input;
 
 pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let formats = wanted(&call.formats)?;
-    let seconds = formats::segment_time(call.segment_time).map_err(CommandError::Call)?;
+    let seconds = request::segment_time(call.segment_time).map_err(CommandError::Call)?;
     let prefix = inputs::url(&call.output).map_err(CommandError::Call)?;
     let stores = Stores::default();
     let inputs = inputs::expand(&call.inputs, &stores).await;
@@ -141,16 +139,16 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-pub(super) fn wanted(names: &[String]) -> Result<Vec<Format>, CommandError> {
-    let mut found: Vec<Format> = Vec::new();
+pub(super) fn wanted(names: &[String]) -> Result<Vec<&'static Container>, CommandError> {
+    let mut found: Vec<&'static Container> = Vec::new();
     for name in names {
-        let format = formats::format(name).map_err(CommandError::Call)?;
+        let format = request::format(name).map_err(CommandError::Call)?;
         if !found.contains(&format) {
             found.push(format);
         }
     }
     if found.is_empty() {
-        found.push(formats::FORMATS[0]);
+        found.push(CONTAINERS[0]);
     }
     Ok(found)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, ffi::OsString, io::Read, path::Path, sync::Arc};
 
-use millrace_processors::formats;
+use millrace_processors::request;
 use millrace_runtime::{Log, Tail, announce, table};
 use millrace_schemas::{Assembly, SourceRef, Upload, execution_id, output_prefix, source_url};
 use millrace_storage::Stores;
@@ -92,8 +92,8 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
         return records(path);
     }
     let formats = run::wanted(&call.formats)?;
-    let seconds = formats::segment_time(call.segment_time).map_err(CommandError::Call)?;
-    formats::deadline(call.deadline).map_err(CommandError::Call)?;
+    let seconds = request::segment_time(call.segment_time).map_err(CommandError::Call)?;
+    request::deadline(call.deadline).map_err(CommandError::Call)?;
     if call.name.is_some() && call.sources.len() > 1 {
         return Err(CommandError::Call("a name is of one source; submit the others on their own".into()));
     }

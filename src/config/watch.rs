@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
+use millrace_formats::CONTAINERS;
 use millrace_processors::trigger::rules::Rule;
 use millrace_storage::Location;
 use serde::Deserialize;
@@ -97,7 +98,11 @@ impl Watch {
             suffixes: self.suffixes.iter().map(|suffix| suffix.to_lowercase()).collect(),
             min_bytes: self.min_bytes,
             max_bytes: self.max_bytes.unwrap_or(i64::MAX),
-            formats: if self.formats.is_empty() { vec!["mp4".into()] } else { self.formats.clone() },
+            formats: if self.formats.is_empty() {
+                vec![CONTAINERS[0].name.into()]
+            } else {
+                self.formats.clone()
+            },
             segment_time: self.segment_time_seconds,
             labels: self.labels.clone(),
             overwrite: self.overwrite,

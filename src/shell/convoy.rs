@@ -9,6 +9,7 @@ use std::{
 };
 
 use millrace_engine::Ended as Ends;
+use millrace_formats::{Seams, TABLES};
 use millrace_media::{Ask, ChildError, Launcher, Reply, Task, TimeRange, TranscodeTask};
 use millrace_runtime::{Level, Stop, metrics};
 use millrace_schemas::{Progress, Rendition, Segment, TrackKind};
@@ -49,6 +50,7 @@ impl Waiting {
             && b.start.is_some()
             && b.start == a.end
             && self.renditions == other.renditions
+            && self.renditions.iter().all(|r| TABLES.seams(r) == Some(Seams::Stitch))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Makes decoded pictures what a rendition's encoder takes: pixel format, size and colour, upright, and in one frame.
 
+mod filters;
 mod fit;
 mod lay;
 pub(crate) mod shape;
-mod tone;
 
 use ffmpeg_next::{
     self as ff,
@@ -15,10 +15,11 @@ use ffmpeg_next::{
     frame,
     software::scaling,
 };
+use millrace_formats::filter::Pictures;
 use millrace_schemas::{Color, PictureShape, Rendition, VideoSettings};
 
-use super::Failure;
-use tone::ToneMap;
+use super::{Failure, codec::tables};
+use filters::Filters;
 
 pub(crate) struct Converter {
     settings: VideoSettings,
@@ -32,7 +33,7 @@ pub(crate) struct Converter {
     height: u32,
     format: Pixel,
     scaler: Option<Scaler>,
-    tone: Option<ToneMap>,
+    filters: Option<Filters>,
     cores: usize,
     scaled: frame::Video,
     laid: frame::Video,
@@ -77,7 +78,7 @@ impl Converter {
             last: None,
             turned: (0, false),
             scaler: None,
-            tone: None,
+            filters: None,
             cores,
             scaled: frame::Video::empty(),
             laid: frame::Video::empty(),
@@ -96,7 +97,7 @@ impl Converter {
         frame: &'a mut frame::Video,
     ) -> Result<&'a mut frame::Video, Failure> {
         let way = self.way(frame);
-        let new = self.tone_map(frame, way)? || self.scale(frame, way)?;
+        let new = self.filter(frame, way)? || self.scale(frame, way)?;
         let picture = if new { &mut self.scaled } else { frame };
         if way.rotation == 0 && !way.mirrored && !way.is_fitted {
             mark_fields(picture, self.settings.field_order);
@@ -147,17 +148,16 @@ impl Converter {
         Way { size, color, rotation, mirrored, is_fitted: true }
     }
 
-    /// Maps high dynamic range to the standard one; `true` where the picture has it: the picture is in `scaled`.
-    fn tone_map(&mut self, frame: &mut frame::Video, way: Way) -> Result<bool, Failure> {
-        if !HIGH_RANGE.contains(&way.color.transfer) || HIGH_RANGE.contains(&self.settings.color.transfer) {
-            return Ok(false);
-        }
+    /// Makes a picture what it is to be by the filters that it needs; `true` where there are some: the picture is in `scaled`.
+    fn filter(&mut self, frame: &mut frame::Video, way: Way) -> Result<bool, Failure> {
+        let pictures = Pictures { from: way.color, to: self.settings.color, size: way.size };
+        let Some(graph) = tables().graph(&pictures) else { return Ok(false) };
         crop_to_even(frame);
-        if !self.tone.as_ref().is_some_and(|tone| tone.fits(frame, way.color, way.size)) {
-            self.tone = Some(ToneMap::new(frame, way.color, way.size, self.cores)?);
+        if !self.filters.as_ref().is_some_and(|filters| filters.fits(frame, &graph)) {
+            self.filters = Some(Filters::new(frame, graph, self.cores)?);
         }
-        if let Some(tone) = &mut self.tone {
-            self.scaled = tone.map(frame)?;
+        if let Some(filters) = &mut self.filters {
+            self.scaled = filters.run(frame)?;
         }
         Ok(true)
     }
@@ -232,9 +232,6 @@ impl Converter {
         Ok(Scaler { context, from, fields: fields as usize })
     }
 }
-
-/// Transfer characteristics of high dynamic range: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67), by ITU-T H.273.
-const HIGH_RANGE: [i32; 2] = [16, 18];
 
 /// 4:2:0 has a colour sample for two pixels each way.
 fn crop_to_even(frame: &mut frame::Video) {

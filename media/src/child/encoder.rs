@@ -4,12 +4,12 @@
 use std::{collections::VecDeque, fs::File, io::BufWriter};
 
 use ffmpeg_next::{
-    self as ff, Dictionary, Packet, Rational, codec,
+    self as ff, Packet, Rational, codec,
     ffi::{
         AV_CODEC_FLAG_GLOBAL_HEADER, AV_CODEC_FLAG_INTERLACED_DCT, AVChromaLocation, AVCodecContext,
         AVColorPrimaries, AVColorRange, AVColorSpace, AVColorTransferCharacteristic,
     },
-    format::{Pixel, Sample},
+    format::Pixel,
 };
 use millrace_schemas::{AudioSettings, Color, Made, Ratio, Rendition};
 
@@ -30,16 +30,6 @@ use crate::{
 
 pub(crate) fn rational(ratio: Ratio) -> Rational {
     Rational::new(ratio.num, ratio.den.max(1))
-}
-
-/// The libav encoder for a codec's name.
-fn find(codec: &str) -> Result<ff::Codec, Failure> {
-    let encoder = match codec {
-        "h264" => "libx264",
-        other => other,
-    };
-    ff::encoder::find_by_name(encoder)
-        .ok_or_else(|| Failure::new(format!("this FFmpeg has no encoder '{encoder}'; install one that has")))
 }
 
 fn extradata(context: &codec::Context) -> Vec<u8> {
@@ -122,7 +112,7 @@ impl VideoEncoder {
         cores: usize,
     ) -> Result<Self, Failure> {
         let s = rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
-        let mut context = codec::Context::new_with_codec(find(&s.codec)?);
+        let mut context = codec::Context::new_with_codec(super::codec::encoder(&s.codec)?);
         let color = LibavColor::of(s.color);
         let area = i64::from(s.width) * i64::from(s.height);
         // SAFETY: the context was just allocated; these are plain fields, set before it is opened.
@@ -145,26 +135,7 @@ impl VideoEncoder {
             }
             c.thread_count = threads(cores, area);
         }
-        let mut options = Dictionary::new();
-        options.set("preset", &s.preset);
-        options.set("crf", &s.crf.to_string());
-        // Where a range begins, decoding can begin, and nothing before it is referred to.
-        options.set("forced-idr", "1");
-        // `stitchable`: codec headers that depend on the settings alone, so that segments can be joined.
-        // `sync-lookahead=0`: no pictures are held for a lookahead that runs by itself. What it gains in time, one
-        // more thread gains too, for less memory; the stream is the same.
-        // `zones`: an encoder's first picture is a keyframe like the others. x264 quantizes a keyframe by the P-frames before
-        // it, finer by its `ipratio` (1.4), and the first, which has none before it, not so: each segment would begin with a
-        // picture that is coarser than in one encode (measured: a tenth of the size, 0.7 of VMAF, in segments of 2 s).
-        let fields = match s.field_order {
-            1 => ":tff=1",
-            2 => ":bff=1",
-            _ => "",
-        };
-        options.set(
-            "x264-params",
-            &format!("stitchable=1:sync-lookahead=0:zones=0,0,b=1.4{}{fields}", lookahead(area)),
-        );
+        let options = super::codec::video_options(s)?;
         let encoder = context
             .encoder()
             .video()
@@ -317,16 +288,6 @@ fn threads(cores: usize, area: i64) -> i32 {
     i32::try_from(if cores <= 1 { 1 } else { (cores * 2).min(most) }).unwrap_or(1)
 }
 
-/// Pictures that the encoder looks ahead at, as its parameter: as many as preset medium does, up to those of 4K; of larger ones,
-/// whose memory they would fill, as many as have the pixels of those.
-fn lookahead(area: i64) -> String {
-    const MEDIUM: i64 = 40;
-    if area <= LARGE_PICTURE {
-        return String::new();
-    }
-    format!(":rc-lookahead={}", (MEDIUM * LARGE_PICTURE / area).max(4))
-}
-
 /// The most samples that a codec pads the end of sound by: two frames of HE-AAC. A container that says that there are more
 /// behind its end is wrong.
 const MOST_PADDING: usize = 4096;
@@ -348,15 +309,6 @@ pub(crate) struct AudioEncoder {
 }
 
 impl AudioEncoder {
-    /// How many samples a codec puts in a packet: the grid on which sound can be cut.
-    pub(crate) fn frame_size_of(s: &AudioSettings) -> Result<i64, Failure> {
-        match s.codec.as_str() {
-            // ISO/IEC 14496-3: AAC-LC.
-            "aac" => Ok(1024),
-            other => Err(Failure::new(format!("sound of codec '{other}' is not cut"))),
-        }
-    }
-
     /// `start` is the time of the first sample, in samples. Of what is encoded, the packets of the range are kept.
     pub(crate) fn open(
         rendition: &Rendition,
@@ -365,18 +317,19 @@ impl AudioEncoder {
         start: i64,
         range: TimeRange,
     ) -> Result<Self, Failure> {
-        let mut audio = codec::Context::new_with_codec(find(&s.codec)?)
+        let mut audio = codec::Context::new_with_codec(super::codec::encoder(&s.codec)?)
             .encoder()
             .audio()
             .map_err(Failure::at("opening the audio encoder"))?;
         audio.set_rate(s.sample_rate);
         // SAFETY: a plain field of a context that is not open yet; the layout holds nothing to free.
         unsafe { (*audio.as_mut_ptr()).ch_layout = layout.raw() };
-        audio.set_format(Sample::F32(ff::format::sample::Type::Planar));
+        audio.set_format(super::codec::sample_format(s)?);
         audio.set_bit_rate(usize::try_from(s.bit_rate).unwrap_or(0));
         audio.set_time_base(Rational::new(1, s.sample_rate));
         audio.set_flags(codec::Flags::GLOBAL_HEADER);
-        let encoder = audio.open().map_err(Failure::at("opening the audio encoder"))?;
+        let encoder = audio.open_with(super::codec::audio_options(s)?);
+        let encoder = encoder.map_err(Failure::at("opening the audio encoder"))?;
         // SAFETY: a plain field of an open encoder.
         let padding = i64::from(unsafe { (*encoder.as_ptr()).initial_padding });
         let frame_size = encoder.frame_size().max(1) as usize;

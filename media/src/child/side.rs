@@ -7,8 +7,8 @@ use ffmpeg_next::{
     ffi::{
         AVCodecContext, AVCodecID, AVRational, AVSubtitle, AVSubtitleRect, AVSubtitleType, av_free,
         av_mallocz, av_strdup, avcodec_alloc_context3, avcodec_decode_subtitle2, avcodec_encode_subtitle,
-        avcodec_find_decoder, avcodec_find_encoder, avcodec_free_context, avcodec_open2,
-        avcodec_parameters_to_context, avsubtitle_free,
+        avcodec_find_decoder, avcodec_free_context, avcodec_open2, avcodec_parameters_to_context,
+        avsubtitle_free,
     },
 };
 use millrace_schemas::Made;
@@ -16,6 +16,7 @@ use millrace_schemas::Made;
 use super::{
     Failure, Reporter,
     alive::Waiting,
+    codec,
     damage::{self, Damage},
     source::{Depth, Source},
 };
@@ -58,9 +59,10 @@ pub(crate) fn transcode(
         let side =
             rendition.side.clone().ok_or_else(|| Failure::new("a rendition without settings of its own"))?;
         let mut damage = Damage::default();
-        let track = match side.codec.as_str() {
-            "mov_text" => text(&mut source, task.stream, reporter, &mut damage)?,
-            _ => cover(&source, task.stream)?,
+        let track = if codec::find(&side.codec)?.is_text() {
+            text(&mut source, (task.stream, &side.codec), reporter, &mut damage)?
+        } else {
+            cover(&source, task.stream)?
         };
         let header = Header {
             extradata: track.extradata,
@@ -137,11 +139,11 @@ fn cover(source: &Source, stream: i32) -> Result<Side, Failure> {
 
 fn text(
     source: &mut Source,
-    stream: i32,
+    (stream, codec): (i32, &str),
     reporter: &mut Reporter,
     damage: &mut Damage,
 ) -> Result<Side, Failure> {
-    let mut coder = TextCoder::open(source, stream)?;
+    let mut coder = TextCoder::open(source, stream, codec)?;
     let clock = source.clock(stream);
     let tick = clock.num as f64 / clock.den as f64;
     let (mut captions, mut long_in_all): (Vec<Caption>, usize) = (Vec::new(), 0);
@@ -209,14 +211,15 @@ struct Shown {
     text: String,
 }
 
-/// A decoder of text, and the encoder of mp4's, which speak ASS to each other.
+/// A decoder of text, and an encoder, which speak ASS to each other.
 struct TextCoder {
     decoder: *mut AVCodecContext,
     encoder: *mut AVCodecContext,
 }
 
 impl TextCoder {
-    fn open(source: &Source, stream: i32) -> Result<Self, Failure> {
+    fn open(source: &Source, stream: i32, into: &str) -> Result<Self, Failure> {
+        let encoder = codec::encoder(into)?;
         let parameters = super::inspect::parameters(source, stream)?;
         let clock = source.clock(stream);
         // SAFETY: both contexts are made here, set up before they are opened, and freed by `drop`, also where one could not
@@ -255,9 +258,8 @@ impl TextCoder {
                 (*coder.encoder).subtitle_header = copy;
                 (*coder.encoder).subtitle_header_size = size;
             }
-            let codec = avcodec_find_encoder(AVCodecID::AV_CODEC_ID_MOV_TEXT);
-            if codec.is_null() || avcodec_open2(coder.encoder, codec, std::ptr::null_mut()) < 0 {
-                return Err(Failure::new("this FFmpeg can't encode mp4's text (mov_text)"));
+            if avcodec_open2(coder.encoder, encoder.as_ptr(), std::ptr::null_mut()) < 0 {
+                return Err(Failure::new(format!("this FFmpeg can't encode text as {into}")));
             }
             Ok(coder)
         }

@@ -28,12 +28,6 @@ use crate::{
 pub(super) use clock::{Act, Heard, SoundClock};
 use track::Track;
 
-/// How many frames are encoded before a part begins and thrown away. Windows and bits in hand of AAC stand where they would
-/// after 32, but how finely it quantizes goes on settling: measured on tones, the error was 9 dB above the rest after 32, and
-/// is where it would be after 60.
-const LEAD_FRAMES: i64 = 128;
-/// How many frames behind the end of a part are encoded: what the last packets overlap with, and are weighed by.
-const TAIL_FRAMES: i64 = 4;
 /// How much earlier reading begins than the lead: what a decoder needs to stand where it would.
 const PREROLL: Duration = Duration::from_secs(1);
 
@@ -53,7 +47,8 @@ pub(crate) fn transcode(
     let mut frames = Frames::<SoundDecoder>::open(source, &task.streams(), task.cores)?;
     let (clock, tick) = (frames.clock, frames.tick());
     if let Some(start) = range.start {
-        seek(&mut frames.source, task.stream, start, tracks.first().map_or(1, Track::rate));
+        let (rate, lead) = tracks.first().map_or((1, 0), |track| (track.rate(), track.lead_in()));
+        seek(&mut frames.source, task.stream, start - lead, rate);
     }
     let seamless = COUNTED.contains(&frames.source.container().as_str()) || tracks.iter().any(Track::is_part);
     let mut hearing = Hearing { tracks, follow: SoundClock::new(tick), clock, wary: 0 };
@@ -211,11 +206,11 @@ fn cut_off(source: &Source, stream: i32, end: i64) -> Option<String> {
     })
 }
 
-/// Goes to where a part of the sound begins, less what comes before it.
+/// Goes to where decoding of a part of the sound begins, less what a decoder needs before it.
 fn seek(source: &mut Source, stream: i32, start: i64, rate: i64) {
     let clock = source.clock(stream);
     let samples = Clock { num: 1, den: rate };
-    let lead = LEAD_FRAMES * 1024 + i64::try_from(PREROLL.as_secs()).unwrap_or(1) * rate;
+    let lead = i64::try_from(PREROLL.as_secs()).unwrap_or(1) * rate;
     let at = place(start - lead, samples, (0, clock), clock);
     // Where it can't, it is read from the start.
     source.seek(stream, Seek { by: SeekBy::Time, at, state: 0 });

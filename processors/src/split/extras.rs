@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
+use millrace_formats::Container;
 use millrace_schemas::{Extras, Ratio};
 use millrace_topology::ports::SourceFacts;
-
-use crate::formats::Format;
 
 /// Where a container says where it was recorded: as libavformat calls it, and as Apple does.
 const LOCATIONS: [&str; 3] = ["location", "location-eng", "com.apple.quicktime.location.iso6709"];
@@ -13,7 +12,7 @@ const LOCATIONS: [&str; 3] = ["location", "location-eng", "com.apple.quicktime.l
 const LONGEST: usize = 1000;
 
 /// What an output of this format takes over from its source. Where somebody was is nobody's affair, unless asked for.
-pub(super) fn of(facts: &SourceFacts, format: Format, keep_location: bool) -> Extras {
+pub(super) fn of(facts: &SourceFacts, format: &Container, keep_location: bool) -> Extras {
     let of_source = |names: &[&str]| {
         let named = |(key, _): &&(String, String)| names.iter().any(|name| key.eq_ignore_ascii_case(name));
         let (_, value) = facts.metadata.iter().find(named)?;
@@ -21,18 +20,18 @@ pub(super) fn of(facts: &SourceFacts, format: Format, keep_location: bool) -> Ex
         (!text.trim().is_empty()).then_some(text)
     };
     let mut metadata = HashMap::new();
-    for (key, names) in [("title", &["title"][..]), ("creation_time", &["creation_time"])] {
+    let told = [("title", &["title"][..]), ("creation_time", &["creation_time"])];
+    let located = keep_location.then_some(("location", &LOCATIONS[..]));
+    for (key, names) in told.into_iter().chain(located).filter(|_| format.metadata) {
         metadata.extend(of_source(names).map(|value| (key.to_owned(), value)));
-    }
-    if keep_location {
-        metadata.extend(of_source(&LOCATIONS).map(|value| ("location".to_owned(), value)));
-    }
-    if !format.holds_all {
-        return Extras { metadata, ..Extras::default() };
     }
     let rate = facts.video.as_ref().map(|video| video.settings.frame_rate);
     let timecode = facts.timecode.clone().filter(|code| rate.is_some_and(|rate| counts(code, rate)));
-    Extras { metadata, chapters: facts.chapters.clone(), timecode }
+    Extras {
+        metadata,
+        chapters: if format.chapters { facts.chapters.clone() } else { Vec::new() },
+        timecode: timecode.filter(|_| format.timecode),
+    }
 }
 
 /// Whether this is a timecode (SMPTE ST 12-1) that pictures of this rate can be counted by.
@@ -50,8 +49,9 @@ fn counts(code: &str, rate: Ratio) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use millrace_formats::CONTAINERS;
+
     use super::*;
-    use crate::formats::FORMATS;
 
     #[test]
     fn where_it_was_recorded_is_told_only_if_asked_for() {
@@ -64,8 +64,8 @@ mod tests {
             ],
             ..SourceFacts::default()
         };
-        assert_eq!(of(&facts, FORMATS[0], false).metadata, HashMap::from([pair("title", "A film")]));
-        assert_eq!(of(&facts, FORMATS[0], true).metadata["location"], "+48.8577+002.295/");
+        assert_eq!(of(&facts, CONTAINERS[0], false).metadata, HashMap::from([pair("title", "A film")]));
+        assert_eq!(of(&facts, CONTAINERS[0], true).metadata["location"], "+48.8577+002.295/");
     }
 
     #[test]

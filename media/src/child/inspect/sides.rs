@@ -3,7 +3,7 @@
 use ffmpeg_next::{
     self as ff,
     ffi::{
-        AV_CODEC_PROP_TEXT_SUB, AV_DISPOSITION_ATTACHED_PIC, AV_TIME_BASE, AVCodecID, AVMediaType,
+        AV_CODEC_PROP_TEXT_SUB, AV_DISPOSITION_ATTACHED_PIC, AV_TIME_BASE, AVMediaType,
         avcodec_descriptor_get,
     },
 };
@@ -12,6 +12,7 @@ use millrace_schemas::Chapter;
 use super::{Source, codec_name, has_decoder, raw, tags};
 use crate::{
     child::{
+        codec::{self, Codec},
         damage::Damage,
         decoder::{PictureDecoder, Received},
         mux::LARGEST_COVER,
@@ -20,8 +21,6 @@ use crate::{
     protocol::{Inspected, SideTrackFacts},
 };
 
-/// Text is converted to what mp4 takes.
-const TEXT: &str = "mov_text";
 /// How many chapters are carried over, and how long their titles are, in characters: they travel in records.
 const MOST_CHAPTERS: usize = 500;
 const LONGEST_TITLE: usize = 100;
@@ -58,7 +57,7 @@ pub(super) fn take(source: &Source, found: &mut Inspected) {
             } else if !has_decoder(parameters) {
                 leave("subtitle", "this FFmpeg has no decoder for it");
             }
-            (text && has_decoder(parameters)).then(|| TEXT.to_owned())
+            (text && has_decoder(parameters)).then(|| codec::text().to_owned())
         } else {
             if parameters.codec_type == AVMediaType::AVMEDIA_TYPE_DATA
                 && text::of(&stream, "timecode").is_none()
@@ -85,7 +84,7 @@ enum Cover {
 /// Looks at a cover: it is copied, and so must be one that players can show.
 fn cover(source: &Source, stream: &ff::Stream<'_>) -> Cover {
     let (s, parameters) = raw(stream);
-    let known = matches!(parameters.codec_id, AVCodecID::AV_CODEC_ID_MJPEG | AVCodecID::AV_CODEC_ID_PNG);
+    let known = codec::find(&codec_name(parameters)).is_ok_and(<dyn Codec>::is_cover);
     let size = i64::from(s.attached_pic.size);
     if !known || size > LARGEST_COVER {
         return Cover::Other;

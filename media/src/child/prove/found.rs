@@ -73,7 +73,7 @@ impl Found {
         Some(Self {
             media,
             codec: codec_name(p),
-            sound: codec::find_by_id(p.codec_id).and_then(|codec| codec.read_sound_header(&headers)),
+            sound: codec::find(&codec_name(p)).ok().and_then(|codec| codec.read_sound_header(&headers)),
             headers,
             display_matrices: display_matrices(s),
             clock: source.clock(i32::try_from(index).ok()?),

@@ -5,9 +5,15 @@ use std::fs::File;
 use ffmpeg_next as ff;
 use millrace_schemas::{AudioSettings, Made, Rendition};
 
-use super::{LEAD_FRAMES, TAIL_FRAMES};
 use crate::{
-    child::{Failure, Reporter, damage::Damage, encoder::AudioEncoder, layout::Layout, resampler::Resampler},
+    child::{
+        Failure, Reporter,
+        codec::{self, AudioCodec},
+        damage::Damage,
+        encoder::AudioEncoder,
+        layout::Layout,
+        resampler::Resampler,
+    },
     protocol::TimeRange,
     seams::{COMPARED_SAMPLES, Decoded, Overlap},
     timeline::{Clock, place},
@@ -18,6 +24,7 @@ const MOST_SILENCE_SECONDS: i64 = 12 * 3600;
 
 pub(super) struct Track<'a> {
     settings: AudioSettings,
+    codec: &'static dyn AudioCodec,
     layout: Layout,
     rendition: &'a Rendition,
     range: TimeRange,
@@ -45,6 +52,7 @@ impl<'a> Track<'a> {
             rendition.audio.clone().ok_or_else(|| Failure::new("a rendition without audio settings"))?;
         Ok(Self {
             layout: Layout::of(&settings)?,
+            codec: codec::sound(&settings)?,
             settings,
             rendition,
             range,
@@ -66,10 +74,15 @@ impl<'a> Track<'a> {
         i64::from(self.settings.sample_rate.max(1))
     }
 
+    /// How many samples are encoded before a part begins, and thrown away.
+    pub(super) fn lead_in(&self) -> i64 {
+        self.codec.lead_in() * self.codec.frame_size()
+    }
+
     /// Whether all was encoded that a part needs.
     pub(super) fn is_full(&self) -> bool {
         match (&self.encoder, self.range.end) {
-            (Some(encoder), Some(end)) => encoder.end() >= end + TAIL_FRAMES * encoder.frame_size(),
+            (Some(encoder), Some(end)) => encoder.end() >= end + self.codec.lead_out() * encoder.frame_size(),
             _ => false,
         }
     }
@@ -118,7 +131,7 @@ impl<'a> Track<'a> {
             let first = match self.range.start {
                 None => at.unwrap_or(0),
                 Some(start) => {
-                    let begins = start - LEAD_FRAMES * AudioEncoder::frame_size_of(&self.settings)?;
+                    let begins = start - self.lead_in();
                     let ends = at.unwrap_or(0) + frame.samples() as i64;
                     if ends <= begins {
                         return Ok(false);
