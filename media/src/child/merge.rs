@@ -11,6 +11,8 @@ use millrace_formats::{Container, container::Priming};
 use millrace_schemas::TrackSum;
 
 mod hold;
+#[cfg(test)]
+mod tests;
 
 use super::{
     Failure, Reporter,

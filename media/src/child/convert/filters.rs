@@ -67,3 +67,22 @@ impl Filters {
         Ok(filtered)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_needs_more_than_each_picture_or_is_not_there_is_refused() {
+        let frame = frame::Video::new(ff::format::Pixel::YUV420P, 64, 48);
+        let alone =
+            Graph { description: "negate".into(), needs: vec!["negate"], leads: (0, 0), times: Times::Same };
+        let refused = |graph: Graph| Filters::new(&frame, graph, 1).err().map(|failure| failure.0);
+        assert_eq!(refused(alone.clone()), None);
+        let before = refused(Graph { leads: (1, 0), ..alone.clone() });
+        assert!(before.is_some_and(|reason| reason.contains("needs pictures of other segments")));
+        assert!(refused(Graph { times: Times::Resampled, ..alone.clone() }).is_some());
+        let missing = refused(Graph { needs: vec!["no_such_filter"], ..alone });
+        assert!(missing.is_some_and(|reason| reason.ends_with("this FFmpeg has no filter 'no_such_filter'")));
+    }
+}
