@@ -114,7 +114,7 @@ fn faults(registry: &str, kind: &str, files: &BTreeMap<String, String>) -> Vec<S
                 faults.push(format!("the file of '{name}' does not have its name"));
             }
             Some(text) if !text.contains("const ENTRY:") => {
-                faults.push(format!("the file of '{name}' has no entry"))
+                faults.push(format!("the file of '{name}' has no entry"));
             }
             Some(_) => {}
         }
