@@ -8,8 +8,6 @@ use std::fmt::Debug;
 
 use millrace_schemas::{AudioSettings, VideoSettings};
 
-use crate::container::Priming;
-
 table! {
     /// All codecs.
     CODECS: &'static dyn Codec {
@@ -111,6 +109,15 @@ pub struct Sound<'a> {
     pub layout: &'a str,
     /// The number of channels.
     pub channels: i32,
+}
+
+/// What players do with the samples that an encoder puts before the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priming {
+    /// They leave them out: the container says how many there are, and that what comes before time zero is not shown.
+    Signalled,
+    /// They play them: all tracks are moved behind time zero, by as much.
+    Heard,
 }
 
 /// What only a codec of sound has.

@@ -3,6 +3,7 @@
 
 use millrace_schemas::{AudioSettings, VideoSettings};
 
+pub use crate::codec::Priming;
 use crate::codec::{Codec, Sound};
 
 table! {
@@ -61,15 +62,6 @@ pub struct Tracks {
 
 /// No tracks.
 pub const NO_TRACKS: Tracks = Tracks { codecs: &[], most: 0 };
-
-/// What players do with the samples that an encoder puts before the first one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Priming {
-    /// They leave them out: the container says how many there are, and that what comes before time zero is not shown.
-    Signalled,
-    /// They play them: all tracks are moved behind time zero, by as much.
-    Heard,
-}
 
 /// How a container states which packets there are, and their times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

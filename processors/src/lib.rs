@@ -18,7 +18,6 @@ pub mod trigger;
 use std::sync::Arc;
 
 use millrace_access::Access;
-use millrace_formats::Tables;
 use millrace_topology::{
     Aggregation, Processor, ProcessorSpec, Topology,
     ports::{Controls, Media, Storage},
@@ -59,15 +58,6 @@ pub trait Runner {
 
     /// Runs an aggregation.
     fn aggregation(&mut self, spec: ProcessorSpec, aggregation: impl Aggregation);
-}
-
-/// The tables of formats; in unit tests, with what those plant.
-fn tables() -> &'static Tables {
-    #[cfg(not(test))]
-    let tables = &millrace_formats::TABLES;
-    #[cfg(test)]
-    let tables = &millrace_formats::planted::TABLES;
-    tables
 }
 
 /// The graph: a new processor is its file, with `mod`, and its name here.

@@ -1,8 +1,15 @@
 //! What an upload may ask for.
 
-use millrace_formats::Container;
+use millrace_formats::{Container, Tables};
 
-use crate::tables;
+/// The tables of formats; in unit tests, with what those plant.
+pub(crate) fn tables() -> &'static Tables {
+    #[cfg(not(test))]
+    let tables = &millrace_formats::TABLES;
+    #[cfg(test)]
+    let tables = &millrace_formats::planted::TABLES;
+    tables
+}
 
 /// Returns the format of this name.
 ///

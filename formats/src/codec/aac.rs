@@ -4,8 +4,7 @@ mod layouts;
 
 use millrace_schemas::AudioSettings;
 
-use super::{AudioCodec, Codec, Form, Kind, Seams, Sound, SoundHeader};
-use crate::container::Priming;
+use super::{AudioCodec, Codec, Form, Kind, Priming, Seams, Sound, SoundHeader};
 use layouts::Fit;
 
 pub(super) const ENTRY: &dyn Codec = &Aac;

@@ -11,7 +11,7 @@ use millrace_schemas::{
 use millrace_topology::ports::{AudioSource, SideSource, SourceFacts, VideoSource};
 
 use super::{cuts, extras};
-use crate::{request, tables};
+use crate::request::{self, tables};
 
 /// A plan: what is told to the aggregation, the segments, and what of the source is in no output.
 pub(super) struct Plan {
