@@ -153,9 +153,9 @@ const TABLES_OF: [(&str, &str, &str); 6] = [
     ("codec", "CODECS: &'static dyn Codec", "codec"),
     ("container", "CONTAINERS: &'static Container", "container"),
     ("filter", "FILTERS: &'static dyn Filter", "filter"),
-    ("planted", "PLANTED: &'static dyn Codec", "planted/codec"),
-    ("planted", "PLANTED: &'static Container", "planted/container"),
-    ("planted", "PLANTED: &'static dyn Filter", "planted/filter"),
+    ("planted/codec", "PLANTED: &'static dyn Codec", "planted/codec"),
+    ("planted/container", "PLANTED: &'static Container", "planted/container"),
+    ("planted/filter", "PLANTED: &'static dyn Filter", "planted/filter"),
 ];
 
 fn all_names() -> Vec<String> {
