@@ -16,10 +16,10 @@ use nix::sys::{
     time::TimeValLike as _,
 };
 
+use millrace_formats::CONTAINERS;
 use millrace_media::{
     InspectTask, Launcher, MergeTask, Reply, Sandbox, Task, TaskRequest, TimeRange, TranscodeTask,
 };
-use millrace_processors::formats::{FORMATS, video_settings};
 use millrace_schemas::{Made, OutputPlan, Rendition, TrackKind, TrackPlan, TrackSum};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -205,7 +205,7 @@ impl Maker {
         let inspect = Task::Inspect(InspectTask { segment_seconds: Some(seconds) });
         let (Reply::Inspected(found), _) = self.ask(&inspect, vec![self.open()]) else { panic!("no facts") };
         let video = found.video.unwrap();
-        let settings = video_settings(FORMATS[0], &video.settings);
+        let settings = CONTAINERS[0].video_settings(&video.settings).unwrap();
         let rendition = Rendition { id: "v".into(), video: Some(settings.clone()), audio: None, side: None };
         let keyframes: Vec<_> = video
             .keyframes

@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use millrace_processors::{formats::Format, trigger::rules::is_media};
+use millrace_formats::Container;
+use millrace_processors::trigger::rules::is_media;
 use millrace_schemas::output_url;
 use millrace_storage::{Location, LocationError, Stores, as_url, url_of};
 
@@ -94,7 +95,11 @@ fn folder(path: &Path) -> Vec<Input> {
 }
 
 /// Checks that every output has one input, and that none would replace an input.
-pub(crate) fn check_outputs(inputs: &[Input], prefix: &str, formats: &[Format]) -> Result<(), CommandError> {
+pub(crate) fn check_outputs(
+    inputs: &[Input],
+    prefix: &str,
+    formats: &[&Container],
+) -> Result<(), CommandError> {
     let mut writers: HashMap<String, &str> = HashMap::new();
     for input in inputs {
         let Ok(source) = &input.source else { continue };
@@ -133,7 +138,7 @@ pub(crate) fn display_name(url: &str) -> String {
 mod tests {
     use std::os::unix::ffi::OsStrExt as _;
 
-    use millrace_processors::formats::FORMATS;
+    use millrace_formats::CONTAINERS;
 
     use super::*;
 
@@ -144,10 +149,10 @@ mod tests {
     #[test]
     fn two_inputs_for_one_file_are_a_wrong_call() {
         let inputs = [named("file:///a/x.mov"), named("file:///b/x.mkv")];
-        let error = check_outputs(&inputs, "file:///out", &FORMATS).unwrap_err();
+        let error = check_outputs(&inputs, "file:///out", CONTAINERS).unwrap_err();
         assert_eq!(error.status(), 2);
         assert!(error.to_string().contains("a/x.mov"), "{error}");
-        assert!(check_outputs(&inputs[..1], "file:///out", &FORMATS).is_ok());
+        assert!(check_outputs(&inputs[..1], "file:///out", CONTAINERS).is_ok());
     }
 
     #[test]
@@ -166,6 +171,6 @@ mod tests {
 
     #[test]
     fn an_input_is_never_written_over() {
-        assert!(check_outputs(&[named("file:///a/x.mp4")], "file:///a", &FORMATS).is_err());
+        assert!(check_outputs(&[named("file:///a/x.mp4")], "file:///a", CONTAINERS).is_err());
     }
 }

@@ -1,10 +1,8 @@
 //! How sources are to be transcoded: the options that `run`, `submit` and `[[watch]]` share.
 
 use clap::Args;
-use millrace_processors::{
-    formats::{self, FORMATS, Format},
-    trigger::rules::Rule,
-};
+use millrace_formats::{CONTAINERS, Container};
+use millrace_processors::{request, trigger::rules::Rule};
 use millrace_schemas::Upload;
 
 use crate::error::CommandError;
@@ -34,20 +32,20 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Returns the formats, each once; the first of [`FORMATS`] if none is named.
+    /// Returns the formats, each once; the first of [`CONTAINERS`] if none is named.
     ///
     /// # Errors
     /// If there is no format of that name.
-    pub(crate) fn formats(&self) -> Result<Vec<Format>, CommandError> {
-        let mut found: Vec<Format> = Vec::new();
+    pub(crate) fn formats(&self) -> Result<Vec<&'static Container>, CommandError> {
+        let mut found: Vec<&'static Container> = Vec::new();
         for name in &self.formats {
-            let format = formats::format(name).map_err(CommandError::Call)?;
+            let format = request::format(name).map_err(CommandError::Call)?;
             if !found.contains(&format) {
                 found.push(format);
             }
         }
         if found.is_empty() {
-            found.push(FORMATS[0]);
+            found.push(CONTAINERS[0]);
         }
         Ok(found)
     }
@@ -72,7 +70,7 @@ impl Order {
         let formats = self.formats()?;
         Ok(Upload {
             source: None,
-            segment_time_seconds: formats::segment_time(self.segment_time).map_err(CommandError::Call)?,
+            segment_time_seconds: request::segment_time(self.segment_time).map_err(CommandError::Call)?,
             dst_formats: formats.iter().map(|format| format.name.to_owned()).collect(),
             overwrite: self.overwrite,
             strict: self.strict,

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use millrace_access::{Principal, Purpose, Right, UploadUsage};
-use millrace_processors::{cleanup, formats};
+use millrace_processors::{cleanup, request};
 use millrace_runtime::read_partition_of_key;
 use millrace_schemas::{
     Assembly, Cancelled, ExecutionEvent, Phase, Signal, Upload, execution_id, output_prefix, output_url,
@@ -78,13 +78,13 @@ pub(crate) async fn submit(
         })?;
         upload.name.get_or_insert_with(|| format!("idempotency-key {key}"));
     }
-    formats::segment_time(upload.segment_time_seconds).map_err(Problem::unprocessable)?;
-    formats::deadline(upload.deadline_seconds).map_err(Problem::unprocessable)?;
+    request::segment_time(upload.segment_time_seconds).map_err(Problem::unprocessable)?;
+    request::deadline(upload.deadline_seconds).map_err(Problem::unprocessable)?;
     if upload.dst_formats.is_empty() {
         return Err(Problem::unprocessable("the upload has no format in dst_formats"));
     }
     for format in &upload.dst_formats {
-        formats::format(format).map_err(Problem::unprocessable)?;
+        request::format(format).map_err(Problem::unprocessable)?;
     }
     let url = source_url(&upload, &api.store).map_err(Problem::unprocessable)?;
     let prefix = output_prefix(&upload, &url).map_err(Problem::unprocessable)?;

@@ -25,7 +25,6 @@ mod sink;
 mod sound;
 mod source;
 mod transcode;
-mod units;
 mod verify;
 
 use std::{

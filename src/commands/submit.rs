@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, ffi::OsString, io::Read, path::Path};
 
-use millrace_processors::formats;
+use millrace_processors::request;
 use millrace_runtime::{Tail, read_table};
 use millrace_schemas::{Assembly, SourceRef, Upload, execution_id, output_prefix, source_url};
 use millrace_storage::Stores;
@@ -90,7 +90,7 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
     }
     let output = call.output.as_deref().unwrap_or_default();
     let template = call.order.upload("")?;
-    formats::deadline(call.deadline).map_err(CommandError::Call)?;
+    request::deadline(call.deadline).map_err(CommandError::Call)?;
     if call.name.is_some() && call.sources.len() > 1 {
         return Err(CommandError::Call("a name is of one source; submit the others on their own".into()));
     }

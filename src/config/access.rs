@@ -177,7 +177,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (text, what) in [
             ("[[access.principal]]\nname = 'a'\nmay = ['fly']", "'fly'"),
-            ("[[access.principal]]\nname = 'a b'", "no name"),
+            ("[[access.principal]]\nname = 'a b'", "can't be the name of a principal"),
             ("[[access.principal]]\nname = 'a'\nschemes = ['http']", "'http'"),
             ("[[access.principal]]\nname = 'a'\nsources = ['http://x/']", "sources of 'a'"),
             ("[access]\nkafka = 'a'", "access.kafka"),

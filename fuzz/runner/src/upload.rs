@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use fastrand::Rng;
 use millrace_access::Location;
-use millrace_processors::formats;
+use millrace_processors::request;
 use millrace_schemas::{
     AudioFacts, OutputFacts, SourceRef, Upload, VideoFacts, execution_id, frame::Record as _, output_prefix,
     output_url, source_url,
@@ -83,10 +83,10 @@ fn check(bytes: &[u8]) -> bool {
 /// What is derived from an upload.
 fn check_meaning(upload: &Upload) {
     let _ = upload.check_by_others();
-    if let Ok(time) = formats::segment_time(upload.segment_time_seconds) {
+    if let Ok(time) = request::segment_time(upload.segment_time_seconds) {
         assert!(time.is_finite() && time > 0.0);
     }
-    let _ = formats::deadline(upload.deadline_seconds);
+    let _ = request::deadline(upload.deadline_seconds);
     let Ok(url) = source_url(upload, "s3") else { return };
     let source = SourceRef { url: url.clone(), version: "1".into(), bytes: 1 };
     assert_eq!(execution_id(upload, &source), execution_id(&upload.clone(), &source));
@@ -94,7 +94,7 @@ fn check_meaning(upload: &Upload) {
     for format in &upload.dst_formats {
         let output = output_url(&prefix, &url, format);
         let places = (Location::parse(&url), Location::parse(&prefix), Location::parse(&output));
-        if let ((Ok(_), Ok(prefix), Ok(output)), Ok(_)) = (places, formats::format(format)) {
+        if let ((Ok(_), Ok(prefix), Ok(output)), Ok(_)) = (places, request::format(format)) {
             assert_eq!(output.parent().as_ref(), Some(&prefix), "{output} lies elsewhere than in {prefix}");
         }
     }

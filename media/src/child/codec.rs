@@ -1,80 +1,53 @@
-//! The codecs that outputs hold, each in a file of its own: what `merge` and its proof must know of one.
-//!
-//! How a codec's headers and packets lie in a file is particular to it. So a codec without an entry here is refused before an
-//! output is begun: its packets would be compared wrongly, and its headers not at all.
+//! Codecs of work objects and outputs: found in the tables of formats by libavcodec's names, and what libav has of them.
 
-mod aac;
-mod h264;
-mod mov_text;
-mod whole;
+use ffmpeg_next::{self as ff, Dictionary, ffi::AVCodecID, format::Sample};
+use millrace_formats::Tables;
+use millrace_schemas::{AudioSettings, VideoSettings};
+use xxhash_rust::xxh3::Xxh3;
 
-use ffmpeg_next::ffi::AVCodecID;
-
-use super::failure::Failure;
+use super::{failure::Failure, libav};
 use crate::packets::Header;
 
-/// The form in which a codec's packets lie somewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// As the encoder gives them, in work objects.
-    Encoder,
-    /// As they lie in an mp4 or an flv.
-    File,
+pub(crate) use millrace_formats::codec::{AudioCodec, Codec, Form, Kind, SoundHeader};
+
+/// The tables of formats; in unit tests, with what those plant.
+pub(crate) fn tables() -> &'static Tables {
+    #[cfg(not(test))]
+    let tables = &millrace_formats::TABLES;
+    #[cfg(test)]
+    let tables = &millrace_formats::planted::TABLES;
+    tables
 }
-
-/// What the codec header of a sound track states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SoundHeader {
-    /// Samples per second.
-    pub(crate) sample_rate: i32,
-    /// The number of channels; `None` if the header lists them one by one.
-    pub(crate) channels: Option<i32>,
-    /// Samples per packet, the same for all packets.
-    pub(crate) frame_length: i64,
-}
-
-/// A codec of an output.
-pub(crate) trait Codec: Sync {
-    /// libavcodec's id of the codec.
-    fn id(&self) -> AVCodecID;
-
-    /// Returns `true` if the codec headers of a file are those that the encoder gave.
-    fn is_same_header(&self, encoder: &[u8], file: &[u8]) -> bool;
-
-    /// Returns an XXH3 digest of all bytes of a packet that a decoder gets; equal for both forms of the same packet.
-    fn digest(&self, packet: &[u8], form: Form) -> u64;
-
-    /// Returns `true` if decoding can begin at the packet.
-    fn is_keyframe(&self, packet: &[u8], form: Form) -> bool;
-
-    /// Reads the codec header of a sound track; `None` if it can't be read, or the codec is none of sound.
-    fn read_sound_header(&self, header: &[u8]) -> Option<SoundHeader> {
-        let _ = header;
-        None
-    }
-}
-
-/// Each codec by the name that plans give it, which is libavcodec's.
-const CODECS: [(&str, &dyn Codec); 5] = [
-    ("h264", &h264::H264),
-    ("aac", &aac::Aac),
-    ("mov_text", &mov_text::MovText),
-    ("mjpeg", &whole::Whole(AVCodecID::AV_CODEC_ID_MJPEG)),
-    ("png", &whole::Whole(AVCodecID::AV_CODEC_ID_PNG)),
-];
 
 /// Returns the codec of this name.
 ///
 /// # Errors
 /// If it has no entry.
 pub(crate) fn find(name: &str) -> Result<&'static dyn Codec, Failure> {
-    let found = CODECS.iter().find(|(known, _)| *known == name).map(|(_, codec)| *codec);
-    found.ok_or_else(|| Failure::new(format!("the proof knows no headers of {name}: no output can hold it")))
+    let found = tables().codec(name);
+    found.map_err(|_| Failure::new(format!("the proof knows no headers of {name}: no output can hold it")))
 }
 
-/// Returns the codec that a file's stream states; `None` if it has no entry.
-pub(crate) fn find_by_id(id: AVCodecID) -> Option<&'static dyn Codec> {
-    CODECS.iter().map(|(_, codec)| *codec).find(|codec| codec.id() == id)
+/// Returns the name of the codec that text is of between inspection and plan, which gives each container its own: the first in
+/// the table; empty if there is none.
+pub(crate) fn text() -> &'static str {
+    tables().codecs.iter().find(|codec| codec.is_text()).map_or("", |codec| codec.name())
+}
+
+/// Returns libavcodec's id of a codec.
+///
+/// # Errors
+/// If libavcodec does not know its name.
+pub(crate) fn id(codec: &dyn Codec) -> Result<AVCodecID, Failure> {
+    libav::codec::id_of(codec.name())
+        .ok_or_else(|| Failure::new(format!("this FFmpeg knows no codec '{}'; update it", codec.name())))
+}
+
+/// Returns an XXH3 digest of all bytes of a packet that a decoder gets; equal for both forms of the same packet.
+pub(crate) fn digest(codec: &dyn Codec, packet: &[u8], form: Form) -> u64 {
+    let mut hasher = Xxh3::new();
+    codec.content(packet, form, &mut |bytes| hasher.update(bytes));
+    hasher.digest()
 }
 
 /// Returns the name of the codec of the packets behind a work object's header; empty if it names none.
@@ -88,12 +61,71 @@ pub(crate) fn name(header: &Header) -> &str {
 /// Returns the codec of the packets behind a work object's header.
 ///
 /// # Errors
-/// If the header names no codec, or one without an entry.
+/// If the header names no codec, one without an entry, or one of another kind than its settings.
 pub(crate) fn of_header(header: &Header) -> Result<&'static dyn Codec, Failure> {
-    match name(header) {
-        "" => Err(Failure::new("a work object names no codec")),
-        name => find(name),
+    let name = name(header);
+    if name.is_empty() {
+        return Err(Failure::new("a work object names no codec"));
     }
+    let codec = find(name)?;
+    let fits = match codec.kind() {
+        Kind::Video(_) => header.video.is_some(),
+        Kind::Audio(_) => header.audio.is_some() && header.video.is_none(),
+        Kind::Text { .. } | Kind::Cover => header.video.is_none() && header.audio.is_none(),
+    };
+    if fits {
+        Ok(codec)
+    } else {
+        Err(Failure::new(format!("a work object's codec {name} is of another kind")))
+    }
+}
+
+/// Returns the encoder of a codec: the first of the table's that this FFmpeg has.
+///
+/// # Errors
+/// If it has none.
+pub(crate) fn encoder(name: &str) -> Result<ff::Codec, Failure> {
+    let names = find(name)?.encoders();
+    let found = names.iter().find_map(|name| ff::encoder::find_by_name(name));
+    let names = names.join("' or '");
+    found.ok_or_else(|| Failure::new(format!("this FFmpeg has no encoder '{names}'; install one that has")))
+}
+
+/// Returns what the encoder of these settings is told beside size, clock and colour.
+pub(crate) fn video_options(settings: &VideoSettings) -> Result<Dictionary<'static>, Failure> {
+    let codec = find(&settings.codec)?;
+    let video =
+        codec.video().ok_or_else(|| Failure::new(format!("{} is no codec of pictures", codec.name())))?;
+    Ok(dictionary(&video.options(settings)))
+}
+
+/// Returns what is particular to a codec of sound.
+///
+/// # Errors
+/// If it is none.
+pub(crate) fn sound(settings: &AudioSettings) -> Result<&'static dyn AudioCodec, Failure> {
+    let name = &settings.codec;
+    let codec = tables().codec(name).ok().and_then(<dyn Codec>::audio);
+    codec.ok_or_else(|| Failure::new(format!("sound of codec '{name}' is not cut")))
+}
+
+/// Returns the sample format that the encoder of these settings takes.
+pub(crate) fn sample_format(settings: &AudioSettings) -> Result<Sample, Failure> {
+    Ok(libav::codec::sample_format(sound(settings)?.sample_format()))
+}
+
+/// Returns what the encoder of these settings is told beside rate, channels and bit rate.
+pub(crate) fn audio_options(settings: &AudioSettings) -> Result<Dictionary<'static>, Failure> {
+    Ok(dictionary(&sound(settings)?.options(settings)))
+}
+
+/// Options as libav takes them.
+pub(crate) fn dictionary(options: &[(&'static str, String)]) -> Dictionary<'static> {
+    let mut all = Dictionary::new();
+    for (key, value) in options {
+        all.set(key, value);
+    }
+    all
 }
 
 #[cfg(test)]
@@ -101,9 +133,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_codec_is_found_by_libavcodecs_name_for_its_id() {
-        for (name, codec) in CODECS {
-            assert_eq!(crate::child::libav::codec::name_of(codec.id()), name);
+    fn libav_knows_each_codec_and_has_an_encoder_for_it() {
+        for codec in tables().codecs {
+            assert_eq!(libav::codec::name_of(id(*codec).unwrap()), codec.name());
+            assert_eq!(encoder(codec.name()).is_ok(), !codec.encoders().is_empty(), "{}", codec.name());
         }
     }
 
@@ -112,6 +145,22 @@ mod tests {
         for name in ["hevc", "av1", "vp9", "opus", ""] {
             let Err(Failure(reason)) = find(name) else { panic!("{name} is known") };
             assert!(reason.starts_with(&format!("the proof knows no headers of {name}")), "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_encoder_that_is_not_there_is_named() {
+        let Err(Failure(reason)) = encoder("png") else { panic!("covers are copied") };
+        assert_eq!(reason, "this FFmpeg has no encoder ''; install one that has");
+    }
+
+    #[test]
+    fn other_bytes_of_a_packet_have_another_digest() {
+        for codec in tables().codecs {
+            let of = |packet: &[u8]| digest(*codec, packet, Form::File);
+            assert_eq!(of(&[0, 0, 0, 1, 9]), of(&[0, 0, 0, 1, 9]));
+            assert_ne!(of(&[0, 0, 0, 1, 9]), of(&[0, 0, 0, 1, 8]), "{}", codec.name());
+            assert_ne!(of(&[0, 0, 0, 1, 9]), of(&[0, 0, 0, 1, 9, 0]), "{}", codec.name());
         }
     }
 }

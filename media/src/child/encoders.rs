@@ -3,15 +3,16 @@
 use ffmpeg_next::{self as ff, Rational, codec, format::Pixel, frame};
 use millrace_schemas::Encoders;
 
-use super::{failure::Failure, sink::encoder};
-
-/// The codecs that are made.
-const CODECS: [&str; 2] = ["h264", "aac"];
+use super::{
+    codec::{encoder, tables},
+    failure::Failure,
+};
 
 /// Returns the encoder of each codec. Another version of it, or of the library that drives it, may make other bytes of the same
 /// settings, which must not be joined with those of this one.
 pub(super) fn encoders() -> Result<Encoders, Failure> {
-    CODECS.into_iter().map(|codec| Ok((codec.to_owned(), describe(encoder(codec)?)?))).collect()
+    let encoded = tables().codecs.iter().filter(|codec| codec.video().is_some() || codec.audio().is_some());
+    encoded.map(|codec| Ok((codec.name().to_owned(), describe(encoder(codec.name())?)?))).collect()
 }
 
 fn describe(encoder: ff::Codec) -> Result<String, Failure> {

@@ -7,15 +7,18 @@ use std::{
     io::{BufReader, Seek},
 };
 
+use millrace_formats::{Container, container::Priming};
 use millrace_schemas::{TrackSum, add_digest};
 
 mod hold;
+#[cfg(test)]
+mod tests;
 
 use super::{
     alive::Waiting,
-    codec::{self, Codec, Form},
+    codec::{self, Codec, Form, Kind},
     failure::Failure,
-    mux::{self, Container, Muxer, Planned, Timed, container},
+    mux::{self, Muxer, Planned, Timed, container},
     prove::{Expected, prove},
     report::Reporter,
 };
@@ -44,7 +47,7 @@ pub(crate) fn merge(
     let (mut tracks, empty): (Vec<Track>, Vec<Track>) =
         tracks.into_iter().partition(|track| track.first.is_some());
     let mut warnings: Vec<String> = empty.iter().map(Track::left_out).collect();
-    let origin = origin(&tracks, container.edit_lists).ok_or_else(|| nothing(empty.len()))?;
+    let origin = origin(&tracks, container.priming).ok_or_else(|| nothing(empty.len()))?;
     let mut written = None;
     if tracks.iter().all(|track| track.clean) {
         written = Some(write(output, task, container, &mut tracks, origin, reporter)?);
@@ -58,7 +61,7 @@ pub(crate) fn merge(
         return Err(Failure::new(format!("the source can't be made as it is (strict): {first}")));
     }
     warnings.extend(task.output.remarks.iter().cloned());
-    warnings.extend(tracks.iter().filter(|_| !container.edit_lists).filter_map(Track::unsaid_end));
+    warnings.extend(tracks.iter().filter_map(|track| track.unsaid_end(container)));
     for track in empty {
         track.expected()?;
     }
@@ -83,7 +86,7 @@ fn nothing(tracks: usize) -> Failure {
 fn write(
     output: &File,
     task: &MergeTask,
-    container: Container,
+    container: &Container,
     tracks: &mut [Track],
     origin: (i64, Clock),
     reporter: &mut Reporter,
@@ -163,16 +166,19 @@ fn seconds((ticks, clock): (i64, Clock)) -> f64 {
     ticks as f64 * clock.num as f64 / clock.den as f64
 }
 
-/// Time zero of the output: the earliest start of its tracks; where the container has no edit lists, of their first
+/// Time zero of the output: the earliest start of its tracks; where the container can't say what comes before it, of their first
 /// packets, so that no time is negative.
-fn origin(tracks: &[Track], edit_lists: bool) -> Option<(i64, Clock)> {
+fn origin(tracks: &[Track], priming: Priming) -> Option<(i64, Clock)> {
     tracks
         .iter()
         // What lies beside begins when it begins.
         .filter(|track| track.header.side.is_none())
         .filter_map(|track| {
             let first = track.first?;
-            Some(if edit_lists { (first, track.clock) } else { track.before(first) })
+            Some(match priming {
+                Priming::Signalled => (first, track.clock),
+                Priming::Heard => track.before(first),
+            })
         })
         .min_by(|a, b| compare(*a, *b))
 }
@@ -194,9 +200,6 @@ fn earliest(tracks: &mut [Track]) -> Result<Option<usize>, Failure> {
         .min_by(|a, b| compare(a.1, b.1))
         .map(|(i, _)| i))
 }
-
-/// A text of no length.
-const EMPTY_TEXT: [u8; 2] = [0, 0];
 
 /// A track that is being read.
 struct Track {
@@ -335,18 +338,19 @@ impl Track {
         let start = pts.max(self.shown_until);
         if end > start {
             self.nothing_until(start);
-            self.put.push((start, self.codec.digest(&packet.data, Form::Encoder)));
+            self.put.push((start, codec::digest(self.codec, &packet.data, Form::Encoder)));
             let (duration, data) = (end - start, packet.data);
             self.ready.push_back(Timed { pts: start, dts: start, duration, key: true, data });
             self.shown_until = end;
         }
     }
 
-    /// A text track of mp4 has a sample for every moment: where there is no text, an empty one (3GPP TS 26.245, 5.2).
+    /// Where there is no text, a text track holds what its codec has for that.
     fn nothing_until(&mut self, start: i64) {
         let from = self.shown_until;
-        if start > from {
-            let data = EMPTY_TEXT.to_vec();
+        let Kind::Text { empty } = self.codec.kind() else { return };
+        if start > from && !empty.is_empty() {
+            let data = empty.to_vec();
             self.ready.push_back(Timed { pts: from, dts: from, duration: start - from, key: true, data });
         }
     }
@@ -363,7 +367,7 @@ impl Track {
         if self.header.video.is_some() {
             self.shown_until = self.shown_until.max(pts + duration);
         }
-        self.put.push((pts, self.codec.digest(&packet.data, Form::Encoder)));
+        self.put.push((pts, codec::digest(self.codec, &packet.data, Form::Encoder)));
         self.last_length = duration;
         self.media_end = self.media_end.max(pts + duration);
         self.ready.push_back(Timed { pts, dts, duration, key: packet.key, data: packet.data });
@@ -465,12 +469,13 @@ impl Track {
     }
 
     /// What is said where the container has no length for the last picture, and it is a long one.
-    fn unsaid_end(&self) -> Option<String> {
-        let video = self.header.video.as_ref()?;
+    fn unsaid_end(&self, container: &Container) -> Option<String> {
+        let video = self.header.video.as_ref().filter(|_| !container.last_length)?;
         let (_, length) = self.last?;
         let (length, usual) = (seconds((length, self.clock)), 1.0 / video.frame_rate.as_f64().max(0.001));
         (length > 1.5 * usual + 0.1).then(|| {
-            format!("flv has no length for its last picture, which the source shows for {length:.3} s")
+            let name = container.name;
+            format!("{name} has no length for its last picture, which the source shows for {length:.3} s")
         })
     }
 

@@ -1,4 +1,4 @@
-//! Containers: what is particular to each, and streams made from headers of work objects.
+//! The muxer: streams made from headers of work objects, in a container of the tables.
 
 use std::{
     fs::File,
@@ -16,10 +16,15 @@ use ffmpeg_next::{
     format::context::{Output, StreamIo},
 };
 
+use millrace_formats::{
+    Container,
+    container::{Contents, Index, Layout as Files},
+};
 use millrace_schemas::{Chapter, OutputPlan, TrackTags};
 
 use super::{
-    alive, codec,
+    alive,
+    codec::{self, Codec},
     failure::Failure,
     libav::{color::LibavColor, layout::Layout, stream::rational},
 };
@@ -29,21 +34,17 @@ use crate::{
     timeline::Clock,
 };
 
-/// What is particular to a container.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Container {
-    pub(crate) muxer: &'static str,
-    /// Whether it can say that what comes before time zero is not shown. Where it can't, all of it is moved.
-    pub(crate) edit_lists: bool,
-    /// Whether its index goes in front, in room that is reserved for it.
-    pub(crate) index_in_front: bool,
-}
-
-pub(crate) fn container(format: &str) -> Result<Container, Failure> {
-    match format {
-        "mp4" => Ok(Container { muxer: "mp4", edit_lists: true, index_in_front: true }),
-        "flv" => Ok(Container { muxer: "flv", edit_lists: false, index_in_front: false }),
-        other => Err(Failure::new(format!("no container for format '{other}'"))),
+/// Returns the container of this name.
+///
+/// # Errors
+/// If there is none, or its outputs are more than a file.
+pub(crate) fn container(format: &str) -> Result<&'static Container, Failure> {
+    let container = codec::tables().container(format).map_err(Failure::new)?;
+    match container.layout {
+        Files::OneFile => Ok(container),
+        Files::Package => {
+            Err(Failure::new(format!("format '{format}' is a package, and a merge makes one file")))
+        }
     }
 }
 
@@ -102,7 +103,7 @@ impl Muxer {
     /// packets there will be.
     pub(crate) fn open(
         file: File,
-        container: Container,
+        container: &Container,
         planned: &[Planned<'_>],
         output: &OutputPlan,
         origin: f64,
@@ -113,7 +114,7 @@ impl Muxer {
             .map_err(Failure::at("writing the output"))?;
         let context = ff::format::output_to_stream(io, None, Some(container.muxer))
             .map_err(Failure::at("beginning the output"))?;
-        let movie_ticks = container.edit_lists.then(|| movie_ticks(planned));
+        let movie_ticks = (container.index == Index::Movie).then(|| movie_ticks(planned));
         let mut muxer = Self { output: context, error, movie_ticks };
         let extras = output.extras.clone().unwrap_or_default();
         for planned in planned {
@@ -133,18 +134,9 @@ impl Muxer {
         let text: usize = extras.metadata.values().map(|value| value.len() + 256).sum::<usize>()
             + extras.chapters.iter().map(|chapter| 2 * chapter.title.len() + 256).sum::<usize>()
             + planned.iter().map(|planned| planned.tags.title.len() + 4096).sum::<usize>();
-        let mut options = Dictionary::new();
-        if container.index_in_front {
-            // For a packet of mp4's index at the most: size 4, decoding time 8, composition offset 8, sync 4, and a
-            // chunk of its own 20 (ISO/IEC 14496-12, 8.6 and 8.7).
-            // A text may be followed by one that is empty. A cover lies in the header, too.
-            let covers: i64 = planned.iter().filter(|p| is_cover(p.header)).map(|_| LARGEST_COVER).sum();
-            let reserved = 8192 + 44 * packets + i64::try_from(text).unwrap_or(0) + covers;
-            options.set("moov_size", &reserved.to_string());
-        }
-        if let Some(ticks) = movie_ticks {
-            options.set("movie_timescale", &ticks.to_string());
-        }
+        let covers = planned.iter().filter(|p| is_cover(p.header)).map(|_| LARGEST_COVER).sum();
+        let contents = Contents { packets, text, covers, movie_ticks: movie_ticks.unwrap_or(COARSE_TICKS) };
+        let options = codec::dictionary(&(container.options)(&contents));
         let begun = muxer.output.write_header_with(options).map(drop);
         begun.map_err(|error| muxer.failure("beginning the output", error))?;
         Ok(muxer)
@@ -168,7 +160,7 @@ impl Muxer {
 
     fn add_stream(&mut self, planned: &Planned<'_>, timecode: Option<&str>) -> Result<(), Failure> {
         let header = planned.header;
-        let codec_id = codec::of_header(header)?.id();
+        let codec_id = codec::id(codec::of_header(header)?)?;
         let mut metadata = Dictionary::new();
         for (key, value) in [
             ("language", planned.tags.language.as_str()),
@@ -358,7 +350,7 @@ pub(crate) const LARGEST_COVER: i64 = 4 << 20;
 
 /// Whether a track is a cover.
 pub(crate) fn is_cover(header: &Header) -> bool {
-    header.side.as_ref().is_some_and(|side| side.codec != "mov_text")
+    header.side.as_ref().is_some_and(|side| codec::find(&side.codec).is_ok_and(<dyn Codec>::is_cover))
 }
 
 /// A packet with its times in the output's clock.

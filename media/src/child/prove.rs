@@ -6,15 +6,16 @@ mod found;
 use std::fs::File;
 
 use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
+use millrace_formats::{Container, container::Index};
 use millrace_schemas::{AudioFacts, AudioSettings, Color, OutputPlan, TrackSum, VideoFacts, VideoSettings};
 use millrace_topology::invariants::check_samples;
 
 use self::found::{Found, Media, facts};
 use super::{
-    codec::{self, Codec, Form},
+    codec::{self, Codec, Form, Kind},
     failure::Failure,
     libav::{color::LibavColor, layout::Layout, metadata, stream::fields},
-    mux::{Container, is_cover},
+    mux::is_cover,
     report::Reporter,
     source::{Depth, Source},
 };
@@ -69,7 +70,7 @@ impl Expected {
 pub(crate) fn prove(
     file: File,
     plan: &OutputPlan,
-    container: Container,
+    container: &Container,
     expected: (&[Expected], i64),
     reporter: &mut Reporter,
 ) -> Result<Merged, Failure> {
@@ -86,37 +87,49 @@ pub(crate) fn prove(
     packets(Source::open(copy()?, Depth::Packets)?, expected, &mut found, reporter)?;
     for (track, found) in expected.iter().zip(&mut found) {
         same_packets(track, &found.packets)?;
-        // Where the container has no edit lists, all is moved behind zero, and shown.
+        // Where the container has no index that says otherwise, all is shown.
         found.first = found.first_packet();
     }
-    if container.edit_lists {
-        let movie = movie(&source, expected)?;
-        if i64::from(movie.timescale) != movie_ticks {
-            return Err(unproven(format!(
-                "its clock has {} ticks instead of {movie_ticks}",
-                movie.timescale
-            )));
-        }
-        // A cover is no track, but lies in the header.
-        let in_movie = expected.iter().zip(&mut found).filter(|(track, _)| !is_cover(&track.header));
-        for (i, (track, found)) in in_movie.enumerate() {
-            presentation(&movie, i, track, found)?;
-        }
-        let longest = movie.tracks.iter().map(|track| track.tkhd_duration).max().unwrap_or(0);
-        // Tracks of other clocks are rounded.
-        if movie.duration.abs_diff(longest) > u64::from(movie.timescale / 1000) {
-            let says = movie.duration;
-            return Err(unproven(format!("it says that it is {says} ticks long instead of {longest}")));
-        }
-    } else {
-        in_step(expected, &found)?;
-        length(&source, expected, &found)?;
-        for (track, found) in expected.iter().zip(&found) {
-            // What is not heard of the priming, only the encoder knows.
-            as_many(track, found, track.header.padding)?;
-        }
+    match container.index {
+        Index::Movie => by_boxes(&source, (expected, movie_ticks), &mut found)?,
+        Index::Tags => by_tags(&source, expected, &found)?,
     }
     Ok(facts(&source, &found))
+}
+
+/// Holds what the boxes of a movie state to what was put in.
+fn by_boxes(
+    source: &Source,
+    (expected, movie_ticks): (&[Expected], i64),
+    found: &mut [Found],
+) -> Result<(), Failure> {
+    let movie = movie(source, expected)?;
+    if i64::from(movie.timescale) != movie_ticks {
+        return Err(unproven(format!("its clock has {} ticks instead of {movie_ticks}", movie.timescale)));
+    }
+    // A cover is no track, but lies in the header.
+    let in_movie = expected.iter().zip(found).filter(|(track, _)| !is_cover(&track.header));
+    for (i, (track, found)) in in_movie.enumerate() {
+        presentation(&movie, i, track, found)?;
+    }
+    let longest = movie.tracks.iter().map(|track| track.tkhd_duration).max().unwrap_or(0);
+    // Tracks of other clocks are rounded.
+    if movie.duration.abs_diff(longest) > u64::from(movie.timescale / 1000) {
+        let says = movie.duration;
+        return Err(unproven(format!("it says that it is {says} ticks long instead of {longest}")));
+    }
+    Ok(())
+}
+
+/// Holds what a container without an index states to what was put in.
+fn by_tags(source: &Source, expected: &[Expected], found: &[Found]) -> Result<(), Failure> {
+    in_step(expected, found)?;
+    length(source, expected, found)?;
+    for (track, found) in expected.iter().zip(found) {
+        // What is not heard of the priming, only the encoder knows.
+        as_many(track, found, track.header.padding)?;
+    }
+    Ok(())
 }
 
 /// Reads all packets, as they lie in the file: what a demuxer makes of an edit list is not the file's word.
@@ -150,7 +163,7 @@ fn packets(
         reporter.progress(0, 0);
         let Some(track) = found.get_mut(packet.stream()) else { continue };
         let Some(asked) = expected.get(packet.stream()) else { continue };
-        if asked.header.side.is_some() && (is_cover(&asked.header) || packet.size() <= EMPTY_TEXT) {
+        if asked.header.side.is_some() && is_nothing(asked.codec, packet.data().unwrap_or_default()) {
             continue;
         }
         let (Some(pts), Some(dts)) = (packet.pts(), packet.dts()) else {
@@ -166,7 +179,7 @@ fn packets(
         }
         let data = packet.data().unwrap_or_default();
         track.keyframes.push(asked.codec.is_keyframe(data, Form::File));
-        track.packets.push((pts, asked.codec.digest(data, Form::File)));
+        track.packets.push((pts, codec::digest(asked.codec, data, Form::File)));
     }
     for (i, (track, found)) in expected.iter().zip(&*found).enumerate() {
         let listed = source.listed_keyframes(i).filter(|_| track.header.video.is_some());
@@ -340,8 +353,14 @@ fn length(source: &Source, expected: &[Expected], found: &[Found]) -> Result<(),
     Ok(())
 }
 
-/// A text of no length, which says that the one before it goes: two bytes of length.
-const EMPTY_TEXT: usize = 2;
+/// Whether a packet is of no track that is proven packet by packet: a cover, or what stands where there is no text.
+fn is_nothing(codec: &dyn Codec, packet: &[u8]) -> bool {
+    match codec.kind() {
+        Kind::Cover => true,
+        Kind::Text { empty } => packet.len() <= empty.len(),
+        Kind::Video(_) | Kind::Audio(_) => false,
+    }
+}
 
 fn unproven(what: String) -> Failure {
     Failure::new(format!("the output could not be proven right and was not published: {what}"))
@@ -352,7 +371,7 @@ fn unproven(what: String) -> Failure {
 fn streams(
     source: &Source,
     plan: &OutputPlan,
-    container: Container,
+    container: &Container,
     expected: &[Expected],
 ) -> Result<(), Failure> {
     let count = source.input.nb_streams() as usize;
@@ -363,7 +382,7 @@ fn streams(
     if count < expected.len() || !made {
         return Err(unproven(format!("{count} streams instead of {}", expected.len())));
     }
-    let Some(extras) = plan.extras.as_ref().filter(|_| container.edit_lists) else { return Ok(()) };
+    let Some(extras) = plan.extras.as_ref().filter(|_| container.chapters) else { return Ok(()) };
     let chapters = source.input.nb_chapters() as usize;
     if chapters != extras.chapters.len() {
         return Err(unproven(format!("{chapters} chapters instead of {}", extras.chapters.len())));
@@ -408,7 +427,7 @@ fn parameters(file: &Found, track: &Expected) -> Result<(), Failure> {
         (Media::Audio(stated), _, Some(asked)) => sound(&mut wrong, (stated, file), asked, track)?,
         _ => {}
     }
-    if !track.codec.is_same_header(&track.header.extradata, &file.headers) {
+    if !track.codec.headers_agree(&track.header.extradata, &file.headers) {
         let (found, asked) = (file.headers.len(), track.header.extradata.len());
         wrong.0.push(format!(
             "codec headers {} ({found} bytes) instead of those of the encoder ({asked} bytes)",

@@ -17,7 +17,7 @@ use super::{
     failure::Failure,
     outliers::{OutlierFilter, Timed},
     report::Reporter,
-    sink::{AudioSink, LEAD_FRAMES},
+    sink::AudioSink,
     source::{COUNTED, Depth, Source},
 };
 use crate::{
@@ -46,7 +46,8 @@ pub(crate) fn transcode(
     let mut decoder = TrackDecoder::<ff::frame::Audio>::open(source, &task.streams(), task.cores)?;
     let (clock, tick) = (decoder.clock, decoder.tick());
     if let Some(start) = range.start {
-        seek(&mut decoder.source, task.stream, start, tracks.first().map_or(1, Track::rate));
+        let (rate, lead) = tracks.first().map_or((1, 0), |track| (track.rate(), track.lead_in()));
+        seek(&mut decoder.source, task.stream, start - lead, rate);
     }
     let seamless =
         COUNTED.contains(&decoder.source.container().as_str()) || tracks.iter().any(Track::is_part);
@@ -205,11 +206,11 @@ fn cut_off(source: &Source, stream: i32, end: i64) -> Option<String> {
     })
 }
 
-/// Seeks to where a part of the sound begins, less lead-in and pre-roll.
+/// Seeks to where a part of the sound begins, less the pre-roll; `start` is less the lead-in already.
 fn seek(source: &mut Source, stream: i32, start: i64, rate: i64) {
     let clock = source.clock(stream);
     let samples = Clock { num: 1, den: rate };
-    let lead = LEAD_FRAMES * 1024 + i64::try_from(PREROLL.as_secs()).unwrap_or(1) * rate;
+    let lead = i64::try_from(PREROLL.as_secs()).unwrap_or(1) * rate;
     let at = rescale_timestamp(start - lead, samples, (0, clock), clock);
     // If that is not possible, it is read from the start.
     source.seek(stream, Seek { by: SeekBy::Time, at, state: 0 });

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
+use millrace_formats::Container;
 use millrace_schemas::{Extras, Ratio};
 use millrace_topology::ports::SourceFacts;
-
-use crate::formats::Format;
 
 /// The metadata keys of the location of the recording: libavformat's, and Apple's.
 const LOCATIONS: [&str; 3] = ["location", "location-eng", "com.apple.quicktime.location.iso6709"];
@@ -13,7 +12,7 @@ const LOCATIONS: [&str; 3] = ["location", "location-eng", "com.apple.quicktime.l
 const LONGEST: usize = 1000;
 
 /// Returns what an output in this format copies from its source. The location is private, and is copied only if `keep_location` is set.
-pub(super) fn of(facts: &SourceFacts, format: Format, keep_location: bool) -> Extras {
+pub(super) fn of(facts: &SourceFacts, format: &Container, keep_location: bool) -> Extras {
     let of_source = |names: &[&str]| {
         let named = |(key, _): &&(String, String)| names.iter().any(|name| key.eq_ignore_ascii_case(name));
         let (_, value) = facts.metadata.iter().find(named)?;
@@ -21,18 +20,18 @@ pub(super) fn of(facts: &SourceFacts, format: Format, keep_location: bool) -> Ex
         (!text.trim().is_empty()).then_some(text)
     };
     let mut metadata = HashMap::new();
-    for (key, names) in [("title", &["title"][..]), ("creation_time", &["creation_time"])] {
+    let told = [("title", &["title"][..]), ("creation_time", &["creation_time"])];
+    let located = keep_location.then_some(("location", &LOCATIONS[..]));
+    for (key, names) in told.into_iter().chain(located).filter(|_| format.metadata) {
         metadata.extend(of_source(names).map(|value| (key.to_owned(), value)));
-    }
-    if keep_location {
-        metadata.extend(of_source(&LOCATIONS).map(|value| ("location".to_owned(), value)));
-    }
-    if !format.holds_all {
-        return Extras { metadata, ..Extras::default() };
     }
     let rate = facts.video.as_ref().map(|video| video.settings.frame_rate);
     let timecode = facts.timecode.clone().filter(|code| rate.is_some_and(|rate| counts(code, rate)));
-    Extras { metadata, chapters: facts.chapters.clone(), timecode }
+    Extras {
+        metadata,
+        chapters: if format.chapters { facts.chapters.clone() } else { Vec::new() },
+        timecode: timecode.filter(|_| format.timecode),
+    }
 }
 
 /// Returns whether a text is a timecode (SMPTE ST 12-1) and the frame rate is one that timecodes count.
@@ -50,8 +49,9 @@ fn counts(code: &str, rate: Ratio) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use millrace_formats::CONTAINERS;
+
     use super::*;
-    use crate::formats::FORMATS;
 
     #[test]
     fn the_location_of_the_recording_is_copied_only_on_request() {
@@ -64,8 +64,8 @@ mod tests {
             ],
             ..SourceFacts::default()
         };
-        assert_eq!(of(&facts, FORMATS[0], false).metadata, HashMap::from([pair("title", "A film")]));
-        assert_eq!(of(&facts, FORMATS[0], true).metadata["location"], "+48.8577+002.295/");
+        assert_eq!(of(&facts, CONTAINERS[0], false).metadata, HashMap::from([pair("title", "A film")]));
+        assert_eq!(of(&facts, CONTAINERS[0], true).metadata["location"], "+48.8577+002.295/");
     }
 
     #[test]

@@ -3,14 +3,15 @@
 #[cfg(test)]
 mod tests;
 
+use millrace_formats::{Container as Format, Seams, Sound};
 use millrace_schemas::{
     Encoders, Fingerprint, OutputPlan, Rendition, Segment, SideSettings, SourceRef, Started, TrackKind,
     TrackPlan, TrackTags, Upload, WorkPrefix, output_prefix, output_url, rendition_id,
 };
-use millrace_topology::ports::{AudioSource, SourceFacts, VideoSource};
+use millrace_topology::ports::{AudioSource, SideSource, SourceFacts, VideoSource};
 
 use super::{cuts, extras};
-use crate::formats::{self, Format};
+use crate::request::{self, tables};
 
 /// The plan of an execution.
 pub(super) struct Plan {
@@ -41,8 +42,8 @@ pub(super) fn plan(
     if facts.video.is_none() && facts.sounds.is_empty() {
         return Err("the source has neither video nor audio".into());
     }
-    let seconds = formats::segment_time(upload.segment_time_seconds)?;
-    formats::deadline(upload.deadline_seconds)?;
+    let seconds = request::segment_time(upload.segment_time_seconds)?;
+    request::deadline(upload.deadline_seconds)?;
     // An attempt that begins afresh has a prefix of its own: no sweep of what an earlier one left can touch it.
     let work = match &upload.work {
         None => WorkPrefix::new(execution, upload.attempt),
@@ -57,7 +58,7 @@ pub(super) fn plan(
     // A record may have repeated formats, which would be the same output.
     let mut wanted: Vec<Format> = Vec::new();
     for name in &upload.dst_formats {
-        let format = formats::format(name)?;
+        let format = *request::format(name)?;
         if !wanted.contains(&format) {
             wanted.push(format);
         }
@@ -98,12 +99,21 @@ pub(super) fn plan(
     building.blank.video_segments = building.count()?;
     let first = main_sound(&facts.sounds);
     for (number, sound) in facts.sounds.iter().enumerate() {
-        building.sound(sound, number, number == first, seconds)?;
+        // The one that plays comes first, for formats that hold fewer.
+        let rank = if number == first { 0 } else { number + usize::from(number < first) };
+        building.sound(sound, number, rank, seconds)?;
     }
     for (number, side) in facts.sides.iter().enumerate() {
-        let settings = SideSettings { codec: side.codec.clone() };
-        let rendition = Rendition { id: String::new(), video: None, audio: None, side: Some(settings) };
-        let renditions = building.distinct(number, |format| format.holds_all.then(|| rendition.clone()));
+        let codec = tables().codec(&side.codec)?;
+        let is_like = |other: &&SideSource| {
+            tables().codec(&other.codec).is_ok_and(|other| other.is_text() == codec.is_text())
+        };
+        let rank = facts.sides.iter().take(number).filter(is_like).count();
+        let renditions = building.distinct(number, |format| {
+            let (held, _) = format.side(codec).filter(|(_, most)| rank < *most)?;
+            let settings = SideSettings { codec: held.name().into() };
+            Some(Rendition { id: String::new(), video: None, audio: None, side: Some(settings) })
+        });
         building.add(side.stream, &[(None, None)], &renditions, Some(&side.tags))?;
     }
     let Building { mut outputs, segments, tracks, .. } = building;
@@ -150,7 +160,7 @@ fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, form
         keep: false,
         mark: String::new(),
         overwrite: upload.overwrite,
-        extras: Some(extras::of(facts, format, upload.keep_location)),
+        extras: Some(extras::of(facts, &format, upload.keep_location)),
         remarks: Vec::new(),
     }
 }
@@ -194,10 +204,18 @@ impl Building<'_> {
 
     fn pictures(&mut self, video: &VideoSource, seconds: f64) -> Result<(), String> {
         let renditions = self.distinct(0, |format| {
-            let settings = formats::video_settings(format, &video.settings);
+            let settings = format.video_settings(&video.settings)?;
             Some(Rendition { id: String::new(), video: Some(settings), audio: None, side: None })
         });
-        let ranges = ranges(video, seconds);
+        if renditions.is_empty() {
+            return Ok(());
+        }
+        let is_whole = |rendition: &Rendition| tables().seams(rendition) == Some(Seams::Whole);
+        let ranges = if renditions.iter().any(is_whole) {
+            vec![cuts::Range { start: None, end: None, seeks: Vec::new() }]
+        } else {
+            ranges(video, seconds)
+        };
         let count = i32::try_from(ranges.len()).map_err(|_| too_many())?;
         let blank = Segment {
             video_segments: count,
@@ -224,18 +242,19 @@ impl Building<'_> {
         Ok(())
     }
 
-    /// Adds a sound track; `alone` where it is the one for formats that hold one.
-    fn sound(&mut self, sound: &AudioSource, number: usize, alone: bool, seconds: f64) -> Result<(), String> {
+    /// Adds a sound track, for the formats that hold more tracks than `rank`.
+    fn sound(&mut self, sound: &AudioSource, number: usize, rank: usize, seconds: f64) -> Result<(), String> {
+        let AudioSource { sample_rate, channels, .. } = *sound;
+        let held = |format: Format| {
+            let sound = Sound { sample_rate, layout: &sound.layout, channels };
+            format.audio_settings(sound).filter(|_| rank < format.audio.most)
+        };
         let renditions = self.distinct(number, |format| {
-            let (settings, _) =
-                formats::audio_settings(format, sound.sample_rate, (&sound.layout, sound.channels));
-            let rendition = Rendition { id: String::new(), video: None, audio: Some(settings), side: None };
-            (format.holds_all || alone).then_some(rendition)
+            let (settings, _) = held(format)?;
+            Some(Rendition { id: String::new(), video: None, audio: Some(settings), side: None })
         });
         for (format, output) in self.wanted.iter().zip(&mut self.outputs) {
-            let (_, remark) =
-                formats::audio_settings(*format, sound.sample_rate, (&sound.layout, sound.channels));
-            output.remarks.extend(remark.filter(|_| format.holds_all || alone));
+            output.remarks.extend(held(*format).and_then(|(_, remark)| remark));
         }
         self.blank.also.clone_from(&sound.also);
         self.add(sound.stream, &parts(sound, &renditions, seconds), &renditions, Some(&sound.tags))?;
@@ -332,7 +351,7 @@ fn parts(sound: &AudioSource, renditions: &[Rendition], seconds: f64) -> Vec<(Op
     let whole = vec![(None, None)];
     let grid = |rendition: &Rendition| {
         let settings = rendition.audio.as_ref().filter(|audio| audio.sample_rate == sound.sample_rate)?;
-        formats::sound_grid(settings)
+        tables().codec(&settings.codec).ok()?.sound_grid()
     };
     let mut grids: Vec<Option<i64>> = renditions.iter().map(grid).collect();
     grids.dedup();

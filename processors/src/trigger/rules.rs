@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 
 use millrace_access::{Location, LocationError};
+use millrace_formats::CONTAINERS;
 use millrace_schemas::{SourceRef, Upload};
 
-use crate::formats;
+use crate::request;
 
 /// The label of uploads that a rule made. Its value is the URL of the watched bucket, prefix or folder, with a slash at its end.
 pub const LABEL: &str = "millrace.watch";
@@ -55,7 +56,7 @@ pub fn is_media(name: &str) -> bool {
 }
 
 impl Rule {
-    /// A rule that makes mp4, in segments of 15 seconds, of all media files of any size beneath `from`.
+    /// A rule that makes the usual format, in segments of 15 seconds, of all media files of any size beneath `from`.
     #[must_use]
     pub fn new(from: Location, to: Location) -> Self {
         Self {
@@ -64,7 +65,7 @@ impl Rule {
             min_bytes: 0,
             max_bytes: i64::MAX,
             to,
-            formats: vec!["mp4".into()],
+            formats: vec![CONTAINERS[0].name.into()],
             segment_time: 15.0,
             labels: HashMap::new(),
             overwrite: false,
@@ -157,9 +158,9 @@ pub fn uploads(rules: &[Rule], source: &Location, found: Option<&SourceRef>) -> 
 pub fn check(rules: &[Rule]) -> Result<(), String> {
     for rule in rules {
         for format in &rule.formats {
-            formats::format(format)?;
+            request::format(format)?;
         }
-        formats::segment_time(rule.segment_time)?;
+        request::segment_time(rule.segment_time)?;
         if rule.formats.is_empty() {
             return Err(format!("the watch of {} has no format; name one in formats", rule.from));
         }

@@ -1,8 +1,8 @@
 //! What must hold between a source and an output. Pure.
 
+use millrace_formats::{CONTAINERS, Codec, Container, Sound, TABLES, container::Priming};
 use millrace_media::{AudioMeasurement, Inspected, PicturesMeasured, Verified};
-use millrace_processors::formats::{FORMATS, audio_settings};
-use millrace_schemas::Ratio;
+use millrace_schemas::{AudioSettings, Ratio};
 use millrace_worker::Comparison;
 use serde::Serialize;
 
@@ -135,11 +135,16 @@ fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
 /// For how long the last picture is shown, where the source says so and the output's container can.
 fn last_picture(comparison: &Comparison, measured: &PicturesMeasured, slack: f64, checks: &mut Vec<Check>) {
     let (a, b) = (measured.source_last, measured.output_last);
-    if a <= 0.0 || comparison.output.container == "flv" {
+    if a <= 0.0 || made_as(&comparison.output).is_some_and(|made| !made.last_length) {
         return;
     }
     let text = |seconds: f64| format!("{seconds:.3} s");
     hold(checks, "last picture", (text(a), text(b)), (a - b).abs() <= slack.max(LAST_SLACK), "shown for");
+}
+
+/// What a file is, if outputs are made as such.
+fn made_as(output: &Inspected) -> Option<&'static Container> {
+    TABLES.container_of_demuxer(&output.container)
 }
 
 /// How a picture is to be laid down.
@@ -173,20 +178,20 @@ fn like(measured: &Verified, checks: &mut Vec<Check>) {
 fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
     let (source, output) = (&comparison.source, &comparison.output);
     let (a, b) = (source.sounds.len(), output.sounds.len());
-    // FLV holds one (Adobe Flash Video File Format, E.4.1).
-    let asked = if output.container == "flv" { a.min(1) } else { a };
+    let asked = made_as(output).map_or(a, |made| a.min(made.audio.most));
     if a + b > 0 {
         hold(checks, "sound tracks", (a, b), b == asked, "");
     }
     let first = comparison.measured.pictures.as_ref().map(|p| (p.source_first, p.output_first));
-    let primed =
-        matches!(output.container.as_str(), "flv" | "mpegts") || output.container.contains("matroska");
+    let primed = match made_as(output) {
+        Some(made) => made.priming == Priming::Heard,
+        None => output.container == "mpegts" || output.container.contains("matroska"),
+    };
     for (i, pair) in comparison.measured.sounds.iter().enumerate() {
         let of = |what: &str| if a > 1 { format!("{what} {i}") } else { what.to_owned() };
         let (x, y) = (&pair.source, &pair.output);
         let span = |heard: &AudioMeasurement| heard.end - heard.start;
-        // AAC's: the longest of the codecs that are made.
-        let frame = 1024.0 / f64::from(y.rate.max(8000));
+        let frame = longest_frame() / f64::from(y.rate.max(8000));
         // A codec pads its last packet, and not everybody says by how much. Nothing may be missing.
         let more = 2.0 * frame + 0.005;
         let less = if primed || x.holes > 0 { more } else { 0.006 };
@@ -210,20 +215,29 @@ fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
         }
         hold(checks, &of("holes in sound"), (x.holes, y.holes), y.holes <= x.holes, "");
         hold(checks, &of("damaged sound"), (x.damaged, y.damaged), y.damaged == 0, "");
-        let (asked, remark) = audio_settings(FORMATS[0], x.rate, (&x.layout, x.channels));
+        let sound = Sound { sample_rate: x.rate, layout: &x.layout, channels: x.channels };
+        let (asked, remark) = CONTAINERS[0].audio_settings(sound).unzip();
         let name = |layout: &str, channels: i32| match layout {
             "" => format!("{channels} channels"),
             layout => layout.to_owned(),
         };
         let made = (name(&x.layout, x.channels), name(&y.layout, y.channels));
-        let same = y.layout == x.layout || (y.layout == asked.layout || asked.layout.is_empty());
-        let same = same && (y.channels == asked.channels || y.channels == x.channels);
-        hold(checks, &of("channels"), made, same, remark.unwrap_or_default());
+        let layout_of = |asked: &AudioSettings| y.layout == asked.layout || asked.layout.is_empty();
+        let same = y.layout == x.layout || asked.as_ref().is_some_and(layout_of);
+        let as_many = asked.is_some_and(|asked| y.channels == asked.channels) || y.channels == x.channels;
+        let same = same && as_many;
+        hold(checks, &of("channels"), made, same, remark.flatten().unwrap_or_default());
         swapped(&comparison.measured, i, checks);
         // Sound alone is counted from its own start, which priming moves.
         let slack = SLACK_SOUND_MS + if primed && first.is_none() { 1000.0 * frame } else { 0.0 };
         alike(&comparison.measured, i, slack, checks);
     }
+}
+
+/// The longest packet of the codecs that are made, in samples.
+fn longest_frame() -> f64 {
+    let sizes = TABLES.codecs.iter().filter_map(|codec| Some(codec.audio()?.frame_size()));
+    sizes.max().unwrap_or(0) as f64
 }
 
 /// Second by second.
@@ -258,10 +272,11 @@ fn swapped(measured: &Verified, track: usize, checks: &mut Vec<Check>) {
 /// What lies beside, where the container holds it.
 fn beside(comparison: &Comparison, checks: &mut Vec<Check>) {
     let (source, output) = (&comparison.source, &comparison.output);
-    if output.container == "flv" {
+    if made_as(output).is_some_and(|made| made.text.most == 0 && !made.chapters && !made.timecode) {
         return;
     }
-    let texts = |found: &Inspected| found.sides.iter().filter(|side| side.codec == "mov_text").count();
+    let is_text = |codec: &str| TABLES.codec(codec).is_ok_and(<dyn Codec>::is_text);
+    let texts = |found: &Inspected| found.sides.iter().filter(|side| is_text(&side.codec)).count();
     // Tracks without packets, and of other kinds than text, are left out.
     let (a, b) = (texts(source).min(comparison.measured.texts.0), comparison.measured.texts.1);
     if a + b > 0 {

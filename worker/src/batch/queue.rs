@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use millrace_formats::{Seams, TABLES};
 use millrace_schemas::{Rendition, Segment};
 use millrace_topology::ports::{PortError, Stored};
 use tokio::sync::oneshot;
@@ -15,7 +16,8 @@ pub(super) struct QueuedSegment {
 }
 
 impl QueuedSegment {
-    /// Returns whether this segment begins where `other` ends, and has the same renditions.
+    /// Returns whether this segment begins where `other` ends, and has the same renditions, whose codecs let segments share an
+    /// encoder.
     fn follows(&self, other: &Self) -> bool {
         let (a, b) = (&other.segment, &self.segment);
         (&a.execution, a.attempt, a.stream, a.kind) == (&b.execution, b.attempt, b.stream, b.kind)
@@ -23,6 +25,7 @@ impl QueuedSegment {
             && b.start.is_some()
             && b.start == a.end
             && self.renditions == other.renditions
+            && self.renditions.iter().all(|rendition| TABLES.seams(rendition) == Some(Seams::Stitch))
     }
 }
 

@@ -3,13 +3,14 @@
 
 use ffmpeg_next::{
     self as ff,
-    ffi::{AV_DISPOSITION_ATTACHED_PIC, AV_TIME_BASE, AVCodecID, AVMediaType},
+    ffi::{AV_DISPOSITION_ATTACHED_PIC, AV_TIME_BASE, AVMediaType},
 };
 use millrace_schemas::Chapter;
 
 use super::streams::tags;
 use crate::{
     child::{
+        codec::{self, Codec},
         damage::Damage,
         decode::Decoder,
         libav::{
@@ -23,8 +24,6 @@ use crate::{
     protocol::{AuxiliaryTrackFacts, Inspected},
 };
 
-/// Text is converted to what mp4 takes.
-const TEXT: &str = "mov_text";
 /// How many chapters are carried over, and how long their titles are, in characters: they travel in records.
 const MOST_CHAPTERS: usize = 500;
 const LONGEST_TITLE: usize = 100;
@@ -57,7 +56,7 @@ pub(super) fn find(source: &Source, found: &mut Inspected) {
             } else if !has_decoder(parameters.codec_id) {
                 leave("subtitle", "this FFmpeg has no decoder for it");
             }
-            (text && has_decoder(parameters.codec_id)).then(|| TEXT.to_owned())
+            (text && has_decoder(parameters.codec_id)).then(|| codec::text().to_owned())
         } else {
             if parameters.codec_type == AVMediaType::AVMEDIA_TYPE_DATA
                 && metadata::of_stream(&stream, "timecode").is_none()
@@ -84,7 +83,7 @@ enum Cover {
 /// Looks at a cover: it is copied, and so must be one that players can show.
 fn cover(source: &Source, stream: &ff::Stream<'_>) -> Cover {
     let (s, parameters) = fields(stream);
-    let known = matches!(parameters.codec_id, AVCodecID::AV_CODEC_ID_MJPEG | AVCodecID::AV_CODEC_ID_PNG);
+    let known = codec::find(&codec_name(parameters)).is_ok_and(<dyn Codec>::is_cover);
     let size = i64::from(s.attached_pic.size);
     if !known || size > LARGEST_COVER {
         return Cover::Other;

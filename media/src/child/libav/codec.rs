@@ -1,6 +1,6 @@
 //! Codecs: what libavcodec has, and contexts set up before they are opened.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use ffmpeg_next::{
     self as ff, Packet, codec,
@@ -8,11 +8,12 @@ use ffmpeg_next::{
         AV_CODEC_FLAG_GLOBAL_HEADER, AV_CODEC_FLAG_INTERLACED_DCT, AV_CODEC_FLAG_OUTPUT_CORRUPT,
         AV_CODEC_PROP_INTRA_ONLY, AV_CODEC_PROP_TEXT_SUB, AV_NOPTS_VALUE, AVCodecContext, AVCodecID,
         AVCodecParameters, AVCodecParserContext, AVPixelFormat, PARSER_FLAG_COMPLETE_FRAMES,
-        av_get_pix_fmt_name, av_parser_close, av_parser_init, av_parser_parse2, av_pix_fmt_desc_get_id,
-        av_pix_fmt_desc_next, avcodec_alloc_context3, avcodec_descriptor_get, avcodec_find_decoder,
-        avcodec_free_context, avcodec_get_name, avcodec_parameters_to_context,
+        av_get_pix_fmt_name, av_get_sample_fmt, av_parser_close, av_parser_init, av_parser_parse2,
+        av_pix_fmt_desc_get_id, av_pix_fmt_desc_next, avcodec_alloc_context3, avcodec_descriptor_get,
+        avcodec_descriptor_get_by_name, avcodec_find_decoder, avcodec_free_context, avcodec_get_name,
+        avcodec_parameters_to_context,
     },
-    format::Pixel,
+    format::{Pixel, Sample},
 };
 use millrace_schemas::VideoSettings;
 
@@ -23,6 +24,20 @@ use crate::child::failure::Failure;
 pub(crate) fn name_of(id: AVCodecID) -> String {
     // SAFETY: libavcodec returns a static string for any id.
     unsafe { CStr::from_ptr(avcodec_get_name(id)).to_string_lossy().into_owned() }
+}
+
+/// Returns libavcodec's id of a codec by its name; `None` if it knows no such codec.
+pub(crate) fn id_of(name: &str) -> Option<AVCodecID> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: the name lives through the call; a descriptor is a static of libavcodec, or null.
+    unsafe { avcodec_descriptor_get_by_name(name.as_ptr()).as_ref() }.map(|descriptor| descriptor.id)
+}
+
+/// Returns the sample format of this name (libavutil's); [`Sample::None`] if there is none.
+pub(crate) fn sample_format(name: &str) -> Sample {
+    let Ok(name) = CString::new(name) else { return Sample::None };
+    // SAFETY: the name lives through the call.
+    Sample::from(unsafe { av_get_sample_fmt(name.as_ptr()) })
 }
 
 /// Returns the name of a stream's codec: libavcodec's, or the container's four letters if libavcodec has no id for it.

@@ -7,8 +7,8 @@ use ffmpeg_next::{
     ffi::{
         AVCodecContext, AVCodecID, AVRational, AVSubtitle, AVSubtitleRect, AVSubtitleType, av_free,
         av_mallocz, av_strdup, avcodec_alloc_context3, avcodec_decode_subtitle2, avcodec_encode_subtitle,
-        avcodec_find_decoder, avcodec_find_encoder, avcodec_free_context, avcodec_open2,
-        avcodec_parameters_to_context, avsubtitle_free,
+        avcodec_find_decoder, avcodec_free_context, avcodec_open2, avcodec_parameters_to_context,
+        avsubtitle_free,
     },
     packet::Mut as _,
 };
@@ -41,7 +41,11 @@ impl TextCoder {
     ///
     /// # Errors
     /// If this FFmpeg has no such decoder or encoder, or the decoder refuses the stream's headers.
-    pub(crate) fn open(parameters: &codec::Parameters, clock: Clock) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        parameters: &codec::Parameters,
+        clock: Clock,
+        into: ff::Codec,
+    ) -> Result<Self, Failure> {
         // SAFETY: both contexts are made here, set up before they are opened, and freed by `drop`, also if one could not
         // be made. The header that the decoder made is copied: the encoder frees its own.
         unsafe {
@@ -78,9 +82,8 @@ impl TextCoder {
                 (*coder.encoder).subtitle_header = copy;
                 (*coder.encoder).subtitle_header_size = size;
             }
-            let codec = avcodec_find_encoder(AVCodecID::AV_CODEC_ID_MOV_TEXT);
-            if codec.is_null() || avcodec_open2(coder.encoder, codec, std::ptr::null_mut()) < 0 {
-                return Err(Failure::new("this FFmpeg can't encode mp4's text (mov_text)"));
+            if avcodec_open2(coder.encoder, into.as_ptr(), std::ptr::null_mut()) < 0 {
+                return Err(Failure::new(format!("this FFmpeg can't encode text of {}", into.name())));
             }
             Ok(coder)
         }

@@ -75,7 +75,7 @@ impl Found {
         Some(Self {
             media,
             codec: codec_name(p),
-            sound: codec::find_by_id(p.codec_id).and_then(|codec| codec.read_sound_header(&headers)),
+            sound: codec::find(&codec_name(p)).ok().and_then(|codec| codec.read_sound_header(&headers)),
             headers,
             display_matrices: i64::from(
                 side_data(&stream, AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX).is_some(),

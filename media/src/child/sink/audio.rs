@@ -5,13 +5,10 @@ use std::fs::File;
 use ffmpeg_next::{self as ff, Packet, Rational, codec};
 use millrace_schemas::{AudioSettings, Made, Rendition};
 
-use super::{
-    options,
-    work_object::{Sink, WRITING, WorkObject, begin},
-};
+use super::work_object::{Sink, WRITING, WorkObject, begin};
 use crate::{
     child::{
-        alive,
+        alive, codec as encoding,
         damage::Damage,
         failure::Failure,
         libav::{
@@ -75,17 +72,18 @@ impl AudioSink {
         start: i64,
         range: TimeRange,
     ) -> Result<Self, Failure> {
-        let mut audio = codec::Context::new_with_codec(options::encoder(&s.codec)?)
+        let mut audio = codec::Context::new_with_codec(encoding::encoder(&s.codec)?)
             .encoder()
             .audio()
             .map_err(Failure::at("opening the audio encoder"))?;
         audio.set_rate(s.sample_rate);
         set_layout(&mut audio, layout);
-        audio.set_format(options::SAMPLES);
+        audio.set_format(encoding::sample_format(s)?);
         audio.set_bit_rate(usize::try_from(s.bit_rate).unwrap_or(0));
         audio.set_time_base(Rational::new(1, s.sample_rate));
         audio.set_flags(codec::Flags::GLOBAL_HEADER);
-        let encoder = audio.open().map_err(Failure::at("opening the audio encoder"))?;
+        let encoder = audio.open_with(encoding::audio_options(s)?);
+        let encoder = encoder.map_err(Failure::at("opening the audio encoder"))?;
         let padding = priming(&encoder);
         let frame_size = encoder.frame_size().max(1) as usize;
         let header = Header {

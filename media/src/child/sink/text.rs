@@ -9,6 +9,7 @@ use super::work_object::{Sink, WRITING, begin};
 use crate::{
     captions::{self, Caption, combine_overlapping},
     child::{
+        codec::encoder,
         damage::{self, Damage},
         failure::Failure,
         libav::subtitle::{Shown, TextCoder},
@@ -55,7 +56,7 @@ impl TextSink {
         (parameters, clock): (&codec::Parameters, Clock),
     ) -> Result<Self, Failure> {
         Ok(Self {
-            coder: TextCoder::open(parameters, clock)?,
+            coder: TextCoder::open(parameters, clock, encoder(&settings.codec)?)?,
             clock,
             settings,
             rendition: rendition.id.clone(),

@@ -5,13 +5,10 @@ use std::{collections::VecDeque, fs::File};
 use ffmpeg_next::{self as ff, Packet, frame};
 use millrace_schemas::{Made, Rendition};
 
-use super::{
-    options,
-    work_object::{Sink, WRITING, WorkObject, begin},
-};
+use super::work_object::{Sink, WRITING, WorkObject, begin};
 use crate::{
     child::{
-        alive,
+        alive, codec as encoding,
         failure::Failure,
         libav::codec::{headers, video_encoder},
         overlap::Notes,
@@ -77,11 +74,12 @@ impl VideoSink {
     ) -> Result<Self, Failure> {
         let s = rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
         let area = i64::from(s.width) * i64::from(s.height);
-        let context = video_encoder(options::encoder(&s.codec)?, s, threads(cores, area))?;
+        let context = video_encoder(encoding::encoder(&s.codec)?, s, threads(cores, area))?;
+        let options = encoding::video_options(s)?;
         let encoder = context
             .encoder()
             .video()
-            .and_then(|video| video.open_with(options::video_options(s)))
+            .and_then(|video| video.open_with(options))
             .map_err(Failure::at("opening the video encoder"))?;
         let header = Header {
             extradata: headers(&encoder),

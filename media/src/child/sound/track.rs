@@ -7,12 +7,13 @@ use millrace_schemas::{AudioSettings, Made, Rendition};
 
 use crate::{
     child::{
+        codec::{self, AudioCodec},
         damage::Damage,
         failure::Failure,
         graph::sound::{Planes, SoundGraph},
         libav::layout::Layout,
         report::Reporter,
-        sink::{AudioEnd, AudioSink, LEAD_FRAMES, Samples, Sink as _, TAIL_FRAMES, packet_length},
+        sink::{AudioEnd, AudioSink, Samples, Sink as _},
     },
     protocol::TimeRange,
     seams::{COMPARED_SAMPLES, Decoded, Overlap},
@@ -24,6 +25,7 @@ const MOST_SILENCE_SECONDS: i64 = 12 * 3600;
 
 pub(super) struct Track<'a> {
     settings: AudioSettings,
+    codec: &'static dyn AudioCodec,
     layout: Layout,
     rendition: &'a Rendition,
     range: TimeRange,
@@ -51,6 +53,7 @@ impl<'a> Track<'a> {
         Ok(Self {
             graph: SoundGraph::new(layout, settings.sample_rate.unsigned_abs()),
             layout,
+            codec: codec::sound(&settings)?,
             settings,
             rendition,
             range,
@@ -70,10 +73,15 @@ impl<'a> Track<'a> {
         i64::from(self.settings.sample_rate.max(1))
     }
 
+    /// Returns how many samples are encoded before a part begins, and thrown away.
+    pub(super) fn lead_in(&self) -> i64 {
+        self.codec.lead_in() * self.codec.frame_size()
+    }
+
     /// Returns `true` if all samples that a part needs were encoded.
     pub(super) fn is_full(&self) -> bool {
         match (&self.sink, self.range.end) {
-            (Some(sink), Some(end)) => sink.end() >= end + TAIL_FRAMES * sink.frame_size(),
+            (Some(sink), Some(end)) => sink.end() >= end + self.codec.lead_out() * sink.frame_size(),
             _ => false,
         }
     }
@@ -116,7 +124,7 @@ impl<'a> Track<'a> {
             let first = match self.range.start {
                 None => at.unwrap_or(0),
                 Some(start) => {
-                    let begins = start - LEAD_FRAMES * packet_length(&self.settings)?;
+                    let begins = start - self.lead_in();
                     let ends = at.unwrap_or(0) + frame.samples() as i64;
                     if ends <= begins {
                         return Ok(false);

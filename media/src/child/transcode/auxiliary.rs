@@ -7,10 +7,11 @@ use millrace_schemas::{Made, Rendition, SideSettings};
 
 use crate::{
     child::{
+        codec,
         failure::Failure,
         libav::stream::{attached_picture, fields},
         report::Reporter,
-        sink::{Cover, CoverSink, Sink as _, TextSink, is_text},
+        sink::{Cover, CoverSink, Sink as _, TextSink},
         source::{Depth, Source},
     },
     protocol::TranscodeTask,
@@ -29,7 +30,7 @@ pub(super) fn transcode(
     for (rendition, output) in task.renditions.iter().zip(outputs) {
         let settings =
             rendition.side.clone().ok_or_else(|| Failure::new("a rendition without settings of its own"))?;
-        made.extend(if is_text(&settings.codec) {
+        made.extend(if codec::find(&settings.codec)?.is_text() {
             text(&mut source, task.stream, (rendition, settings, output), reporter)?
         } else {
             cover(&source, task.stream, (rendition, settings, output))?

@@ -2,15 +2,16 @@
 
 use std::fs::File;
 
-use ffmpeg_next::{Packet, codec};
+use ffmpeg_next::{Packet, Stream};
+use millrace_formats::{Codec, TABLES, container::Index};
 
 use crate::{
     boxes::{Movie, Track},
     child::{
         failure::Failure,
+        libav::{codec::codec_name, stream::fields},
         report::Reporter,
         source::{Depth, Source},
-        units::framed_units,
     },
 };
 
@@ -24,13 +25,14 @@ pub(super) fn untrue(output: &File, reporter: &mut Reporter) -> Result<Vec<Strin
     let copy = || output.try_clone().map_err(Failure::at("reading it"));
     let source = Source::open(copy()?, Depth::Header)?;
     let mut untrue = Vec::new();
-    if source.container().contains("mp4")
+    let index = TABLES.container_of_demuxer(&source.container()).map(|container| container.index);
+    if index == Some(Index::Movie)
         && let Some(movie) = source.movie(MOST_SAMPLES)
     {
         untrue.extend(movie.tracks.iter().enumerate().filter_map(|(i, track)| overlong(&movie, i, track)));
         keyframes(Source::open(copy()?, Depth::Packets)?, &mut untrue, reporter);
     }
-    if source.container() == "flv"
+    if index == Some(Index::Tags)
         && let Some(says) = source.flv_duration().filter(|says| *says > 0.0)
     {
         let ends = last_time(Source::open(copy()?, Depth::Packets)?, reporter);
@@ -57,16 +59,16 @@ fn overlong(movie: &Movie, number: usize, track: &Track) -> Option<String> {
         .then(|| format!("track {number} is shown for {says:.3} s, and its samples last {lasts:.3} s"))
 }
 
-/// Pictures of H.264 that an index calls keyframes, though a decoder can't begin there.
+/// Pictures of a codec that outputs hold that an index calls keyframes, though a decoder can't begin there.
 fn keyframes(mut source: Source, untrue: &mut Vec<String>, reporter: &mut Reporter) {
-    let video = source.input.streams().find(|stream| stream.parameters().id() == codec::Id::H264);
-    let Some(stream) = video.map(|stream| stream.index()) else { return };
+    let video = source.input.streams().find_map(|stream| Some((stream.index(), codec(&stream)?)));
+    let Some((stream, codec)) = video else { return };
     let mut enterable = Vec::new();
     let mut packet = Packet::empty();
     while packet.read(&mut source.input).is_ok() {
         reporter.progress(0, 0);
         if packet.stream() == stream {
-            enterable.push(is_enterable(packet.data().unwrap_or_default()));
+            enterable.push(codec.is_entry_point(packet.data().unwrap_or_default()));
         }
     }
     let Some(flagged) = source.listed_keyframes(stream) else { return };
@@ -77,18 +79,10 @@ fn keyframes(mut source: Source, untrue: &mut Vec<String>, reporter: &mut Report
     }
 }
 
-/// Whether a decoder can begin at a picture: it needs none before it (IDR), or says that it is a point to recover at
-/// (ITU-T H.264, 7.4.1 and D.2.8).
-fn is_enterable(packet: &[u8]) -> bool {
-    const RECOVERY_POINT: u8 = 6;
-    framed_units(packet).0.into_iter().any(|unit| match unit {
-        [kind, message, ..] => match kind & 31 {
-            5 => true,
-            6 => *message == RECOVERY_POINT,
-            _ => false,
-        },
-        _ => false,
-    })
+/// The codec of a stream of pictures, if outputs hold it.
+fn codec(stream: &Stream<'_>) -> Option<&'static dyn Codec> {
+    let name = codec_name(fields(stream).1);
+    TABLES.codec(&name).ok().filter(|codec| codec.video().is_some())
 }
 
 /// When the last packet of any stream begins or ends, in seconds.

@@ -268,3 +268,39 @@ fn what_cannot_be_planned_is_refused_with_a_reason() {
     let time = r#"{"source": "f", "output_prefix": "o", "segment_time_seconds": 0}"#;
     assert!(planned(&facts(), time).is_err());
 }
+
+/// `millrace_formats::planted` adds a container of its own codec: no line of this crate knows them.
+#[test]
+fn a_planted_container_gets_pictures_of_the_planted_codec() {
+    let plan = planned(&facts(), &BOTH.replace("\"flv\"", "\"mov\"")).unwrap();
+    let [mp4, mov] = plan.started.outputs.as_slice() else { panic!("two outputs") };
+    assert_eq!((mp4.renditions.len(), mov.renditions.len()), (2, 1), "it holds no sound");
+    assert!(mov.url.ends_with("/a.mov"), "{}", mov.url);
+    let track = |id: &str| plan.started.tracks.iter().find(|track| track.rendition == id).unwrap();
+    let track = track(&mov.renditions[0]);
+    assert_eq!(track.video.as_ref().unwrap().codec, "mpeg4");
+    assert_eq!(track.segments, 6);
+}
+
+#[test]
+fn a_format_that_holds_one_sound_holds_the_one_that_plays() {
+    let mut facts = facts();
+    let mut plays = AudioSource { sample_rate: 44_100, ..sound(2) };
+    plays.tags.dispositions = DEFAULT;
+    facts.sounds.push(plays);
+    let plan = planned(&facts, BOTH).unwrap();
+    let rates = |output: &OutputPlan| -> Vec<i32> {
+        let track = |id: &String| plan.started.tracks.iter().find(|track| track.rendition == *id).unwrap();
+        let sounds = output.renditions.iter().filter_map(|id| track(id).audio.as_ref());
+        sounds.map(|audio| audio.sample_rate).collect()
+    };
+    assert_eq!(rates(&plan.started.outputs[0]), [48_000, 44_100]);
+    assert_eq!(rates(&plan.started.outputs[1]), [44_100]);
+}
+
+#[test]
+fn text_of_a_codec_without_an_entry_is_refused() {
+    let mut facts = facts();
+    facts.sides = vec![SideSource { stream: 2, codec: "webvtt".into(), tags: TrackTags::default() }];
+    assert!(planned(&facts, BOTH).err().unwrap().starts_with("unknown codec 'webvtt'"));
+}

@@ -8,17 +8,15 @@ use std::{
     time::Duration,
 };
 
+use millrace_formats::{CONTAINERS, Sound};
 use millrace_media::{
     InspectTask, Inspected, Launcher, MergeTask, Merged, Reply, Sandbox, Task, TaskRequest, TimeRange,
     TranscodeTask,
     packets::{Header, Item, Packet, Reader, TrailerFacts, Writer},
     seams::Decoded,
 };
-use millrace_processors::{
-    formats::{FORMATS, audio_settings, video_settings},
-    split::cuts,
-};
-use millrace_schemas::{Made, OutputPlan, Rendition, Seek, TrackKind, TrackPlan, TrackSum};
+use millrace_processors::split::cuts;
+use millrace_schemas::{AudioSettings, Made, OutputPlan, Rendition, Seek, TrackKind, TrackPlan, TrackSum};
 use millrace_topology::ports::Keyframe;
 
 const LONGEST: Duration = Duration::from_secs(120);
@@ -157,7 +155,7 @@ impl Workshop {
     /// The task of a range of the video; `seeks` are where reading begins.
     pub fn video_task(found: &Inspected, range: TimeRange, seeks: Vec<Seek>) -> TranscodeTask {
         let video = found.video.as_ref().unwrap();
-        let settings = video_settings(FORMATS[0], &video.settings);
+        let settings = CONTAINERS[0].video_settings(&video.settings).unwrap();
         TranscodeTask {
             stream: video.stream,
             kind: TrackKind::Video,
@@ -177,8 +175,9 @@ impl Workshop {
     /// The task of a range of the first sound track, in samples.
     pub fn sound_task(found: &Inspected, range: TimeRange) -> TranscodeTask {
         let sound = &found.sounds[0];
-        let from = (sound.settings.layout.as_str(), sound.settings.channels);
-        let (settings, _) = audio_settings(FORMATS[0], sound.settings.sample_rate, from);
+        let AudioSettings { sample_rate, layout, channels, .. } = &sound.settings;
+        let from = Sound { sample_rate: *sample_rate, layout, channels: *channels };
+        let (settings, _) = CONTAINERS[0].audio_settings(from).unwrap();
         TranscodeTask {
             stream: sound.stream,
             kind: TrackKind::Audio,

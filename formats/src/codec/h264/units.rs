@@ -1,7 +1,7 @@
 //! Units of H.264 (NAL units), as a byte stream and as files frame them.
 
 /// The units of a byte stream, without their start codes (ITU-T H.264, Annex B).
-pub(crate) fn units(stream: &[u8]) -> Vec<&[u8]> {
+pub(super) fn units(stream: &[u8]) -> Vec<&[u8]> {
     let mut starts: Vec<usize> = Vec::new();
     let mut at = 0;
     while at + 3 <= stream.len() {
@@ -30,7 +30,7 @@ pub(crate) fn units(stream: &[u8]) -> Vec<&[u8]> {
 
 /// The units of a packet of a file, each behind its length in four bytes (ISO/IEC 14496-15, 5.3.3), and the bytes behind
 /// the last whole one: none, in a packet that is right.
-pub(crate) fn framed_units(packet: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+pub(super) fn framed_units(packet: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let mut units = Vec::new();
     let mut rest = packet;
     while let Some((length, behind)) = rest.split_first_chunk::<4>() {

@@ -17,7 +17,7 @@ use Fit::{Kept, MixedDown, Renamed, Widened};
 /// `Kept` and `Renamed` pass the channels in order: tell the resampler that its input has the rendition's layout.
 /// `Widened` and `MixedDown` go by channel name: tell the resampler the source's own layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fit {
+pub(super) enum Fit {
     /// The same channels under the same names, or a source that names none. Needs no warning.
     Kept,
     /// All channels, each on its own, under other names.
@@ -112,8 +112,7 @@ const DEFAULTS: [&str; 7] = ["mono", "stereo", "2.1", "4.0", "5.0", "5.1", "7.1"
 /// libswresample refuses to mix ambisonics, channels out of order, a left without its right, and most counts above 8
 /// without names. Up to five channels of those are passed in order (`Renamed`). With more the result is `MixedDown`,
 /// and opening the resampler fails.
-#[must_use]
-pub fn aac_layout(source: &str, channels: i32) -> (String, i32, Fit) {
+pub(super) fn aac_layout(source: &str, channels: i32) -> (String, i32, Fit) {
     let (layout, fit) = if let Some((_, _, layout, fit)) = LAYOUTS.into_iter().find(|row| row.0 == source) {
         (layout, fit)
     } else if let Some(names) = channel_names(source) {
@@ -132,7 +131,7 @@ pub fn aac_layout(source: &str, channels: i32) -> (String, i32, Fit) {
 
 /// Returns how a layout is called in a message: its name, libav's default for the channel count if it is empty, else the
 /// count: "7.1", "of 7 channels".
-pub(crate) fn describe(layout: &str, channels: i32) -> String {
+pub(super) fn describe(layout: &str, channels: i32) -> String {
     let named = !layout.is_empty() && layout != format!("{channels} channels");
     if named {
         return layout.into();

@@ -1,0 +1,205 @@
+//! The codecs that outputs hold, a file each: how a codec is encoded and where it can be cut, for planner and encoder; how its
+//! headers and packets are read and compared, for the merge and its proof.
+//!
+//! How a codec's headers and packets lie in a file is particular to it. So a codec without an entry here is refused before an
+//! output is begun: its packets would be compared wrongly, and its headers not at all.
+
+use std::fmt::Debug;
+
+use millrace_schemas::{AudioSettings, VideoSettings};
+
+table! {
+    /// All codecs.
+    CODECS: &'static dyn Codec {
+        h264,
+        aac,
+        mov_text,
+        mjpeg,
+        png,
+    }
+}
+
+/// The form in which a codec's packets lie somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As the encoder gives them, in work objects.
+    Encoder,
+    /// As they lie in an output.
+    File,
+}
+
+/// How segments of a track become one track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seams {
+    /// Their packets are put one behind the other: codec headers depend on the settings alone, so one encoder may make several
+    /// segments, and several encoders one track.
+    Stitch,
+    /// As for [`Seams::Stitch`], but each segment is an encode of its own: an encoder makes one.
+    OwnEncode,
+    /// Not at all: the track is one segment.
+    Whole,
+}
+
+/// What a codec is of, with what only such codecs have.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// Pictures.
+    Video(&'static dyn VideoCodec),
+    /// Sound.
+    Audio(&'static dyn AudioCodec),
+    /// Text.
+    Text {
+        /// The packet that a track holds while there is no text.
+        empty: &'static [u8],
+    },
+    /// One picture for the whole output, copied from the source.
+    Cover,
+}
+
+/// A codec.
+pub trait Codec: Debug + Sync {
+    /// libavcodec's name of the codec.
+    fn name(&self) -> &'static str;
+
+    /// What it is a codec of.
+    fn kind(&self) -> Kind;
+
+    /// libavcodec's encoders for it, the best first; none if packets are copied from the source.
+    fn encoders(&self) -> &'static [&'static str];
+
+    /// How segments of it are joined.
+    fn seams(&self) -> Seams;
+
+    /// Returns `true` if the codec headers of a file are those that the encoder gave.
+    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool;
+
+    /// Returns `true` if decoding can begin at the packet, and nothing behind it needs what comes before it.
+    fn is_keyframe(&self, packet: &[u8], form: Form) -> bool;
+
+    /// Returns `true` if decoding can begin at the packet of a file, be it that the first pictures are not whole.
+    fn is_entry_point(&self, packet: &[u8]) -> bool {
+        self.is_keyframe(packet, Form::File)
+    }
+
+    /// Gives all bytes of a packet that a decoder gets, in order; the same for both forms of the same packet.
+    fn content(&self, packet: &[u8], form: Form, give: &mut dyn FnMut(&[u8])) {
+        let _ = form;
+        give(packet);
+    }
+}
+
+/// What only a codec of pictures has.
+pub trait VideoCodec: Debug + Sync {
+    /// libavutil's names of the pixel formats that it is made of, the usual one first.
+    fn pixel_formats(&self) -> &'static [&'static str];
+
+    /// Returns the settings of a rendition of pictures like these.
+    fn settings(&self, source: &VideoSettings) -> VideoSettings;
+
+    /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (size, clock, colour).
+    fn options(&self, settings: &VideoSettings) -> Vec<(&'static str, String)>;
+}
+
+/// Sound that a rendition is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Sound<'a> {
+    /// Samples per second.
+    pub sample_rate: i32,
+    /// The channel layout, as libavutil describes it; empty if its channels have no names.
+    pub layout: &'a str,
+    /// The number of channels.
+    pub channels: i32,
+}
+
+/// What players do with the samples that an encoder puts before the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priming {
+    /// They leave them out: the container says how many there are, and that what comes before time zero is not shown.
+    Signalled,
+    /// They play them: all tracks are moved behind time zero, by as much.
+    Heard,
+}
+
+/// What only a codec of sound has.
+pub trait AudioCodec: Debug + Sync {
+    /// libavutil's name of the sample format that its encoder takes.
+    fn sample_format(&self) -> &'static str;
+
+    /// Samples in a packet, the same in all: the grid on which its sound can be cut.
+    fn frame_size(&self) -> i64;
+
+    /// How many frames are encoded before a part begins, and thrown away.
+    fn lead_in(&self) -> i64;
+
+    /// How many frames are encoded behind the end of a part, and thrown away.
+    fn lead_out(&self) -> i64;
+
+    /// Returns the settings of a rendition of this sound in a container of this priming; and what is to be said, if its channels
+    /// can't stay as they are.
+    fn settings(&self, sound: Sound<'_>, priming: Priming) -> (AudioSettings, Option<String>);
+
+    /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (rate, channels, bit
+    /// rate).
+    fn options(&self, settings: &AudioSettings) -> Vec<(&'static str, String)> {
+        let _ = settings;
+        Vec::new()
+    }
+
+    /// Reads a codec header; `None` if it can't be read.
+    fn read_header(&self, header: &[u8]) -> Option<SoundHeader>;
+}
+
+/// What the codec header of a sound track states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoundHeader {
+    /// Samples per second.
+    pub sample_rate: i32,
+    /// The number of channels; `None` if the header lists them one by one.
+    pub channels: Option<i32>,
+    /// Samples per packet, the same for all packets.
+    pub frame_length: i64,
+}
+
+impl dyn Codec + '_ {
+    /// What only a codec of pictures has; `None` for others.
+    #[must_use]
+    pub fn video(&self) -> Option<&'static dyn VideoCodec> {
+        match self.kind() {
+            Kind::Video(video) => Some(video),
+            _ => None,
+        }
+    }
+
+    /// What only a codec of sound has; `None` for others.
+    #[must_use]
+    pub fn audio(&self) -> Option<&'static dyn AudioCodec> {
+        match self.kind() {
+            Kind::Audio(audio) => Some(audio),
+            _ => None,
+        }
+    }
+
+    /// Returns `true` for a codec of covers.
+    #[must_use]
+    pub fn is_cover(&self) -> bool {
+        matches!(self.kind(), Kind::Cover)
+    }
+
+    /// Returns `true` for a codec of text.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        matches!(self.kind(), Kind::Text { .. })
+    }
+
+    /// Reads the codec header of a sound track; `None` if it can't be read, or the codec is none of sound.
+    #[must_use]
+    pub fn read_sound_header(&self, header: &[u8]) -> Option<SoundHeader> {
+        self.audio()?.read_header(header)
+    }
+
+    /// Samples in a packet: the grid on which its sound can be cut; `None` if it can't be.
+    #[must_use]
+    pub fn sound_grid(&self) -> Option<i64> {
+        self.audio().filter(|_| self.seams() != Seams::Whole).map(AudioCodec::frame_size)
+    }
+}

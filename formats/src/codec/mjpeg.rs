@@ -1,0 +1,35 @@
+//! JPEG covers: an output holds the picture as it lies in the source.
+
+use super::{Codec, Form, Kind, Seams};
+
+pub(super) const ENTRY: &dyn Codec = &Mjpeg;
+
+/// JPEG, which libavcodec knows as a picture of Motion JPEG.
+#[derive(Debug)]
+pub(crate) struct Mjpeg;
+
+impl Codec for Mjpeg {
+    fn name(&self) -> &'static str {
+        "mjpeg"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Cover
+    }
+
+    fn encoders(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn seams(&self) -> Seams {
+        Seams::Whole
+    }
+
+    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
+        encoder == file
+    }
+
+    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
+        true
+    }
+}

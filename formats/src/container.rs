@@ -1,0 +1,133 @@
+//! The containers that outputs can be of, a file each. A container is what users call a format: it holds renditions, and those
+//! of equal settings cost one encode, whatever the containers.
+
+use millrace_schemas::{AudioSettings, VideoSettings};
+
+pub use crate::codec::Priming;
+use crate::codec::{Codec, Sound};
+
+table! {
+    /// All containers. The first is made where no format is asked for.
+    CONTAINERS: &'static Container {
+        mp4,
+        flv,
+    }
+}
+
+/// A container.
+#[derive(Debug, Clone, Copy)]
+pub struct Container {
+    /// The name by which it is asked for; also the extension of its outputs.
+    pub name: &'static str,
+    /// What it is, for help.
+    pub about: &'static str,
+    /// libavformat's muxer for it.
+    pub muxer: &'static str,
+    /// libavformat's demuxer for it.
+    pub demuxer: &'static str,
+    /// Its tracks of pictures.
+    pub video: Tracks,
+    /// Its tracks of sound.
+    pub audio: Tracks,
+    /// Its tracks of text.
+    pub text: Tracks,
+    /// Its covers.
+    pub covers: Tracks,
+    /// Whether it holds chapters.
+    pub chapters: bool,
+    /// Whether it holds a title, and when and where it was recorded.
+    pub metadata: bool,
+    /// Whether it holds the timecode of the first picture.
+    pub timecode: bool,
+    /// What players do with the samples that an encoder puts before the first one.
+    pub priming: Priming,
+    /// Whether it states for how long its last picture is shown.
+    pub last_length: bool,
+    /// How it states which packets there are, and their times.
+    pub index: Index,
+    /// What an output is.
+    pub layout: Layout,
+    /// Returns the options of its muxer.
+    pub options: fn(&Contents) -> Vec<(&'static str, String)>,
+}
+
+/// The tracks of one kind that a container holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Tracks {
+    /// The codecs that it holds, the usual one first.
+    pub codecs: &'static [&'static dyn Codec],
+    /// How many tracks it holds.
+    pub most: usize,
+}
+
+/// No tracks.
+pub const NO_TRACKS: Tracks = Tracks { codecs: &[], most: 0 };
+
+/// How a container states which packets there are, and their times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    /// In boxes with a clock of the movie's own, tables of samples and edit lists (ISO/IEC 14496-12).
+    Movie,
+    /// Nowhere: each packet has its time, and the container's metadata one length for all tracks.
+    Tags,
+}
+
+/// What an output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// A file.
+    OneFile,
+    /// Many files under one prefix.
+    Package,
+}
+
+/// What goes into an output, as far as a muxer's options depend on it.
+#[derive(Debug, Clone, Default)]
+pub struct Contents {
+    /// How many packets there are at the most.
+    pub packets: i64,
+    /// The bytes of texts in the header at the most: metadata, chapters and titles of tracks.
+    pub text: usize,
+    /// The bytes of covers at the most.
+    pub covers: i64,
+    /// The ticks a second of the movie's own clock, of containers that have one.
+    pub movie_ticks: i64,
+}
+
+impl PartialEq for Container {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Container {
+    /// All codecs that it holds.
+    pub fn codecs(&self) -> impl Iterator<Item = &'static dyn Codec> {
+        [self.video, self.audio, self.text, self.covers].into_iter().flat_map(|tracks| tracks.codecs).copied()
+    }
+
+    /// Returns the settings of a rendition of pictures like these; `None` if it holds no pictures.
+    #[must_use]
+    pub fn video_settings(&self, source: &VideoSettings) -> Option<VideoSettings> {
+        let codec = self.video.codecs.first()?.video()?;
+        Some(codec.settings(source))
+    }
+
+    /// Returns the settings of a rendition of this sound, and what is to be said, if its channels can't stay as they are; `None` if
+    /// it holds no sound.
+    #[must_use]
+    pub fn audio_settings(&self, sound: Sound<'_>) -> Option<(AudioSettings, Option<String>)> {
+        let codec = self.audio.codecs.first()?.audio()?;
+        Some(codec.settings(sound, self.priming))
+    }
+
+    /// Returns the codec in which it holds a track of text or a cover that is there in `codec`, and how many such tracks it holds;
+    /// `None` if it holds none. Text becomes that which it holds, a cover stays as it is.
+    #[must_use]
+    pub fn side(&self, codec: &dyn Codec) -> Option<(&'static dyn Codec, usize)> {
+        let tracks = if codec.is_text() { self.text } else { self.covers };
+        let same = tracks.codecs.iter().copied().find(|held| held.name() == codec.name());
+        let usual = tracks.codecs.first().copied().filter(|_| codec.is_text());
+        Some((same.or(usual)?, tracks.most))
+    }
+}

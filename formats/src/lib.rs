@@ -1,0 +1,121 @@
+//! What outputs can be made of: tables of codecs, containers and filters, which the planner, the encoders, the muxer and the
+//! proof all read. Pure: no libav, no I/O. Names are libav's where it has one.
+//!
+//! An entry is a file in `codec/`, `container/` or `filter/`, and its name in the list of [`codec`], [`container`] or
+//! [`filter`].
+
+use millrace_schemas::Rendition;
+
+/// Declares the modules of a table, and the table of their entries: a line for each.
+macro_rules! table {
+    ($(#[$doc:meta])* $table:ident: $entry:ty { $($module:ident),+ $(,)? }) => {
+        $(pub(crate) mod $module;)+
+
+        $(#[$doc])*
+        pub static $table: &[$entry] = &[$($module::ENTRY),+];
+    };
+}
+
+pub mod codec;
+mod color;
+pub mod container;
+pub mod filter;
+#[cfg(feature = "planted")]
+pub mod planted;
+
+pub use codec::{CODECS, Codec, Seams, Sound};
+pub use container::{CONTAINERS, Container};
+pub use filter::{FILTERS, Filter};
+
+/// The three tables.
+#[derive(Debug, Clone, Copy)]
+pub struct Tables {
+    /// The codecs that outputs hold.
+    pub codecs: &'static [&'static dyn Codec],
+    /// The formats that can be asked for. The first is made where none is named.
+    pub containers: &'static [&'static Container],
+    /// What is done to pictures between decoder and encoder, in this order.
+    pub filters: &'static [&'static dyn Filter],
+}
+
+/// The tables of this program.
+pub static TABLES: Tables = Tables { codecs: CODECS, containers: CONTAINERS, filters: FILTERS };
+
+impl Tables {
+    /// Returns the codec of this name, which is libavcodec's.
+    ///
+    /// # Errors
+    /// If there is none: the text lists the known ones.
+    pub fn codec(&self, name: &str) -> Result<&'static dyn Codec, String> {
+        let found = self.codecs.iter().copied().find(|codec| codec.name() == name);
+        found.ok_or_else(|| {
+            let known: Vec<_> = self.codecs.iter().map(|codec| codec.name()).collect();
+            format!("unknown codec '{name}'; known codecs: {}", known.join(", "))
+        })
+    }
+
+    /// Returns the container of this name.
+    ///
+    /// # Errors
+    /// If there is none: the text lists the known ones.
+    pub fn container(&self, name: &str) -> Result<&'static Container, String> {
+        let found = self.containers.iter().copied().find(|container| container.name == name);
+        found.ok_or_else(|| {
+            let known: Vec<_> = self.containers.iter().map(|container| container.name).collect();
+            format!("unknown format '{name}'; known formats: {}", known.join(", "))
+        })
+    }
+
+    /// Returns the container whose files libavformat's demuxer of this name reads; `None` if none is made that it reads.
+    #[must_use]
+    pub fn container_of_demuxer(&self, demuxer: &str) -> Option<&'static Container> {
+        self.containers.iter().copied().find(|container| container.demuxer == demuxer)
+    }
+
+    /// Returns how segments of a rendition are joined; `None` if its codec has no entry.
+    #[must_use]
+    pub fn seams(&self, rendition: &Rendition) -> Option<Seams> {
+        let video = rendition.video.as_ref().map(|video| &video.codec);
+        let audio = rendition.audio.as_ref().map(|audio| &audio.codec);
+        let side = rendition.side.as_ref().map(|side| &side.codec);
+        Some(self.codec(video.or(audio).or(side)?).ok()?.seams())
+    }
+
+    /// Returns the filters that make these pictures what is asked for, as one graph; `None` if they need none.
+    #[must_use]
+    pub fn graph(&self, pictures: &filter::Pictures) -> Option<filter::Graph> {
+        filter::graph(self.filters, pictures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_refused_with_those_that_are_known() {
+        assert_eq!(TABLES.container("mp5").unwrap_err(), "unknown format 'mp5'; known formats: mp4, flv");
+        assert_eq!(
+            TABLES.codec("hevc").unwrap_err(),
+            "unknown codec 'hevc'; known codecs: h264, aac, mov_text, mjpeg, png"
+        );
+        assert!(TABLES.container("flv").is_ok() && TABLES.codec("aac").is_ok());
+        assert!(TABLES.container_of_demuxer("mpegts").is_none());
+    }
+
+    #[test]
+    fn no_name_stands_for_two_entries_and_containers_hold_known_codecs() {
+        let mut names: Vec<_> = CODECS.iter().map(|codec| codec.name()).collect();
+        names.extend(CONTAINERS.iter().map(|container| container.name));
+        names.extend(FILTERS.iter().map(|filter| filter.name()));
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for container in CONTAINERS {
+            for codec in container.codecs() {
+                assert!(TABLES.codec(codec.name()).is_ok(), "{} holds {}", container.name, codec.name());
+            }
+        }
+    }
+}
