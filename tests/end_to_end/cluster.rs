@@ -226,13 +226,15 @@ fn put(stream: StreamSpec, partition: u32, key: &str, value: Vec<u8>) -> NewReco
 }
 
 /// Good uploads, one on each partition; they have names of their own.
-async fn one_behind_each(cluster: &Cluster, log: &dyn millrace_runtime::Log) -> usize {
+async fn one_behind_each(cluster: &Cluster, log: &dyn millrace_runtime::Log, prefix: &str) -> usize {
     let url = |name: &str| format!("file://{}", cluster.place.path(name).display());
     let partitions = log.partitions(streams::UPLOADS.name).await.unwrap();
     let good = (0..partitions).map(|number| {
-        let name = format!("behind-{number}");
-        let upload =
-            Upload { name: Some(name.clone()), ..Upload::of(&url("a.mp4"), &url(&format!("out/{number}"))) };
+        let name = format!("{prefix}-{number}");
+        let upload = Upload {
+            name: Some(name.clone()),
+            ..Upload::of(&url("a.mp4"), &url(&format!("out/{prefix}/{number}")))
+        };
         // As a program without Avro writes it.
         put(streams::UPLOADS, number, &name, serde_json::to_vec(&upload).unwrap())
     });
@@ -248,6 +250,25 @@ fn claimed(stream: StreamSpec) -> Vec<u8> {
     value.extend(millrace_schemas::frame::schema_id(number, 900).to_be_bytes());
     value.extend([0; 20]);
     value
+}
+
+/// Puts poison on each partition of `uploads` and a good upload behind it, while processes run, and returns how long the good ones
+/// took. `before` executions have ended already.
+async fn time_behind_poison(
+    cluster: &Cluster,
+    poison: &[(&str, Vec<u8>)],
+    before: usize,
+) -> std::time::Duration {
+    let log = cluster.log().await;
+    for partition in 0..log.partitions(streams::UPLOADS.name).await.unwrap() {
+        let all = poison.iter().map(|(kind, value)| put(streams::UPLOADS, partition, kind, value.clone()));
+        log.commit(Transaction { records: all.collect(), ..Transaction::default() }).await.unwrap();
+    }
+    let begun = std::time::Instant::now();
+    let count = one_behind_each(cluster, log.as_ref(), "running").await;
+    let ended = cluster.ended(before + count);
+    assert!(ended.iter().all(|one| one["state"] == "succeeded"), "partitions go on: {ended:?}");
+    begun.elapsed()
 }
 
 #[test]
@@ -295,7 +316,7 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
                 }
             }
         }
-        count = one_behind_each(&cluster, log.as_ref()).await;
+        count = one_behind_each(&cluster, log.as_ref(), "behind").await;
     });
     let poisons = kinds.len() * poisoned.values().sum::<usize>();
     let begun = std::time::Instant::now();
@@ -350,6 +371,12 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
     until("the letter to come back", || {
         letters().len() == poisons && letters().iter().all(|l| l["id"] != id)
     });
+    let few: Vec<_> = kinds
+        .into_iter()
+        .filter(|(kind, value)| *kind != "claimed version" && value.len() < 10_000)
+        .collect();
+    let took = runtime.block_on(time_behind_poison(&cluster, &few, count));
+    println!("behind poison, in a process that runs: {:.1} s", took.as_secs_f64());
     assert_eq!(server.stop(), 0);
 }
 
@@ -395,7 +422,7 @@ fn under_a_registry_what_claims_a_schema_holds_no_partition() {
             log.commit(Transaction { records: all.collect(), ..Transaction::default() }).await.unwrap();
             poisons += kinds.len();
         }
-        count = one_behind_each(&cluster, log.as_ref()).await;
+        count = one_behind_each(&cluster, log.as_ref(), "behind").await;
     });
     let begun = std::time::Instant::now();
     let server = cluster.serve("one", &[]).ready();
@@ -419,6 +446,8 @@ fn under_a_registry_what_claims_a_schema_holds_no_partition() {
         assert!(said(kind).len() > 20, "{kind}: {}", said(kind));
         println!("{kind}: {}", said(kind));
     }
+    let took = runtime.block_on(time_behind_poison(&cluster, &kinds, count));
+    println!("behind poison under a registry, in a process that runs: {:.1} s", took.as_secs_f64());
     assert_eq!(server.stop(), 0);
 }
 

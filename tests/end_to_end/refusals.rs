@@ -142,7 +142,7 @@ fn what_brokers_forget_too_early_is_told() {
     let applied = cluster.call(&["topology", "--apply"]);
     assert_eq!(applied.status, 0, "{}{}", applied.stdout, applied.stderr);
     assert!(applied.stdout.contains("offsets.retention.minutes"), "{}", applied.stdout);
-    assert!(applied.stdout.contains("takes records of 500000 bytes"), "{}", applied.stdout);
+    assert!(applied.stdout.contains("accept records of at most 500000 bytes"), "{}", applied.stdout);
 }
 
 /// A broker that knows who calls, and lets nobody do anything that was not granted.
