@@ -129,7 +129,7 @@ async fn watch(
     let (sender, mut events) = mpsc::unbounded_channel();
     // Where the system reports no changes, such as on a network share, the folder is only listed periodically.
     let _watcher = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
-        if let Ok(event) = event {
+        if let Some(event) = event.ok().filter(|event| is_change(&event.kind)) {
             // The receiver ends with the process.
             let _ = sender.send(event);
         }
@@ -180,6 +180,12 @@ async fn watch(
             }
         }
     }
+}
+
+/// Returns `true` if an event may change what is found in a folder. Listing the folder opens and reads it, which is reported, too: if
+/// that led to the next listing, there would be no end to them.
+fn is_change(kind: &EventKind) -> bool {
+    !matches!(kind, EventKind::Access(access) if *access != AccessKind::Close(AccessMode::Write))
 }
 
 /// Notes which files are opened for writing, and closed.
@@ -282,6 +288,18 @@ mod tests {
             assert!(stores.pin(&url(&outside)).await.is_err(), "{}", outside.display());
         }
         assert!(stores.check_writable(&url(&watched.join("a.mp4"))).await.is_err(), "nothing is written");
+    }
+
+    #[test]
+    fn what_listing_a_folder_causes_leads_to_no_listing() {
+        for access in
+            [AccessKind::Open(AccessMode::Any), AccessKind::Read, AccessKind::Close(AccessMode::Read)]
+        {
+            assert!(!is_change(&EventKind::Access(access)), "{access:?}");
+        }
+        assert!(is_change(&EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        assert!(is_change(&EventKind::Create(notify::event::CreateKind::File)));
+        assert!(is_change(&EventKind::Any), "lost events, after which anything may have changed");
     }
 
     #[test]
