@@ -73,12 +73,12 @@ pub struct UploadUsage {
     pub duration_seconds: f64,
     /// The streams that are transcoded.
     pub streams: usize,
-    /// The planned segments.
+    /// How many segments all of its tracks are cut into.
     pub segments: usize,
 }
 
 impl Limits {
-    /// Checks an upload.
+    /// Compares what an upload would use with these limits.
     ///
     /// # Errors
     /// If it is above a limit: which one, the upload's figure, and the limit.

@@ -29,9 +29,9 @@ pub trait Prober: Send + Sync + 'static {
 pub struct Api {
     /// The log to which requests are published.
     pub log: Arc<dyn Log>,
-    /// Looks up sources.
+    /// Where sources and outputs are, for checks before an upload is published.
     pub storage: Arc<dyn Storage>,
-    /// Reads media files.
+    /// Reads the headers of media files, for `POST /v1/probe`.
     pub prober: Arc<dyn Prober>,
     /// The states of executions.
     pub view: View,

@@ -104,7 +104,10 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-/// Parses a body.
+/// Parses a request's body as JSON.
+///
+/// # Errors
+/// 400 Bad Request with serde's reason: what is wrong, and at which line and column.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, &error.to_string()))
 }
