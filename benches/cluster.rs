@@ -15,36 +15,21 @@ use millrace_processors::assemble::Assemble;
 use millrace_processors::topology;
 use millrace_runtime::{Level, Log, Options, Stopper, Tail, Transaction, run_aggregation};
 use millrace_schemas::{
-    Color, Encoders, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Ratio, Rendition, Seek, SeekBy,
-    Segment, SegmentOutcome, Signal, SourceRef, Started, TrackKind, TrackPlan, Upload, VideoSettings,
+    Encoders, Keyframe, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Picture, Ratio, Rendition, Seek,
+    SeekBy, Segment, SegmentOutcome, Signal, SourceFacts, SourceRef, Started, TrackKind, TrackPlan, Upload,
+    VideoSettings, VideoTrack,
 };
 use millrace_topology::{
     Emit,
-    ports::{Controls, Joined, Keyframe, Media, PortError, SourceFacts, Storage, Stored, VideoSource},
+    ports::{Controls, Joined, Media, PortError, Storage, Stored},
     streams,
 };
 
 /// Media and storage that do nothing, at once.
 struct Null(Ended);
 
-fn settings() -> VideoSettings {
-    VideoSettings {
-        codec: "h264".into(),
-        preset: "medium".into(),
-        crf: 23.0,
-        width: 1920,
-        height: 1080,
-        pixel_format: "yuv420p".into(),
-        time_base: Ratio { num: 1, den: 1000 },
-        frame_rate: Ratio { num: 25, den: 1 },
-        sample_aspect: Ratio { num: 1, den: 1 },
-        color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
-        rotation: 0,
-        mirrored: false,
-        field_order: 0,
-        source_color: None,
-        tone_map: false,
-    }
+fn picture() -> Picture {
+    Picture::plain((64, 64), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 1000 })
 }
 
 fn made(rendition: &str, index: i32) -> Made {
@@ -70,19 +55,7 @@ impl Media for Null {
         let keyframe =
             |i: i64| Keyframe { pts: i * 1000, seek: Seek { by: SeekBy::Time, at: i * 1000, state: 0 } };
         let keyframes = (0..2).map(keyframe).collect();
-        let video = VideoSource {
-            stream: 0,
-            settings: settings(),
-            first: 0,
-            end: 2000,
-            keyframes,
-            trusted: true,
-            longest_gap: 0,
-            last_time: 0,
-            also: Vec::new(),
-            shape: None,
-            states: Vec::new(),
-        };
+        let video = VideoTrack { keyframes, trusted: true, ..VideoTrack::new(0, picture(), (0, 2000)) };
         Ok(SourceFacts { video: Some(video), ..SourceFacts::default() })
     }
 
@@ -266,7 +239,7 @@ fn started(execution: &str) -> Signal {
             kind: TrackKind::Video,
             first_segment: 0,
             segments: SEGMENTS,
-            video: Some(settings()),
+            video: Some(VideoSettings::of("h264", &picture())),
             tags: None,
             audio: None,
             source: None,

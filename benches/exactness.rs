@@ -204,19 +204,14 @@ impl Maker {
     fn make(&self, seconds: f64, apart: bool, name: &str) -> Vec<i64> {
         let inspect = Task::Inspect(InspectTask { segment_seconds: Some(seconds) });
         let (Reply::Inspected(found), _) = self.ask(&inspect, vec![self.open()]) else { panic!("no facts") };
-        let video = found.video.unwrap();
-        let settings = CONTAINERS[0].video_settings(&video.settings).unwrap();
+        let video = found.facts.video.unwrap();
+        let settings = CONTAINERS[0].video_settings(&video.picture).unwrap();
         let rendition = Rendition { id: "v".into(), video: Some(settings.clone()), audio: None, side: None };
-        let keyframes: Vec<_> = video
-            .keyframes
-            .iter()
-            .map(|k| millrace_topology::ports::Keyframe { pts: k.pts, seek: k.seek })
-            .collect();
         let ticks = |seconds: f64| (seconds / settings.time_base.as_f64()) as i64;
         let ranges = millrace_processors::split::cuts::plan(
             video.first,
             video.end,
-            &keyframes,
+            &video.keyframes,
             ticks(seconds),
             ticks(60.0),
         );
@@ -230,7 +225,7 @@ impl Maker {
                 jumps: Vec::new(),
                 longest_gap: 0,
                 last_time: 0,
-                also: video.also.clone(),
+                also: video.more_streams.clone(),
                 shape: video.shape.clone(),
                 states: video.states.clone(),
                 renditions: vec![rendition.clone()],

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use millrace_formats::{CONTAINERS, Container};
-use millrace_processors::{request, trigger::rules::Rule};
+use millrace_processors::request;
 use millrace_schemas::Upload;
 
 use crate::error::CommandError;
@@ -50,16 +50,18 @@ impl Order {
         Ok(found)
     }
 
-    /// Returns a rule that asks for this order, for sources that `rule` matches. The names of formats are not checked yet.
-    pub(crate) fn rule(&self, rule: Rule) -> Rule {
-        Rule {
-            formats: if self.formats.is_empty() { rule.formats } else { self.formats.clone() },
-            segment_time: self.segment_time,
+    /// Returns an upload that asks for this order, of no source and with no output prefix yet. Nothing is checked.
+    pub(crate) fn unchecked_upload(&self) -> Upload {
+        let upload = Upload {
+            source: None,
+            segment_time_seconds: self.segment_time,
             overwrite: self.overwrite,
             strict: self.strict,
             keep_location: self.keep_location,
-            ..rule
-        }
+            ..Upload::of("", "")
+        };
+        let dst_formats = if self.formats.is_empty() { upload.dst_formats } else { self.formats.clone() };
+        Upload { dst_formats, ..upload }
     }
 
     /// Returns an upload of no source yet that asks for this order.
@@ -69,13 +71,10 @@ impl Order {
     pub(crate) fn upload(&self, output_prefix: &str) -> Result<Upload, CommandError> {
         let formats = self.formats()?;
         Ok(Upload {
-            source: None,
             segment_time_seconds: request::segment_time(self.segment_time).map_err(CommandError::Call)?,
             dst_formats: formats.iter().map(|format| format.name.to_owned()).collect(),
-            overwrite: self.overwrite,
-            strict: self.strict,
-            keep_location: self.keep_location,
-            ..Upload::of("", output_prefix)
+            output_prefix: output_prefix.into(),
+            ..self.unchecked_upload()
         })
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt::Debug;
 
-use millrace_schemas::{AudioSettings, VideoSettings};
+use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
 
 table! {
     /// All codecs.
@@ -94,21 +94,10 @@ pub trait VideoCodec: Debug + Sync {
     fn pixel_formats(&self) -> &'static [&'static str];
 
     /// Returns the settings of a rendition of pictures like these.
-    fn settings(&self, source: &VideoSettings) -> VideoSettings;
+    fn settings(&self, picture: &Picture) -> VideoSettings;
 
     /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (size, clock, colour).
     fn options(&self, settings: &VideoSettings) -> Vec<(&'static str, String)>;
-}
-
-/// Sound that a rendition is made of.
-#[derive(Debug, Clone, Copy)]
-pub struct Sound<'a> {
-    /// Samples per second.
-    pub sample_rate: i32,
-    /// The channel layout, as libavutil describes it; empty if its channels have no names.
-    pub layout: &'a str,
-    /// The number of channels.
-    pub channels: i32,
 }
 
 /// What players do with the samples that an encoder puts before the first one.
@@ -136,7 +125,7 @@ pub trait AudioCodec: Debug + Sync {
 
     /// Returns the settings of a rendition of this sound in a container of this priming; and what is to be said, if its channels
     /// can't stay as they are.
-    fn settings(&self, sound: Sound<'_>, priming: Priming) -> (AudioSettings, Option<String>);
+    fn settings(&self, sound: &Sound, priming: Priming) -> (AudioSettings, Option<String>);
 
     /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (rate, channels, bit
     /// rate).

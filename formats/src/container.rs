@@ -1,10 +1,10 @@
 //! The containers that outputs can be of, a file each. A container is what users call a format: it holds renditions, and those
 //! of equal settings cost one encode, whatever the containers.
 
-use millrace_schemas::{AudioSettings, VideoSettings};
+use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
 
+use crate::codec::Codec;
 pub use crate::codec::Priming;
-use crate::codec::{Codec, Sound};
 
 table! {
     /// All containers. The first is made where no format is asked for.
@@ -108,15 +108,15 @@ impl Container {
 
     /// Returns the settings of a rendition of pictures like these; `None` if it holds no pictures.
     #[must_use]
-    pub fn video_settings(&self, source: &VideoSettings) -> Option<VideoSettings> {
+    pub fn video_settings(&self, picture: &Picture) -> Option<VideoSettings> {
         let codec = self.video.codecs.first()?.video()?;
-        Some(codec.settings(source))
+        Some(codec.settings(picture))
     }
 
     /// Returns the settings of a rendition of this sound, and what is to be said, if its channels can't stay as they are; `None` if
     /// it holds no sound.
     #[must_use]
-    pub fn audio_settings(&self, sound: Sound<'_>) -> Option<(AudioSettings, Option<String>)> {
+    pub fn audio_settings(&self, sound: &Sound) -> Option<(AudioSettings, Option<String>)> {
         let codec = self.audio.codecs.first()?.audio()?;
         Some(codec.settings(sound, self.priming))
     }

@@ -23,7 +23,7 @@ pub mod filter;
 #[cfg(feature = "planted")]
 pub mod planted;
 
-pub use codec::{CODECS, Codec, Seams, Sound};
+pub use codec::{CODECS, Codec, Seams};
 pub use container::{CONTAINERS, Container};
 pub use filter::{FILTERS, Filter};
 

@@ -3,9 +3,9 @@
 //! The process has read an untrusted file, and the file may have taken control of it. Numbers that ordinary files have wrong, such
 //! as a duration that a header overstates, are brought into range. Numbers that no source has are an error.
 
-use millrace_schemas::{Ratio, TrackTags, VideoSettings};
+use millrace_schemas::{AudioTrack, Picture, Ratio, TrackTags, VideoTrack};
 
-use crate::protocol::{AudioTrackFacts, Inspected, VideoTrackFacts};
+use crate::protocol::Inspected;
 
 /// The longest source, in seconds: a year.
 const LONGEST_SECONDS: f64 = 31_536_000.0;
@@ -52,39 +52,39 @@ impl Inspected {
             stream.frame_rate = stream.frame_rate.filter(|rate| rate.is_finite());
             stream.duration_seconds = seconds(stream.duration_seconds);
         }
-        self.metadata.truncate(MOST_ENTRIES);
-        for (key, value) in &mut self.metadata {
+        self.facts.metadata.truncate(MOST_ENTRIES);
+        for (key, value) in &mut self.facts.metadata {
             *key = line(key, LONGEST_NAME);
             *value = lines(value, LONGEST_TEXT);
         }
-        self.timecode = self.timecode.as_deref().map(|text| line(text, LONGEST_NAME));
-        for all in [&mut self.warnings, &mut self.left_out] {
+        self.facts.timecode = self.facts.timecode.as_deref().map(|text| line(text, LONGEST_NAME));
+        for all in [&mut self.facts.warnings, &mut self.facts.left_out] {
             all.truncate(MOST_ENTRIES);
             all.iter_mut().for_each(|text| *text = line(text, 5 * LONGEST_NAME));
         }
-        self.chapters.truncate(MOST_ENTRIES);
-        for chapter in &mut self.chapters {
+        self.facts.chapters.truncate(MOST_ENTRIES);
+        for chapter in &mut self.facts.chapters {
             chapter.title = line(&chapter.title, LONGEST_NAME);
             chapter.start_seconds = within(chapter.start_seconds, LONGEST_SECONDS);
             chapter.end_seconds = within(chapter.end_seconds, LONGEST_SECONDS);
         }
-        if self.jumps.len() > MOST_JUMPS {
+        if self.facts.discontinuities.len() > MOST_JUMPS {
             return Err(format!("its timestamps have more than {MOST_JUMPS} discontinuities: it is damaged"));
         }
-        if !self.jumps.iter().all(|jump| is_in_range(*jump)) {
+        if !self.facts.discontinuities.iter().all(|jump| is_in_range(*jump)) {
             return Err("its timestamps have a discontinuity that is out of range".into());
         }
-        self.sounds.truncate(MOST_TRACKS);
-        self.sides.truncate(MOST_TRACKS);
-        for side in &mut self.sides {
+        self.facts.audio.truncate(MOST_TRACKS);
+        self.facts.auxiliary.truncate(MOST_TRACKS);
+        for side in &mut self.facts.auxiliary {
             bound_tags(&mut side.tags);
             side.codec = line(&side.codec, LONGEST_NAME);
         }
-        self.video = self.video.map(bounded_video).transpose()?;
-        for facts in &mut self.sounds {
+        self.facts.video = self.facts.video.map(bounded_video).transpose()?;
+        for facts in &mut self.facts.audio {
             bound_sound(facts, bytes)?;
         }
-        if self.sides.iter().any(|side| side.stream < 0) {
+        if self.facts.auxiliary.iter().any(|side| side.stream < 0) {
             return Err("the index of a stream is out of range".into());
         }
         Ok(self)
@@ -92,19 +92,19 @@ impl Inspected {
 }
 
 /// Brings the facts of a video track into range.
-fn bounded_video(mut facts: VideoTrackFacts) -> Result<VideoTrackFacts, String> {
-    check_streams(facts.stream, &facts.also)?;
-    let settings = &mut facts.settings;
-    if !is_size(settings.width, settings.height, 0)
+fn bounded_video(mut facts: VideoTrack) -> Result<VideoTrack, String> {
+    check_streams(facts.stream, &facts.more_streams)?;
+    let picture = &mut facts.picture;
+    if !is_size(picture.width, picture.height, 0)
         || facts.shape.as_ref().is_some_and(|shape| !is_size(shape.width, shape.height, 1))
     {
-        return Err(format!("pictures of {}x{} are out of range", settings.width, settings.height));
+        return Err(format!("pictures of {}x{} are out of range", picture.width, picture.height));
     }
-    bound_clocks(settings)?;
+    bound_clocks(picture)?;
     if !is_in_range(facts.first) {
         return Err("the time of its first picture is out of range".into());
     }
-    let tick = settings.time_base.as_f64();
+    let tick = picture.time_base.as_f64();
     // The cast saturates, and the clamp bounds the result.
     let ticks = |seconds: f64| ((seconds / tick) as i64).clamp(1, MOST_TICKS);
     if facts.keyframes.len() > MOST_KEYFRAMES || facts.keyframes.iter().any(|key| !is_in_range(key.pts)) {
@@ -127,19 +127,19 @@ fn bounded_video(mut facts: VideoTrackFacts) -> Result<VideoTrackFacts, String> 
 }
 
 /// Brings the facts of a sound track of a source of `bytes` bytes into range.
-fn bound_sound(facts: &mut AudioTrackFacts, bytes: i64) -> Result<(), String> {
-    check_streams(facts.stream, &facts.also)?;
+fn bound_sound(facts: &mut AudioTrack, bytes: i64) -> Result<(), String> {
+    check_streams(facts.stream, &facts.more_streams)?;
     bound_tags(&mut facts.tags);
-    let settings = &mut facts.settings;
-    if !(1..=10_000_000).contains(&settings.sample_rate) || !(1..=1024).contains(&settings.channels) {
+    let sound = &mut facts.sound;
+    if !(1..=10_000_000).contains(&sound.sample_rate) || !(1..=1024).contains(&sound.channels) {
         return Err(format!(
             "sound of {} samples a second and {} channels is out of range",
-            settings.sample_rate, settings.channels
+            sound.sample_rate, sound.channels
         ));
     }
-    settings.layout = line(&settings.layout, LONGEST_NAME);
+    sound.layout = line(&sound.layout, LONGEST_NAME);
     facts.seconds = seconds(facts.seconds);
-    let longest = (LONGEST_SECONDS * f64::from(settings.sample_rate)) as i64;
+    let longest = (LONGEST_SECONDS * f64::from(sound.sample_rate)) as i64;
     facts.samples = facts.samples.clamp(0, longest);
     // A track with more samples than its bytes can hold is not cut into segments.
     let most_samples = bytes.max(0).saturating_mul(SAMPLES_A_BYTE);
@@ -148,13 +148,13 @@ fn bound_sound(facts: &mut AudioTrackFacts, bytes: i64) -> Result<(), String> {
 }
 
 /// Checks the clock of a video track, and replaces a frame rate that is no positive number by 25.
-fn bound_clocks(settings: &mut VideoSettings) -> Result<(), String> {
+fn bound_clocks(picture: &mut Picture) -> Result<(), String> {
     let is_positive = |ratio: Ratio| ratio.num > 0 && ratio.den > 0;
-    if !is_positive(settings.time_base) {
+    if !is_positive(picture.time_base) {
         return Err("the time base of its pictures is not a positive number".into());
     }
-    if !is_positive(settings.frame_rate) {
-        settings.frame_rate = Ratio { num: 25, den: 1 };
+    if !is_positive(picture.frame_rate) {
+        picture.frame_rate = Ratio { num: 25, den: 1 };
     }
     Ok(())
 }
@@ -207,10 +207,9 @@ fn lines(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use millrace_schemas::{AudioSettings, Color, Seek, SeekBy};
+    use millrace_schemas::{Keyframe, Seek, SeekBy, Sound, SourceFacts};
 
     use super::*;
-    use crate::protocol::KeyframeFacts;
 
     fn found() -> Inspected {
         Inspected {
@@ -218,65 +217,29 @@ mod tests {
             duration_seconds: 4.0,
             bit_rate: 0,
             streams: Vec::new(),
-            metadata: Vec::new(),
-            video: None,
-            sounds: Vec::new(),
-            sides: Vec::new(),
-            chapters: Vec::new(),
-            timecode: None,
-            jumps: Vec::new(),
-            warnings: Vec::new(),
-            left_out: Vec::new(),
+            facts: SourceFacts::default(),
             bytes_read: 0,
         }
     }
 
-    fn pictures(end: i64) -> VideoTrackFacts {
-        let key = |pts| KeyframeFacts { pts, seek: Seek { by: SeekBy::Time, at: pts, state: 0 } };
-        VideoTrackFacts {
-            stream: 0,
-            settings: VideoSettings {
-                codec: String::new(),
-                preset: String::new(),
-                crf: 0.0,
-                width: 64,
-                height: 64,
-                pixel_format: "yuv420p".into(),
-                time_base: Ratio { num: 1, den: 1000 },
-                frame_rate: Ratio { num: 25, den: 1 },
-                sample_aspect: Ratio { num: 1, den: 1 },
-                color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
-                rotation: 0,
-                mirrored: false,
-                field_order: 0,
-                source_color: None,
-                tone_map: false,
-            },
-            first: 0,
-            end,
-            keyframes: vec![key(2000), key(0), key(2000)],
-            trusted: true,
-            longest_gap: 0,
-            last_time: 0,
-            also: Vec::new(),
-            shape: None,
-            states: Vec::new(),
-        }
+    fn with(facts: SourceFacts) -> Inspected {
+        Inspected { facts, ..found() }
     }
 
-    fn sound(samples: i64) -> AudioTrackFacts {
-        AudioTrackFacts {
+    fn pictures(end: i64) -> VideoTrack {
+        let key = |pts| Keyframe { pts, seek: Seek { by: SeekBy::Time, at: pts, state: 0 } };
+        let picture = Picture::plain((64, 64), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 1000 });
+        let keyframes = vec![key(2000), key(0), key(2000)];
+        VideoTrack { keyframes, trusted: true, ..VideoTrack::new(0, picture, (0, end)) }
+    }
+
+    fn sound(samples: i64) -> AudioTrack {
+        AudioTrack {
             stream: 0,
-            settings: AudioSettings {
-                codec: String::new(),
-                bit_rate: 0,
-                sample_rate: 48_000,
-                channels: 2,
-                layout: "stereo".into(),
-            },
+            sound: Sound { sample_rate: 48_000, channels: 2, layout: "stereo".into() },
             samples,
             first: Some(0),
-            also: Vec::new(),
+            more_streams: Vec::new(),
             seconds: 1e300,
             tags: TrackTags { language: String::new(), title: "\x1b[2Ja".into(), dispositions: 0 },
         }
@@ -284,7 +247,12 @@ mod tests {
 
     #[test]
     fn a_stated_end_is_at_most_a_day_after_the_last_keyframe() {
-        let bounded = |end| Inspected { video: Some(pictures(end)), ..found() }.bounded(1000).unwrap();
+        let bounded = |end| {
+            with(SourceFacts { video: Some(pictures(end)), ..SourceFacts::default() })
+                .bounded(1000)
+                .unwrap()
+                .facts
+        };
         assert_eq!(bounded(4000).video.unwrap().end, 4000);
         let video = bounded(9_000_000_000_000_000).video.unwrap();
         assert_eq!(video.end, 2000 + 86_400_000);
@@ -297,8 +265,8 @@ mod tests {
     #[test]
     fn sound_with_more_samples_than_its_bytes_can_hold_is_not_cut() {
         let bounded = |samples| {
-            let found = Inspected { sounds: vec![sound(samples)], ..found() };
-            found.bounded(1_000_000).unwrap().sounds.remove(0)
+            let found = with(SourceFacts { audio: vec![sound(samples)], ..SourceFacts::default() });
+            found.bounded(1_000_000).unwrap().facts.audio.remove(0)
         };
         assert_eq!(bounded(48_000_000).first, Some(0));
         let claimed = bounded(i64::MAX);
@@ -309,25 +277,26 @@ mod tests {
 
     #[test]
     fn facts_that_no_source_has_are_an_error() {
-        let wrong = |change: fn(&mut VideoTrackFacts)| {
+        let wrong = |change: fn(&mut VideoTrack)| {
             let mut video = pictures(4000);
             change(&mut video);
-            Inspected { video: Some(video), ..found() }.bounded(1000).unwrap_err()
+            with(SourceFacts { video: Some(video), ..SourceFacts::default() }).bounded(1000).unwrap_err()
         };
         assert!(wrong(|video| video.first = i64::MIN).contains("first picture"));
-        assert!(wrong(|video| video.settings.time_base.den = 0).contains("time base"));
-        assert!(wrong(|video| video.settings.width = -4).contains("out of range"));
+        assert!(wrong(|video| video.picture.time_base.den = 0).contains("time base"));
+        assert!(wrong(|video| video.picture.width = -4).contains("out of range"));
         assert!(wrong(|video| video.stream = -1).contains("index of a stream"));
         assert!(wrong(|video| video.keyframes[0].pts = i64::MAX).contains("keyframes"));
-        let jumps = Inspected { jumps: vec![1; MOST_JUMPS + 1], ..found() };
+        let jumps = with(SourceFacts { discontinuities: vec![1; MOST_JUMPS + 1], ..SourceFacts::default() });
         assert!(jumps.bounded(1000).unwrap_err().contains("discontinuities"));
     }
 
     #[test]
     fn texts_are_short_and_have_no_control_characters() {
         let title = ("title".to_owned(), format!("\x1b]0;x\x07{}\n2", "a".repeat(20_000)));
-        let found = Inspected { metadata: vec![title; 1000], warnings: vec!["a\nb\r".into()], ..found() };
-        let found = found.bounded(1000).unwrap();
+        let warnings = vec!["a\nb\r".into()];
+        let found = with(SourceFacts { metadata: vec![title; 1000], warnings, ..SourceFacts::default() });
+        let found = found.bounded(1000).unwrap().facts;
         assert_eq!((found.metadata.len(), found.metadata[0].1.len()), (MOST_ENTRIES, LONGEST_TEXT));
         assert!(found.metadata[0].1.starts_with(" ]0;x a"));
         assert_eq!(found.warnings, ["a b "]);

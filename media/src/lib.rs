@@ -28,10 +28,9 @@ pub use claims::pixel_budget;
 pub use exit::exit_now;
 pub use launcher::{Checked, ChildError, LONGEST_TASK, Launcher, TaskRequest, pipe};
 pub use protocol::{
-    AudioMeasurement, AudioTrackFacts, AuxiliaryTrackFacts, CHILD_ARGUMENT, ChannelSimilarity,
-    ComparedStreams, FIRST_FD, InspectTask, Inspected, KeyframeFacts, MergeTask, Merged, PicturePsnr,
-    PicturesMeasured, ProbedStream, Reply, SecondSimilarity, SoundMeasured, Task, TimeRange, TranscodeTask,
-    UncleanSegments, Verified, VerifyTask, VideoTrackFacts,
+    AudioMeasurement, CHILD_ARGUMENT, ChannelSimilarity, ComparedStreams, FIRST_FD, InspectTask, Inspected,
+    MergeTask, Merged, PicturePsnr, PicturesMeasured, ProbedStream, Reply, SecondSimilarity, SoundMeasured,
+    Task, TimeRange, TranscodeTask, UncleanSegments, Verified, VerifyTask,
 };
 pub use sandbox::{Layer, Sandbox};
 pub use seal::{ResourceLimits, Seal};

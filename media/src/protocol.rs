@@ -7,15 +7,13 @@ mod verification;
 
 use millrace_schemas::{
     AudioFacts, Encoders, Made, OutputPlan, PictureShape, Rendition, Seek, TrackKind, TrackSum, VideoFacts,
+    all_streams,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::Layer;
 
-pub use inspection::{
-    AudioTrackFacts, AuxiliaryTrackFacts, InspectTask, Inspected, KeyframeFacts, ProbedStream,
-    VideoTrackFacts,
-};
+pub use inspection::{InspectTask, Inspected, ProbedStream};
 pub use verification::{
     AudioMeasurement, ChannelSimilarity, ComparedStreams, PicturePsnr, PicturesMeasured, SecondSimilarity,
     SoundMeasured, Verified, VerifyTask,
@@ -98,7 +96,7 @@ impl TranscodeTask {
     /// Returns the indexes of the streams of the track, the main stream first.
     #[must_use]
     pub fn streams(&self) -> Vec<i32> {
-        inspection::all_streams(self.stream, &self.also)
+        all_streams(self.stream, &self.also)
     }
 }
 

@@ -13,6 +13,7 @@ mod identity;
 pub mod ids;
 pub mod range_protocol;
 mod records;
+mod source;
 
 pub use bounds::LONGEST_SCHEMA;
 pub use error::RecordError;
@@ -21,3 +22,6 @@ pub use identity::{
     canonical_text, execution_id, hash_of, object_url, output_prefix, output_url, rendition_id, source_url,
 };
 pub use records::*;
+pub use source::{
+    AudioTrack, AuxiliaryTrack, Keyframe, Picture, Sound, SourceFacts, VideoTrack, all_streams,
+};

@@ -7,15 +7,13 @@ use fastrand::Rng;
 use millrace_engine::Ended;
 use millrace_runtime::simulated::ProcessFaults;
 use millrace_schemas::{
-    AudioFacts, Color, Encoders, Fingerprint, Made, Merge, OutputFacts, Ratio, Rendition, Seek, SeekBy,
-    Segment, SourceRef, TrackKind, TrackPlan, TrackSum, VideoFacts, VideoSettings, add_digest,
+    AudioFacts, AudioTrack, Encoders, Fingerprint, Keyframe, Made, Merge, OutputFacts, Picture, Ratio,
+    Rendition, Seek, SeekBy, Segment, Sound, SourceFacts, SourceRef, TrackKind, TrackPlan, TrackSum,
+    VideoFacts, VideoTrack, add_digest,
 };
 use millrace_topology::{
     invariants::check_own_source,
-    ports::{
-        AudioSource, Controls, Joined, Keyframe, Media, PortError, SourceFacts, Storage, Stored, UncleanRun,
-        VideoSource,
-    },
+    ports::{Controls, Joined, Media, PortError, Storage, Stored, UncleanRun},
 };
 use tokio::time::sleep;
 
@@ -142,24 +140,8 @@ fn seek(at: i64) -> Seek {
     Seek { by: SeekBy::Time, at, state: 0 }
 }
 
-fn settings() -> VideoSettings {
-    VideoSettings {
-        codec: String::new(),
-        preset: String::new(),
-        crf: 0.0,
-        width: 640,
-        height: 360,
-        pixel_format: "yuv420p".into(),
-        time_base: Ratio { num: 1, den: 10 },
-        frame_rate: Ratio { num: 10, den: 1 },
-        sample_aspect: Ratio { num: 1, den: 1 },
-        color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
-        rotation: 0,
-        mirrored: false,
-        field_order: 0,
-        source_color: None,
-        tone_map: false,
-    }
+fn picture() -> Picture {
+    Picture::plain((640, 360), Ratio { num: 10, den: 1 }, Ratio { num: 1, den: 10 })
 }
 
 #[async_trait]
@@ -177,27 +159,18 @@ impl Media for Ports {
         }
         let keyframe = |pts| Keyframe { pts, seek: seek(pts) };
         let (first, last) = (facts.pictures.first(), facts.pictures.last());
-        let video = first.zip(last).map(|(first, last)| VideoSource {
-            stream: 0,
-            settings: settings(),
-            first: *first,
-            end: last + 1,
+        let video = first.zip(last).map(|(first, last)| VideoTrack {
             keyframes: facts.keyframes().map(keyframe).collect(),
             trusted: true,
-            longest_gap: 0,
-            last_time: 0,
-            also: Vec::new(),
-            shape: None,
-            states: Vec::new(),
+            ..VideoTrack::new(0, picture(), (*first, last + 1))
         });
-        let audio = (facts.samples > 0).then_some(AudioSource {
+        let audio = (facts.samples > 0).then_some(AudioTrack {
             stream: 1,
-            sample_rate: 48_000,
-            channels: 2,
+            sound: Sound { sample_rate: 48_000, channels: 2, layout: String::new() },
             samples: facts.samples,
-            ..AudioSource::default()
+            ..AudioTrack::default()
         });
-        Ok(SourceFacts { video, sounds: audio.into_iter().collect(), ..SourceFacts::default() })
+        Ok(SourceFacts { video, audio: audio.into_iter().collect(), ..SourceFacts::default() })
     }
 
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError> {

@@ -25,7 +25,7 @@ fn show(name: &str, bytes: i64, found: &Inspected) {
     for stream in &found.streams {
         print(&format!("  #{} {}", stream.index, describe(stream)));
     }
-    for (key, value) in &found.metadata {
+    for (key, value) in &found.facts.metadata {
         print(&format!("  {key}: {value}"));
     }
 }

@@ -5,7 +5,7 @@ mod checks;
 use std::ffi::OsStr;
 
 use millrace_formats::CONTAINERS;
-use millrace_schemas::VideoSettings;
+use millrace_schemas::Picture;
 use millrace_storage::Stores;
 use millrace_worker::Probes;
 use serde_json::json;
@@ -22,8 +22,7 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     let compared = (call.pictures, call.sound);
     // What becomes of pictures is the same in all formats.
-    let settings =
-        |source: &VideoSettings| CONTAINERS[0].video_settings(source).unwrap_or_else(|| source.clone());
+    let settings = |picture: &Picture| CONTAINERS[0].video_settings(picture);
     let comparison =
         probes.verify(&source, &output, compared, settings).await.map_err(CommandError::failed)?;
     let checks = checks(&comparison);

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt as _, time::Duration};
 
 use millrace_processors::trigger::rules::Rule;
+use millrace_schemas::Upload;
 use millrace_storage::Location;
 use serde::Deserialize;
 
@@ -113,13 +114,13 @@ impl Watch {
         let wrong = |reason: String| CommandError::Call(format!("watch: {reason}"));
         let from = watched_location(self.from.as_ref()).map_err(wrong)?;
         let to = Location::of_argument(self.to.as_ref()).map_err(|error| wrong(error.to_string()))?;
-        Ok(self.order().rule(Rule {
+        Ok(Rule {
             suffixes: self.suffixes.iter().map(|suffix| suffix.to_lowercase()).collect(),
             min_bytes: self.min_bytes,
             max_bytes: self.max_bytes.unwrap_or(i64::MAX),
-            labels: self.labels.clone(),
+            upload: Upload { labels: self.labels.clone(), ..self.order().unchecked_upload() },
             ..Rule::new(from, to)
-        }))
+        })
     }
 
     /// Returns the folder that is watched; `None` if it is in a bucket.

@@ -3,10 +3,7 @@
 
 use async_trait::async_trait;
 pub use millrace_schemas::UncleanRun;
-use millrace_schemas::{
-    Chapter, Encoders, Made, Merge, OutputFacts, PictureShape, Rendition, Seek, Segment, SourceRef,
-    TrackTags, VideoSettings,
-};
+use millrace_schemas::{Encoders, Made, Merge, OutputFacts, Rendition, Segment, SourceFacts, SourceRef};
 
 use crate::processor::ProcessorError;
 
@@ -33,111 +30,6 @@ impl From<PortError> for ProcessorError {
             PortError::Stopped => Self::Stopped,
         }
     }
-}
-
-/// A keyframe: a picture from which decoding can begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keyframe {
-    /// The presentation time, in ticks of the stream's time base.
-    pub pts: i64,
-    /// The seek point from which to read it.
-    pub seek: Seek,
-}
-
-/// The facts of a source that `split` needs.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SourceFacts {
-    /// The main video stream.
-    pub video: Option<VideoSource>,
-    /// The audio tracks to use, in the order of the source.
-    pub sounds: Vec<AudioSource>,
-    /// The auxiliary tracks to use: text tracks and cover art.
-    pub sides: Vec<SideSource>,
-    /// The container's metadata.
-    pub metadata: Vec<(String, String)>,
-    /// The chapters.
-    pub chapters: Vec<Chapter>,
-    /// The timecode of the first picture (SMPTE ST 12-1).
-    pub timecode: Option<String>,
-    /// For each part after a timestamp discontinuity, by how many microseconds its timestamps are moved.
-    pub jumps: Vec<i64>,
-    /// What is damaged, as texts for the user.
-    pub warnings: Vec<String>,
-    /// What can't be used, and why, as texts for the user.
-    pub left_out: Vec<String>,
-}
-
-impl SourceFacts {
-    /// Returns the `comment` of the container's metadata. Outputs of Millrace carry their mark in it.
-    #[must_use]
-    pub fn comment(&self) -> Option<&str> {
-        self.metadata
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case("comment"))
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// The video stream of a source.
-#[derive(Debug, Clone, PartialEq)]
-pub struct VideoSource {
-    /// Its index in the container.
-    pub stream: i32,
-    /// The properties of its pictures, as encoder settings: size, time base, frame rate, colour.
-    pub settings: VideoSettings,
-    /// The first presentation time, in ticks of the stream's time base.
-    pub first: i64,
-    /// The end of the last picture, in the same ticks, as the container states it.
-    pub end: i64,
-    /// The keyframes near the requested cuts, in the order of presentation.
-    pub keyframes: Vec<Keyframe>,
-    /// True if the timestamps can be trusted; otherwise the source is one segment.
-    pub trusted: bool,
-    /// The longest time from one picture to the next, in ticks; 0 if it is unknown.
-    pub longest_gap: i64,
-    /// The presentation time of the last picture, in ticks, if the longest gap is known.
-    pub last_time: i64,
-    /// Further streams of the same track.
-    pub also: Vec<i32>,
-    /// The properties of the first decoded picture.
-    pub shape: Option<PictureShape>,
-    /// Codec headers between packets, base64. Seek points refer to them, from 1.
-    pub states: Vec<String>,
-}
-
-/// An audio track of a source.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct AudioSource {
-    /// Its index in the container.
-    pub stream: i32,
-    /// The sample rate, in samples a second.
-    pub sample_rate: i32,
-    /// The number of channels.
-    pub channels: i32,
-    /// The channel layout, by libav's name; empty if the source has none.
-    pub layout: String,
-    /// The duration in seconds, as the container states it.
-    pub seconds: f64,
-    /// Further streams of the same track.
-    pub also: Vec<i32>,
-    /// The number of samples, as the container states it; 0 if it does not.
-    pub samples: i64,
-    /// The position of the first sample, in samples, if the audio can be cut anywhere: it is long and has no
-    /// gaps.
-    pub first: Option<i64>,
-    /// The track's tags in the container.
-    pub tags: TrackTags,
-}
-
-/// An auxiliary track of a source: text or cover art.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SideSource {
-    /// Its index in the container.
-    pub stream: i32,
-    /// The codec in the output, by libav's name.
-    pub codec: String,
-    /// The track's tags in the container.
-    pub tags: TrackTags,
 }
 
 /// The facts of a stored work object, and the damage of the source that was found when it was made.

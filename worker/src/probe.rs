@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
-use millrace_media::{
-    AudioTrackFacts, ComparedStreams, Inspected, Launcher, Reply, Task, Verified, VerifyTask, VideoTrackFacts,
-};
-use millrace_schemas::{SourceRef, VideoSettings};
+use millrace_media::{ComparedStreams, Inspected, Launcher, Reply, Task, Verified, VerifyTask};
+use millrace_schemas::{AudioTrack, Picture, SourceRef, VideoSettings, VideoTrack};
 use millrace_storage::Stores;
 use millrace_topology::ports::PortError;
 use serde_json::{Value, json};
@@ -69,18 +67,18 @@ impl Probes {
         source: &str,
         output: &str,
         (pictures, sound): (bool, bool),
-        expected: impl Fn(&VideoSettings) -> VideoSettings,
+        expected: impl Fn(&Picture) -> Option<VideoSettings>,
     ) -> Result<Comparison, PortError> {
         let (a, b) = (self.open(source).await?, self.open(output).await?);
         let source = self.inspect_pinned(&a, Some(ONE_SEGMENT_SECONDS)).await?;
         let output = self.inspect_pinned(&b, Some(ONE_SEGMENT_SECONDS)).await?;
         let side = |found: &Inspected, other: &Inspected| ComparedStreams {
-            video: found.video.as_ref().map_or_else(Vec::new, VideoTrackFacts::streams),
-            shape: found.video.as_ref().and_then(|video| video.shape.clone()),
-            sounds: compared_tracks(&found.sounds, other.sounds.len()),
-            jumps: found.jumps.clone(),
+            video: found.facts.video.as_ref().map_or_else(Vec::new, VideoTrack::streams),
+            shape: found.facts.video.as_ref().and_then(|video| video.shape.clone()),
+            sounds: compared_tracks(&found.facts.audio, other.facts.audio.len()),
+            jumps: found.facts.discontinuities.clone(),
         };
-        let video = source.video.as_ref().map(|video| expected(&video.settings));
+        let video = source.facts.video.as_ref().and_then(|video| expected(&video.picture));
         let task = VerifyTask {
             source: side(&source, &output),
             output: side(&output, &source),
@@ -130,18 +128,18 @@ pub struct Comparison {
 }
 
 /// Returns the streams of the audio tracks to compare: only the default track if the other file has one track, else all.
-fn compared_tracks(tracks: &[AudioTrackFacts], other_tracks: usize) -> Vec<Vec<i32>> {
+fn compared_tracks(tracks: &[AudioTrack], other_tracks: usize) -> Vec<Vec<i32>> {
     let default = tracks.iter().find(|track| track.tags.dispositions & 1 != 0).or(tracks.first());
     match other_tracks {
-        1 => default.map(AudioTrackFacts::streams).into_iter().collect(),
-        _ => tracks.iter().map(AudioTrackFacts::streams).collect(),
+        1 => default.map(AudioTrack::streams).into_iter().collect(),
+        _ => tracks.iter().map(AudioTrack::streams).collect(),
     }
 }
 
 /// Returns what a source holds, as `millrace probe --json` and `/v1/probe` show it.
 #[must_use]
 pub fn probe_json(source: &SourceRef, found: &Inspected) -> Value {
-    let metadata: BTreeMap<_, _> = found.metadata.iter().cloned().collect();
+    let metadata: BTreeMap<_, _> = found.facts.metadata.iter().cloned().collect();
     json!({
         "source": source.url, "bytes": source.bytes, "container": found.container,
         "duration_seconds": found.duration_seconds, "bit_rate": found.bit_rate, "streams": found.streams,

@@ -2,9 +2,9 @@
 
 mod layouts;
 
-use millrace_schemas::AudioSettings;
+use millrace_schemas::{AudioSettings, Sound};
 
-use super::{AudioCodec, Codec, Form, Kind, Priming, Seams, Sound, SoundHeader};
+use super::{AudioCodec, Codec, Form, Kind, Priming, Seams, SoundHeader};
 use layouts::Fit;
 
 pub(super) const ENTRY: &dyn Codec = &Aac;
@@ -78,8 +78,8 @@ impl AudioCodec for Aac {
     }
 
     /// A rate that AAC has not becomes the next higher one that it has.
-    fn settings(&self, sound: Sound<'_>, priming: Priming) -> (AudioSettings, Option<String>) {
-        let Sound { sample_rate, layout, channels } = sound;
+    fn settings(&self, sound: &Sound, priming: Priming) -> (AudioSettings, Option<String>) {
+        let Sound { sample_rate, channels, ref layout } = *sound;
         let rate = rates().find(|rate| *rate >= sample_rate).unwrap_or(RATES[0]);
         let rate = match priming {
             Priming::Signalled => rate,
@@ -188,7 +188,8 @@ mod tests {
     }
 
     fn made(sample_rate: i32, layout: &str, channels: i32, priming: Priming) -> (i32, Option<String>) {
-        let (settings, remark) = Aac.settings(Sound { sample_rate, layout, channels }, priming);
+        let sound = Sound { sample_rate, channels, layout: layout.into() };
+        let (settings, remark) = Aac.settings(&sound, priming);
         (settings.sample_rate, remark)
     }
 

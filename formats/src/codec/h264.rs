@@ -2,7 +2,7 @@
 
 mod units;
 
-use millrace_schemas::VideoSettings;
+use millrace_schemas::{Picture, VideoSettings};
 
 use super::{Codec, Form, Kind, Seams, VideoCodec};
 use crate::color;
@@ -116,21 +116,20 @@ impl VideoCodec for H264 {
         PIXEL_FORMATS
     }
 
-    fn settings(&self, source: &VideoSettings) -> VideoSettings {
+    fn settings(&self, picture: &Picture) -> VideoSettings {
         let mut settings = VideoSettings {
-            codec: self.name().into(),
             preset: PRESET.into(),
             crf: CRF,
             pixel_format: PIXEL_FORMATS[0].into(),
-            ..source.clone()
+            ..VideoSettings::of(self.name(), picture)
         };
         // Laid down otherwise, rows of a field are none any more; and H.264 keeps fields of frames whose height is a multiple
         // of four in 4:2:0 (ITU-T H.264, 7.4.2.1.1). Those of other heights keep their pictures, as they are.
         if settings.rotation != 0 || settings.mirrored || settings.height % 4 != 0 {
             settings.field_order = 0;
         }
-        (settings.color, settings.tone_map) = color::shown(source);
-        settings.source_color = (settings.color != source.color).then_some(source.color);
+        (settings.color, settings.tone_map) = color::shown(picture);
+        settings.source_color = (settings.color != picture.color).then_some(picture.color);
         settings
     }
 
@@ -219,23 +218,13 @@ mod tests {
         assert!(!H264.is_keyframe(&[0, 0, 0, 2, 0x41, 1], Form::File));
     }
 
-    fn source(pixel_format: &str, color: Color) -> VideoSettings {
-        VideoSettings {
-            codec: String::new(),
-            preset: String::new(),
-            crf: 0.0,
-            width: 1920,
-            height: 1080,
+    fn source(pixel_format: &str, color: Color) -> Picture {
+        let (frame_rate, time_base) = (Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 1000 });
+        Picture {
             pixel_format: pixel_format.into(),
-            time_base: Ratio { num: 1, den: 1000 },
-            frame_rate: Ratio { num: 25, den: 1 },
-            sample_aspect: Ratio { num: 1, den: 1 },
             color,
-            rotation: 0,
-            mirrored: false,
             field_order: 1,
-            source_color: None,
-            tone_map: false,
+            ..Picture::plain((1920, 1080), frame_rate, time_base)
         }
     }
 
@@ -263,7 +252,7 @@ mod tests {
     #[test]
     fn fields_are_kept_where_h264_can_hold_them() {
         let fields = |height, rotation| {
-            let source = VideoSettings { height, rotation, ..source("yuv420p", BT709) };
+            let source = Picture { height, rotation, ..source("yuv420p", BT709) };
             H264.settings(&source).field_order
         };
         assert_eq!((fields(1080, 0), fields(486, 0), fields(1080, 90)), (1, 0, 0));
@@ -272,7 +261,7 @@ mod tests {
     #[test]
     fn the_encoders_options_follow_from_the_settings_alone() {
         let options = |width, height, field_order| {
-            let source = VideoSettings { width, height, field_order, ..source("yuv420p", BT709) };
+            let source = Picture { width, height, field_order, ..source("yuv420p", BT709) };
             H264.options(&H264.settings(&source))
         };
         let joined = "stitchable=1:sync-lookahead=0:zones=0,0,b=1.4";

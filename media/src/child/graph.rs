@@ -271,11 +271,9 @@ fn crop_to_even(picture: &mut frame::Video) {
 
 #[cfg(test)]
 mod tests {
-    use millrace_schemas::Ratio;
+    use millrace_schemas::{Picture, Ratio};
 
     use super::*;
-
-    const COLOR: Color = Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 };
 
     /// The planted filter: no line of this crate knows it.
     #[test]
@@ -300,23 +298,8 @@ mod tests {
     }
 
     fn settings(width: i32, height: i32) -> VideoSettings {
-        VideoSettings {
-            codec: "h264".into(),
-            preset: String::new(),
-            crf: 0.0,
-            width,
-            height,
-            pixel_format: "yuv420p".into(),
-            time_base: Ratio { num: 1, den: 25 },
-            frame_rate: Ratio { num: 25, den: 1 },
-            sample_aspect: Ratio { num: 1, den: 1 },
-            color: COLOR,
-            rotation: 0,
-            mirrored: false,
-            field_order: 0,
-            source_color: None,
-            tone_map: false,
-        }
+        let (frame_rate, time_base) = (Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 25 });
+        VideoSettings::of("h264", &Picture::plain((width, height), frame_rate, time_base))
     }
 
     fn picture() -> frame::Video {

@@ -13,6 +13,7 @@ mod survey;
 use std::fs::File;
 
 use ffmpeg_next as ff;
+use millrace_schemas::SourceFacts;
 
 use super::{
     failure::Failure,
@@ -33,19 +34,16 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
         duration_seconds: (format.duration() as f64 / f64::from(ff::ffi::AV_TIME_BASE)).max(0.0),
         bit_rate: format.bit_rate(),
         streams,
-        metadata: metadata::of_input_all(format),
-        video: None,
-        sounds: Vec::new(),
-        sides: Vec::new(),
-        chapters: auxiliary::chapters(&source),
-        timecode: auxiliary::timecode(&source),
-        jumps: Vec::new(),
-        warnings: Vec::new(),
-        left_out: Vec::new(),
+        facts: SourceFacts {
+            metadata: metadata::of_input_all(format),
+            chapters: auxiliary::chapters(&source),
+            timecode: auxiliary::timecode(&source),
+            ..SourceFacts::default()
+        },
         bytes_read: 0,
         container,
     };
-    found.warnings.extend(source.ended_early());
+    found.facts.warnings.extend(source.ended_early());
     let protected = protection::protected(&source);
     // Where the header does not tell all, the packets do.
     let survey = (task.segment_seconds.is_some() && choice::needs_survey(&source))
@@ -56,17 +54,17 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
     sound::take(&mut source, task, survey.as_ref(), &protected, &mut found)?;
     if let Some(video) = video {
         protection::refuse(&protected, video[0])?;
-        found.video = pictures::find(&mut source, task, (&video, survey), &mut found, reporter)?;
+        found.facts.video = pictures::find(&mut source, task, (&video, survey), &mut found, reporter)?;
     } else if task.segment_seconds.is_some()
-        && let Some(sound) = found.sounds.first()
+        && let Some(sound) = found.facts.audio.first()
     {
         let streams = sound.streams();
-        found.jumps = match survey {
+        found.facts.discontinuities = match survey {
             Some(survey) => survey.discontinuities(&source, &streams),
             None => keyframes::discontinuities(&mut source, &streams, reporter)?,
         };
     }
-    if found.video.is_none() && found.sounds.is_empty() && task.segment_seconds.is_some() {
+    if found.facts.video.is_none() && found.facts.audio.is_empty() && task.segment_seconds.is_some() {
         return Err(nothing(&found));
     }
     found.bytes_read = source.bytes_read();
@@ -75,7 +73,7 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
 
 /// Why there is nothing to make of a source.
 fn nothing(found: &Inspected) -> Failure {
-    let empty = found.warnings.iter().filter(|warning| warning.contains(HOLDS_NONE)).count();
+    let empty = found.facts.warnings.iter().filter(|warning| warning.contains(HOLDS_NONE)).count();
     match empty {
         0 => Failure::new("there is neither video nor sound in it"),
         1 => Failure::new("its only track holds no packets that can be read"),

@@ -10,6 +10,6 @@ pub(crate) use self::{
     audio::{AudioEnd, AudioSink, Samples},
     cover::{Cover, CoverSink},
     text::TextSink,
-    video::{Picture, VideoEnd, VideoSink},
+    video::{TimedPicture, VideoEnd, VideoSink},
     work_object::Sink,
 };

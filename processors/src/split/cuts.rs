@@ -1,10 +1,7 @@
 //! Where video and audio are cut into segments. Pure.
 
-use millrace_schemas::{Seek, SeekBy};
-use millrace_topology::{
-    invariants::{check_ranges, debug_check},
-    ports::Keyframe,
-};
+use millrace_schemas::{Keyframe, Seek, SeekBy};
+use millrace_topology::invariants::{check_ranges, debug_check};
 
 /// A half-open range of presentation times, with seek points for its start.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use millrace_formats::Container;
-use millrace_schemas::{Extras, Ratio};
-use millrace_topology::ports::SourceFacts;
+use millrace_schemas::{Extras, Ratio, SourceFacts};
 
 /// The metadata keys of the location of the recording: libavformat's, and Apple's.
 const LOCATIONS: [&str; 3] = ["location", "location-eng", "com.apple.quicktime.location.iso6709"];
@@ -25,7 +24,7 @@ pub(super) fn of(facts: &SourceFacts, format: &Container, keep_location: bool) -
     for (key, names) in told.into_iter().chain(located).filter(|_| format.metadata) {
         metadata.extend(of_source(names).map(|value| (key.to_owned(), value)));
     }
-    let rate = facts.video.as_ref().map(|video| video.settings.frame_rate);
+    let rate = facts.video.as_ref().map(|video| video.picture.frame_rate);
     let timecode = facts.timecode.clone().filter(|code| rate.is_some_and(|rate| counts(code, rate)));
     Extras {
         metadata,

@@ -1,8 +1,7 @@
 //! Checks of an upload against what its principal may read, write and use.
 
 use millrace_access::{Access, Location, Purpose, UploadUsage};
-use millrace_schemas::{SourceRef, Upload, output_prefix, output_url};
-use millrace_topology::ports::SourceFacts;
+use millrace_schemas::{SourceFacts, SourceRef, Upload, output_prefix, output_url};
 
 use super::plan::Plan;
 use crate::running::RunningExecutions;
@@ -68,19 +67,19 @@ pub(super) fn check_contents(
         let pixels =
             |width: i32, height: i32| u64::from(width.unsigned_abs()) * u64::from(height.unsigned_abs());
         let decoded = video.shape.as_ref().map_or(0, |shape| pixels(shape.width, shape.height));
-        decoded.max(pixels(video.settings.width, video.settings.height))
+        decoded.max(pixels(video.picture.width, video.picture.height))
     });
     let video_seconds = video.map_or(0.0, |video| {
-        let base = &video.settings.time_base;
+        let base = &video.picture.time_base;
         video.end.saturating_sub(video.first) as f64 * f64::from(base.num) / f64::from(base.den.max(1))
     });
     let asked = UploadUsage {
         bytes: source.bytes.unsigned_abs(),
         pixels,
-        duration_seconds: facts.sounds.iter().map(|sound| sound.seconds).fold(video_seconds, f64::max),
-        streams: video.map_or(0, |video| 1 + video.also.len())
-            + facts.sounds.iter().map(|sound| 1 + sound.also.len()).sum::<usize>()
-            + facts.sides.len(),
+        duration_seconds: facts.audio.iter().map(|sound| sound.seconds).fold(video_seconds, f64::max),
+        streams: video.map_or(0, |video| 1 + video.more_streams.len())
+            + facts.audio.iter().map(|sound| 1 + sound.more_streams.len()).sum::<usize>()
+            + facts.auxiliary.len(),
         segments: plan.segments.len(),
     };
     principal.limits.check(&asked)

@@ -3,12 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use millrace_formats::{Container as Format, Seams, Sound};
+use millrace_formats::{Container as Format, Seams};
 use millrace_schemas::{
-    Encoders, Fingerprint, OutputPlan, Rendition, Segment, SideSettings, SourceRef, Started, TrackKind,
-    TrackPlan, TrackTags, Upload, WorkPrefix, output_prefix, output_url, rendition_id,
+    AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Rendition, Segment, SideSettings,
+    SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Upload, VideoTrack, WorkPrefix,
+    output_prefix, output_url, rendition_id,
 };
-use millrace_topology::ports::{AudioSource, SideSource, SourceFacts, VideoSource};
 
 use super::{cuts, extras};
 use crate::request::{self, tables};
@@ -39,7 +39,7 @@ pub(super) fn plan(
     facts: &SourceFacts,
     encoders: &Encoders,
 ) -> Result<Plan, String> {
-    if facts.video.is_none() && facts.sounds.is_empty() {
+    if facts.video.is_none() && facts.audio.is_empty() {
         return Err("the source has neither video nor audio".into());
     }
     let seconds = request::segment_time(upload.segment_time_seconds)?;
@@ -82,7 +82,7 @@ pub(super) fn plan(
         renditions: Vec::new(),
         expected_units: 0,
         work: work.clone(),
-        jumps: facts.jumps.clone(),
+        jumps: facts.discontinuities.clone(),
         longest_gap: 0,
         last_time: 0,
         also: Vec::new(),
@@ -97,18 +97,18 @@ pub(super) fn plan(
     }
     building.blank.kind = TrackKind::Audio;
     building.blank.video_segments = building.count()?;
-    let first = main_sound(&facts.sounds);
-    for (number, sound) in facts.sounds.iter().enumerate() {
+    let first = main_sound(&facts.audio);
+    for (number, sound) in facts.audio.iter().enumerate() {
         // The one that plays comes first, for formats that hold fewer.
         let rank = if number == first { 0 } else { number + usize::from(number < first) };
         building.sound(sound, number, rank, seconds)?;
     }
-    for (number, side) in facts.sides.iter().enumerate() {
+    for (number, side) in facts.auxiliary.iter().enumerate() {
         let codec = tables().codec(&side.codec)?;
-        let is_like = |other: &&SideSource| {
+        let is_like = |other: &&AuxiliaryTrack| {
             tables().codec(&other.codec).is_ok_and(|other| other.is_text() == codec.is_text())
         };
-        let rank = facts.sides.iter().take(number).filter(is_like).count();
+        let rank = facts.auxiliary.iter().take(number).filter(is_like).count();
         let renditions = building.distinct(number, |format| {
             let (held, _) = format.side(codec).filter(|(_, most)| rank < *most)?;
             let settings = SideSettings { codec: held.name().into() };
@@ -143,12 +143,12 @@ const DEFAULT: i32 = 1;
 const AS_LONG: f64 = 0.9;
 
 /// Returns the index of the main audio track: the first of the longest among the default ones; among all, if none is a default one.
-fn main_sound(sounds: &[AudioSource]) -> usize {
-    let is_default = |sound: &AudioSource| sound.tags.dispositions & DEFAULT != 0;
+fn main_sound(sounds: &[AudioTrack]) -> usize {
+    let is_default = |sound: &AudioTrack| sound.tags.dispositions & DEFAULT != 0;
     let some_default = sounds.iter().any(is_default);
-    let is_candidate = |sound: &&AudioSource| is_default(sound) == some_default;
+    let is_candidate = |sound: &&AudioTrack| is_default(sound) == some_default;
     let longest = sounds.iter().filter(is_candidate).map(|sound| sound.seconds).fold(0.0, f64::max);
-    let is_main = |sound: &AudioSource| is_candidate(&sound) && sound.seconds >= AS_LONG * longest;
+    let is_main = |sound: &AudioTrack| is_candidate(&sound) && sound.seconds >= AS_LONG * longest;
     sounds.iter().position(is_main).unwrap_or(0)
 }
 
@@ -202,9 +202,9 @@ impl Building<'_> {
         Ok(())
     }
 
-    fn pictures(&mut self, video: &VideoSource, seconds: f64) -> Result<(), String> {
+    fn pictures(&mut self, video: &VideoTrack, seconds: f64) -> Result<(), String> {
         let renditions = self.distinct(0, |format| {
-            let settings = format.video_settings(&video.settings)?;
+            let settings = format.video_settings(&video.picture)?;
             Some(Rendition { id: String::new(), video: Some(settings), audio: None, side: None })
         });
         if renditions.is_empty() {
@@ -223,7 +223,7 @@ impl Building<'_> {
             renditions: renditions.clone(),
             longest_gap: video.longest_gap,
             last_time: video.last_time,
-            also: video.also.clone(),
+            also: video.more_streams.clone(),
             shape: video.shape.clone(),
             states: video.states.clone(),
             ..self.blank.clone()
@@ -243,12 +243,8 @@ impl Building<'_> {
     }
 
     /// Adds a sound track, for the formats that hold more tracks than `rank`.
-    fn sound(&mut self, sound: &AudioSource, number: usize, rank: usize, seconds: f64) -> Result<(), String> {
-        let AudioSource { sample_rate, channels, .. } = *sound;
-        let held = |format: Format| {
-            let sound = Sound { sample_rate, layout: &sound.layout, channels };
-            format.audio_settings(sound).filter(|_| rank < format.audio.most)
-        };
+    fn sound(&mut self, sound: &AudioTrack, number: usize, rank: usize, seconds: f64) -> Result<(), String> {
+        let held = |format: Format| format.audio_settings(&sound.sound).filter(|_| rank < format.audio.most);
         let renditions = self.distinct(number, |format| {
             let (settings, _) = held(format)?;
             Some(Rendition { id: String::new(), video: None, audio: Some(settings), side: None })
@@ -256,7 +252,7 @@ impl Building<'_> {
         for (format, output) in self.wanted.iter().zip(&mut self.outputs) {
             output.remarks.extend(held(*format).and_then(|(_, remark)| remark));
         }
-        self.blank.also.clone_from(&sound.also);
+        self.blank.also.clone_from(&sound.more_streams);
         self.add(sound.stream, &parts(sound, &renditions, seconds), &renditions, Some(&sound.tags))?;
         self.blank.also.clear();
         for segment in self.segments.iter_mut().filter(|segment| segment.stream == sound.stream) {
@@ -347,31 +343,33 @@ fn track(
 
 /// Returns the ranges of an audio track: one, unless it is long and can be cut. It can be cut if all renditions have the source's
 /// sample rate, since a resampler that starts elsewhere returns other samples, and the same frame size, whose multiples the cuts are.
-fn parts(sound: &AudioSource, renditions: &[Rendition], seconds: f64) -> Vec<(Option<i64>, Option<i64>)> {
+fn parts(sound: &AudioTrack, renditions: &[Rendition], seconds: f64) -> Vec<(Option<i64>, Option<i64>)> {
     let whole = vec![(None, None)];
     let grid = |rendition: &Rendition| {
-        let settings = rendition.audio.as_ref().filter(|audio| audio.sample_rate == sound.sample_rate)?;
+        let settings =
+            rendition.audio.as_ref().filter(|audio| audio.sample_rate == sound.sound.sample_rate)?;
         tables().codec(&settings.codec).ok()?.sound_grid()
     };
     let mut grids: Vec<Option<i64>> = renditions.iter().map(grid).collect();
     grids.dedup();
     let (Some(first), [Some(grid)]) = (sound.first, grids.as_slice()) else { return whole };
-    let part = (SHORTEST_PART_SECONDS.max(SEGMENTS_A_PART * seconds) * f64::from(sound.sample_rate)) as i64;
+    let part =
+        (SHORTEST_PART_SECONDS.max(SEGMENTS_A_PART * seconds) * f64::from(sound.sound.sample_rate)) as i64;
     cuts::parts(first, sound.samples, part, *grid)
 }
 
-fn ticks(video: &VideoSource, seconds: f64) -> i64 {
+fn ticks(video: &VideoTrack, seconds: f64) -> i64 {
     // A time base is never 0. A time out of range saturates, so that there is one cut or none.
-    (seconds / video.settings.time_base.as_f64()) as i64
+    (seconds / video.picture.time_base.as_f64()) as i64
 }
 
-fn ranges(video: &VideoSource, seconds: f64) -> Vec<cuts::Range> {
+fn ranges(video: &VideoTrack, seconds: f64) -> Vec<cuts::Range> {
     let keyframes = if video.trusted { video.keyframes.as_slice() } else { &[] };
     let lead = ticks(video, cuts::LONGEST_LEAD_SECONDS);
     cuts::plan(video.first, video.end, keyframes, ticks(video, seconds), lead)
 }
 
-fn expected_pictures(video: &VideoSource, range: &cuts::Range) -> i64 {
+fn expected_pictures(video: &VideoTrack, range: &cuts::Range) -> i64 {
     let long = range.end.unwrap_or(video.end).saturating_sub(range.start.unwrap_or(video.first)).max(0);
-    (long as f64 * video.settings.time_base.as_f64() * video.settings.frame_rate.as_f64()).round() as i64
+    (long as f64 * video.picture.time_base.as_f64() * video.picture.frame_rate.as_f64()).round() as i64
 }

@@ -2,10 +2,7 @@
 //!
 //! Locations are compared by whole components, never as text: a rule for `s3://videos/in` does not match `s3://videos/inner/a.mov`.
 
-use std::collections::HashMap;
-
 use millrace_access::{Location, LocationError};
-use millrace_formats::CONTAINERS;
 use millrace_schemas::{SourceRef, Upload};
 
 use crate::request;
@@ -26,18 +23,8 @@ pub struct Rule {
     pub max_bytes: i64,
     /// The bucket, prefix or folder for outputs. They keep their source's path below `from`.
     pub to: Location,
-    /// The names of the formats to make.
-    pub formats: Vec<String>,
-    /// The length of a segment, in seconds.
-    pub segment_time: f64,
-    /// The labels of the uploads.
-    pub labels: HashMap<String, String>,
-    /// Whether output files that were made from another source are replaced.
-    pub overwrite: bool,
-    /// Whether an execution fails if its source is damaged.
-    pub strict: bool,
-    /// Whether the location of the recording is copied from the source's metadata.
-    pub keep_location: bool,
+    /// The uploads that it makes, but for their source, their output prefix and the label [`LABEL`].
+    pub upload: Upload,
 }
 
 /// The extensions of media files.
@@ -56,22 +43,10 @@ pub fn is_media(name: &str) -> bool {
 }
 
 impl Rule {
-    /// A rule that makes the usual format, in segments of 15 seconds, of all media files of any size beneath `from`.
+    /// A rule that makes uploads with default settings of all media files of any size beneath `from`.
     #[must_use]
     pub fn new(from: Location, to: Location) -> Self {
-        Self {
-            from,
-            suffixes: Vec::new(),
-            min_bytes: 0,
-            max_bytes: i64::MAX,
-            to,
-            formats: vec![CONTAINERS[0].name.into()],
-            segment_time: 15.0,
-            labels: HashMap::new(),
-            overwrite: false,
-            strict: false,
-            keep_location: false,
-        }
+        Self { from, suffixes: Vec::new(), min_bytes: 0, max_bytes: i64::MAX, to, upload: Upload::of("", "") }
     }
 
     /// The rule of [`Rule::new`] between these two URLs.
@@ -135,18 +110,14 @@ pub fn uploads(rules: &[Rule], source: &Location, found: Option<&SourceRef>) -> 
         .iter()
         .filter(matches)
         .map(|rule| {
-            let mut labels = rule.labels.clone();
-            labels.insert(LABEL.into(), rule.from.folder_url());
-            Upload {
+            let mut upload = Upload {
+                source: Some(url.clone()),
                 version: found.map(|source| source.version.clone()),
-                dst_formats: rule.formats.clone(),
-                segment_time_seconds: rule.segment_time,
-                labels,
-                overwrite: rule.overwrite,
-                strict: rule.strict,
-                keep_location: rule.keep_location,
-                ..Upload::of(&url, &rule.output_prefix(source))
-            }
+                output_prefix: rule.output_prefix(source),
+                ..rule.upload.clone()
+            };
+            upload.labels.insert(LABEL.into(), rule.from.folder_url());
+            upload
         })
         .collect()
 }
@@ -157,11 +128,11 @@ pub fn uploads(rules: &[Rule], source: &Location, found: Option<&SourceRef>) -> 
 /// If one is not, with what to change.
 pub fn check(rules: &[Rule]) -> Result<(), String> {
     for rule in rules {
-        for format in &rule.formats {
+        for format in &rule.upload.dst_formats {
             request::format(format)?;
         }
-        request::segment_time(rule.segment_time)?;
-        if rule.formats.is_empty() {
+        request::segment_time(rule.upload.segment_time_seconds)?;
+        if rule.upload.dst_formats.is_empty() {
             return Err(format!("the watch of {} has no format; name one in formats", rule.from));
         }
         if rule.min_bytes > rule.max_bytes {

@@ -3,6 +3,8 @@
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Picture;
+
 /// One version of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
@@ -127,6 +129,42 @@ pub struct VideoSettings {
     #[serde(default)]
     #[avro(default = "false")]
     pub tone_map: bool,
+}
+
+impl VideoSettings {
+    /// Returns settings of this codec that keep the pictures as they are, with no preset and a constant rate factor of 0.
+    #[must_use]
+    pub fn of(codec: &str, picture: &Picture) -> Self {
+        let Picture {
+            width,
+            height,
+            ref pixel_format,
+            time_base,
+            frame_rate,
+            sample_aspect,
+            color,
+            rotation,
+            mirrored,
+            field_order,
+        } = *picture;
+        Self {
+            codec: codec.into(),
+            preset: String::new(),
+            crf: 0.0,
+            width,
+            height,
+            pixel_format: pixel_format.clone(),
+            time_base,
+            frame_rate,
+            sample_aspect,
+            color,
+            rotation,
+            mirrored,
+            field_order,
+            source_color: None,
+            tone_map: false,
+        }
+    }
 }
 
 /// The settings of an audio encoder.

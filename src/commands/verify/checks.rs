@@ -1,8 +1,8 @@
 //! What must hold between a source and an output. Pure.
 
-use millrace_formats::{CONTAINERS, Codec, Container, Sound, TABLES, container::Priming};
+use millrace_formats::{CONTAINERS, Codec, Container, TABLES, container::Priming};
 use millrace_media::{AudioMeasurement, Inspected, PicturesMeasured, Verified};
-use millrace_schemas::{AudioSettings, Ratio};
+use millrace_schemas::{AudioSettings, Picture, Ratio, Sound};
 use millrace_worker::Comparison;
 use serde::Serialize;
 
@@ -79,7 +79,7 @@ fn hold(
 }
 
 fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
-    let (source, output) = (&comparison.source.video, &comparison.output.video);
+    let (source, output) = (&comparison.source.facts.video, &comparison.output.facts.video);
     let words = |there: bool| if there { "yes" } else { "none" };
     let (Some(source), Some(output), Some(asked)) = (source, output, &comparison.video) else {
         let (a, b) = (source.is_some(), output.is_some());
@@ -101,7 +101,7 @@ fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
     last_picture(comparison, &measured, slack, checks);
     let damaged = (measured.source_damaged, measured.output_damaged);
     hold(checks, "damaged pictures", damaged, measured.output_damaged == 0, "");
-    let (was, made) = (&source.settings, &output.settings);
+    let (was, made) = (&source.picture, &output.picture);
     let size = |width: i32, height: i32| format!("{width}x{height}");
     let same = (asked.width, asked.height) == (made.width, made.height);
     hold(checks, "size", (size(asked.width, asked.height), size(made.width, made.height)), same, turned(was));
@@ -148,8 +148,8 @@ fn made_as(output: &Inspected) -> Option<&'static Container> {
 }
 
 /// How a picture is to be laid down.
-fn turned(settings: &millrace_schemas::VideoSettings) -> String {
-    match (settings.mirrored, settings.rotation) {
+fn turned(picture: &Picture) -> String {
+    match (picture.mirrored, picture.rotation) {
         (false, 0) => String::new(),
         (false, degrees) => format!("turned by {degrees}"),
         (true, degrees) => format!("mirrored, turned by {degrees}"),
@@ -177,7 +177,7 @@ fn like(measured: &Verified, checks: &mut Vec<Check>) {
 
 fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
     let (source, output) = (&comparison.source, &comparison.output);
-    let (a, b) = (source.sounds.len(), output.sounds.len());
+    let (a, b) = (source.facts.audio.len(), output.facts.audio.len());
     let asked = made_as(output).map_or(a, |made| a.min(made.audio.most));
     if a + b > 0 {
         hold(checks, "sound tracks", (a, b), b == asked, "");
@@ -215,8 +215,8 @@ fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
         }
         hold(checks, &of("holes in sound"), (x.holes, y.holes), y.holes <= x.holes, "");
         hold(checks, &of("damaged sound"), (x.damaged, y.damaged), y.damaged == 0, "");
-        let sound = Sound { sample_rate: x.rate, layout: &x.layout, channels: x.channels };
-        let (asked, remark) = CONTAINERS[0].audio_settings(sound).unzip();
+        let sound = Sound { sample_rate: x.rate, channels: x.channels, layout: x.layout.clone() };
+        let (asked, remark) = CONTAINERS[0].audio_settings(&sound).unzip();
         let name = |layout: &str, channels: i32| match layout {
             "" => format!("{channels} channels"),
             layout => layout.to_owned(),
@@ -276,27 +276,33 @@ fn beside(comparison: &Comparison, checks: &mut Vec<Check>) {
         return;
     }
     let is_text = |codec: &str| TABLES.codec(codec).is_ok_and(<dyn Codec>::is_text);
-    let texts = |found: &Inspected| found.sides.iter().filter(|side| is_text(&side.codec)).count();
+    let texts = |found: &Inspected| found.facts.auxiliary.iter().filter(|side| is_text(&side.codec)).count();
     // Tracks without packets, and of other kinds than text, are left out.
     let (a, b) = (texts(source).min(comparison.measured.texts.0), comparison.measured.texts.1);
     if a + b > 0 {
         // Chapters are text, too, in mp4.
-        hold(checks, "text tracks", (a, b), b == a || b == a + usize::from(!output.chapters.is_empty()), "");
+        hold(
+            checks,
+            "text tracks",
+            (a, b),
+            b == a || b == a + usize::from(!output.facts.chapters.is_empty()),
+            "",
+        );
     }
-    let (a, b) = (source.chapters.len(), output.chapters.len());
+    let (a, b) = (source.facts.chapters.len(), output.facts.chapters.len());
     if a + b > 0 {
         hold(checks, "chapters", (a, b), a == b, "");
     }
     let title = |found: &Inspected| {
-        let of_it = found.metadata.iter().find(|(key, _)| key.eq_ignore_ascii_case("title"));
+        let of_it = found.facts.metadata.iter().find(|(key, _)| key.eq_ignore_ascii_case("title"));
         of_it.map(|(_, value)| value.clone()).unwrap_or_default()
     };
     let (a, b) = (title(source), title(output));
     if !a.is_empty() {
         hold(checks, "title", (&a, &b), a == b, "");
     }
-    if let Some(code) = &source.timecode {
-        let made = output.timecode.clone().unwrap_or_default();
+    if let Some(code) = &source.facts.timecode {
+        let made = output.facts.timecode.clone().unwrap_or_default();
         let same = *code == made;
         hold(checks, "timecode", (code, &made), same, "");
     }

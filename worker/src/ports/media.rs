@@ -3,18 +3,13 @@
 use std::{fs::File, io, os::fd::OwnedFd};
 
 use async_trait::async_trait;
-use millrace_media::{
-    AudioTrackFacts, Inspected, MergeTask, Merged, Reply, Task, TaskRequest, UncleanSegments,
-    VideoTrackFacts, pipe,
-};
+use millrace_media::{MergeTask, Merged, Reply, Task, TaskRequest, UncleanSegments, pipe};
 use millrace_schemas::{
-    Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceRef, TrackSum,
+    Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceFacts, SourceRef,
+    TrackSum,
 };
 use millrace_storage::{StagedWrite, StorageError, WorkStore, display_url};
-use millrace_topology::ports::{
-    AudioSource, Joined, Keyframe, Media, PortError, SideSource, SourceFacts, Storage as _, Stored,
-    UncleanRun, VideoSource,
-};
+use millrace_topology::ports::{Joined, Media, PortError, Storage as _, Stored, UncleanRun};
 
 use super::Ports;
 use crate::{
@@ -35,7 +30,7 @@ impl Media for Ports {
         let pinned = PinnedSource { source: source.clone(), opened };
         let found = self.children.inspect(&pinned, Some(segment_seconds)).await?;
         tracing::info!(source = source.url, bytes_read = found.bytes_read, "inspected");
-        Ok(source_facts(found))
+        Ok(found.facts)
     }
 
     async fn compute(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), PortError> {
@@ -98,7 +93,7 @@ impl Media for Ports {
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
         let Ok((source, opened)) = self.stores.open_output(url).await else { return Ok(None) };
         match self.children.inspect(&PinnedSource { source, opened }, None).await {
-            Ok(found) => Ok(comment(&found)),
+            Ok(found) => Ok(found.facts.comment().map(str::to_owned)),
             // Not a media file that can be read.
             Err(PortError::Refused(_)) => Ok(None),
             Err(error) => Err(error),
@@ -149,54 +144,6 @@ async fn stream_track(work: &WorkStore, prefix: &str, track: &TrackSum, pipe: Fi
     }
 }
 
-fn source_facts(found: Inspected) -> SourceFacts {
-    SourceFacts {
-        metadata: found.metadata,
-        chapters: found.chapters,
-        timecode: found.timecode,
-        jumps: found.jumps,
-        warnings: found.warnings,
-        left_out: found.left_out,
-        video: found.video.map(video_source),
-        sounds: found.sounds.into_iter().map(audio_source).collect(),
-        sides: found
-            .sides
-            .into_iter()
-            .map(|side| SideSource { stream: side.stream, codec: side.codec, tags: side.tags })
-            .collect(),
-    }
-}
-
-fn video_source(facts: VideoTrackFacts) -> VideoSource {
-    VideoSource {
-        stream: facts.stream,
-        settings: facts.settings,
-        first: facts.first,
-        end: facts.end,
-        keyframes: facts.keyframes.iter().map(|k| Keyframe { pts: k.pts, seek: k.seek }).collect(),
-        trusted: facts.trusted,
-        longest_gap: facts.longest_gap,
-        last_time: facts.last_time,
-        also: facts.also,
-        shape: facts.shape,
-        states: facts.states,
-    }
-}
-
-fn audio_source(facts: AudioTrackFacts) -> AudioSource {
-    AudioSource {
-        stream: facts.stream,
-        sample_rate: facts.settings.sample_rate,
-        channels: facts.settings.channels,
-        layout: facts.settings.layout,
-        seconds: facts.seconds,
-        also: facts.also,
-        samples: facts.samples,
-        first: facts.first,
-        tags: facts.tags,
-    }
-}
-
 fn output_facts(output: &OutputPlan, bytes: u64, facts: Merged) -> OutputFacts {
     OutputFacts {
         url: output.url.clone(),
@@ -214,10 +161,4 @@ fn output_facts(output: &OutputPlan, bytes: u64, facts: Merged) -> OutputFacts {
 fn unclean_run(run: UncleanSegments) -> UncleanRun {
     let UncleanSegments { rendition, replaces, start, end, from } = run;
     UncleanRun { rendition, replaces, start, end, seeks: from.into_iter().collect() }
-}
-
-/// Returns the comment of a file, in which outputs name their source.
-fn comment(found: &Inspected) -> Option<String> {
-    let entry = found.metadata.iter().find(|(key, _)| key.eq_ignore_ascii_case("comment"));
-    entry.map(|(_, value)| value.clone())
 }

@@ -1,6 +1,6 @@
 //! MPEG-4 Visual (ISO/IEC 14496-2), each segment an encode of its own.
 
-use millrace_schemas::VideoSettings;
+use millrace_schemas::{Picture, VideoSettings};
 
 use super::{Codec, Form, Kind, Seams, VideoCodec};
 
@@ -47,14 +47,11 @@ impl VideoCodec for Mpeg4 {
         &["yuv420p"]
     }
 
-    fn settings(&self, source: &VideoSettings) -> VideoSettings {
+    fn settings(&self, picture: &Picture) -> VideoSettings {
         VideoSettings {
-            codec: self.name().into(),
-            preset: String::new(),
-            crf: 0.0,
             pixel_format: self.pixel_formats()[0].into(),
             field_order: 0,
-            ..source.clone()
+            ..VideoSettings::of(self.name(), picture)
         }
     }
 

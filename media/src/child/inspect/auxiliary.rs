@@ -5,7 +5,7 @@ use ffmpeg_next::{
     self as ff,
     ffi::{AV_DISPOSITION_ATTACHED_PIC, AV_TIME_BASE, AVMediaType},
 };
-use millrace_schemas::Chapter;
+use millrace_schemas::{AuxiliaryTrack, Chapter};
 
 use super::streams::tags;
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
         mux::LARGEST_COVER,
         source::Source,
     },
-    protocol::{AuxiliaryTrackFacts, Inspected},
+    protocol::Inspected,
 };
 
 /// How many chapters are carried over, and how long their titles are, in characters: they travel in records.
@@ -35,7 +35,7 @@ pub(super) fn find(source: &Source, found: &mut Inspected) {
         let (s, parameters) = fields(&stream);
         let codec = codec_name(parameters);
         let mut leave = |what: &str, why: &str| {
-            found.left_out.push(format!("{what} {} ({codec}): {why}", s.index));
+            found.facts.left_out.push(format!("{what} {} ({codec}): {why}", s.index));
         };
         let target = if s.disposition & AV_DISPOSITION_ATTACHED_PIC != 0 {
             match cover(source, &stream) {
@@ -66,10 +66,10 @@ pub(super) fn find(source: &Source, found: &mut Inspected) {
             None
         };
         if let Some(codec) = target {
-            found.sides.push(AuxiliaryTrackFacts { stream: s.index, codec, tags: tags(&stream) });
+            found.facts.auxiliary.push(AuxiliaryTrack { stream: s.index, codec, tags: tags(&stream) });
         }
     }
-    found.warnings.extend(damaged);
+    found.facts.warnings.extend(damaged);
 }
 
 /// What a cover is good for.

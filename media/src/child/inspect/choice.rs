@@ -110,7 +110,7 @@ pub(super) fn video(source: &Source, survey: Option<&Survey>, found: &mut Inspec
             || track.iter().all(|stream| holds_nothing(source, *stream))
     };
     let (empty, tracks): (Vec<_>, Vec<_>) = tracks.into_iter().partition(is_empty);
-    found.warnings.extend(empty.iter().map(|track| format!("video track {} {HOLDS_NONE}", track[0])));
+    found.facts.warnings.extend(empty.iter().map(|track| format!("video track {} {HOLDS_NONE}", track[0])));
     let rank = |track: &Vec<i32>| {
         let streams = track.iter().filter_map(|stream| source.input.stream(usize::try_from(*stream).ok()?));
         let mut rank = Rank { is_default: false, seconds: 0.0, size: 0 };
@@ -137,7 +137,7 @@ pub(super) fn video(source: &Source, survey: Option<&Survey>, found: &mut Inspec
             if ranks[i].is_default { "default" } else { "not default" },
             tracks[chosen][0],
         );
-        found.warnings.push(why);
+        found.facts.warnings.push(why);
     }
     tracks.into_iter().nth(chosen)
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ffmpeg_next::{Packet, ffi::AVFMT_NO_BYTE_SEEK};
-use millrace_schemas::{Seek, SeekBy};
+use millrace_schemas::{Keyframe, Seek, SeekBy, VideoTrack};
 
 use super::survey::{self, Note, Seen, Survey};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
         source::{COUNTED, DiscontinuityFinder, Source},
     },
     claims,
-    protocol::{Inspected, KeyframeFacts, VideoTrackFacts},
+    protocol::Inspected,
 };
 
 /// Finds keyframes near the cuts that are asked for, whether the timestamps can be trusted, and the first picture; `false`
@@ -30,12 +30,12 @@ pub(super) fn find(
     source: &mut Source,
     segment_seconds: f64,
     survey: Option<Survey>,
-    facts: &mut VideoTrackFacts,
+    facts: &mut VideoTrack,
     found: &mut Inspected,
     reporter: &mut Reporter,
 ) -> Result<bool, Failure> {
-    let step = (segment_seconds / facts.settings.time_base.as_f64()) as i64;
-    let streams: Vec<i32> = std::iter::once(facts.stream).chain(facts.also.iter().copied()).collect();
+    let step = (segment_seconds / facts.picture.time_base.as_f64()) as i64;
+    let streams: Vec<i32> = std::iter::once(facts.stream).chain(facts.more_streams.iter().copied()).collect();
     let survey = match survey {
         Some(survey) => survey,
         None => {
@@ -72,7 +72,7 @@ pub(super) fn find(
     // Times that were counted from where reading began are others in the middle, and colours that come beside the pictures
     // when they change are missing there.
     let counted = BARE.contains(&found.container.as_str());
-    if counted || (facts.settings.pixel_format == "pal8" && !found.container.contains("mp4")) {
+    if counted || (facts.picture.pixel_format == "pal8" && !found.container.contains("mp4")) {
         facts.trusted = false;
         facts.keyframes.clear();
     }
@@ -89,8 +89,8 @@ fn listed(source: &Source, stream: i32) -> i64 {
 }
 
 /// Refuses pictures that are more work than is done for the bytes of their file.
-fn bound_work(source: &Source, facts: &VideoTrackFacts, pictures: i64) -> Result<(), Failure> {
-    let stated = (facts.settings.width, facts.settings.height);
+fn bound_work(source: &Source, facts: &VideoTrack, pictures: i64) -> Result<(), Failure> {
+    let stated = (facts.picture.width, facts.picture.height);
     let size = facts.shape.as_ref().map_or(stated, |shape| (shape.width, shape.height));
     claims::too_much_work(source.size(), size, pictures).map_or(Ok(()), |reason| Err(Failure::new(reason)))
 }
@@ -154,7 +154,7 @@ pub(super) fn discontinuities(
 /// What a container's index says.
 enum Index {
     /// Keyframes near the cuts.
-    Keyframes(Vec<KeyframeFacts>),
+    Keyframes(Vec<Keyframe>),
     /// That every picture of a codec that refers to others is a keyframe, which nobody needs to believe.
     AllKeys,
     /// Too little: there is none, or it does not cover the stream.
@@ -184,7 +184,7 @@ fn near(times: &[i64], step: i64) -> Vec<usize> {
 }
 
 /// Keyframes out of the container's index.
-fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &str) -> Index {
+fn indexed(source: &mut Source, facts: &VideoTrack, step: i64, container: &str) -> Index {
     let is_mp4 = container.contains("mp4");
     if !is_mp4 {
         if source.is_concatenated() {
@@ -219,7 +219,7 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
     if !is_mp4 {
         // The cues' times are presentation times.
         let near = near(&entries, step);
-        let keyframe = |i: &usize| KeyframeFacts {
+        let keyframe = |i: &usize| Keyframe {
             pts: entries[*i],
             seek: Seek { by: SeekBy::Time, at: entries[*i], state: 0 },
         };
@@ -234,7 +234,7 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
         let seek = Seek { by: SeekBy::Time, at: entries[i], state: 0 };
         let mut packet = Packet::empty();
         if source.seek(facts.stream, seek) && packet.read(&mut source.input).is_ok() {
-            keyframes.extend(packet.pts().map(|pts| KeyframeFacts { pts, seek }));
+            keyframes.extend(packet.pts().map(|pts| Keyframe { pts, seek }));
         }
     }
     keyframes.sort_unstable_by_key(|keyframe| keyframe.pts);
@@ -245,7 +245,7 @@ fn indexed(source: &mut Source, facts: &VideoTrackFacts, step: i64, container: &
 /// two pictures, whether every picture has a time of its own, and where timestamps are discontinuous.
 fn scanned(
     source: &Source,
-    facts: &mut VideoTrackFacts,
+    facts: &mut VideoTrack,
     (streams, survey): (&[i32], Survey),
     found: &mut Inspected,
 ) {
@@ -278,7 +278,7 @@ fn scanned(
             } else {
                 (SeekBy::Time, note.dts.unwrap_or(pts))
             };
-            facts.keyframes.push(KeyframeFacts { pts, seek: Seek { by, at, state: note.state } });
+            facts.keyframes.push(Keyframe { pts, seek: Seek { by, at, state: note.state } });
         }
         times.push((pts, note.duration));
     }
@@ -294,8 +294,8 @@ fn scanned(
     facts.longest_gap = times.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0)).max().unwrap_or(0);
     facts.shape = streams.iter().find_map(|stream| survey.streams.get(stream)?.shape.clone());
     facts.states = survey.states.iter().map(|state| BASE64_STANDARD.encode(state)).collect();
-    found.jumps = discontinuities.moves();
-    facts.trusted = trusted && found.jumps.is_empty() && !facts.keyframes.is_empty();
+    found.facts.discontinuities = discontinuities.moves();
+    facts.trusted = trusted && found.facts.discontinuities.is_empty() && !facts.keyframes.is_empty();
     if !facts.trusted {
         facts.keyframes.clear();
     }

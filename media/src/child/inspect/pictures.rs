@@ -1,10 +1,10 @@
-//! What the pictures of a source are, as encoder settings.
+//! The video track of a source, and what its pictures are.
 
 use ffmpeg_next::{
     self as ff,
     ffi::{AV_NOPTS_VALUE, AVFieldOrder, AVPacketSideDataType, AVRational},
 };
-use millrace_schemas::{Color, Ratio, VideoSettings};
+use millrace_schemas::{Color, Picture, Ratio, VideoTrack};
 
 use super::{
     keyframes,
@@ -23,7 +23,7 @@ use crate::{
         source::{Source, oversized},
     },
     claims::MOST_PIXELS,
-    protocol::{InspectTask, Inspected, VideoTrackFacts},
+    protocol::{InspectTask, Inspected},
 };
 
 /// The track of these streams; `None` where it has no packets, which is said in the warnings.
@@ -33,17 +33,17 @@ pub(super) fn find(
     (streams, survey): (&[i32], Option<Survey>),
     found: &mut Inspected,
     reporter: &mut Reporter,
-) -> Result<Option<VideoTrackFacts>, Failure> {
+) -> Result<Option<VideoTrack>, Failure> {
     let main = streams.first().copied().unwrap_or(-1);
     let mut facts = facts(source, usize::try_from(main).unwrap_or(usize::MAX))?;
-    facts.also = streams.get(1..).unwrap_or_default().to_vec();
+    facts.more_streams = streams.get(1..).unwrap_or_default().to_vec();
     if let Some(seconds) = task.segment_seconds {
         if !keyframes::find(source, seconds, survey, &mut facts, found, reporter)? {
-            found.warnings.push(format!("video track {main} {HOLDS_NONE}"));
+            found.facts.warnings.push(format!("video track {main} {HOLDS_NONE}"));
             return Ok(None);
         }
         apply_shape(&mut facts);
-        let (width, height) = (facts.settings.width, facts.settings.height);
+        let (width, height) = (facts.picture.width, facts.picture.height);
         if facts.shape.is_none() && (width < 2 || height < 2) {
             return Err(Failure::new(
                 "no picture can be decoded: the video begins before its first header, and none follows",
@@ -59,21 +59,20 @@ pub(super) fn find(
     Ok(Some(facts))
 }
 
-/// Makes the settings those of the first picture, as it is decoded: a container may not know them, or tell others.
-fn apply_shape(facts: &mut VideoTrackFacts) {
+/// Takes size, pixel format, aspect and colour from the first decoded picture: a container may not know them, or tell others.
+fn apply_shape(facts: &mut VideoTrack) {
     let Some(shape) = &facts.shape else { return };
-    let settings = &mut facts.settings;
-    let is_transposed = settings.rotation % 180 != 0;
+    let picture = &mut facts.picture;
+    let is_transposed = picture.rotation % 180 != 0;
     let (width, height) =
         if is_transposed { (shape.height, shape.width) } else { (shape.width, shape.height) };
-    (settings.width, settings.height) = (width & !1, height & !1);
-    settings.pixel_format.clone_from(&shape.pixel_format);
-    if settings.sample_aspect.num <= 0 && shape.sample_aspect.num > 0 {
+    (picture.width, picture.height) = (width & !1, height & !1);
+    picture.pixel_format.clone_from(&shape.pixel_format);
+    if picture.sample_aspect.num <= 0 && shape.sample_aspect.num > 0 {
         let Ratio { num, den } = shape.sample_aspect;
-        settings.sample_aspect =
-            if is_transposed { Ratio { num: den, den: num } } else { Ratio { num, den } };
+        picture.sample_aspect = if is_transposed { Ratio { num: den, den: num } } else { Ratio { num, den } };
     }
-    let color = &mut settings.color;
+    let color = &mut picture.color;
     let fill = |told: &mut i32, own: i32, unknown: i32| {
         if *told == unknown {
             *told = own;
@@ -86,7 +85,7 @@ fn apply_shape(facts: &mut VideoTrackFacts) {
     fill(&mut color.chroma, shape.color.chroma, 0);
 }
 
-fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failure> {
+fn facts(source: &Source, index: usize) -> Result<VideoTrack, Failure> {
     let stream = source.input.stream(index).ok_or_else(|| Failure::new("a stream went missing"))?;
     let (s, parameters) = fields(&stream);
     need_decoder(parameters)?;
@@ -109,51 +108,35 @@ fn facts(source: &Source, index: usize) -> Result<VideoTrackFacts, Failure> {
     } else {
         (source.input.duration().max(0) as f64 / 1e6 / ratio(s.time_base).as_f64()) as i64
     };
-    Ok(VideoTrackFacts {
-        stream: s.index,
-        settings: VideoSettings {
-            codec: String::new(),
-            preset: String::new(),
-            crf: 0.0,
-            // 4:2:0 has a colour sample for two pixels each way: an odd last row or column is left off.
-            width: if is_transposed { height } else { width } & !1,
-            height: if is_transposed { width } else { height } & !1,
-            pixel_format: name,
-            time_base: ratio(s.time_base),
-            frame_rate: ratio(rate),
-            sample_aspect: match ratio(aspect) {
-                Ratio { num, den } if num > 0 && den > 0 && is_transposed => Ratio { num: den, den: num },
-                aspect if aspect.num > 0 && aspect.den > 0 => aspect,
-                _ => Ratio { num: 0, den: 1 },
-            },
-            color: Color {
-                primaries: parameters.color_primaries as i32,
-                transfer: parameters.color_trc as i32,
-                matrix: parameters.color_space as i32,
-                range: if full { 2 } else { parameters.color_range as i32 },
-                chroma: parameters.chroma_location as i32,
-            },
-            rotation,
-            mirrored,
-            field_order: match parameters.field_order {
-                // By which is shown first: stored first, shown first.
-                AVFieldOrder::AV_FIELD_TT | AVFieldOrder::AV_FIELD_BT => 1,
-                AVFieldOrder::AV_FIELD_BB | AVFieldOrder::AV_FIELD_TB => 2,
-                _ => 0,
-            },
-            source_color: None,
-            tone_map: false,
+    let picture = Picture {
+        // 4:2:0 has a colour sample for two pixels each way: an odd last row or column is left off.
+        width: if is_transposed { height } else { width } & !1,
+        height: if is_transposed { width } else { height } & !1,
+        pixel_format: name,
+        time_base: ratio(s.time_base),
+        frame_rate: ratio(rate),
+        sample_aspect: match ratio(aspect) {
+            Ratio { num, den } if num > 0 && den > 0 && is_transposed => Ratio { num: den, den: num },
+            aspect if aspect.num > 0 && aspect.den > 0 => aspect,
+            _ => Ratio { num: 0, den: 1 },
         },
-        first,
-        end: first.saturating_add(duration),
-        keyframes: Vec::new(),
-        trusted: false,
-        longest_gap: 0,
-        last_time: 0,
-        also: Vec::new(),
-        shape: None,
-        states: Vec::new(),
-    })
+        color: Color {
+            primaries: parameters.color_primaries as i32,
+            transfer: parameters.color_trc as i32,
+            matrix: parameters.color_space as i32,
+            range: if full { 2 } else { parameters.color_range as i32 },
+            chroma: parameters.chroma_location as i32,
+        },
+        rotation,
+        mirrored,
+        field_order: match parameters.field_order {
+            // By which is shown first: stored first, shown first.
+            AVFieldOrder::AV_FIELD_TT | AVFieldOrder::AV_FIELD_BT => 1,
+            AVFieldOrder::AV_FIELD_BB | AVFieldOrder::AV_FIELD_TB => 2,
+            _ => 0,
+        },
+    };
+    Ok(VideoTrack::new(s.index, picture, (first, first.saturating_add(duration))))
 }
 
 /// Dolby Vision whose base layer is no picture by itself can't be taken: nothing here applies its enhancement.

@@ -1,7 +1,7 @@
 //! What the sound of a source is, as encoder settings, and whether it can be cut.
 
 use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
-use millrace_schemas::AudioSettings;
+use millrace_schemas::{AudioTrack, Sound};
 
 use super::{
     choice, protection,
@@ -19,7 +19,7 @@ use crate::{
         },
         source::{COUNTED, Source},
     },
-    protocol::{AudioTrackFacts, InspectTask, Inspected},
+    protocol::{InspectTask, Inspected},
     timeline::{Clock, rescale_timestamp},
 };
 
@@ -38,14 +38,14 @@ pub(super) fn take(
 ) -> Result<(), Failure> {
     let mut refused = None;
     for track in choice::tracks(source, AVMediaType::AVMEDIA_TYPE_AUDIO, survey) {
-        let (main, also) = (track[0], track[1..].to_vec());
+        let (main, more_streams) = (track[0], track[1..].to_vec());
         let Some(stream) = usize::try_from(main).ok().and_then(|index| source.input.stream(index)) else {
             continue;
         };
         let (s, parameters) = fields(&stream);
         let unseen = survey.is_some_and(|survey| track.iter().all(|s| !survey.streams.contains_key(s)));
         if unseen || choice::holds_nothing(source, main) {
-            found.warnings.push(format!("sound track {main} {HOLDS_NONE}"));
+            found.facts.warnings.push(format!("sound track {main} {HOLDS_NONE}"));
             continue;
         }
         let codec = codec_name(parameters);
@@ -55,23 +55,21 @@ pub(super) fn take(
             Some(format!("this FFmpeg has no decoder for {codec}"))
         } else if parameters.sample_rate <= 0 || parameters.ch_layout.nb_channels <= 0 {
             Some(format!("the sound ({codec}) has no sample rate or channels"))
-        } else if found.sounds.len() >= MOST_TRACKS {
+        } else if found.facts.audio.len() >= MOST_TRACKS {
             Some(format!("there are more than {MOST_TRACKS} sound tracks"))
         } else {
             None
         };
         if let Some(wrong) = wrong {
-            found.warnings.push(format!("sound track {main} is left out: {wrong}"));
+            found.facts.warnings.push(format!("sound track {main} is left out: {wrong}"));
             refused.get_or_insert(wrong);
             continue;
         }
         let duration = choice::length(source, &stream).unwrap_or(0.0);
-        found.sounds.push(AudioTrackFacts {
+        found.facts.audio.push(AudioTrack {
             stream: main,
-            also,
-            settings: AudioSettings {
-                codec: String::new(),
-                bit_rate: 0,
+            more_streams,
+            sound: Sound {
                 sample_rate: parameters.sample_rate,
                 channels: parameters.ch_layout.nb_channels,
                 layout: describe(&parameters.ch_layout),
@@ -83,12 +81,12 @@ pub(super) fn take(
         });
     }
     match refused {
-        Some(reason) if found.sounds.is_empty() => return Err(Failure::new(reason)),
+        Some(reason) if found.facts.audio.is_empty() => return Err(Failure::new(reason)),
         _ => {}
     }
     if task.segment_seconds.is_some() {
-        for facts in &mut found.sounds {
-            let long = facts.samples as f64 >= LONG_SECONDS * f64::from(facts.settings.sample_rate);
+        for facts in &mut found.facts.audio {
+            let long = facts.samples as f64 >= LONG_SECONDS * f64::from(facts.sound.sample_rate);
             if long && let Some(step) = even_step(source, facts, &found.container) {
                 facts.first = first_sample(source, facts.stream, step)?;
             }
@@ -99,7 +97,7 @@ pub(super) fn take(
 
 /// By how many samples packets follow each other, where the index shows that all do so alike, or the container counts samples
 /// (0); `None` where there may be holes.
-fn even_step(source: &Source, facts: &AudioTrackFacts, container: &str) -> Option<i64> {
+fn even_step(source: &Source, facts: &AudioTrack, container: &str) -> Option<i64> {
     let stream = usize::try_from(facts.stream).ok().and_then(|index| source.input.stream(index))?;
     let (s, parameters) = fields(&stream);
     let exact = i64::from(s.time_base.num) * i64::from(parameters.sample_rate) == i64::from(s.time_base.den);

@@ -7,14 +7,16 @@ use std::{
 };
 
 use ffmpeg_next::{format::Pixel, frame};
-use millrace_schemas::{Color, Made, OutputPlan, Ratio, Rendition, TrackKind, TrackPlan, VideoSettings};
+use millrace_schemas::{
+    Color, Made, OutputPlan, Picture, Ratio, Rendition, TrackKind, TrackPlan, VideoSettings,
+};
 
 use super::*;
 use crate::{
     child::{
         codec::tables,
         overlap::Notes,
-        sink::{Picture, Sink as _, VideoEnd, VideoSink},
+        sink::{Sink as _, TimedPicture, VideoEnd, VideoSink},
     },
     packets::{TrailerFacts, Writer},
     protocol::{Merged, TimeRange},
@@ -25,22 +27,9 @@ const PICTURES: i64 = 10;
 const LENGTH: i64 = 512;
 
 fn settings() -> VideoSettings {
-    let source = VideoSettings {
-        codec: String::new(),
-        preset: String::new(),
-        crf: 0.0,
-        width: 64,
-        height: 48,
-        pixel_format: "yuv420p".into(),
-        time_base: Ratio { num: 1, den: 12_800 },
-        frame_rate: Ratio { num: 25, den: 1 },
-        sample_aspect: Ratio { num: 1, den: 1 },
+    let source = Picture {
         color: Color { primaries: 2, transfer: 2, matrix: 2, range: 1, chroma: 0 },
-        rotation: 0,
-        mirrored: false,
-        field_order: 0,
-        source_color: None,
-        tone_map: false,
+        ..Picture::plain((64, 48), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 12_800 })
     };
     tables().container("mov").unwrap().video_settings(&source).unwrap()
 }
@@ -57,7 +46,7 @@ fn encode(settings: &VideoSettings) -> (File, Made) {
         let mut picture = frame::Video::new(Pixel::YUV420P, 64, 48);
         picture.data_mut(0).fill(16 + 20 * number as u8);
         (1..3).for_each(|plane| picture.data_mut(plane).fill(128));
-        let picture = Picture { frame: picture, pts: number * LENGTH, length: LENGTH, notes: &notes };
+        let picture = TimedPicture { frame: picture, pts: number * LENGTH, length: LENGTH, notes: &notes };
         assert!(sink.push(picture).is_ok());
     }
     let Ok(made) = sink.finish(VideoEnd { next: None, empty_at: 0, notes: &notes }) else {

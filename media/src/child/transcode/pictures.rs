@@ -21,7 +21,7 @@ use crate::{
         outliers::{OutlierFilter, Timed},
         overlap::Notes,
         report::Reporter,
-        sink::{Picture, Sink as _, VideoEnd, VideoSink},
+        sink::{Sink as _, TimedPicture, VideoEnd, VideoSink},
         source::{Depth, Source, oversized},
     },
     claims,
@@ -229,7 +229,7 @@ impl Work {
         self.notes.picture(&frame, pts);
         let Self { graph, sinks, whole, notes, .. } = self;
         graph.push(frame, |branch, frame| {
-            let made = sinks[branch].push(Picture { frame, pts, length, notes })?;
+            let made = sinks[branch].push(TimedPicture { frame, pts, length, notes })?;
             alive::sign();
             whole.add(made, reporter);
             Ok(())

@@ -1,53 +1,27 @@
-use millrace_schemas::{Color, Encoders, Ratio, Seek, SeekBy, Signal, VideoSettings, frame::Record as _};
-use millrace_topology::{
-    invariants::check_plan,
-    ports::{Keyframe, SideSource},
-};
+use millrace_schemas::{Encoders, Keyframe, Picture, Ratio, Seek, SeekBy, Signal, Sound, frame::Record as _};
+use millrace_topology::invariants::check_plan;
 use proptest::prelude::*;
 
 use super::*;
 
 fn facts() -> SourceFacts {
-    let settings = VideoSettings {
-        codec: String::new(),
-        preset: String::new(),
-        crf: 0.0,
-        width: 640,
-        height: 360,
-        pixel_format: "yuv420p".into(),
-        time_base: Ratio { num: 1, den: 1000 },
-        frame_rate: Ratio { num: 25, den: 1 },
-        sample_aspect: Ratio { num: 1, den: 1 },
-        color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
-        rotation: 0,
-        mirrored: false,
-        field_order: 0,
-        source_color: None,
-        tone_map: false,
-    };
+    let picture = Picture::plain((640, 360), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 1000 });
     let seek = |at| Seek { by: SeekBy::Time, at, state: 0 };
     let keyframe = |i: i64| Keyframe { pts: i * 1000, seek: seek(i * 1000) };
     SourceFacts {
-        video: Some(VideoSource {
-            stream: 0,
-            settings,
-            first: 0,
-            end: 30_000,
+        video: Some(VideoTrack {
             keyframes: (0..30).map(keyframe).collect(),
             trusted: true,
-            longest_gap: 0,
-            last_time: 0,
-            also: Vec::new(),
-            shape: None,
-            states: Vec::new(),
+            ..VideoTrack::new(0, picture, (0, 30_000))
         }),
-        sounds: vec![sound(1)],
+        audio: vec![sound(1)],
         ..SourceFacts::default()
     }
 }
 
-fn sound(stream: i32) -> AudioSource {
-    AudioSource { stream, sample_rate: 48_000, channels: 2, samples: 1_440_000, ..AudioSource::default() }
+fn sound(stream: i32) -> AudioTrack {
+    let sound = Sound { sample_rate: 48_000, channels: 2, layout: String::new() };
+    AudioTrack { stream, sound, samples: 1_440_000, ..AudioTrack::default() }
 }
 
 const EXECUTION: &str = "00000000000000ee";
@@ -129,8 +103,8 @@ fn segments_are_numbered_video_first_and_sound_is_whole() {
 #[test]
 fn formats_of_one_sound_track_take_the_default_and_others_all() {
     let mut facts = facts();
-    facts.sounds = vec![sound(1), sound(2), sound(3)];
-    facts.sounds[1].tags.dispositions = DEFAULT;
+    facts.audio = vec![sound(1), sound(2), sound(3)];
+    facts.audio[1].tags.dispositions = DEFAULT;
     let plan = planned(&facts, BOTH).unwrap();
     let [mp4, flv] = plan.started.outputs.as_slice() else { panic!("two outputs") };
     assert_eq!(mp4.renditions.len(), 4);
@@ -143,9 +117,9 @@ fn formats_of_one_sound_track_take_the_default_and_others_all() {
 #[test]
 fn formats_of_one_sound_track_take_the_one_that_plays() {
     let sounds = |sounds: &[(bool, f64)]| -> usize {
-        let sounds: Vec<AudioSource> = sounds
+        let sounds: Vec<AudioTrack> = sounds
             .iter()
-            .map(|(default, seconds)| AudioSource {
+            .map(|(default, seconds)| AudioTrack {
                 seconds: *seconds,
                 tags: TrackTags { dispositions: i32::from(*default) * DEFAULT, ..TrackTags::default() },
                 ..sound(1)
@@ -163,11 +137,12 @@ fn formats_of_one_sound_track_take_the_one_that_plays() {
 #[test]
 fn a_track_says_how_all_of_its_segments_are_read() {
     let mut facts = facts();
-    facts.jumps = vec![-40];
-    facts.sounds[0] = AudioSource { samples: 48_000 * 600, first: Some(0), also: vec![8], ..sound(1) };
-    facts.sides = vec![SideSource { stream: 2, codec: "mov_text".into(), tags: TrackTags::default() }];
+    facts.discontinuities = vec![-40];
+    facts.audio[0] = AudioTrack { samples: 48_000 * 600, first: Some(0), more_streams: vec![8], ..sound(1) };
+    facts.auxiliary =
+        vec![AuxiliaryTrack { stream: 2, codec: "mov_text".into(), tags: TrackTags::default() }];
     if let Some(video) = &mut facts.video {
-        (video.also, video.states, video.longest_gap) = (vec![7], vec!["AWQ=".into()], 80);
+        (video.more_streams, video.states, video.longest_gap) = (vec![7], vec!["AWQ=".into()], 80);
     }
     let plan = planned(&facts, BOTH).unwrap();
     for track in &plan.started.tracks {
@@ -184,7 +159,7 @@ fn a_track_says_how_all_of_its_segments_are_read() {
 #[test]
 fn long_sound_without_holes_is_cut_on_the_grid_and_other_sound_is_whole() {
     let mut facts = facts();
-    facts.sounds[0] = AudioSource { samples: 48_000 * 600, first: Some(-7), ..sound(1) };
+    facts.audio[0] = AudioTrack { samples: 48_000 * 600, first: Some(-7), ..sound(1) };
     let plan = planned(&facts, BOTH).unwrap();
     let parts: Vec<_> = plan.segments.iter().filter(|s| s.stream == 1).collect();
     assert_eq!(parts.len(), 10);
@@ -193,7 +168,7 @@ fn long_sound_without_holes_is_cut_on_the_grid_and_other_sound_is_whole() {
         assert_eq!(pair[0].end, pair[1].start);
         assert_eq!((pair[1].start.unwrap() + 7) % 1024, 0);
     }
-    facts.sounds[0].sample_rate = 10_000;
+    facts.audio[0].sound.sample_rate = 10_000;
     let plan = planned(&facts, BOTH).unwrap();
     assert_eq!(plan.segments.iter().filter(|s| s.stream == 1).count(), 1, "it is resampled");
 }
@@ -201,7 +176,8 @@ fn long_sound_without_holes_is_cut_on_the_grid_and_other_sound_is_whole() {
 #[test]
 fn auxiliary_tracks_are_in_formats_that_hold_them() {
     let mut facts = facts();
-    facts.sides = vec![SideSource { stream: 2, codec: "mov_text".into(), tags: TrackTags::default() }];
+    facts.auxiliary =
+        vec![AuxiliaryTrack { stream: 2, codec: "mov_text".into(), tags: TrackTags::default() }];
     let plan = planned(&facts, BOTH).unwrap();
     assert_eq!(plan.started.outputs[0].renditions.len(), 3);
     assert_eq!(plan.started.outputs[1].renditions.len(), 2);
@@ -215,7 +191,7 @@ proptest! {
     ) {
         let mut facts = facts();
         facts.video = facts.video.filter(|_| video);
-        facts.sounds.retain(|_| audio);
+        facts.audio.retain(|_| audio);
         let upload = Upload {
             segment_time_seconds: seconds,
             dst_formats: ["mp4", "flv", "mp4"][..formats].iter().map(|f| (*f).to_owned()).collect(),
@@ -285,9 +261,10 @@ fn a_planted_container_gets_pictures_of_the_planted_codec() {
 #[test]
 fn a_format_that_holds_one_sound_holds_the_one_that_plays() {
     let mut facts = facts();
-    let mut plays = AudioSource { sample_rate: 44_100, ..sound(2) };
+    let mut plays = sound(2);
+    plays.sound.sample_rate = 44_100;
     plays.tags.dispositions = DEFAULT;
-    facts.sounds.push(plays);
+    facts.audio.push(plays);
     let plan = planned(&facts, BOTH).unwrap();
     let rates = |output: &OutputPlan| -> Vec<i32> {
         let track = |id: &String| plan.started.tracks.iter().find(|track| track.rendition == *id).unwrap();
@@ -301,6 +278,6 @@ fn a_format_that_holds_one_sound_holds_the_one_that_plays() {
 #[test]
 fn text_of_a_codec_without_an_entry_is_refused() {
     let mut facts = facts();
-    facts.sides = vec![SideSource { stream: 2, codec: "webvtt".into(), tags: TrackTags::default() }];
+    facts.auxiliary = vec![AuxiliaryTrack { stream: 2, codec: "webvtt".into(), tags: TrackTags::default() }];
     assert!(planned(&facts, BOTH).err().unwrap().starts_with("unknown codec 'webvtt'"));
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use millrace_formats::{CONTAINERS, Sound};
+use millrace_formats::CONTAINERS;
 use millrace_media::{
     InspectTask, Inspected, Launcher, MergeTask, Merged, Reply, Sandbox, Task, TaskRequest, TimeRange,
     TranscodeTask,
@@ -16,8 +16,7 @@ use millrace_media::{
     seams::Decoded,
 };
 use millrace_processors::split::cuts;
-use millrace_schemas::{AudioSettings, Made, OutputPlan, Rendition, Seek, TrackKind, TrackPlan, TrackSum};
-use millrace_topology::ports::Keyframe;
+use millrace_schemas::{Made, OutputPlan, Rendition, Seek, TrackKind, TrackPlan, TrackSum};
 
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -154,17 +153,17 @@ impl Workshop {
 
     /// The task of a range of the video; `seeks` are where reading begins.
     pub fn video_task(found: &Inspected, range: TimeRange, seeks: Vec<Seek>) -> TranscodeTask {
-        let video = found.video.as_ref().unwrap();
-        let settings = CONTAINERS[0].video_settings(&video.settings).unwrap();
+        let video = found.facts.video.as_ref().unwrap();
+        let settings = CONTAINERS[0].video_settings(&video.picture).unwrap();
         TranscodeTask {
             stream: video.stream,
             kind: TrackKind::Video,
             ranges: vec![range],
             seeks,
-            jumps: found.jumps.clone(),
+            jumps: found.facts.discontinuities.clone(),
             longest_gap: video.longest_gap,
             last_time: video.last_time,
-            also: video.also.clone(),
+            also: video.more_streams.clone(),
             shape: video.shape.clone(),
             states: video.states.clone(),
             renditions: vec![Rendition { id: "v".into(), video: Some(settings), audio: None, side: None }],
@@ -174,19 +173,17 @@ impl Workshop {
 
     /// The task of a range of the first sound track, in samples.
     pub fn sound_task(found: &Inspected, range: TimeRange) -> TranscodeTask {
-        let sound = &found.sounds[0];
-        let AudioSettings { sample_rate, layout, channels, .. } = &sound.settings;
-        let from = Sound { sample_rate: *sample_rate, layout, channels: *channels };
-        let (settings, _) = CONTAINERS[0].audio_settings(from).unwrap();
+        let sound = &found.facts.audio[0];
+        let (settings, _) = CONTAINERS[0].audio_settings(&sound.sound).unwrap();
         TranscodeTask {
             stream: sound.stream,
             kind: TrackKind::Audio,
             ranges: vec![range],
             seeks: Vec::new(),
-            jumps: found.jumps.clone(),
+            jumps: found.facts.discontinuities.clone(),
             longest_gap: 0,
             last_time: 0,
-            also: sound.also.clone(),
+            also: sound.more_streams.clone(),
             shape: None,
             states: Vec::new(),
             renditions: vec![Rendition { id: "a".into(), video: None, audio: Some(settings), side: None }],
@@ -198,7 +195,7 @@ impl Workshop {
     pub fn make(&self, source: &Path, wanted: &Wanted) -> Work {
         let found = self.inspect(source, wanted.seconds);
         let mut work = Vec::new();
-        if found.video.is_some() {
+        if found.facts.video.is_some() {
             let ranges = ranges(&found, wanted.seconds);
             let made = ranges.into_iter().map(|range| {
                 let cuts::Range { start, end, seeks } = range;
@@ -206,7 +203,7 @@ impl Workshop {
             });
             work.push(track(TrackKind::Video, made.collect()));
         }
-        if !found.sounds.is_empty() {
+        if !found.facts.audio.is_empty() {
             let cuts: Vec<i64> = wanted.cuts.iter().map(|packets| packets * 1024).collect();
             let starts = std::iter::once(None).chain(cuts.iter().copied().map(Some));
             let ends = cuts.iter().copied().map(Some).chain([None]);
@@ -271,11 +268,9 @@ fn new_file(path: &Path) -> File {
 
 /// The ranges of a video's segments.
 pub fn ranges(found: &Inspected, seconds: f64) -> Vec<cuts::Range> {
-    let video = found.video.as_ref().unwrap();
-    let keyframes: Vec<Keyframe> =
-        video.keyframes.iter().map(|k| Keyframe { pts: k.pts, seek: k.seek }).collect();
-    let ticks = |seconds: f64| (seconds / video.settings.time_base.as_f64()) as i64;
-    cuts::plan(video.first, video.end, &keyframes, ticks(seconds), ticks(cuts::LONGEST_LEAD_SECONDS))
+    let video = found.facts.video.as_ref().unwrap();
+    let ticks = |seconds: f64| (seconds / video.picture.time_base.as_f64()) as i64;
+    cuts::plan(video.first, video.end, &video.keyframes, ticks(seconds), ticks(cuts::LONGEST_LEAD_SECONDS))
 }
 
 /// A track of these segments, as it is planned.
