@@ -8,6 +8,11 @@ use std::fmt::Debug;
 
 use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
 
+use crate::{
+    ask::{AudioAsk, VideoAsk},
+    color,
+};
+
 table! {
     /// All codecs.
     CODECS: &'static dyn Codec {
@@ -88,13 +93,40 @@ pub trait Codec: Debug + Sync {
     }
 }
 
+/// The scale of a codec's constant quality, on which less is better.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quality {
+    /// The best quality that can be asked for.
+    pub best: f64,
+    /// The worst quality that can be asked for.
+    pub worst: f64,
+    /// The quality of a rendition that asks for none.
+    pub usual: f64,
+}
+
 /// What only a codec of pictures has.
 pub trait VideoCodec: Debug + Sync {
     /// libavutil's names of the pixel formats that it is made of, the usual one first.
     fn pixel_formats(&self) -> &'static [&'static str];
 
-    /// Returns the settings of a rendition of pictures like these.
-    fn settings(&self, picture: &Picture) -> VideoSettings;
+    /// The presets of its encoder, as the encoder names them, from fast to slow; empty if it has none.
+    fn presets(&self) -> &'static [&'static str];
+
+    /// The preset of a rendition that asks for none; empty if it has none.
+    fn usual_preset(&self) -> &'static str;
+
+    /// The scale of its constant quality.
+    fn quality(&self) -> Quality;
+
+    /// Returns the texts before and behind the version that its encoder writes into its first packet; `None` if it writes none.
+    fn version_text(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    /// Changes settings that follow from what is asked to those that the codec can hold.
+    fn fit(&self, settings: &mut VideoSettings) {
+        let _ = settings;
+    }
 
     /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (size, clock, colour).
     fn options(&self, settings: &VideoSettings) -> Vec<(&'static str, String)>;
@@ -109,10 +141,24 @@ pub enum Priming {
     Heard,
 }
 
+/// The bit rates that a codec can be asked for, in bits per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BitRates {
+    /// The least.
+    pub least: i64,
+    /// The most.
+    pub most: i64,
+    /// That of a rendition that asks for none.
+    pub usual: i64,
+}
+
 /// What only a codec of sound has.
 pub trait AudioCodec: Debug + Sync {
     /// libavutil's name of the sample format that its encoder takes.
     fn sample_format(&self) -> &'static str;
+
+    /// The least, the most and the usual bit rate, in bits per second; `None` if it is lossless, or the encoder chooses it.
+    fn bit_rates(&self) -> Option<BitRates>;
 
     /// Samples in a packet, the same in all: the grid on which its sound can be cut.
     fn frame_size(&self) -> i64;
@@ -123,8 +169,8 @@ pub trait AudioCodec: Debug + Sync {
     /// How many frames are encoded behind the end of a part, and thrown away.
     fn lead_out(&self) -> i64;
 
-    /// Returns the settings of a rendition of this sound in a container of this priming; and what is to be said, if its channels
-    /// can't stay as they are.
+    /// Returns the settings of a rendition of this sound, in the rate and with the channels that are asked for, in a container of
+    /// this priming; and what is to be said, if its channels can't stay as they are.
     fn settings(&self, sound: &Sound, priming: Priming) -> (AudioSettings, Option<String>);
 
     /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (rate, channels, bit
@@ -150,6 +196,51 @@ pub struct SoundHeader {
 }
 
 impl dyn Codec + '_ {
+    /// Returns the settings of a rendition of pictures like these; `None` if it is no codec of pictures.
+    #[must_use]
+    pub fn video_settings(&self, picture: &Picture, ask: &VideoAsk) -> Option<VideoSettings> {
+        let codec = self.video()?;
+        let (width, height) = ask.size.unwrap_or((picture.width, picture.height));
+        let pixel_format = ask.pixel_format.as_deref().or(codec.pixel_formats().first().copied());
+        let mut settings = VideoSettings {
+            preset: ask.preset.clone().unwrap_or_else(|| codec.usual_preset().into()),
+            crf: ask.quality.unwrap_or(codec.quality().usual),
+            width,
+            height,
+            pixel_format: pixel_format.unwrap_or_default().into(),
+            encoder: ask.encoder.clone().unwrap_or_default(),
+            keyframe_seconds: ask.keyframe_interval.unwrap_or(0.0),
+            ..VideoSettings::of(self.name(), picture)
+        };
+        (settings.color, settings.tone_map) = color::shown(picture);
+        settings.source_color = (settings.color != picture.color).then_some(picture.color);
+        codec.fit(&mut settings);
+        Some(settings)
+    }
+
+    /// Returns the settings of a rendition of this sound in a container of this priming, and what is to be said if its channels
+    /// can't stay as they are; `None` if it is no codec of sound.
+    #[must_use]
+    pub fn audio_settings(
+        &self,
+        sound: &Sound,
+        priming: Priming,
+        ask: &AudioAsk,
+    ) -> Option<(AudioSettings, Option<String>)> {
+        let codec = self.audio()?;
+        let mut asked = sound.clone();
+        asked.sample_rate = ask.sample_rate.unwrap_or(sound.sample_rate);
+        if let Some(channels) = ask.channels.filter(|channels| *channels != sound.channels) {
+            (asked.channels, asked.layout) = (channels, String::new());
+        }
+        let (mut settings, remark) = codec.settings(&asked, priming);
+        settings.encoder = ask.encoder.clone().unwrap_or_default();
+        if let Some(bit_rate) = ask.bit_rate {
+            settings.bit_rate = bit_rate;
+        }
+        Some((settings, remark))
+    }
+
     /// What only a codec of pictures has; `None` for others.
     #[must_use]
     pub fn video(&self) -> Option<&'static dyn VideoCodec> {

@@ -3,8 +3,11 @@
 
 use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
 
-use crate::codec::Codec;
 pub use crate::codec::Priming;
+use crate::{
+    ask::{AudioAsk, VideoAsk},
+    codec::Codec,
+};
 
 table! {
     /// All containers. The first is made where no format is asked for.
@@ -106,19 +109,29 @@ impl Container {
         [self.video, self.audio, self.text, self.covers].into_iter().flat_map(|tracks| tracks.codecs).copied()
     }
 
-    /// Returns the settings of a rendition of pictures like these; `None` if it holds no pictures.
+    /// Returns the codec of pictures that it usually holds; `None` if it holds none.
     #[must_use]
-    pub fn video_settings(&self, picture: &Picture) -> Option<VideoSettings> {
-        let codec = self.video.codecs.first()?.video()?;
-        Some(codec.settings(picture))
+    pub fn video_codec(&self) -> Option<&'static dyn Codec> {
+        self.video.codecs.first().copied()
     }
 
-    /// Returns the settings of a rendition of this sound, and what is to be said, if its channels can't stay as they are; `None` if
-    /// it holds no sound.
+    /// Returns the codec of audio that it usually holds; `None` if it holds none.
+    #[must_use]
+    pub fn audio_codec(&self) -> Option<&'static dyn Codec> {
+        self.audio.codecs.first().copied()
+    }
+
+    /// Returns the settings of a rendition of pictures like these of which nothing is asked; `None` if it holds no pictures.
+    #[must_use]
+    pub fn video_settings(&self, picture: &Picture) -> Option<VideoSettings> {
+        self.video_codec()?.video_settings(picture, &VideoAsk::default())
+    }
+
+    /// Returns the settings of a rendition of this sound of which nothing is asked, and what is to be said if its channels can't
+    /// stay as they are; `None` if it holds no sound.
     #[must_use]
     pub fn audio_settings(&self, sound: &Sound) -> Option<(AudioSettings, Option<String>)> {
-        let codec = self.audio.codecs.first()?.audio()?;
-        Some(codec.settings(sound, self.priming))
+        self.audio_codec()?.audio_settings(sound, self.priming, &AudioAsk::default())
     }
 
     /// Returns the codec in which it holds a track of text or a cover that is there in `codec`, and how many such tracks it holds;

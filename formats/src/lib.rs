@@ -16,6 +16,7 @@ macro_rules! table {
     };
 }
 
+pub mod ask;
 pub mod codec;
 mod color;
 pub mod container;
@@ -23,6 +24,7 @@ pub mod filter;
 #[cfg(feature = "planted")]
 pub mod planted;
 
+pub use ask::{AudioAsk, VideoAsk};
 pub use codec::{CODECS, Codec, Seams};
 pub use container::{CONTAINERS, Container};
 pub use filter::{FILTERS, Filter};

@@ -25,5 +25,6 @@ pub use segment::{Seek, SeekBy, Segment, TrackSource};
 pub use signal::{Cancelled, MergeOutcome, Refused, SegmentOutcome, Signal, Started, UncleanRun};
 pub use status::{Control, ExecutionEvent, LogLine, Progress};
 pub use upload::{
-    LAST_ATTEMPT, LONGEST_LABEL, LONGEST_LOCATION, LONGEST_NAME, MOST_FORMATS, MOST_LABELS, MOST_MADE, Upload,
+    LAST_ATTEMPT, LONGEST_LABEL, LONGEST_LOCATION, LONGEST_NAME, LONGEST_PROFILE, MOST_FORMATS, MOST_LABELS,
+    MOST_MADE, Upload,
 };

@@ -59,10 +59,12 @@ enum Fields {
     Seams,
     /// Principals.
     Principals,
-    /// Outputs that are staged before they are published. The latest group.
+    /// Outputs that are staged before they are published.
     Steps,
+    /// Profiles. The latest group.
+    Profiles,
 }
-use Fields::{Early, Facts, Principals, Seams, Steps};
+use Fields::{Early, Facts, Principals, Profiles, Seams, Steps};
 
 impl Fields {
     /// Returns the value if its group is among these, else the default.
@@ -84,6 +86,7 @@ fn upload(fields: Fields) -> Upload {
         strict: fields >= Facts,
         keep_location: fields >= Facts,
         principal: fields.since(Principals, "press".into()),
+        profile: fields.since(Profiles, Some("web".into())),
         ..Upload::of("file:///in/a.mov", "file:///out")
     }
 }
@@ -96,7 +99,8 @@ fn old_upload(version: usize) -> Upload {
         2 => second,
         3 => upload(Early),
         4 => upload(Facts),
-        _ => upload(Seams),
+        5 => upload(Seams),
+        _ => upload(Steps),
     }
 }
 
@@ -122,16 +126,19 @@ fn settings(fields: Fields) -> VideoSettings {
         source_color: fields
             .since(Facts, Some(Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 1 })),
         tone_map: fields >= Facts,
+        encoder: fields.since(Profiles, "libx264".into()),
+        keyframe_seconds: fields.since(Profiles, 2.0),
     }
 }
 
-fn sound_settings() -> AudioSettings {
+fn sound_settings(fields: Fields) -> AudioSettings {
     AudioSettings {
         codec: "aac".into(),
         bit_rate: 128_000,
         sample_rate: 48_000,
         channels: 4,
         layout: "quad".into(),
+        encoder: fields.since(Profiles, "aac".into()),
     }
 }
 
@@ -198,7 +205,7 @@ fn track(fields: Fields) -> TrackPlan {
         video: Some(settings(fields)),
         tags: fields
             .since(Facts, Some(TrackTags { language: "deu".into(), title: "Ton".into(), dispositions: 1 })),
-        audio: fields.since(Seams, Some(sound_settings())),
+        audio: fields.since(Seams, Some(sound_settings(fields))),
         source: fields.since(Seams, Some(track_source())),
         order: fields.since(Seams, vec![0, 1, 2_100_000, 8]),
     }
@@ -329,6 +336,7 @@ fn signal(fields: Fields) -> Signal {
 
 fn old_signal(version: usize) -> Signal {
     let mut signal = signal(match version {
+        7 => Steps,
         6 => Principals,
         5 => Seams,
         4 => Facts,
@@ -422,26 +430,29 @@ fn warnings(fields: Fields) -> Vec<String> {
 #[test]
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
-    golden("upload", &upload(Principals), old_upload);
-    golden("segment", &segment(Seams), |version| match version {
+    golden("upload", &upload(Profiles), old_upload);
+    golden("segment", &segment(Profiles), |version| match version {
         1 => Segment { work: none(), ..segment(Early) },
         2 => segment(Early),
         3 => Segment { longest_gap: 0, last_time: 0, ..segment(Facts) },
-        _ => segment(Facts),
+        4 => segment(Facts),
+        _ => segment(Seams),
     });
-    golden("signal", &signal(Steps), old_signal);
-    golden("assembly", &assembly(Steps), |version| match version {
+    golden("signal", &signal(Profiles), old_signal);
+    golden("assembly", &assembly(Profiles), |version| match version {
         1 => Assembly { work: none(), upload: None, ..assembly(Early) },
         2 | 3 => Assembly { upload: Some(old_upload(version)), ..assembly(Early) },
         4 => assembly(Facts),
         5 => assembly(Seams),
-        _ => assembly(Principals),
+        6 => assembly(Principals),
+        _ => assembly(Steps),
     });
-    golden("merge", &merge(Steps), |version| match version {
+    golden("merge", &merge(Profiles), |version| match version {
         1 => Merge { work: none(), ..merge(Early) },
         2 => merge(Early),
         3 => merge(Facts),
-        _ => merge(Seams),
+        4 => merge(Seams),
+        _ => merge(Steps),
     });
     golden("merged", &merged(Seams), |version| match version {
         1 => Merged { work: none(), ..merged(Early) },
@@ -477,11 +488,15 @@ fn what_was_once_written_is_read_for_good() {
         at_ms: 1_800_000_000_000,
         uploads: vec![Upload {
             principal: "press".into(),
+            profile: Some("web".into()),
             ..Upload::of("s3://videos/in/a.mov", "s3://videos/out")
         }],
     };
-    golden("arrival", &arrival, |_| Arrival {
-        uploads: vec![Upload::of("s3://videos/in/a.mov", "s3://videos/out")],
+    golden("arrival", &arrival, |version| Arrival {
+        uploads: vec![Upload {
+            principal: if version == 4 { "press".into() } else { String::new() },
+            ..Upload::of("s3://videos/in/a.mov", "s3://videos/out")
+        }],
         ..arrival.clone()
     });
     let seen = Seen {
@@ -497,8 +512,8 @@ fn what_was_once_written_is_read_for_good() {
 #[test]
 fn a_record_that_claims_a_newer_version_is_told_from_what_is_none() {
     let mut newer = upload(Seams).encode().unwrap();
-    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 7).to_be_bytes());
-    assert!(matches!(Upload::decode(&newer), Err(RecordError::Claimed { found: 7, known: 6, .. })));
+    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 8).to_be_bytes());
+    assert!(matches!(Upload::decode(&newer), Err(RecordError::Claimed { found: 8, known: 7, .. })));
     newer[1..5].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
     assert!(matches!(Upload::decode(&newer), Err(RecordError::UnknownSchema { .. })));
     let mut long = upload(Seams).encode().unwrap();

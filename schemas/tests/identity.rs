@@ -31,6 +31,8 @@ fn video() -> VideoSettings {
         field_order: 0,
         source_color: None,
         tone_map: false,
+        encoder: String::new(),
+        keyframe_seconds: 0.0,
     }
 }
 
@@ -41,6 +43,7 @@ fn audio() -> AudioSettings {
         sample_rate: 48_000,
         channels: 2,
         layout: String::new(),
+        encoder: String::new(),
     }
 }
 

@@ -85,18 +85,13 @@ pub(crate) fn verify(task: &VerifyTask, bytes: i64, seconds: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use millrace_schemas::{AudioSettings, TrackKind};
+    use millrace_schemas::{AudioSettings, Sound, TrackKind};
 
     use super::*;
 
     fn sound(units: i64, bytes: i64) -> Duration {
-        let audio = AudioSettings {
-            codec: "aac".into(),
-            bit_rate: 1,
-            sample_rate: 48_000,
-            channels: 2,
-            layout: String::new(),
-        };
+        let sound = Sound { sample_rate: 48_000, channels: 2, layout: String::new() };
+        let audio = AudioSettings::of("aac", &sound);
         let rendition = Rendition { id: String::new(), video: None, audio: Some(audio), side: None };
         let task = TranscodeTask {
             stream: 0,

@@ -4,13 +4,13 @@ mod layouts;
 
 use millrace_schemas::{AudioSettings, Sound};
 
-use super::{AudioCodec, Codec, Form, Kind, Priming, Seams, SoundHeader};
+use super::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader};
 use layouts::Fit;
 
 pub(super) const ENTRY: &dyn Codec = &Aac;
 
-/// The bit rate of a rendition that asks for none, in bits per second.
-const BIT_RATE: i64 = 128_000;
+/// Of all channels together. The encoder lowers what is more than 6,144 bits a packet and channel.
+const BIT_RATES: BitRates = BitRates { least: 16_000, most: 1_024_000, usual: 128_000 };
 /// Samples in a packet (ISO/IEC 14496-3: AAC-LC).
 const FRAME_SIZE: i64 = 1024;
 /// How many frames are encoded before a part begins and thrown away. Windows and bits in hand stand where they would after 32,
@@ -65,6 +65,10 @@ impl AudioCodec for Aac {
         "fltp"
     }
 
+    fn bit_rates(&self) -> Option<BitRates> {
+        Some(BIT_RATES)
+    }
+
     fn frame_size(&self) -> i64 {
         FRAME_SIZE
     }
@@ -91,7 +95,8 @@ impl AudioCodec for Aac {
         let (made, count, fit) = layouts::aac_layout(layout, channels);
         let settings = AudioSettings {
             codec: self.name().into(),
-            bit_rate: BIT_RATE,
+            bit_rate: BIT_RATES.usual,
+            encoder: String::new(),
             sample_rate: rate,
             channels: count,
             layout: made.clone(),

@@ -2,17 +2,13 @@
 
 mod units;
 
-use millrace_schemas::{Picture, VideoSettings};
+use millrace_schemas::VideoSettings;
 
-use super::{Codec, Form, Kind, Seams, VideoCodec};
-use crate::color;
+use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
 use units::{framed_units, units};
 
 pub(super) const ENTRY: &dyn Codec = &H264;
 
-/// The encoder preset and quality of a rendition that asks for none.
-const PRESET: &str = "medium";
-const CRF: f64 = 23.0;
 /// The pixel formats that are made: what every player decodes.
 const PIXEL_FORMATS: &[&str] = &["yuv420p"];
 
@@ -116,21 +112,32 @@ impl VideoCodec for H264 {
         PIXEL_FORMATS
     }
 
-    fn settings(&self, picture: &Picture) -> VideoSettings {
-        let mut settings = VideoSettings {
-            preset: PRESET.into(),
-            crf: CRF,
-            pixel_format: PIXEL_FORMATS[0].into(),
-            ..VideoSettings::of(self.name(), picture)
-        };
+    fn presets(&self) -> &'static [&'static str] {
+        &[
+            "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+            "placebo",
+        ]
+    }
+
+    fn usual_preset(&self) -> &'static str {
+        "medium"
+    }
+
+    /// 0 would be lossless, which is a profile of its own that few players have.
+    fn quality(&self) -> Quality {
+        Quality { best: 1.0, worst: 51.0, usual: 23.0 }
+    }
+
+    fn version_text(&self) -> Option<(&'static str, &'static str)> {
+        Some(("x264 - ", " - "))
+    }
+
+    fn fit(&self, settings: &mut VideoSettings) {
         // Laid down otherwise, rows of a field are none any more; and H.264 keeps fields of frames whose height is a multiple
         // of four in 4:2:0 (ITU-T H.264, 7.4.2.1.1). Those of other heights keep their pictures, as they are.
         if settings.rotation != 0 || settings.mirrored || settings.height % 4 != 0 {
             settings.field_order = 0;
         }
-        (settings.color, settings.tone_map) = color::shown(picture);
-        settings.source_color = (settings.color != picture.color).then_some(picture.color);
-        settings
     }
 
     /// Those of libx264.
@@ -171,9 +178,10 @@ fn lookahead(area: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use millrace_schemas::{Color, Ratio};
+    use millrace_schemas::{Color, Picture, Ratio};
 
     use super::*;
+    use crate::ask::VideoAsk;
 
     #[test]
     fn headers_are_the_encoders_or_others() {
@@ -218,6 +226,10 @@ mod tests {
         assert!(!H264.is_keyframe(&[0, 0, 0, 2, 0x41, 1], Form::File));
     }
 
+    fn settings(picture: &Picture) -> VideoSettings {
+        ENTRY.video_settings(picture, &VideoAsk::default()).unwrap()
+    }
+
     fn source(pixel_format: &str, color: Color) -> Picture {
         let (frame_rate, time_base) = (Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 1000 });
         Picture {
@@ -231,19 +243,19 @@ mod tests {
     #[test]
     fn high_range_becomes_bt709_and_nothing_else_is_mapped() {
         let hdr = Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 3 };
-        let made = H264.settings(&source("yuv420p10le", hdr));
+        let made = settings(&source("yuv420p10le", hdr));
         assert_eq!((made.color.primaries, made.color.transfer, made.color.matrix), (1, 1, 1));
         assert!(made.tone_map);
         assert_eq!(made.source_color, Some(hdr));
         let wide = Color { transfer: 14, ..hdr };
-        let made = H264.settings(&source("yuv420p10le", wide));
+        let made = settings(&source("yuv420p10le", wide));
         assert_eq!((made.color, made.source_color, made.tone_map), (wide, None, false));
     }
 
     #[test]
     fn rgb_gets_the_matrix_of_its_size_and_keeps_its_curve() {
         let srgb = Color { primaries: 1, transfer: 13, matrix: 0, range: 2, chroma: 0 };
-        let made = H264.settings(&source("gbrp", srgb));
+        let made = settings(&source("gbrp", srgb));
         assert_eq!(made.color, Color { primaries: 1, transfer: 13, matrix: 1, range: 1, chroma: 1 });
     }
 
@@ -253,7 +265,7 @@ mod tests {
     fn fields_are_kept_where_h264_can_hold_them() {
         let fields = |height, rotation| {
             let source = Picture { height, rotation, ..source("yuv420p", BT709) };
-            H264.settings(&source).field_order
+            settings(&source).field_order
         };
         assert_eq!((fields(1080, 0), fields(486, 0), fields(1080, 90)), (1, 0, 0));
     }
@@ -262,7 +274,7 @@ mod tests {
     fn the_encoders_options_follow_from_the_settings_alone() {
         let options = |width, height, field_order| {
             let source = Picture { width, height, field_order, ..source("yuv420p", BT709) };
-            H264.options(&H264.settings(&source))
+            H264.options(&settings(&source))
         };
         let joined = "stitchable=1:sync-lookahead=0:zones=0,0,b=1.4";
         let option = |key, value: &str| (key, value.to_owned());

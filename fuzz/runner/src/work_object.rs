@@ -165,6 +165,8 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         field_order: 1,
         source_color: Some(color),
         tone_map: true,
+        encoder: "libx264".into(),
+        keyframe_seconds: 2.0,
     };
     let audio = AudioSettings {
         codec: "aac".into(),
@@ -172,6 +174,7 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         sample_rate: 48_000,
         channels: 2,
         layout: "stereo".into(),
+        encoder: String::new(),
     };
     let empty = Header {
         extradata: vec![1, 100, 0, 31],

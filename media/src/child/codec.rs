@@ -80,13 +80,18 @@ pub(crate) fn of_header(header: &Header) -> Result<&'static dyn Codec, Failure> 
     }
 }
 
-/// Returns the encoder of a codec: the first of the table's that this FFmpeg has.
+/// Returns an encoder of a codec: the one that is named, or the first of the table's that this FFmpeg has.
 ///
 /// # Errors
-/// If it has none.
-pub(crate) fn encoder(name: &str) -> Result<ff::Codec, Failure> {
-    let names = find(name)?.encoders();
+/// If it has none, or the one that is named is none of the codec's.
+pub(crate) fn encoder(codec: &str, named: &str) -> Result<ff::Codec, Failure> {
+    let names = find(codec)?.encoders();
+    let mut names: Vec<&str> =
+        names.iter().copied().filter(|name| named.is_empty() || *name == named).collect();
     let found = names.iter().find_map(|name| ff::encoder::find_by_name(name));
+    if names.is_empty() && !named.is_empty() {
+        names.push(named);
+    }
     let names = names.join("' or '");
     found.ok_or_else(|| Failure::new(format!("this FFmpeg has no encoder '{names}'; install one that has")))
 }
@@ -136,7 +141,7 @@ mod tests {
     fn libav_knows_each_codec_and_has_an_encoder_for_it() {
         for codec in tables().codecs {
             assert_eq!(libav::codec::name_of(id(*codec).unwrap()), codec.name());
-            assert_eq!(encoder(codec.name()).is_ok(), !codec.encoders().is_empty(), "{}", codec.name());
+            assert_eq!(encoder(codec.name(), "").is_ok(), !codec.encoders().is_empty(), "{}", codec.name());
         }
     }
 
@@ -150,7 +155,7 @@ mod tests {
 
     #[test]
     fn an_encoder_that_is_not_there_is_named() {
-        let Err(Failure(reason)) = encoder("png") else { panic!("covers are copied") };
+        let Err(Failure(reason)) = encoder("png", "") else { panic!("covers are copied") };
         assert_eq!(reason, "this FFmpeg has no encoder ''; install one that has");
     }
 

@@ -14,21 +14,30 @@ use serde::{Deserialize, Serialize};
 use super::{RenditionId, RenditionKind, hash_of};
 use crate::{AudioSettings, Color, Ratio, Rendition, SideSettings, VideoSettings};
 
-/// The encoder of each codec on this machine, with its version: another version may make other bytes of the same settings.
+/// The encoders of this machine, with their versions: another version may make other bytes of the same settings. Each has an entry
+/// by libavcodec's name, and the one that is taken where none is named another by the name of its codec.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Encoders(BTreeMap<String, String>);
 
 impl Encoders {
-    /// Returns the encoder of a codec, such as `libx264 core 164 r3095 baee400 (Lavc59.37.100)`; empty if none is known.
+    /// Returns an encoder of a codec, such as `libx264 core 164 r3095 baee400 (Lavc59.37.100)`: the one of that name, or the first one
+    /// of the codec if `encoder` is empty. Empty if it is not there.
     #[must_use]
-    pub fn of(&self, codec: &str) -> &str {
-        self.0.get(codec).map_or("", String::as_str)
+    pub fn of(&self, encoder: &str, codec: &str) -> &str {
+        let name = if encoder.is_empty() { codec } else { encoder };
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// Returns `true` if no encoder is known at all, as in simulation.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
 impl FromIterator<(String, String)> for Encoders {
-    /// Collects pairs of a codec and its encoder.
+    /// Collects pairs of a name and an encoder.
     fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
         Self(pairs.into_iter().collect())
     }
@@ -98,9 +107,11 @@ impl Canonical {
             field_order,
             source_color,
             tone_map,
+            encoder,
+            keyframe_seconds,
         } = settings;
         self.set("video.codec", codec);
-        self.set("video.encoder", encoders.of(codec));
+        self.set("video.encoder", encoders.of(encoder, codec));
         self.set("video.preset", preset);
         self.set("video.crf", crf);
         self.set("video.width", width);
@@ -117,12 +128,13 @@ impl Canonical {
             self.set("video.source_color", code_points(*color));
         }
         self.set_unless(&false, "video.tone_map", tone_map);
+        self.set_unless(&0.0, "video.keyframe_seconds", keyframe_seconds);
     }
 
     fn audio(&mut self, settings: &AudioSettings, encoders: &Encoders) {
-        let AudioSettings { codec, bit_rate, sample_rate, channels, layout } = settings;
+        let AudioSettings { codec, bit_rate, sample_rate, channels, layout, encoder } = settings;
         self.set("audio.codec", codec);
-        self.set("audio.encoder", encoders.of(codec));
+        self.set("audio.encoder", encoders.of(encoder, codec));
         self.set("audio.bit_rate", bit_rate);
         self.set("audio.sample_rate", sample_rate);
         self.set("audio.channels", channels);

@@ -108,7 +108,8 @@ crate::frame::record!(
         "assembly/4.avsc",
         "assembly/5.avsc",
         "assembly/6.avsc",
-        "assembly/7.avsc"
+        "assembly/7.avsc",
+        "assembly/8.avsc"
     ]
 );
 

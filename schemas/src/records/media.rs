@@ -3,7 +3,7 @@
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Picture;
+use crate::{Picture, Sound};
 
 /// One version of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
@@ -129,6 +129,15 @@ pub struct VideoSettings {
     #[serde(default)]
     #[avro(default = "false")]
     pub tone_map: bool,
+    /// The encoder, by libavcodec's name; empty for the first one of the codec that the worker has.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub encoder: String,
+    /// The interval of keyframes in seconds: there is one at the first picture of each interval, counted from time zero of the
+    /// source. 0 leaves it to the encoder.
+    #[serde(default)]
+    #[avro(default = "0.0")]
+    pub keyframe_seconds: f64,
 }
 
 impl VideoSettings {
@@ -163,6 +172,8 @@ impl VideoSettings {
             field_order,
             source_color: None,
             tone_map: false,
+            encoder: String::new(),
+            keyframe_seconds: 0.0,
         }
     }
 }
@@ -183,6 +194,26 @@ pub struct AudioSettings {
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub layout: String,
+    /// The encoder, by libavcodec's name; empty for the first one of the codec that the worker has.
+    #[serde(default)]
+    #[avro(default = r#""""#)]
+    pub encoder: String,
+}
+
+impl AudioSettings {
+    /// Returns settings of this codec that keep rate and channels as they are, with a bit rate of 0.
+    #[must_use]
+    pub fn of(codec: &str, sound: &Sound) -> Self {
+        let Sound { sample_rate, channels, ref layout } = *sound;
+        Self {
+            codec: codec.into(),
+            bit_rate: 0,
+            sample_rate,
+            channels,
+            layout: layout.clone(),
+            encoder: String::new(),
+        }
+    }
 }
 
 /// The settings of an auxiliary track: text, or cover art.

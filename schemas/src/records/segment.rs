@@ -78,7 +78,14 @@ crate::frame::record!(
     Segment,
     "Segment",
     2,
-    ["segment/1.avsc", "segment/2.avsc", "segment/3.avsc", "segment/4.avsc", "segment/5.avsc"]
+    [
+        "segment/1.avsc",
+        "segment/2.avsc",
+        "segment/3.avsc",
+        "segment/4.avsc",
+        "segment/5.avsc",
+        "segment/6.avsc"
+    ]
 );
 
 /// How to read a track from the source. All segments of a track have it in common.

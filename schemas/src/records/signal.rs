@@ -54,7 +54,8 @@ crate::frame::record!(
         "signal/4.avsc",
         "signal/5.avsc",
         "signal/6.avsc",
-        "signal/7.avsc"
+        "signal/7.avsc",
+        "signal/8.avsc"
     ]
 );
 

@@ -1,7 +1,10 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use apache_avro::AvroSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::media::OutputFacts;
 use crate::error::RecordError;
@@ -82,13 +85,59 @@ pub struct Upload {
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub principal: String,
+    /// What is made of the source: the name of a profile, or a profile as JSON; null for the defaults of each format.
+    #[serde(default, deserialize_with = "profile_text")]
+    #[avro(default = "null")]
+    pub profile: Option<String>,
+}
+
+/// Reads a profile as text, or as an object, whose text is returned.
+fn profile_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    struct Text;
+    impl<'de> Visitor<'de> for Text {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the name of a profile, or a profile")
+        }
+
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_any(self)
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(Some(text.into()))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            let object = serde_json::Value::deserialize(MapAccessDeserializer::new(map))?;
+            Ok(Some(object.to_string()))
+        }
+    }
+    deserializer.deserialize_any(Text)
 }
 
 crate::frame::record!(
     Upload,
     "Upload",
     1,
-    ["upload/1.avsc", "upload/2.avsc", "upload/3.avsc", "upload/4.avsc", "upload/5.avsc", "upload/6.avsc"]
+    [
+        "upload/1.avsc",
+        "upload/2.avsc",
+        "upload/3.avsc",
+        "upload/4.avsc",
+        "upload/5.avsc",
+        "upload/6.avsc",
+        "upload/7.avsc"
+    ]
 );
 
 /// The greatest length of an upload's value, in bytes. Records about the execution have it up to twice, and must stay below the
@@ -104,6 +153,8 @@ pub const LONGEST_LOCATION: usize = 4096;
 pub const LONGEST_NAME: usize = 1024;
 /// The greatest length of a label's value, in bytes.
 pub const LONGEST_LABEL: usize = 4096;
+/// The greatest length of a profile, or of its name, in bytes.
+pub const LONGEST_PROFILE: usize = 20_000;
 /// The most labels of an upload.
 pub const MOST_LABELS: usize = 100;
 /// The most formats of an upload, including repeated ones.
@@ -146,6 +197,7 @@ impl Upload {
             strict: false,
             keep_location: false,
             principal: String::new(),
+            profile: None,
         }
     }
 
@@ -202,7 +254,7 @@ impl Upload {
     ///
     /// # Errors
     /// [`RecordError::LargeUpload`] or [`RecordError::UploadNumber`]; the bounds are [`LONGEST_LOCATION`], [`LONGEST_NAME`],
-    /// [`LONGEST_LABEL`], [`MOST_LABELS`], [`MOST_FORMATS`], [`MOST_MADE`] and [`LAST_ATTEMPT`].
+    /// [`LONGEST_LABEL`], [`LONGEST_PROFILE`], [`MOST_LABELS`], [`MOST_FORMATS`], [`MOST_MADE`] and [`LAST_ATTEMPT`].
     pub fn within_bounds(self) -> Result<Self, RecordError> {
         let bound = |part, found: usize, most: usize| match found <= most {
             true => Ok(()),
@@ -218,6 +270,7 @@ impl Upload {
         bound("work's length in bytes", length(&self.work), LONGEST_NAME)?;
         bound("replay's length in bytes", length(&self.replay), LONGEST_NAME)?;
         bound("principal's length in bytes", self.principal.len(), LONGEST_NAME)?;
+        bound("profile's length in bytes", length(&self.profile), LONGEST_PROFILE)?;
         bound("number of labels", self.labels.len(), MOST_LABELS)?;
         for (name, value) in &self.labels {
             bound("label's name's length in bytes", name.len(), LONGEST_NAME)?;

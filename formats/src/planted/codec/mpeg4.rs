@@ -1,8 +1,9 @@
 //! MPEG-4 Visual (ISO/IEC 14496-2), each segment an encode of its own.
 
-use millrace_schemas::{Picture, VideoSettings};
+use millrace_schemas::VideoSettings;
 
 use super::{Codec, Form, Kind, Seams, VideoCodec};
+use crate::codec::Quality;
 
 pub(super) const ENTRY: &dyn Codec = &Mpeg4;
 
@@ -47,12 +48,20 @@ impl VideoCodec for Mpeg4 {
         &["yuv420p"]
     }
 
-    fn settings(&self, picture: &Picture) -> VideoSettings {
-        VideoSettings {
-            pixel_format: self.pixel_formats()[0].into(),
-            field_order: 0,
-            ..VideoSettings::of(self.name(), picture)
-        }
+    fn presets(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn usual_preset(&self) -> &'static str {
+        ""
+    }
+
+    fn quality(&self) -> Quality {
+        Quality { best: 0.0, worst: 0.0, usual: 0.0 }
+    }
+
+    fn fit(&self, settings: &mut VideoSettings) {
+        settings.field_order = 0;
     }
 
     fn options(&self, _: &VideoSettings) -> Vec<(&'static str, String)> {

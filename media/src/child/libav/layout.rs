@@ -123,18 +123,16 @@ pub(crate) fn describe(layout: &AVChannelLayout) -> String {
 
 #[cfg(test)]
 mod tests {
+    use millrace_schemas::Sound;
+
     use super::*;
 
     #[test]
     fn layouts_have_names_and_a_count_has_a_usual_one() {
         assert_eq!(Layout::default(2).name(), "stereo");
         assert_eq!(Layout::default(6).name(), "5.1");
-        let settings = |layout: &str, channels| AudioSettings {
-            codec: "aac".into(),
-            bit_rate: 0,
-            sample_rate: 48_000,
-            channels,
-            layout: layout.into(),
+        let settings = |layout: &str, channels| {
+            AudioSettings::of("aac", &Sound { sample_rate: 48_000, channels, layout: layout.into() })
         };
         assert_eq!(Layout::of(&settings("quad", 4)).unwrap().name(), "quad");
         assert_eq!(Layout::of(&settings("", 4)).unwrap().name(), "4.0");

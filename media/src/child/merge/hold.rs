@@ -111,11 +111,13 @@ impl Packets {
 
 #[cfg(test)]
 mod tests {
+    use millrace_schemas::Sound;
+
     use super::*;
     use crate::child::codec;
 
     fn audio(sample_rate: i32, channels: i32) -> AudioSettings {
-        AudioSettings { codec: "aac".into(), bit_rate: 0, sample_rate, channels, layout: String::new() }
+        AudioSettings::of("aac", &Sound { sample_rate, channels, layout: String::new() })
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl AudioSink {
         start: i64,
         range: TimeRange,
     ) -> Result<Self, Failure> {
-        let mut audio = codec::Context::new_with_codec(encoding::encoder(&s.codec)?)
+        let mut audio = codec::Context::new_with_codec(encoding::encoder(&s.codec, &s.encoder)?)
             .encoder()
             .audio()
             .map_err(Failure::at("opening the audio encoder"))?;

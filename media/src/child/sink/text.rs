@@ -56,7 +56,7 @@ impl TextSink {
         (parameters, clock): (&codec::Parameters, Clock),
     ) -> Result<Self, Failure> {
         Ok(Self {
-            coder: TextCoder::open(parameters, clock, encoder(&settings.codec)?)?,
+            coder: TextCoder::open(parameters, clock, encoder(&settings.codec, "")?)?,
             clock,
             settings,
             rendition: rendition.id.clone(),

@@ -74,7 +74,7 @@ impl VideoSink {
     ) -> Result<Self, Failure> {
         let s = rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
         let area = i64::from(s.width) * i64::from(s.height);
-        let context = video_encoder(encoding::encoder(&s.codec)?, s, threads(cores, area))?;
+        let context = video_encoder(encoding::encoder(&s.codec, &s.encoder)?, s, threads(cores, area))?;
         let options = encoding::video_options(s)?;
         let encoder = context
             .encoder()

@@ -1,6 +1,6 @@
 //! Segments whose seams are unclean are made again.
 
-use millrace_schemas::{AudioSettings, Seek, SeekBy, Segment, UncleanRun};
+use millrace_schemas::{AudioSettings, Seek, SeekBy, Segment, Sound, UncleanRun};
 
 use super::*;
 use crate::assemble::again::{MOST_ROUNDS, replacement_index};
@@ -10,13 +10,10 @@ fn plan(segments: i32) -> Signal {
     let mut signal = started(1, segments);
     let plan = signal.started.as_mut().unwrap();
     let sound = TrackPlan {
-        audio: Some(AudioSettings {
-            codec: "aac".into(),
-            bit_rate: 128_000,
-            sample_rate: 48_000,
-            channels: 2,
-            layout: String::new(),
-        }),
+        audio: Some(AudioSettings::of(
+            "aac",
+            &Sound { sample_rate: 48_000, channels: 2, layout: String::new() },
+        )),
         ..track("a", TrackKind::Audio, segments, 2)
     };
     let video = |rendition| TrackPlan {

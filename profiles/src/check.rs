@@ -1,0 +1,430 @@
+//! Holds a profile to the tables of formats: what is not possible is refused before any work begins, with what would work.
+
+use std::{collections::BTreeSet, fmt};
+
+use millrace_formats::{Codec, Container, Tables, codec::Quality};
+
+use crate::{
+    profile::{Audio, Output, Profile, Video},
+    wanted::{Chosen, USUAL_NAME, Wanted},
+};
+
+/// The value of `video` and `audio` of an output that has none.
+const NONE: &str = "none";
+/// The widest and highest pictures, in pixels.
+pub(crate) const LARGEST_SIDE: i32 = 8192;
+/// The least and the greatest interval of keyframes, in seconds.
+pub(crate) const KEYFRAME_INTERVALS: (f64, f64) = (0.1, 60.0);
+/// The least and the greatest sample rate that can be asked for, in Hz.
+pub(crate) const SAMPLE_RATES: (i32, i32) = (8000, 192_000);
+/// The most channels that can be asked for.
+pub(crate) const MOST_CHANNELS: i32 = 8;
+/// The most outputs of a profile, and the most encodings of a kind.
+pub(crate) const MOST_OUTPUTS: usize = 32;
+
+/// What is wrong with a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, such as `video.main.quality`.
+    pub key: String,
+    /// What is wrong with it, and what would work.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.reason)
+    }
+}
+
+/// The problems that were found so far.
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, key: impl Into<String>, reason: impl Into<String>) {
+        self.0.push(Problem { key: key.into(), reason: reason.into() });
+    }
+
+    fn within<T: PartialOrd + fmt::Display + Copy>(
+        &mut self,
+        key: String,
+        value: Option<T>,
+        (least, most): (T, T),
+        unit: &str,
+    ) {
+        if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+            self.add(key, format!("{value} is out of range: {least} to {most}{unit}"));
+        }
+    }
+
+    fn one_of(&mut self, key: String, value: Option<&String>, known: &[&str]) {
+        if let Some(value) = value.filter(|value| !known.contains(&value.as_str())) {
+            match known {
+                [] => self.add(key, "this codec's encoder has none; leave it out"),
+                known => self.add(key, format!("'{value}' is unknown; known are {}", known.join(", "))),
+            }
+        }
+    }
+}
+
+impl Profile {
+    /// Checks the profile against the tables of formats, and returns the outputs that it wants.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with what would work.
+    pub fn wanted(&self, tables: &Tables) -> Result<Vec<Wanted>, Vec<Problem>> {
+        let mut problems = Problems::default();
+        if self.outputs.is_empty() {
+            problems.add("output", "there is none; add [[output]] with a format");
+        }
+        let counts =
+            [("output", self.outputs.len()), ("video", self.video.len()), ("audio", self.audio.len())];
+        for (key, count) in counts {
+            if count > MOST_OUTPUTS {
+                problems.add(key, format!("{count} are too many: at most {MOST_OUTPUTS}"));
+            }
+        }
+        for (name, video) in &self.video {
+            check_name("video", name, &mut problems);
+            check_video(tables, &format!("video.{name}"), video, &mut problems);
+        }
+        for (name, audio) in &self.audio {
+            check_name("audio", name, &mut problems);
+            check_audio(tables, &format!("audio.{name}"), audio, &mut problems);
+        }
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for (i, output) in self.outputs.iter().enumerate() {
+            let key = format!("output[{i}]");
+            if let Some(output) = self.output(tables, &key, output, &mut problems) {
+                let twin = |other: &Wanted| other.file_name("{}") == output.file_name("{}");
+                if wanted.iter().any(twin) {
+                    let name = output.file_name("{stem}");
+                    problems.add(
+                        format!("{key}.name"),
+                        format!("another output is called {name}, too; set another name"),
+                    );
+                }
+                wanted.push(output);
+            }
+        }
+        self.unused(&mut problems);
+        if problems.0.is_empty() { Ok(wanted) } else { Err(problems.0) }
+    }
+
+    /// Checks an output, and returns what it wants; `None` if something of it is wrong.
+    fn output(&self, tables: &Tables, key: &str, output: &Output, problems: &mut Problems) -> Option<Wanted> {
+        let container = tables.container(&output.format);
+        let container = container.map_err(|reason| problems.add(format!("{key}.format"), reason)).ok()?;
+        let name = output.name.as_deref().unwrap_or(USUAL_NAME);
+        if let Err(reason) = check_file_name(name) {
+            problems.add(format!("{key}.name"), reason);
+            return None;
+        }
+        let before = problems.0.len();
+        let asked = choose(&self.video, output.video.as_ref(), "video", key, problems);
+        let video = match asked {
+            Choice::None => None,
+            Choice::Usual => container.video_codec().map(|codec| ((codec, None), None)),
+            Choice::Asked(asked) => {
+                held(tables, container, key, ("video", &asked.codec), output.video.is_some(), problems)
+                    .map(|chosen| (chosen, Some(asked.clone())))
+            }
+        };
+        let asked = choose(&self.audio, output.audio.as_ref(), "audio", key, problems);
+        let audio = match asked {
+            Choice::None => None,
+            Choice::Usual => container.audio_codec().map(|codec| ((codec, None), None)),
+            Choice::Asked(asked) => {
+                held(tables, container, key, ("audio", &asked.codec), output.audio.is_some(), problems)
+                    .map(|chosen| (chosen, Some(asked.clone())))
+            }
+        };
+        if problems.0.len() > before {
+            return None;
+        }
+        if video.is_none() && audio.is_none() {
+            problems.add(key, "it would hold neither video nor audio");
+            return None;
+        }
+        Some(Wanted::new(container, name, video, audio))
+    }
+
+    /// Encodings that no output holds are mistakes.
+    fn unused(&self, problems: &mut Problems) {
+        for (kind, names, of) in [
+            (
+                "video",
+                self.video.keys().collect::<Vec<_>>(),
+                (|output: &Output| output.video.clone()) as fn(&Output) -> Option<String>,
+            ),
+            ("audio", self.audio.keys().collect(), |output: &Output| output.audio.clone()),
+        ] {
+            let used: BTreeSet<String> = self.outputs.iter().filter_map(of).collect();
+            let by_default = names.len() == 1 && self.outputs.iter().any(|output| of(output).is_none());
+            for name in names.into_iter().filter(|name| !by_default && !used.contains(*name)) {
+                problems
+                    .add(format!("{kind}.{name}"), "no output holds it; name it in an output, or remove it");
+            }
+        }
+    }
+}
+
+/// Which encoding an output has.
+enum Choice<'a, T> {
+    /// None at all.
+    None,
+    /// The container's usual one.
+    Usual,
+    /// One that the profile has.
+    Asked(&'a T),
+}
+
+fn choose<'a, T>(
+    all: &'a std::collections::BTreeMap<String, T>,
+    named: Option<&String>,
+    kind: &str,
+    key: &str,
+    problems: &mut Problems,
+) -> Choice<'a, T> {
+    let names = || all.keys().cloned().collect::<Vec<_>>().join(", ");
+    match named {
+        Some(name) if name == NONE => Choice::None,
+        Some(name) => match all.get(name) {
+            Some(asked) => Choice::Asked(asked),
+            None => {
+                problems.add(
+                    format!("{key}.{kind}"),
+                    format!("there is no [{kind}.{name}]; there are: {}", names()),
+                );
+                Choice::None
+            }
+        },
+        None => match all.len() {
+            0 => Choice::Usual,
+            1 => all.values().next().map_or(Choice::Usual, Choice::Asked),
+            _ => {
+                problems.add(format!("{key}.{kind}"), format!("which one? there are: {}", names()));
+                Choice::None
+            }
+        },
+    }
+}
+
+/// Returns the codec and encoder of a track of an output. A container that holds no such tracks at all leaves it out, unless it was
+/// named there.
+fn held(
+    tables: &Tables,
+    container: &Container,
+    key: &str,
+    (kind, codec): (&str, &str),
+    is_named: bool,
+    problems: &mut Problems,
+) -> Option<Chosen> {
+    // An unknown codec was reported with its encoding.
+    let (found, encoder) = find_codec(tables, codec).ok()?;
+    let tracks = if found.video().is_some() { container.video } else { container.audio };
+    if tracks.codecs.iter().any(|held| held.name() == found.name()) {
+        return Some((found, encoder));
+    }
+    if tracks.codecs.is_empty() && !is_named {
+        return None;
+    }
+    let holds: Vec<&str> = tracks.codecs.iter().map(|codec| codec.name()).collect();
+    let others: Vec<&str> = tables
+        .containers
+        .iter()
+        .filter(|container| container.codecs().any(|held| held.name() == found.name()))
+        .map(|container| container.name)
+        .collect();
+    let list = |names: &[&str], none: &str| if names.is_empty() { none.to_owned() } else { names.join(", ") };
+    problems.add(
+        format!("{key}.{kind}"),
+        format!(
+            "{} does not hold {}; it holds {kind} of: {}; {} is held by: {}",
+            container.name,
+            found.name(),
+            list(&holds, "no codec"),
+            found.name(),
+            list(&others, "no format")
+        ),
+    );
+    None
+}
+
+/// Returns the codec of this name, or of an encoder of this name. The encoder is given as people write it, such as `x264`.
+///
+/// # Errors
+/// If there is none, with the known ones.
+pub(crate) fn find_codec(tables: &Tables, name: &str) -> Result<Chosen, String> {
+    let encoded = || tables.codecs.iter().copied().filter(|codec| !codec.encoders().is_empty());
+    if let Some(codec) =
+        encoded().find(|codec| codec.name() == name && (codec.video().is_some() || codec.audio().is_some()))
+    {
+        return Ok((codec, None));
+    }
+    let plain = |name: &str| name.trim_start_matches("lib").replace(['-', '_'], "");
+    for codec in encoded() {
+        let is_it = |encoder: &&&str| **encoder == name || plain(encoder) == plain(name);
+        if let Some(encoder) = codec.encoders().iter().find(is_it) {
+            return Ok((codec, Some(encoder)));
+        }
+    }
+    Err(format!("'{name}' is no codec and no encoder that is known"))
+}
+
+/// The names of the codecs that encodings can be of.
+fn names(tables: &Tables, is_kind: fn(&dyn Codec) -> bool) -> String {
+    let all = tables.codecs.iter().copied().filter(|codec| is_kind(*codec));
+    all.map(Codec::name).collect::<Vec<_>>().join(", ")
+}
+
+fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problems) {
+    let at = |name: &str| format!("{key}.{name}");
+    let Some(codec) = find_codec(tables, &asked.codec).ok().and_then(|(codec, _)| codec.video()) else {
+        let known = names(tables, |codec| codec.video().is_some());
+        problems.add(at("codec"), format!("'{}' is no codec of video; known are {known}", asked.codec));
+        return;
+    };
+    let Quality { best, worst, .. } = codec.quality();
+    problems.within(at("quality"), asked.quality, (best, worst), ", less is better");
+    problems.one_of(at("preset"), asked.preset.as_ref(), codec.presets());
+    problems.one_of(at("pixel_format"), asked.pixel_format.as_ref(), codec.pixel_formats());
+    let sides = [
+        ("width", asked.width),
+        ("height", asked.height),
+        ("size", asked.size.map(|size| size.width)),
+        ("size", asked.size.map(|size| size.height)),
+    ];
+    for (name, side) in sides {
+        problems.within(at(name), side, (2, LARGEST_SIDE), " pixels");
+    }
+    if asked.size.is_some() && (asked.width.is_some() || asked.height.is_some()) {
+        problems.add(at("size"), "set either size, or width and height");
+    }
+    if asked.upscale && asked.size.is_none() && asked.width.is_none() && asked.height.is_none() {
+        problems.add(at("upscale"), "to what size? set size, width or height");
+    }
+    let interval = asked.keyframe_interval.map(|seconds| seconds.0);
+    problems.within(at("keyframe_interval"), interval, KEYFRAME_INTERVALS, " seconds");
+}
+
+fn check_audio(tables: &Tables, key: &str, asked: &Audio, problems: &mut Problems) {
+    let at = |name: &str| format!("{key}.{name}");
+    let Some(codec) = find_codec(tables, &asked.codec).ok().and_then(|(codec, _)| codec.audio()) else {
+        let known = names(tables, |codec| codec.audio().is_some());
+        problems.add(at("codec"), format!("'{}' is no codec of audio; known are {known}", asked.codec));
+        return;
+    };
+    match (asked.bitrate, codec.bit_rates()) {
+        (Some(rate), Some(rates)) => {
+            problems.within(at("bitrate"), Some(rate.0), (rates.least, rates.most), " bits per second");
+        }
+        (Some(_), None) => problems.add(at("bitrate"), "this codec is lossless and has none; leave it out"),
+        (None, _) => {}
+    }
+    problems.within(at("sample_rate"), asked.sample_rate, SAMPLE_RATES, " Hz");
+    problems.within(at("channels"), asked.channels, (1, MOST_CHANNELS), "");
+}
+
+fn check_name(kind: &str, name: &str, problems: &mut Problems) {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if name.is_empty() || name.len() > 64 || name == NONE || !name.bytes().all(is_plain) {
+        problems.add(
+            format!("{kind}.{name}"),
+            format!("a name has 1 to 64 letters, digits, - and _, and is not '{NONE}'"),
+        );
+    }
+}
+
+/// Checks the name of an output's file: it stays in its folder, and differs from source to source.
+fn check_file_name(name: &str) -> Result<(), String> {
+    if !name.contains("{stem}") {
+        return Err(
+            "all sources would have the same output; put {stem} into it, the source's name without extension"
+                .into(),
+        );
+    }
+    if name.replace("{stem}", "").replace("{ext}", "").contains(['{', '}']) {
+        return Err("only {stem} and {ext} are known between braces".into());
+    }
+    if name.len() > 200 || name.contains(['/', '\\', '\0']) || name.chars().any(char::is_control) {
+        return Err("it is the name of a file, not a path, of at most 200 bytes".into());
+    }
+    if name.starts_with('.') {
+        return Err("a name that begins with a dot is hidden".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_formats::TABLES;
+
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        let found = Profile::from_toml(text).unwrap().wanted(&TABLES);
+        found.err().unwrap_or_default().iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn a_profile_that_is_right_has_no_problems() {
+        let text = "[video.main]\ncodec = \"x264\"\nquality = 20\npreset = \"slow\"\n[[output]]\nformat = \"mp4\"\n[[output]]\nformat = \"flv\"";
+        assert_eq!(problems(text), [""; 0]);
+        let wanted = Profile::from_toml(text).unwrap().wanted(&TABLES).unwrap();
+        let picture = millrace_schemas::Picture::plain(
+            (64, 48),
+            millrace_schemas::Ratio { num: 25, den: 1 },
+            millrace_schemas::Ratio { num: 1, den: 1000 },
+        );
+        let settings = wanted[0].video_settings(&picture).unwrap();
+        assert_eq!(
+            (settings.crf, settings.preset.as_str(), settings.encoder.as_str()),
+            (20.0, "slow", "libx264")
+        );
+    }
+
+    #[test]
+    fn each_problem_names_its_key_and_what_would_work() {
+        let of = |keys: &str| {
+            problems(&format!("[video.main]\ncodec = \"h264\"\n{keys}\n[[output]]\nformat = \"mp4\""))
+        };
+        assert_eq!(of("quality = 99"), ["video.main.quality: 99 is out of range: 1 to 51, less is better"]);
+        assert!(of("preset = \"medum\"")[0].contains("known are ultrafast"));
+        assert!(of("width = 1")[0].starts_with("video.main.width: 1 is out of range: 2 to 8192"));
+        assert!(of("upscale = true")[0].contains("to what size"));
+        assert!(of("keyframe_interval = \"2h\"")[0].contains("0.1 to 60 seconds"));
+        assert!(of("size = \"64x64\"\nwidth = 64")[0].contains("either size"));
+        assert!(problems("")[0].contains("add [[output]]"));
+        assert!(
+            problems("[video.a]\ncodec = \"h265x\"\n[[output]]\nformat = \"mp4\"")[0]
+                .contains("known are h264")
+        );
+        assert!(problems("[[output]]\nformat = \"mp5\"")[0].contains("known formats: mp4"));
+    }
+
+    #[test]
+    fn outputs_have_names_of_their_own_and_stay_in_their_folder() {
+        let named = |name: &str| problems(&format!("[[output]]\nformat = \"mp4\"\nname = \"{name}\""));
+        assert!(named("{stem}-web.{ext}").is_empty());
+        for (name, reason) in [
+            ("film.mp4", "put {stem}"),
+            ("../{stem}.mp4", "not a path"),
+            ("{stem}{date}", "only {stem} and {ext}"),
+            (".{stem}", "hidden"),
+        ] {
+            assert!(named(name)[0].contains(reason), "{name}: {:?}", named(name));
+        }
+        let twice = problems("[[output]]\nformat = \"mp4\"\n[[output]]\nformat = \"mp4\"");
+        assert!(twice[0].contains("another output is called {stem}.mp4"), "{twice:?}");
+    }
+
+    #[test]
+    fn an_encoding_that_no_output_holds_is_a_mistake() {
+        let text = "[video.a]\ncodec = \"h264\"\n[video.b]\ncodec = \"h264\"\n[[output]]\nformat = \"mp4\"\nvideo = \"a\"";
+        assert_eq!(problems(text), ["video.b: no output holds it; name it in an output, or remove it"]);
+        let text = "[video.a]\ncodec = \"h264\"\n[[output]]\nformat = \"mp4\"\nvideo = \"c\"";
+        assert!(problems(text)[0].contains("there is no [video.c]; there are: a"));
+    }
+}

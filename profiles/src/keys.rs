@@ -1,0 +1,288 @@
+//! The keys of a profile, with what a user wants to know of each: the source of `docs/profiles.md`.
+
+use std::fmt::Write as _;
+
+use millrace_formats::{Codec, Tables};
+
+use crate::check::{KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES};
+
+/// A key of a profile.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its path, such as `video.NAME.quality`.
+    pub path: &'static str,
+    /// What it says.
+    pub about: &'static str,
+    /// Its unit and range.
+    pub range: fn(&Tables) -> String,
+    /// What holds if it is left out.
+    pub default: &'static str,
+    /// A line of TOML.
+    pub example: &'static str,
+    /// What it costs in time or size.
+    pub cost: &'static str,
+}
+
+/// Lists what codecs of a kind say.
+fn each(tables: &Tables, of: impl Fn(&dyn Codec) -> Option<String>) -> String {
+    let lines = tables.codecs.iter().filter_map(|codec| Some(format!("{}: {}", codec.name(), of(*codec)?)));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+fn formats(tables: &Tables) -> String {
+    tables.containers.iter().map(|container| container.name).collect::<Vec<_>>().join(", ")
+}
+
+fn encoders(codec: &dyn Codec) -> String {
+    codec.encoders().join(", ")
+}
+
+/// All keys, in the order of a profile.
+pub const KEYS: &[Key] = &[
+    Key {
+        path: "description",
+        about: "What the profile is for, in a sentence. `millrace profiles list` shows it.",
+        range: |_| "text".into(),
+        default: "empty",
+        example: "description = \"H.264 for the web\"",
+        cost: "nothing",
+    },
+    Key {
+        path: "video.NAME.codec",
+        about: "The codec of the pictures, or one of its encoders: `x264` is the codec h264, made by libx264. NAME is yours; outputs refer to it.",
+        range: |tables| each(tables, |codec| codec.video().map(|_| format!("by {}", encoders(codec)))),
+        default: "none: it must be set",
+        example: "[video.main]\ncodec = \"h264\"",
+        cost: "the encode is nearly all of the work",
+    },
+    Key {
+        path: "video.NAME.quality",
+        about: "Constant quality (crf), on the codec's own scale. Less is better and larger.",
+        range: |tables| {
+            each(tables, |codec| {
+                let quality = codec.video()?.quality();
+                Some(format!("{} to {}, usually {}", quality.best, quality.worst, quality.usual))
+            })
+        },
+        default: "the codec's usual quality",
+        example: "quality = 21",
+        cost: "h264: 6 less is about twice the size",
+    },
+    Key {
+        path: "video.NAME.preset",
+        about: "The encoder's own preset: how much work it spends on a size.",
+        range: |tables| {
+            each(tables, |codec| {
+                let video = codec.video()?;
+                let presets = video.presets().join(", ");
+                Some(format!("{presets}; usually {}", video.usual_preset()))
+            })
+        },
+        default: "the codec's usual preset",
+        example: "preset = \"slow\"",
+        cost: "h264: each step is about one and a half times the time",
+    },
+    Key {
+        path: "video.NAME.size",
+        about: "The pictures fit within this size, as they are shown, in their own shape. They are never enlarged, unless `upscale` is set.",
+        range: |_| format!("WIDTHxHEIGHT, each 2 to {LARGEST_SIDE} pixels"),
+        default: "as large as in the source",
+        example: "size = \"1280x720\"",
+        cost: "less than the pixels that are saved",
+    },
+    Key {
+        path: "video.NAME.width",
+        about: "The greatest width, as shown. The height follows from the shape of the pictures.",
+        range: |_| format!("2 to {LARGEST_SIDE} pixels"),
+        default: "as wide as in the source",
+        example: "width = 640",
+        cost: "as for `size`",
+    },
+    Key {
+        path: "video.NAME.height",
+        about: "The greatest height. The width follows from the shape of the pictures.",
+        range: |_| format!("2 to {LARGEST_SIDE} pixels"),
+        default: "as high as in the source",
+        example: "height = 480",
+        cost: "as for `size`",
+    },
+    Key {
+        path: "video.NAME.upscale",
+        about: "Whether pictures that are smaller than `size`, `width` or `height` are enlarged to it.",
+        range: |_| "true or false".into(),
+        default: "false",
+        example: "size = \"1920x1080\"\nupscale = true",
+        cost: "time and size for pixels that hold nothing new",
+    },
+    Key {
+        path: "video.NAME.keyframe_interval",
+        about: "The longest time between keyframes: there is one at the first picture of each such interval of the source's time, whatever the segments.",
+        range: |_| format!("{} to {} seconds", KEYFRAME_INTERVALS.0, KEYFRAME_INTERVALS.1),
+        default: "the encoder's own, and one at the start of each segment",
+        example: "keyframe_interval = \"2s\"",
+        cost: "a keyframe is several times as large as another picture",
+    },
+    Key {
+        path: "video.NAME.pixel_format",
+        about: "The pixel format, by FFmpeg's name.",
+        range: |tables| each(tables, |codec| Some(codec.video()?.pixel_formats().join(", "))),
+        default: "the codec's first",
+        example: "pixel_format = \"yuv420p\"",
+        cost: "10 bits are about a third slower than 8",
+    },
+    Key {
+        path: "audio.NAME.codec",
+        about: "The codec of the audio, or one of its encoders. NAME is yours; outputs refer to it.",
+        range: |tables| each(tables, |codec| codec.audio().map(|_| format!("by {}", encoders(codec)))),
+        default: "none: it must be set",
+        example: "[audio.main]\ncodec = \"aac\"",
+        cost: "about a hundredth of the pictures",
+    },
+    Key {
+        path: "audio.NAME.bitrate",
+        about: "The bit rate of all channels together. `k` and `M` are thousands and millions.",
+        range: |tables| {
+            each(tables, |codec| {
+                let Some(rates) = codec.audio()?.bit_rates() else { return Some("lossless".into()) };
+                Some(format!("{} to {}, usually {}", rates.least, rates.most, rates.usual))
+            }) + " bits per second"
+        },
+        default: "the codec's usual bit rate",
+        example: "bitrate = \"192k\"",
+        cost: "size",
+    },
+    Key {
+        path: "audio.NAME.sample_rate",
+        about: "The sample rate. One that the codec does not have becomes the next higher one that it has. Audio that is resampled is one segment.",
+        range: |_| format!("{} to {} Hz", SAMPLE_RATES.0, SAMPLE_RATES.1),
+        default: "as in the source",
+        example: "sample_rate = 48000",
+        cost: "little",
+    },
+    Key {
+        path: "audio.NAME.channels",
+        about: "The number of channels, in the usual layout of that many. Fewer than in the source are mixed down by the coefficients of ITU-R BS.775.",
+        range: |_| format!("1 to {MOST_CHANNELS}"),
+        default: "as in the source",
+        example: "channels = 2",
+        cost: "little",
+    },
+    Key {
+        path: "output.format",
+        about: "The format of an output. There is an `[[output]]` for each.",
+        range: formats,
+        default: "none: it must be set",
+        example: "[[output]]\nformat = \"mp4\"",
+        cost: "an output whose encodings are also another's costs its merge alone",
+    },
+    Key {
+        path: "output.video",
+        about: "Which encoding its pictures have: a NAME of `[video.NAME]`, or `none` for no pictures.",
+        range: |_| "a name, or none".into(),
+        default: "the only encoding, or the format's usual codec if there is none",
+        example: "[[output]]\nformat = \"mp4\"\nvideo = \"main\"",
+        cost: "nothing",
+    },
+    Key {
+        path: "output.audio",
+        about: "Which encoding its audio has: a NAME of `[audio.NAME]`, or `none` for no audio.",
+        range: |_| "a name, or none".into(),
+        default: "the only encoding, or the format's usual codec if there is none",
+        example: "[[output]]\nformat = \"mp4\"\naudio = \"none\"",
+        cost: "nothing",
+    },
+    Key {
+        path: "output.name",
+        about: "The name of its file. `{stem}` is the source's name without its extension, `{ext}` the format's.",
+        range: |_| "at most 200 bytes, with {stem} in it".into(),
+        default: "{stem}.{ext}",
+        example: "[[output]]\nformat = \"mp4\"\nname = \"{stem}-web.{ext}\"",
+        cost: "nothing",
+    },
+    Key {
+        path: "source.accept.max_duration",
+        about: "The longest source that is accepted. The execution of a longer one fails before any work, with the reason.",
+        range: |_| "a duration".into(),
+        default: "no limit",
+        example: "[source]\naccept = { max_duration = \"6h\" }",
+        cost: "nothing",
+    },
+    Key {
+        path: "source.accept.max_size",
+        about: "The largest pictures that are accepted, either way round.",
+        range: |_| format!("WIDTHxHEIGHT, each 2 to {LARGEST_SIDE} pixels"),
+        default: "no limit but that of the principal",
+        example: "[source]\naccept = { max_size = \"4096x2304\" }",
+        cost: "nothing",
+    },
+];
+
+/// Returns `docs/profiles.md`, from the tables of formats.
+#[must_use]
+pub fn documentation(tables: &Tables) -> String {
+    let mut text = String::from(include_str!("keys.md"));
+    for key in KEYS {
+        let _ = write!(
+            text,
+            "\n### {}\n\n{}\n\n- Range: {}\n- Default: {}\n- Costs: {}\n\n```toml\n{}\n```\n",
+            key.path,
+            key.about,
+            (key.range)(tables),
+            key.default,
+            key.cost,
+            key.example
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_formats::TABLES;
+
+    use super::*;
+
+    #[test]
+    fn the_page_of_profiles_says_what_the_tables_say() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/profiles.md");
+        let text = documentation(&TABLES);
+        if std::env::var_os("MILLRACE_REWRITE_DOCS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(written, text, "MILLRACE_REWRITE_DOCS=1 cargo test -p millrace-profiles writes it");
+    }
+
+    #[test]
+    fn each_key_that_a_profile_takes_has_its_place_in_the_page() {
+        // What serde lists in its message for an unknown key is what it takes.
+        for (text, prefix) in [
+            ("[video.a]\nx = 1", "video.NAME."),
+            ("[audio.a]\nx = 1", "audio.NAME."),
+            ("[[output]]\nx = 1", "output."),
+            ("[source]\naccept = { x = 1 }", "source.accept."),
+        ] {
+            let message = crate::profile::Profile::from_toml(text).unwrap_err().0;
+            let known = message.split("expected ").nth(1).unwrap();
+            let taken: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+            assert!(!taken.is_empty(), "{message}");
+            for key in taken {
+                let path = format!("{prefix}{key}");
+                assert!(KEYS.iter().any(|key| key.path == path), "{path} is not documented");
+            }
+        }
+    }
+
+    #[test]
+    fn each_example_is_a_profile() {
+        for key in KEYS {
+            let table = match key.path.split('.').next() {
+                Some("video") if !key.example.starts_with('[') => "[video.main]\ncodec = \"h264\"\n",
+                Some("audio") if !key.example.starts_with('[') => "[audio.main]\ncodec = \"aac\"\n",
+                _ => "",
+            };
+            let profile = crate::profile::Profile::from_toml(&format!("{table}{}", key.example));
+            assert!(profile.is_ok(), "{}: {:?}", key.path, profile.err());
+        }
+    }
+}

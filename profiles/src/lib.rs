@@ -1,0 +1,19 @@
+//! Profiles: what is made of a source, as data. A profile says which outputs there are, and what their video and audio are to be.
+//! Pure: no file is read here.
+//!
+//! [`Profile`] is what a file or an upload says; [`Profile::wanted`] checks it against the tables of formats, and returns what the
+//! planner works by.
+
+mod amounts;
+mod check;
+mod keys;
+mod profile;
+mod shipped;
+mod wanted;
+
+pub use amounts::{BitRate, Seconds, Size};
+pub use check::Problem;
+pub use keys::{KEYS, Key, documentation};
+pub use profile::{Audio, Output, Profile, ProfileError, SourceTerms, Video};
+pub use shipped::{SHIPPED, shipped};
+pub use wanted::Wanted;

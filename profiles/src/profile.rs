@@ -1,0 +1,219 @@
+//! What a profile says, as its file or an upload has it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::amounts::{BitRate, Seconds, Size};
+
+/// A profile: what is made of a source.
+///
+/// Serialized, it is its canonical text: a key at its default is left out, so that a key that a later version adds changes no
+/// execution's id until somebody uses it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Profile {
+    /// The name by which it was asked for; empty for one that was given itself.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// What it is for, in a sentence.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The encodings of the pictures, by the names that outputs refer to.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub video: BTreeMap<String, Video>,
+    /// The encodings of the audio, by the names that outputs refer to.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub audio: BTreeMap<String, Audio>,
+    /// The outputs.
+    #[serde(rename = "output", skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<Output>,
+    /// What is asked of sources.
+    #[serde(skip_serializing_if = "SourceTerms::is_default")]
+    pub source: SourceTerms,
+}
+
+/// An encoding of pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Video {
+    /// The codec, or one of its encoders.
+    pub codec: String,
+    /// The constant quality, on the codec's own scale: less is better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<f64>,
+    /// The encoder's preset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// The size that the pictures fit within.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// The greatest width, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<i32>,
+    /// The greatest height, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<i32>,
+    /// Whether pictures that are smaller are enlarged.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub upscale: bool,
+    /// The longest time between keyframes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyframe_interval: Option<Seconds>,
+    /// The pixel format, by libav's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixel_format: Option<String>,
+}
+
+/// An encoding of audio.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audio {
+    /// The codec, or one of its encoders.
+    pub codec: String,
+    /// The bit rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bitrate: Option<BitRate>,
+    /// The sample rate, in Hz.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<i32>,
+    /// The number of channels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<i32>,
+}
+
+/// An output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// The format.
+    pub format: String,
+    /// The encoding of its pictures, a key of [`Profile::video`], or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video: Option<String>,
+    /// The encoding of its audio, a key of [`Profile::audio`], or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<String>,
+    /// The name of its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What is asked of sources. One that does not meet it is refused before work begins.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourceTerms {
+    /// The limits of sources that are accepted.
+    pub accept: Accept,
+}
+
+impl SourceTerms {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The limits of sources that are accepted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Accept {
+    /// The longest source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_duration: Option<Seconds>,
+    /// The largest size of pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<Size>,
+}
+
+/// serde wants a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Why a text is no profile. The text names the line or the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileError(pub String);
+
+impl std::fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ProfileError {}
+
+impl Profile {
+    /// Reads a profile that is written in TOML.
+    ///
+    /// # Errors
+    /// If it is not TOML, or has an unknown key or a value of another kind: with the line.
+    pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
+        toml::from_str(text).map_err(|error| ProfileError(error.to_string().trim_end().to_owned()))
+    }
+
+    /// Reads a profile that is written in JSON.
+    ///
+    /// # Errors
+    /// If it is not JSON, or has an unknown key or a value of another kind: with the key.
+    pub fn from_json(text: &str) -> Result<Self, ProfileError> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let profile = serde_path_to_error::deserialize(&mut json)
+            .map_err(|error| ProfileError(format!("{}: {}", error.path(), error.inner())))?;
+        json.end().map_err(|error| ProfileError(error.to_string()))?;
+        Ok(profile)
+    }
+
+    /// Returns its canonical text, which is JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Text keys and finite numbers: it can't fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+        description = "H.264 for the web"
+        [video.main]
+        codec = "h264"
+        quality = 21
+        size = "1920x1080"
+        keyframe_interval = "2s"
+        [audio.main]
+        codec = "aac"
+        bitrate = "128k"
+        [[output]]
+        format = "mp4"
+        name = "{stem}-web.{ext}"
+        [source]
+        accept = { max_duration = "6h" }
+    "#;
+
+    #[test]
+    fn toml_and_json_say_the_same() {
+        let profile = Profile::from_toml(TEXT).unwrap();
+        assert_eq!(profile.video["main"].quality, Some(21.0));
+        assert_eq!(Profile::from_json(&profile.to_json()).unwrap(), profile);
+    }
+
+    #[test]
+    fn a_key_that_is_left_out_is_not_in_the_canonical_text() {
+        let profile = Profile::from_toml("[[output]]\nformat = \"mp4\"").unwrap();
+        assert_eq!(profile.to_json(), r#"{"output":[{"format":"mp4"}]}"#);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place_and_the_known_ones() {
+        let wrong = Profile::from_toml("[video.main]\ncodec = \"h264\"\nqualty = 3").unwrap_err().0;
+        assert!(wrong.contains("line 3") && wrong.contains("qualty") && wrong.contains("quality"), "{wrong}");
+        let wrong =
+            Profile::from_json(r#"{"video": {"main": {"codec": "h264", "qualty": 3}}}"#).unwrap_err().0;
+        assert!(wrong.starts_with("video.main") && wrong.contains("qualty"), "{wrong}");
+        let wrong = Profile::from_toml("[audio.a]\ncodec = \"aac\"\nbitrate = \"fast\"").unwrap_err().0;
+        assert!(wrong.contains("128k"), "{wrong}");
+    }
+}

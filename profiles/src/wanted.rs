@@ -1,0 +1,176 @@
+//! What the planner works by: a container, and the codecs and settings that are asked for its tracks.
+
+use millrace_formats::{AudioAsk, Codec, Container, VideoAsk};
+use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
+
+use crate::profile::{Audio, Video};
+
+/// The name of an output's file, if none is asked for.
+pub(crate) const USUAL_NAME: &str = "{stem}.{ext}";
+
+/// An output that is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// Its container.
+    pub container: &'static Container,
+    /// The name of its file, with `{stem}` and `{ext}` in it.
+    name: String,
+    /// What is wanted of its pictures; `None` for no pictures.
+    video: Option<Encoding<Video>>,
+    /// What is wanted of its audio; `None` for no audio.
+    audio: Option<Encoding<Audio>>,
+}
+
+/// The codec of a track, and what is asked of it.
+#[derive(Debug, Clone)]
+struct Encoding<T> {
+    codec: &'static dyn Codec,
+    /// libavcodec's name of the encoder that is asked for.
+    encoder: Option<&'static str>,
+    /// `None` for the codec's defaults.
+    asked: Option<T>,
+}
+
+impl<T: PartialEq> PartialEq for Encoding<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.codec.name() == other.codec.name() && self.encoder == other.encoder && self.asked == other.asked
+    }
+}
+
+/// A codec and the encoder that is asked for.
+pub(crate) type Chosen = (&'static dyn Codec, Option<&'static str>);
+
+impl Wanted {
+    /// Returns an output in a container of which nothing else is asked.
+    #[must_use]
+    pub fn of(container: &'static Container) -> Self {
+        let usual = |codec: &'static dyn Codec| (codec, None);
+        Self::new(
+            container,
+            USUAL_NAME,
+            container.video_codec().map(|codec| (usual(codec), None)),
+            container.audio_codec().map(|codec| (usual(codec), None)),
+        )
+    }
+
+    pub(crate) fn new(
+        container: &'static Container,
+        name: &str,
+        video: Option<(Chosen, Option<Video>)>,
+        audio: Option<(Chosen, Option<Audio>)>,
+    ) -> Self {
+        Self {
+            container,
+            name: name.into(),
+            video: video.map(|((codec, encoder), asked)| Encoding { codec, encoder, asked }),
+            audio: audio.map(|((codec, encoder), asked)| Encoding { codec, encoder, asked }),
+        }
+    }
+
+    /// Returns the name of the file that is made of a source whose name without its extension is `stem`.
+    #[must_use]
+    pub fn file_name(&self, stem: &str) -> String {
+        self.name.replace("{ext}", self.container.name).replace("{stem}", stem)
+    }
+
+    /// Returns the settings of its pictures, which are made of pictures like these; `None` if it has none.
+    #[must_use]
+    pub fn video_settings(&self, picture: &Picture) -> Option<VideoSettings> {
+        let Encoding { codec, encoder, asked } = self.video.as_ref()?;
+        let mut ask = asked.as_ref().map(|asked| ask_of_video(asked, picture)).unwrap_or_default();
+        ask.encoder = encoder.map(str::to_owned);
+        codec.video_settings(picture, &ask)
+    }
+
+    /// Returns the settings of its audio, which is made of audio like this, and what is to be said if its channels can't stay as
+    /// they are; `None` if it has none.
+    #[must_use]
+    pub fn audio_settings(&self, sound: &Sound) -> Option<(AudioSettings, Option<String>)> {
+        let Encoding { codec, encoder, asked } = self.audio.as_ref()?;
+        let ask = AudioAsk {
+            encoder: encoder.map(str::to_owned),
+            bit_rate: asked.as_ref().and_then(|asked| asked.bitrate).map(|rate| rate.0),
+            sample_rate: asked.as_ref().and_then(|asked| asked.sample_rate),
+            channels: asked.as_ref().and_then(|asked| asked.channels),
+        };
+        codec.audio_settings(sound, self.container.priming, &ask)
+    }
+}
+
+fn ask_of_video(asked: &Video, picture: &Picture) -> VideoAsk {
+    VideoAsk {
+        encoder: None,
+        preset: asked.preset.clone(),
+        quality: asked.quality,
+        pixel_format: asked.pixel_format.clone(),
+        size: size_within(asked, picture),
+        keyframe_interval: asked.keyframe_interval.map(|seconds| seconds.0),
+    }
+}
+
+/// Returns the largest even size within what is asked, in the shape of the pictures as they are shown; `None` if they stay as they
+/// are.
+fn size_within(asked: &Video, picture: &Picture) -> Option<(i32, i32)> {
+    let aspect = if picture.sample_aspect.num > 0 { picture.sample_aspect.as_f64() } else { 1.0 };
+    let (shown_width, height) = (f64::from(picture.width) * aspect, f64::from(picture.height));
+    let most_width = [asked.width, asked.size.map(|size| size.width)].into_iter().flatten().min();
+    let most_height = [asked.height, asked.size.map(|size| size.height)].into_iter().flatten().min();
+    let factors = [
+        most_width.map(|most| f64::from(most) / shown_width),
+        most_height.map(|most| f64::from(most) / height),
+    ];
+    let factor = factors.into_iter().flatten().reduce(f64::min)?;
+    let factor = if asked.upscale { factor } else { factor.min(1.0) };
+    // Rows and columns of chroma are two pixels; rounding up to more than was asked for is no choice.
+    let even = |pixels: f64, most: Option<i32>, aspect: f64| {
+        let most = most.map_or(i32::MAX, |most| ((f64::from(most) / aspect) as i32) & !1);
+        ((((pixels * factor) / 2.0).round() * 2.0) as i32).min(most).max(2)
+    };
+    let size = (even(f64::from(picture.width), most_width, aspect), even(height, most_height, 1.0));
+    (size != (picture.width, picture.height)).then_some(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_formats::CONTAINERS;
+    use millrace_schemas::Ratio;
+
+    use super::*;
+    use crate::profile::Profile;
+
+    fn picture(width: i32, height: i32) -> Picture {
+        Picture::plain((width, height), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 1000 })
+    }
+
+    fn video(keys: &str) -> Video {
+        let text = format!("[video.main]\ncodec = \"h264\"\n{keys}");
+        Profile::from_toml(&text).unwrap().video.remove("main").unwrap()
+    }
+
+    #[test]
+    fn pictures_fit_within_a_size_in_their_own_shape_and_are_never_enlarged() {
+        let within = |keys: &str, width, height| size_within(&video(keys), &picture(width, height));
+        assert_eq!(within("size = \"1280x720\"", 1920, 1080), Some((1280, 720)));
+        assert_eq!(within("size = \"1280x720\"", 1080, 1920), Some((406, 720)));
+        assert_eq!(within("size = \"1280x720\"", 640, 480), None);
+        assert_eq!(within("size = \"1280x720\"\nupscale = true", 640, 480), Some((960, 720)));
+        assert_eq!(within("width = 640", 1920, 1080), Some((640, 360)));
+        assert_eq!(within("height = 480", 1920, 1080), Some((854, 480)));
+        assert_eq!(within("height = 480", 720, 480), None);
+        assert_eq!(within("quality = 20", 1920, 1080), None);
+    }
+
+    #[test]
+    fn what_is_shown_wider_than_it_is_coded_is_measured_as_it_is_shown() {
+        let wide = Picture { sample_aspect: Ratio { num: 4, den: 3 }, ..picture(1440, 1080) };
+        assert_eq!(size_within(&video("size = \"1280x720\""), &wide), Some((960, 720)));
+        assert_eq!(size_within(&video("width = 1920"), &wide), None);
+    }
+
+    #[test]
+    fn nothing_asked_is_the_containers_default() {
+        let wanted = Wanted::of(CONTAINERS[0]);
+        assert_eq!(wanted.video_settings(&picture(64, 48)), CONTAINERS[0].video_settings(&picture(64, 48)));
+        assert_eq!(wanted.file_name("a.b"), "a.b.mp4");
+    }
+}
