@@ -36,11 +36,10 @@ impl Media for frame::Video {
     fn set_up(decoder: &mut ff::decoder::Decoder, source: &Source, cores: usize) -> bool {
         // Decoding is a small part of the work: a second thread pays where there are many cores, and each costs pictures
         // of memory.
-        decoder.set_threading(codec::threading::Config {
-            kind: codec::threading::Type::Frame,
-            count: cores.div_ceil(4),
-            ..Default::default()
-        });
+        let mut threading = codec::threading::Config::count(cores.div_ceil(4));
+        // It has a third field with some releases of FFmpeg, and not with others.
+        threading.kind = codec::threading::Type::Frame;
+        decoder.set_threading(threading);
         set_up_picture_decoder(decoder, source.most_pixels())
     }
 }
