@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::order::Order;
 use help::{
-    CLEANUP_HELP, DEAD_HELP, EXECUTIONS_HELP, REPLAY_HELP, RUN_HELP, SERVE_HELP, SUBMIT_HELP, VERIFY_HELP,
+    CLEANUP_HELP, DEAD_HELP, EXECUTIONS_HELP, PROFILES_HELP, REPLAY_HELP, RUN_HELP, SERVE_HELP, SUBMIT_HELP,
+    VERIFY_HELP,
 };
 pub(crate) use shared::{Data, Decoding, LogLocation};
 
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Show what a media file holds
     Probe(Probe),
+    /// Show what can be made: the profiles that ship; check one of yours
+    #[command(subcommand, after_help = PROFILES_HELP)]
+    Profiles(Profiles),
     /// Hold an output to its source: the proof that it is right
     ///
     /// Both are decoded. Any pair will do, whoever made the output.
@@ -230,6 +234,48 @@ pub(crate) struct Submit {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) log: LogLocation,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Profiles {
+    /// List the profiles that ship
+    List {
+        /// Print a line of JSON for each
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a profile, as it is written: a start for one of yours
+    Show {
+        /// The name of a profile that ships, or a file
+        name: String,
+        /// Print its canonical text, which is JSON and part of an execution's identity
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what is wrong with a profile and what would work; with --source what would be made
+    Check(CheckProfile),
+    /// Show in which keys two profiles differ
+    Diff {
+        /// A name, or a file
+        before: String,
+        /// A name, or a file
+        after: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckProfile {
+    /// A file, or the name of a profile that ships
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) profile: String,
+    /// Say what would be made of this source, a file or a URL
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) source: Option<OsString>,
+    /// Print what would be made as a line of JSON
+    #[arg(long, requires = "source")]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) decoding: Decoding,
 }
 
 #[derive(Debug, Subcommand)]

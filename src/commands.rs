@@ -6,6 +6,7 @@ mod executions;
 mod follow;
 mod man;
 mod probe;
+mod profiles;
 mod replay;
 mod run;
 mod serve;
@@ -28,6 +29,7 @@ pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {
         Command::Submit(call) => Box::pin(submit::submit(*call)).await,
         Command::Replay(call) => Box::pin(replay::replay(call)).await,
         Command::Probe(call) => probe::probe(&call).await,
+        Command::Profiles(call) => Box::pin(profiles::profiles(call)).await,
         Command::Verify(call) => Box::pin(verify::verify(&call)).await,
         Command::Topology(call) => topology::topology(&call).await,
         Command::Executions(call) => Box::pin(executions::executions(call)).await,

@@ -6,9 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use millrace_formats::Container;
 use millrace_processors::trigger::rules::is_media;
-use millrace_schemas::output_url;
+use millrace_profiles::Wanted;
 use millrace_storage::{Location, LocationError, Stores, as_url, url_of};
 
 use crate::error::CommandError;
@@ -95,16 +94,12 @@ fn folder(path: &Path) -> Vec<Input> {
 }
 
 /// Checks that every output has one input, and that none would replace an input.
-pub(crate) fn check_outputs(
-    inputs: &[Input],
-    prefix: &str,
-    formats: &[&Container],
-) -> Result<(), CommandError> {
+pub(crate) fn check_outputs(inputs: &[Input], prefix: &str, wanted: &[Wanted]) -> Result<(), CommandError> {
     let mut writers: HashMap<String, &str> = HashMap::new();
     for input in inputs {
         let Ok(source) = &input.source else { continue };
-        for format in formats {
-            let url = output_url(prefix, source, format.name);
+        for output in wanted {
+            let url = output.output_url(prefix, source);
             if inputs.iter().any(|other| other.source.as_ref() == Ok(&url)) {
                 return Err(CommandError::Call(format!(
                     "{} would be written over an input; choose another --output folder",
@@ -142,6 +137,10 @@ mod tests {
 
     use super::*;
 
+    fn all() -> Vec<Wanted> {
+        CONTAINERS.iter().map(|container| Wanted::of(container)).collect()
+    }
+
     fn named(url: &str) -> Input {
         Input { name: url.into(), source: Ok(url.into()) }
     }
@@ -149,10 +148,10 @@ mod tests {
     #[test]
     fn two_inputs_for_one_file_are_a_wrong_call() {
         let inputs = [named("file:///a/x.mov"), named("file:///b/x.mkv")];
-        let error = check_outputs(&inputs, "file:///out", CONTAINERS).unwrap_err();
+        let error = check_outputs(&inputs, "file:///out", &all()).unwrap_err();
         assert_eq!(error.status(), 2);
         assert!(error.to_string().contains("a/x.mov"), "{error}");
-        assert!(check_outputs(&inputs[..1], "file:///out", CONTAINERS).is_ok());
+        assert!(check_outputs(&inputs[..1], "file:///out", &all()).is_ok());
     }
 
     #[test]
@@ -171,6 +170,6 @@ mod tests {
 
     #[test]
     fn an_input_is_never_written_over() {
-        assert!(check_outputs(&[named("file:///a/x.mp4")], "file:///a", CONTAINERS).is_err());
+        assert!(check_outputs(&[named("file:///a/x.mp4")], "file:///a", &all()).is_err());
     }
 }

@@ -1,9 +1,11 @@
 //! How sources are to be transcoded: the options that `run`, `submit` and `[[watch]]` share.
 
+use std::path::Path;
+
 use clap::Args;
-use millrace_formats::{CONTAINERS, Container};
 use millrace_processors::request;
-use millrace_schemas::Upload;
+use millrace_profiles::Profile;
+use millrace_schemas::{LONGEST_PROFILE, Upload};
 
 use crate::error::CommandError;
 
@@ -16,6 +18,9 @@ pub(crate) struct Order {
     /// A format to make: mp4 or flv; may be given several times [default: mp4]
     #[arg(short, long = "format", value_name = "FORMAT")]
     pub(crate) formats: Vec<String>,
+    /// What to make: the name of a profile ('millrace profiles list'), or a file of one in TOML or JSON
+    #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "formats")]
+    pub(crate) profile: Option<String>,
     /// Length of a segment in seconds, at least 0.1; fractions are fine
     #[arg(long, value_name = "SECONDS", default_value_t = SEGMENT_TIME_SECONDS, allow_negative_numbers = true)]
     pub(crate) segment_time: f64,
@@ -32,24 +37,6 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Returns the formats, each once; the first of [`CONTAINERS`] if none is named.
-    ///
-    /// # Errors
-    /// If there is no format of that name.
-    pub(crate) fn formats(&self) -> Result<Vec<&'static Container>, CommandError> {
-        let mut found: Vec<&'static Container> = Vec::new();
-        for name in &self.formats {
-            let format = request::format(name).map_err(CommandError::Call)?;
-            if !found.contains(&format) {
-                found.push(format);
-            }
-        }
-        if found.is_empty() {
-            found.push(CONTAINERS[0]);
-        }
-        Ok(found)
-    }
-
     /// Returns an upload that asks for this order, of no source and with no output prefix yet. Nothing is checked.
     pub(crate) fn unchecked_upload(&self) -> Upload {
         let upload = Upload {
@@ -58,23 +45,56 @@ impl Order {
             overwrite: self.overwrite,
             strict: self.strict,
             keep_location: self.keep_location,
+            profile: self.profile.clone(),
             ..Upload::of("", "")
         };
         let dst_formats = if self.formats.is_empty() { upload.dst_formats } else { self.formats.clone() };
         Upload { dst_formats, ..upload }
     }
 
-    /// Returns an upload of no source yet that asks for this order.
+    /// Returns an upload of no source yet that asks for this order, with its profile read.
     ///
     /// # Errors
-    /// If a format is unknown, or the segment time out of range.
+    /// If it asks for something that is not possible, or the segment time is out of range.
     pub(crate) fn upload(&self, output_prefix: &str) -> Result<Upload, CommandError> {
-        let formats = self.formats()?;
-        Ok(Upload {
+        let profile = self.profile.as_deref().map(read_profile).transpose()?;
+        let mut upload = Upload {
             segment_time_seconds: request::segment_time(self.segment_time).map_err(CommandError::Call)?,
-            dst_formats: formats.iter().map(|format| format.name.to_owned()).collect(),
             output_prefix: output_prefix.into(),
+            profile: profile.map(|profile| profile.to_json()),
             ..self.unchecked_upload()
-        })
+        };
+        upload.merge_equal_formats();
+        request::wanted(&upload).map_err(CommandError::Call)?;
+        Ok(upload)
     }
+}
+
+/// Reads the profile that an argument names: a file, or one that ships.
+///
+/// # Errors
+/// If there is none, or it is none.
+pub(crate) fn read_profile(argument: &str) -> Result<Profile, CommandError> {
+    let wrong = |reason: &dyn std::fmt::Display| CommandError::Call(format!("{argument}: {reason}"));
+    let extension = Path::new(argument).extension().unwrap_or_default();
+    if !argument.contains('/') && extension.is_empty() {
+        return Profile::resolve(argument).map_err(|error| {
+            CommandError::Call(format!(
+                "{error}; a file of yours is named with its extension, such as ours.toml"
+            ))
+        });
+    }
+    let text = std::fs::read_to_string(argument).map_err(|error| wrong(&error))?;
+    if text.len() > LONGEST_PROFILE {
+        return Err(wrong(&format!(
+            "{} bytes are too many for a profile: at most {LONGEST_PROFILE}",
+            text.len()
+        )));
+    }
+    let profile = if text.trim_start().starts_with('{') {
+        Profile::from_json(&text)
+    } else {
+        Profile::from_toml(&text)
+    };
+    profile.map_err(|error| wrong(&error))
 }

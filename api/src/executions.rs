@@ -11,8 +11,7 @@ use millrace_access::{Principal, Purpose, Right, UploadUsage};
 use millrace_processors::{cleanup, request};
 use millrace_runtime::read_partition_of_key;
 use millrace_schemas::{
-    Assembly, Cancelled, ExecutionEvent, Phase, Signal, Upload, execution_id, output_prefix, output_url,
-    source_url,
+    Assembly, Cancelled, ExecutionEvent, Phase, Signal, Upload, execution_id, output_prefix, source_url,
 };
 use millrace_topology::{
     Emit,
@@ -80,18 +79,15 @@ pub(crate) async fn submit(
     }
     request::segment_time(upload.segment_time_seconds).map_err(Problem::unprocessable)?;
     request::deadline(upload.deadline_seconds).map_err(Problem::unprocessable)?;
-    if upload.dst_formats.is_empty() {
-        return Err(Problem::unprocessable("the upload has no format in dst_formats"));
-    }
-    for format in &upload.dst_formats {
-        request::format(format).map_err(Problem::unprocessable)?;
-    }
+    let mut upload =
+        request::pin_profile(upload).map_err(|error| Problem::unprocessable(format!("profile: {error}")))?;
+    let wanted = request::wanted(&upload).map_err(Problem::unprocessable)?;
     let url = source_url(&upload, &api.store).map_err(Problem::unprocessable)?;
     let prefix = output_prefix(&upload, &url).map_err(Problem::unprocessable)?;
     // First of all: a principal learns nothing about what it may not read or write.
     check_reach(principal, Purpose::Source, &url)?;
-    for format in &upload.dst_formats {
-        check_reach(principal, Purpose::Output, &output_url(&prefix, &url, format))?;
+    for output in &wanted.outputs {
+        check_reach(principal, Purpose::Output, &output.output_url(&prefix, &url))?;
     }
     let source = api.storage.pin(&url).await?;
     let usage = UploadUsage { bytes: source.bytes.unsigned_abs(), ..UploadUsage::default() };

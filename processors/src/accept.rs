@@ -10,6 +10,7 @@ use millrace_topology::{Emit, Processor, ProcessorError, ProcessorSpec, Task, st
 use crate::{
     dependencies::{Dependencies, Ports, ProcessorStarter},
     principals::Principals,
+    request::pin_profile,
 };
 
 /// The name of the header with the principal of a record.
@@ -66,7 +67,9 @@ impl Accept {
             }
             Some(_) | None => of_log,
         };
-        Ok(Upload { principal: principal.clone(), ..incoming.upload.clone() })
+        let upload = Upload { principal: principal.clone(), ..incoming.upload.clone() };
+        // `split` refuses a profile that is none: its execution fails with the reason.
+        Ok(pin_profile(upload.clone()).unwrap_or(upload))
     }
 }
 

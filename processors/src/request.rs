@@ -1,6 +1,9 @@
 //! What an upload may ask for.
 
 use millrace_formats::{Container, Tables};
+use millrace_profiles::Request;
+pub use millrace_profiles::pin_profile;
+use millrace_schemas::Upload;
 
 /// The tables of formats; in unit tests, with what those plant.
 pub(crate) fn tables() -> &'static Tables {
@@ -17,6 +20,14 @@ pub(crate) fn tables() -> &'static Tables {
 /// If there is none: the text says which there are.
 pub fn format(name: &str) -> Result<&'static Container, String> {
     tables().container(name)
+}
+
+/// Returns what an upload asks for.
+///
+/// # Errors
+/// If it is not possible, with what would work.
+pub fn wanted(upload: &Upload) -> Result<Request, String> {
+    Request::of(upload, tables())
 }
 
 /// The shortest segment that may be asked for, in seconds: each costs a record, a work object and a keyframe.

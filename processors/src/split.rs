@@ -4,6 +4,7 @@ pub mod cuts;
 mod extras;
 mod limits;
 mod plan;
+mod preview;
 mod records;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::{
     trigger::rules,
 };
 use plan::plan;
+pub use preview::{OutputPreview, Preview, preview};
 use records::{publish, refusal};
 
 /// Returns the processor's name and its edges in the graph.

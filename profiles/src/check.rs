@@ -358,6 +358,8 @@ fn check_file_name(name: &str) -> Result<(), String> {
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests {
     use millrace_formats::TABLES;
 

@@ -8,6 +8,7 @@ mod amounts;
 mod check;
 mod keys;
 mod profile;
+mod request;
 mod shipped;
 mod wanted;
 
@@ -15,5 +16,6 @@ pub use amounts::{BitRate, Seconds, Size};
 pub use check::Problem;
 pub use keys::{KEYS, Key, documentation};
 pub use profile::{Audio, Output, Profile, ProfileError, SourceTerms, Video};
+pub use request::{Request, pin_profile};
 pub use shipped::{SHIPPED, shipped};
 pub use wanted::Wanted;

@@ -1,7 +1,7 @@
 //! What the planner works by: a container, and the codecs and settings that are asked for its tracks.
 
 use millrace_formats::{AudioAsk, Codec, Container, VideoAsk};
-use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
+use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings, path_encoded, source_stem};
 
 use crate::profile::{Audio, Video};
 
@@ -71,6 +71,14 @@ impl Wanted {
     #[must_use]
     pub fn file_name(&self, stem: &str) -> String {
         self.name.replace("{ext}", self.container.name).replace("{stem}", stem)
+    }
+
+    /// Returns the URL of the output that is made of a source, in the folder or bucket of this URL.
+    #[must_use]
+    pub fn output_url(&self, prefix: &str, source: &str) -> String {
+        let name = path_encoded(&self.name).replace("%7B", "{").replace("%7D", "}");
+        let file = Self { name, ..self.clone() }.file_name(source_stem(source));
+        format!("{}/{file}", prefix.trim_end_matches('/'))
     }
 
     /// Returns the settings of its pictures, which are made of pictures like these; `None` if it has none.
@@ -172,5 +180,12 @@ mod tests {
         let wanted = Wanted::of(CONTAINERS[0]);
         assert_eq!(wanted.video_settings(&picture(64, 48)), CONTAINERS[0].video_settings(&picture(64, 48)));
         assert_eq!(wanted.file_name("a.b"), "a.b.mp4");
+        assert_eq!(wanted.output_url("file:///out/", "file:///in/a.b.mov"), "file:///out/a.b.mp4");
+    }
+
+    #[test]
+    fn an_outputs_name_is_encoded_in_its_url() {
+        let wanted = Wanted::new(CONTAINERS[0], "{stem} #1.{ext}", None, None);
+        assert_eq!(wanted.output_url("s3://b/o", "s3://b/a%20b.mov"), "s3://b/o/a%20b%20%231.mp4");
     }
 }

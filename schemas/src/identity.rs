@@ -79,6 +79,9 @@ fn first_id(upload: &Upload, source: &SourceRef) -> String {
     // Behind the formats, and only where they are asked for: others keep the ids that they had.
     parts.extend(upload.strict.then_some("strict"));
     parts.extend(upload.keep_location.then_some("location"));
+    if let Some(profile) = &upload.profile {
+        parts.extend(["profile", profile]);
+    }
     hash(&parts)
 }
 
@@ -154,15 +157,20 @@ pub fn output_prefix(upload: &Upload, source: &str) -> Result<String, String> {
     Ok(object_url(scheme, bucket, prefix.trim_matches('/')))
 }
 
-/// Where an output goes: `<prefix>/<stem>.<format>`, the stem being the source's last path segment up to its last dot.
+/// Returns a source's name without its extension, as its URL has it: the last path segment up to its last dot.
 #[must_use]
-pub fn output_url(prefix: &str, source: &str, format: &str) -> String {
+pub fn source_stem(source: &str) -> &str {
     let name = source.rsplit('/').next().unwrap_or(source);
-    let stem = match name.rfind('.') {
+    match name.rfind('.') {
         Some(dot) if dot > 0 => &name[..dot],
         _ => name,
-    };
-    format!("{}/{stem}.{format}", prefix.trim_end_matches('/'))
+    }
+}
+
+/// Returns a text as a URL's path has it.
+#[must_use]
+pub fn path_encoded(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 #[cfg(test)]
@@ -248,9 +256,9 @@ mod tests {
 
     #[test]
     fn outputs_are_named_after_the_source() {
-        assert_eq!(output_url("file:///out/", "file:///in/a.b.mov", "mp4"), "file:///out/a.b.mp4");
-        assert_eq!(output_url("o", "s3://b/noext", "flv"), "o/noext.flv");
-        assert_eq!(output_url("o", "s3://b/.hidden", "flv"), "o/.hidden.flv");
+        assert_eq!(source_stem("file:///in/a.b.mov"), "a.b");
+        assert_eq!(source_stem("s3://b/noext"), "noext");
+        assert_eq!(source_stem("s3://b/.hidden"), ".hidden");
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub use bounds::LONGEST_SCHEMA;
 pub use error::RecordError;
 pub use identity::{
     Encoders, Fingerprint, KeyError, RenditionId, RenditionKind, WorkKey, WorkPrefix, add_digest,
-    canonical_text, execution_id, hash_of, object_url, output_prefix, output_url, rendition_id, source_url,
+    canonical_text, execution_id, hash_of, object_url, output_prefix, path_encoded, rendition_id,
+    source_stem, source_url,
 };
 pub use records::*;
 pub use source::{

@@ -39,6 +39,7 @@ Examples:
   millrace run holiday.mov --output out
   millrace run holiday.mov --output out -f mp4 -f flv --segment-time 5
   millrace run films/ --output out --json > results.jsonl
+  millrace run holiday.mov --output out --profile web            what the profile says; 'millrace profiles' has more
   millrace run s3://videos/in/holiday.mov --output s3://videos/out     with AWS_* variables; also gs:// and az://";
 
 pub(super) const SERVE_HELP: &str = "\
@@ -66,6 +67,19 @@ Examples:
   millrace submit films/*.mov --output file:///mnt/nas/out -f mp4 -f flv --brokers kafka:9092
   millrace submit a.mov --output out --name friday-17            the second time nothing is made twice
   echo '{\"source\": \"file:///in/a.mov\", \"output_prefix\": \"file:///out\"}' | millrace submit --record -";
+
+pub(super) const PROFILES_HELP: &str = "\
+A profile says which outputs are made of a source, and what their video and audio are to be. docs/profiles.md has a page for each key.
+
+Exit status of check: 0 if it is right, 1 if not; of diff: 0 if they say the same, 1 if not.
+
+Examples:
+  millrace profiles list
+  millrace profiles show web > ours.toml
+  millrace profiles check ours.toml
+  millrace profiles check ours.toml --source holiday.mov         what would be made, and of how many renditions
+  millrace profiles diff web ours.toml
+  millrace run holiday.mov --output out --profile ours.toml";
 
 pub(super) const REPLAY_HELP: &str = "\
 Examples:

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use millrace_processors::{assemble, cleanup};
+use millrace_processors::{assemble, cleanup, request};
 use millrace_runtime::{Tail, read_table};
 use millrace_schemas::{Assembly, Made, Phase, RenditionId, RenditionKind, Signal, Upload, execution_id};
 use millrace_storage::Stores;
@@ -28,7 +28,8 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let template = Upload { output_prefix: prefix.clone(), ..template };
     let stores = Stores::default();
     let inputs = expand(&call.inputs, &stores).await;
-    check_outputs(&inputs, &prefix, &call.order.formats()?)?;
+    let wanted = request::wanted(&template).map_err(CommandError::Call)?;
+    check_outputs(&inputs, &prefix, &wanted.outputs)?;
     let media = Config::of_flags(&call.decoding)?.media_processes()?;
     let encoders = check_sandbox(media).await?;
     let data = DataFolder::find(call.data.folder.as_deref())?;

@@ -37,6 +37,8 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
     let (mut emits, mut awaited) = (Vec::new(), HashMap::new());
     for upload in uploads {
         upload.check_by_others().map_err(CommandError::Call)?;
+        let upload =
+            request::pin_profile(upload).map_err(|error| CommandError::Call(format!("profile: {error}")))?;
         let source = source_url(&upload, store).map_err(CommandError::Call)?;
         output_prefix(&upload, &source).map_err(CommandError::Call)?;
         let execution = named(&upload, &source, &stores).await;

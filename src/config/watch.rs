@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     error::CommandError,
-    order::{Order, SEGMENT_TIME_SECONDS},
+    order::{Order, SEGMENT_TIME_SECONDS, read_profile},
     shell::watch::Folder,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Watch {
     /// The names of the formats to make; empty for mp4.
     #[serde(default)]
     formats: Vec<String>,
+    /// The name of a profile, or its file; in place of formats.
+    profile: Option<String>,
     /// The length of a segment in seconds.
     #[serde(default = "segment_time_seconds")]
     segment_time_seconds: f64,
@@ -85,6 +87,7 @@ impl Watch {
             from: watched_location(from).map_err(|reason| wrong(&reason))?.folder_url(),
             to: Location::of_argument(to).map_err(|error| wrong(&error.to_string()))?.folder_url(),
             formats: Vec::new(),
+            profile: None,
             segment_time_seconds: SEGMENT_TIME_SECONDS,
             suffixes: Vec::new(),
             min_bytes: 0,
@@ -102,6 +105,7 @@ impl Watch {
     fn order(&self) -> Order {
         Order {
             formats: self.formats.clone(),
+            profile: self.profile.clone(),
             segment_time: self.segment_time_seconds,
             overwrite: self.overwrite,
             strict: self.strict,
@@ -114,11 +118,16 @@ impl Watch {
         let wrong = |reason: String| CommandError::Call(format!("watch: {reason}"));
         let from = watched_location(self.from.as_ref()).map_err(wrong)?;
         let to = Location::of_argument(self.to.as_ref()).map_err(|error| wrong(error.to_string()))?;
+        let profile = self.profile.as_deref().map(read_profile).transpose()?;
         Ok(Rule {
             suffixes: self.suffixes.iter().map(|suffix| suffix.to_lowercase()).collect(),
             min_bytes: self.min_bytes,
             max_bytes: self.max_bytes.unwrap_or(i64::MAX),
-            upload: Upload { labels: self.labels.clone(), ..self.order().unchecked_upload() },
+            upload: Upload {
+                labels: self.labels.clone(),
+                profile: profile.map(|profile| profile.to_json()),
+                ..self.order().unchecked_upload()
+            },
             ..Rule::new(from, to)
         })
     }

@@ -21,6 +21,7 @@ mod http;
 mod lengths;
 mod lies;
 mod mutants;
+mod profiles;
 mod refusals;
 mod reported;
 mod run;

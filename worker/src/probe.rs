@@ -48,6 +48,16 @@ impl Probes {
         Ok((pinned.source, found))
     }
 
+    /// Reads a source's headers and its index, as for an execution in segments of this length.
+    ///
+    /// # Errors
+    /// As [`Self::inspect`].
+    pub async fn survey(&self, url: &str, segment_seconds: f64) -> Result<(SourceRef, Inspected), PortError> {
+        let pinned = self.open(url).await?;
+        let found = self.inspect_pinned(&pinned, Some(segment_seconds)).await?;
+        Ok((pinned.source, found))
+    }
+
     /// Reads a source's headers, and returns them as [`probe_json`].
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use millrace_access::Location;
 use millrace_processors::request;
 use millrace_schemas::{
     AudioFacts, OutputFacts, SourceRef, Upload, VideoFacts, execution_id, frame::Record as _, output_prefix,
-    output_url, source_url,
+    source_url,
 };
 
 use crate::{Target, equals_itself};
@@ -91,10 +91,11 @@ fn check_meaning(upload: &Upload) {
     let source = SourceRef { url: url.clone(), version: "1".into(), bytes: 1 };
     assert_eq!(execution_id(upload, &source), execution_id(&upload.clone(), &source));
     let Ok(prefix) = output_prefix(upload, &url) else { return };
-    for format in &upload.dst_formats {
-        let output = output_url(&prefix, &url, format);
+    let outputs = request::wanted(upload).map_or_else(|_| Vec::new(), |wanted| wanted.outputs);
+    for output in outputs {
+        let output = output.output_url(&prefix, &url);
         let places = (Location::parse(&url), Location::parse(&prefix), Location::parse(&output));
-        if let ((Ok(_), Ok(prefix), Ok(output)), Ok(_)) = (places, request::format(format)) {
+        if let (Ok(_), Ok(prefix), Ok(output)) = places {
             assert_eq!(output.parent().as_ref(), Some(&prefix), "{output} lies elsewhere than in {prefix}");
         }
     }

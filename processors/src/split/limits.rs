@@ -1,10 +1,10 @@
 //! Checks of an upload against what its principal may read, write and use.
 
 use millrace_access::{Access, Location, Purpose, UploadUsage};
-use millrace_schemas::{SourceFacts, SourceRef, Upload, output_prefix, output_url};
+use millrace_schemas::{SourceFacts, SourceRef, Upload, output_prefix};
 
 use super::plan::Plan;
-use crate::running::RunningExecutions;
+use crate::{request, running::RunningExecutions};
 
 /// Checks that the principal may read the source's URL and write all outputs. Nothing is opened yet.
 ///
@@ -19,8 +19,8 @@ pub(super) fn check_locations(access: &Access, upload: &Upload, source: &str) ->
     let parse = |url: &str| Location::parse(url).map_err(|error| error.to_string());
     principal.check(Purpose::Source, &parse(source)?)?;
     let prefix = output_prefix(upload, source)?;
-    for format in &upload.dst_formats {
-        principal.check(Purpose::Output, &parse(&output_url(&prefix, source, format))?)?;
+    for output in request::wanted(upload)?.outputs {
+        principal.check(Purpose::Output, &parse(&output.output_url(&prefix, source))?)?;
     }
     Ok(())
 }

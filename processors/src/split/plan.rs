@@ -3,11 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use millrace_formats::{Container as Format, Seams};
+use millrace_formats::Seams;
+use millrace_profiles::{Request, Wanted};
 use millrace_schemas::{
     AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Rendition, Segment, SideSettings,
     SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Upload, VideoTrack, WorkPrefix,
-    output_prefix, output_url, rendition_id,
+    output_prefix, rendition_id,
 };
 
 use super::{cuts, extras};
@@ -55,19 +56,10 @@ pub(super) fn plan(
             .ok_or_else(|| format!("'{work}' is no place of this execution's work; leave 'work' out"))?,
     };
     let work = work.to_string();
-    // A record may have repeated formats, which would be the same output.
-    let mut wanted: Vec<Format> = Vec::new();
-    for name in &upload.dst_formats {
-        let format = *request::format(name)?;
-        if !wanted.contains(&format) {
-            wanted.push(format);
-        }
-    }
-    if wanted.is_empty() {
-        return Err("no format is requested; name one in dst_formats".into());
-    }
+    let Request { outputs: wanted, terms } = request::wanted(upload)?;
+    terms.check(facts)?;
     let prefix = output_prefix(upload, &source.url)?;
-    let outputs = wanted.iter().map(|format| output(upload, &prefix, &source.url, facts, *format)).collect();
+    let outputs = wanted.iter().map(|wanted| output(upload, &prefix, &source.url, facts, wanted)).collect();
     let blank = Segment {
         execution: execution.into(),
         attempt: upload.attempt,
@@ -109,13 +101,14 @@ pub(super) fn plan(
             tables().codec(&other.codec).is_ok_and(|other| other.is_text() == codec.is_text())
         };
         let rank = facts.auxiliary.iter().take(number).filter(is_like).count();
-        let renditions = building.distinct(number, |format| {
-            let (held, _) = format.side(codec).filter(|(_, most)| rank < *most)?;
+        let renditions = building.distinct(number, |wanted| {
+            let (held, _) = wanted.container.side(codec).filter(|(_, most)| rank < *most)?;
             let settings = SideSettings { codec: held.name().into() };
             Some(Rendition { id: String::new(), video: None, audio: None, side: Some(settings) })
-        });
+        })?;
         building.add(side.stream, &[(None, None)], &renditions, Some(&side.tags))?;
     }
+    building.check_outputs()?;
     let Building { mut outputs, segments, tracks, .. } = building;
     for output in &mut outputs {
         let mut shaped: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
@@ -152,15 +145,15 @@ fn main_sound(sounds: &[AudioTrack]) -> usize {
     sounds.iter().position(is_main).unwrap_or(0)
 }
 
-fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, format: Format) -> OutputPlan {
+fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, wanted: &Wanted) -> OutputPlan {
     OutputPlan {
-        url: output_url(prefix, source, format.name),
-        format: format.name.into(),
+        url: wanted.output_url(prefix, source),
+        format: wanted.container.name.into(),
         renditions: Vec::new(),
         keep: false,
         mark: String::new(),
         overwrite: upload.overwrite,
-        extras: Some(extras::of(facts, &format, upload.keep_location)),
+        extras: Some(extras::of(facts, wanted.container, upload.keep_location)),
         remarks: Vec::new(),
     }
 }
@@ -168,7 +161,7 @@ fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, form
 /// A plan that is being made.
 struct Building<'a> {
     encoders: &'a Encoders,
-    wanted: Vec<Format>,
+    wanted: Vec<Wanted>,
     outputs: Vec<OutputPlan>,
     /// The values that all segments have in common.
     blank: Segment,
@@ -203,10 +196,10 @@ impl Building<'_> {
     }
 
     fn pictures(&mut self, video: &VideoTrack, seconds: f64) -> Result<(), String> {
-        let renditions = self.distinct(0, |format| {
-            let settings = format.video_settings(&video.picture)?;
+        let renditions = self.distinct(0, |wanted| {
+            let settings = wanted.video_settings(&video.picture)?;
             Some(Rendition { id: String::new(), video: Some(settings), audio: None, side: None })
-        });
+        })?;
         if renditions.is_empty() {
             return Ok(());
         }
@@ -244,13 +237,15 @@ impl Building<'_> {
 
     /// Adds a sound track, for the formats that hold more tracks than `rank`.
     fn sound(&mut self, sound: &AudioTrack, number: usize, rank: usize, seconds: f64) -> Result<(), String> {
-        let held = |format: Format| format.audio_settings(&sound.sound).filter(|_| rank < format.audio.most);
-        let renditions = self.distinct(number, |format| {
-            let (settings, _) = held(format)?;
+        let held = |wanted: &Wanted| {
+            wanted.audio_settings(&sound.sound).filter(|_| rank < wanted.container.audio.most)
+        };
+        let renditions = self.distinct(number, |wanted| {
+            let (settings, _) = held(wanted)?;
             Some(Rendition { id: String::new(), video: None, audio: Some(settings), side: None })
-        });
-        for (format, output) in self.wanted.iter().zip(&mut self.outputs) {
-            output.remarks.extend(held(*format).and_then(|(_, remark)| remark));
+        })?;
+        for (wanted, output) in self.wanted.iter().zip(&mut self.outputs) {
+            output.remarks.extend(held(wanted).and_then(|(_, remark)| remark));
         }
         self.blank.also.clone_from(&sound.more_streams);
         self.add(sound.stream, &parts(sound, &renditions, seconds), &renditions, Some(&sound.tags))?;
@@ -293,12 +288,20 @@ impl Building<'_> {
         Ok(())
     }
 
-    /// The distinct renditions of one track of its kind, each with its id; tells each output which is its. A format that takes
-    /// none gives none.
-    fn distinct(&mut self, number: usize, settings: impl Fn(Format) -> Option<Rendition>) -> Vec<Rendition> {
+    /// Returns the distinct renditions of one track of its kind, each with its id, and adds each to its outputs. An output for which
+    /// `settings` returns `None` does not hold the track.
+    ///
+    /// # Errors
+    /// If an encoder is not there.
+    fn distinct(
+        &mut self,
+        number: usize,
+        settings: impl Fn(&Wanted) -> Option<Rendition>,
+    ) -> Result<Vec<Rendition>, String> {
         let mut found: Vec<Rendition> = Vec::new();
-        for (format, output) in self.wanted.iter().zip(&mut self.outputs) {
-            let Some(mut rendition) = settings(*format) else { continue };
+        for (wanted, output) in self.wanted.iter().zip(&mut self.outputs) {
+            let Some(mut rendition) = settings(wanted) else { continue };
+            choose_encoder(&mut rendition, self.encoders)?;
             // Another track with the same settings is another rendition.
             let track = u32::try_from(number).unwrap_or(u32::MAX);
             rendition.id = rendition_id(&rendition, self.encoders).of_track(track).to_string();
@@ -307,8 +310,45 @@ impl Building<'_> {
                 found.push(rendition);
             }
         }
-        found
+        Ok(found)
     }
+
+    /// Checks that each output holds something besides text and covers.
+    fn check_outputs(&self) -> Result<(), String> {
+        let holds = |output: &OutputPlan| {
+            let main = self.tracks.iter().filter(|track| track.video.is_some() || track.audio.is_some());
+            main.into_iter().any(|track| output.renditions.contains(&track.rendition))
+        };
+        match self.outputs.iter().find(|output| !holds(output)) {
+            Some(OutputPlan { url, format, .. }) => {
+                Err(format!("{url} would be empty: the source has no track that this {format} is to hold"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Names the encoder of a rendition only if it is not the codec's first one: settings of the same encoder are equal.
+///
+/// # Errors
+/// If it is not there.
+fn choose_encoder(rendition: &mut Rendition, encoders: &Encoders) -> Result<(), String> {
+    let (codec, encoder) = match (&mut rendition.video, &mut rendition.audio) {
+        (Some(video), _) => (&video.codec, &mut video.encoder),
+        (None, Some(audio)) => (&audio.codec, &mut audio.encoder),
+        (None, None) => return Ok(()),
+    };
+    let described = encoders.of(encoder, codec);
+    if described.is_empty() && !encoders.is_empty() {
+        let missing = if encoder.is_empty() { codec } else { encoder };
+        return Err(format!(
+            "this FFmpeg has no encoder for {missing}; install one that has, or ask for another codec"
+        ));
+    }
+    if described == encoders.of("", codec) {
+        encoder.clear();
+    }
+    Ok(())
 }
 
 /// The greatest size of the timestamp corrections and codec headers in all segments of an execution, in bytes.

@@ -128,13 +128,8 @@ pub fn uploads(rules: &[Rule], source: &Location, found: Option<&SourceRef>) -> 
 /// If one is not, with what to change.
 pub fn check(rules: &[Rule]) -> Result<(), String> {
     for rule in rules {
-        for format in &rule.upload.dst_formats {
-            request::format(format)?;
-        }
+        request::wanted(&rule.upload).map_err(|reason| format!("the watch of {}: {reason}", rule.from))?;
         request::segment_time(rule.upload.segment_time_seconds)?;
-        if rule.upload.dst_formats.is_empty() {
-            return Err(format!("the watch of {} has no format; name one in formats", rule.from));
-        }
         if rule.min_bytes > rule.max_bytes {
             return Err(format!(
                 "the watch of {} matches no size: min_bytes is more than max_bytes",

@@ -1,0 +1,64 @@
+//! What would be made of a source, before anything is.
+
+use millrace_schemas::{AudioSettings, Encoders, SourceFacts, SourceRef, Upload, VideoSettings};
+
+use super::plan::plan;
+
+/// What would be made of a source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// The outputs, in the order in which they are asked for.
+    pub outputs: Vec<OutputPreview>,
+    /// The number of segments of the video; 0 without video.
+    pub video_segments: usize,
+    /// The streams of the source that are in no output, each with the reason.
+    pub left_out: Vec<String>,
+}
+
+/// An output that would be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputPreview {
+    /// Its URL.
+    pub url: String,
+    /// The name of its format.
+    pub format: String,
+    /// The settings of its video.
+    pub video: Option<VideoSettings>,
+    /// The settings of its audio tracks.
+    pub audio: Vec<AudioSettings>,
+    /// The ids of its renditions. Outputs with equal ids share an encode.
+    pub renditions: Vec<String>,
+    /// What it can't carry over as it is.
+    pub remarks: Vec<String>,
+}
+
+/// Returns what would be made of a source.
+///
+/// # Errors
+/// If the upload or the source can't be processed, with the reason for the user.
+pub fn preview(
+    upload: &Upload,
+    source: &SourceRef,
+    facts: &SourceFacts,
+    encoders: &Encoders,
+) -> Result<Preview, String> {
+    let plan = plan(upload, source, "preview", facts, encoders)?;
+    let tracks = &plan.started.tracks;
+    let outputs = plan.started.outputs.into_iter().map(|output| {
+        let mine = || tracks.iter().filter(|track| output.renditions.contains(&track.rendition));
+        OutputPreview {
+            video: mine().find_map(|track| track.video.clone()),
+            audio: mine().filter_map(|track| track.audio.clone()).collect(),
+            url: output.url.clone(),
+            format: output.format.clone(),
+            renditions: output.renditions.clone(),
+            remarks: output.remarks.clone(),
+        }
+    });
+    let count = tracks.iter().filter(|track| track.video.is_some()).map(|track| track.segments).max();
+    Ok(Preview {
+        outputs: outputs.collect(),
+        video_segments: count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
+        left_out: plan.left_out,
+    })
+}

@@ -1,0 +1,153 @@
+//! Random profiles: each is refused with a reason, or what it asks for is possible.
+
+use millrace_formats::TABLES;
+use millrace_schemas::{Picture, Ratio, Sound};
+use proptest::prelude::*;
+
+use super::*;
+use crate::amounts::{BitRate, Seconds, Size};
+
+fn name() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["main", "b", "none", "a b", ""]).prop_map(str::to_owned)
+}
+
+/// Names of all codecs and encoders, and some that are none.
+fn codec() -> impl Strategy<Value = String> {
+    let codecs = TABLES.codecs.iter().map(|codec| codec.name().to_owned());
+    let encoders = TABLES.codecs.iter().flat_map(|codec| codec.encoders()).map(|name| (*name).to_owned());
+    let mut all: Vec<String> = codecs.chain(encoders).collect();
+    all.extend(["x264", "h265", ""].map(str::to_owned));
+    prop::sample::select(all)
+}
+
+/// Values of which some are at the ends of their range, and some beyond.
+fn side() -> impl Strategy<Value = Option<i32>> {
+    prop::option::of(prop_oneof![Just(2), Just(8192), Just(1), Just(8193), Just(i32::MIN), 2..4000_i32])
+}
+
+fn video() -> impl Strategy<Value = Video> {
+    let quality = prop::option::of(prop_oneof![Just(1.0), Just(51.0), Just(f64::MAX), -10.0..70.0_f64]);
+    let preset = prop::option::of(prop::sample::select(vec!["medium", "veryfast", "8", "no"]));
+    let interval = prop::option::of(prop_oneof![Just(0.1), Just(60.0), 0.0..90.0_f64]);
+    let pixel_format = prop::option::of(prop::sample::select(vec!["yuv420p", "yuv420p10le", "gray"]));
+    let size = prop::option::of((1..9000_i32, 1..9000_i32));
+    (codec(), quality, preset, (side(), side(), size, any::<bool>()), interval, pixel_format).prop_map(
+        |(codec, quality, preset, (width, height, size, upscale), interval, pixel_format)| Video {
+            codec,
+            quality,
+            preset: preset.map(str::to_owned),
+            size: size.map(|(width, height)| Size { width, height }),
+            width,
+            height,
+            upscale,
+            keyframe_interval: interval.map(Seconds),
+            pixel_format: pixel_format.map(str::to_owned),
+        },
+    )
+}
+
+fn audio() -> impl Strategy<Value = Audio> {
+    let bitrate = prop::option::of(prop_oneof![Just(1), Just(16_000), 8000..2_000_000_i64].prop_map(BitRate));
+    let sample_rate = prop::option::of(prop_oneof![Just(8000), Just(192_000), Just(7999), 8000..100_000_i32]);
+    (codec(), bitrate, sample_rate, prop::option::of(0..10_i32))
+        .prop_map(|(codec, bitrate, sample_rate, channels)| Audio { codec, bitrate, sample_rate, channels })
+}
+
+fn output() -> impl Strategy<Value = Output> {
+    let mut formats: Vec<String> =
+        TABLES.containers.iter().map(|container| container.name.to_owned()).collect();
+    formats.push("mp5".into());
+    let file = prop::sample::select(vec!["{stem}.{ext}", "{stem}", "a", "../{stem}", "{stem}{x}"]);
+    (
+        prop::sample::select(formats),
+        prop::option::of(name()),
+        prop::option::of(name()),
+        prop::option::of(file),
+    )
+        .prop_map(|(format, video, audio, name)| Output {
+            format,
+            video,
+            audio,
+            name: name.map(str::to_owned),
+        })
+}
+
+fn profile() -> impl Strategy<Value = Profile> {
+    let videos = prop::collection::btree_map(name(), video(), 0..3);
+    let audios = prop::collection::btree_map(name(), audio(), 0..3);
+    (videos, audios, prop::collection::vec(output(), 0..4)).prop_map(|(video, audio, outputs)| Profile {
+        video,
+        audio,
+        outputs,
+        ..Profile::default()
+    })
+}
+
+/// Pictures and audio of twenty kinds.
+fn sources() -> Vec<(Picture, Sound)> {
+    let sizes = [(2, 2), (64, 48), (1920, 1080), (1080, 1920), (8192, 4320)];
+    let sounds = [(8000, 1, "mono"), (44_100, 2, "stereo"), (48_000, 6, "5.1"), (192_000, 8, "")];
+    let all = sizes.iter().flat_map(|size| sounds.iter().map(move |sound| (*size, *sound)));
+    all.map(|(size, (sample_rate, channels, layout))| {
+        let picture = Picture::plain(size, Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 90_000 });
+        (picture, Sound { sample_rate, channels, layout: layout.into() })
+    })
+    .collect()
+}
+
+/// Holds what is wanted of a source to the tables.
+fn check_wanted(wanted: &Wanted, picture: &Picture, sound: &Sound) {
+    let holds = |name: &str| wanted.container.codecs().any(|codec| codec.name() == name);
+    if let Some(settings) = wanted.video_settings(picture) {
+        let codec = TABLES.codec(&settings.codec).unwrap();
+        let video = codec.video().unwrap();
+        assert!(holds(&settings.codec), "{settings:?}");
+        assert!(
+            settings.width >= 2
+                && settings.height >= 2
+                && settings.width % 2 == 0
+                && settings.height % 2 == 0
+        );
+        assert!(video.pixel_formats().contains(&settings.pixel_format.as_str()), "{settings:?}");
+        assert!(settings.preset.is_empty() || video.presets().contains(&settings.preset.as_str()));
+        let quality = video.quality();
+        assert!((quality.best..=quality.worst).contains(&settings.crf), "{settings:?}");
+        assert!(settings.encoder.is_empty() || codec.encoders().contains(&settings.encoder.as_str()));
+    }
+    if let Some((settings, _)) = wanted.audio_settings(sound) {
+        let audio = TABLES.codec(&settings.codec).unwrap().audio().unwrap();
+        assert!(holds(&settings.codec) && settings.sample_rate > 0 && settings.channels > 0);
+        let in_range =
+            |rate: i64| audio.bit_rates().is_none_or(|rates| (rates.least..=rates.most).contains(&rate));
+        assert!(in_range(settings.bit_rate), "{settings:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_profile_is_refused_with_a_reason_or_possible_for_every_source(profile in profile()) {
+        match profile.wanted(&TABLES) {
+            Err(problems) => {
+                prop_assert!(!problems.is_empty());
+                for problem in problems {
+                    prop_assert!(!problem.key.is_empty() && !problem.reason.is_empty());
+                }
+            }
+            Ok(wanted) => {
+                prop_assert_eq!(wanted.len(), profile.outputs.len());
+                for (picture, sound) in sources() {
+                    wanted.iter().for_each(|wanted| check_wanted(wanted, &picture, &sound));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_profile_survives_its_canonical_text(profile in profile()) {
+        let text = profile.to_json();
+        let read = Profile::from_json(&text);
+        prop_assert_eq!(read.map(|read| read.to_json()), Ok(text));
+    }
+}

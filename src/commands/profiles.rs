@@ -1,0 +1,210 @@
+//! `millrace profiles`: those that ship, what is wrong with one of a user's own, and what would be made of a source.
+
+use std::collections::BTreeSet;
+
+use millrace_formats::TABLES;
+use millrace_processors::split::{Preview, preview};
+use millrace_profiles::{Profile, SHIPPED, Wanted};
+use millrace_schemas::{AudioSettings, SourceFacts, Upload, VideoSettings};
+use millrace_storage::Stores;
+use millrace_worker::{Probes, check_sandbox};
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{CheckProfile, Profiles},
+    config::Config,
+    error::CommandError,
+    inputs::{display_name, parse_url},
+    order::{SEGMENT_TIME_SECONDS, read_profile},
+    terminal::{note, print, print_lines},
+};
+
+pub(super) async fn profiles(call: Profiles) -> Result<u8, CommandError> {
+    match call {
+        Profiles::List { json } => list(json),
+        Profiles::Show { name, json } => show(&name, json),
+        Profiles::Check(call) => check(&call).await,
+        Profiles::Diff { before, after } => diff(&before, &after),
+    }
+}
+
+fn list(json: bool) -> Result<u8, CommandError> {
+    for (name, _) in SHIPPED {
+        let profile = Profile::resolve(name).map_err(CommandError::failed)?;
+        if json {
+            print(&json!({"name": name, "description": profile.description}).to_string());
+        } else {
+            print(&format!("{name:<12}  {}", profile.description));
+        }
+    }
+    Ok(0)
+}
+
+/// Prints a profile as it is written, which is a start for one of a user's own.
+fn show(name: &str, json: bool) -> Result<u8, CommandError> {
+    let written = SHIPPED.iter().find(|(known, _)| *known == name);
+    match written {
+        Some((_, text)) if !json => print_lines(text.trim_end()),
+        _ => print(&read_profile(name)?.to_json()),
+    }
+    Ok(0)
+}
+
+/// Says what is wrong with a profile, or what would be made of a source by it.
+async fn check(call: &CheckProfile) -> Result<u8, CommandError> {
+    let profile = read_profile(&call.profile)?;
+    let wanted = match profile.wanted(&TABLES) {
+        Ok(wanted) => wanted,
+        Err(problems) => {
+            for problem in &problems {
+                print(&problem.to_string());
+            }
+            return Ok(1);
+        }
+    };
+    let Some(source) = &call.source else {
+        let names: Vec<String> = wanted.iter().map(|wanted| wanted.file_name("{stem}")).collect();
+        note(&format!("{}: it is right, and makes {}", call.profile, names.join(", ")));
+        return Ok(0);
+    };
+    let media = Config::of_flags(&call.decoding)?.media_processes()?;
+    let encoders = check_sandbox(media).await?;
+    let url = parse_url(source).map_err(CommandError::Call)?;
+    let probes = Probes::new(Stores::default(), media)?;
+    let (source, found) = probes.survey(&url, SEGMENT_TIME_SECONDS).await.map_err(CommandError::failed)?;
+    let upload = Upload { profile: Some(profile.to_json()), ..Upload::of(&url, "file:///") };
+    match preview(&upload, &source, &found.facts, &encoders) {
+        Ok(preview) if call.json => print(&preview_json(&preview).to_string()),
+        Ok(preview) => show_preview(&display_name(&url), &found.facts, &wanted, &preview),
+        Err(reason) => {
+            print(&reason);
+            return Ok(1);
+        }
+    }
+    Ok(0)
+}
+
+fn show_preview(name: &str, facts: &SourceFacts, wanted: &[Wanted], preview: &Preview) {
+    let mut holds = Vec::new();
+    if let Some(video) = &facts.video {
+        let picture = &video.picture;
+        holds.push(format!(
+            "pictures of {}x{} at {:.3} a second",
+            picture.width,
+            picture.height,
+            picture.frame_rate.as_f64()
+        ));
+    }
+    let tracks = facts.audio.len();
+    holds.push(format!("{tracks} audio track{}", if tracks == 1 { "" } else { "s" }));
+    print(&format!("{name}: {}", holds.join(", ")));
+    for (output, wanted) in preview.outputs.iter().zip(wanted) {
+        print(&format!("  {}", wanted.file_name(millrace_schemas::source_stem(name))));
+        output.video.iter().for_each(|settings| print(&format!("    video  {}", video_text(settings))));
+        output.audio.iter().for_each(|settings| print(&format!("    audio  {}", audio_text(settings))));
+        output.remarks.iter().for_each(|remark| print(&format!("    note   {remark}")));
+    }
+    let ids: BTreeSet<&String> = preview.outputs.iter().flat_map(|output| &output.renditions).collect();
+    print(&format!(
+        "{} of pictures, cut into {}; {} in all",
+        count(usize::from(preview.video_segments > 0), "decode"),
+        count(preview.video_segments, "segment"),
+        count(ids.len(), "rendition"),
+    ));
+    for left in &preview.left_out {
+        print(&format!("left out: {left}"));
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn video_text(settings: &VideoSettings) -> String {
+    let VideoSettings { codec, width, height, crf, preset, pixel_format, .. } = settings;
+    let preset = if preset.is_empty() { String::new() } else { format!(", preset {preset}") };
+    let mapped = if settings.tone_map { ", tone-mapped" } else { "" };
+    format!("{codec} {width}x{height} {pixel_format}, quality {crf}{preset}{mapped}")
+}
+
+fn audio_text(settings: &AudioSettings) -> String {
+    let AudioSettings { codec, bit_rate, sample_rate, channels, layout, .. } = settings;
+    let rate = if *bit_rate > 0 { format!(", {} kbit/s", bit_rate / 1000) } else { String::new() };
+    let layout = if layout.is_empty() { format!("{channels} channels") } else { layout.clone() };
+    format!("{codec} {sample_rate} Hz, {layout}{rate}")
+}
+
+fn preview_json(preview: &Preview) -> Value {
+    let outputs: Vec<Value> = preview
+        .outputs
+        .iter()
+        .map(|output| {
+            json!({"url": output.url, "format": output.format, "video": output.video, "audio": output.audio,
+                   "renditions": output.renditions, "remarks": output.remarks})
+        })
+        .collect();
+    json!({"outputs": outputs, "video_segments": preview.video_segments, "left_out": preview.left_out})
+}
+
+/// Prints the keys in which two profiles differ.
+fn diff(before: &str, after: &str) -> Result<u8, CommandError> {
+    let value = |name: &str| -> Result<Value, CommandError> {
+        let profile = Profile { name: String::new(), ..read_profile(name)? };
+        serde_json::to_value(profile).map_err(CommandError::failed)
+    };
+    let mut lines = Vec::new();
+    differences("", Some(&value(before)?), Some(&value(after)?), &mut lines);
+    for line in &lines {
+        print(line);
+    }
+    if lines.is_empty() {
+        note(&format!("{before} and {after} say the same"));
+    }
+    Ok(u8::from(!lines.is_empty()))
+}
+
+/// Adds a line for each value that two JSON texts do not have alike: with `-` what only the first has, with `+` what only the second.
+fn differences(key: &str, before: Option<&Value>, after: Option<&Value>, lines: &mut Vec<String>) {
+    let inner = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+    match (before, after) {
+        (before, after) if before == after => {}
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            for name in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
+                differences(&inner(name), a.get(name), b.get(name), lines);
+            }
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            for i in 0..a.len().max(b.len()) {
+                differences(&format!("{key}[{i}]"), a.get(i), b.get(i), lines);
+            }
+        }
+        (before, after) => {
+            lines.extend(before.map(|value| format!("-{key} = {value}")));
+            lines.extend(after.map(|value| format!("+{key} = {value}")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_differ_by_keys() {
+        let lines = |a: Value, b: Value| {
+            let mut lines = Vec::new();
+            differences("", Some(&a), Some(&b), &mut lines);
+            lines
+        };
+        let a = json!({"video": {"main": {"quality": 20, "preset": "slow"}}, "output": [{"format": "mp4"}]});
+        let b = json!({"video": {"main": {"quality": 23, "size": "2x2"}}, "output": [{"format": "mp4"}]});
+        let wanted = [
+            "-video.main.preset = \"slow\"",
+            "-video.main.quality = 20",
+            "+video.main.quality = 23",
+            "+video.main.size = \"2x2\"",
+        ];
+        assert_eq!(lines(a.clone(), b), wanted);
+        assert!(lines(a.clone(), a).is_empty());
+    }
+}
