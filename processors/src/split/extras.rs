@@ -11,7 +11,7 @@ const LOCATIONS: [&str; 3] = ["location", "location-eng", "com.apple.quicktime.l
 const LONGEST: usize = 1000;
 
 /// Returns what an output in this format copies from its source. The location is private, and is copied only if `keep_location` is set.
-pub(super) fn of(facts: &SourceFacts, format: &Container, keep_location: bool) -> Extras {
+pub(super) fn copied(facts: &SourceFacts, format: &Container, keep_location: bool) -> Extras {
     let of_source = |names: &[&str]| {
         let named = |(key, _): &&(String, String)| names.iter().any(|name| key.eq_ignore_ascii_case(name));
         let (_, value) = facts.metadata.iter().find(named)?;
@@ -63,8 +63,8 @@ mod tests {
             ],
             ..SourceFacts::default()
         };
-        assert_eq!(of(&facts, CONTAINERS[0], false).metadata, HashMap::from([pair("title", "A film")]));
-        assert_eq!(of(&facts, CONTAINERS[0], true).metadata["location"], "+48.8577+002.295/");
+        assert_eq!(copied(&facts, CONTAINERS[0], false).metadata, HashMap::from([pair("title", "A film")]));
+        assert_eq!(copied(&facts, CONTAINERS[0], true).metadata["location"], "+48.8577+002.295/");
     }
 
     #[test]

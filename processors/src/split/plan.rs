@@ -82,18 +82,25 @@ pub(super) fn plan(
         states: Vec::new(),
         replaces: Vec::new(),
     };
-    let mut building =
-        Building { encoders, wanted, outputs, blank, segments: Vec::new(), tracks: Vec::new(), carried: 0 };
+    let mut builder = PlanBuilder {
+        encoders,
+        wanted,
+        outputs,
+        blank,
+        segments: Vec::new(),
+        tracks: Vec::new(),
+        carried: 0,
+    };
     if let Some(video) = &facts.video {
-        building.pictures(video, seconds)?;
+        builder.add_video(video, seconds)?;
     }
-    building.blank.kind = TrackKind::Audio;
-    building.blank.video_segments = building.count()?;
+    builder.blank.kind = TrackKind::Audio;
+    builder.blank.video_segments = builder.count()?;
     let first = main_sound(&facts.audio);
     for (number, sound) in facts.audio.iter().enumerate() {
         // The one that plays comes first, for formats that hold fewer.
         let rank = if number == first { 0 } else { number + usize::from(number < first) };
-        building.sound(sound, number, rank, seconds)?;
+        builder.add_audio(sound, number, rank, seconds)?;
     }
     for (number, side) in facts.auxiliary.iter().enumerate() {
         let codec = tables().codec(&side.codec)?;
@@ -101,15 +108,15 @@ pub(super) fn plan(
             tables().codec(&other.codec).is_ok_and(|other| other.is_text() == codec.is_text())
         };
         let rank = facts.auxiliary.iter().take(number).filter(is_like).count();
-        let renditions = building.distinct(number, |wanted| {
+        let renditions = builder.distinct(number, |wanted| {
             let (held, _) = wanted.container.side(codec).filter(|(_, most)| rank < *most)?;
             let settings = SideSettings { codec: held.name().into() };
             Some(Rendition { id: String::new(), video: None, audio: None, side: Some(settings) })
         })?;
-        building.add(side.stream, &[(None, None)], &renditions, Some(&side.tags))?;
+        builder.add_track(side.stream, &[(None, None)], &renditions, Some(&side.tags))?;
     }
-    building.check_outputs()?;
-    let Building { mut outputs, segments, tracks, .. } = building;
+    builder.check_outputs()?;
+    let PlanBuilder { mut outputs, segments, tracks, .. } = builder;
     for output in &mut outputs {
         let mut shaped: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
         shaped.extend(upload.keep_location.then_some("location"));
@@ -153,13 +160,13 @@ fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, want
         keep: false,
         mark: String::new(),
         overwrite: upload.overwrite,
-        extras: Some(extras::of(facts, wanted.container, upload.keep_location)),
+        extras: Some(extras::copied(facts, wanted.container, upload.keep_location)),
         remarks: Vec::new(),
     }
 }
 
 /// A plan that is being made.
-struct Building<'a> {
+struct PlanBuilder<'a> {
     encoders: &'a Encoders,
     wanted: Vec<Wanted>,
     outputs: Vec<OutputPlan>,
@@ -171,7 +178,7 @@ struct Building<'a> {
     carried: usize,
 }
 
-impl Building<'_> {
+impl PlanBuilder<'_> {
     fn count(&self) -> Result<i32, String> {
         i32::try_from(self.segments.len()).map_err(|_| too_many())
     }
@@ -195,7 +202,7 @@ impl Building<'_> {
         Ok(())
     }
 
-    fn pictures(&mut self, video: &VideoTrack, seconds: f64) -> Result<(), String> {
+    fn add_video(&mut self, video: &VideoTrack, seconds: f64) -> Result<(), String> {
         let renditions = self.distinct(0, |wanted| {
             let settings = wanted.video_settings(&video.picture)?;
             Some(Rendition { id: String::new(), video: Some(settings), audio: None, side: None })
@@ -236,7 +243,13 @@ impl Building<'_> {
     }
 
     /// Adds a sound track, for the formats that hold more tracks than `rank`.
-    fn sound(&mut self, sound: &AudioTrack, number: usize, rank: usize, seconds: f64) -> Result<(), String> {
+    fn add_audio(
+        &mut self,
+        sound: &AudioTrack,
+        number: usize,
+        rank: usize,
+        seconds: f64,
+    ) -> Result<(), String> {
         let held = |wanted: &Wanted| {
             wanted.audio_settings(&sound.sound).filter(|_| rank < wanted.container.audio.most)
         };
@@ -248,7 +261,7 @@ impl Building<'_> {
             output.remarks.extend(held(wanted).and_then(|(_, remark)| remark));
         }
         self.blank.also.clone_from(&sound.more_streams);
-        self.add(sound.stream, &parts(sound, &renditions, seconds), &renditions, Some(&sound.tags))?;
+        self.add_track(sound.stream, &parts(sound, &renditions, seconds), &renditions, Some(&sound.tags))?;
         self.blank.also.clear();
         for segment in self.segments.iter_mut().filter(|segment| segment.stream == sound.stream) {
             segment.expected_units = sound.samples;
@@ -257,7 +270,7 @@ impl Building<'_> {
     }
 
     /// Adds an audio or auxiliary track, with a segment for each range.
-    fn add(
+    fn add_track(
         &mut self,
         stream: i32,
         ranges: &[(Option<i64>, Option<i64>)],

@@ -60,7 +60,7 @@ fn the_largest_plan_covers_its_source_and_one_that_is_larger_is_refused() {
 #[test]
 fn the_size_of_segments_is_checked_before_they_are_made() {
     let encoders = Encoders::default();
-    let mut building = Building {
+    let mut builder = PlanBuilder {
         encoders: &encoders,
         wanted: Vec::new(),
         outputs: Vec::new(),
@@ -69,13 +69,13 @@ fn the_size_of_segments_is_checked_before_they_are_made() {
         tracks: Vec::new(),
         carried: 0,
     };
-    let like = Segment { jumps: vec![0; 10_000], ..building.blank.clone() };
-    assert!(building.reserve(100_000, &like).unwrap_err().contains("clock jumps"));
-    building.carried = 0;
-    assert_eq!(building.reserve(1000, &like), Ok(()));
-    assert!(building.segments.is_empty());
+    let like = Segment { jumps: vec![0; 10_000], ..builder.blank.clone() };
+    assert!(builder.reserve(100_000, &like).unwrap_err().contains("clock jumps"));
+    builder.carried = 0;
+    assert_eq!(builder.reserve(1000, &like), Ok(()));
+    assert!(builder.segments.is_empty());
     // All tracks count together.
-    assert!(building.reserve(cuts::MOST_SEGMENTS + 1, &bare(&like)).is_err());
+    assert!(builder.reserve(cuts::MOST_SEGMENTS + 1, &bare(&like)).is_err());
 }
 
 fn bare(like: &Segment) -> Segment {
