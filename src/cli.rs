@@ -327,6 +327,9 @@ pub(crate) struct Verify {
     /// Compare sound second by second, too
     #[arg(long)]
     pub(crate) sound: bool,
+    /// The profile by which it was made: a name, or a file; the output must have the name that the profile gives it
+    #[arg(short, long, value_name = "NAME|FILE")]
+    pub(crate) profile: Option<String>,
     #[command(flatten)]
     pub(crate) decoding: Decoding,
     /// Print JSON: every check, and all that was measured

@@ -15,6 +15,7 @@ Exit status:
 Examples:
   millrace verify holiday.mov out/holiday.mp4
   millrace verify holiday.mov out/holiday.mp4 --pictures --sound
+  millrace verify holiday.mov out/holiday.mp4 --profile web
   millrace verify s3://videos/in/a.mov s3://videos/out/a.mp4 --json";
 
 pub(super) const RUN_HELP: &str = "\

@@ -4,13 +4,16 @@ mod checks;
 
 use std::ffi::OsStr;
 
-use millrace_formats::CONTAINERS;
+use millrace_formats::{CONTAINERS, TABLES};
+use millrace_profiles::Wanted;
 use millrace_schemas::Picture;
 use millrace_storage::Stores;
 use millrace_worker::Probes;
 use serde_json::json;
 
-use crate::{cli::Verify, config::Config, error::CommandError, inputs::parse_url, terminal::print};
+use crate::{
+    cli::Verify, config::Config, error::CommandError, inputs::parse_url, order::read_profile, terminal::print,
+};
 use checks::{Check, checks};
 
 pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
@@ -21,11 +24,11 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     let (source, output) = (url(&call.source)?, url(&call.output)?);
     let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     let compared = (call.pictures, call.sound);
-    // What becomes of pictures is the same in all formats.
-    let settings = |picture: &Picture| CONTAINERS[0].video_settings(picture);
+    let wanted = wanted(call.profile.as_deref(), &source, &output)?;
+    let settings = |picture: &Picture| wanted.video_settings(picture);
     let comparison =
         probes.verify(&source, &output, compared, settings).await.map_err(CommandError::failed)?;
-    let checks = checks(&comparison);
+    let checks = checks(&comparison, &wanted);
     let holds = checks.iter().all(|check| check.holds);
     if call.json {
         let line = json!({
@@ -37,6 +40,29 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
         show(&checks, holds);
     }
     Ok(u8::from(!holds))
+}
+
+/// Returns what the output is to be: what a profile says of it, or what is made where nothing is asked, which is the same in all
+/// formats.
+///
+/// # Errors
+/// If the profile is none, or makes no such output.
+fn wanted(profile: Option<&str>, source: &str, output: &str) -> Result<Wanted, CommandError> {
+    let Some(argument) = profile else { return Ok(Wanted::of(CONTAINERS[0])) };
+    let all = read_profile(argument)?.wanted(&TABLES).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        CommandError::Call(format!("{argument}: {}", problems.join("; ")))
+    })?;
+    let prefix = output.rsplit_once('/').map_or("", |(prefix, _)| prefix);
+    let is_it = |wanted: &&Wanted| wanted.output_url(prefix, source) == output;
+    let names = || all.iter().map(|wanted| wanted.file_name("{stem}")).collect::<Vec<_>>().join(", ");
+    let found = all.iter().find(is_it).cloned();
+    found.ok_or_else(|| {
+        CommandError::Call(format!(
+            "{argument} makes no output of that name; of a source it makes {}",
+            names()
+        ))
+    })
 }
 
 /// A table: what is held, what it is in the source and in the output, and whether it holds.

@@ -70,6 +70,17 @@ fn each_output_is_what_the_profile_asks_for() {
     assert_eq!(sizes(&place.path("out/a b.flv")), "h264,320,180\naac,1");
     assert_eq!(sizes(&place.path("out/a b.mp4")), "h264,320,180", "never enlarged, and without audio");
     assert_eq!(pictures(&place.path("out/a b small.mp4")), pictures(&source));
+    let verify = |more: &[&str]| {
+        let mut command = place.millrace();
+        command.arg("verify").args([source.as_path(), &place.path("out/a b small.mp4")]).args(more);
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(
+        (verify(&["--profile", &ours]), verify(&[])),
+        (Some(0), Some(1)),
+        "it is smaller than the source"
+    );
+    assert_eq!(verify(&["--profile", "web"]), Some(2), "that makes no such output");
     judge(&source, &place.path("out/a b.flv"));
     // The same call does nothing again; another profile is another execution.
     let again = place.run(&[&source], &["--profile", &ours, "--segment-time", "1"]);

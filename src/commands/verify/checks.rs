@@ -1,7 +1,8 @@
 //! What must hold between a source and an output. Pure.
 
-use millrace_formats::{CONTAINERS, Codec, Container, TABLES, container::Priming};
+use millrace_formats::{Codec, Container, TABLES, container::Priming};
 use millrace_media::{AudioMeasurement, Inspected, PicturesMeasured, Verified};
+use millrace_profiles::Wanted;
 use millrace_schemas::{AudioSettings, Picture, Ratio, Sound};
 use millrace_worker::Comparison;
 use serde::Serialize;
@@ -43,10 +44,10 @@ const SLACK_SOUND_MS: f64 = 8.0;
 const SLACK_LEVEL_DB: f64 = 1.5;
 
 /// All that is held.
-pub(super) fn checks(comparison: &Comparison) -> Vec<Check> {
+pub(super) fn checks(comparison: &Comparison, wanted: &Wanted) -> Vec<Check> {
     let mut checks = Vec::new();
     pictures(comparison, &mut checks);
-    sound(comparison, &mut checks);
+    sound(comparison, wanted, &mut checks);
     beside(comparison, &mut checks);
     let measured = &comparison.measured;
     hold(
@@ -175,7 +176,7 @@ fn like(measured: &Verified, checks: &mut Vec<Check>) {
     hold(checks, "like a neighbour", ("", misplaced), misplaced == 0, first);
 }
 
-fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
+fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
     let (source, output) = (&comparison.source, &comparison.output);
     let (a, b) = (source.facts.audio.len(), output.facts.audio.len());
     let asked = made_as(output).map_or(a, |made| a.min(made.audio.most));
@@ -216,7 +217,7 @@ fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
         hold(checks, &of("holes in sound"), (x.holes, y.holes), y.holes <= x.holes, "");
         hold(checks, &of("damaged sound"), (x.damaged, y.damaged), y.damaged == 0, "");
         let sound = Sound { sample_rate: x.rate, channels: x.channels, layout: x.layout.clone() };
-        let (asked, remark) = CONTAINERS[0].audio_settings(&sound).unzip();
+        let (asked, remark) = wanted.audio_settings(&sound).unzip();
         let name = |layout: &str, channels: i32| match layout {
             "" => format!("{channels} channels"),
             layout => layout.to_owned(),
