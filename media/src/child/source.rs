@@ -122,7 +122,8 @@ impl Source {
         };
         let io = StreamIo::from_read_seek_with_capacity(bytes, 64 * 1024)
             .map_err(Failure::at("reading the source"))?;
-        let input = open(io, depth, &left)?;
+        let input = open(io, depth, &left)
+            .map_err(|failure| if is_playlist(&again) { playlist() } else { failure })?;
         Ok(Self {
             input,
             hollow,
@@ -401,6 +402,20 @@ pub(crate) fn oversized(width: i32, height: i32) -> String {
     )
 }
 
+/// Returns whether a source begins as a playlist of HLS does (RFC 8216, 4.3.1.1). libavformat from release 7 on knows them by their
+/// names alone, which it is not told here.
+fn is_playlist(source: &Origin) -> bool {
+    const START: &[u8] = b"#EXTM3U";
+    let mut head = [0; START.len()];
+    source.read_at(&mut head, 0).is_ok_and(|got| got == START.len() && head == *START)
+}
+
+fn playlist() -> Failure {
+    Failure::new(
+        "of a kind that is not opened: playlists and scripts name other files; give the video itself",
+    )
+}
+
 /// Returns why a source does not open, and what to do about it.
 fn refusal(error: ff::Error) -> Failure {
     match error {
@@ -409,9 +424,7 @@ fn refusal(error: ff::Error) -> Failure {
              (an mp4 whose end is missing has no index); export or copy it again",
         ),
         // What libavformat says of a format that is not on the list above.
-        ff::Error::Other { errno: ff::error::EINVAL } => Failure::new(
-            "of a kind that is not opened: playlists and scripts name other files; give the video itself",
-        ),
+        ff::Error::Other { errno: ff::error::EINVAL } => playlist(),
         ff::Error::Other { errno: ff::error::ENOMEM } => Failure::new(
             "has more than 100 tracks, or headers that take more memory than they may; leave tracks out, or export it again",
         ),

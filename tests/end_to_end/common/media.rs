@@ -67,18 +67,8 @@ pub fn tone(path: &Path) {
 
 /// A video that a player turns a quarter, as a phone held upright makes them.
 pub fn turned(path: &Path) {
-    let flat = path.with_extension("flat.mov");
-    clip(&flat);
-    ffmpeg(&[
-        "-i",
-        flat.to_str().unwrap(),
-        "-c",
-        "copy",
-        "-metadata:s:v",
-        "rotate=90",
-        path.to_str().unwrap(),
-    ]);
-    std::fs::remove_file(flat).unwrap();
+    clip(path);
+    boxes::lay(path, [0, 1, -1, 0]);
 }
 
 /// A video whose frame rate changes in the middle.

@@ -106,7 +106,16 @@ pub fn odd(path: &Path) {
 
 /// Pictures of this pixel format and colour, as encoder options.
 pub fn coloured(path: &Path, pixels: &str, options: &str) {
-    let source = format!("testsrc2=size=320x180:rate=25:duration=2,format={pixels}");
+    // From release 7 on, ffmpeg's encoders take colour from the pictures, not from their options.
+    let words: Vec<&str> = options.split_whitespace().collect();
+    let told = words.windows(2).filter_map(|pair| match pair[0] {
+        "-color_primaries" | "-color_trc" | "-colorspace" => Some(format!("{}={}", &pair[0][1..], pair[1])),
+        "-color_range" => Some(format!("range={}", pair[1])),
+        _ => None,
+    });
+    let told = told.collect::<Vec<_>>().join(":");
+    let told = if told.is_empty() { told } else { format!(",setparams={told}") };
+    let source = format!("testsrc2=size=320x180:rate=25:duration=2,format={pixels}{told}");
     line(format_args!("-f lavfi -i {source} -pix_fmt {pixels} -g 12 {options} {}", path.display()));
 }
 
