@@ -377,7 +377,12 @@ impl Pair {
         let must_be_whole = encoding.size == "720x576" || ["roq", "amv"].contains(&container.name);
         let is_third = (encoding.name.len() + container.name.len()).is_multiple_of(3);
         let rate = if is_third && !must_be_whole { "30000/1001" } else { "25" };
-        let mut graph = format!("testsrc2=size={}:rate={rate},scroll=h=0.031:v=0.021[out0]", encoding.size);
+        // It ends by itself: ffmpeg 7.1 waits for ever where pictures go on behind the sound's end, although enough are written.
+        let seconds = PICTURES as f64 / 25.0 + 0.5;
+        let mut graph = format!(
+            "testsrc2=size={}:rate={rate}:duration={seconds},scroll=h=0.031:v=0.021[out0]",
+            encoding.size
+        );
         let has_sound = with_sound && !container.sound.is_empty();
         if has_sound {
             graph += ";aevalsrc=0.3*sin(2*PI*(300+60*t)*t)|0.3*sin(2*PI*(700-90*t)*t):s=48000:d=2.4[out1]";
