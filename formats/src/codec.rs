@@ -19,6 +19,7 @@ table! {
         h264,
         aac,
         mov_text,
+        subrip,
         mjpeg,
         png,
     }
@@ -84,6 +85,11 @@ pub trait Codec: Debug + Sync {
     /// Returns `true` if decoding can begin at the packet of a file, be it that the first pictures are not whole.
     fn is_entry_point(&self, packet: &[u8]) -> bool {
         self.is_keyframe(packet, Form::File)
+    }
+
+    /// Returns the extension and the media type of a file that is one packet of it; `None` if a packet is no file.
+    fn file(&self) -> Option<(&'static str, &'static str)> {
+        None
     }
 
     /// Gives all bytes of a packet that a decoder gets, in order; the same for both forms of the same packet.

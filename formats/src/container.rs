@@ -14,6 +14,8 @@ table! {
     CONTAINERS: &'static Container {
         mp4,
         flv,
+        mkv,
+        mka,
     }
 }
 
@@ -73,6 +75,36 @@ pub enum Index {
     Movie,
     /// Nowhere: each packet has its time, and the container's metadata one length for all tracks.
     Tags,
+    /// In blocks, in decoding order: each has its presentation time, and none its decoding time. An index lists keyframes, and
+    /// covers are attached files (Matroska, RFC 9559).
+    Blocks,
+}
+
+impl Index {
+    /// Returns `true` if packets have decoding times.
+    #[must_use]
+    pub fn has_decoding_times(self) -> bool {
+        self != Self::Blocks
+    }
+
+    /// Returns `true` if covers are attached files, which are written before any packet.
+    #[must_use]
+    pub fn attaches_covers(self) -> bool {
+        self == Self::Blocks
+    }
+
+    /// Returns by how much the sample aspect of pictures of this width may be rounded: where the width as shown is stated in whole
+    /// pixels, by half of one.
+    #[must_use]
+    pub fn aspect_slack(self, width: i32) -> f64 {
+        if self == Self::Blocks { 0.5 / f64::from(width.max(1)) } else { 0.0 }
+    }
+
+    /// Returns `true` if the last packet of sound can state how many of its samples are not heard.
+    #[must_use]
+    pub fn discards_samples(self) -> bool {
+        self == Self::Blocks
+    }
 }
 
 /// What an output is.

@@ -74,6 +74,15 @@ impl Tables {
         self.containers.iter().copied().find(|container| container.demuxer == demuxer)
     }
 
+    /// Returns the container of a file that libavformat's demuxer of this name reads, and that has pictures or not; of several
+    /// the first, and one that holds pictures exactly if the file has some, if there is one. `None` if none is made that it reads.
+    #[must_use]
+    pub fn container_of_file(&self, demuxer: &str, pictures: bool) -> Option<&'static Container> {
+        let mut read = self.containers.iter().copied().filter(|container| container.demuxer == demuxer);
+        let fits = |container: &&Container| (container.video.most > 0) == pictures;
+        read.clone().find(fits).or_else(|| read.next())
+    }
+
     /// Returns how segments of a rendition are joined; `None` if its codec has no entry.
     #[must_use]
     pub fn seams(&self, rendition: &Rendition) -> Option<Seams> {
@@ -96,13 +105,20 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_those_that_are_known() {
-        assert_eq!(TABLES.container("mp5").unwrap_err(), "unknown format 'mp5'; known formats: mp4, flv");
+        assert_eq!(TABLES.container("mp5").unwrap_err(), "unknown format 'mp5'; known formats: mp4, flv, mkv, mka");
         assert_eq!(
             TABLES.codec("hevc").unwrap_err(),
-            "unknown codec 'hevc'; known codecs: h264, aac, mov_text, mjpeg, png"
+            "unknown codec 'hevc'; known codecs: h264, aac, mov_text, subrip, mjpeg, png"
         );
         assert!(TABLES.container("flv").is_ok() && TABLES.codec("aac").is_ok());
         assert!(TABLES.container_of_demuxer("mpegts").is_none());
+    }
+
+    #[test]
+    fn a_file_without_pictures_is_of_the_container_for_sound_if_there_is_one() {
+        let of = |demuxer, pictures| TABLES.container_of_file(demuxer, pictures).map(|found| found.name);
+        assert_eq!((of("matroska,webm", true), of("matroska,webm", false)), (Some("mkv"), Some("mka")));
+        assert_eq!((of("flv", true), of("flv", false), of("mpegts", true)), (Some("flv"), Some("flv"), None));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod riff;
 mod window;
 
 use crate::read_at::ReadAt;
-use window::Window;
+pub(crate) use window::Window;
 
 /// The largest picture that is decoded, in pixels: 8192x8192.
 pub(crate) const MOST_PIXELS: i64 = 8192 * 8192;

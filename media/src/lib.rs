@@ -13,6 +13,7 @@ mod claims;
 mod ends;
 mod exit;
 mod launcher;
+mod matroska;
 pub mod packets;
 mod protocol;
 mod read_at;

@@ -29,6 +29,10 @@ impl Codec for Mjpeg {
         encoder == file
     }
 
+    fn file(&self) -> Option<(&'static str, &'static str)> {
+        Some(("jpg", "image/jpeg"))
+    }
+
     fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
         true
     }

@@ -29,6 +29,10 @@ impl Codec for Png {
         encoder == file
     }
 
+    fn file(&self) -> Option<(&'static str, &'static str)> {
+        Some(("png", "image/png"))
+    }
+
     fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
         true
     }

@@ -46,8 +46,10 @@ pub(crate) fn merge(
     // A track without a packet is in no output.
     let (mut tracks, empty): (Vec<Track>, Vec<Track>) =
         tracks.into_iter().partition(|track| track.first.is_some());
+    // Where covers are files beside the tracks, those come first.
+    tracks.sort_by_key(|track| mux::is_cover(&track.header));
     let mut warnings: Vec<String> = empty.iter().map(Track::left_out).collect();
-    let origin = origin(&tracks, container.priming).ok_or_else(|| nothing(empty.len()))?;
+    let origin = origin(&tracks, container).ok_or_else(|| nothing(empty.len()))?;
     let mut written = None;
     if tracks.iter().all(|track| track.clean) {
         written = Some(write(output, task, container, &mut tracks, origin, reporter)?);
@@ -93,12 +95,17 @@ fn write(
 ) -> Result<Option<i64>, Failure> {
     let planned: Vec<Planned<'_>> = tracks
         .iter()
-        .map(|track| Planned { header: &track.header, tags: track.sum.plan.tags.clone().unwrap_or_default() })
+        .map(|track| Planned {
+            header: &track.header,
+            tags: track.sum.plan.tags.clone().unwrap_or_default(),
+            first: track.held.as_ref().map_or(&[], |packet| packet.data.as_slice()),
+        })
         .collect();
     let packets = tracks.iter().map(|track| track.sum.packets).sum();
     let copy = output.try_clone().map_err(Failure::at("writing the output"))?;
     let mut muxer = Muxer::open(copy, container, &planned, &task.output, seconds(origin), packets)?;
     for (i, track) in tracks.iter_mut().enumerate() {
+        track.discards = container.index.discards_samples();
         track.begin(muxer.clock(i), origin)?;
     }
     let mut written = 0;
@@ -167,17 +174,18 @@ fn seconds((ticks, clock): (i64, Clock)) -> f64 {
 }
 
 /// Time zero of the output: the earliest start of its tracks; where the container can't say what comes before it, of their first
-/// packets, so that no time is negative.
-fn origin(tracks: &[Track], priming: Priming) -> Option<(i64, Clock)> {
+/// packets, so that no time that it states is negative.
+fn origin(tracks: &[Track], container: &Container) -> Option<(i64, Clock)> {
     tracks
         .iter()
         // What lies beside begins when it begins.
         .filter(|track| track.header.side.is_none())
         .filter_map(|track| {
             let first = track.first?;
-            Some(match priming {
-                Priming::Signalled => (first, track.clock),
-                Priming::Heard => track.before(first),
+            let decoded = track.header.video.is_some() && !container.index.has_decoding_times();
+            Some(match container.priming {
+                Priming::Heard if !decoded => track.before(first),
+                Priming::Signalled | Priming::Heard => (first, track.clock),
             })
         })
         .min_by(|a, b| compare(*a, *b))
@@ -241,6 +249,12 @@ struct Track {
     /// The length of the last packet in decoding order, and when the last one ends, in the output's clock.
     last_length: i64,
     media_end: i64,
+    /// Whether the last packets of sound state how many of their samples are not heard.
+    discards: bool,
+    /// Of text: the length of each packet, in the output's clock.
+    lengths: Vec<i64>,
+    /// Of a cover: the digest of what is in it.
+    cover: Option<u64>,
 }
 
 impl Track {
@@ -276,6 +290,9 @@ impl Track {
             packets_read: hold::Packets::default(),
             last_length: 0,
             media_end: i64::MIN,
+            discards: false,
+            lengths: Vec::new(),
+            cover: None,
             header,
         };
         hold::settings(&track.header, codec, &track.sum.plan)?;
@@ -330,7 +347,8 @@ impl Track {
     /// A cover has no time; a text that is over before the output begins is not in it.
     fn take_beside(&mut self, pts: i64, packet: Packet) {
         if packet.duration == 0 {
-            self.ready.push_back(Timed { pts: 0, dts: 0, duration: 0, key: true, data: packet.data });
+            self.cover = Some(codec::digest(self.codec, &packet.data, Form::Encoder));
+            self.ready.push_back(Timed { key: true, data: packet.data, ..Timed::default() });
             return;
         }
         let zero = (0, self.clock);
@@ -340,7 +358,9 @@ impl Track {
             self.nothing_until(start);
             self.put.push((start, codec::digest(self.codec, &packet.data, Form::Encoder)));
             let (duration, data) = (end - start, packet.data);
-            self.ready.push_back(Timed { pts: start, dts: start, duration, key: true, data });
+            self.lengths.push(duration);
+            self.media_end = end;
+            self.ready.push_back(Timed { pts: start, dts: start, duration, key: true, data, discard: 0 });
             self.shown_until = end;
         }
     }
@@ -350,8 +370,8 @@ impl Track {
         let from = self.shown_until;
         let Kind::Text { empty } = self.codec.kind() else { return };
         if start > from && !empty.is_empty() {
-            let data = empty.to_vec();
-            self.ready.push_back(Timed { pts: from, dts: from, duration: start - from, key: true, data });
+            let (duration, data) = (start - from, empty.to_vec());
+            self.ready.push_back(Timed { pts: from, dts: from, duration, key: true, data, discard: 0 });
         }
     }
 
@@ -370,7 +390,15 @@ impl Track {
         self.put.push((pts, codec::digest(self.codec, &packet.data, Form::Encoder)));
         self.last_length = duration;
         self.media_end = self.media_end.max(pts + duration);
-        self.ready.push_back(Timed { pts, dts, duration, key: packet.key, data: packet.data });
+        let discard = self.discard(packet.pts);
+        self.ready.push_back(Timed { pts, dts, duration, key: packet.key, data: packet.data, discard });
+    }
+
+    /// How many samples at the end of a packet of sound at this time are not heard, and the container says so.
+    fn discard(&self, pts: i64) -> i64 {
+        let (true, Some(_), Some(first)) = (self.discards, &self.header.audio, self.first) else { return 0 };
+        let end = pts.saturating_add(self.header.frame_size);
+        end.saturating_sub(first.saturating_add(self.sum.units)).clamp(0, self.header.frame_size)
     }
 
     /// Reads on until a packet is ready, or the track has ended.
@@ -509,6 +537,8 @@ impl Track {
             ends,
             last_length: self.last_length,
             media_end: self.media_end,
+            lengths: self.lengths,
+            cover: self.cover,
         })
     }
 }

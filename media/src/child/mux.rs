@@ -18,7 +18,7 @@ use ffmpeg_next::{
 
 use millrace_formats::{
     Container,
-    container::{Contents, Index, Layout as Files},
+    container::{Contents, Index, Layout as Files, Priming},
 };
 use millrace_schemas::{Chapter, OutputPlan, TrackTags};
 
@@ -26,7 +26,7 @@ use super::{
     alive,
     codec::{self, Codec},
     failure::Failure,
-    libav::{color::LibavColor, layout::Layout, stream::rational},
+    libav::{color::LibavColor, layout::Layout, packet::add_discard, stream::rational},
 };
 use crate::{
     boxes::edit::{self, NewEdits},
@@ -89,6 +89,8 @@ impl Seek for Bytes {
 pub(crate) struct Planned<'a> {
     pub(crate) header: &'a Header,
     pub(crate) tags: TrackTags,
+    /// Its first packet.
+    pub(crate) first: &'a [u8],
 }
 
 /// An output that is being written.
@@ -96,6 +98,8 @@ pub(crate) struct Muxer {
     output: Output,
     error: Arc<Mutex<Option<io::Error>>>,
     movie_ticks: Option<i64>,
+    /// Whether each stream is an attached file, which lies in the header.
+    attached: Vec<bool>,
 }
 
 impl Muxer {
@@ -115,11 +119,13 @@ impl Muxer {
         let context = ff::format::output_to_stream(io, None, Some(container.muxer))
             .map_err(Failure::at("beginning the output"))?;
         let movie_ticks = (container.index == Index::Movie).then(|| movie_ticks(planned));
-        let mut muxer = Self { output: context, error, movie_ticks };
+        let attached =
+            planned.iter().map(|p| container.index.attaches_covers() && is_cover(p.header)).collect();
+        let mut muxer = Self { output: context, error, movie_ticks, attached };
         let extras = output.extras.clone().unwrap_or_default();
         for planned in planned {
             let timecode = extras.timecode.as_deref().filter(|_| planned.header.video.is_some());
-            muxer.add_stream(planned, timecode)?;
+            muxer.add_stream(container, planned, timecode)?;
         }
         let mut metadata = Dictionary::new();
         for (key, value) in &extras.metadata {
@@ -158,14 +164,27 @@ impl Muxer {
         added.map(drop).map_err(Failure::at("adding a chapter"))
     }
 
-    fn add_stream(&mut self, planned: &Planned<'_>, timecode: Option<&str>) -> Result<(), Failure> {
+    fn add_stream(
+        &mut self,
+        container: &Container,
+        planned: &Planned<'_>,
+        timecode: Option<&str>,
+    ) -> Result<(), Failure> {
         let header = planned.header;
-        let codec_id = codec::id(codec::of_header(header)?)?;
+        let codec = codec::of_header(header)?;
+        let codec_id = codec::id(codec)?;
+        let attached = codec.file().filter(|_| container.index.attaches_covers());
+        // The name by which players know a cover (RFC 9559, 21.2).
+        let name = attached.map(|(extension, _)| format!("cover.{extension}")).unwrap_or_default();
+        // An attached file is the header of its stream.
+        let extradata = if attached.is_some() { planned.first } else { &header.extradata };
         let mut metadata = Dictionary::new();
         for (key, value) in [
             ("language", planned.tags.language.as_str()),
             ("title", planned.tags.title.as_str()),
             ("timecode", timecode.unwrap_or_default()),
+            ("filename", &name),
+            ("mimetype", attached.map(|(_, kind)| kind).unwrap_or_default()),
         ] {
             if !value.is_empty() {
                 metadata.set(key, value);
@@ -186,13 +205,13 @@ impl Muxer {
             let clock = if header.side.is_some() { (1, TEXT_TICKS) } else { header.clock };
             stream.time_base = ff::Rational::new(clock.0, clock.1).into();
             p.codec_id = codec_id;
-            let size = header.extradata.len();
+            let size = extradata.len();
             if size > 0 {
                 let copy = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();
                 if copy.is_null() {
                     return Err(Failure::new("out of memory"));
                 }
-                std::ptr::copy_nonoverlapping(header.extradata.as_ptr(), copy, size);
+                std::ptr::copy_nonoverlapping(extradata.as_ptr(), copy, size);
                 p.extradata = copy;
                 p.extradata_size = i32::try_from(size).unwrap_or(0);
             }
@@ -223,7 +242,9 @@ impl Muxer {
                 p.sample_rate = audio.sample_rate;
                 p.bit_rate = audio.bit_rate;
                 p.frame_size = i32::try_from(header.frame_size).unwrap_or(0);
-                p.initial_padding = i32::try_from(header.padding).unwrap_or(0);
+                if container.priming == Priming::Signalled {
+                    p.initial_padding = i32::try_from(header.padding).unwrap_or(0);
+                }
                 p.ch_layout = Layout::of(audio)?.raw();
             }
             if header.side.is_some() {
@@ -232,6 +253,9 @@ impl Muxer {
                     p.codec_type = AVMediaType::AVMEDIA_TYPE_VIDEO;
                     (p.width, p.height) = header.size.unwrap_or_default();
                     stream.disposition = AV_DISPOSITION_ATTACHED_PIC;
+                }
+                if attached.is_some() {
+                    p.codec_type = AVMediaType::AVMEDIA_TYPE_ATTACHMENT;
                 }
             }
         }
@@ -250,6 +274,9 @@ impl Muxer {
     }
 
     pub(crate) fn write(&mut self, stream: usize, packet: &Timed) -> Result<(), Failure> {
+        if self.attached.get(stream).copied().unwrap_or(false) {
+            return Ok(());
+        }
         let mut out = Packet::copy(&packet.data);
         out.set_stream(stream);
         out.set_pts(Some(packet.pts));
@@ -257,6 +284,9 @@ impl Muxer {
         out.set_duration(packet.duration);
         if packet.key {
             out.set_flags(ff::packet::Flags::KEY);
+        }
+        if packet.discard > 0 {
+            add_discard(&mut out, packet.discard);
         }
         let written = out.write(&mut self.output).map(drop);
         written.map_err(|error| self.failure("writing the output", error))
@@ -354,13 +384,15 @@ pub(crate) fn is_cover(header: &Header) -> bool {
 }
 
 /// A packet with its times in the output's clock.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Timed {
     pub(crate) pts: i64,
     pub(crate) dts: i64,
     pub(crate) duration: i64,
     pub(crate) key: bool,
     pub(crate) data: Vec<u8>,
+    /// How many samples at its end are not heard, and the container is to say so.
+    pub(crate) discard: i64,
 }
 
 #[cfg(test)]

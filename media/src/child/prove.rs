@@ -1,7 +1,10 @@
 //! The proof of an output: it is read again, as any player would, and held to what was put in. What is found there
 //! ([`found`]), and nothing else, is what its record says of it.
 
+mod blocks;
 mod found;
+mod movie;
+mod tags;
 
 use std::fs::File;
 
@@ -20,10 +23,9 @@ use super::{
     source::{Depth, Source},
 };
 use crate::{
-    boxes::{Movie, Presentation, Track},
     packets::Header,
     protocol::Merged,
-    timeline::{Clock, rescale_timestamp},
+    timeline::Clock,
 };
 
 /// What the output must show of a track.
@@ -42,6 +44,10 @@ pub(crate) struct Expected {
     pub(crate) last_length: i64,
     /// When the last of its packets ends, heard or not, in `clock`.
     pub(crate) media_end: i64,
+    /// Of text: the length of each packet, in `clock`.
+    pub(crate) lengths: Vec<i64>,
+    /// Of a cover: the digest of what is in it.
+    pub(crate) cover: Option<u64>,
 }
 
 impl Expected {
@@ -81,60 +87,34 @@ pub(crate) fn prove(
     let mut found = Vec::new();
     for (i, track) in expected.iter().enumerate() {
         let file = Found::of(&source, i).ok_or_else(|| unproven("a stream is missing".into()))?;
-        parameters(&file, track)?;
+        parameters(&file, track, container)?;
         found.push(file);
     }
-    packets(Source::open(copy()?, Depth::Packets)?, expected, &mut found, reporter)?;
+    let again = Source::open(copy()?, Depth::Packets)?;
+    packets(again, container.index, expected, &mut found, reporter)?;
     for (track, found) in expected.iter().zip(&mut found) {
         same_packets(track, &found.packets)?;
         // Where the container has no index that says otherwise, all is shown.
         found.first = found.first_packet();
     }
-    match container.index {
-        Index::Movie => by_boxes(&source, (expected, movie_ticks), &mut found)?,
-        Index::Tags => by_tags(&source, expected, &found)?,
-    }
-    Ok(facts(&source, &found))
-}
-
-/// Holds what the boxes of a movie state to what was put in.
-fn by_boxes(
-    source: &Source,
-    (expected, movie_ticks): (&[Expected], i64),
-    found: &mut [Found],
-) -> Result<(), Failure> {
-    let movie = movie(source, expected)?;
-    if i64::from(movie.timescale) != movie_ticks {
-        return Err(unproven(format!("its clock has {} ticks instead of {movie_ticks}", movie.timescale)));
-    }
-    // A cover is no track, but lies in the header.
-    let in_movie = expected.iter().zip(found).filter(|(track, _)| !is_cover(&track.header));
-    for (i, (track, found)) in in_movie.enumerate() {
-        presentation(&movie, i, track, found)?;
-    }
-    let longest = movie.tracks.iter().map(|track| track.tkhd_duration).max().unwrap_or(0);
-    // Tracks of other clocks are rounded.
-    if movie.duration.abs_diff(longest) > u64::from(movie.timescale / 1000) {
-        let says = movie.duration;
-        return Err(unproven(format!("it says that it is {says} ticks long instead of {longest}")));
-    }
-    Ok(())
-}
-
-/// Holds what a container without an index states to what was put in.
-fn by_tags(source: &Source, expected: &[Expected], found: &[Found]) -> Result<(), Failure> {
-    in_step(expected, found)?;
-    length(source, expected, found)?;
-    for (track, found) in expected.iter().zip(found) {
-        // What is not heard of the priming, only the encoder knows.
-        as_many(track, found, track.header.padding)?;
-    }
-    Ok(())
+    let length = match container.index {
+        Index::Movie => {
+            movie::by_boxes(&source, (expected, movie_ticks), &mut found)?;
+            None
+        }
+        Index::Tags => {
+            tags::by_tags(&source, expected, &found)?;
+            source.flv_duration()
+        }
+        Index::Blocks => Some(blocks::by_blocks(&source, expected, &mut found)?),
+    };
+    Ok(facts(&source, &found, length))
 }
 
 /// Reads all packets, as they lie in the file: what a demuxer makes of an edit list is not the file's word.
 fn packets(
     mut source: Source,
+    index: Index,
     expected: &[Expected],
     found: &mut [Found],
     reporter: &mut Reporter,
@@ -166,10 +146,12 @@ fn packets(
         if asked.header.side.is_some() && is_nothing(asked.codec, packet.data().unwrap_or_default()) {
             continue;
         }
-        let (Some(pts), Some(dts)) = (packet.pts(), packet.dts()) else {
+        // Where a file states no decoding times, its order is held, and a demuxer's guess of them is not.
+        let dts = if index.has_decoding_times() { packet.dts() } else { packet.pts() };
+        let (Some(pts), Some(dts)) = (packet.pts(), dts) else {
             return Err(unproven("a packet has no time".into()));
         };
-        if track.last_dts.is_some_and(|last| last >= dts) {
+        if index.has_decoding_times() && track.last_dts.is_some_and(|last| last >= dts) {
             return Err(unproven(format!("decoding times don't increase at {dts}")));
         }
         track.first_dts.get_or_insert(dts);
@@ -213,94 +195,6 @@ fn same_packets(track: &Expected, found: &[(i64, u64)]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where a container has no edit lists, all tracks are moved by as much, to a tick.
-fn in_step(expected: &[Expected], found: &[Found]) -> Result<(), Failure> {
-    let moved = expected.iter().zip(found).filter_map(|(track, found)| {
-        Some(found.seconds(found.packets.first()?.0 - track.packets.first()?.0))
-    });
-    let moved: Vec<f64> = moved.collect();
-    let (least, most) = (moved.iter().copied().reduce(f64::min), moved.iter().copied().reduce(f64::max));
-    let apart = most.zip(least).map_or(0.0, |(most, least)| most - least);
-    if apart > 0.0015 {
-        return Err(unproven(format!("its tracks are moved against each other by {apart:.3} s")));
-    }
-    Ok(())
-}
-
-/// What an mp4's own boxes say.
-fn movie(source: &Source, expected: &[Expected]) -> Result<Movie, Failure> {
-    // Between two texts lies an empty one.
-    let most = expected.iter().map(|track| 2 * track.packets.len() as u64 + 2).sum();
-    let tracks = expected.iter().filter(|track| !is_cover(&track.header)).count();
-    let movie = source.movie(most).filter(|movie| movie.tracks.len() >= tracks);
-    movie.ok_or_else(|| unproven("its boxes can't be read".into()))
-}
-
-/// AU-1: what an mp4's edit list shows of a track is what was put in: from its first picture or sample to the end of its last.
-fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) -> Result<(), Failure> {
-    if track.header.side.is_some() {
-        return Ok(());
-    }
-    let what = track.what();
-    let file = movie.tracks.get(i).ok_or_else(|| unproven("a track is missing".into()))?;
-    let shown = file.presentation(movie);
-    let shown = shown.ok_or_else(|| unproven(format!("the edit list of its {what} is not as written")))?;
-    if i128::from(file.timescale) * i128::from(track.clock.num) != i128::from(track.clock.den) {
-        let (found, asked) = (file.timescale, track.clock);
-        return Err(unproven(format!(
-            "the clock of its {what} has {found} ticks a second instead of {}/{}",
-            asked.den, asked.num
-        )));
-    }
-    if let Some(audio) = &track.header.audio {
-        // A rate beyond its 16 bits is not stated there (ISO/IEC 14496-12, 12.2.3).
-        let asked = u16::try_from(audio.sample_rate).unwrap_or(0);
-        if file.sample_rate != Some(asked) {
-            let found = file.sample_rate.map_or("none".into(), |rate| rate.to_string());
-            return Err(unproven(format!(
-                "the sample rate in the sample entry of its sound is {found} instead of {asked}"
-            )));
-        }
-    }
-    if file.samples.times.len() != track.packets.len() {
-        let (found, asked) = (file.samples.times.len(), track.packets.len());
-        return Err(unproven(format!("its index lists {found} {what} instead of {asked}")));
-    }
-    let ticks = |time: u64, timescale: u32| {
-        let clock = Clock { num: 1, den: i64::from(timescale) };
-        rescale_timestamp(i64::try_from(time).unwrap_or(i64::MAX), clock, (0, clock), track.clock)
-    };
-    let start = ticks(shown.start, movie.timescale);
-    let at_zero = |pts: i64| pts - shown.media_time + start;
-    for ((pts, _), (asked, _)) in file.samples.times.iter().zip(&track.packets) {
-        if at_zero(*pts) != *asked {
-            return Err(unproven(format!(
-                "its index has {what} at {} ticks instead of {asked}",
-                at_zero(*pts)
-            )));
-        }
-    }
-    let first = track.packets.iter().map(|packet| packet.0).min().unwrap_or(0) + track.header.padding;
-    let end = ticks(shown.start, movie.timescale) + ticks(shown.length, shown.length_timescale);
-    // A movie clock that is no multiple of the track's is rounded.
-    let slack = i64::from(!u64::from(movie.timescale).is_multiple_of(u64::from(file.timescale)));
-    if (start - first).abs() > slack || (end - track.ends).abs() > slack {
-        return Err(unproven(format!(
-            "its {what} are shown from {start} to {end} ticks instead of {first} to {}",
-            track.ends
-        )));
-    }
-    lengths(movie, file, end, track)?;
-    (found.first, found.end) = (start, Some(end));
-    skipped_samples(&shown, file, found).map_or(Ok(()), |skipped| as_many(track, found, skipped))
-}
-
-/// How many samples of an mp4's packets its edit list does not show before the first one; `None` without packets.
-fn skipped_samples(shown: &Presentation, file: &Track, found: &Found) -> Option<i64> {
-    let (first, _) = file.samples.times.first()?;
-    Some(found.samples(shown.media_time - first))
-}
-
 /// AU-1: the samples in the packets of the file, less those that are skipped before the first one, are those that went in, to
 /// within one codec frame.
 fn as_many(track: &Expected, found: &Found, skipped: i64) -> Result<(), Failure> {
@@ -308,49 +202,6 @@ fn as_many(track: &Expected, found: &Found, skipped: i64) -> Result<(), Failure>
     let held = found.samples_in_packets() - skipped;
     check_samples(track.sum.units, held, sound.frame_length)
         .map_err(|violation| unproven(format!("samples of its sound: {}", violation.detail)))
-}
-
-/// An mp4 says in several places how long a track is: all of them are true. `end` is when it ends in ticks of the track.
-fn lengths(movie: &Movie, file: &Track, end: i64, track: &Expected) -> Result<(), Failure> {
-    let what = track.what();
-    let first = track.packets.iter().map(|packet| packet.0).min().unwrap_or(0);
-    let wrong = |where_: &str, found: i64, asked: i64| {
-        Err(unproven(format!("{where_} of its {what} is {found} ticks instead of {asked}")))
-    };
-    let last = file.samples.times.last().map_or(0, |(_, length)| i64::from(*length));
-    if last != track.last_length {
-        return wrong("the length of the last", last, track.last_length);
-    }
-    let (media, asked) = (i64::try_from(file.media_duration).unwrap_or(i64::MAX), track.media_end - first);
-    if media != asked {
-        return wrong("the length in the media header", media, asked);
-    }
-    let clock = Clock { num: 1, den: i64::from(movie.timescale) };
-    let (whole, asked) = (
-        i64::try_from(file.tkhd_duration).unwrap_or(i64::MAX),
-        rescale_timestamp(end, track.clock, (0, clock), clock),
-    );
-    // A coarse clock of the source is rounded.
-    if (whole - asked).abs() > i64::from(movie.timescale / 1000) {
-        return wrong("the length in the track header", whole, asked);
-    }
-    Ok(())
-}
-
-/// A container without edit lists states one length: from its first decoding time to the end of its last packet.
-fn length(source: &Source, expected: &[Expected], found: &[Found]) -> Result<(), Failure> {
-    let says = source.flv_duration().ok_or_else(|| unproven("it does not say how long it is".into()))?;
-    let ends = expected.iter().zip(found).filter_map(|(track, found)| {
-        let moved = found.packets.first()?.0 - track.packets.first()?.0;
-        Some(found.seconds(track.media_end + moved))
-    });
-    let starts = found.iter().filter_map(|found| Some(found.seconds(found.first_dts?)));
-    let asked = ends.fold(0.0, f64::max) - starts.reduce(f64::min).unwrap_or(0.0);
-    // All of them are whole milliseconds.
-    if (says - asked).abs() > 0.0005 {
-        return Err(unproven(format!("it says that it is {says:.3} s long instead of {asked:.3} s")));
-    }
-    Ok(())
 }
 
 /// Whether a packet is of no track that is proven packet by packet: a cover, or what stands where there is no text.
@@ -411,7 +262,7 @@ impl Differences {
 }
 
 /// Holds what the headers of a file state of a track to its plan.
-fn parameters(file: &Found, track: &Expected) -> Result<(), Failure> {
+fn parameters(file: &Found, track: &Expected, container: &Container) -> Result<(), Failure> {
     let mut wrong = Differences::default();
     wrong.hold("stream kind", file.kind(), track.kind());
     wrong.hold("codec", file.codec.as_str(), codec::name(&track.header));
@@ -422,7 +273,7 @@ fn parameters(file: &Found, track: &Expected) -> Result<(), Failure> {
     match (&file.media, &track.header.video, &track.header.audio) {
         (Media::Video(stated), Some(asked), _) => {
             wrong.hold("display matrices", file.display_matrices, 0);
-            pictures(&mut wrong, stated, asked);
+            pictures(&mut wrong, stated, asked, container.index.aspect_slack(asked.width));
         }
         (Media::Audio(stated), _, Some(asked)) => sound(&mut wrong, (stated, file), asked, track)?,
         _ => {}
@@ -440,7 +291,7 @@ fn parameters(file: &Found, track: &Expected) -> Result<(), Failure> {
 /// Colour of which nothing is stated.
 const UNSPECIFIED: Color = Color { primaries: 2, transfer: 2, matrix: 2, range: 0, chroma: 0 };
 
-fn pictures(wrong: &mut Differences, stated: &VideoFacts, asked: &VideoSettings) {
+fn pictures(wrong: &mut Differences, stated: &VideoFacts, asked: &VideoSettings, aspect_slack: f64) {
     wrong.hold("width", stated.width, asked.width);
     wrong.hold("height", stated.height, asked.height);
     wrong.hold("field order", stated.field_order, asked.field_order);
@@ -465,7 +316,7 @@ fn pictures(wrong: &mut Differences, stated: &VideoFacts, asked: &VideoSettings)
     // Pixels are square where nothing else is stated.
     let aspect = |aspect: f64| if aspect > 0.0 { aspect } else { 1.0 };
     let (found, asked) = (aspect(stated.sample_aspect), aspect(asked.sample_aspect.as_f64()));
-    if (found - asked).abs() > 0.001 * asked {
+    if (found - asked).abs() > (0.001 * asked).max(aspect_slack) {
         wrong.0.push(format!("sample aspect {found:.4} instead of {asked:.4}"));
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     boxes::{self, Movie},
     claims::{self, LARGE_PICTURE, MOST_PIXELS},
     ends,
+    matroska::{self, Segment},
     timeline::Clock,
 };
 
@@ -138,6 +139,11 @@ impl Source {
     /// The movie box of an mp4, as its bytes state it; times of at most so many samples.
     pub(crate) fn movie(&self, most_samples: u64) -> Option<Movie> {
         boxes::movie(self.size, &self.origin, most_samples)
+    }
+
+    /// The Segment of a Matroska file, as its bytes state it, with at most so many blocks and so many bytes of attached files.
+    pub(crate) fn matroska(&self, most_blocks: u64, most_attached: u64) -> Option<Segment> {
+        matroska::segment(self.size, &self.origin, most_blocks, most_attached)
     }
 
     /// The length in seconds that an flv states in its metadata (Adobe Flash Video File Format, E.5). libavformat may take

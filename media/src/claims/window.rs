@@ -8,22 +8,22 @@ use crate::read_at::ReadAt;
 const BLOCK: usize = 16 << 10;
 
 /// A file that is read a few bytes at a time. The number of reads is not bounded.
-pub(super) struct Window<'a> {
+pub(crate) struct Window<'a> {
     file: &'a dyn ReadAt,
     /// The size of the file, in bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// The block that was read last: its offset, and its bytes.
     block: RefCell<(u64, Vec<u8>)>,
 }
 
 impl<'a> Window<'a> {
     /// A file of `size` bytes.
-    pub(super) fn new(file: &'a dyn ReadAt, size: u64) -> Self {
+    pub(crate) fn new(file: &'a dyn ReadAt, size: u64) -> Self {
         Self { file, size, block: RefCell::default() }
     }
 
     /// Returns `N` bytes at the offset `at`; `None` if they reach past the end of the file, or can't be read.
-    pub(super) fn array<const N: usize>(&self, at: u64) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&self, at: u64) -> Option<[u8; N]> {
         if at.checked_add(N as u64)? > self.size {
             return None;
         }
@@ -50,17 +50,17 @@ impl<'a> Window<'a> {
     }
 
     /// The big-endian `u32` at an offset.
-    pub(super) fn be32(&self, at: u64) -> Option<u64> {
+    pub(crate) fn be32(&self, at: u64) -> Option<u64> {
         self.array(at).map(|bytes| u64::from(u32::from_be_bytes(bytes)))
     }
 
     /// The big-endian `u64` at an offset.
-    pub(super) fn be64(&self, at: u64) -> Option<u64> {
+    pub(crate) fn be64(&self, at: u64) -> Option<u64> {
         self.array(at).map(u64::from_be_bytes)
     }
 
     /// The little-endian `u32` at an offset.
-    pub(super) fn le32(&self, at: u64) -> Option<u64> {
+    pub(crate) fn le32(&self, at: u64) -> Option<u64> {
         self.array(at).map(|bytes| u64::from(u32::from_le_bytes(bytes)))
     }
 }

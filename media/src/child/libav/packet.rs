@@ -8,13 +8,24 @@ use ffmpeg_next::{
 
 /// Adds codec headers to a packet's side data, as a demuxer does where they change.
 pub(crate) fn add_headers(packet: &mut Packet, headers: &[u8]) {
-    let kind = AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
+    add_side_data(packet, AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA, headers);
+}
+
+/// Says that so many samples at the end of a packet of sound are not heard.
+pub(crate) fn add_discard(packet: &mut Packet, samples: i64) {
+    // Little-endian, as libavcodec documents `AV_PKT_DATA_SKIP_SAMPLES`: samples at the start, samples at the end, two reasons.
+    let mut skip = [0; 10];
+    skip[4..8].copy_from_slice(&u32::try_from(samples).unwrap_or(u32::MAX).to_le_bytes());
+    add_side_data(packet, AVPacketSideDataType::AV_PKT_DATA_SKIP_SAMPLES, &skip);
+}
+
+fn add_side_data(packet: &mut Packet, kind: AVPacketSideDataType, bytes: &[u8]) {
     // SAFETY: the packet is whole; libavcodec allocates as many bytes as are asked for, or returns null, and they belong to the
     // packet.
     unsafe {
-        let data = av_packet_new_side_data(packet.as_mut_ptr(), kind, headers.len());
+        let data = av_packet_new_side_data(packet.as_mut_ptr(), kind, bytes.len());
         if !data.is_null() {
-            std::ptr::copy_nonoverlapping(headers.as_ptr(), data, headers.len());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
         }
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct Found {
     pub(super) first: i64,
     /// The end; `None` where the container can't state it.
     pub(super) end: Option<i64>,
+    /// The samples that are heard, where the container counts them.
+    pub(super) samples: Option<i64>,
 }
 
 impl Found {
@@ -88,6 +90,7 @@ impl Found {
             keyframes: Vec::new(),
             first: 0,
             end: None,
+            samples: None,
         })
     }
 
@@ -123,7 +126,7 @@ impl Found {
     }
 
     /// Ticks as samples, at the rate that the codec header states.
-    pub(super) fn samples(&self, ticks: i64) -> i64 {
+    pub(super) fn as_samples(&self, ticks: i64) -> i64 {
         let rate = self.sound.map_or(1, |sound| sound.sample_rate.max(1));
         rescale_timestamp(ticks, self.clock, (0, self.clock), Clock { num: 1, den: i64::from(rate) })
     }
@@ -151,7 +154,9 @@ impl Found {
     fn with_times_of_sound(&self, stated: AudioFacts) -> AudioFacts {
         AudioFacts {
             // Containers without edit lists can't state that an encoder's priming and padding are not heard.
-            samples: self.end.map_or(self.samples_in_packets(), |end| self.samples(end - self.first)),
+            samples: self.samples.unwrap_or_else(|| {
+                self.end.map_or(self.samples_in_packets(), |end| self.as_samples(end - self.first))
+            }),
             first_seconds: self.seconds(self.first),
             end_seconds: self.end.map_or(0.0, |end| self.seconds(end)),
             language: self.language.clone(),
@@ -161,12 +166,12 @@ impl Found {
     }
 }
 
-/// The facts of a file for its record.
-pub(super) fn facts(source: &Source, found: &[Found]) -> Merged {
+/// The facts of a file for its record. `length` is the one that the container states for all tracks, in seconds, which was held to
+/// its last packets.
+pub(super) fn facts(source: &Source, found: &[Found], length: Option<f64>) -> Merged {
     let ends = found.iter().filter_map(|found| Some(found.seconds(found.end?)));
     let mut merged = Merged {
-        // A container without edit lists states one length for all, which was held to its last packets.
-        duration_seconds: ends.reduce(f64::max).or_else(|| source.flv_duration()).unwrap_or(0.0),
+        duration_seconds: length.or_else(|| ends.reduce(f64::max)).unwrap_or(0.0),
         video: None,
         audio: None,
         more_audio: Vec::new(),

@@ -1,0 +1,6 @@
+//! Matroska (RFC 9559) of sound alone, with the text and the covers that belong to it.
+
+use super::{Container, NO_TRACKS, mkv};
+
+pub(super) const ENTRY: &Container =
+    &Container { name: "mka", about: "AAC in Matroska, without pictures", video: NO_TRACKS, ..*mkv::ENTRY };
