@@ -14,6 +14,7 @@ table! {
     CONTAINERS: &'static Container {
         mp4,
         flv,
+        m4a,
     }
 }
 

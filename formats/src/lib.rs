@@ -21,6 +21,8 @@ pub mod codec;
 mod color;
 pub mod container;
 pub mod filter;
+mod layouts;
+mod pcm;
 #[cfg(feature = "planted")]
 pub mod planted;
 
@@ -99,7 +101,8 @@ mod tests {
         assert_eq!(TABLES.container("mp5").unwrap_err(), "unknown format 'mp5'; known formats: mp4, flv");
         assert_eq!(
             TABLES.codec("hevc").unwrap_err(),
-            "unknown codec 'hevc'; known codecs: h264, aac, mov_text, mjpeg, png"
+            "unknown codec 'hevc'; known codecs: h264, aac, opus, mp3, ac3, flac, alac, pcm_s16le, pcm_s24le, \
+             mov_text, mjpeg, png"
         );
         assert!(TABLES.container("flv").is_ok() && TABLES.codec("aac").is_ok());
         assert!(TABLES.container_of_demuxer("mpegts").is_none());
