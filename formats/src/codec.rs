@@ -18,6 +18,13 @@ table! {
     CODECS: &'static dyn Codec {
         h264,
         aac,
+        opus,
+        mp3,
+        ac3,
+        flac,
+        alac,
+        pcm_s16le,
+        pcm_s24le,
         mov_text,
         subrip,
         mjpeg,
@@ -166,7 +173,14 @@ pub trait AudioCodec: Debug + Sync {
     /// The least, the most and the usual bit rate, in bits per second; `None` if it is lossless, or the encoder chooses it.
     fn bit_rates(&self) -> Option<BitRates>;
 
-    /// Samples in a packet, the same in all: the grid on which its sound can be cut.
+    /// Bits of a sample of a lossless codec: what it is given, rounded to so many bits, is what a decoder gives back; `None` if
+    /// it is lossy.
+    fn bits(&self) -> Option<u32> {
+        None
+    }
+
+    /// Samples in a packet, the same in all but the last: the grid on which its sound can be cut. The length of packets of an
+    /// encoder that takes frames of any length.
     fn frame_size(&self) -> i64;
 
     /// How many frames are encoded before a part begins, and thrown away.
@@ -179,6 +193,11 @@ pub trait AudioCodec: Debug + Sync {
     /// this priming; and what is to be said, if its channels can't stay as they are.
     fn settings(&self, sound: &Sound, priming: Priming) -> (AudioSettings, Option<String>);
 
+    /// Changes settings that follow from what is asked to those that the codec can hold.
+    fn fit(&self, settings: &mut AudioSettings) {
+        let _ = settings;
+    }
+
     /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (rate, channels, bit
     /// rate).
     fn options(&self, settings: &AudioSettings) -> Vec<(&'static str, String)> {
@@ -186,8 +205,30 @@ pub trait AudioCodec: Debug + Sync {
         Vec::new()
     }
 
-    /// Reads a codec header; `None` if it can't be read.
+    /// Returns `true` if there is a codec header, in work objects and in files; else each packet states the facts.
+    fn has_header(&self) -> bool {
+        true
+    }
+
+    /// Reads a codec header; `None` if it can't be read, or there is none.
     fn read_header(&self, header: &[u8]) -> Option<SoundHeader>;
+
+    /// Reads what a packet states of itself, of sound of so many channels; `None` if it can't be read.
+    fn read_packet(&self, packet: &[u8], channels: i32) -> Option<SoundPacket> {
+        let _ = (packet, channels);
+        Some(SoundPacket::default())
+    }
+}
+
+/// What a packet of sound states, as far as packets of its codec do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SoundPacket {
+    /// Samples per second.
+    pub sample_rate: Option<i32>,
+    /// The number of channels.
+    pub channels: Option<i32>,
+    /// Its samples a channel.
+    pub samples: Option<i64>,
 }
 
 /// What the codec header of a sound track states.
@@ -197,7 +238,7 @@ pub struct SoundHeader {
     pub sample_rate: i32,
     /// The number of channels; `None` if the header lists them one by one.
     pub channels: Option<i32>,
-    /// Samples per packet, the same for all packets.
+    /// Samples per packet, the same for all packets but the last.
     pub frame_length: i64,
 }
 
@@ -244,6 +285,7 @@ impl dyn Codec + '_ {
         if let Some(bit_rate) = ask.bit_rate {
             settings.bit_rate = bit_rate;
         }
+        codec.fit(&mut settings);
         Some((settings, remark))
     }
 

@@ -16,6 +16,7 @@ table! {
         flv,
         mkv,
         mka,
+        m4a,
     }
 }
 

@@ -21,6 +21,8 @@ pub mod codec;
 mod color;
 pub mod container;
 pub mod filter;
+mod layouts;
+mod pcm;
 #[cfg(feature = "planted")]
 pub mod planted;
 
@@ -105,10 +107,14 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_those_that_are_known() {
-        assert_eq!(TABLES.container("mp5").unwrap_err(), "unknown format 'mp5'; known formats: mp4, flv, mkv, mka");
+        assert_eq!(
+            TABLES.container("mp5").unwrap_err(),
+            "unknown format 'mp5'; known formats: mp4, flv, mkv, mka, m4a"
+        );
         assert_eq!(
             TABLES.codec("hevc").unwrap_err(),
-            "unknown codec 'hevc'; known codecs: h264, aac, mov_text, subrip, mjpeg, png"
+            "unknown codec 'hevc'; known codecs: h264, aac, opus, mp3, ac3, flac, alac, pcm_s16le, pcm_s24le, \
+             mov_text, subrip, mjpeg, png"
         );
         assert!(TABLES.container("flv").is_ok() && TABLES.codec("aac").is_ok());
         assert!(TABLES.container_of_demuxer("mpegts").is_none());

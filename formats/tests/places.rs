@@ -58,11 +58,12 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Code that may know names of codecs and containers, and why.
-const EXCEPTIONS: [(&str, &str); 9] = [
+const EXCEPTIONS: [(&str, &str); 10] = [
     ("media/src/ends.rs", "demuxers of sources: how a file that was cut off is known"),
     ("media/src/child/source.rs", "demuxers of sources: how each is read"),
     ("media/src/child/inspect/keyframes.rs", "demuxers of sources: where decoding can begin"),
     ("media/src/child/libav/codec.rs", "a quirk of libavcodec's decoder"),
+    ("media/src/child/libav/input.rs", "a quirk of libavformat's demuxers"),
     ("media/src/child/libav/subtitle.rs", "texts of sources that have a length in front"),
     ("processors/src/trigger/rules.rs", "suffixes of sources"),
     ("schemas/src/records/upload.rs", "the default of a released schema"),

@@ -19,6 +19,7 @@ mod overlap;
 #[allow(clippy::needless_pass_by_value, reason = "facts that are compared are numbers and short texts")]
 mod prove;
 mod report;
+mod samples;
 #[expect(unsafe_code, reason = "the sandbox is made of system calls")]
 mod seal;
 mod sink;

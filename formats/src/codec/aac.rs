@@ -1,6 +1,6 @@
 //! AAC-LC: its header is an `AudioSpecificConfig` (ISO/IEC 14496-3, 1.6.2.1), the same in work objects and in files.
 
-mod layouts;
+pub(crate) mod layouts;
 
 use millrace_schemas::{AudioSettings, Sound};
 

@@ -1,6 +1,6 @@
 //! Codecs of work objects and outputs: found in the tables of formats by libavcodec's names, and what libav has of them.
 
-use ffmpeg_next::{self as ff, Dictionary, ffi::AVCodecID, format::Sample};
+use ffmpeg_next::{self as ff, Dictionary, ffi::AVCodecID};
 use millrace_formats::Tables;
 use millrace_schemas::{AudioSettings, VideoSettings};
 use xxhash_rust::xxh3::Xxh3;
@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{failure::Failure, libav};
 use crate::packets::Header;
 
-pub(crate) use millrace_formats::codec::{AudioCodec, Codec, Form, Kind, SoundHeader};
+pub(crate) use millrace_formats::codec::{AudioCodec, Codec, Form, Kind, SoundHeader, SoundPacket};
 
 /// The tables of formats; in unit tests, with what those plant.
 pub(crate) fn tables() -> &'static Tables {
@@ -114,9 +114,13 @@ pub(crate) fn sound(settings: &AudioSettings) -> Result<&'static dyn AudioCodec,
     codec.ok_or_else(|| Failure::new(format!("sound of codec '{name}' is not cut")))
 }
 
-/// Returns the sample format that the encoder of these settings takes.
-pub(crate) fn sample_format(settings: &AudioSettings) -> Result<Sample, Failure> {
-    Ok(libav::codec::sample_format(sound(settings)?.sample_format()))
+/// Returns the samples that the encoder of these settings takes.
+pub(crate) fn samples(settings: &AudioSettings) -> Result<libav::sound::Samples, Failure> {
+    let codec = sound(settings)?;
+    let format = libav::codec::sample_format(codec.sample_format());
+    // A lossy codec that takes whole numbers takes all bits of them.
+    let bits = codec.bits().unwrap_or(8 * u32::try_from(format.bytes()).unwrap_or(0));
+    Ok(libav::sound::Samples { format, bits })
 }
 
 /// Returns what the encoder of these settings is told beside rate, channels and bit rate.
@@ -147,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_codec_without_an_entry_is_refused() {
-        for name in ["hevc", "av1", "vp9", "opus", ""] {
+        for name in ["hevc", "av1", "vp9", "vorbis", ""] {
             let Err(Failure(reason)) = find(name) else { panic!("{name} is known") };
             assert!(reason.starts_with(&format!("the proof knows no headers of {name}")), "{reason}");
         }

@@ -430,7 +430,7 @@ impl Track {
                     return Ok(Some(packet));
                 }
                 Item::End(end) => {
-                    self.packets_read.end(&self.header, &end.made)?;
+                    self.packets_read.end(&self.header, self.codec, &end.made)?;
                     self.end_segment(*end);
                     match self.reader.next_header().map_err(Failure::at(doing))? {
                         None => {

@@ -245,6 +245,9 @@ impl Muxer {
                 if container.priming == Priming::Signalled {
                     p.initial_padding = i32::try_from(header.padding).unwrap_or(0);
                 }
+                // What the sample entry of a lossless codec states (movenc, `mov_write_audio_tag`).
+                p.bits_per_raw_sample =
+                    codec::sound(audio)?.bits().map_or(0, |bits| i32::try_from(bits).unwrap_or(0));
                 p.ch_layout = Layout::of(audio)?.raw();
             }
             if header.side.is_some() {

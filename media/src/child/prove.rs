@@ -4,29 +4,28 @@
 mod blocks;
 mod found;
 mod movie;
+mod sound;
 mod tags;
 
 use std::fs::File;
 
 use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
 use millrace_formats::{Container, container::Index};
-use millrace_schemas::{AudioFacts, AudioSettings, Color, OutputPlan, TrackSum, VideoFacts, VideoSettings};
-use millrace_topology::invariants::check_samples;
+use millrace_schemas::{Color, OutputPlan, TrackSum, VideoFacts, VideoSettings};
 
-use self::found::{Found, Media, facts};
+use self::{
+    found::{Found, Media, facts},
+    sound::as_many,
+};
 use super::{
     codec::{self, Codec, Form, Kind},
     failure::Failure,
-    libav::{color::LibavColor, layout::Layout, metadata, stream::fields},
+    libav::{color::LibavColor, metadata, stream::fields},
     mux::is_cover,
     report::Reporter,
     source::{Depth, Source},
 };
-use crate::{
-    packets::Header,
-    protocol::Merged,
-    timeline::Clock,
-};
+use crate::{packets::Header, protocol::Merged, timeline::Clock};
 
 /// What the output must show of a track.
 pub(crate) struct Expected {
@@ -160,6 +159,7 @@ fn packets(
             return Err(unproven(format!("its codec headers change at {dts}")));
         }
         let data = packet.data().unwrap_or_default();
+        sound::packet(asked, track, data)?;
         track.keyframes.push(asked.codec.is_keyframe(data, Form::File));
         track.packets.push((pts, codec::digest(asked.codec, data, Form::File)));
     }
@@ -193,15 +193,6 @@ fn same_packets(track: &Expected, found: &[(i64, u64)]) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// AU-1: the samples in the packets of the file, less those that are skipped before the first one, are those that went in, to
-/// within one codec frame.
-fn as_many(track: &Expected, found: &Found, skipped: i64) -> Result<(), Failure> {
-    let (Media::Audio(_), Some(sound)) = (&found.media, found.sound) else { return Ok(()) };
-    let held = found.samples_in_packets() - skipped;
-    check_samples(track.sum.units, held, sound.frame_length)
-        .map_err(|violation| unproven(format!("samples of its sound: {}", violation.detail)))
 }
 
 /// Whether a packet is of no track that is proven packet by packet: a cover, or what stands where there is no text.
@@ -275,7 +266,9 @@ fn parameters(file: &Found, track: &Expected, container: &Container) -> Result<(
             wrong.hold("display matrices", file.display_matrices, 0);
             pictures(&mut wrong, stated, asked, container.index.aspect_slack(asked.width));
         }
-        (Media::Audio(stated), _, Some(asked)) => sound(&mut wrong, (stated, file), asked, track)?,
+        (Media::Audio(stated), _, Some(asked)) => {
+            sound::parameters(&mut wrong, (stated, file), asked, track)?
+        }
         _ => {}
     }
     if !track.codec.headers_agree(&track.header.extradata, &file.headers) {
@@ -319,25 +312,4 @@ fn pictures(wrong: &mut Differences, stated: &VideoFacts, asked: &VideoSettings,
     if (found - asked).abs() > (0.001 * asked).max(aspect_slack) {
         wrong.0.push(format!("sample aspect {found:.4} instead of {asked:.4}"));
     }
-}
-
-fn sound(
-    wrong: &mut Differences,
-    (stated, file): (&AudioFacts, &Found),
-    asked: &AudioSettings,
-    track: &Expected,
-) -> Result<(), Failure> {
-    wrong.hold("sample rate", stated.sample_rate, asked.sample_rate);
-    wrong.hold("channels", stated.channels, asked.channels);
-    wrong.hold("channel layout", stated.layout.clone(), Layout::of(asked)?.name());
-    let Some(header) = file.sound else {
-        wrong.0.push("a codec header of its sound that can't be read".into());
-        return Ok(());
-    };
-    wrong.hold("sample rate in the codec header", header.sample_rate, asked.sample_rate);
-    if let Some(channels) = header.channels {
-        wrong.hold("channels in the codec header", channels, asked.channels);
-    }
-    wrong.hold("samples in a packet", header.frame_length, track.header.frame_size);
-    Ok(())
 }

@@ -101,7 +101,7 @@ const NATIVE: [&str; 30] = [
 ];
 
 /// The layouts that `av_channel_layout_default` returns for 1 to 6 and 8 channels.
-const DEFAULTS: [&str; 7] = ["mono", "stereo", "2.1", "4.0", "5.0", "5.1", "7.1"];
+pub(crate) const DEFAULTS: [&str; 7] = ["mono", "stereo", "2.1", "4.0", "5.0", "5.1", "7.1"];
 
 /// Returns the layout of the AAC rendition for a source's layout: its name (empty if it is libav's default for its
 /// channel count), its channel count, and how the source fits.
@@ -131,7 +131,7 @@ pub(super) fn aac_layout(source: &str, channels: i32) -> (String, i32, Fit) {
 
 /// Returns how a layout is called in a message: its name, libav's default for the channel count if it is empty, else the
 /// count: "7.1", "of 7 channels".
-pub(super) fn describe(layout: &str, channels: i32) -> String {
+pub(crate) fn describe(layout: &str, channels: i32) -> String {
     let named = !layout.is_empty() && layout != format!("{channels} channels");
     if named {
         return layout.into();
@@ -245,13 +245,13 @@ fn kept_layouts() -> impl Iterator<Item = &'static str> {
 }
 
 /// The channels of a standard layout.
-fn channels_of(layout: &str) -> impl Iterator<Item = &'static str> {
+pub(crate) fn channels_of(layout: &str) -> impl Iterator<Item = &'static str> {
     LAYOUTS.into_iter().filter(move |row| row.0 == layout).flat_map(|row| row.1.split('+'))
 }
 
 /// The channel names in a description like "3 channels (FL+FR+LFE)". None if it lists none, or only channels without a
 /// place: DV in MOV is "4 channels (UNSD+UNSD+UNSD+UNSD)".
-fn channel_names(description: &str) -> Option<Vec<&str>> {
+pub(crate) fn channel_names(description: &str) -> Option<Vec<&str>> {
     let (count, names) = description.strip_suffix(')')?.split_once(" channels (")?;
     count.parse::<u32>().ok()?;
     let names: Vec<_> = names.split('+').collect();

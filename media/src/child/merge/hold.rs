@@ -7,6 +7,7 @@ use crate::{
     child::{
         codec::{Codec, Form},
         failure::Failure,
+        samples::PacketLengths,
     },
     packets::{Header, Packet},
 };
@@ -32,6 +33,10 @@ pub(super) fn settings(header: &Header, codec: &dyn Codec, plan: &TrackPlan) -> 
         return Err(refused("their clock is another"));
     }
     match &header.audio {
+        Some(_) if codec.audio().is_some_and(|codec| !codec.has_header()) => match header.extradata[..] {
+            [] => Ok(()),
+            _ => Err(refused("the sound has a codec header, which its codec has not")),
+        },
         Some(audio) if !is_of(codec, &header.extradata, audio) => {
             Err(refused("the codec header of the sound is of another rate, or of other channels"))
         }
@@ -56,6 +61,9 @@ pub(super) struct Packets {
     count: i64,
     /// When the next packet of sound begins.
     next: Option<i64>,
+    /// Samples in the packets of the work object that is being read.
+    samples: i64,
+    lengths: PacketLengths,
 }
 
 impl Packets {
@@ -81,19 +89,35 @@ impl Packets {
                     packet.pts
                 )));
             }
-            self.next = Some(packet.pts + header.frame_size);
+            self.next = Some(packet.pts + self.take_sound(header, codec, &packet.data)?);
         }
         Ok(())
     }
 
+    /// Takes a packet of sound. Returns how many samples it has.
+    fn take_sound(&mut self, header: &Header, codec: &dyn Codec, packet: &[u8]) -> Result<i64, Failure> {
+        let (Some(codec), Some(audio)) = (codec.audio(), &header.audio) else { return Ok(header.frame_size) };
+        let stated = codec.read_packet(packet, audio.channels);
+        let stated = stated.ok_or_else(|| refused("a packet of sound can't be read"))?;
+        let samples = stated.samples.unwrap_or(header.frame_size);
+        self.lengths.take(codec, header, (stated, samples)).map_err(|wrong| refused(&wrong))?;
+        self.samples += samples;
+        Ok(samples)
+    }
+
     /// Ends a work object. FR-1: each picture is there once, and in its segment.
-    pub(super) fn end(&mut self, header: &Header, made: &Made) -> Result<(), Failure> {
+    pub(super) fn end(&mut self, header: &Header, codec: &dyn Codec, made: &Made) -> Result<(), Failure> {
         let count = std::mem::take(&mut self.count);
         if count != made.packets {
             return Err(refused(&format!("{count} packets instead of {}", made.packets)));
         }
         if header.audio.is_some() && made.next.is_some_and(|next| next - made.first != made.units) {
             return Err(refused("a part of the sound is of another length than its samples"));
+        }
+        let samples = std::mem::take(&mut self.samples);
+        let is_lossless = codec.audio().is_some_and(|codec| codec.bits().is_some());
+        if is_lossless && samples != made.units {
+            return Err(refused(&format!("packets of {samples} samples instead of {}", made.units)));
         }
         let mut times = std::mem::take(&mut self.times);
         times.sort_unstable();

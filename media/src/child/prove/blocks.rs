@@ -16,11 +16,7 @@ use crate::{
 const NANOSECONDS: Clock = Clock { num: 1, den: 1_000_000_000 };
 
 /// Holds what the elements of a file state to what was put in. Returns the length that it states, in seconds.
-pub(super) fn by_blocks(
-    source: &Source,
-    expected: &[Expected],
-    found: &mut [Found],
-) -> Result<f64, Failure> {
+pub(super) fn by_blocks(source: &Source, expected: &[Expected], found: &mut [Found]) -> Result<f64, Failure> {
     let segment = segment(source, expected)?;
     let scale = Clock { num: i64::try_from(segment.scale).unwrap_or(0), den: NANOSECONDS.den };
     let count = expected.iter().filter(|track| !is_cover(&track.header)).count();
@@ -100,7 +96,9 @@ fn times(file: &Track, track: &Expected, found: &Found, delay: i64) -> Result<()
     }
     let marks = file.blocks.iter().map(|block| block.is_keyframe);
     if !marks.eq(found.keyframes.iter().copied()) {
-        return Err(unproven(format!("blocks of its {what} are marked as keyframes that are none, or not marked")));
+        return Err(unproven(format!(
+            "blocks of its {what} are marked as keyframes that are none, or not marked"
+        )));
     }
     Ok(())
 }
@@ -123,7 +121,9 @@ fn heard(file: &Track, track: &Expected, found: &mut Found) -> Result<(), Failur
     let priming = nanoseconds(file.codec_delay, rate);
     if priming != 0 && priming != track.header.padding {
         let asked = track.header.padding;
-        return Err(unproven(format!("its sound begins with {priming} samples of priming instead of {asked}")));
+        return Err(unproven(format!(
+            "its sound begins with {priming} samples of priming instead of {asked}"
+        )));
     }
     let cut = |block: &Block| nanoseconds(u64::try_from(block.discard).unwrap_or(0), rate);
     let discarded: i64 = file.blocks.iter().map(cut).sum();
@@ -143,7 +143,8 @@ fn heard(file: &Track, track: &Expected, found: &mut Found) -> Result<(), Failur
 
 /// Each text is shown for as long as it is to be.
 fn texts(file: &Track, track: &Expected) -> Result<(), Failure> {
-    let lengths = file.blocks.iter().map(|block| block.duration.and_then(|length| i64::try_from(length).ok()));
+    let lengths =
+        file.blocks.iter().map(|block| block.duration.and_then(|length| i64::try_from(length).ok()));
     if !lengths.eq(track.lengths.iter().map(|length| Some(*length))) {
         return Err(unproven("one of its texts is shown for another time".into()));
     }
@@ -167,7 +168,9 @@ fn covers(segment: &Segment, expected: &[Expected]) -> Result<(), Failure> {
 /// The index names blocks that are there, at their times, and of pictures all keyframes and no others.
 fn index(segment: &Segment, expected: &[Expected]) -> Result<(), Failure> {
     if segment.wrong_seeks > 0 || !segment.names_cues {
-        return Err(unproven("the index of its parts names what is not there, or not the index of blocks".into()));
+        return Err(unproven(
+            "the index of its parts names what is not there, or not the index of blocks".into(),
+        ));
     }
     for (file, track) in segment.tracks.iter().zip(expected) {
         let mut cues: Vec<(i64, (u64, u64))> =

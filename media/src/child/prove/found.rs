@@ -7,13 +7,14 @@ use millrace_schemas::{AudioFacts, Color, VideoFacts};
 
 use crate::{
     child::{
-        codec::{self, SoundHeader},
+        codec::{self, AudioCodec, SoundHeader, SoundPacket},
         libav::{
             codec::{codec_name, pixel_format_name},
             layout::describe,
             metadata,
             stream::{extradata, fields, side_data},
         },
+        samples::PacketLengths,
         source::Source,
     },
     protocol::Merged,
@@ -40,8 +41,11 @@ pub(super) struct Found {
     pub(super) codec: String,
     /// The codec headers.
     pub(super) headers: Vec<u8>,
-    /// What the codec header states, of sound whose codec outputs hold.
+    /// What the codec header states, of sound whose codec outputs hold; of a codec without one, what the first packet states.
     pub(super) sound: Option<SoundHeader>,
+    /// Samples in all packets of sound, as each states them, or else as the codec header does.
+    packet_samples: i64,
+    pub(super) lengths: PacketLengths,
     pub(super) display_matrices: i64,
     pub(super) clock: Clock,
     language: String,
@@ -78,6 +82,8 @@ impl Found {
             media,
             codec: codec_name(p),
             sound: codec::find(&codec_name(p)).ok().and_then(|codec| codec.read_sound_header(&headers)),
+            packet_samples: 0,
+            lengths: PacketLengths::default(),
             headers,
             display_matrices: i64::from(
                 side_data(&stream, AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX).is_some(),
@@ -119,10 +125,26 @@ impl Found {
         self.packets.iter().map(|packet| packet.0).min().unwrap_or(0)
     }
 
-    /// Samples in all packets, each as long as the codec header states.
+    /// Reads the next packet of sound. Returns what it states, and its samples; `None` if it can't be read.
+    pub(super) fn read_sound(&mut self, codec: &dyn AudioCodec, packet: &[u8]) -> Option<(SoundPacket, i64)> {
+        let Media::Audio(AudioFacts { sample_rate, channels, .. }) = self.media else { return None };
+        let stated = codec.read_packet(packet, channels)?;
+        let sound = match (self.sound, stated.samples) {
+            (Some(sound), _) => sound,
+            (None, frame_length) => *self.sound.insert(SoundHeader {
+                sample_rate: stated.sample_rate.unwrap_or(sample_rate),
+                channels: Some(stated.channels.unwrap_or(channels)),
+                frame_length: frame_length?,
+            }),
+        };
+        let samples = stated.samples.unwrap_or(sound.frame_length);
+        self.packet_samples = self.packet_samples.saturating_add(samples);
+        Some((stated, samples))
+    }
+
+    /// Samples in all packets.
     pub(super) fn samples_in_packets(&self) -> i64 {
-        let length = self.sound.map_or(0, |sound| sound.frame_length);
-        i64::try_from(self.packets.len()).unwrap_or(i64::MAX).saturating_mul(length)
+        self.packet_samples
     }
 
     /// Ticks as samples, at the rate that the codec header states.

@@ -2,7 +2,10 @@
 
 use std::fs::File;
 
-use ffmpeg_next::{self as ff, Packet, Rational, codec};
+use ffmpeg_next::{
+    self as ff, Packet, Rational,
+    codec::{self, Capabilities},
+};
 use millrace_schemas::{AudioSettings, Made, Rendition};
 
 use super::work_object::{Sink, WRITING, WorkObject, begin};
@@ -51,7 +54,10 @@ pub(crate) struct AudioSink {
     rendition: String,
     layout: Layout,
     rate: i32,
+    taken: sound::Samples,
     frame_size: usize,
+    /// How many samples behind the last one the encoder must be given, so that a decoder gives back the last one.
+    lag: usize,
     waiting: Vec<Vec<f32>>,
     start: i64,
     samples: i64,
@@ -78,14 +84,23 @@ impl AudioSink {
             .map_err(Failure::at("opening the audio encoder"))?;
         audio.set_rate(s.sample_rate);
         set_layout(&mut audio, layout);
-        audio.set_format(encoding::sample_format(s)?);
+        let taken = encoding::samples(s)?;
+        audio.set_format(taken.format);
         audio.set_bit_rate(usize::try_from(s.bit_rate).unwrap_or(0));
         audio.set_time_base(Rational::new(1, s.sample_rate));
         audio.set_flags(codec::Flags::GLOBAL_HEADER);
         let encoder = audio.open_with(encoding::audio_options(s)?);
         let encoder = encoder.map_err(Failure::at("opening the audio encoder"))?;
         let padding = priming(&encoder);
-        let frame_size = encoder.frame_size().max(1) as usize;
+        let frame_size = match i64::from(encoder.frame_size()) {
+            // It takes frames of any length.
+            0 => encoding::sound(s)?.frame_size(),
+            size => size,
+        };
+        // An encoder that holds back samples gives them when it is told that there are no more.
+        let holds_back =
+            encoder.codec().is_some_and(|codec| codec.capabilities().contains(Capabilities::DELAY));
+        let lag = if holds_back { 0 } else { usize::try_from(padding).unwrap_or(0) };
         let header = Header {
             extradata: headers(&encoder),
             clock: (1, s.sample_rate),
@@ -94,7 +109,7 @@ impl AudioSink {
             side: None,
             size: None,
             padding,
-            frame_size: frame_size as i64,
+            frame_size,
         };
         let writer = begin(out, &header)?;
         Ok(Self {
@@ -103,7 +118,9 @@ impl AudioSink {
             rendition: rendition.id.clone(),
             layout,
             rate: s.sample_rate,
-            frame_size,
+            taken,
+            frame_size: usize::try_from(frame_size).unwrap_or(0).max(1),
+            lag,
             waiting: vec![Vec::new(); usize::try_from(s.channels).unwrap_or(0)],
             start,
             samples: 0,
@@ -130,7 +147,7 @@ impl AudioSink {
             let now = (there - taken).min(self.frame_size);
             let planes: Vec<&[f32]> =
                 self.waiting.iter().map(|waiting| &waiting[taken..taken + now]).collect();
-            let mut frame = sound::frame(self.layout, self.rate, &planes)?;
+            let mut frame = sound::frame(self.layout, self.rate, self.taken, &planes)?;
             frame.set_pts(Some(self.start + self.samples));
             self.encoder.send_frame(&frame).map_err(Failure::at("encoding sound"))?;
             self.samples += now as i64;
@@ -196,10 +213,13 @@ impl Sink for AudioSink {
                 waiting.truncate(waiting.len().saturating_sub(padding));
             }
         }
+        let ends = self.end();
+        for waiting in &mut self.waiting {
+            waiting.resize(waiting.len() + self.lag, 0.0);
+        }
         self.encode(1)?;
         self.encoder.send_eof().map_err(Failure::at("encoding the last of the sound"))?;
         self.write_packets()?;
-        let ends = self.start + self.samples;
         let first = self.range.start.unwrap_or(self.start);
         // What follows begins there, if anything does.
         let next = self.range.end.filter(|end| ends > *end);

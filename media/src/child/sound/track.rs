@@ -23,6 +23,10 @@ use crate::{
 /// The most silence that all holes together are filled with, in seconds.
 const MOST_SILENCE_SECONDS: i64 = 12 * 3600;
 
+/// The longest hole that is taken for rounding, in samples: what timestamps in milliseconds and their jitter make of 48 kHz, also
+/// where packets are long.
+const MOST_ROUNDING: i64 = 256;
+
 pub(super) struct Track<'a> {
     settings: AudioSettings,
     codec: &'static dyn AudioCodec,
@@ -151,7 +155,7 @@ impl<'a> Track<'a> {
         let (is_part, end) = (self.is_part(), self.end());
         let (Some(time), Some(end), Some(sink)) = (time, end, &mut self.sink) else { return Ok(false) };
         let hole = rescale_timestamp(time, clock, (0, samples), samples) - end;
-        let tolerance = if exact { sink.frame_size() / 4 } else { 0 };
+        let tolerance = if exact { (sink.frame_size() / 4).min(MOST_ROUNDING) } else { 0 };
         self.skip = 0;
         if hole > tolerance {
             self.filled = self.filled.saturating_add(hole);

@@ -1,0 +1,152 @@
+//! Signed little-endian PCM: no codec header, and packets that are nothing but samples.
+
+use std::{fmt::Debug, marker::PhantomData};
+
+use millrace_schemas::{AudioSettings, Sound};
+
+use crate::{
+    codec::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader, SoundPacket},
+    layouts,
+};
+
+/// Samples in a packet. Its encoder takes any number; as many as in a packet of the other lossless codecs.
+const FRAME_SIZE: i64 = 4096;
+/// The highest rate, in samples per second: that of the fastest converters.
+const HIGHEST_RATE: i32 = 768_000;
+/// The layouts of up to eight channels whose order is that of their bits in a mask, which is that of all containers of PCM.
+const LAYOUTS: [&str; 20] = [
+    "mono",
+    "stereo",
+    "2.1",
+    "3.0",
+    "3.0(back)",
+    "3.1",
+    "4.0",
+    "quad",
+    "quad(side)",
+    "4.1",
+    "5.0",
+    "5.0(side)",
+    "5.1",
+    "5.1(side)",
+    "6.0",
+    "hexagonal",
+    "6.1",
+    "7.0",
+    "7.1",
+    "7.1(wide)",
+];
+
+/// The samples of one kind of PCM.
+pub(crate) trait Samples: Debug + Sync + 'static {
+    /// libavcodec's name of the codec.
+    const NAME: &'static str;
+    /// libavcodec's encoders for it.
+    const ENCODERS: &'static [&'static str];
+    /// libavutil's name of the sample format that the encoder takes.
+    const FORMAT: &'static str;
+    /// Bits of a sample, whole bytes.
+    const BITS: u32;
+}
+
+/// PCM of one kind of samples.
+#[derive(Debug)]
+pub(crate) struct Pcm<S> {
+    pub(crate) samples: PhantomData<S>,
+}
+
+impl<S: Samples> Codec for Pcm<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Audio(&Self { samples: PhantomData })
+    }
+
+    fn encoders(&self) -> &'static [&'static str] {
+        S::ENCODERS
+    }
+
+    fn seams(&self) -> Seams {
+        Seams::Stitch
+    }
+
+    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
+        encoder.is_empty() && file.is_empty()
+    }
+
+    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
+        true
+    }
+}
+
+impl<S: Samples> AudioCodec for Pcm<S> {
+    fn sample_format(&self) -> &'static str {
+        S::FORMAT
+    }
+
+    fn bit_rates(&self) -> Option<BitRates> {
+        None
+    }
+
+    fn bits(&self) -> Option<u32> {
+        Some(S::BITS)
+    }
+
+    fn frame_size(&self) -> i64 {
+        FRAME_SIZE
+    }
+
+    fn lead_in(&self) -> i64 {
+        0
+    }
+
+    fn lead_out(&self) -> i64 {
+        0
+    }
+
+    fn settings(&self, sound: &Sound, _: Priming) -> (AudioSettings, Option<String>) {
+        let rate = sound.sample_rate.clamp(1, HIGHEST_RATE);
+        layouts::settings((S::NAME, "PCM"), &LAYOUTS, sound, rate)
+    }
+
+    fn has_header(&self) -> bool {
+        false
+    }
+
+    fn read_header(&self, _: &[u8]) -> Option<SoundHeader> {
+        None
+    }
+
+    fn read_packet(&self, packet: &[u8], channels: i32) -> Option<SoundPacket> {
+        let block = usize::try_from(channels).ok()? * (S::BITS / 8) as usize;
+        let is_whole = block > 0 && packet.len().is_multiple_of(block);
+        let samples = i64::try_from(packet.len() / block.max(1)).ok().filter(|_| is_whole)?;
+        Some(SoundPacket { samples: Some(samples), ..SoundPacket::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::pcm_s16le::S16le;
+
+    const PCM: Pcm<S16le> = Pcm { samples: PhantomData };
+
+    #[test]
+    fn a_packet_is_as_long_as_its_bytes() {
+        let samples = |length: usize, channels| {
+            PCM.read_packet(&vec![0; length], channels).and_then(|packet| packet.samples)
+        };
+        assert_eq!((samples(400, 2), samples(400, 1), samples(24, 6)), (Some(100), Some(200), Some(2)));
+        assert_eq!((samples(402, 2), samples(4, 0)), (None, None));
+    }
+
+    #[test]
+    fn layouts_keep_their_order() {
+        let sound = Sound { sample_rate: 44_100, channels: 6, layout: "5.1(side)".into() };
+        let (settings, remark) = PCM.settings(&sound, Priming::Signalled);
+        assert_eq!((settings.layout.as_str(), settings.sample_rate, remark), ("5.1(side)", 44_100, None));
+    }
+}
