@@ -17,12 +17,14 @@ macro_rules! table {
 }
 
 pub mod ask;
+mod bits;
 pub mod codec;
 mod color;
 pub mod container;
 pub mod filter;
 #[cfg(feature = "planted")]
 pub mod planted;
+mod units;
 
 pub use ask::{AudioAsk, VideoAsk};
 pub use codec::{CODECS, Codec, Seams};
@@ -96,11 +98,10 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_those_that_are_known() {
-        assert_eq!(TABLES.container("mp5").unwrap_err(), "unknown format 'mp5'; known formats: mp4, flv");
-        assert_eq!(
-            TABLES.codec("hevc").unwrap_err(),
-            "unknown codec 'hevc'; known codecs: h264, aac, mov_text, mjpeg, png"
-        );
+        let format = TABLES.container("mp5").unwrap_err();
+        assert!(format.starts_with("unknown format 'mp5'; known formats: mp4, flv"), "{format}");
+        let codec = TABLES.codec("h265").unwrap_err();
+        assert!(codec.starts_with("unknown codec 'h265'; known codecs: h264, "), "{codec}");
         assert!(TABLES.container("flv").is_ok() && TABLES.codec("aac").is_ok());
         assert!(TABLES.container_of_demuxer("mpegts").is_none());
     }
