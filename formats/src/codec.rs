@@ -17,6 +17,9 @@ table! {
     /// All codecs.
     CODECS: &'static dyn Codec {
         h264,
+        hevc,
+        av1,
+        vp9,
         aac,
         opus,
         mp3,
@@ -99,6 +102,13 @@ pub trait Codec: Debug + Sync {
         None
     }
 
+    /// Returns the code by which files of libavformat's muxer of this name have to know the codec; `None` if the muxer's own choice
+    /// is right.
+    fn tag(&self, muxer: &str) -> Option<[u8; 4]> {
+        let _ = muxer;
+        None
+    }
+
     /// Gives all bytes of a packet that a decoder gets, in order; the same for both forms of the same packet.
     fn content(&self, packet: &[u8], form: Form, give: &mut dyn FnMut(&[u8])) {
         let _ = form;
@@ -143,6 +153,41 @@ pub trait VideoCodec: Debug + Sync {
 
     /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (size, clock, colour).
     fn options(&self, settings: &VideoSettings) -> Vec<(&'static str, String)>;
+
+    /// Returns [`Self::options`] for an encoder that runs this many threads. Codec headers must not depend on their number.
+    fn options_for(&self, settings: &VideoSettings, threads: i32) -> Vec<(&'static str, String)> {
+        let _ = threads;
+        self.options(settings)
+    }
+
+    /// Returns `false` if its encoder places keyframes by itself. Such an encoder gets the pictures of its segment and none behind
+    /// it, since these may be coded before the last ones of the segment; its codec is [`Seams::OwnEncode`] or [`Seams::Whole`].
+    fn places_keyframes(&self) -> bool {
+        true
+    }
+
+    /// Returns why it can't be made with these settings, with what to do; `None` if it can.
+    fn refusal(&self, settings: &VideoSettings) -> Option<String> {
+        let _ = settings;
+        None
+    }
+
+    /// Returns `true` if what a file states of the codec outside of its headers is true of these settings. `entry` has the boxes of
+    /// the track's sample entry (ISO/IEC 14496-12, 8.5.2) by their types.
+    fn entry_agrees(&self, settings: &VideoSettings, entry: &[([u8; 4], Vec<u8>)]) -> bool {
+        let _ = (settings, entry);
+        true
+    }
+
+    /// The most pictures that its encoder holds as lookahead and references, beside three for each core.
+    fn held_pictures(&self) -> u64 {
+        70
+    }
+
+    /// How many times the work of the slowest accepted encode of H.264 the slowest one of this codec is.
+    fn effort(&self) -> f64 {
+        1.0
+    }
 }
 
 /// What players do with the samples that an encoder puts before the first one.

@@ -14,6 +14,7 @@ table! {
     CONTAINERS: &'static Container {
         mp4,
         flv,
+        mov,
         mkv,
         mka,
         m4a,
@@ -175,5 +176,26 @@ impl Container {
         let same = tracks.codecs.iter().copied().find(|held| held.name() == codec.name());
         let usual = tracks.codecs.first().copied().filter(|_| codec.is_text());
         Some((same.or(usual)?, tracks.most))
+    }
+}
+
+/// Options of libavformat's muxers of movies: room for the index in front, and the clock of the movie.
+pub(crate) fn room_in_front(contents: &Contents) -> Vec<(&'static str, String)> {
+    // For a packet of the index at the most: size 4, decoding time 8, composition offset 8, sync 4, and a chunk of its own 20
+    // (ISO/IEC 14496-12, 8.6 and 8.7). Covers and texts lie in the header, too.
+    let text = i64::try_from(contents.text).unwrap_or(0);
+    let reserved = 8192 + 44 * contents.packets + text + contents.covers;
+    vec![("moov_size", reserved.to_string()), ("movie_timescale", contents.movie_ticks.to_string())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_has_room_for_each_packet_each_text_and_each_cover() {
+        let contents = Contents { packets: 10, text: 300, covers: 5000, movie_ticks: 192_000 };
+        let expected = [("moov_size", "13932".to_owned()), ("movie_timescale", "192000".to_owned())];
+        assert_eq!(room_in_front(&contents), expected);
     }
 }

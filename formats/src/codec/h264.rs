@@ -1,11 +1,9 @@
 //! H.264: a byte stream (ITU-T H.264, Annex B) from the encoder, units behind their lengths in files (ISO/IEC 14496-15).
 
-mod units;
-
 use millrace_schemas::VideoSettings;
 
 use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
-use units::{framed_units, units};
+use crate::units::{each_unit, framed_units, units};
 
 pub(super) const ENTRY: &dyn Codec = &H264;
 
@@ -93,17 +91,7 @@ impl Codec for H264 {
 
     /// Each unit, behind its length.
     fn content(&self, packet: &[u8], form: Form, give: &mut dyn FnMut(&[u8])) {
-        const NOTHING: &[u8] = &[];
-        let (units, rest) = match form {
-            Form::Encoder => (units(packet), NOTHING),
-            Form::File => framed_units(packet),
-        };
-        for unit in units {
-            give(&(unit.len() as u64).to_le_bytes());
-            give(unit);
-        }
-        // Bytes behind the last unit are of no encoder. A decoder may take them for something.
-        give(rest);
+        each_unit(packet, form, give);
     }
 }
 

@@ -5,6 +5,6 @@ use crate::container::{Container, Contents, Index, Layout, NO_TRACKS, Priming, T
 table! {
     /// What is added to the containers.
     PLANTED: &'static Container {
-        mov,
+        ipod,
     }
 }

@@ -1,7 +1,9 @@
-//! Units of H.264 (NAL units), as a byte stream and as files frame them.
+//! Units of H.264 and HEVC (NAL units), as a byte stream and as files frame them.
 
-/// The units of a byte stream, without their start codes (ITU-T H.264, Annex B).
-pub(super) fn units(stream: &[u8]) -> Vec<&[u8]> {
+use crate::codec::Form;
+
+/// The units of a byte stream, without their start codes (ITU-T H.264, Annex B; of H.265 the same).
+pub(crate) fn units(stream: &[u8]) -> Vec<&[u8]> {
     let mut starts: Vec<usize> = Vec::new();
     let mut at = 0;
     while at + 3 <= stream.len() {
@@ -28,9 +30,9 @@ pub(super) fn units(stream: &[u8]) -> Vec<&[u8]> {
         .collect()
 }
 
-/// The units of a packet of a file, each behind its length in four bytes (ISO/IEC 14496-15, 5.3.3), and the bytes behind
+/// The units of a packet of a file, each behind its length in four bytes (ISO/IEC 14496-15, 5.3.3; of HEVC 8.3.2), and the bytes behind
 /// the last whole one: none, in a packet that is right.
-pub(super) fn framed_units(packet: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+pub(crate) fn framed_units(packet: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let mut units = Vec::new();
     let mut rest = packet;
     while let Some((length, behind)) = rest.split_first_chunk::<4>() {
@@ -40,6 +42,21 @@ pub(super) fn framed_units(packet: &[u8]) -> (Vec<&[u8]>, &[u8]) {
         rest = behind;
     }
     (units, rest)
+}
+
+/// Gives each unit of a packet, behind its length: the same for both forms of the same packet.
+pub(crate) fn each_unit(packet: &[u8], form: Form, give: &mut dyn FnMut(&[u8])) {
+    const NOTHING: &[u8] = &[];
+    let (units, rest) = match form {
+        Form::Encoder => (units(packet), NOTHING),
+        Form::File => framed_units(packet),
+    };
+    for unit in units {
+        give(&(unit.len() as u64).to_le_bytes());
+        give(unit);
+    }
+    // Bytes behind the last unit are of no encoder. A decoder may take them for something.
+    give(rest);
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! QuickTime, of pictures alone.
+//! Files for old players, of pictures alone.
 
 use super::{Container, Contents, Index, Layout, NO_TRACKS, Priming, Tracks};
 use crate::planted::codec::mpeg4::Mpeg4;
 
 pub(super) const ENTRY: &Container = &Container {
-    name: "mov",
+    name: "ipod",
     about: "MPEG-4 Visual, for tests",
-    muxer: "mov",
+    muxer: "ipod",
     demuxer: "mov,mp4,m4a,3gp,3g2,mj2",
     video: Tracks { codecs: &[&Mpeg4], most: 1 },
     audio: NO_TRACKS,

@@ -1,0 +1,59 @@
+//! Bits of codec headers, the most significant one first.
+
+/// What is left of a header.
+#[derive(Debug)]
+pub(crate) struct Bits<'a> {
+    bytes: &'a [u8],
+    /// The number of bits that were read.
+    at: usize,
+}
+
+impl<'a> Bits<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Reads a number of at most 32 bits; `None` if fewer are left, as in all methods here.
+    pub(crate) fn number(&mut self, bits: u32) -> Option<u32> {
+        let mut number = 0;
+        for _ in 0..bits {
+            let byte = self.bytes.get(self.at / 8)?;
+            number = number << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
+            self.at += 1;
+        }
+        Some(number)
+    }
+
+    pub(crate) fn flag(&mut self) -> Option<bool> {
+        Some(self.number(1)? == 1)
+    }
+
+    pub(crate) fn skip(&mut self, bits: u32) -> Option<()> {
+        self.number(bits).map(drop)
+    }
+
+    /// Reads a number of as many bits as zeros are in front of it (`ue(v)`: ITU-T H.265, 9.2; `uvlc()`: AV1, 4.10.3).
+    pub(crate) fn golomb(&mut self) -> Option<u32> {
+        let mut zeros = 0;
+        while !self.flag()? {
+            zeros += 1;
+        }
+        if zeros > 31 {
+            return None;
+        }
+        Some((1 << zeros) - 1 + self.number(zeros)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_bit_by_bit_up_to_the_end() {
+        let mut bits = Bits::new(&[0b1010_0110, 0b0100_0010]);
+        assert_eq!((bits.flag(), bits.number(2)), (Some(true), Some(1)));
+        assert_eq!((bits.golomb(), bits.golomb(), bits.golomb()), (Some(5), Some(1), None));
+        assert_eq!(bits.number(1), None);
+    }
+}

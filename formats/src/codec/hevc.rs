@@ -1,0 +1,296 @@
+//! HEVC: a byte stream (ITU-T H.265, Annex B) from the encoder, units behind their lengths in files (ISO/IEC 14496-15, 8).
+
+use millrace_schemas::VideoSettings;
+
+use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
+use crate::{
+    bits::Bits,
+    units::{each_unit, framed_units, units},
+};
+
+pub(super) const ENTRY: &dyn Codec = &Hevc;
+
+/// Types of units (ITU-T H.265, table 7-1): pictures at which decoding can begin, and among them those behind which nothing needs
+/// what comes before; parameter sets.
+const RANDOM_ACCESS: std::ops::RangeInclusive<u8> = 16..=21;
+const IDR_PICTURES: std::ops::RangeInclusive<u8> = 19..=20;
+const SEQUENCE_PARAMETERS: u8 = 33;
+const PARAMETERS: std::ops::RangeInclusive<u8> = 32..=34;
+
+/// The type of a unit of the base layer; `None` for another layer, and for what is no unit (7.3.1.2).
+fn unit_type(unit: &[u8]) -> Option<u8> {
+    match unit {
+        [first, second, ..] if first & 0x81 == 0 && second >> 3 == 0 => Some(first >> 1),
+        _ => None,
+    }
+}
+
+/// Returns `true` if a unit of one of these types is among them.
+fn holds(units: &[&[u8]], types: &std::ops::RangeInclusive<u8>) -> bool {
+    units.iter().any(|unit| unit_type(unit).is_some_and(|kind| types.contains(&kind)))
+}
+
+/// HEVC.
+#[derive(Debug)]
+pub(crate) struct Hevc;
+
+impl Codec for Hevc {
+    fn name(&self) -> &'static str {
+        "hevc"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Video(&Hevc)
+    }
+
+    fn encoders(&self) -> &'static [&'static str] {
+        &["libx265"]
+    }
+
+    fn seams(&self) -> Seams {
+        Seams::Stitch
+    }
+
+    /// The encoder's headers are units of its byte stream; those of a file are an HEVCDecoderConfigurationRecord
+    /// (ISO/IEC 14496-15, 8.3.3.1), which is compared byte for byte.
+    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
+        record(&units(encoder)).is_some_and(|record| record == file)
+    }
+
+    fn is_keyframe(&self, packet: &[u8], form: Form) -> bool {
+        let units = match form {
+            Form::Encoder => units(packet),
+            Form::File => framed_units(packet).0,
+        };
+        holds(&units, &IDR_PICTURES)
+    }
+
+    fn is_entry_point(&self, packet: &[u8]) -> bool {
+        holds(&framed_units(packet).0, &RANDOM_ACCESS)
+    }
+
+    /// Parameter sets lie in the sample entry alone, which Apple's players need.
+    fn tag(&self, muxer: &str) -> Option<[u8; 4]> {
+        ["mp4", "mov"].contains(&muxer).then_some(*b"hvc1")
+    }
+
+    /// Each unit, behind its length.
+    fn content(&self, packet: &[u8], form: Form, give: &mut dyn FnMut(&[u8])) {
+        each_unit(packet, form, give);
+    }
+}
+
+/// Returns the record that files have of these headers: parameter sets, one array for each type, all there; `None` for any other
+/// headers.
+fn record(units: &[&[u8]]) -> Option<Vec<u8>> {
+    let types: Vec<u8> = units.iter().map(|unit| unit_type(unit)).collect::<Option<_>>()?;
+    // In the order of their types, as they follow from each other. Another unit is none that a decoder must have.
+    if !types.is_sorted() || PARAMETERS.into_iter().any(|kind| !types.contains(&kind)) {
+        return None;
+    }
+    let mut record = vec![1];
+    let at = types.iter().position(|kind| *kind == SEQUENCE_PARAMETERS)?;
+    record.extend(summary(units.get(at)?)?);
+    record.push(u8::try_from(PARAMETERS.count()).ok()?);
+    for kind in PARAMETERS {
+        let of_type = || units.iter().zip(&types).filter(|(_, other)| **other == kind).map(|(unit, _)| unit);
+        record.push(0x80 | kind);
+        record.extend(u16::try_from(of_type().count()).ok()?.to_be_bytes());
+        for unit in of_type() {
+            record.extend(u16::try_from(unit.len()).ok()?.to_be_bytes());
+            record.extend_from_slice(unit);
+        }
+    }
+    (types.iter().all(|kind| PARAMETERS.contains(kind))).then_some(record)
+}
+
+/// Returns the fields of the record that repeat sequence parameters (7.3.2.2): profile, chroma format, depths and layers; `None`
+/// where they can't be read.
+fn summary(unit: &[u8]) -> Option<Vec<u8>> {
+    let plain = without_escapes(unit.get(2..)?);
+    let (first, rest) = plain.split_first()?;
+    // Of more than one sub-layer, each may have a profile of its own.
+    let (sub_layers, nested) = (first >> 1 & 7, first & 1);
+    let profile = rest.get(..12).filter(|_| sub_layers == 0)?;
+    let mut bits = Bits::new(rest.get(12..)?);
+    let _id = bits.golomb()?;
+    let chroma = bits.golomb().filter(|chroma| *chroma < 3)?;
+    let (_width, _height) = (bits.golomb()?, bits.golomb()?);
+    if bits.flag()? {
+        for _side in 0..4 {
+            bits.golomb()?;
+        }
+    }
+    let depths = (bits.golomb().filter(|depth| *depth < 8)?, bits.golomb().filter(|depth| *depth < 8)?);
+    let mut fields = profile.to_vec();
+    // How a picture can be decoded in parallel, and the frame rate: unknown.
+    fields.extend([0xf0, 0, 0xfc]);
+    fields.extend([0xfc | chroma as u8, 0xf8 | depths.0 as u8, 0xf8 | depths.1 as u8]);
+    fields.extend([0, 0]);
+    // One sub-layer; lengths have four bytes.
+    fields.push(1 << 3 | nested << 2 | 3);
+    Some(fields)
+}
+
+/// Returns the bytes of a unit without those that keep it from looking like a start code (7.3.1.1).
+fn without_escapes(unit: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(unit.len());
+    let mut zeros = 0;
+    for byte in unit {
+        if zeros >= 2 && *byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+        plain.push(*byte);
+    }
+    plain
+}
+
+/// The smallest side of a picture that the encoder takes, in pixels: one coding tree unit.
+const SMALLEST_SIDE: i32 = 16;
+
+impl VideoCodec for Hevc {
+    fn pixel_formats(&self) -> &'static [&'static str] {
+        &["yuv420p"]
+    }
+
+    fn presets(&self) -> &'static [&'static str] {
+        &[
+            "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+            "placebo",
+        ]
+    }
+
+    fn usual_preset(&self) -> &'static str {
+        "medium"
+    }
+
+    fn quality(&self) -> Quality {
+        Quality { best: 0.0, worst: 51.0, usual: 28.0 }
+    }
+
+    fn version_text(&self) -> Option<(&'static str, &'static str)> {
+        Some(("x265 ", " - H.265"))
+    }
+
+    /// Fields would be pictures of their own, two packets for each picture. Pictures of fields are kept as they are.
+    fn fit(&self, settings: &mut VideoSettings) {
+        settings.field_order = 0;
+    }
+
+    /// Those of libx265, for one thread.
+    fn options(&self, settings: &VideoSettings) -> Vec<(&'static str, String)> {
+        self.options_for(settings, 1)
+    }
+
+    fn options_for(&self, settings: &VideoSettings, threads: i32) -> Vec<(&'static str, String)> {
+        // `open-gop=0`: no picture behind a keyframe needs one before it.
+        // `repeat-headers=0:info=0`: headers are parameter sets alone, in front. The text of `info` would name the threads.
+        // `wpp=1`, always, with a pool of at least one thread: it is stated in the headers.
+        // `fps`: levels and rate control go by it. The clock that libavcodec takes in its place has far more ticks than pictures.
+        // `frame-threads`: as many as 8 cores have by default, whatever the machine has; each holds pictures.
+        let rate = settings.frame_rate;
+        let (num, den) = if rate.num > 0 && rate.den > 0 { (rate.num, rate.den) } else { (25, 1) };
+        let small = match settings.width.min(settings.height) {
+            side if side < 32 => ":ctu=16",
+            side if side < 64 => ":ctu=32",
+            _ => "",
+        };
+        let x265 = format!(
+            "open-gop=0:repeat-headers=0:info=0:wpp=1:fps={num}/{den}:frame-threads=3{small}:log-level=warning:pools={}",
+            threads.max(1)
+        );
+        vec![
+            ("preset", settings.preset.clone()),
+            ("crf", settings.crf.to_string()),
+            // Where a range begins, decoding can begin, and nothing before it is referred to.
+            ("forced-idr", "1".into()),
+            ("x265-params", x265),
+        ]
+    }
+
+    fn refusal(&self, settings: &VideoSettings) -> Option<String> {
+        let (width, height) = (settings.width, settings.height);
+        (width.min(height) < SMALLEST_SIDE).then(|| {
+            format!("pictures of {width}x{height} are too small for HEVC, whose encoder takes {SMALLEST_SIDE} pixels a side or more; ask for another codec")
+        })
+    }
+
+    /// Measured at 720p, preset medium: 60. Slower presets look ahead twice as far.
+    fn held_pictures(&self) -> u64 {
+        100
+    }
+
+    /// Measured: four times at preset medium, up to ten at slower ones.
+    fn effort(&self) -> f64 {
+        10.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_schemas::{Picture, Ratio};
+
+    use super::*;
+    use crate::ask::VideoAsk;
+
+    // Those of libx265 3.5 for 320x180.
+    const VPS: &str = "40010c01ffff01600000030090000003000003003c959809";
+    const SPS: &str =
+        "42010101600000030090000003000003003ca00a080b9f796566924caf016808000003000800000300c840";
+    const PPS: &str = "4401c172b46240";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+
+    fn stream() -> Vec<u8> {
+        [VPS, SPS, PPS].iter().flat_map(|unit| [&[0, 0, 0, 1][..], &bytes(unit)].concat()).collect()
+    }
+
+    /// What FFmpeg 5.1 writes of it.
+    fn file() -> Vec<u8> {
+        let head = "0101600000009000000000003cf000fcfdf8f800000f03";
+        bytes(&format!("{head}a000010018{VPS}a10001002b{SPS}a200010007{PPS}"))
+    }
+
+    #[test]
+    fn headers_are_the_encoders_or_others() {
+        assert!(Hevc.headers_agree(&stream(), &file()));
+        for at in 0..file().len() {
+            let mut other = file();
+            other[at] ^= 1;
+            assert!(!Hevc.headers_agree(&stream(), &other), "another byte {at}");
+        }
+        assert!(!Hevc.headers_agree(&stream(), &file()[..file().len() - 1]));
+        assert!(!Hevc.headers_agree(&stream(), &[&file()[..], &[0]].concat()));
+        assert!(!Hevc.headers_agree(&[], &[]) && !Hevc.headers_agree(&stream(), &[]));
+        let message = [&stream()[..], &[0, 0, 0, 1, 0x4e, 1, 5, 1, 0x80]].concat();
+        assert!(!Hevc.headers_agree(&message, &file()), "a unit that a decoder may take");
+    }
+
+    #[test]
+    fn decoding_begins_at_an_idr_picture_and_can_begin_at_each_random_access_point() {
+        let framed = |kind: u8| [0, 0, 0, 3, kind << 1, 1, 0x80];
+        let is_key = |kind| Hevc.is_keyframe(&framed(kind), Form::File);
+        assert!(is_key(19) && is_key(20) && !is_key(21) && !is_key(1));
+        assert!(Hevc.is_keyframe(&[0, 0, 1, 19 << 1, 1, 0x80], Form::Encoder));
+        assert!(!Hevc.is_keyframe(&[0, 0, 0, 3, 19 << 1, 9, 0x80], Form::File), "another layer");
+        let is_entry = |kind| Hevc.is_entry_point(&framed(kind));
+        assert!(is_entry(21) && is_entry(16) && is_entry(20) && !is_entry(1) && !is_entry(33));
+    }
+
+    #[test]
+    fn the_encoders_options_follow_from_the_settings_and_the_pool_alone_from_the_threads() {
+        let options = |size, threads| {
+            let source = Picture::plain(size, Ratio { num: 30_000, den: 1001 }, Ratio { num: 1, den: 90_000 });
+            let settings = ENTRY.video_settings(&source, &VideoAsk::default()).unwrap();
+            Hevc.options_for(&settings, threads).pop().unwrap().1
+        };
+        let one = options((1280, 720), 1);
+        assert!(one.contains(":fps=30000/1001:") && one.ends_with(":pools=1") && !one.contains("ctu"), "{one}");
+        assert_eq!(options((1280, 720), 8), one.replace("pools=1", "pools=8"));
+        assert!(options((64, 48), 1).contains(":ctu=32:") && options((16, 16), 1).contains(":ctu=16:"));
+    }
+}
