@@ -13,8 +13,8 @@ pub(crate) const SEGMENT_TIME_SECONDS: f64 = 15.0;
 /// How sources are to be transcoded.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Order {
-    /// A format to make: mp4 or flv; may be given several times [default: mp4]
-    #[arg(short, long = "format", value_name = "FORMAT")]
+    /// A format to make; may be given several times
+    #[arg(short, long = "format", value_name = "FORMAT", help = help_on_formats())]
     pub(crate) formats: Vec<String>,
     /// Length of a segment in seconds, at least 0.1; fractions are fine
     #[arg(long, value_name = "SECONDS", default_value_t = SEGMENT_TIME_SECONDS, allow_negative_numbers = true)]
@@ -29,6 +29,14 @@ pub(crate) struct Order {
     /// Let outputs say where the source was recorded, if it does
     #[arg(long)]
     pub(crate) keep_location: bool,
+}
+
+/// Returns the help on `--format`, with all formats of the tables.
+fn help_on_formats() -> String {
+    let known: Vec<&str> = CONTAINERS.iter().map(|container| container.name).collect();
+    let (last, others) = known.split_last().map_or(("", &[][..]), |(last, others)| (*last, others));
+    let names = [others.join(", ").as_str(), last].join(" or ");
+    format!("A format to make: {names}; may be given several times [default: {}]", CONTAINERS[0].name)
 }
 
 impl Order {

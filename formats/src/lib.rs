@@ -105,7 +105,10 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_those_that_are_known() {
-        assert_eq!(TABLES.container("mp5").unwrap_err(), "unknown format 'mp5'; known formats: mp4, flv, mkv, mka");
+        assert_eq!(
+            TABLES.container("mp5").unwrap_err(),
+            "unknown format 'mp5'; known formats: mp4, flv, mkv, mka"
+        );
         assert_eq!(
             TABLES.codec("hevc").unwrap_err(),
             "unknown codec 'hevc'; known codecs: h264, aac, mov_text, subrip, mjpeg, png"

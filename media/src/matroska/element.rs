@@ -27,11 +27,7 @@ impl Element {
     }
 
     /// Visits the elements inside this one, in order; `None` if one of them is not whole, or `visit` returns it.
-    pub(super) fn visit(
-        &self,
-        file: &Window<'_>,
-        mut visit: impl FnMut(Self) -> Option<()>,
-    ) -> Option<()> {
+    pub(super) fn visit(&self, file: &Window<'_>, mut visit: impl FnMut(Self) -> Option<()>) -> Option<()> {
         let mut at = self.data;
         while at < self.end {
             let child = Self::at(file, at, self.end)?;

@@ -27,8 +27,7 @@ fn tracks() -> Vec<u8> {
         element(id::FLAG_DEFAULT, &[0]),
         element(id::CODEC_DELAY, &[0x63, 0x2e, 0xa0]),
     ];
-    let entries =
-        [element(id::TRACK_ENTRY, &pictures.concat()), element(id::TRACK_ENTRY, &sound.concat())];
+    let entries = [element(id::TRACK_ENTRY, &pictures.concat()), element(id::TRACK_ENTRY, &sound.concat())];
     element(id::TRACKS, &entries.concat())
 }
 
@@ -109,8 +108,7 @@ fn cues_and_seeks_name_places() {
     let point = [element(id::CUE_TIME, &[40]), element(id::CUE_TRACK_POSITIONS, &cue.concat())];
     let cues = element(id::CUES, &element(id::CUE_POINT, &point.concat()));
     let seek = |part: u32, position: u8| {
-        let entry =
-            [element(id::SEEK_ID, &part.to_be_bytes()), element(id::SEEK_POSITION, &[position])];
+        let entry = [element(id::SEEK_ID, &part.to_be_bytes()), element(id::SEEK_POSITION, &[position])];
         element(id::SEEK_HEAD, &element(id::SEEK, &entry.concat()))
     };
     let behind = seek(id::CUES, 0).len() as u8;
@@ -142,7 +140,10 @@ fn what_is_not_whole_or_holds_more_is_not_read() {
     assert!(read(&of(&[simple(3, 0, 0)])).is_none(), "a block of no track");
     assert!(read(&of(&[element(id::SIMPLE_BLOCK, &[0x81, 0])])).is_none(), "no header of a block");
     assert!(read(&of(&vec![simple(1, 0, 0); 11])).is_none(), "more blocks");
-    assert!(read(&file(&[tracks(), element(id::CLUSTER, &simple(1, 0, 0))])).is_none(), "no time of a cluster");
+    assert!(
+        read(&file(&[tracks(), element(id::CLUSTER, &simple(1, 0, 0))])).is_none(),
+        "no time of a cluster"
+    );
     let whole = of(&[simple(1, 0, 0)]);
     assert!(read(&whole[..whole.len() - 1].to_vec()).is_none(), "cut off");
     assert!(read(&[whole, vec![0]].concat()).is_none(), "something behind it");

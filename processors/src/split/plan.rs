@@ -117,6 +117,15 @@ pub(super) fn plan(
         building.add(side.stream, &[(None, None)], &renditions, Some(&side.tags))?;
     }
     let Building { mut outputs, segments, tracks, .. } = building;
+    let is_played = |id: &String| {
+        tracks.iter().any(|track| track.rendition == *id && (track.video.is_some() || track.audio.is_some()))
+    };
+    if let Some(output) = outputs.iter().find(|output| !output.renditions.iter().any(is_played)) {
+        let format = &output.format;
+        return Err(format!(
+            "{format} holds neither pictures nor sound of this source; ask for another format"
+        ));
+    }
     for output in &mut outputs {
         let mut shaped: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
         shaped.extend(upload.keep_location.then_some("location"));

@@ -1,7 +1,12 @@
 //! The proof of a container of blocks (Matroska, RFC 9559): its elements are read, not what a demuxer makes of them. Blocks state
 //! presentation times alone, so decoding order is that of the file, which was held packet by packet.
 
-use super::{Expected, Found, Media, unproven};
+use ffmpeg_next::ffi::AV_DISPOSITION_DEFAULT;
+
+use super::{
+    expected::{Expected, unproven},
+    found::{Found, Media},
+};
 use crate::{
     child::{
         codec::{self, Form},
@@ -16,11 +21,7 @@ use crate::{
 const NANOSECONDS: Clock = Clock { num: 1, den: 1_000_000_000 };
 
 /// Holds what the elements of a file state to what was put in. Returns the length that it states, in seconds.
-pub(super) fn by_blocks(
-    source: &Source,
-    expected: &[Expected],
-    found: &mut [Found],
-) -> Result<f64, Failure> {
+pub(super) fn by_blocks(source: &Source, expected: &[Expected], found: &mut [Found]) -> Result<f64, Failure> {
     let segment = segment(source, expected)?;
     let scale = Clock { num: i64::try_from(segment.scale).unwrap_or(0), den: NANOSECONDS.den };
     let count = expected.iter().filter(|track| !is_cover(&track.header)).count();
@@ -48,6 +49,7 @@ pub(super) fn by_blocks(
         }
         end = end.max(track.media_end.saturating_add(delay));
     }
+    defaults(&segment, expected)?;
     covers(&segment, expected)?;
     index(&segment, expected)?;
     let says = segment.duration.ok_or_else(|| unproven("it does not say how long it is".into()))?;
@@ -85,6 +87,24 @@ fn names(file: &Track, track: &Expected) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The default tracks are the source's; of pictures and of sound the first, where the source has none.
+fn defaults(segment: &Segment, expected: &[Expected]) -> Result<(), Failure> {
+    let of_plan = |track: &Expected| {
+        let tags = track.sum.plan.tags.as_ref();
+        tags.is_some_and(|tags| tags.dispositions & AV_DISPOSITION_DEFAULT != 0)
+    };
+    for (i, (file, track)) in segment.tracks.iter().zip(expected).enumerate() {
+        let mut alike = expected.iter().enumerate().filter(|(_, other)| other.kind() == track.kind());
+        let none = track.header.side.is_none() && !alike.clone().any(|(_, other)| of_plan(other));
+        let asked = of_plan(track) || none && alike.next().is_some_and(|(first, _)| first == i);
+        if file.is_default != asked {
+            let (of, found) = (track.what(), file.is_default);
+            return Err(unproven(format!("its {of} are a default track: {found} instead of {asked}")));
+        }
+    }
+    Ok(())
+}
+
 /// FR-1, TS-1: each packet is a block at its time, and one that decoding can begin at is marked so.
 fn times(file: &Track, track: &Expected, found: &Found, delay: i64) -> Result<(), Failure> {
     let what = track.what();
@@ -100,7 +120,9 @@ fn times(file: &Track, track: &Expected, found: &Found, delay: i64) -> Result<()
     }
     let marks = file.blocks.iter().map(|block| block.is_keyframe);
     if !marks.eq(found.keyframes.iter().copied()) {
-        return Err(unproven(format!("blocks of its {what} are marked as keyframes that are none, or not marked")));
+        return Err(unproven(format!(
+            "blocks of its {what} are marked as keyframes that are none, or not marked"
+        )));
     }
     Ok(())
 }
@@ -123,7 +145,9 @@ fn heard(file: &Track, track: &Expected, found: &mut Found) -> Result<(), Failur
     let priming = nanoseconds(file.codec_delay, rate);
     if priming != 0 && priming != track.header.padding {
         let asked = track.header.padding;
-        return Err(unproven(format!("its sound begins with {priming} samples of priming instead of {asked}")));
+        return Err(unproven(format!(
+            "its sound begins with {priming} samples of priming instead of {asked}"
+        )));
     }
     let cut = |block: &Block| nanoseconds(u64::try_from(block.discard).unwrap_or(0), rate);
     let discarded: i64 = file.blocks.iter().map(cut).sum();
@@ -143,7 +167,8 @@ fn heard(file: &Track, track: &Expected, found: &mut Found) -> Result<(), Failur
 
 /// Each text is shown for as long as it is to be.
 fn texts(file: &Track, track: &Expected) -> Result<(), Failure> {
-    let lengths = file.blocks.iter().map(|block| block.duration.and_then(|length| i64::try_from(length).ok()));
+    let lengths =
+        file.blocks.iter().map(|block| block.duration.and_then(|length| i64::try_from(length).ok()));
     if !lengths.eq(track.lengths.iter().map(|length| Some(*length))) {
         return Err(unproven("one of its texts is shown for another time".into()));
     }
@@ -167,7 +192,9 @@ fn covers(segment: &Segment, expected: &[Expected]) -> Result<(), Failure> {
 /// The index names blocks that are there, at their times, and of pictures all keyframes and no others.
 fn index(segment: &Segment, expected: &[Expected]) -> Result<(), Failure> {
     if segment.wrong_seeks > 0 || !segment.names_cues {
-        return Err(unproven("the index of its parts names what is not there, or not the index of blocks".into()));
+        return Err(unproven(
+            "the index of its parts names what is not there, or not the index of blocks".into(),
+        ));
     }
     for (file, track) in segment.tracks.iter().zip(expected) {
         let mut cues: Vec<(i64, (u64, u64))> =
