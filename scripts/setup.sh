@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what Millrace is built with, on Debian and its relatives, and says what it does; with "tests" also what its tests
-# need: Java 17 or later, Maven and Python, for real servers and for a client that is not ours. Does nothing where all is there. Needs
+# need: Java 17 or later, Maven and Python, for real servers and for a client that is not ours, and MKVToolNix, which reads Matroska. Does nothing where all is there. Needs
 # root, or sudo.
 set -eu
 
@@ -16,8 +16,8 @@ java_version() {
 }
 if [ "${1:-}" = tests ]; then
     # Debian's own choice: Java 17 in Debian 12, 21 in Debian 13. Kafka needs 17.
-    packages="$packages default-jre-headless maven python3-venv"
-    commands="$commands java keytool mvn python3"
+    packages="$packages default-jre-headless maven python3-venv mkvtoolnix"
+    commands="$commands java keytool mvn python3 mkvmerge mkvextract"
 fi
 
 missing=""

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
+use millrace_formats::CONTAINERS;
 use millrace_processors::request;
 use millrace_profiles::Profile;
 use millrace_schemas::{LONGEST_PROFILE, Upload};
@@ -15,8 +16,8 @@ pub(crate) const SEGMENT_TIME_SECONDS: f64 = 15.0;
 /// How sources are to be transcoded.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Order {
-    /// A format to make: mp4 or flv; may be given several times [default: mp4]
-    #[arg(short, long = "format", value_name = "FORMAT")]
+    /// A format to make; may be given several times
+    #[arg(short, long = "format", value_name = "FORMAT", help = help_on_formats())]
     pub(crate) formats: Vec<String>,
     /// What to make: the name of a profile ('millrace profiles list'), or a file of one in TOML or JSON
     #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "formats")]
@@ -34,6 +35,14 @@ pub(crate) struct Order {
     /// Let outputs say where the source was recorded, if it does
     #[arg(long)]
     pub(crate) keep_location: bool,
+}
+
+/// Returns the help on `--format`, with all formats of the tables.
+fn help_on_formats() -> String {
+    let known: Vec<&str> = CONTAINERS.iter().map(|container| container.name).collect();
+    let (last, others) = known.split_last().map_or(("", &[][..]), |(last, others)| (*last, others));
+    let names = [others.join(", ").as_str(), last].join(" or ");
+    format!("A format to make: {names}; may be given several times [default: {}]", CONTAINERS[0].name)
 }
 
 impl Order {

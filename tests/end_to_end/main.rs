@@ -12,6 +12,7 @@ mod api;
 mod chaos;
 mod cluster;
 mod commands;
+mod containers;
 mod crash;
 mod deploy;
 mod differential;

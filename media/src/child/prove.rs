@@ -2,6 +2,7 @@
 //! ([`found`]), and nothing else, is what its record says of it.
 
 mod blocks;
+mod expected;
 mod found;
 mod movie;
 mod sound;
@@ -11,64 +12,21 @@ use std::fs::File;
 
 use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
 use millrace_formats::{Container, container::Index};
-use millrace_schemas::{Color, OutputPlan, TrackSum, VideoFacts, VideoSettings};
+use millrace_schemas::{Color, OutputPlan, VideoFacts, VideoSettings};
 
+pub(crate) use self::expected::Expected;
 use self::{
+    expected::unproven,
     found::{Found, Media, facts},
-    sound::as_many,
 };
 use super::{
     codec::{self, Codec, Form, Kind},
     failure::Failure,
     libav::{color::LibavColor, metadata, stream::fields},
-    mux::is_cover,
     report::Reporter,
     source::{Depth, Source},
 };
-use crate::{packets::Header, protocol::Merged, timeline::Clock};
-
-/// What the output must show of a track.
-pub(crate) struct Expected {
-    pub(crate) header: Header,
-    pub(crate) codec: &'static dyn Codec,
-    pub(crate) sum: TrackSum,
-    /// Each packet in decoding order: its presentation time in `clock`, counted from the output's time zero, and the
-    /// digest of what is in it.
-    pub(crate) packets: Vec<(i64, u64)>,
-    /// The clock of the output's stream.
-    pub(crate) clock: Clock,
-    /// When the track ends, in `clock`.
-    pub(crate) ends: i64,
-    /// The length of its last packet in decoding order, in `clock`.
-    pub(crate) last_length: i64,
-    /// When the last of its packets ends, heard or not, in `clock`.
-    pub(crate) media_end: i64,
-    /// Of text: the length of each packet, in `clock`.
-    pub(crate) lengths: Vec<i64>,
-    /// Of a cover: the digest of what is in it.
-    pub(crate) cover: Option<u64>,
-}
-
-impl Expected {
-    /// What its packets are, in words.
-    fn what(&self) -> &'static str {
-        match &self.header {
-            Header { video: Some(_), .. } => "pictures",
-            Header { audio: Some(_), .. } => "packets of sound",
-            _ => "texts",
-        }
-    }
-
-    /// What it holds, in the words of [`Found::kind`].
-    fn kind(&self) -> &'static str {
-        match &self.header {
-            Header { video: Some(_), .. } => "pictures",
-            Header { audio: Some(_), .. } => "sound",
-            header if is_cover(header) => "a cover",
-            _ => "text",
-        }
-    }
-}
+use crate::protocol::Merged;
 
 /// Reads an output again and holds it to what was put in: FR-1, TS-1, AU-1. Gives what was found. `movie_ticks` are those a
 /// second of its movie clock, of a container that has one.
@@ -202,10 +160,6 @@ fn is_nothing(codec: &dyn Codec, packet: &[u8]) -> bool {
         Kind::Text { empty } => packet.len() <= empty.len(),
         Kind::Video(_) | Kind::Audio(_) => false,
     }
-}
-
-fn unproven(what: String) -> Failure {
-    Failure::new(format!("the output could not be proven right and was not published: {what}"))
 }
 
 /// The streams are those that were put in, chapters and title, too; behind them only what a container makes of chapters

@@ -333,9 +333,9 @@ impl PlanBuilder<'_> {
             main.into_iter().any(|track| output.renditions.contains(&track.rendition))
         };
         match self.outputs.iter().find(|output| !holds(output)) {
-            Some(OutputPlan { url, format, .. }) => {
-                Err(format!("{url} would be empty: the source has no track that this {format} is to hold"))
-            }
+            Some(OutputPlan { format, .. }) => Err(format!(
+                "{format} holds neither pictures nor sound of this source; ask for another format"
+            )),
             None => Ok(()),
         }
     }

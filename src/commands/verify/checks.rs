@@ -84,7 +84,8 @@ fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
     let words = |there: bool| if there { "yes" } else { "none" };
     let (Some(source), Some(output), Some(asked)) = (source, output, &comparison.video) else {
         let (a, b) = (source.is_some(), output.is_some());
-        if a || b {
+        let left_out = !b && made_as(&comparison.output).is_some_and(|made| made.video.most == 0);
+        if (a || b) && !left_out {
             hold(checks, "pictures", (words(a), words(b)), false, "");
         }
         return;
@@ -110,7 +111,9 @@ fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
     hold(checks, "upright", (turned(was), turned(made)), upright, "");
     let aspect = |ratio: Ratio| if ratio.num > 0 { ratio.as_f64() } else { 1.0 };
     let (a, b) = (aspect(asked.sample_aspect), aspect(made.sample_aspect));
-    hold(checks, "sample aspect", (format!("{a:.4}"), format!("{b:.4}")), (a - b).abs() <= 0.001 * a, "");
+    let rounded = made_as(&comparison.output).map_or(0.0, |as_is| as_is.index.aspect_slack(made.width));
+    let same = (a - b).abs() <= (0.001 * a).max(rounded);
+    hold(checks, "sample aspect", (format!("{a:.4}"), format!("{b:.4}")), same, "");
     let known = |a: i32, b: i32| a == b || matches!(a, 0 | 2);
     let (a, b) = (asked.color, made.color);
     let same = known(a.primaries, b.primaries)
@@ -145,7 +148,7 @@ fn last_picture(comparison: &Comparison, measured: &PicturesMeasured, slack: f64
 
 /// What a file is, if outputs are made as such.
 fn made_as(output: &Inspected) -> Option<&'static Container> {
-    TABLES.container_of_demuxer(&output.container)
+    TABLES.container_of_file(&output.container, output.facts.video.is_some())
 }
 
 /// How a picture is to be laid down.
@@ -186,7 +189,7 @@ fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
     let first = comparison.measured.pictures.as_ref().map(|p| (p.source_first, p.output_first));
     let primed = match made_as(output) {
         Some(made) => made.priming == Priming::Heard,
-        None => output.container == "mpegts" || output.container.contains("matroska"),
+        None => output.container == "mpegts",
     };
     for (i, pair) in comparison.measured.sounds.iter().enumerate() {
         let of = |what: &str| if a > 1 { format!("{what} {i}") } else { what.to_owned() };

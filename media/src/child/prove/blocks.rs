@@ -1,7 +1,12 @@
 //! The proof of a container of blocks (Matroska, RFC 9559): its elements are read, not what a demuxer makes of them. Blocks state
 //! presentation times alone, so decoding order is that of the file, which was held packet by packet.
 
-use super::{Expected, Found, Media, unproven};
+use ffmpeg_next::ffi::AV_DISPOSITION_DEFAULT;
+
+use super::{
+    expected::{Expected, unproven},
+    found::{Found, Media},
+};
 use crate::{
     child::{
         codec::{self, Form},
@@ -44,6 +49,7 @@ pub(super) fn by_blocks(source: &Source, expected: &[Expected], found: &mut [Fou
         }
         end = end.max(track.media_end.saturating_add(delay));
     }
+    defaults(&segment, expected)?;
     covers(&segment, expected)?;
     index(&segment, expected)?;
     let says = segment.duration.ok_or_else(|| unproven("it does not say how long it is".into()))?;
@@ -76,6 +82,24 @@ fn names(file: &Track, track: &Expected) -> Result<(), Failure> {
         if found != asked {
             let of = track.what();
             return Err(unproven(format!("the {what} of its {of} is '{found}' instead of '{asked}'")));
+        }
+    }
+    Ok(())
+}
+
+/// The default tracks are the source's; of pictures and of sound the first, where the source has none.
+fn defaults(segment: &Segment, expected: &[Expected]) -> Result<(), Failure> {
+    let of_plan = |track: &Expected| {
+        let tags = track.sum.plan.tags.as_ref();
+        tags.is_some_and(|tags| tags.dispositions & AV_DISPOSITION_DEFAULT != 0)
+    };
+    for (i, (file, track)) in segment.tracks.iter().zip(expected).enumerate() {
+        let mut alike = expected.iter().enumerate().filter(|(_, other)| other.kind() == track.kind());
+        let none = track.header.side.is_none() && !alike.clone().any(|(_, other)| of_plan(other));
+        let asked = of_plan(track) || none && alike.next().is_some_and(|(first, _)| first == i);
+        if file.is_default != asked {
+            let (of, found) = (track.what(), file.is_default);
+            return Err(unproven(format!("its {of} are a default track: {found} instead of {asked}")));
         }
     }
     Ok(())

@@ -1,6 +1,10 @@
 //! The proof of a container with a movie box (ISO/IEC 14496-12): its boxes are read, not what a demuxer makes of them.
 
-use super::{Expected, Found, as_many, unproven};
+use super::{
+    expected::{Expected, unproven},
+    found::Found,
+    sound::as_many,
+};
 use crate::{
     boxes::{Movie, Presentation, Track},
     child::{failure::Failure, mux::is_cover, source::Source},

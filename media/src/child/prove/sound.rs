@@ -4,9 +4,9 @@ use millrace_schemas::{AudioFacts, AudioSettings};
 use millrace_topology::invariants::check_samples;
 
 use super::{
-    Differences, Expected,
+    Differences,
+    expected::{Expected, unproven},
     found::{Found, Media},
-    unproven,
 };
 use crate::child::{failure::Failure, libav::layout::Layout};
 

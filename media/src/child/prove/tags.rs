@@ -1,6 +1,10 @@
 //! The proof of a container without an index: its packets, and the one length that it states.
 
-use super::{Expected, Found, as_many, unproven};
+use super::{
+    expected::{Expected, unproven},
+    found::Found,
+    sound::as_many,
+};
 use crate::child::{failure::Failure, source::Source};
 
 /// Holds what a container without an index states to what was put in.

@@ -13,12 +13,17 @@ use crate::{
         report::Reporter,
         source::{Depth, Source},
     },
+    matroska::{Block, Cue, Segment},
 };
 
 /// The most samples of an mp4 whose times are looked at.
 const MOST_SAMPLES: u64 = 50_000_000;
 /// How far the length in an flv's metadata may be off, in seconds: writers count from the first packet or from zero.
 const LENGTH_SLACK: f64 = 0.25;
+/// How far behind its last block a Matroska file may say that it ends, in seconds: the last picture may be shown for long.
+const MOST_BEHIND: f64 = 10.0;
+/// The most bytes of attached files of a Matroska file that are read.
+const MOST_ATTACHED: u64 = 64 << 20;
 
 /// Returns what is not true, a line each.
 pub(super) fn untrue(output: &File, reporter: &mut Reporter) -> Result<Vec<String>, Failure> {
@@ -40,7 +45,43 @@ pub(super) fn untrue(output: &File, reporter: &mut Reporter) -> Result<Vec<Strin
             untrue.push(format!("it says that it is {says:.3} s long, and its packets end at {ends:.3} s"));
         }
     }
+    if index == Some(Index::Blocks)
+        && let Some(segment) = source.matroska(MOST_SAMPLES, MOST_ATTACHED)
+    {
+        untrue.extend(length_of_blocks(&segment));
+        untrue.extend(entries(&segment));
+    }
     Ok(untrue)
+}
+
+/// A length that ends before a block begins, or long behind the last one.
+fn length_of_blocks(segment: &Segment) -> Option<String> {
+    let blocks = segment.tracks.iter().flat_map(|track| {
+        // Where no length is stated, any may be meant.
+        let usual = track.default_duration.unwrap_or(0) as f64 / segment.scale as f64;
+        let end = move |block: &Block| block.duration.map_or(usual, |length| length as f64);
+        track.blocks.iter().map(move |block| (block.time as f64, block.time as f64 + end(block)))
+    });
+    let (start, end) = blocks.reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)))?;
+    let says = segment.duration.filter(|says| *says > 0.0)?;
+    let seconds = |ticks: f64| ticks * segment.scale as f64 / 1e9;
+    (seconds(start - says) > LENGTH_SLACK || seconds(says - end) > MOST_BEHIND).then(|| {
+        let (says, end) = (seconds(says), seconds(end));
+        format!("it says that it is {says:.3} s long, and its blocks end at {end:.3} s")
+    })
+}
+
+/// Entries of the index that name no keyframe.
+fn entries(segment: &Segment) -> Option<String> {
+    let is_there = |cue: &Cue| {
+        let track = segment.tracks.iter().find(|track| track.number == cue.track);
+        let blocks = track.map_or(&[][..], |track| &track.blocks);
+        let at = blocks.binary_search_by_key(&cue.place, |block| block.place);
+        // Writers may leave out where in its Cluster a block is.
+        cue.place.1 == 0 || at.is_ok_and(|at| blocks[at].is_keyframe && blocks[at].time == cue.time)
+    };
+    let wrong = segment.cues.iter().filter(|cue| !is_there(cue)).count();
+    (wrong > 0).then(|| format!("its index lists {wrong} blocks that are not there, or are no keyframes"))
 }
 
 /// A track that is shown for longer than its samples last.

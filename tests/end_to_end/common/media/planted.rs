@@ -27,6 +27,8 @@ pub enum Output {
     Mp4(Change<Mp4>),
     /// An flv whose tags were changed.
     Flv(Change<Vec<Tag>>),
+    /// A Matroska file whose bytes were changed.
+    Mkv(Change<Vec<u8>>),
 }
 
 impl Output {
@@ -38,11 +40,16 @@ impl Output {
         Self::Flv(Box::new(change))
     }
 
+    pub fn mkv(change: impl Fn(&mut Vec<u8>) + 'static) -> Self {
+        Self::Mkv(Box::new(change))
+    }
+
     /// The format of its file; that of work objects is up to the caller.
     fn format(&self) -> &'static str {
         match self {
             Self::Of(_) | Self::Mp4(_) => "mp4",
             Self::Flv(_) => "flv",
+            Self::Mkv(_) => "mkv",
         }
     }
 
@@ -71,6 +78,11 @@ impl Output {
                 change(&mut tags);
                 index::flv(&tags)
             }
+            Self::Mkv(change) => {
+                let mut file = bytes;
+                change(&mut file);
+                file
+            }
         }
     }
 }
@@ -98,7 +110,7 @@ pub struct Planter {
 impl Planter {
     /// Outputs without a fault are proven, and pass.
     pub fn new(scene: Scene) -> Self {
-        for format in ["mp4", "flv"] {
+        for format in ["mp4", "flv", "mkv"] {
             let output = scene.shop.path(&format!("right.{format}"));
             scene.shop.merge(&scene.work, &output).unwrap();
             scene.shop.prove(&scene.work, &output).unwrap();

@@ -1,0 +1,57 @@
+//! What an output must show, and how what it shows otherwise is said.
+
+use millrace_schemas::TrackSum;
+
+use crate::{
+    child::{codec::Codec, failure::Failure, mux::is_cover},
+    packets::Header,
+    timeline::Clock,
+};
+
+/// What the output must show of a track.
+pub(crate) struct Expected {
+    pub(crate) header: Header,
+    pub(crate) codec: &'static dyn Codec,
+    pub(crate) sum: TrackSum,
+    /// Each packet in decoding order: its presentation time in `clock`, counted from the output's time zero, and the
+    /// digest of what is in it.
+    pub(crate) packets: Vec<(i64, u64)>,
+    /// The clock of the output's stream.
+    pub(crate) clock: Clock,
+    /// When the track ends, in `clock`.
+    pub(crate) ends: i64,
+    /// The length of its last packet in decoding order, in `clock`.
+    pub(crate) last_length: i64,
+    /// When the last of its packets ends, heard or not, in `clock`.
+    pub(crate) media_end: i64,
+    /// Of text: the length of each packet, in `clock`.
+    pub(crate) lengths: Vec<i64>,
+    /// Of a cover: the digest of what is in it.
+    pub(crate) cover: Option<u64>,
+}
+
+impl Expected {
+    /// What its packets are, in words.
+    pub(super) fn what(&self) -> &'static str {
+        match &self.header {
+            Header { video: Some(_), .. } => "pictures",
+            Header { audio: Some(_), .. } => "packets of sound",
+            _ => "texts",
+        }
+    }
+
+    /// What it holds, in the words of [`Found::kind`].
+    pub(super) fn kind(&self) -> &'static str {
+        match &self.header {
+            Header { video: Some(_), .. } => "pictures",
+            Header { audio: Some(_), .. } => "sound",
+            header if is_cover(header) => "a cover",
+            _ => "text",
+        }
+    }
+}
+
+/// Returns the error of an output that is not as it must be.
+pub(super) fn unproven(what: String) -> Failure {
+    Failure::new(format!("the output could not be proven right and was not published: {what}"))
+}
