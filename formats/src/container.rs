@@ -15,6 +15,10 @@ table! {
         mp4,
         flv,
         m4a,
+        flac,
+        mp3,
+        opus,
+        wav,
     }
 }
 
@@ -74,6 +78,10 @@ pub enum Index {
     Movie,
     /// Nowhere: each packet has its time, and the container's metadata one length for all tracks.
     Tags,
+    /// Nowhere, and there are no times: the packets of one sound track lie one behind the other, each as long as it states.
+    Frames,
+    /// As for [`Index::Frames`], of a codec whose packets are samples alone: where one packet ends is not stated.
+    Samples,
 }
 
 /// What an output is.

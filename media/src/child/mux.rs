@@ -10,10 +10,11 @@ use std::{
 use ffmpeg_next::{
     self as ff, Dictionary, Packet,
     ffi::{
-        AV_DISPOSITION_ATTACHED_PIC, AV_INPUT_BUFFER_PADDING_SIZE, AVFieldOrder, AVMediaType, av_mallocz,
-        avformat_new_stream,
+        AV_DISPOSITION_ATTACHED_PIC, AV_INPUT_BUFFER_PADDING_SIZE, AVFieldOrder, AVMediaType,
+        AVPacketSideDataType, av_mallocz, av_packet_new_side_data, avformat_new_stream,
     },
     format::context::{Output, StreamIo},
+    packet::Mut as _,
 };
 
 use millrace_formats::{
@@ -96,6 +97,9 @@ pub(crate) struct Muxer {
     output: Output,
     error: Arc<Mutex<Option<io::Error>>>,
     movie_ticks: Option<i64>,
+    /// Of a container without an index, the samples in a packet of each stream whose packets are padded at its end.
+    padded: Vec<Option<i64>>,
+    has_index: bool,
 }
 
 impl Muxer {
@@ -115,11 +119,15 @@ impl Muxer {
         let context = ff::format::output_to_stream(io, None, Some(container.muxer))
             .map_err(Failure::at("beginning the output"))?;
         let movie_ticks = (container.index == Index::Movie).then(|| movie_ticks(planned));
-        let mut muxer = Self { output: context, error, movie_ticks };
+        let has_index = container.index != Index::Frames;
+        let mut muxer = Self { output: context, error, movie_ticks, padded: Vec::new(), has_index };
         let extras = output.extras.clone().unwrap_or_default();
         for planned in planned {
             let timecode = extras.timecode.as_deref().filter(|_| planned.header.video.is_some());
             muxer.add_stream(planned, timecode)?;
+            let codec = codec::of_header(planned.header)?.audio();
+            let is_padded = !has_index && codec.is_some_and(|codec| codec.bits().is_none());
+            muxer.padded.push(is_padded.then_some(planned.header.frame_size));
         }
         let mut metadata = Dictionary::new();
         for (key, value) in &extras.metadata {
@@ -261,8 +269,35 @@ impl Muxer {
         if packet.key {
             out.set_flags(ff::packet::Flags::KEY);
         }
+        let padding = self.padded.get(stream).copied().flatten().map_or(0, |size| size - packet.duration);
+        if padding > 0 {
+            // Samples to skip at the begin and at the end, and two reasons (`AV_PKT_DATA_SKIP_SAMPLES`).
+            let [a, b, c, d] = u32::try_from(padding).unwrap_or(0).to_le_bytes();
+            side_data(
+                &mut out,
+                AVPacketSideDataType::AV_PKT_DATA_SKIP_SAMPLES,
+                &[0, 0, 0, 0, a, b, c, d, 0, 0],
+            )?;
+        }
         let written = out.write(&mut self.output).map(drop);
         written.map_err(|error| self.failure("writing the output", error))
+    }
+
+    /// Ends a track of so many pictures or samples: of a container without an index, its codec header says how many, if it can.
+    pub(crate) fn end_track(
+        &mut self,
+        stream: usize,
+        codec: &dyn Codec,
+        header: &[u8],
+        units: i64,
+    ) -> Result<(), Failure> {
+        let header = codec.audio().and_then(|codec| codec.header_of_whole(header, units));
+        let Some(header) = header.filter(|_| !self.has_index) else { return Ok(()) };
+        let mut out = Packet::empty();
+        out.set_stream(stream);
+        side_data(&mut out, AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA, &header)?;
+        let written = out.write(&mut self.output).map(drop);
+        written.map_err(|error| self.failure("ending the output", error))
     }
 
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
@@ -273,6 +308,19 @@ impl Muxer {
         let kept = error.lock().unwrap_or_else(PoisonError::into_inner).take();
         kept.map_or(Ok(()), |error| Err(Failure::at("ending the output")(error)))
     }
+}
+
+/// Adds side data to a packet.
+fn side_data(packet: &mut Packet, kind: AVPacketSideDataType, bytes: &[u8]) -> Result<(), Failure> {
+    // SAFETY: the packet is whole; what libavcodec adds to it has as many bytes as it is asked for, or is null.
+    unsafe {
+        let into = av_packet_new_side_data(packet.as_mut_ptr(), kind, bytes.len());
+        if into.is_null() {
+            return Err(Failure::new("out of memory"));
+        }
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), into, bytes.len());
+    }
+    Ok(())
 }
 
 /// Writes edit lists of tracks, by their position, into a finished mp4.

@@ -25,10 +25,16 @@ impl PacketLengths {
         let Some(audio) = &header.audio else { return Ok(()) };
         let differs = |found: Option<i32>, asked: i32| found.filter(|found| *found != asked);
         if let Some(rate) = differs(stated.sample_rate, audio.sample_rate) {
-            return Err(format!("a packet of sound states a rate of {rate} instead of {}", audio.sample_rate));
+            return Err(format!(
+                "a packet of sound states a rate of {rate} instead of {}",
+                audio.sample_rate
+            ));
         }
         if let Some(channels) = differs(stated.channels, audio.channels) {
-            return Err(format!("a packet of sound states {channels} channels instead of {}", audio.channels));
+            return Err(format!(
+                "a packet of sound states {channels} channels instead of {}",
+                audio.channels
+            ));
         }
         if self.is_over {
             return Err("a packet of sound follows one that is shorter than the others".into());

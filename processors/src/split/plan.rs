@@ -66,6 +66,12 @@ pub(super) fn plan(
     if wanted.is_empty() {
         return Err("no format is requested; name one in dst_formats".into());
     }
+    if let Some(format) = wanted.iter().find(|format| !holds_some(format, facts)) {
+        let name = format.name;
+        return Err(format!(
+            "{name} would be empty: it holds nothing of what the source has; ask for another format"
+        ));
+    }
     let prefix = output_prefix(upload, &source.url)?;
     let outputs = wanted.iter().map(|format| output(upload, &prefix, &source.url, facts, *format)).collect();
     let blank = Segment {
@@ -135,6 +141,11 @@ pub(super) fn plan(
         warnings: facts.warnings.clone(),
     };
     Ok(Plan { started, segments, left_out: facts.left_out.clone() })
+}
+
+/// Whether a format holds pictures or sound of a source.
+fn holds_some(format: &Format, facts: &SourceFacts) -> bool {
+    (format.video.most > 0 && facts.video.is_some()) || (format.audio.most > 0 && !facts.audio.is_empty())
 }
 
 /// libavformat's `AV_DISPOSITION_DEFAULT`.

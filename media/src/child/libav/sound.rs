@@ -51,7 +51,9 @@ pub(crate) fn frame(
             match samples.format {
                 Sample::F32(order) => fill(raw, order, planes, |sample| sample),
                 Sample::I16(order) => {
-                    fill(raw, order, planes, |sample| (whole(sample, bits.min(16)) << (16 - bits.min(16))) as i16);
+                    fill(raw, order, planes, |sample| {
+                        (whole(sample, bits.min(16)) << (16 - bits.min(16))) as i16
+                    });
                 }
                 Sample::I32(order) => {
                     fill(raw, order, planes, |sample| whole(sample, bits.min(32)) << (32 - bits.min(32)));
@@ -122,6 +124,14 @@ mod tests {
         let planar = made(Sample::I32(Type::Planar), 24);
         assert_eq!(planar.plane::<i32>(1), [1 << 29, -(1 << 29)]);
         assert_eq!(made(Sample::F32(Type::Planar), 0).plane::<f32>(0), left);
-        assert!(frame(Layout::default(2), 48_000, Samples { format: Sample::U8(Type::Packed), bits: 8 }, &[&left, &right]).is_err());
+        assert!(
+            frame(
+                Layout::default(2),
+                48_000,
+                Samples { format: Sample::U8(Type::Packed), bits: 8 },
+                &[&left, &right]
+            )
+            .is_err()
+        );
     }
 }

@@ -8,13 +8,13 @@ use millrace_schemas::{AudioFacts, Color, VideoFacts};
 use crate::{
     child::{
         codec::{self, AudioCodec, SoundHeader, SoundPacket},
-        samples::PacketLengths,
         libav::{
             codec::{codec_name, pixel_format_name},
             layout::describe,
             metadata,
             stream::{extradata, fields, side_data},
         },
+        samples::PacketLengths,
         source::Source,
     },
     protocol::Merged,
@@ -120,6 +120,14 @@ impl Found {
     /// The time of the first packet, in presentation order.
     pub(super) fn first_packet(&self) -> i64 {
         self.packets.iter().map(|packet| packet.0).min().unwrap_or(0)
+    }
+
+    /// The sampling rate of sound, as its stream states it; 1 of others.
+    pub(super) fn rate(&self) -> i32 {
+        match &self.media {
+            Media::Audio(audio) => audio.sample_rate.max(1),
+            _ => 1,
+        }
     }
 
     /// Reads the next packet of sound. Returns what it states, and its samples; `None` if it can't be read.

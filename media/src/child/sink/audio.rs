@@ -98,7 +98,8 @@ impl AudioSink {
             size => size,
         };
         // An encoder that holds back samples gives them when it is told that there are no more.
-        let holds_back = encoder.codec().is_some_and(|codec| codec.capabilities().contains(Capabilities::DELAY));
+        let holds_back =
+            encoder.codec().is_some_and(|codec| codec.capabilities().contains(Capabilities::DELAY));
         let lag = if holds_back { 0 } else { usize::try_from(padding).unwrap_or(0) };
         let header = Header {
             extradata: headers(&encoder),
@@ -164,6 +165,10 @@ impl AudioSink {
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
             alive::sign();
+            // A codec header of the whole stream, which libavcodec's encoder of FLAC gives at the end.
+            if packet.size() == 0 {
+                continue;
+            }
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
             let TimeRange { start, end } = self.range;
             if start.is_some_and(|start| pts < start) || end.is_some_and(|end| pts >= end) {
