@@ -20,9 +20,9 @@ use crate::common::{
 const COUNT: usize = 150_001;
 
 /// Sound without a pattern that a codec could find, whose samples have this format.
-fn source(path: &Path, rate: u32, channels: &str, format: &str) {
+fn source(path: &Path, rate: i32, channels: &str, format: &str) {
     let expressions = ["0.3*sin(2*PI*(300+60*t)*t)+0.1*random(0)", "0.3*sin(2*PI*500*t)+0.1*random(1)"];
-    let expressions = if channels == "mono" { expressions[0].into() } else { expressions.join("|") };
+    let expressions = if channels == "mono" { expressions[0].to_owned() } else { expressions.join("|") };
     let sound = format!("aevalsrc={expressions}:s={rate}:c={channels}");
     let count = COUNT.to_string();
     let end = format!("atrim=end_sample={count}");
@@ -85,7 +85,7 @@ fn each_codec_of_sound_decodes_without_a_word_from_each_container_and_lossless_o
             if bits(codec).is_some_and(|bits| bits >= 24 || format == "pcm_s16le") {
                 assert!(decoded == asked, "{what}: {} samples, not those of the source", decoded.len());
                 assert_eq!(merged.audio.unwrap().samples, COUNT as i64, "{what}");
-            } else if container.priming == Priming::Signalled && settings.sample_rate == rate as i32 {
+            } else if container.priming == Priming::Signalled && settings.sample_rate == rate {
                 assert_eq!(merged.audio.unwrap().samples, COUNT as i64, "{what}");
                 let longest = codec.audio().unwrap().frame_size() as usize;
                 let channels = usize::try_from(settings.channels).unwrap();
