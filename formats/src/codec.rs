@@ -258,6 +258,18 @@ pub trait AudioCodec: Debug + Sync {
     /// Reads a codec header; `None` if it can't be read, or there is none.
     fn read_header(&self, header: &[u8]) -> Option<SoundHeader>;
 
+    /// Returns how many samples the codec header says that the whole stream has; `None` if it does not say so.
+    fn stated_samples(&self, header: &[u8]) -> Option<i64> {
+        let _ = header;
+        None
+    }
+
+    /// Returns an encoder's codec header as one of a whole stream of so many samples; `None` if it does not state them.
+    fn header_of_whole(&self, header: &[u8], samples: i64) -> Option<Vec<u8>> {
+        let _ = (header, samples);
+        None
+    }
+
     /// Reads what a packet states of itself, of sound of so many channels; `None` if it can't be read.
     fn read_packet(&self, packet: &[u8], channels: i32) -> Option<SoundPacket> {
         let _ = (packet, channels);

@@ -18,6 +18,10 @@ table! {
         mkv,
         mka,
         m4a,
+        flac,
+        mp3,
+        opus,
+        wav,
     }
 }
 
@@ -80,6 +84,10 @@ pub enum Index {
     /// In blocks, in decoding order: each has its presentation time, and none its decoding time. An index lists keyframes, and
     /// covers are attached files (Matroska, RFC 9559).
     Blocks,
+    /// Nowhere, and there are no times: the packets of one sound track lie one behind the other, each as long as it states.
+    Frames,
+    /// As for [`Index::Frames`], of a codec whose packets are samples alone: where one packet ends is not stated.
+    Samples,
 }
 
 impl Index {

@@ -9,6 +9,7 @@ mod common;
 
 mod access;
 mod api;
+mod audio_codecs;
 mod chaos;
 mod cluster;
 mod commands;

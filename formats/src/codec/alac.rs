@@ -71,8 +71,9 @@ impl AudioCodec for Alac {
         0
     }
 
+    /// Packets need nothing behind them, but what is decoded there is compared with the next part's.
     fn lead_out(&self) -> i64 {
-        0
+        1
     }
 
     fn settings(&self, sound: &Sound, _: Priming) -> (AudioSettings, Option<String>) {

@@ -43,8 +43,10 @@ impl Codec for Flac {
         Seams::Whole
     }
 
+    /// A file may say how many samples there are, which an encoder can't know when it begins.
     fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
-        encoder == file
+        let is_of_whole = || stated_samples(file).and_then(|samples| with_samples(encoder, samples));
+        encoder == file || (stated_samples(encoder).is_none() && is_of_whole().is_some_and(|whole| whole == file))
     }
 
     fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
@@ -105,6 +107,14 @@ impl AudioCodec for Flac {
         })
     }
 
+    fn stated_samples(&self, header: &[u8]) -> Option<i64> {
+        stated_samples(header)
+    }
+
+    fn header_of_whole(&self, header: &[u8], samples: i64) -> Option<Vec<u8>> {
+        with_samples(header, samples)
+    }
+
     /// The header of a frame (9.1).
     fn read_packet(&self, packet: &[u8], _: i32) -> Option<SoundPacket> {
         // 15 bits of synchronization, and a zero: all frames but the last are of one length.
@@ -147,6 +157,26 @@ impl AudioCodec for Flac {
     }
 }
 
+/// The byte in whose lower half the number of samples begins, of 36 bits.
+const SAMPLES_AT: usize = 13;
+
+/// Returns the number of samples in a header; `None` if it is unknown.
+fn stated_samples(header: &[u8]) -> Option<i64> {
+    let bytes = header.get(SAMPLES_AT..)?.first_chunk::<5>()?;
+    let samples = bytes.iter().fold(0, |all, byte| all << 8 | i64::from(*byte)) & ((1 << 36) - 1);
+    (samples > 0).then_some(samples)
+}
+
+/// Returns a header with this number of samples; `None` if it has no room for so many.
+fn with_samples(header: &[u8], samples: i64) -> Option<Vec<u8>> {
+    let mut header = header.to_vec();
+    let samples = u64::try_from(samples).ok().filter(|samples| samples >> 36 == 0)?.to_be_bytes();
+    let bytes = header.get_mut(SAMPLES_AT..)?.first_chunk_mut::<5>()?;
+    bytes[0] = bytes[0] & 0xf0 | samples[3];
+    bytes[1..].copy_from_slice(&samples[4..]);
+    Some(header)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +197,22 @@ mod tests {
         let mut of_two_lengths = header();
         of_two_lengths[0] = 1;
         assert_eq!(Flac.read_header(&of_two_lengths), None);
+    }
+
+    #[test]
+    fn a_file_may_say_how_many_samples_there_are_and_nothing_else() {
+        let whole = Flac.header_of_whole(&header(), 0x0f_0000_0001).unwrap();
+        assert_eq!((Flac.stated_samples(&header()), Flac.stated_samples(&whole)), (None, Some(0x0f_0000_0001)));
+        assert!(Flac.headers_agree(&header(), &header()) && Flac.headers_agree(&header(), &whole));
+        assert!(!Flac.headers_agree(&whole, &header()));
+        let kept = (0..STREAMINFO).filter(|at| !(SAMPLES_AT..SAMPLES_AT + 5).contains(at));
+        for at in kept {
+            let mut other = whole.clone();
+            other[at] ^= 1;
+            assert!(!Flac.headers_agree(&header(), &other), "{at}");
+        }
+        assert!(!Flac.headers_agree(&header(), &[]));
+        assert_eq!(Flac.header_of_whole(&header(), 1 << 36), None);
     }
 
     fn read(packet: &[u8]) -> Option<(Option<i32>, i32, i64)> {

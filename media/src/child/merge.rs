@@ -9,6 +9,7 @@ use std::{
 
 use millrace_formats::{Container, container::Priming};
 use millrace_schemas::{TrackSum, add_digest};
+use xxhash_rust::xxh3::Xxh3;
 
 mod hold;
 #[cfg(test)]
@@ -120,6 +121,9 @@ fn write(
         }
     }
     let ticks = muxer.movie_ticks();
+    for (i, track) in tracks.iter().enumerate() {
+        muxer.end_track(i, track.codec, &track.header.extradata, track.units)?;
+    }
     muxer.finish()?;
     if let Some(ticks) = ticks {
         let movie = Clock { num: 1, den: ticks };
@@ -228,6 +232,8 @@ struct Track {
     ready: VecDeque<Timed>,
     /// Presentation times in the output's clock and digests, for the proof.
     put: Vec<(i64, u64)>,
+    /// All bytes of packets of sound.
+    bytes_put: Xxh3,
     /// Of pictures and text: up to when there is something to show, in the output's clock.
     shown_until: i64,
     // What the segments that were read add up to.
@@ -276,6 +282,7 @@ impl Track {
             timeline: Timeline::new(0, 1),
             ready: VecDeque::new(),
             put: Vec::new(),
+            bytes_put: Xxh3::new(),
             shown_until: 0,
             segments: 0,
             units: 0,
@@ -386,6 +393,8 @@ impl Track {
         };
         if self.header.video.is_some() {
             self.shown_until = self.shown_until.max(pts + duration);
+        } else {
+            self.bytes_put.update(&packet.data);
         }
         self.put.push((pts, codec::digest(self.codec, &packet.data, Form::Encoder)));
         self.last_length = duration;
@@ -397,6 +406,10 @@ impl Track {
     /// How many samples at the end of a packet of sound at this time are not heard, and the container says so.
     fn discard(&self, pts: i64) -> i64 {
         let (true, Some(_), Some(first)) = (self.discards, &self.header.audio, self.first) else { return 0 };
+        // The last packet of a lossless codec is as short as what it holds.
+        if self.codec.audio().is_some_and(|codec| codec.bits().is_some()) {
+            return 0;
+        }
         let end = pts.saturating_add(self.header.frame_size);
         end.saturating_sub(first.saturating_add(self.sum.units)).clamp(0, self.header.frame_size)
     }
@@ -533,6 +546,7 @@ impl Track {
             header: self.header,
             sum: self.sum,
             packets: self.put,
+            bytes: self.bytes_put.digest(),
             clock: self.out,
             ends,
             last_length: self.last_length,

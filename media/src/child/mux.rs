@@ -26,7 +26,12 @@ use super::{
     alive,
     codec::{self, Codec},
     failure::Failure,
-    libav::{color::LibavColor, layout::Layout, packet::add_discard, stream::rational},
+    libav::{
+        color::LibavColor,
+        layout::Layout,
+        packet::{add_discard, add_headers},
+        stream::rational,
+    },
 };
 use crate::{
     boxes::edit::{self, NewEdits},
@@ -100,6 +105,9 @@ pub(crate) struct Muxer {
     movie_ticks: Option<i64>,
     /// Whether each stream is an attached file, which lies in the header.
     attached: Vec<bool>,
+    /// Of a container without an index, the samples in a packet of each stream whose packets are padded at its end.
+    padded: Vec<Option<i64>>,
+    has_index: bool,
 }
 
 impl Muxer {
@@ -121,11 +129,15 @@ impl Muxer {
         let movie_ticks = (container.index == Index::Movie).then(|| movie_ticks(planned));
         let attached =
             planned.iter().map(|p| container.index.attaches_covers() && is_cover(p.header)).collect();
-        let mut muxer = Self { output: context, error, movie_ticks, attached };
+        let has_index = container.index != Index::Frames;
+        let mut muxer = Self { output: context, error, movie_ticks, attached, padded: Vec::new(), has_index };
         let extras = output.extras.clone().unwrap_or_default();
         for planned in planned {
             let timecode = extras.timecode.as_deref().filter(|_| planned.header.video.is_some());
             muxer.add_stream(container, planned, timecode)?;
+            let codec = codec::of_header(planned.header)?.audio();
+            let is_padded = !has_index && codec.is_some_and(|codec| codec.bits().is_none());
+            muxer.padded.push(is_padded.then_some(planned.header.frame_size));
         }
         let mut metadata = Dictionary::new();
         for (key, value) in &extras.metadata {
@@ -288,11 +300,29 @@ impl Muxer {
         if packet.key {
             out.set_flags(ff::packet::Flags::KEY);
         }
-        if packet.discard > 0 {
-            add_discard(&mut out, packet.discard);
+        let padding = self.padded.get(stream).copied().flatten().map_or(0, |size| size - packet.duration);
+        if packet.discard.max(padding) > 0 {
+            add_discard(&mut out, packet.discard.max(padding));
         }
         let written = out.write(&mut self.output).map(drop);
         written.map_err(|error| self.failure("writing the output", error))
+    }
+
+    /// Ends a track of so many pictures or samples: of a container without an index, its codec header says how many, if it can.
+    pub(crate) fn end_track(
+        &mut self,
+        stream: usize,
+        codec: &dyn Codec,
+        header: &[u8],
+        units: i64,
+    ) -> Result<(), Failure> {
+        let header = codec.audio().and_then(|codec| codec.header_of_whole(header, units));
+        let Some(header) = header.filter(|_| !self.has_index) else { return Ok(()) };
+        let mut out = Packet::empty();
+        out.set_stream(stream);
+        add_headers(&mut out, &header);
+        let written = out.write(&mut self.output).map(drop);
+        written.map_err(|error| self.failure("ending the output", error))
     }
 
     pub(crate) fn finish(mut self) -> Result<(), Failure> {

@@ -334,7 +334,7 @@ impl PlanBuilder<'_> {
         };
         match self.outputs.iter().find(|output| !holds(output)) {
             Some(OutputPlan { format, .. }) => Err(format!(
-                "{format} holds neither pictures nor sound of this source; ask for another format"
+                "{format} would be empty: it holds neither pictures nor sound of this source; ask for another format"
             )),
             None => Ok(()),
         }

@@ -1,6 +1,6 @@
 //! What must hold between a source and an output. Pure.
 
-use millrace_formats::{Codec, Container, TABLES, container::Priming};
+use millrace_formats::{CONTAINERS, Codec, Container, TABLES, container::Priming};
 use millrace_media::{AudioMeasurement, Inspected, PicturesMeasured, Verified};
 use millrace_profiles::Wanted;
 use millrace_schemas::{AudioSettings, Picture, Ratio, Sound};
@@ -195,7 +195,7 @@ fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
         let of = |what: &str| if a > 1 { format!("{what} {i}") } else { what.to_owned() };
         let (x, y) = (&pair.source, &pair.output);
         let span = |heard: &AudioMeasurement| heard.end - heard.start;
-        let frame = longest_frame() / f64::from(y.rate.max(8000));
+        let frame = usual_frame(output) / f64::from(y.rate.max(8000));
         // A codec pads its last packet, and not everybody says by how much. Nothing may be missing.
         let more = 2.0 * frame + 0.005;
         let less = if primed || x.holes > 0 { more } else { 0.006 };
@@ -238,10 +238,10 @@ fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
     }
 }
 
-/// The longest packet of the codecs that are made, in samples.
-fn longest_frame() -> f64 {
-    let sizes = TABLES.codecs.iter().filter_map(|codec| Some(codec.audio()?.frame_size()));
-    sizes.max().unwrap_or(0) as f64
+/// The length of a packet of the sound that a file usually holds, in samples.
+fn usual_frame(output: &Inspected) -> f64 {
+    let usual = made_as(output).unwrap_or(CONTAINERS[0]).audio_codec();
+    usual.and_then(<dyn Codec>::audio).map_or(0, |codec| codec.frame_size()) as f64
 }
 
 /// Second by second.

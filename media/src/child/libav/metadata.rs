@@ -36,10 +36,15 @@ fn value(dictionary: *const AVDictionary, key: &str) -> Option<String> {
     }
 }
 
-/// Returns all entries of a container's metadata.
+/// Returns all entries of a container's metadata; those of its only stream, if it has none of its own, as in Ogg.
 pub(crate) fn of_input_all(input: &ff::format::context::Input) -> Vec<(String, String)> {
     // SAFETY: the context is open.
-    entries(unsafe { (*input.as_ptr()).metadata })
+    let own = entries(unsafe { (*input.as_ptr()).metadata });
+    match input.stream(0).filter(|_| own.is_empty() && input.nb_streams() == 1) {
+        // SAFETY: the stream is of an open context.
+        Some(stream) => entries(unsafe { (*stream.as_ptr()).metadata }),
+        None => own,
+    }
 }
 
 /// Returns one entry of a container's metadata.

@@ -16,6 +16,8 @@ pub(crate) struct Expected {
     /// Each packet in decoding order: its presentation time in `clock`, counted from the output's time zero, and the
     /// digest of what is in it.
     pub(crate) packets: Vec<(i64, u64)>,
+    /// The digest of all bytes of its packets, of sound.
+    pub(crate) bytes: u64,
     /// The clock of the output's stream.
     pub(crate) clock: Clock,
     /// When the track ends, in `clock`.

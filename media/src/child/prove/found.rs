@@ -125,6 +125,14 @@ impl Found {
         self.packets.iter().map(|packet| packet.0).min().unwrap_or(0)
     }
 
+    /// The sampling rate of sound, as its stream states it; 1 of others.
+    pub(super) fn rate(&self) -> i32 {
+        match &self.media {
+            Media::Audio(audio) => audio.sample_rate.max(1),
+            _ => 1,
+        }
+    }
+
     /// Reads the next packet of sound. Returns what it states, and its samples; `None` if it can't be read.
     pub(super) fn read_sound(&mut self, codec: &dyn AudioCodec, packet: &[u8]) -> Option<(SoundPacket, i64)> {
         let Media::Audio(AudioFacts { sample_rate, channels, .. }) = self.media else { return None };

@@ -19,7 +19,12 @@ pub(super) fn parameters(
 ) -> Result<(), Failure> {
     wrong.hold("sample rate", stated.sample_rate, asked.sample_rate);
     wrong.hold("channels", stated.channels, asked.channels);
-    wrong.hold("channel layout", stated.layout.clone(), Layout::of(asked)?.name());
+    // Containers of one or two channels need not name them.
+    let layout = match stated.layout.as_str() {
+        "" if stated.channels <= 2 => Layout::default(stated.channels).name(),
+        layout => layout.to_owned(),
+    };
+    wrong.hold("channel layout", layout, Layout::of(asked)?.name());
     // Without a codec header, each packet is held to the same.
     if track.codec.audio().is_some_and(|codec| !codec.has_header()) {
         return Ok(());
@@ -44,12 +49,24 @@ pub(super) fn packet(track: &Expected, found: &mut Found, packet: &[u8]) -> Resu
     found.lengths.take(codec, &track.header, read).map_err(unproven)
 }
 
+/// Counts samples where their packets don't end where those do that were put in.
+pub(super) fn samples(track: &Expected, found: &mut Found, samples: &[u8]) -> Result<(), Failure> {
+    let read = track.codec.audio().and_then(|codec| found.read_sound(codec, samples));
+    read.map(drop).ok_or_else(|| unproven("its sound can't be read".into()))
+}
+
 /// AU-1: the samples in the packets of the file, less those that are skipped before the first one, are those that went in: of a
 /// lossless codec each, of others to within one codec frame.
 pub(super) fn as_many(track: &Expected, found: &Found, skipped: i64) -> Result<(), Failure> {
     let (Media::Audio(_), Some(sound)) = (&found.media, found.sound) else { return Ok(()) };
+    let codec = track.codec.audio();
+    let stated = codec.and_then(|codec| codec.stated_samples(&found.headers));
+    if let Some(stated) = stated.filter(|stated| *stated != found.samples_in_packets()) {
+        let samples = found.samples_in_packets();
+        return Err(unproven(format!("its codec header states {stated} samples instead of {samples}")));
+    }
     let held = found.samples_in_packets() - skipped;
-    let is_lossless = track.codec.audio().is_some_and(|codec| codec.bits().is_some());
+    let is_lossless = codec.is_some_and(|codec| codec.bits().is_some());
     check_samples(track.sum.units, held, if is_lossless { 0 } else { sound.frame_length })
         .map_err(|violation| unproven(format!("samples of its sound: {}", violation.detail)))
 }

@@ -58,6 +58,8 @@ pub(crate) struct AudioSink {
     frame_size: usize,
     /// How many samples behind the last one the encoder must be given, so that a decoder gives back the last one.
     lag: usize,
+    /// When the sound ends, in samples, if the encoder is given more: what is padded is no part of its last packet's length.
+    ends: Option<i64>,
     waiting: Vec<Vec<f32>>,
     start: i64,
     samples: i64,
@@ -121,6 +123,7 @@ impl AudioSink {
             taken,
             frame_size: usize::try_from(frame_size).unwrap_or(0).max(1),
             lag,
+            ends: None,
             waiting: vec![Vec::new(); usize::try_from(s.channels).unwrap_or(0)],
             start,
             samples: 0,
@@ -165,14 +168,19 @@ impl AudioSink {
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
             alive::sign();
+            // A codec header of the whole stream, which libavcodec's encoder of FLAC gives at the end.
+            if packet.size() == 0 {
+                continue;
+            }
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
             let TimeRange { start, end } = self.range;
             if start.is_some_and(|start| pts < start) || end.is_some_and(|end| pts >= end) {
                 continue;
             }
+            let duration = self.ends.map_or(i64::MAX, |ends| ends - pts).min(packet.duration());
             self.packets += 1;
             self.writer
-                .write_packet(true, pts, packet.duration(), packet.data().unwrap_or_default())
+                .write_packet(true, pts, duration, packet.data().unwrap_or_default())
                 .map_err(Failure::at(WRITING))?;
         }
         Ok(())
@@ -214,6 +222,7 @@ impl Sink for AudioSink {
             }
         }
         let ends = self.end();
+        self.ends = Some(ends).filter(|_| self.lag > 0);
         for waiting in &mut self.waiting {
             waiting.resize(waiting.len() + self.lag, 0.0);
         }

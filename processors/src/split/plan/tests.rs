@@ -285,3 +285,16 @@ fn text_of_a_codec_without_an_entry_is_refused() {
     facts.auxiliary = vec![AuxiliaryTrack { stream: 2, codec: "webvtt".into(), tags: TrackTags::default() }];
     assert!(planned(&facts, BOTH).err().unwrap().starts_with("unknown codec 'webvtt'"));
 }
+
+#[test]
+fn a_format_without_pictures_gets_sound_alone_and_is_refused_where_there_is_none() {
+    let wanted = r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "dst_formats": ["m4a"]}"#;
+    let mut facts = facts();
+    let plan = planned(&facts, wanted).unwrap();
+    assert_eq!((plan.segments.len(), plan.segments[0].video_segments), (1, 0));
+    assert!(plan.started.tracks.iter().all(|track| track.kind == TrackKind::Audio && track.audio.is_some()));
+    assert_eq!(plan.started.outputs[0].renditions.len(), 1);
+    facts.audio.clear();
+    let refused = planned(&facts, wanted).err().unwrap();
+    assert!(refused.starts_with("m4a would be empty"), "{refused}");
+}
