@@ -13,7 +13,7 @@ pub(crate) const SEGMENT_TIME_SECONDS: f64 = 15.0;
 /// How sources are to be transcoded.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Order {
-    /// A format to make: mp4 or flv; may be given several times [default: mp4]
+    /// A format to make: mp4, mov or flv; may be given several times [default: mp4]
     #[arg(short, long = "format", value_name = "FORMAT")]
     pub(crate) formats: Vec<String>,
     /// Length of a segment in seconds, at least 0.1; fractions are fine

@@ -11,6 +11,7 @@ mod access;
 mod api;
 mod chaos;
 mod cluster;
+mod codecs;
 mod commands;
 mod crash;
 mod deploy;

@@ -124,6 +124,7 @@ fn a_track_holds_each_field_of_its_boxes() {
         media_duration: 2048,
         edits: vec![Edit { duration: 160, media_time: 512, rate: (1, 0) }],
         entries: vec![*b"avc1"],
+        entry: Vec::new(),
         protection: None,
         sample_rate: None,
         samples,

@@ -119,7 +119,7 @@ impl Muxer {
         let extras = output.extras.clone().unwrap_or_default();
         for planned in planned {
             let timecode = extras.timecode.as_deref().filter(|_| planned.header.video.is_some());
-            muxer.add_stream(planned, timecode)?;
+            muxer.add_stream(planned, container, timecode)?;
         }
         let mut metadata = Dictionary::new();
         for (key, value) in &extras.metadata {
@@ -158,9 +158,15 @@ impl Muxer {
         added.map(drop).map_err(Failure::at("adding a chapter"))
     }
 
-    fn add_stream(&mut self, planned: &Planned<'_>, timecode: Option<&str>) -> Result<(), Failure> {
+    fn add_stream(
+        &mut self,
+        planned: &Planned<'_>,
+        container: &Container,
+        timecode: Option<&str>,
+    ) -> Result<(), Failure> {
         let header = planned.header;
-        let codec_id = codec::id(codec::of_header(header)?)?;
+        let codec = codec::of_header(header)?;
+        let codec_id = codec::id(codec)?;
         let mut metadata = Dictionary::new();
         for (key, value) in [
             ("language", planned.tags.language.as_str()),
@@ -186,6 +192,8 @@ impl Muxer {
             let clock = if header.side.is_some() { (1, TEXT_TICKS) } else { header.clock };
             stream.time_base = ff::Rational::new(clock.0, clock.1).into();
             p.codec_id = codec_id;
+            // 0: the muxer chooses.
+            p.codec_tag = codec.tag(container.muxer).map_or(0, u32::from_le_bytes);
             let size = header.extradata.len();
             if size > 0 {
                 let copy = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();

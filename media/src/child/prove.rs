@@ -262,6 +262,11 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
             )));
         }
     }
+    if let Some(video) = &track.header.video
+        && !codec::video(video)?.entry_agrees(video, &file.entry)
+    {
+        return Err(unproven("the sample entry of its pictures states another codec than its settings".into()));
+    }
     if file.samples.times.len() != track.packets.len() {
         let (found, asked) = (file.samples.times.len(), track.packets.len());
         return Err(unproven(format!("its index lists {found} {what} instead of {asked}")));

@@ -6,7 +6,7 @@ mod tests;
 use millrace_formats::{Container as Format, Seams};
 use millrace_schemas::{
     AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Rendition, Segment, SideSettings,
-    SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Upload, VideoTrack, WorkPrefix,
+    SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Upload, VideoSettings, VideoTrack, WorkPrefix,
     output_prefix, output_url, rendition_id,
 };
 
@@ -210,6 +210,9 @@ impl Building<'_> {
         if renditions.is_empty() {
             return Ok(());
         }
+        for settings in renditions.iter().filter_map(|rendition| rendition.video.as_ref()) {
+            can_encode(settings, self.encoders)?;
+        }
         let is_whole = |rendition: &Rendition| tables().seams(rendition) == Some(Seams::Whole);
         let ranges = if renditions.iter().any(is_whole) {
             vec![cuts::Range { start: None, end: None, seeks: Vec::new() }]
@@ -309,6 +312,27 @@ impl Building<'_> {
         }
         found
     }
+}
+
+/// Checks that a rendition of pictures can be made.
+///
+/// # Errors
+/// If its codec can't be made with these settings, or none of these encoders makes it. None at all are known in simulation.
+fn can_encode(settings: &VideoSettings, encoders: &Encoders) -> Result<(), String> {
+    let codec = tables().codec(&settings.codec)?;
+    if let Some(reason) = codec.video().and_then(|video| video.refusal(settings)) {
+        return Err(reason);
+    }
+    if !encoders.is_empty() && encoders.of(&settings.encoder, &settings.codec).is_empty() {
+        let named = [settings.encoder.as_str()];
+        let names = if settings.encoder.is_empty() { codec.encoders() } else { &named };
+        return Err(format!(
+            "this FFmpeg has no encoder '{}', which makes {}; install one that has, or ask for another codec",
+            names.join("' or '"),
+            settings.codec
+        ));
+    }
+    Ok(())
 }
 
 /// The greatest size of the timestamp corrections and codec headers in all segments of an execution, in bytes.
