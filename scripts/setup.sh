@@ -55,7 +55,9 @@ if ! command -v cargo >/dev/null 2>&1; then
     echo "setup: Rust is missing; install it from https://rustup.rs, and run this again" >&2
     exit 1
 fi
-ffmpeg -hide_banner -encoders 2>/dev/null | grep -q libx264 || { echo "setup: this ffmpeg has no libx264" >&2; exit 1; }
+for encoder in libx264 libx265 libsvtav1 libvpx-vp9; do
+    ffmpeg -hide_banner -encoders 2>/dev/null | grep -q "$encoder" || { echo "setup: this ffmpeg has no $encoder" >&2; exit 1; }
+done
 if [ "${1:-}" = tests ] && [ "$(java_version)" -lt 17 ]; then
     echo "setup: the first 'java' on the path is version $(java_version), and Kafka needs 17; put a later one first" >&2
     exit 1

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use millrace_schemas::{PictureShape, Rendition};
+use millrace_formats::{Codec, TABLES, codec::VideoCodec};
+use millrace_schemas::{PictureShape, VideoSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -37,7 +38,7 @@ const BASE: u64 = 512 * MIB;
 const PIXEL: u64 = 4;
 /// How many pictures a decoder holds, plus one for each core.
 const DECODED: u64 = 24;
-/// How many pictures x264 holds as lookahead and references, plus three for each core.
+/// How many pictures an encoder of a codec without an entry holds, plus three for each core.
 const ENCODED: u64 = 70;
 /// The memory of a thread's stack, in bytes.
 const STACK: u64 = 9 * MIB;
@@ -55,10 +56,15 @@ impl ResourceLimits {
         let (pixels, cores) = match task {
             Task::Transcode(task) => {
                 let cores = task.cores as u64;
-                let size = |r: &Rendition| r.video.as_ref().map_or(0, |v| area(v.width, v.height));
-                let encoded = task.renditions.iter().map(size).fold(0, u64::saturating_add);
+                let held = |v: &VideoSettings| {
+                    let codec = TABLES.codec(&v.codec).ok().and_then(<dyn Codec>::video);
+                    codec.map_or(ENCODED, VideoCodec::held_pictures).saturating_add(3 * cores)
+                };
+                let pixels = |v: &VideoSettings| area(v.width, v.height).saturating_mul(held(v));
+                let encoded = task.renditions.iter().filter_map(|r| r.video.as_ref()).map(pixels);
+                let encoded = encoded.fold(0, u64::saturating_add);
                 let decoded = picture_area(task.shape.as_ref()).saturating_mul(DECODED + cores);
-                (decoded.saturating_add(encoded.saturating_mul(ENCODED + 3 * cores)), cores)
+                (decoded.saturating_add(encoded), cores)
             }
             Task::Verify(task) => {
                 let both = picture_area(task.source.shape.as_ref())

@@ -307,6 +307,12 @@ fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problem
     }
     let interval = asked.keyframe_interval.map(|seconds| seconds.0);
     problems.within(at("keyframe_interval"), interval, KEYFRAME_INTERVALS, " seconds");
+    if interval.is_some() && !codec.places_keyframes() {
+        problems.add(
+            at("keyframe_interval"),
+            "the encoder of this codec places keyframes by itself; leave it out, or take another codec",
+        );
+    }
 }
 
 fn check_audio(tables: &Tables, key: &str, asked: &Audio, problems: &mut Problems) {
@@ -398,6 +404,8 @@ mod tests {
         assert!(of("upscale = true")[0].contains("to what size"));
         assert!(of("keyframe_interval = \"2h\"")[0].contains("0.1 to 60 seconds"));
         assert!(of("size = \"64x64\"\nwidth = 64")[0].contains("either size"));
+        let own = problems("[video.a]\ncodec = \"av1\"\nkeyframe_interval = 2\n[[output]]\nformat = \"mp4\"");
+        assert!(own[0].starts_with("video.a.keyframe_interval: the encoder of this codec places"), "{own:?}");
         assert!(problems("")[0].contains("add [[output]]"));
         assert!(
             problems("[video.a]\ncodec = \"h265x\"\n[[output]]\nformat = \"mp4\"")[0]

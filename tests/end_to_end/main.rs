@@ -12,6 +12,7 @@ mod api;
 mod audio_codecs;
 mod chaos;
 mod cluster;
+mod codecs;
 mod commands;
 mod containers;
 mod crash;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use millrace_formats::{Codec, TABLES, codec::VideoCodec};
 use millrace_media::{MergeTask, TranscodeTask, VerifyTask};
 use millrace_schemas::Rendition;
 
@@ -14,7 +15,7 @@ const AT_LEAST: Duration = Duration::from_secs(600);
 const BYTES: f64 = 250_000.0;
 /// The longest limit, thirty years: a file's claims can't overflow it.
 const AT_MOST: Duration = Duration::from_secs(1_000_000_000);
-/// Pixels per second that the slowest machine decodes and encodes: one 1080p picture, a twentieth of what one core does today.
+/// Pixels per second that the slowest machine decodes and encodes, of a codec whose effort is 1: one 1080p picture, a twentieth of what one core does today.
 const PIXELS: f64 = 2_000_000.0;
 /// Audio samples per second that the slowest machine decodes and encodes: a fiftieth of what one core does today.
 const SAMPLES: f64 = 50_000.0;
@@ -54,7 +55,9 @@ pub(crate) fn inspect(bytes: i64) -> Duration {
 pub(crate) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duration {
     let cost = |rendition: &Rendition| match (&rendition.video, &rendition.audio) {
         (Some(video), _) => {
-            pixels(f64::from(video.width) * f64::from(video.height), units as f64, bytes) / PIXELS
+            let codec = TABLES.codec(&video.codec).ok().and_then(<dyn Codec>::video);
+            let effort = codec.map_or(1.0, VideoCodec::effort);
+            pixels(f64::from(video.width) * f64::from(video.height), units as f64, bytes) / PIXELS * effort
         }
         (_, Some(_)) => samples(units as f64, bytes) / SAMPLES,
         _ => 0.0,

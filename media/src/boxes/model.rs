@@ -33,6 +33,9 @@ pub(crate) struct Track {
     pub(crate) edits: Vec<Edit>,
     /// The sample entry types, such as `avc1` or `encv` (`stsd`, 8.5.2).
     pub(crate) entries: Vec<Code>,
+    /// The boxes of the first sample entry of a track with the handler `vide`, by their types: codec headers, colour, aspect
+    /// (`VisualSampleEntry`, 12.1.3). They end before what is malformed.
+    pub(crate) entry: Vec<(Code, Vec<u8>)>,
     /// The protection of the first protected sample entry: its scheme type, such as `cenc` or `itun` (`schm`, 8.12.5).
     /// If the file names no scheme, it is the type of the entry (`enc?`, `drm?`), or `sinf` for an entry of another type.
     pub(crate) protection: Option<Code>,

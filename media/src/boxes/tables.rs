@@ -11,6 +11,9 @@ const MOST_TRACKS: usize = 1 << 10;
 /// The largest number of edits and sample entries in all tracks of a movie together.
 const MOST_ENTRIES: usize = 1 << 16;
 
+/// The largest number of boxes of a sample entry.
+const MOST_ENTRY_BOXES: usize = 1 << 8;
+
 /// What is left of the limits that all tracks of a movie share.
 struct Budget {
     samples: u64,
@@ -58,6 +61,7 @@ fn parse_track(content: &[u8], budget: &mut Budget) -> Parsed<Track> {
     let description = optional(tables, b"stsd")?.unwrap_or(EMPTY_TABLE);
     let (entries, protection) = parse_entries(description, &handler, budget)?;
     let sample_rate = find_sample_rate(description, &handler);
+    let entry = entry_boxes(description, &handler);
     let samples = parse_samples(tables, budget)?;
     let enabled = flags & 1 != 0;
     Ok(Track {
@@ -69,6 +73,7 @@ fn parse_track(content: &[u8], budget: &mut Budget) -> Parsed<Track> {
         media_duration,
         edits,
         entries,
+        entry,
         protection,
         sample_rate,
         samples,
@@ -103,6 +108,17 @@ fn parse_entries(content: &[u8], handler: &Code, budget: &mut Budget) -> Parsed<
     Ok((entries, protection))
 }
 
+/// The fields in front of the boxes of a sample entry of pictures, in bytes (`VisualSampleEntry`, 12.1.3).
+const VISUAL_FIELDS: usize = 78;
+
+/// Returns the boxes of a sample description as [`Track::entry`] states them.
+fn entry_boxes(description: &[u8], handler: &Code) -> Vec<(Code, Vec<u8>)> {
+    let first = || Boxes(description.get(8..)?).next()?.ok()?.1.get(VISUAL_FIELDS..);
+    let boxes = first().filter(|_| handler == b"vide").unwrap_or(&[]);
+    let found = Boxes(boxes).map_while(Parsed::ok).take(MOST_ENTRY_BOXES);
+    found.map(|(code, content)| (code, content.to_vec())).collect()
+}
+
 /// Returns the sample rate of a sample description as [`Track::sample_rate`] states it.
 fn find_sample_rate(description: &[u8], handler: &Code) -> Option<u16> {
     if handler != b"soun" {
@@ -116,7 +132,7 @@ fn find_sample_rate(description: &[u8], handler: &Code) -> Option<u16> {
 /// boxes, such as the color table of QuickTime, so the search ends at what is malformed.
 fn find_protection(code: &Code, entry: &[u8], version: u8, handler: &Code) -> Option<Code> {
     let fields_length = match (code, handler) {
-        (b"encv" | b"drmi", _) | (_, b"vide" | b"pict" | b"auxv") => 78, // VisualSampleEntry, 12.1.3
+        (b"encv" | b"drmi", _) | (_, b"vide" | b"pict" | b"auxv") => VISUAL_FIELDS,
         // AudioSampleEntry, 12.2.3; the versions 1 and 2 of QuickTime add fields if the box has version 0.
         (b"enca" | b"drms", _) | (_, b"soun") => match entry.get(8..10) {
             Some([0, 1]) if version == 0 => 44,

@@ -124,6 +124,7 @@ fn a_track_holds_each_field_of_its_boxes() {
         media_duration: 2048,
         edits: vec![Edit { duration: 160, media_time: 512, rate: (1, 0) }],
         entries: vec![*b"avc1"],
+        entry: Vec::new(),
         protection: None,
         sample_rate: None,
         samples,
@@ -380,4 +381,19 @@ fn no_byte_makes_the_reader_panic_or_grow() {
         }
         bytes[at] = original;
     }
+}
+
+#[test]
+fn the_boxes_of_the_first_sample_entry_of_pictures_are_listed_up_to_what_is_malformed() {
+    let entry = |handler: &[u8; 4], boxes: &[u8]| {
+        let entry = boxed("avc1", &[&[0; 78], boxes].concat());
+        let described = [&words(&[0, 2])[..], &entry, &boxed("avc1", &[0; 90])].concat();
+        let sketch = Sketch::new().with("hdlr", [&words(&[0, 0])[..], handler].concat());
+        sketch.with("stsd", described).read().entry
+    };
+    let boxes = [boxed("avcC", &[1, 100]), boxed("pasp", &[0; 8])].concat();
+    let listed = vec![(*b"avcC", vec![1, 100]), (*b"pasp", vec![0; 8])];
+    assert_eq!(entry(b"vide", &boxes), listed);
+    assert_eq!(entry(b"vide", &[&boxes[..], &[0, 0, 0, 1, 9, 9, 9, 9]].concat()), listed);
+    assert_eq!(entry(b"soun", &boxes), []);
 }

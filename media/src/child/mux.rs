@@ -217,6 +217,8 @@ impl Muxer {
             let clock = if header.side.is_some() { (1, TEXT_TICKS) } else { header.clock };
             stream.time_base = ff::Rational::new(clock.0, clock.1).into();
             p.codec_id = codec_id;
+            // 0: the muxer chooses.
+            p.codec_tag = codec.tag(container.muxer).map_or(0, u32::from_le_bytes);
             let size = extradata.len();
             if size > 0 {
                 let copy = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();

@@ -344,8 +344,14 @@ impl PlanBuilder<'_> {
 /// Names the encoder of a rendition only if it is not the codec's first one: settings of the same encoder are equal.
 ///
 /// # Errors
-/// If it is not there.
+/// If its codec can't be made with these settings, or the encoder is not there. None at all are known in simulation.
 fn choose_encoder(rendition: &mut Rendition, encoders: &Encoders) -> Result<(), String> {
+    if let Some(settings) = &rendition.video
+        && let Some(reason) =
+            tables().codec(&settings.codec)?.video().and_then(|video| video.refusal(settings))
+    {
+        return Err(reason);
+    }
     let (codec, encoder) = match (&mut rendition.video, &mut rendition.audio) {
         (Some(video), _) => (&video.codec, &mut video.encoder),
         (None, Some(audio)) => (&audio.codec, &mut audio.encoder),
@@ -353,9 +359,11 @@ fn choose_encoder(rendition: &mut Rendition, encoders: &Encoders) -> Result<(), 
     };
     let described = encoders.of(encoder, codec);
     if described.is_empty() && !encoders.is_empty() {
-        let missing = if encoder.is_empty() { codec } else { encoder };
+        let named = [encoder.as_str()];
+        let names = if encoder.is_empty() { tables().codec(codec)?.encoders() } else { &named };
         return Err(format!(
-            "this FFmpeg has no encoder for {missing}; install one that has, or ask for another codec"
+            "this FFmpeg has no encoder '{}', which makes {codec}; install one that has, or ask for another codec",
+            names.join("' or '")
         ));
     }
     if described == encoders.of("", codec) {

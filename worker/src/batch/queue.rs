@@ -82,7 +82,8 @@ impl SegmentQueue {
 
 #[cfg(test)]
 mod tests {
-    use millrace_schemas::{SourceRef, TrackKind};
+    use millrace_formats::VideoAsk;
+    use millrace_schemas::{Picture, Ratio, SourceRef, TrackKind};
 
     use super::*;
 
@@ -134,6 +135,19 @@ mod tests {
         assert_eq!(indices(&all.take_batch(1, LONGEST)), [4, 5]);
         assert_eq!(indices(&all.take_batch(1, LONGEST)), [3]);
         assert!(all.take_batch(1, LONGEST).is_empty());
+    }
+
+    #[test]
+    fn segments_whose_codec_makes_each_an_encode_of_its_own_go_alone() {
+        let picture = Picture::plain((64, 64), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 25 });
+        for codec in TABLES.codecs.iter().filter(|codec| codec.video().is_some()) {
+            let settings = codec.video_settings(&picture, &VideoAsk::default());
+            let rendition = Rendition { id: "v".into(), video: settings, audio: None, side: None };
+            let mut all = queue(0..3);
+            all.0.iter_mut().for_each(|queued| queued.renditions.push(rendition.clone()));
+            let expected: &[i32] = if codec.seams() == Seams::Stitch { &[0, 1, 2] } else { &[0] };
+            assert_eq!(indices(&all.take_batch(1, LONGEST)), expected, "{}", codec.name());
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     boxes::{Movie, Presentation, Track},
-    child::{failure::Failure, mux::is_cover, source::Source},
+    child::{codec, failure::Failure, mux::is_cover, source::Source},
     timeline::{Clock, rescale_timestamp},
 };
 
@@ -69,6 +69,13 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
                 "the sample rate in the sample entry of its sound is {found} instead of {asked}"
             )));
         }
+    }
+    if let Some(video) = &track.header.video
+        && !codec::video(video)?.entry_agrees(video, &file.entry)
+    {
+        return Err(unproven(
+            "the sample entry of its pictures states another codec than its settings".into(),
+        ));
     }
     if file.samples.times.len() != track.packets.len() {
         let (found, asked) = (file.samples.times.len(), track.packets.len());

@@ -45,6 +45,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_sched_yield,
     libc::SYS_gettid,
     libc::SYS_getpid,
+    libc::SYS_geteuid,
     libc::SYS_getrandom,
     libc::SYS_clock_gettime,
     libc::SYS_clock_getres,
@@ -54,9 +55,16 @@ const ALLOWED: &[i64] = &[
     libc::SYS_restart_syscall,
 ];
 
-/// Answered with EPERM, since they take paths: libav looks for modules of character sets, the cgroup's share of processors and how memory is overcommitted,
-/// and does without.
+/// Answered with EPERM. Some take paths: libav looks for modules of character sets, the cgroup's share of processors and how memory
+/// is overcommitted, and does without. Encoders would place their threads on cores and nodes of memory, and set their priorities.
 const REFUSED: &[i64] = &[
+    libc::SYS_get_mempolicy,
+    libc::SYS_set_mempolicy,
+    libc::SYS_mbind,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_getpriority,
+    libc::SYS_setpriority,
     libc::SYS_openat,
     libc::SYS_newfstatat,
     libc::SYS_statx,

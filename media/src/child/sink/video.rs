@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, fs::File};
 
 use ffmpeg_next::{self as ff, Packet, frame};
-use millrace_schemas::{Made, Rendition};
+use millrace_schemas::{Made, Rendition, VideoSettings};
 
 use super::work_object::{Sink, WRITING, WorkObject, begin};
 use crate::{
@@ -47,6 +47,13 @@ pub(crate) struct VideoSink {
     encoder: ff::encoder::video::Encoder,
     header: Header,
     rendition: String,
+    /// Whether the encoder makes a keyframe where it is asked to.
+    places_keyframes: bool,
+    intervals: Option<Intervals>,
+    /// The time of the first picture behind the last range, of an encoder that gets none of them.
+    behind: Option<i64>,
+    /// Whether the encoder was told that no picture follows.
+    is_flushed: bool,
     ranges: Vec<TimeRange>,
     outputs: VecDeque<File>,
     /// How many pictures of each range went in.
@@ -74,8 +81,18 @@ impl VideoSink {
     ) -> Result<Self, Failure> {
         let s = rendition.video.as_ref().ok_or_else(|| Failure::new("a rendition without video settings"))?;
         let area = i64::from(s.width) * i64::from(s.height);
-        let context = video_encoder(encoding::encoder(&s.codec, &s.encoder)?, s, threads(cores, area))?;
-        let options = encoding::video_options(s)?;
+        let codec = encoding::video(s)?;
+        let places_keyframes = codec.places_keyframes();
+        if !places_keyframes && ranges.len() > 1 {
+            return Err(Failure::new(format!(
+                "the encoder of {} makes one segment, not {}",
+                s.codec,
+                ranges.len()
+            )));
+        }
+        let threads = threads(cores, area);
+        let context = video_encoder(encoding::encoder(&s.codec, &s.encoder)?, s, threads)?;
+        let options = encoding::dictionary(&codec.options_for(s, threads));
         let encoder = context
             .encoder()
             .video()
@@ -95,6 +112,10 @@ impl VideoSink {
             encoder,
             header,
             rendition: rendition.id.clone(),
+            places_keyframes,
+            intervals: Intervals::new(s),
+            behind: None,
+            is_flushed: false,
             ranges: ranges.to_vec(),
             outputs,
             sent: vec![0; ranges.len()],
@@ -150,6 +171,20 @@ impl VideoSink {
         Ok(self.writer.insert(begin(output, &self.header)?))
     }
 
+    /// Ends the encoder, and all ranges. `next` is the time of the first picture behind the last one, if there is one, and `empty_at`
+    /// the time that stands for a range without a picture.
+    fn flush(&mut self, next: Option<i64>, empty_at: i64, notes: &Notes) -> Result<Vec<Made>, Failure> {
+        if std::mem::replace(&mut self.is_flushed, true) {
+            return Ok(Vec::new());
+        }
+        self.encoder.send_eof().map_err(Failure::at("encoding the last pictures"))?;
+        let mut whole = self.write_packets(notes)?;
+        while self.filling < self.ranges.len() {
+            whole.push(self.end_range(next, empty_at, notes)?);
+        }
+        Ok(whole)
+    }
+
     /// Ends a work object. `empty_at` is the time that stands for a range without a picture.
     fn end_range(&mut self, next: Option<i64>, empty_at: i64, notes: &Notes) -> Result<Made, Failure> {
         self.writer()?;
@@ -185,13 +220,24 @@ impl Sink for VideoSink {
     fn push(&mut self, picture: TimedPicture<'_>) -> Result<Vec<Made>, Failure> {
         let TimedPicture { mut frame, pts, length, notes } = picture;
         let before = self.sending;
+        let begins_interval = self.intervals.as_mut().is_some_and(|intervals| intervals.begins_one(pts));
         while self.ranges.get(self.sending).is_some_and(|range| range.end.is_some_and(|end| pts >= end)) {
             self.sending += 1;
         }
         if let Some(sent) = self.sent.get_mut(self.sending) {
             *sent += 1;
         }
-        let begins = self.sending > before;
+        if !self.places_keyframes && self.sending == self.ranges.len() {
+            // One behind the end may be coded before the last ones of the range, which would need it. As many are seen as seams
+            // are compared by.
+            let next = *self.behind.get_or_insert(pts);
+            let end = self.ranges.last().and_then(|range| range.end);
+            if end.is_some_and(|end| !notes.has_seen_enough(end)) {
+                return Ok(Vec::new());
+            }
+            return self.flush(Some(next), next, notes);
+        }
+        let begins = self.sending > before || begins_interval;
         frame.set_pts(Some(pts));
         frame.set_kind(if begins { ff::picture::Type::I } else { ff::picture::Type::None });
         self.lengths.push_back((pts, length));
@@ -205,12 +251,34 @@ impl Sink for VideoSink {
             return Ok(Vec::new());
         }
         let VideoEnd { next, empty_at, notes } = end;
-        self.encoder.send_eof().map_err(Failure::at("encoding the last pictures"))?;
-        let mut whole = self.write_packets(notes)?;
-        while self.filling < self.ranges.len() {
-            whole.push(self.end_range(next, next.unwrap_or(empty_at), notes)?);
-        }
-        Ok(whole)
+        self.flush(next, next.unwrap_or(empty_at), notes)
+    }
+}
+
+/// Where keyframes are asked for at intervals.
+#[derive(Debug)]
+struct Intervals {
+    /// The length of an interval, in microseconds.
+    length: i128,
+    /// The clock of the times, in seconds.
+    clock: (i128, i128),
+    /// The interval of the picture before.
+    last: Option<i128>,
+}
+
+impl Intervals {
+    /// Returns the intervals of these settings; `None` if they leave keyframes to the encoder.
+    fn new(settings: &VideoSettings) -> Option<Self> {
+        let length = (settings.keyframe_seconds * 1e6).round();
+        let clock = (i128::from(settings.time_base.num), i128::from(settings.time_base.den.max(1)));
+        (length >= 1.0).then_some(Self { length: length as i128, clock, last: None })
+    }
+
+    /// Takes the next picture. Returns `true` if it is the first one of an interval, counted from time zero of the source, so that
+    /// it does not depend on where segments begin. The first picture of all is a keyframe anyway.
+    fn begins_one(&mut self, pts: i64) -> bool {
+        let number = (i128::from(pts) * self.clock.0 * 1_000_000).div_euclid(self.length * self.clock.1);
+        self.last.replace(number).is_some_and(|last| last != number)
     }
 }
 
@@ -219,4 +287,31 @@ impl Sink for VideoSink {
 fn threads(cores: usize, area: i64) -> i32 {
     let most = if area > LARGE_PICTURE { 4 } else { usize::MAX };
     i32::try_from(if cores <= 1 { 1 } else { (cores * 2).min(most) }).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_schemas::{Picture, Ratio};
+
+    use super::*;
+
+    #[test]
+    fn keyframes_at_intervals_are_counted_from_time_zero_whatever_comes_first() {
+        let clock = Ratio { num: 1001, den: 30_000 };
+        let picture = Picture::plain((64, 48), Ratio { num: 30_000, den: 1001 }, clock);
+        let settings = VideoSettings { keyframe_seconds: 0.5, ..VideoSettings::of("h264", &picture) };
+        let begun = |from: i64| -> Vec<i64> {
+            let mut intervals = Intervals::new(&settings).unwrap();
+            (from..61).filter(|pts| intervals.begins_one(*pts)).collect()
+        };
+        // Picture 30 is at 1.001 s.
+        assert_eq!(begun(-20), [-14, 0, 15, 30, 45, 60]);
+        assert_eq!(begun(20), [30, 45, 60]);
+        assert_eq!(begun(30), [45, 60], "the first one is a keyframe anyway");
+        let tenths =
+            VideoSettings { keyframe_seconds: 0.1, time_base: Ratio { num: 1, den: 10 }, ..settings.clone() };
+        let mut intervals = Intervals::new(&tenths).unwrap();
+        assert_eq!((0..10).filter(|pts| intervals.begins_one(*pts)).count(), 9, "0.3 s is the third one");
+        assert!(Intervals::new(&VideoSettings { keyframe_seconds: 0.0, ..settings }).is_none());
+    }
 }

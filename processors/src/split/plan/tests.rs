@@ -1,4 +1,6 @@
-use millrace_schemas::{Encoders, Keyframe, Picture, Ratio, Seek, SeekBy, Signal, Sound, frame::Record as _};
+use millrace_schemas::{
+    Encoders, Keyframe, Picture, Ratio, Seek, SeekBy, Signal, Sound, VideoSettings, frame::Record as _,
+};
 use millrace_topology::invariants::check_plan;
 use proptest::prelude::*;
 
@@ -249,15 +251,42 @@ fn what_cannot_be_planned_is_refused_with_a_reason() {
     assert!(planned(&facts(), time).is_err());
 }
 
+#[test]
+fn pictures_that_no_encoder_makes_are_refused_before_any_work() {
+    let choose = |settings: &VideoSettings, encoders: &Encoders| {
+        let video = Some(settings.clone());
+        choose_encoder(&mut Rendition { id: String::new(), video, audio: None, side: None }, encoders)
+    };
+    let settings = |codec: &str| {
+        let picture = facts().video.unwrap().picture;
+        tables().codec(codec).unwrap().video_settings(&picture, &Default::default()).unwrap()
+    };
+    let only: Encoders =
+        ["h264", "libx264"].map(|name| (name.into(), "libx264 (Lavc)".into())).into_iter().collect();
+    assert_eq!(choose(&settings("h264"), &only), Ok(()));
+    assert_eq!(choose(&settings("hevc"), &Encoders::default()), Ok(()), "in simulation none is known");
+    let missing = choose(&settings("hevc"), &only).unwrap_err();
+    assert!(
+        missing.starts_with("this FFmpeg has no encoder 'libx265', which makes hevc; install"),
+        "{missing}"
+    );
+    let named = VideoSettings { encoder: "h264_nvenc".into(), ..settings("h264") };
+    assert!(choose(&named, &only).unwrap_err().contains("no encoder 'h264_nvenc'"));
+    let every_second = VideoSettings { keyframe_seconds: 1.0, ..settings("av1") };
+    assert!(choose(&every_second, &Encoders::default()).unwrap_err().contains("places keyframes by itself"));
+    let small = VideoSettings { width: 32, height: 32, ..settings("av1") };
+    assert!(choose(&small, &Encoders::default()).unwrap_err().contains("too small"));
+}
+
 /// `millrace_formats::planted` adds a container of its own codec: no line of this crate knows them.
 #[test]
 fn a_planted_container_gets_pictures_of_the_planted_codec() {
-    let plan = planned(&facts(), &BOTH.replace("\"flv\"", "\"mov\"")).unwrap();
-    let [mp4, mov] = plan.started.outputs.as_slice() else { panic!("two outputs") };
-    assert_eq!((mp4.renditions.len(), mov.renditions.len()), (2, 1), "it holds no sound");
-    assert!(mov.url.ends_with("/a.mov"), "{}", mov.url);
+    let plan = planned(&facts(), &BOTH.replace("\"flv\"", "\"ipod\"")).unwrap();
+    let [mp4, ipod] = plan.started.outputs.as_slice() else { panic!("two outputs") };
+    assert_eq!((mp4.renditions.len(), ipod.renditions.len()), (2, 1), "it holds no sound");
+    assert!(ipod.url.ends_with("/a.ipod"), "{}", ipod.url);
     let track = |id: &str| plan.started.tracks.iter().find(|track| track.rendition == id).unwrap();
-    let track = track(&mov.renditions[0]);
+    let track = track(&ipod.renditions[0]);
     assert_eq!(track.video.as_ref().unwrap().codec, "mpeg4");
     assert_eq!(track.segments, 6);
 }

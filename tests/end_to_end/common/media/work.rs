@@ -16,7 +16,7 @@ use millrace_media::{
     seams::Decoded,
 };
 use millrace_processors::split::cuts;
-use millrace_schemas::{Made, OutputPlan, Rendition, Seek, TrackKind, TrackPlan, TrackSum};
+use millrace_schemas::{Made, OutputPlan, Rendition, Seek, TrackKind, TrackPlan, TrackSum, VideoSettings};
 
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -213,6 +213,21 @@ impl Workshop {
             work.push(track(TrackKind::Audio, made.collect()));
         }
         work
+    }
+
+    /// The work objects of the pictures of a source, in these settings, in segments of so many seconds; `0` makes one. Each is made
+    /// by a worker of its own, with other cores than the one before.
+    pub fn make_pictures(&self, source: &Path, seconds: f64, settings: &VideoSettings) -> Track {
+        let found = self.inspect(source, if seconds > 0.0 { seconds } else { 1.0 });
+        let all = vec![cuts::Range { start: None, end: None, seeks: Vec::new() }];
+        let ranges = if seconds > 0.0 { ranges(&found, seconds) } else { all };
+        let made = ranges.into_iter().zip([1, 2].into_iter().cycle()).map(|(range, cores)| {
+            let cuts::Range { start, end, seeks } = range;
+            let mut task = Self::video_task(&found, TimeRange { start, end }, seeks);
+            task.renditions[0].video = Some(settings.clone());
+            self.transcode(source, TranscodeTask { cores, ..task })
+        });
+        track(TrackKind::Video, made.collect())
     }
 
     /// Puts an output together, as `merge` does; gives why it is refused. What was written stays.
