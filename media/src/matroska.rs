@@ -27,6 +27,12 @@ mod id {
     pub(super) const CODEC_DELAY: u32 = 0x56aa;
     pub(super) const LANGUAGE: u32 = 0x0022_b59c;
     pub(super) const NAME: u32 = 0x536e;
+    pub(super) const VIDEO: u32 = 0xe0;
+    pub(super) const PIXEL_WIDTH: u32 = 0xb0;
+    pub(super) const PIXEL_HEIGHT: u32 = 0xba;
+    pub(super) const AUDIO: u32 = 0xe1;
+    pub(super) const SAMPLING_FREQUENCY: u32 = 0xb5;
+    pub(super) const CHANNELS: u32 = 0x9f;
     pub(super) const CLUSTER: u32 = 0x1f43_b675;
     pub(super) const TIMESTAMP: u32 = 0xe7;
     pub(super) const SIMPLE_BLOCK: u32 = 0xa3;
@@ -86,6 +92,10 @@ pub(crate) struct Track {
     pub(crate) codec_delay: u64,
     /// The usual length of a block, in nanoseconds.
     pub(crate) default_duration: Option<u64>,
+    /// The width and height of its pictures, in pixels.
+    pub(crate) size: (u64, u64),
+    /// Its samples per second, and its channels.
+    pub(crate) sampling: (f64, u64),
     /// In the order of the file.
     pub(crate) blocks: Vec<Block>,
 }
@@ -197,6 +207,16 @@ fn track(file: &Window<'_>, entry: &Element) -> Option<Track> {
             id::CODEC_DELAY => track.codec_delay = child.unsigned(file)?,
             id::LANGUAGE => track.language = child.text(file, LONGEST_TEXT)?,
             id::NAME => track.name = child.text(file, LONGEST_TEXT)?,
+            id::VIDEO | id::AUDIO => child.visit(file, |child| {
+                match child.id {
+                    id::PIXEL_WIDTH => track.size.0 = child.unsigned(file)?,
+                    id::PIXEL_HEIGHT => track.size.1 = child.unsigned(file)?,
+                    id::SAMPLING_FREQUENCY => track.sampling.0 = child.float(file)?,
+                    id::CHANNELS => track.sampling.1 = child.unsigned(file)?,
+                    _ => {}
+                }
+                Some(())
+            })?,
             _ => {}
         }
         Some(())

@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use serde_json::Value;
 
 use crate::common::{
-    Place,
+    Place, Ran,
     judge::{self, has, judge, judge_sound, probed},
     media::{
         self, Constant, ffmpeg, kinds,
@@ -21,9 +21,19 @@ const TICK: f64 = 0.001;
 fn made(place: &Place, source: &Path, format: &str, segment: &str) -> std::path::PathBuf {
     let folder = format!("out-{segment}");
     let mut run = place.millrace();
-    run.args(["run", "--json", "-f", format, "--segment-time", segment]);
-    let ran = run.arg(source).arg("--output").arg(place.path(&folder)).output().unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    run.args([
+        "run",
+        "--data",
+        "data",
+        "--output",
+        &folder,
+        "--json",
+        "-f",
+        format,
+        "--segment-time",
+        segment,
+    ]);
+    Ran::of(run.arg(source).output().unwrap()).success();
     let stem = source.file_stem().unwrap().to_str().unwrap();
     place.path(&format!("{folder}/{stem}.{format}"))
 }
@@ -96,21 +106,44 @@ fn text_chapters_and_tags_go_over_to_matroska() {
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
 
+/// A cover lies behind what mp4 makes of chapters.
+#[test]
+fn a_cover_goes_over_with_chapters() {
+    let place = Place::new();
+    let source = place.path("a.mp4");
+    covered_with_chapters(&place, &source);
+    for format in ["mp4", "mkv"] {
+        let output = made(&place, &source, format, "1");
+        let streams = probed(&output, "stream=codec_name,width:stream_disposition=attached_pic");
+        assert!(streams.lines().any(|line| line == "png,64,1"), "{streams}");
+        assert_eq!(probed(&output, "chapter_tags=title"), "One\nTwo", "{format}");
+    }
+}
+
+/// A clip with chapters, and with a cover, which is also at `cover.png`.
+fn covered_with_chapters(place: &Place, source: &Path) {
+    let chapter =
+        |start, end, title| format!("[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle={title}\n");
+    let meta = format!(";FFMETADATA1\n{}{}", chapter(0, 1000, "One"), chapter(1000, 3000, "Two"));
+    let meta = place.write("meta.txt", meta);
+    let (clip, cover) = (place.path("clip.mp4"), place.path("cover.png"));
+    media::clip(&clip);
+    ffmpeg(&["-f", "lavfi", "-i", "testsrc2=size=64x48", "-frames:v", "1", cover.to_str().unwrap()]);
+    let [from, picture, meta, to] = [&clip, &cover, &meta, source].map(|path| path.to_str().unwrap());
+    let with =
+        ["-map", "0", "-map", "1", "-map_chapters", "2", "-c", "copy", "-disposition:v:1", "attached_pic"];
+    ffmpeg(&[&["-i", from, "-i", picture, "-f", "ffmetadata", "-i", meta], &with[..], &[to]].concat());
+}
+
 #[test]
 fn a_cover_is_attached_as_it_is() {
     let place = Place::new();
-    let (clip, cover, source) = (place.path("clip.mp4"), place.path("cover.png"), place.path("a.mp4"));
-    media::clip(&clip);
-    ffmpeg(&["-f", "lavfi", "-i", "testsrc2=size=64x48", "-frames:v", "1", cover.to_str().unwrap()]);
-    let [from, picture, to] = [&clip, &cover, &source].map(|path| path.to_str().unwrap());
-    let with = ["-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic"];
-    ffmpeg(&[&["-i", from, "-i", picture], &with[..], &[to]].concat());
+    let (cover, source) = (place.path("cover.png"), place.path("a.mp4"));
+    covered_with_chapters(&place, &source);
     let output = made(&place, &source, "mkv", "1");
     let bytes = std::fs::read(&cover).unwrap();
     let file = std::fs::read(&output).unwrap();
     assert!(file.windows(bytes.len()).any(|window| window == bytes), "the bytes of the picture");
-    let streams = probed(&output, "stream=codec_name,width:stream_disposition=attached_pic");
-    assert!(streams.lines().any(|line| line == "png,64,1"), "{streams}");
 }
 
 #[test]
@@ -250,9 +283,14 @@ fn what_a_matroska_file_states_wrongly_is_refused_by_its_name() {
         let at = data_of(file, &[SEGMENT, TRACKS, TRACK, 0x63a2])[0];
         file[at + 2] ^= 1;
     });
-    lie("another width", "width", |file| {
+    lie("another width", "its header says 162x90", |file| {
         let at = data_of(file, &[SEGMENT, TRACKS, TRACK, 0xe0, 0xb0])[0];
         file[at] ^= 2;
+    });
+    lie("another rate of the sound", "its header says 48000.03125 samples", |file| {
+        // Bits of a float of 8 bytes.
+        let at = data_of(file, &[SEGMENT, TRACKS, TRACK, 0xe1, 0xb5])[0];
+        file[at + 3] ^= 1;
     });
     lie("another language", "the language of its pictures", |file| {
         let at = data_of(file, &[SEGMENT, TRACKS, TRACK, 0x0022_b59c])[0];
@@ -273,5 +311,5 @@ fn what_a_matroska_file_states_wrongly_is_refused_by_its_name() {
     lie("no end", "can't be read as one Segment", |file| {
         file.pop();
     });
-    planter.end(13);
+    planter.end(14);
 }

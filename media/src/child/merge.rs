@@ -47,7 +47,7 @@ pub(crate) fn merge(
     // A track without a packet is in no output.
     let (mut tracks, empty): (Vec<Track>, Vec<Track>) =
         tracks.into_iter().partition(|track| track.first.is_some());
-    // Where covers are files beside the tracks, those come first.
+    // In all containers covers lie beside the tracks, and readers list them last.
     tracks.sort_by_key(|track| mux::is_cover(&track.header));
     let mut warnings: Vec<String> = empty.iter().map(Track::left_out).collect();
     let origin = origin(&tracks, container).ok_or_else(|| nothing(empty.len()))?;

@@ -44,7 +44,8 @@ pub(crate) fn prove(
     streams(&source, plan, container, expected)?;
     let mut found = Vec::new();
     for (i, track) in expected.iter().enumerate() {
-        let file = Found::of(&source, i).ok_or_else(|| unproven("a stream is missing".into()))?;
+        let file = Found::of(&source, stream_of(&source, expected, i));
+        let file = file.ok_or_else(|| unproven("a stream is missing".into()))?;
         parameters(&file, track, container)?;
         found.push(file);
     }
@@ -172,7 +173,18 @@ fn is_nothing(codec: &dyn Codec, packet: &[u8]) -> bool {
     }
 }
 
-/// The streams are those that were put in, chapters and title, too; behind them only what a container makes of chapters
+/// The stream that a track is in a file: covers come last, behind what a container makes of chapters and timecode.
+fn stream_of(source: &Source, expected: &[Expected], track: usize) -> usize {
+    let (count, covers) = (source.input.nb_streams() as usize, covers(expected));
+    let tracks = expected.len() - covers;
+    if track < tracks { track } else { (count + track).saturating_sub(expected.len()) }
+}
+
+fn covers(expected: &[Expected]) -> usize {
+    expected.iter().filter(|track| track.codec.is_cover()).count()
+}
+
+/// The streams are those that were put in, chapters and title, too; in front of covers only what a container makes of chapters
 /// and timecode.
 fn streams(
     source: &Source,
@@ -181,7 +193,8 @@ fn streams(
     expected: &[Expected],
 ) -> Result<(), Failure> {
     let count = source.input.nb_streams() as usize;
-    let made = source.input.streams().skip(expected.len()).all(|stream| {
+    let made = count.saturating_sub(expected.len());
+    let made = source.input.streams().skip(expected.len() - covers(expected)).take(made).all(|stream| {
         let kind = fields(&stream).1.codec_type;
         kind == AVMediaType::AVMEDIA_TYPE_DATA || kind == AVMediaType::AVMEDIA_TYPE_SUBTITLE
     });

@@ -20,11 +20,20 @@ fn tracks() -> Vec<u8> {
         element(id::TRACK_NUMBER, &[1]),
         element(id::DEFAULT_DURATION, &[2, 0x62, 0x5a, 0]),
         element(id::LANGUAGE, b"ger\0\0"),
+        element(
+            id::VIDEO,
+            &[element(id::PIXEL_WIDTH, &[1, 0x40]), element(id::PIXEL_HEIGHT, &[180])].concat(),
+        ),
         element(id::NAME, "Gro\u{df}".as_bytes()),
     ];
     let sound = [
         element(id::TRACK_NUMBER, &[2]),
         element(id::FLAG_DEFAULT, &[0]),
+        element(
+            id::AUDIO,
+            &[element(id::SAMPLING_FREQUENCY, &48_000_f64.to_be_bytes()), element(id::CHANNELS, &[2])]
+                .concat(),
+        ),
         element(id::CODEC_DELAY, &[0x63, 0x2e, 0xa0]),
     ];
     let entries = [element(id::TRACK_ENTRY, &pictures.concat()), element(id::TRACK_ENTRY, &sound.concat())];
@@ -43,6 +52,7 @@ fn tracks_state_their_names_and_what_they_do_not_state_is_usual() {
     assert_eq!((pictures.is_default, pictures.default_duration), (true, Some(40_000_000)));
     assert_eq!((sound.language.as_str(), sound.is_default, sound.codec_delay), ("eng", false, 6_500_000));
     assert_eq!((found.scale, found.duration), (1_000_000, None));
+    assert_eq!((pictures.size, sound.sampling), ((320, 180), (48_000.0, 2)));
 }
 
 #[test]

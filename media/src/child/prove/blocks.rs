@@ -43,7 +43,7 @@ pub(super) fn by_blocks(source: &Source, expected: &[Expected], found: &mut [Fou
         names(file, track)?;
         times(file, track, found, delay)?;
         match found.media {
-            Media::Video(_) => rate(file, track)?,
+            Media::Video(_) => pictures(file, track)?,
             Media::Audio(_) => heard(file, track, found)?,
             _ => texts(file, track)?,
         }
@@ -127,9 +127,15 @@ fn times(file: &Track, track: &Expected, found: &Found, delay: i64) -> Result<()
     Ok(())
 }
 
-/// The usual length of a picture.
-fn rate(file: &Track, track: &Expected) -> Result<(), Failure> {
-    let (Some(found), Some(video)) = (file.default_duration, &track.header.video) else { return Ok(()) };
+/// The size of the pictures, and the usual length of one.
+fn pictures(file: &Track, track: &Expected) -> Result<(), Failure> {
+    let Some(video) = &track.header.video else { return Ok(()) };
+    let size = |pixels: i32| u64::try_from(pixels).unwrap_or(0);
+    if file.size != (size(video.width), size(video.height)) {
+        let ((width, height), asked) = (file.size, (video.width, video.height));
+        return Err(unproven(format!("its header says {width}x{height} instead of {}x{}", asked.0, asked.1)));
+    }
+    let Some(found) = file.default_duration else { return Ok(()) };
     let asked = 1e9 / video.frame_rate.as_f64();
     if (found as f64 - asked).abs() > 1.0 {
         return Err(unproven(format!("its pictures last {found} ns instead of {asked:.0} ns")));
@@ -141,6 +147,15 @@ fn rate(file: &Track, track: &Expected) -> Result<(), Failure> {
 /// the encoder's priming, that.
 fn heard(file: &Track, track: &Expected, found: &mut Found) -> Result<(), Failure> {
     let Some(sound) = found.sound else { return Err(unproven("its sound has no header".into())) };
+    if let Some(audio) = &track.header.audio
+        && file.sampling != (f64::from(audio.sample_rate), u64::try_from(audio.channels).unwrap_or(0))
+    {
+        let ((rate, channels), asked) = (file.sampling, (audio.sample_rate, audio.channels));
+        return Err(unproven(format!(
+            "its header says {rate} samples a second and {channels} channels instead of {} and {}",
+            asked.0, asked.1
+        )));
+    }
     let rate = Clock { num: 1, den: i64::from(sound.sample_rate.max(1)) };
     let priming = nanoseconds(file.codec_delay, rate);
     if priming != 0 && priming != track.header.padding {
