@@ -17,6 +17,7 @@ table! {
         mov,
         mkv,
         mka,
+        webm,
         m4a,
         flac,
         mp3,

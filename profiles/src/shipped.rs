@@ -3,7 +3,15 @@
 use crate::profile::Profile;
 
 /// The shipped profiles: a name, and a text in TOML.
-pub const SHIPPED: &[(&str, &str)] = &[("web", include_str!("../shipped/web.toml"))];
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("web", include_str!("../shipped/web.toml")),
+    ("web-av1", include_str!("../shipped/web-av1.toml")),
+    ("archive", include_str!("../shipped/archive.toml")),
+    ("mezzanine", include_str!("../shipped/mezzanine.toml")),
+    ("proxy", include_str!("../shipped/proxy.toml")),
+    ("audio-mp3", include_str!("../shipped/audio-mp3.toml")),
+    ("audio-aac", include_str!("../shipped/audio-aac.toml")),
+];
 
 /// Returns the shipped profile of this name; `None` if there is none.
 #[must_use]

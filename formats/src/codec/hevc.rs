@@ -52,9 +52,10 @@ impl Codec for Hevc {
     }
 
     /// The encoder's headers are units of its byte stream; those of a file are an HEVCDecoderConfigurationRecord
-    /// (ISO/IEC 14496-15, 8.3.3.1), which is compared byte for byte.
+    /// (ISO/IEC 14496-15, 8.3.3.1), which is compared byte for byte. Whether arrays are said to be complete is the muxer's choice.
     fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
-        record(&units(encoder)).is_some_and(|record| record == file)
+        let units = units(encoder);
+        [COMPLETE, 0].iter().any(|complete| record(&units, *complete).is_some_and(|record| record == file))
     }
 
     fn is_keyframe(&self, packet: &[u8], form: Form) -> bool {
@@ -80,9 +81,12 @@ impl Codec for Hevc {
     }
 }
 
-/// Returns the record that files have of these headers: parameter sets, one array for each type, all there; `None` for any other
+/// The bit of an array that says that no such unit is anywhere else (8.3.3.1.3).
+const COMPLETE: u8 = 0x80;
+
+/// Returns the record that files have of these headers: parameter sets, one array for each type, with this bit; `None` for any other
 /// headers.
-fn record(units: &[&[u8]]) -> Option<Vec<u8>> {
+fn record(units: &[&[u8]], complete: u8) -> Option<Vec<u8>> {
     let types: Vec<u8> = units.iter().map(|unit| unit_type(unit)).collect::<Option<_>>()?;
     // In the order of their types, as they follow from each other. Another unit is none that a decoder must have.
     if !types.is_sorted() || PARAMETERS.into_iter().any(|kind| !types.contains(&kind)) {
@@ -94,7 +98,7 @@ fn record(units: &[&[u8]]) -> Option<Vec<u8>> {
     record.push(u8::try_from(PARAMETERS.count()).ok()?);
     for kind in PARAMETERS {
         let of_type = || units.iter().zip(&types).filter(|(_, other)| **other == kind).map(|(unit, _)| unit);
-        record.push(0x80 | kind);
+        record.push(complete | kind);
         record.extend(u16::try_from(of_type().count()).ok()?.to_be_bytes());
         for unit in of_type() {
             record.extend(u16::try_from(unit.len()).ok()?.to_be_bytes());

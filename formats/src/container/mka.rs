@@ -3,4 +3,4 @@
 use super::{Container, NO_TRACKS, mkv};
 
 pub(super) const ENTRY: &Container =
-    &Container { name: "mka", about: "AAC in Matroska, without pictures", video: NO_TRACKS, ..*mkv::ENTRY };
+    &Container { name: "mka", about: "Matroska without pictures", video: NO_TRACKS, ..*mkv::ENTRY };

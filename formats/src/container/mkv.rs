@@ -1,15 +1,18 @@
 //! Matroska (RFC 9559), with pictures.
 
 use super::{Container, Contents, Index, Layout, Priming, Tracks};
-use crate::codec::{aac::Aac, h264::H264, mjpeg::Mjpeg, png::Png, subrip::SubRip};
+use crate::codec::{
+    aac::Aac, ac3::Ac3, av1::Av1, flac::Flac, h264::H264, hevc::Hevc, mjpeg::Mjpeg, mp3::Mp3,
+    opus::Opus, png::Png, subrip::SubRip, vp9::Vp9,
+};
 
 pub(super) const ENTRY: &Container = &Container {
     name: "mkv",
-    about: "H.264, AAC and SubRip in Matroska",
+    about: "Matroska: H.264, HEVC, AV1 or VP9, most codecs of audio, and SubRip",
     muxer: "matroska",
     demuxer: "matroska,webm",
-    video: Tracks { codecs: &[&H264], most: 1 },
-    audio: Tracks { codecs: &[&Aac], most: usize::MAX },
+    video: Tracks { codecs: &[&H264, &Hevc, &Av1, &Vp9], most: 1 },
+    audio: Tracks { codecs: &[&Aac, &Opus, &Mp3, &Ac3, &Flac], most: usize::MAX },
     text: Tracks { codecs: &[&SubRip], most: usize::MAX },
     covers: Tracks { codecs: &[&Mjpeg, &Png], most: usize::MAX },
     chapters: true,
