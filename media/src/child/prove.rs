@@ -244,7 +244,7 @@ fn parameters(file: &Found, track: &Expected, container: &Container) -> Result<(
             pictures(&mut wrong, stated, asked, container.index.aspect_slack(asked.width));
         }
         (Media::Audio(stated), _, Some(asked)) => {
-            sound::parameters(&mut wrong, (stated, file), asked, track)?
+            sound::parameters(&mut wrong, (stated, file), asked, track)?;
         }
         _ => {}
     }

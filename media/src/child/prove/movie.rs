@@ -61,9 +61,10 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
         )));
     }
     if let Some(audio) = &track.header.audio {
-        // A rate beyond its 16 bits is not stated there (ISO/IEC 14496-12, 12.2.3).
+        // A rate beyond its 16 bits is not stated there (ISO/IEC 14496-12, 12.2.3); QuickTime then has 1 there, and the rate behind it
+        // (QuickTime File Format, "Sound Sample Description, Version 2").
         let asked = u16::try_from(audio.sample_rate).unwrap_or(0);
-        if file.sample_rate != Some(asked) {
+        if file.sample_rate != Some(asked) && (asked > 0 || file.sample_rate != Some(1)) {
             let found = file.sample_rate.map_or("none".into(), |rate| rate.to_string());
             return Err(unproven(format!(
                 "the sample rate in the sample entry of its sound is {found} instead of {asked}"
