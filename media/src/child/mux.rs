@@ -92,13 +92,21 @@ pub(crate) struct Planned<'a> {
     pub(crate) tags: TrackTags,
 }
 
+/// A stream whose encoder adds samples that are not heard.
+struct Padded {
+    /// Samples in a packet.
+    frame: i64,
+    /// Samples before the first one that is heard, of which the next packet is to say so.
+    priming: i64,
+}
+
 /// An output that is being written.
 pub(crate) struct Muxer {
     output: Output,
     error: Arc<Mutex<Option<io::Error>>>,
     movie_ticks: Option<i64>,
-    /// Of a container without an index, the samples in a packet of each stream whose packets are padded at its end.
-    padded: Vec<Option<i64>>,
+    /// Of a container without an index, each stream that is padded.
+    padded: Vec<Option<Padded>>,
     has_index: bool,
 }
 
@@ -127,7 +135,10 @@ impl Muxer {
             muxer.add_stream(planned, timecode)?;
             let codec = codec::of_header(planned.header)?.audio();
             let is_padded = !has_index && codec.is_some_and(|codec| codec.bits().is_none());
-            muxer.padded.push(is_padded.then_some(planned.header.frame_size));
+            muxer.padded.push(
+                is_padded
+                    .then_some(Padded { frame: planned.header.frame_size, priming: planned.header.padding }),
+            );
         }
         let mut metadata = Dictionary::new();
         for (key, value) in &extras.metadata {
@@ -269,15 +280,15 @@ impl Muxer {
         if packet.key {
             out.set_flags(ff::packet::Flags::KEY);
         }
-        let padding = self.padded.get(stream).copied().flatten().map_or(0, |size| size - packet.duration);
-        if padding > 0 {
-            // Samples to skip at the begin and at the end, and two reasons (`AV_PKT_DATA_SKIP_SAMPLES`).
-            let [a, b, c, d] = u32::try_from(padding).unwrap_or(0).to_le_bytes();
-            side_data(
-                &mut out,
-                AVPacketSideDataType::AV_PKT_DATA_SKIP_SAMPLES,
-                &[0, 0, 0, 0, a, b, c, d, 0, 0],
-            )?;
+        if let Some(Some(padded)) = self.padded.get_mut(stream) {
+            let skipped = [std::mem::take(&mut padded.priming), padded.frame - packet.duration];
+            if skipped != [0, 0] {
+                // Samples that are not heard at the begin and at the end of the packet, and two reasons.
+                let [[a, b, c, d], [e, f, g, h]] =
+                    skipped.map(|samples| u32::try_from(samples).unwrap_or(0).to_le_bytes());
+                let bytes = [a, b, c, d, e, f, g, h, 0, 0];
+                side_data(&mut out, AVPacketSideDataType::AV_PKT_DATA_SKIP_SAMPLES, &bytes)?;
+            }
         }
         let written = out.write(&mut self.output).map(drop);
         written.map_err(|error| self.failure("writing the output", error))
