@@ -255,6 +255,11 @@ pub trait AudioCodec: Debug + Sync {
         true
     }
 
+    /// Returns a codec header of the encoder as Matroska has it (CodecPrivate, RFC 9559, 5.1.4.1.22).
+    fn matroska_private(&self, header: &[u8]) -> Vec<u8> {
+        header.to_vec()
+    }
+
     /// Reads a codec header; `None` if it can't be read, or there is none.
     fn read_header(&self, header: &[u8]) -> Option<SoundHeader>;
 

@@ -25,6 +25,7 @@ mod id {
     pub(super) const FLAG_DEFAULT: u32 = 0x88;
     pub(super) const DEFAULT_DURATION: u32 = 0x0023_e383;
     pub(super) const CODEC_DELAY: u32 = 0x56aa;
+    pub(super) const CODEC_PRIVATE: u32 = 0x63a2;
     pub(super) const LANGUAGE: u32 = 0x0022_b59c;
     pub(super) const NAME: u32 = 0x536e;
     pub(super) const VIDEO: u32 = 0xe0;
@@ -90,6 +91,8 @@ pub(crate) struct Track {
     pub(crate) is_default: bool,
     /// By how much earlier its blocks are shown than their times say, in nanoseconds (5.1.4.1.28).
     pub(crate) codec_delay: u64,
+    /// The codec headers, in the form that Matroska has them in (5.1.4.1.22).
+    pub(crate) private: Vec<u8>,
     /// The usual length of a block, in nanoseconds.
     pub(crate) default_duration: Option<u64>,
     /// The width and height of its pictures, in pixels.
@@ -205,6 +208,7 @@ fn track(file: &Window<'_>, entry: &Element) -> Option<Track> {
             id::FLAG_DEFAULT => track.is_default = child.unsigned(file)? == 1,
             id::DEFAULT_DURATION => track.default_duration = Some(child.unsigned(file)?),
             id::CODEC_DELAY => track.codec_delay = child.unsigned(file)?,
+            id::CODEC_PRIVATE => track.private = child.bytes(file, LONGEST_TEXT)?,
             id::LANGUAGE => track.language = child.text(file, LONGEST_TEXT)?,
             id::NAME => track.name = child.text(file, LONGEST_TEXT)?,
             id::VIDEO | id::AUDIO => child.visit(file, |child| {

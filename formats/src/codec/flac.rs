@@ -91,6 +91,12 @@ impl AudioCodec for Flac {
         vec![("frame_size", FRAME_SIZE.to_string()), ("bits_per_raw_sample", BITS.to_string())]
     }
 
+    /// As a file begins: its marker, and the header of a last metadata block of this length (RFC 9639, 8.1 and 10.2).
+    fn matroska_private(&self, header: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(header.len()).unwrap_or(0);
+        [b"fLaC", &[0x80, 0, 0, length][..], header].concat()
+    }
+
     fn read_header(&self, header: &[u8]) -> Option<SoundHeader> {
         let header: &[u8; STREAMINFO] = header.try_into().ok()?;
         // The least and the most samples in a frame: the same, of frames of one length.

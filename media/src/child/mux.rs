@@ -29,7 +29,7 @@ use super::{
     libav::{
         color::LibavColor,
         layout::Layout,
-        packet::{add_discard, add_headers},
+        packet::{add_headers, skip_samples},
         stream::rational,
     },
 };
@@ -98,6 +98,14 @@ pub(crate) struct Planned<'a> {
     pub(crate) first: &'a [u8],
 }
 
+/// A stream whose encoder adds samples that are not heard.
+struct Padded {
+    /// Samples in a packet.
+    frame: i64,
+    /// Samples before the first one that is heard, of which the next packet is to say so.
+    priming: i64,
+}
+
 /// An output that is being written.
 pub(crate) struct Muxer {
     output: Output,
@@ -105,8 +113,8 @@ pub(crate) struct Muxer {
     movie_ticks: Option<i64>,
     /// Whether each stream is an attached file, which lies in the header.
     attached: Vec<bool>,
-    /// Of a container without an index, the samples in a packet of each stream whose packets are padded at its end.
-    padded: Vec<Option<i64>>,
+    /// Of a container without an index, each stream that is padded.
+    padded: Vec<Option<Padded>>,
     has_index: bool,
 }
 
@@ -137,7 +145,10 @@ impl Muxer {
             muxer.add_stream(container, planned, timecode)?;
             let codec = codec::of_header(planned.header)?.audio();
             let is_padded = !has_index && codec.is_some_and(|codec| codec.bits().is_none());
-            muxer.padded.push(is_padded.then_some(planned.header.frame_size));
+            muxer.padded.push(
+                is_padded
+                    .then_some(Padded { frame: planned.header.frame_size, priming: planned.header.padding }),
+            );
         }
         let mut metadata = Dictionary::new();
         for (key, value) in &extras.metadata {
@@ -302,9 +313,13 @@ impl Muxer {
         if packet.key {
             out.set_flags(ff::packet::Flags::KEY);
         }
-        let padding = self.padded.get(stream).copied().flatten().map_or(0, |size| size - packet.duration);
-        if packet.discard.max(padding) > 0 {
-            add_discard(&mut out, packet.discard.max(padding));
+        let padded = self.padded.get_mut(stream).and_then(Option::as_mut);
+        let skipped = match padded {
+            Some(padded) => (std::mem::take(&mut padded.priming), padded.frame - packet.duration),
+            None => (0, packet.discard),
+        };
+        if skipped != (0, 0) {
+            skip_samples(&mut out, skipped);
         }
         let written = out.write(&mut self.output).map(drop);
         written.map_err(|error| self.failure("writing the output", error))

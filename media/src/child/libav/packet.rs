@@ -11,11 +11,13 @@ pub(crate) fn add_headers(packet: &mut Packet, headers: &[u8]) {
     add_side_data(packet, AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA, headers);
 }
 
-/// Says that so many samples at the end of a packet of sound are not heard.
-pub(crate) fn add_discard(packet: &mut Packet, samples: i64) {
+/// Says that so many samples at the start and at the end of a packet of sound are not heard.
+pub(crate) fn skip_samples(packet: &mut Packet, (start, end): (i64, i64)) {
     // Little-endian, as libavcodec documents `AV_PKT_DATA_SKIP_SAMPLES`: samples at the start, samples at the end, two reasons.
+    let bytes = |samples: i64| u32::try_from(samples).unwrap_or(0).to_le_bytes();
     let mut skip = [0; 10];
-    skip[4..8].copy_from_slice(&u32::try_from(samples).unwrap_or(u32::MAX).to_le_bytes());
+    skip[..4].copy_from_slice(&bytes(start));
+    skip[4..8].copy_from_slice(&bytes(end));
     add_side_data(packet, AVPacketSideDataType::AV_PKT_DATA_SKIP_SAMPLES, &skip);
 }
 

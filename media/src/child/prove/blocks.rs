@@ -156,6 +156,10 @@ fn heard(file: &Track, track: &Expected, found: &mut Found) -> Result<(), Failur
             asked.0, asked.1
         )));
     }
+    let private = track.codec.audio().map(|codec| codec.matroska_private(&track.header.extradata));
+    if private.is_some_and(|private| private != file.private) {
+        return Err(unproven("the codec header of its sound is not the encoder's".into()));
+    }
     let rate = Clock { num: 1, den: i64::from(sound.sample_rate.max(1)) };
     let priming = nanoseconds(file.codec_delay, rate);
     if priming != 0 && priming != track.header.padding {
