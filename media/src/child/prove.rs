@@ -265,7 +265,9 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
     if let Some(video) = &track.header.video
         && !codec::video(video)?.entry_agrees(video, &file.entry)
     {
-        return Err(unproven("the sample entry of its pictures states another codec than its settings".into()));
+        return Err(unproven(
+            "the sample entry of its pictures states another codec than its settings".into(),
+        ));
     }
     if file.samples.times.len() != track.packets.len() {
         let (found, asked) = (file.samples.times.len(), track.packets.len());

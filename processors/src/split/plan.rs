@@ -6,8 +6,8 @@ mod tests;
 use millrace_formats::{Container as Format, Seams};
 use millrace_schemas::{
     AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Rendition, Segment, SideSettings,
-    SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Upload, VideoSettings, VideoTrack, WorkPrefix,
-    output_prefix, output_url, rendition_id,
+    SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Upload, VideoSettings, VideoTrack,
+    WorkPrefix, output_prefix, output_url, rendition_id,
 };
 
 use super::{cuts, extras};

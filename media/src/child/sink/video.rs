@@ -84,7 +84,11 @@ impl VideoSink {
         let codec = encoding::video(s)?;
         let places_keyframes = codec.places_keyframes();
         if !places_keyframes && ranges.len() > 1 {
-            return Err(Failure::new(format!("the encoder of {} makes one segment, not {}", s.codec, ranges.len())));
+            return Err(Failure::new(format!(
+                "the encoder of {} makes one segment, not {}",
+                s.codec,
+                ranges.len()
+            )));
         }
         let threads = threads(cores, area);
         let context = video_encoder(encoding::encoder(&s.codec, &s.encoder)?, s, threads)?;
@@ -304,7 +308,8 @@ mod tests {
         assert_eq!(begun(-20), [-14, 0, 15, 30, 45, 60]);
         assert_eq!(begun(20), [30, 45, 60]);
         assert_eq!(begun(30), [45, 60], "the first one is a keyframe anyway");
-        let tenths = VideoSettings { keyframe_seconds: 0.1, time_base: Ratio { num: 1, den: 10 }, ..settings.clone() };
+        let tenths =
+            VideoSettings { keyframe_seconds: 0.1, time_base: Ratio { num: 1, den: 10 }, ..settings.clone() };
         let mut intervals = Intervals::new(&tenths).unwrap();
         assert_eq!((0..10).filter(|pts| intervals.begins_one(*pts)).count(), 9, "0.3 s is the third one");
         assert!(Intervals::new(&VideoSettings { keyframe_seconds: 0.0, ..settings }).is_none());

@@ -251,15 +251,21 @@ fn pictures_that_no_encoder_makes_are_refused_before_any_work() {
         let picture = facts().video.unwrap().picture;
         tables().codec(codec).unwrap().video_settings(&picture, &Default::default()).unwrap()
     };
-    let only: Encoders = ["h264", "libx264"].map(|name| (name.into(), "libx264 (Lavc)".into())).into_iter().collect();
+    let only: Encoders =
+        ["h264", "libx264"].map(|name| (name.into(), "libx264 (Lavc)".into())).into_iter().collect();
     assert_eq!(can_encode(&settings("h264"), &only), Ok(()));
     assert_eq!(can_encode(&settings("hevc"), &Encoders::default()), Ok(()), "in simulation none is known");
     let missing = can_encode(&settings("hevc"), &only).unwrap_err();
-    assert!(missing.starts_with("this FFmpeg has no encoder 'libx265', which makes hevc; install"), "{missing}");
+    assert!(
+        missing.starts_with("this FFmpeg has no encoder 'libx265', which makes hevc; install"),
+        "{missing}"
+    );
     let named = VideoSettings { encoder: "h264_nvenc".into(), ..settings("h264") };
     assert!(can_encode(&named, &only).unwrap_err().contains("no encoder 'h264_nvenc'"));
     let every_second = VideoSettings { keyframe_seconds: 1.0, ..settings("av1") };
-    assert!(can_encode(&every_second, &Encoders::default()).unwrap_err().contains("places keyframes by itself"));
+    assert!(
+        can_encode(&every_second, &Encoders::default()).unwrap_err().contains("places keyframes by itself")
+    );
     let small = VideoSettings { width: 32, height: 32, ..settings("av1") };
     assert!(can_encode(&small, &Encoders::default()).unwrap_err().contains("too small"));
 }

@@ -225,7 +225,13 @@ fn a_cut_inside_a_group_of_pictures_is_found() {
         made[1] = rewrite(&header, &packets[1..], &end);
         let output = tempfile::tempfile().unwrap();
         let refused = Job::new(containers[0], &settings, &made).merge(&output, None).unwrap_err();
-        assert!(refused.contains("otherwise than in one piece") || refused.contains("no keyframe") || refused.starts_with("Unclean"), "{}: {refused}", codec.name());
+        assert!(
+            refused.contains("otherwise than in one piece")
+                || refused.contains("no keyframe")
+                || refused.starts_with("Unclean"),
+            "{}: {refused}",
+            codec.name()
+        );
         // With its times made to fit, only the packet itself shows it.
         let mut packets = packets[1..].to_vec();
         packets[0].pts = end.made.first;
@@ -249,7 +255,9 @@ fn another_byte_of_a_codecs_headers_in_a_file_is_found() {
             job.merge(&output, None).unwrap();
             let bytes = content(&output);
             let at = |kind: &[u8]| bytes.windows(4).position(|found| found == kind);
-            let Some((record, at)) = RECORDS.iter().find_map(|kind| Some((*kind, at(kind)?))) else { continue };
+            let Some((record, at)) = RECORDS.iter().find_map(|kind| Some((*kind, at(kind)?))) else {
+                continue;
+            };
             changed_records.push(record);
             let size = u32::from_be_bytes(bytes[at - 4..at].try_into().unwrap()) as usize;
             for place in at + 4..at - 4 + size {
@@ -298,7 +306,8 @@ fn an_encoder_that_places_keyframes_by_itself_makes_one_segment() {
         assert_ne!(codec.seams(), Seams::Stitch, "{}", codec.name());
         let settings = settings_of(codec, None);
         let rendition = Rendition { id: "v".into(), video: Some(settings), audio: None, side: None };
-        let ranges = [TimeRange { start: None, end: Some(LENGTH) }, TimeRange { start: Some(LENGTH), end: None }];
+        let ranges =
+            [TimeRange { start: None, end: Some(LENGTH) }, TimeRange { start: Some(LENGTH), end: None }];
         let refused = VideoSink::open(&rendition, &ranges, VecDeque::new(), 1).err().unwrap().0;
         assert!(refused.contains("makes one segment, not 2"), "{refused}");
     }
