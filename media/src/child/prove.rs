@@ -433,7 +433,7 @@ fn parameters(file: &Found, track: &Expected) -> Result<(), Failure> {
             pictures(&mut wrong, stated, asked);
         }
         (Media::Audio(stated), _, Some(asked)) => {
-            sound::parameters(&mut wrong, (stated, file), asked, track)?
+            sound::parameters(&mut wrong, (stated, file), asked, track)?;
         }
         _ => {}
     }

@@ -1,6 +1,6 @@
 //! What must hold between a source and an output. Pure.
 
-use millrace_formats::{CONTAINERS, Codec, Container, TABLES, container::Priming};
+use millrace_formats::{CONTAINERS, Codec, Container, TABLES, codec::AudioCodec, container::Priming};
 use millrace_media::{AudioMeasurement, Inspected, PicturesMeasured, Verified};
 use millrace_schemas::{AudioSettings, Picture, Ratio, Sound};
 use millrace_worker::Comparison;
@@ -237,7 +237,7 @@ fn sound(comparison: &Comparison, checks: &mut Vec<Check>) {
 /// The length of a packet of the sound that a file usually holds, in samples.
 fn usual_frame(output: &Inspected) -> f64 {
     let usual = made_as(output).unwrap_or(CONTAINERS[0]).audio_codec();
-    usual.and_then(<dyn Codec>::audio).map_or(0, |codec| codec.frame_size()) as f64
+    usual.and_then(<dyn Codec>::audio).map_or(0, AudioCodec::frame_size) as f64
 }
 
 /// Second by second.
