@@ -141,6 +141,11 @@ pub trait VideoCodec: Debug + Sync {
     /// The scale of its constant quality.
     fn quality(&self) -> Quality;
 
+    /// Returns the options with which its encoder writes its version, and nothing into logs.
+    fn version_options(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// Returns the texts before and behind the version that its encoder writes into its first packet; `None` if it writes none.
     fn version_text(&self) -> Option<(&'static str, &'static str)> {
         None

@@ -101,7 +101,9 @@ fn lossless_sound_that_is_cut_comes_out_to_the_bit() {
     let path = shop.path("a.wav");
     source(&path, 44_100, "stereo", "pcm_s16le");
     let (found, asked) = (shop.inspect(&path, 1.0), decode(&path));
-    for (container, codec) in each().filter(|(_, codec)| codec.seams() != Seams::Whole) {
+    for (container, codec) in
+        each().filter(|(_, codec)| codec.seams() != Seams::Whole && bits(*codec).is_some())
+    {
         let settings = settings(&found, container, codec);
         let frame = codec.audio().unwrap().frame_size();
         let made = sound(&shop, &path, &found, &settings, &[5 * frame, 6 * frame, 20 * frame]);
@@ -109,10 +111,8 @@ fn lossless_sound_that_is_cut_comes_out_to_the_bit() {
         let what = format!("{} in {}", codec.name(), container.name);
         let merged = shop.merge(&vec![made], &output).unwrap_or_else(|reason| panic!("{what}: {reason}"));
         let decoded = decode(&output);
-        if bits(codec).is_some() {
-            assert!(decoded == asked, "{what}: {} samples, not those of the source", decoded.len());
-            assert_eq!(merged.audio.unwrap().samples, COUNT as i64, "{what}");
-        }
+        assert!(decoded == asked, "{what}: {} samples, not those of the source", decoded.len());
+        assert_eq!(merged.audio.unwrap().samples, COUNT as i64, "{what}");
     }
 }
 
@@ -123,7 +123,9 @@ fn each_codec_of_sound_stays_in_step_with_pictures() {
     media::clip(&path);
     let found = shop.inspect(&path, 1.0);
     let work = shop.make(&path, &Wanted { seconds: 1.0, cuts: Vec::new() });
-    for (container, codec) in each().filter(|(container, _)| container.video.most > 0) {
+    let pictures = work[0].objects[0].header.video.as_ref().unwrap().codec.clone();
+    let holds = |container: &Container| container.video.codecs.iter().any(|codec| codec.name() == pictures);
+    for (container, codec) in each().filter(|(container, _)| holds(container)) {
         let settings = settings(&found, container, codec);
         let mut work = work.clone();
         work[1] = sound(&shop, &path, &found, &settings, &[]);

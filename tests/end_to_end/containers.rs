@@ -166,7 +166,7 @@ fn a_source_without_sound_is_refused_where_a_format_holds_nothing_else() {
     media::constant(&source, Constant { channels: 0, ..Constant::default() });
     let ran = place.run(&[&source], &["-f", "mka"]);
     assert!(
-        ran.failure().contains("mka holds neither pictures nor sound of this source"),
+        ran.failure().contains("mka would be empty: it holds neither pictures nor sound"),
         "{}",
         ran.failure()
     );

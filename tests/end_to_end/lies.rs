@@ -376,10 +376,10 @@ fn another_codec_in_a_file_is_refused_by_its_name() {
     planter.in_fact("the sound is MP3", "codec mp3 instead of aac", &mp3);
     let second = Output::by_ffmpeg(&["-map", "0:a", "-map", "0:v", "-c", "copy"]);
     planter.in_fact("sound comes before the pictures", "stream kind sound instead of pictures", &second);
-    planter.in_objects("the codec has no entry", "the proof knows no headers of vp9", |work| {
-        work[0].plan.video.as_mut().unwrap().codec = "vp9".into();
+    planter.in_objects("the codec has no entry", "the proof knows no headers of theora", |work| {
+        work[0].plan.video.as_mut().unwrap().codec = "theora".into();
         let headers = work[0].objects.iter_mut().map(|object| &mut object.header);
-        headers.for_each(|header| header.video.as_mut().unwrap().codec = "vp9".into());
+        headers.for_each(|header| header.video.as_mut().unwrap().codec = "theora".into());
     });
     planter.end(7);
 }

@@ -174,6 +174,10 @@ impl VideoCodec for Hevc {
         Quality { best: 0.0, worst: 51.0, usual: 28.0 }
     }
 
+    fn version_options(&self) -> Vec<(&'static str, String)> {
+        vec![("x265-params", "log-level=none:pools=none:frame-threads=1:wpp=0".into())]
+    }
+
     fn version_text(&self) -> Option<(&'static str, &'static str)> {
         Some(("x265 ", " - H.265"))
     }

@@ -4,7 +4,10 @@ use ffmpeg_next::{self as ff, Rational, codec, format::Pixel, frame};
 use millrace_formats::codec::VideoCodec;
 use millrace_schemas::Encoders;
 
-use super::{codec::tables, failure::Failure};
+use super::{
+    codec::{dictionary, tables},
+    failure::Failure,
+};
 
 /// Returns the encoders that this FFmpeg has of the table's. Another version of one, or of the library that drives it, may make other
 /// bytes of the same settings, which must not be joined with those of this one.
@@ -30,8 +33,8 @@ fn describe(encoder: ff::Codec, codec: Option<&dyn VideoCodec>) -> Result<String
     let name = encoder.name();
     let version = codec::version();
     let library = format!("Lavc{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
-    let own = match codec.and_then(VideoCodec::version_text) {
-        Some(ends) => own_version(encoder, ends).map_err(Failure::at(name))?,
+    let own = match codec.and_then(|codec| Some((codec.version_options(), codec.version_text()?))) {
+        Some((options, ends)) => own_version(encoder, &options, ends).map_err(Failure::at(name))?,
         None => None,
     };
     Ok(match own {
@@ -41,7 +44,11 @@ fn describe(encoder: ff::Codec, codec: Option<&dyn VideoCodec>) -> Result<String
 }
 
 /// Encodes one small picture, and returns the version that the encoder writes into its stream, if it writes one.
-fn own_version(encoder: ff::Codec, ends: (&str, &str)) -> Result<Option<String>, ff::Error> {
+fn own_version(
+    encoder: ff::Codec,
+    options: &[(&'static str, String)],
+    ends: (&str, &str),
+) -> Result<Option<String>, ff::Error> {
     let mut context = codec::Context::new_with_codec(encoder);
     context.set_threading(codec::threading::Config::count(1));
     let mut context = context.encoder().video()?;
@@ -49,7 +56,7 @@ fn own_version(encoder: ff::Codec, ends: (&str, &str)) -> Result<Option<String>,
     context.set_height(64);
     context.set_format(Pixel::YUV420P);
     context.set_time_base(Rational::new(1, 25));
-    let mut open = context.open()?;
+    let mut open = context.open_with(dictionary(options))?;
     let mut picture = frame::Video::new(Pixel::YUV420P, 64, 64);
     for plane in 0..picture.planes() {
         picture.data_mut(plane).fill(128);
