@@ -49,6 +49,14 @@ deny:
 deb: setup
 	@scripts/deb.sh
 
+# target/release/millrace, and apart from it its symbols (four times as large), which debuggers find by themselves.
+RELEASE = target/release/millrace
+release: setup
+	cargo build --release --locked
+	objcopy --only-keep-debug $(RELEASE) $(RELEASE).debug
+	objcopy --strip-debug --add-gnu-debuglink=$(RELEASE).debug $(RELEASE) $(RELEASE).small
+	mv $(RELEASE).small $(RELEASE)
+
 # Neither of these needs anything but Rust and a C compiler. Both are one build, in which faults can be planted: `simulate` plants none.
 SIMULATION = cargo run --quiet --release --locked -p millrace-simulation --features faults --
 simulate:

@@ -157,7 +157,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FROM=TO", env = "MILLRACE_WATCH")]
     #[serde(skip)]
     pub(crate) watch: Vec<OsString>,
-    /// Where uploads may read sources: a folder, or a URL such as s3://videos/in/; may be given several times. Nothing else is read
+    /// Where uploads may read sources: a folder, or a URL such as s3://videos/in/ or https://host/in/; may be given several times. Nothing else is read
     #[arg(
         long = "source-root",
         value_name = "DIR|URL",

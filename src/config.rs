@@ -29,7 +29,7 @@ use crate::{
     error::CommandError,
     shell::{data::DataFolder, watch::Folder},
 };
-use access::{AccessConfig, reach};
+use access::{AccessConfig, output_reach, reach};
 use layers::{Flags, merge};
 pub(crate) use watch::Watch;
 
@@ -223,7 +223,7 @@ impl Config {
     /// Returns who may reach and do what. The default principal may reach the roots and what is watched.
     pub(crate) fn access(&self) -> Result<Access, CommandError> {
         let mut sources = reach("--source-root", &self.source_roots)?;
-        let mut outputs = reach("--output-root", &self.output_roots)?;
+        let mut outputs = output_reach("--output-root", &self.output_roots)?;
         for rule in self.rules()? {
             sources.add(rule.from);
             outputs.add(rule.to);

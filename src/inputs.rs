@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use millrace_access::{Purpose, Reach};
 use millrace_processors::trigger::rules::is_media;
 use millrace_profiles::Wanted;
-use millrace_storage::{Location, LocationError, Stores, as_url, url_of};
+use millrace_storage::{Location, LocationError, Stores, as_url, display_url, url_of};
 
 use crate::error::CommandError;
 
@@ -32,10 +33,18 @@ pub(crate) fn parse_url(argument: &OsStr) -> Result<String, String> {
         let Some(url) = as_url(argument) else { return url_of(Path::new(argument)) };
         match Location::parse(&url)? {
             Location::File { path, .. } => url_of(&path),
-            Location::Object { .. } => Ok(url),
+            Location::Object { .. } | Location::Web(_) => Ok(url),
         }
     };
     named().map_err(|error| error.to_string())
+}
+
+/// Returns the URL of a folder or prefix for outputs, that an argument names by URL or path.
+pub(crate) fn parse_output(argument: &OsStr) -> Result<String, String> {
+    let url = parse_url(argument)?;
+    let location = Location::parse(&url).map_err(|error| error.to_string())?;
+    Reach::Everything.check(Purpose::Output, &location).map_err(|refusal| refusal.to_string())?;
+    Ok(url)
 }
 
 /// Returns the inputs that arguments stand for: files, objects, and the media files below folders and prefixes.
@@ -45,7 +54,7 @@ pub(crate) async fn expand(arguments: &[OsString], stores: &Stores) -> Vec<Input
         let path = Path::new(argument);
         match as_url(argument) {
             Some(name) if name.ends_with('/') => found.extend(prefix(&name, stores).await),
-            Some(name) => found.push(Input { name, source: parse_url(argument) }),
+            Some(name) => found.push(Input { name: display_url(&name), source: parse_url(argument) }),
             None if path.is_dir() => found.extend(folder(path)),
             None => found.push(input(path)),
         }
@@ -55,7 +64,7 @@ pub(crate) async fn expand(arguments: &[OsString], stores: &Stores) -> Vec<Input
 
 /// Returns the media files below a prefix of a bucket, or in a folder that is named by its URL.
 async fn prefix(name: &str, stores: &Stores) -> Vec<Input> {
-    let refused = |reason: String| vec![Input { name: name.to_owned(), source: Err(reason) }];
+    let refused = |reason: String| vec![Input { name: display_url(name), source: Err(reason) }];
     if let Ok(path) = millrace_storage::path_of(name) {
         return folder(&path);
     }
@@ -125,7 +134,7 @@ pub(crate) fn display_name(url: &str) -> String {
     match (path, here) {
         (Some(path), Some(here)) => path.strip_prefix(here).unwrap_or(&path).display().to_string(),
         (Some(path), None) => path.display().to_string(),
-        _ => url.to_owned(),
+        _ => display_url(url),
     }
 }
 

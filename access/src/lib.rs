@@ -8,7 +8,8 @@ mod principal;
 mod reach;
 
 pub use location::{
-    Location, LocationError, Scheme, as_url, display_url, encode_part, object_url, path_of, url_of,
+    Location, LocationError, Scheme, WebAddress, as_url, display_url, encode_part, object_url, path_of,
+    url_of,
 };
 pub use principal::{Access, Limits, Principal, Right, UploadUsage};
 pub use reach::{Purpose, Reach, Refusal};

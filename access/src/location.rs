@@ -1,4 +1,6 @@
-//! Locations: paths of this machine, and objects in buckets.
+//! Locations: paths of this machine, objects in buckets, and files on web servers.
+
+mod web;
 
 use std::{
     ffi::OsStr,
@@ -7,8 +9,11 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use millrace_schemas::masked_url;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 use url::Url;
+pub use web::WebAddress;
+use web::{ENCODED_SLASH, parts_below};
 
 /// The longest key that S3, GCS and Azure take, in bytes.
 const LONGEST_KEY: usize = 1024;
@@ -19,7 +24,7 @@ const LONGEST_BUCKET: usize = 255;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{url}' can't be used: {reason}")]
 pub struct LocationError {
-    /// The URL or path.
+    /// The URL or path, for messages ([`display_url`]).
     pub url: String,
     /// What is wrong with it, and what to write instead.
     pub reason: String,
@@ -85,29 +90,36 @@ pub enum Location {
         /// The key, not percent-encoded; empty for the bucket itself.
         key: String,
     },
+    /// A file on a web server, which is only read, or a folder of it.
+    Web(WebAddress),
 }
 
 impl Location {
-    /// Parses a URL: `file:///path`, or `s3://`, `gs://`, `az://` with a bucket and a key.
+    /// Parses a URL: `file:///path`, or `s3://`, `gs://`, `az://` with a bucket and a key, or `http://`, `https://`.
     ///
     /// Percent-encoded characters are decoded, and others taken literally. Empty components of a path, and a slash at the end, are
     /// dropped. What different programs read in different ways is refused: components `.` and `..` (also encoded), an encoded slash,
-    /// NUL, control characters in keys, and in a file URL a host, a backslash, and a `?` or `#` that is not encoded.
+    /// NUL, control characters in keys, in a file URL a host, a backslash, and a `?` or `#` that is not encoded, and in the URL of a web
+    /// server a user, a fragment and a backslash.
     ///
     /// # Errors
     /// If the URL's scheme is not supported, or no store can have such a key or bucket.
     pub fn parse(url: &str) -> Result<Self, LocationError> {
-        let wrong = |reason: &str| LocationError { url: url.into(), reason: reason.into() };
+        let wrong = |reason: &str| LocationError { url: masked_url(url), reason: reason.into() };
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(wrong("a URL is wanted, such as s3://bucket/video.mov or file:///mnt/video.mov"));
         };
+        if scheme == "http" || scheme == "https" {
+            return WebAddress::parse(url).map(Self::Web).map_err(wrong);
+        }
         if rest.to_ascii_lowercase().contains("%2f") {
-            return Err(wrong("it holds an encoded slash (%2F); write / between the parts of a path"));
+            return Err(wrong(ENCODED_SLASH));
         }
         if scheme == "file" {
             return parse_path(rest).map(|path| Self::File { path }).map_err(wrong);
         }
-        let scheme = Scheme::named(scheme).ok_or_else(|| wrong("s3, gs, az and file URLs are supported"))?;
+        let scheme = Scheme::named(scheme)
+            .ok_or_else(|| wrong("s3, gs, az, http, https and file URLs are supported"))?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         let key = percent_decode(key.as_bytes())
             .decode_utf8()
@@ -179,13 +191,18 @@ impl Location {
             // An absolute path always has a URL.
             Self::File { path } => Url::from_file_path(path).map(String::from).unwrap_or_default(),
             Self::Object { scheme, bucket, key } => object_url(*scheme, bucket, key),
+            Self::Web(address) => address.url().to_owned(),
         }
     }
 
-    /// Returns the canonical URL with a slash at its end, as a folder or prefix.
+    /// Returns the canonical URL with a slash at its end, as a folder or prefix. A URL with a query names no folder, and is returned
+    /// as it is.
     #[must_use]
     pub fn folder_url(&self) -> String {
         let mut url = self.url();
+        if self.has_query() {
+            return url;
+        }
         if !url.ends_with('/') {
             url.push('/');
         }
@@ -197,7 +214,10 @@ impl Location {
     /// [`Location::parse`] may refuse it: a file's name that is not UTF-8 can't be part of a key.
     #[must_use]
     pub fn url_below(&self, parts: &[&OsStr]) -> String {
-        let mut url = self.url();
+        let mut url = match self {
+            Self::Web(address) => address.without_query(),
+            _ => self.url(),
+        };
         for part in parts {
             if !url.ends_with('/') {
                 url.push('/');
@@ -225,13 +245,8 @@ impl Location {
             (
                 Self::Object { scheme, bucket, key },
                 Self::Object { scheme: of, bucket: within, key: root },
-            ) if scheme == of && bucket == within => {
-                let below = match key.strip_prefix(root.as_str())? {
-                    below if root.is_empty() || below.is_empty() => below,
-                    below => below.strip_prefix('/')?,
-                };
-                Some(below.split('/').filter(|part| !part.is_empty()).map(OsStr::new).collect())
-            }
+            ) if scheme == of && bucket == within => parts_below(key, root),
+            (Self::Web(address), Self::Web(root)) => address.parts_below(root),
             _ => None,
         }
     }
@@ -243,16 +258,23 @@ impl Location {
         parts.iter().any(|part| part.as_encoded_bytes().starts_with(b"."))
     }
 
-    /// Returns the kind of its store, or `None` for a path.
+    /// Returns the name of its URL's scheme.
     #[must_use]
-    pub fn scheme(&self) -> Option<Scheme> {
+    pub fn scheme(&self) -> &str {
         match self {
-            Self::File { .. } => None,
-            Self::Object { scheme, .. } => Some(*scheme),
+            Self::File { .. } => "file",
+            Self::Object { scheme, .. } => scheme.as_str(),
+            Self::Web(address) => address.scheme(),
         }
     }
 
-    /// Returns the last component, or `None` for the file system's root and for a bucket.
+    /// Returns `true` if its URL has a query, as only those of web servers have.
+    #[must_use]
+    pub fn has_query(&self) -> bool {
+        matches!(self, Self::Web(address) if address.has_query())
+    }
+
+    /// Returns the last component, or `None` for the file system's root, a bucket and a web server.
     #[must_use]
     pub fn name(&self) -> Option<&OsStr> {
         match self {
@@ -260,10 +282,11 @@ impl Location {
             Self::Object { key, .. } => {
                 key.rsplit('/').next().filter(|name| !name.is_empty()).map(OsStr::new)
             }
+            Self::Web(address) => address.name(),
         }
     }
 
-    /// Returns the folder or prefix that holds it, or `None` for the file system's root and for a bucket.
+    /// Returns the folder or prefix that holds it, or `None` for the file system's root, a bucket and a web server.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         match self {
@@ -273,16 +296,18 @@ impl Location {
                 let key = key.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
                 Some(Self::Object { scheme: *scheme, bucket: bucket.clone(), key })
             }
+            Self::Web(address) => address.parent().map(Self::Web),
         }
     }
 }
 
-/// A path as it is typed, or the canonical URL of an object.
+/// A path as it is typed, or the canonical URL of an object or on a web server, there without its query.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path } => path.display().fmt(f),
             Self::Object { .. } => f.write_str(&self.url()),
+            Self::Web(address) => f.write_str(&masked_url(address.url())),
         }
     }
 }
@@ -389,16 +414,17 @@ fn lexically_normal(path: &Path) -> PathBuf {
 pub fn path_of(url: &str) -> Result<PathBuf, LocationError> {
     match Location::parse(url)? {
         Location::File { path } => Ok(path),
-        Location::Object { .. } => {
-            Err(LocationError { url: url.into(), reason: "a file:// URL is expected here".into() })
+        Location::Object { .. } | Location::Web(_) => {
+            Err(LocationError { url: masked_url(url), reason: "a file:// URL is expected here".into() })
         }
     }
 }
 
-/// Returns a URL for messages: the path of a file URL, and any other as it is.
+/// Returns a URL for messages: the path of a file URL, the URL of a web server with `?…` in place of its query, which may be a
+/// secret, and any other as it is. A text that is no URL is treated as what it looks like.
 #[must_use]
 pub fn display_url(url: &str) -> String {
-    path_of(url).map_or_else(|_| url.to_owned(), |path| path.display().to_string())
+    path_of(url).map_or_else(|_| masked_url(url), |path| path.display().to_string())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    location::{Location, Scheme},
+    location::Location,
     reach::{Purpose, Reach, Refusal},
 };
 
@@ -151,7 +151,7 @@ impl Principal {
     /// # Errors
     /// If it may not: the message names the flag or the setting that would allow it.
     pub fn check(&self, purpose: Purpose, location: &Location) -> Result<(), String> {
-        let scheme = location.scheme().map_or("file", Scheme::as_str);
+        let scheme = location.scheme();
         if !self.schemes.is_empty() && !self.schemes.iter().any(|allowed| allowed == scheme) {
             return Err(format!(
                 "{location} can't be used: '{}' uses {} URLs only (in the settings: schemes)",

@@ -39,6 +39,11 @@ pub enum Refusal {
         /// The root that it lies beneath.
         root: Location,
     },
+    /// It is on a web server, where nothing is written.
+    ReadOnly {
+        /// The location that was requested.
+        location: Location,
+    },
     /// It lies where Millrace keeps its log and work objects.
     Reserved {
         /// The location that was requested.
@@ -55,6 +60,7 @@ impl Refusal {
         match self {
             Self::Outside { location, .. }
             | Self::Hidden { location, .. }
+            | Self::ReadOnly { location }
             | Self::Reserved { location, .. } => location,
         }
     }
@@ -69,10 +75,11 @@ impl fmt::Display for Refusal {
                     Purpose::Source => ("sources may be read from", "--source-root", "source_roots"),
                     Purpose::Output => ("outputs may be written to", "--output-root", "output_roots"),
                 };
+                // The parent has no query; a server's root has no parent, and no query either.
                 let folder = location.parent().unwrap_or_else(|| location.clone());
                 let root = match &folder {
                     Location::File { path } => path.display().to_string(),
-                    Location::Object { .. } => folder.folder_url(),
+                    Location::Object { .. } | Location::Web(_) => folder.folder_url(),
                 };
                 write!(
                     f,
@@ -84,6 +91,10 @@ impl fmt::Display for Refusal {
                 f,
                 "{location} can't be an output: below {root} a part of its path begins with a dot, and hidden files and folders are not \
                  written; choose another name"
+            ),
+            Self::ReadOnly { location } => write!(
+                f,
+                "{location} can't be an output: web servers are only read; name a folder, or a prefix of a bucket"
             ),
             Self::Reserved { location, reserved } => write!(
                 f,
@@ -100,9 +111,23 @@ impl Reach {
     /// end, a root stands for whole components.
     ///
     /// # Errors
-    /// If one is neither a path nor a supported URL.
+    /// If one is neither a path nor a supported URL, or has a query.
     pub fn of_roots<'a>(roots: impl IntoIterator<Item = &'a OsStr>) -> Result<Self, LocationError> {
-        roots.into_iter().map(Location::of_argument).collect::<Result<_, _>>().map(Self::Only)
+        let root = |root: &'a OsStr| match Location::of_argument(root)? {
+            location if location.has_query() => Err(LocationError {
+                url: location.to_string(),
+                reason: "a root has no query; it allows every query of the files below it".into(),
+            }),
+            location => Ok(location),
+        };
+        roots.into_iter().map(root).collect::<Result<_, _>>().map(Self::Only)
+    }
+
+    /// Returns the first root on a web server, where no output can be written.
+    #[must_use]
+    pub fn web_root(&self) -> Option<&Location> {
+        let Self::Only(roots) = self else { return None };
+        roots.iter().find(|root| matches!(root, Location::Web(_)))
     }
 
     /// Returns `true` if the location is a root or lies beneath one.
@@ -125,8 +150,11 @@ impl Reach {
     /// Checks that a location may be used.
     ///
     /// # Errors
-    /// If it lies beneath no root, or is an output with a hidden component below its root.
+    /// If it lies beneath no root, or is an output on a web server or with a hidden component below its root.
     pub fn check(&self, purpose: Purpose, location: &Location) -> Result<(), Refusal> {
+        if purpose == Purpose::Output && matches!(location, Location::Web(_)) {
+            return Err(Refusal::ReadOnly { location: location.clone() });
+        }
         match (self, self.root_of(location)) {
             (Self::Everything, _) => Ok(()),
             (Self::Only(_), None) => Err(Refusal::Outside { location: location.clone(), purpose }),
@@ -212,8 +240,21 @@ mod tests {
     }
 
     #[test]
+    fn a_web_server_is_read_below_its_roots_and_never_written() {
+        let reach = roots(&["https://h/in/"]);
+        assert_eq!(reach.check(Purpose::Source, &at("https://h/in/a.mov?sig=1")), Ok(()));
+        let said = reach.check(Purpose::Source, &at("https://h:81/x/a.mov?sig=1")).unwrap_err().to_string();
+        assert!(said.contains("--source-root https://h:81/x/ ") && !said.contains("sig"), "{said}");
+        for reach in [reach, Reach::Everything] {
+            let refused = reach.check(Purpose::Output, &at("https://h/in/a.mp4"));
+            assert!(matches!(refused, Err(Refusal::ReadOnly { .. })), "{refused:?}");
+        }
+        assert!(roots(&["/a", "https://h"]).web_root().is_some() && roots(&["/a"]).web_root().is_none());
+    }
+
+    #[test]
     fn a_root_that_is_no_location_is_refused() {
-        for wrong in ["", "http://h/x", "s3://", "s3://b//x", "file:///a/../b"] {
+        for wrong in ["", "https://h/x?a=b", "ftp://h/x", "s3://", "s3://b//x", "file:///a/../b"] {
             assert!(Reach::of_roots([OsStr::new(wrong)]).is_err(), "{wrong}");
         }
     }

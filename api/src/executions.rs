@@ -11,7 +11,8 @@ use millrace_access::{Principal, Purpose, Right, UploadUsage};
 use millrace_processors::{cleanup, request};
 use millrace_runtime::read_partition_of_key;
 use millrace_schemas::{
-    Assembly, Cancelled, ExecutionEvent, Phase, Signal, Upload, execution_id, output_prefix, source_url,
+    Assembly, Cancelled, ExecutionEvent, Phase, Signal, Upload, execution_id, masked_url, output_prefix,
+    source_url,
 };
 use millrace_topology::{
     Emit,
@@ -50,7 +51,7 @@ pub fn execution_json(state: &Assembly) -> Value {
         .collect();
     json!({
         "execution": state.execution, "attempt": state.attempt, "state": state.phase.as_str(), "reason": state.reason,
-        "source": state.source.url, "segments": state.video_segments, "segments_done": state.video_done(),
+        "source": masked_url(&state.source.url), "segments": state.video_segments, "segments_done": state.video_done(),
         "started": time(state.started_ms), "ended": state.ended_ms.map(time), "outputs": outputs, "labels": state.labels,
         "warnings": state.warnings, "principal": state.principal(),
     })
@@ -94,7 +95,10 @@ pub(crate) async fn submit(
     principal.limits.check(&usage).map_err(Problem::unprocessable)?;
     // The upload is of this version: what is written there later is another execution.
     if let Some(version) = upload.version.as_ref().filter(|version| **version != source.version) {
-        return Err(Problem::unprocessable(format!("{url} no longer has version '{version}'")));
+        return Err(Problem::unprocessable(format!(
+            "{} no longer has version '{version}'",
+            masked_url(&url)
+        )));
     }
     upload.version = Some(source.version.clone());
     let execution = execution_id(&upload, &source);

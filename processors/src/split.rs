@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_access::Access;
-use millrace_schemas::{Fingerprint, OutputPlan, RecordError, SourceRef, Upload, execution_id, source_url};
+use millrace_schemas::{
+    Fingerprint, OutputPlan, RecordError, SourceRef, Upload, execution_id, masked_url, source_url,
+};
 use millrace_topology::{
     Emit, Processor, ProcessorError, ProcessorSpec, Task,
     ports::{Media, PortError, Storage},
@@ -112,13 +114,13 @@ impl<P: Media + Storage> Processor for Split<P> {
             }
             Ok::<_, PortError>(Some(plan))
         };
-        let span = tracing::info_span!("split", execution, source = source.url);
+        let span = tracing::info_span!("split", execution, source = masked_url(&source.url));
         match result.instrument(span).await {
             Ok(None) => {
                 // Otherwise a watched bucket or folder with outputs in it would loop.
                 tracing::info!(
                     execution,
-                    source = source.url,
+                    source = masked_url(&source.url),
                     "ignored: the source is an output of Millrace"
                 );
                 Ok(Vec::new())
@@ -164,7 +166,8 @@ impl<P: Media + Storage> Split<P> {
         limits::check_size(&self.access, upload, &source).map_err(PortError::Refused)?;
         match &upload.version {
             Some(version) if *version != source.version => Err(PortError::Refused(format!(
-                "{url} changed since it was accepted; run it again when it is complete"
+                "{} changed since it was accepted; run it again when it is complete",
+                masked_url(&url)
             ))),
             _ => Ok(source),
         }

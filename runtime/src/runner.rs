@@ -5,7 +5,7 @@ mod window;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use millrace_schemas::RecordError;
+use millrace_schemas::{RecordError, masked_url};
 use millrace_topology::{Clock, Processor, ProcessorError, ProcessorSpec, Task, faults::Fault, millis_now};
 use tokio::{
     task::{AbortHandle, JoinError, JoinSet},
@@ -255,7 +255,8 @@ async fn handle<P: Processor>(
     stop: Stop,
 ) -> Handled {
     let begun = Instant::now();
-    let key = String::from_utf8_lossy(&record.key[..record.key.len().min(LONGEST_KEY)]);
+    // The key of an upload is its source's URL.
+    let key = masked_url(&String::from_utf8_lossy(&record.key[..record.key.len().min(LONGEST_KEY)]));
     let span =
         tracing::info_span!("record", stream = record.partition.stream, offset = record.offset, key = %key);
     let results = attempt(name, processor.as_ref(), &record, &check, options, &stop).instrument(span).await;

@@ -149,7 +149,7 @@ pub fn output_prefix(upload: &Upload, source: &str) -> Result<String, String> {
     if prefix.contains("://") {
         return Ok(prefix.clone());
     }
-    let bucket = source.split_once("://").filter(|(scheme, _)| *scheme != "file");
+    let bucket = source.split_once("://").filter(|(scheme, _)| !["file", "http", "https"].contains(scheme));
     let bucket = bucket.and_then(|(scheme, rest)| Some((scheme, rest.split('/').next()?)));
     let (scheme, bucket) = bucket.ok_or_else(|| {
         format!("output_prefix '{prefix}' is in no bucket, since the source is in none: give a URL, such as file:///mnt/out")
@@ -157,9 +157,13 @@ pub fn output_prefix(upload: &Upload, source: &str) -> Result<String, String> {
     Ok(object_url(scheme, bucket, prefix.trim_matches('/')))
 }
 
-/// Returns a source's name without its extension, as its URL has it: the last path segment up to its last dot.
+/// Returns a source's name without its extension, as its URL has it: the last path segment up to its last dot. The query of a URL
+/// of a web server is no part of it.
 #[must_use]
 pub fn source_stem(source: &str) -> &str {
+    let is_web = source.starts_with("http://") || source.starts_with("https://");
+    let path = source.split_once('?').filter(|_| is_web).map(|(path, _)| path);
+    let source = path.unwrap_or(source);
     let name = source.rsplit('/').next().unwrap_or(source);
     match name.rfind('.') {
         Some(dot) if dot > 0 => &name[..dot],
@@ -251,6 +255,7 @@ mod tests {
         let elsewhere = Upload { output_prefix: "file:///mnt/nas/out".into(), ..upload.clone() };
         assert_eq!(output_prefix(&elsewhere, &url).unwrap(), "file:///mnt/nas/out");
         assert!(output_prefix(&upload, "file:///in/a.mov").is_err());
+        assert!(output_prefix(&upload, "https://host/in/a.mov").is_err());
         assert!(source_url(&Upload { video_key: None, ..upload }, "s3").is_err());
     }
 
@@ -259,6 +264,8 @@ mod tests {
         assert_eq!(source_stem("file:///in/a.b.mov"), "a.b");
         assert_eq!(source_stem("s3://b/noext"), "noext");
         assert_eq!(source_stem("s3://b/.hidden"), ".hidden");
+        assert_eq!(source_stem("https://h/in/a%20b.mov?sig=x/y.z"), "a%20b");
+        assert_eq!(source_stem("s3://b/what?.mov"), "what?");
     }
 
     #[test]

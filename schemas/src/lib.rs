@@ -14,6 +14,7 @@ pub mod ids;
 pub mod range_protocol;
 mod records;
 mod source;
+mod urls;
 
 pub use bounds::LONGEST_SCHEMA;
 pub use error::RecordError;
@@ -26,3 +27,4 @@ pub use records::*;
 pub use source::{
     AudioTrack, AuxiliaryTrack, Keyframe, Picture, Sound, SourceFacts, VideoTrack, all_streams,
 };
+pub use urls::masked_url;

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Chapter, Color, PictureShape, Ratio, Seek, TrackTags};
+use crate::{AudioSettings, Chapter, Color, PictureShape, Ratio, Seek, TrackTags, VideoSettings};
 
 /// The facts of a source.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -93,6 +93,60 @@ pub struct Sound {
     pub channels: i32,
     /// The channel layout, by libav's name; empty if the source has none.
     pub layout: String,
+}
+
+impl VideoSettings {
+    /// Returns settings of this codec that keep the pictures as they are, with no preset and a constant rate factor of 0.
+    #[must_use]
+    pub fn of(codec: &str, picture: &Picture) -> Self {
+        let Picture {
+            width,
+            height,
+            ref pixel_format,
+            time_base,
+            frame_rate,
+            sample_aspect,
+            color,
+            rotation,
+            mirrored,
+            field_order,
+        } = *picture;
+        Self {
+            codec: codec.into(),
+            preset: String::new(),
+            crf: 0.0,
+            width,
+            height,
+            pixel_format: pixel_format.clone(),
+            time_base,
+            frame_rate,
+            sample_aspect,
+            color,
+            rotation,
+            mirrored,
+            field_order,
+            source_color: None,
+            tone_map: false,
+            encoder: String::new(),
+            keyframe_seconds: 0.0,
+        }
+    }
+}
+
+impl AudioSettings {
+    /// Returns settings of this codec that keep rate and channels as they are, with a bit rate of 0.
+    #[must_use]
+    pub fn of(codec: &str, sound: &Sound) -> Self {
+        let Sound { sample_rate, channels, ref layout } = *sound;
+        Self {
+            codec: codec.into(),
+            bit_rate: 0,
+            sample_rate,
+            channels,
+            layout: layout.clone(),
+            encoder: String::new(),
+        }
+    }
 }
 
 /// A keyframe: a picture from which decoding can begin.

@@ -41,7 +41,8 @@ Examples:
   millrace run holiday.mov --output out -f mp4 -f flv --segment-time 5
   millrace run films/ --output out --json > results.jsonl
   millrace run holiday.mov --output out --profile web            what the profile says; 'millrace profiles' has more
-  millrace run s3://videos/in/holiday.mov --output s3://videos/out     with AWS_* variables; also gs:// and az://";
+  millrace run s3://videos/in/holiday.mov --output s3://videos/out     with AWS_* variables; also gs:// and az://
+  millrace run 'https://host/holiday.mov?sig=…' --output out             from a web server that serves ranges";
 
 pub(super) const SERVE_HELP: &str = "\
 Processors are stateless: start as many processes as there is work, on as many machines, and stop them when there is less.

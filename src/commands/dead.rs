@@ -8,6 +8,7 @@ use millrace_runtime::{
 };
 use millrace_schemas::{
     Assembly, ExecutionEvent, Merge, Merged, Progress, Segment, Signal, Upload, frame::Record as _,
+    masked_url,
 };
 use millrace_topology::{Emit, Placement, streams};
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ impl Letter {
     }
 
     fn key(&self) -> String {
-        shown(&self.record.key)
+        masked_url(&shown(&self.record.key))
     }
 
     /// Returns the record as JSON, decoded as its topic's type; `None` if it can't be decoded.

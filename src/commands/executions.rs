@@ -2,7 +2,7 @@
 
 use millrace_api::execution_json;
 use millrace_runtime::{read_partition_of_key, read_table};
-use millrace_schemas::{Assembly, ExecutionEvent, LogLine};
+use millrace_schemas::{Assembly, ExecutionEvent, LogLine, masked_url};
 use millrace_topology::streams;
 use serde_json::json;
 
@@ -49,7 +49,7 @@ async fn list(location: &LogLocation, json: bool) -> Result<u8, CommandError> {
         }
         let segments = format!("{}/{}", state.video_done(), state.video_segments);
         let (id, phase, started) = (&state.execution, state.phase.as_str(), timestamp(state.started_ms));
-        let (whose, source) = (whose(state), &state.source.url);
+        let (whose, source) = (whose(state), masked_url(&state.source.url));
         print(&format!("{id:<16}  {phase:<11}  {segments:<9}  {started:<20}  {whose:<10}  {source}"));
     }
     Ok(0)
@@ -71,7 +71,7 @@ async fn show(id: &str, location: &LogLocation, json: bool) -> Result<u8, Comman
         return Ok(0);
     }
     print(&format!("execution  {} (attempt {})", state.execution, state.attempt));
-    print(&format!("source     {}", state.source.url));
+    print(&format!("source     {}", masked_url(&state.source.url)));
     print(&format!("principal  {}", whose(&state)));
     print(&format!("state      {}", state.phase.as_str()));
     if let Some(reason) = &state.reason {

@@ -1,13 +1,14 @@
 //! `millrace probe`.
 
 use millrace_media::{Inspected, ProbedStream};
+use millrace_schemas::masked_url;
 use millrace_storage::Stores;
 use millrace_worker::{Probes, probe_json};
 
 use crate::{cli::Probe, config::Config, error::CommandError, inputs::parse_url, terminal::print};
 
 pub(super) async fn probe(call: &Probe) -> Result<u8, CommandError> {
-    let name = call.input.to_string_lossy();
+    let name = masked_url(&call.input.to_string_lossy());
     let url = parse_url(&call.input).map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
     let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     let (source, found) = probes.inspect(&url).await.map_err(CommandError::failed)?;

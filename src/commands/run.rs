@@ -14,7 +14,7 @@ use crate::{
     cli::Run,
     config::{Config, cores},
     error::CommandError,
-    inputs::{Input, check_outputs, expand, parse_url},
+    inputs::{Input, check_outputs, expand, parse_output},
     shell::{
         connect::{new_log, publish},
         data::DataFolder,
@@ -24,7 +24,7 @@ use crate::{
 
 pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let template = call.order.upload("")?;
-    let prefix = parse_url(&call.output).map_err(CommandError::Call)?;
+    let prefix = parse_output(&call.output).map_err(CommandError::Call)?;
     let template = Upload { output_prefix: prefix.clone(), ..template };
     let stores = Stores::default();
     let inputs = expand(&call.inputs, &stores).await;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, ffi::OsString, io::Read, path::Path};
 
 use millrace_processors::request;
 use millrace_runtime::{Tail, read_table};
-use millrace_schemas::{Assembly, SourceRef, Upload, execution_id, output_prefix, source_url};
+use millrace_schemas::{Assembly, SourceRef, Upload, execution_id, masked_url, output_prefix, source_url};
 use millrace_storage::Stores;
 use millrace_topology::{Emit, streams};
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::{
     cli::Submit,
     config::Config,
     error::CommandError,
-    inputs::{display_name, parse_url},
+    inputs::{display_name, parse_output, parse_url},
     shell::{
         connect::{existing_log, new_log, publish},
         data::DataFolder,
@@ -44,14 +44,14 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
         let execution = named(&upload, &source, &stores).await;
         if call.wait && execution.is_none() {
             return Err(CommandError::Call(format!(
-                "{source} can't be looked at from here, and so its execution is not known before it is made; give it a --name to \
-                 wait for"
+                "{} can't be looked at from here, and so its execution is not known before it is made; give it a --name to wait for",
+                masked_url(&source)
             )));
         }
         emits.push(Emit::new(streams::UPLOADS, &source, &upload).map_err(CommandError::failed)?);
         let before = execution.as_ref().and_then(|id| known.get(id));
         if !call.wait {
-            print_submitted(&call, execution.as_deref(), &source, before);
+            print_submitted(&call, execution.as_deref(), &masked_url(&source), before);
             continue;
         }
         let Some(execution) = execution else { continue };
@@ -59,7 +59,7 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
             let outputs: Vec<_> = state.outputs.iter().filter_map(|output| output.facts.clone()).collect();
             results.report(&Ending {
                 execution: Some(&execution),
-                name: &source,
+                name: &masked_url(&source),
                 state: state.phase,
                 reason: state.reason.as_deref(),
                 outputs: &outputs,
@@ -72,7 +72,7 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
         results.begin(&execution, &display_name(&source), before);
         awaited.insert(
             execution,
-            Awaited { name: source, attempt: upload.attempt, there_before: 0, found_before: 0 },
+            Awaited { name: masked_url(&source), attempt: upload.attempt, there_before: 0, found_before: 0 },
         );
     }
     // One by one: each is there or is not, and publishing them again changes nothing.
@@ -104,7 +104,7 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
         labels.insert(name.to_owned(), value.to_owned());
     }
     let template = Upload {
-        output_prefix: parse_url(output).map_err(CommandError::Call)?,
+        output_prefix: parse_output(output).map_err(CommandError::Call)?,
         name: call.name.clone(),
         labels,
         deadline_seconds: call.deadline,

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 
 use millrace_formats::{CONTAINERS, TABLES};
 use millrace_profiles::Wanted;
-use millrace_schemas::Picture;
+use millrace_schemas::{Picture, masked_url};
 use millrace_storage::Stores;
 use millrace_worker::Probes;
 use serde_json::json;
@@ -18,7 +18,8 @@ use checks::{Check, checks};
 
 pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     let url = |argument: &OsStr| {
-        let failed = |error| CommandError::Failed(format!("{}: {error}", argument.to_string_lossy()));
+        let failed =
+            |error| CommandError::Failed(format!("{}: {error}", masked_url(&argument.to_string_lossy())));
         parse_url(argument).map_err(failed)
     };
     let (source, output) = (url(&call.source)?, url(&call.output)?);
@@ -32,7 +33,7 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     let holds = checks.iter().all(|check| check.holds);
     if call.json {
         let line = json!({
-            "source": source, "output": output, "holds": holds, "checks": checks,
+            "source": masked_url(&source), "output": masked_url(&output), "holds": holds, "checks": checks,
             "measured": comparison.measured,
         });
         print(&line.to_string());

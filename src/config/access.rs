@@ -62,6 +62,17 @@ pub(super) fn reach(setting: &str, roots: &[String]) -> Result<Reach, CommandErr
     })
 }
 
+/// Returns what is below the roots for outputs that a setting names. None is on a web server, which is only read.
+pub(super) fn output_reach(setting: &str, roots: &[String]) -> Result<Reach, CommandError> {
+    let found = reach(setting, roots)?;
+    match found.web_root() {
+        None => Ok(found),
+        Some(root) => Err(CommandError::Call(format!(
+            "{setting}: {root} is on a web server, which is only read; an output root is a folder, or a prefix of a bucket"
+        ))),
+    }
+}
+
 impl PrincipalConfig {
     fn principal(&self) -> Result<Principal, CommandError> {
         let wrong = |text: String| CommandError::Call(format!("access.principal '{}': {text}", self.name));
@@ -75,13 +86,17 @@ impl PrincipalConfig {
             Some(names) => names.iter().map(right).collect::<Result<_, _>>()?,
             None => DEFAULT_RIGHTS.to_vec(),
         };
-        if let Some(scheme) = self.schemes.iter().find(|s| *s != "file" && Scheme::named(s).is_none()) {
-            return Err(wrong(format!("'{scheme}' is no scheme; there are file, s3, gs and az")));
+        let is_scheme =
+            |name: &str| ["file", "http", "https"].contains(&name) || Scheme::named(name).is_some();
+        if let Some(scheme) = self.schemes.iter().find(|scheme| !is_scheme(scheme)) {
+            return Err(wrong(format!(
+                "'{scheme}' is no scheme; there are file, s3, gs, az, http and https"
+            )));
         }
         Ok(Principal {
             name: self.name.clone(),
             sources: reach(&format!("sources of '{}'", self.name), &self.sources)?,
-            outputs: reach(&format!("outputs of '{}'", self.name), &self.outputs)?,
+            outputs: output_reach(&format!("outputs of '{}'", self.name), &self.outputs)?,
             schemes: self.schemes.clone(),
             limits: Limits {
                 bytes: self.max_bytes,
@@ -178,8 +193,14 @@ mod tests {
         for (text, what) in [
             ("[[access.principal]]\nname = 'a'\nmay = ['fly']", "'fly'"),
             ("[[access.principal]]\nname = 'a b'", "can't be the name of a principal"),
-            ("[[access.principal]]\nname = 'a'\nschemes = ['http']", "'http'"),
-            ("[[access.principal]]\nname = 'a'\nsources = ['http://x/']", "sources of 'a'"),
+            ("[[access.principal]]\nname = 'a'\nschemes = ['ftp']", "'ftp'"),
+            ("[[access.principal]]\nname = 'a'\nsources = ['ftp://x/']", "sources of 'a'"),
+            ("[[access.principal]]\nname = 'a'\nsources = ['https://x/in?a=b']", "a root has no query"),
+            (
+                "[[access.principal]]\nname = 'a'\noutputs = ['https://x/out/']",
+                "https://x/out is on a web server",
+            ),
+            ("output_roots = ['http://x:8080/out']", "which is only read"),
             ("[access]\nkafka = 'a'", "access.kafka"),
             ("source_roots = ['s3://']", "--source-root"),
         ] {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt as _, time::Duration};
 
+use millrace_access::{Purpose, Reach};
 use millrace_processors::trigger::rules::Rule;
 use millrace_schemas::Upload;
 use millrace_storage::Location;
@@ -118,6 +119,7 @@ impl Watch {
         let wrong = |reason: String| CommandError::Call(format!("watch: {reason}"));
         let from = watched_location(self.from.as_ref()).map_err(wrong)?;
         let to = Location::of_argument(self.to.as_ref()).map_err(|error| wrong(error.to_string()))?;
+        Reach::Everything.check(Purpose::Output, &to).map_err(|refusal| wrong(refusal.to_string()))?;
         let profile = self.profile.as_deref().map(read_profile).transpose()?;
         Ok(Rule {
             suffixes: self.suffixes.iter().map(|suffix| suffix.to_lowercase()).collect(),
@@ -151,7 +153,12 @@ impl Watch {
 /// would silently match nothing.
 fn watched_location(text: &OsStr) -> Result<Location, String> {
     let location = Location::of_argument(text).map_err(|error| error.to_string())?;
-    let is_partial = location.scheme().is_some()
+    if matches!(location, Location::Web(_)) {
+        return Err(format!(
+            "{location} can't be watched: web servers report nothing and have no lists of files; submit each source by its URL"
+        ));
+    }
+    let is_partial = matches!(location, Location::Object { .. })
         && location.name().is_some()
         && text.as_bytes().last().is_some_and(|last| b"-_.=*".contains(last));
     match location.parent() {
@@ -206,7 +213,13 @@ mod tests {
 
     #[test]
     fn what_can_not_be_watched_is_refused() {
-        for wrong in ["/mnt/in", "s3://b/in/=s3://b", "http://x/=s3://b/out", "s3://b/../x=s3://b/out"] {
+        for wrong in [
+            "/mnt/in",
+            "s3://b/in/=s3://b",
+            "http://x/=s3://b/out",
+            "s3://b/in/=http://x/out",
+            "s3://b/../x=s3://b/out",
+        ] {
             assert!(watch(wrong.as_bytes()).and_then(|config| config.rules()).is_err(), "{wrong}");
         }
     }

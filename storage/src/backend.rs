@@ -1,6 +1,7 @@
-//! What a backend does. There are two: files on disk ([`files`](crate::files)) and object stores
-//! ([`objects`](crate::objects)). A third one is a file that implements these traits, a line in
-//! [`Stores`](crate::stores::Stores), and a line in the conformance suite (`storage/tests/stores.rs`).
+//! What a backend does. There are three: files on disk ([`files`](crate::files)), object stores ([`objects`](crate::objects)), and
+//! web servers ([`web`](crate::web)), which are only read and so are no more than [`SourceEntry`]. A further one is a file that
+//! implements these traits, a line in [`Stores`](crate::stores::Stores), and a line in the conformance suite
+//! (`storage/tests/stores.rs`).
 
 use std::{fmt::Debug, fs::File, sync::Arc};
 
@@ -9,14 +10,11 @@ use millrace_schemas::SourceRef;
 
 use crate::{error::StorageError, open_source::OpenSource, record::StagedRecord};
 
-/// One file or object, by its name: whether it exists or not.
+/// One file or object that can be a source, by its name: whether it exists or not.
 #[async_trait]
-pub(crate) trait Entry: Debug + Send + Sync {
+pub(crate) trait SourceEntry: Debug + Send + Sync {
     /// Returns the path or URL, as messages name it.
     fn display(&self) -> String;
-
-    /// Returns the URL that the record of a staged output has, which was requested as `requested`.
-    fn recorded_url(&self, requested: &str) -> String;
 
     /// Returns the version of the source, which changes whenever its bytes do, and its size in bytes.
     ///
@@ -36,8 +34,15 @@ pub(crate) trait Entry: Debug + Send + Sync {
     /// Returns the URLs of all objects below this prefix.
     ///
     /// # Errors
-    /// If this is a folder on disk, or can't be listed.
+    /// If this is a folder on disk or of a web server, or can't be listed.
     async fn list(&self) -> Result<Vec<String>, StorageError>;
+}
+
+/// One file or object that can also be written, by its name: whether it exists or not.
+#[async_trait]
+pub(crate) trait Entry: SourceEntry {
+    /// Returns the URL that the record of a staged output has, which was requested as `requested`.
+    fn recorded_url(&self, requested: &str) -> String;
 
     /// Returns how many multipart uploads to this name are open; 0 if the store can't list them.
     async fn open_uploads(&self) -> Result<usize, StorageError>;

@@ -1,6 +1,6 @@
 //! Errors of storage.
 
-use std::{io, path::Path};
+use std::{error::Error, io, path::Path};
 
 use millrace_access::Refusal;
 
@@ -153,7 +153,7 @@ impl StorageError {
     ) -> impl FnOnce(object_store::Error) -> Self + 'a {
         move |error| {
             let path = path.to_owned();
-            let said = innermost(&error);
+            let said = messages(&error);
             match &error {
                 _ if said.contains("NoSuchBucket") => {
                     let reason = "there is no such bucket".into();
@@ -196,9 +196,9 @@ impl StorageError {
 }
 
 /// Returns the messages of a chain of errors, each once.
-fn innermost(error: &object_store::Error) -> String {
+pub(crate) fn messages(error: &(dyn Error + 'static)) -> String {
     let mut said = error.to_string();
-    let mut next = std::error::Error::source(error);
+    let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
         if !said.contains(&text) {

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use millrace_schemas::SourceRef;
 
 use crate::{
-    backend::{Entry, EntryWrite, WorkRoot, check_version},
+    backend::{Entry, EntryWrite, SourceEntry, WorkRoot, check_version},
     blocking::blocking,
     error::StorageError,
     files::{
@@ -29,13 +29,9 @@ use crate::{
 };
 
 #[async_trait]
-impl Entry for FilePath {
+impl SourceEntry for FilePath {
     fn display(&self) -> String {
         self.path().display().to_string()
-    }
-
-    fn recorded_url(&self, requested: &str) -> String {
-        requested.to_owned()
     }
 
     async fn version(&self) -> Result<(String, u64), StorageError> {
@@ -64,6 +60,13 @@ impl Entry for FilePath {
             url: self.display(),
             reason: "an object URL is wanted here, such as s3://bucket/prefix/".into(),
         })
+    }
+}
+
+#[async_trait]
+impl Entry for FilePath {
+    fn recorded_url(&self, requested: &str) -> String {
+        requested.to_owned()
     }
 
     async fn open_uploads(&self) -> Result<usize, StorageError> {

@@ -1,7 +1,7 @@
 //! Sources, work objects and outputs, by URL: in files of this machine and in object stores.
 //!
-//! There are two backends behind one set of traits (`backend.rs`): `files` and `objects`. Files are read and written in place.
-//! Objects are read in ranges ([`RangeReader`]), by media processes over a socket ([`OpenSource::descriptor`]); they are written to a
+//! There are three backends behind one set of traits (`backend.rs`): `files`, `objects`, and `web`, whose files are only read. Files
+//! are read and written in place. Objects and files on web servers are read in ranges ([`RangeReader`]), by media processes over a socket ([`OpenSource::descriptor`]); they are written to a
 //! nameless file first, and uploaded when they are proven. In both a name appears at once and complete ([`StagedWrite`]). An output takes
 //! two steps ([`StagedOutput`]), so that all outputs of an execution appear together, or none does.
 
@@ -14,12 +14,14 @@ mod names;
 mod objects;
 mod open_source;
 mod output;
+mod range_reader;
 mod range_server;
 mod record;
 mod source;
 mod staged_output;
 mod staged_write;
 mod stores;
+mod web;
 mod work;
 
 pub use error::StorageError;
@@ -28,8 +30,8 @@ pub use millrace_access::{
     Location, LocationError, Scheme, as_url, display_url, object_url, path_of, url_of,
 };
 pub use names::is_work_prefix;
-pub use objects::range_reader::RangeReader;
 pub use open_source::{ObjectSource, OpenSource};
+pub use range_reader::RangeReader;
 pub use range_server::RangeServer;
 pub use staged_output::StagedOutput;
 pub use staged_write::StagedWrite;

@@ -3,7 +3,7 @@
 pub(crate) mod bucket;
 mod credentials;
 mod multipart;
-pub(crate) mod range_reader;
+mod ranges;
 mod upload;
 
 use std::{collections::BTreeMap, fs::File, io::Write as _, path::Path, sync::Arc, time::UNIX_EPOCH};
@@ -16,12 +16,13 @@ use object_store::{
 };
 
 use crate::{
-    backend::{Entry, EntryWrite, WorkRoot},
+    backend::{Entry, EntryWrite, SourceEntry, WorkRoot},
     blocking::blocking,
     error::StorageError,
     names::{is_work_object, is_work_prefix},
-    objects::{bucket::Bucket, range_reader::RangeReader, upload::Upload},
+    objects::{bucket::Bucket, ranges::ObjectRanges, upload::Upload},
     open_source::{ObjectSource, OpenSource},
+    range_reader::{RangeReader, Ranges},
     record::{CLOCK_SKEW_MS, StagedRecord},
 };
 
@@ -40,19 +41,19 @@ impl ObjectEntry {
         self.bucket.head(&self.key).await?.ok_or_else(|| StorageError::Missing { path: self.display() })
     }
 
+    fn ranges(&self, tag: Option<String>) -> Arc<dyn Ranges> {
+        Arc::new(ObjectRanges { bucket: self.bucket.clone(), key: self.key.clone(), tag })
+    }
+
     fn upload(&self, work_prefix: &str) -> Upload {
         Upload { bucket: self.bucket.clone(), key: self.key.clone(), work_prefix: work_prefix.into() }
     }
 }
 
 #[async_trait]
-impl Entry for ObjectEntry {
+impl SourceEntry for ObjectEntry {
     fn display(&self) -> String {
         self.bucket.url(&self.key)
-    }
-
-    fn recorded_url(&self, _: &str) -> String {
-        self.display()
     }
 
     async fn version(&self) -> Result<(String, u64), StorageError> {
@@ -66,8 +67,7 @@ impl Entry for ObjectEntry {
         let is_tag = !source.version.starts_with(&format!("{:x}-", source.bytes));
         let is_weak = source.version.starts_with("W/");
         let tag = (is_tag && !is_weak).then(|| format!("\"{}\"", source.version));
-        let (bucket, key) = (self.bucket.clone(), self.key.clone());
-        Ok(OpenSource::Object(ObjectSource { bucket, key, tag, size: source.bytes.unsigned_abs() }))
+        Ok(OpenSource::Object(ObjectSource { ranges: self.ranges(tag), size: source.bytes.unsigned_abs() }))
     }
 
     async fn size(&self) -> Result<Option<u64>, StorageError> {
@@ -77,6 +77,13 @@ impl Entry for ObjectEntry {
     async fn list(&self) -> Result<Vec<String>, StorageError> {
         let all = self.bucket.list(&self.key).await?;
         Ok(all.iter().map(|meta| self.bucket.url(&meta.location)).collect())
+    }
+}
+
+#[async_trait]
+impl Entry for ObjectEntry {
+    fn recorded_url(&self, _: &str) -> String {
+        self.display()
     }
 
     async fn open_uploads(&self) -> Result<usize, StorageError> {
@@ -147,7 +154,7 @@ impl Entry for ObjectEntry {
     async fn copy_to(&self, pipe: &File) -> Result<(), StorageError> {
         let url = self.display();
         let meta = self.meta().await?;
-        let mut object = RangeReader::new(self.bucket.clone(), self.key.clone(), meta.e_tag, meta.size);
+        let mut object = RangeReader::new(self.ranges(meta.e_tag), meta.size);
         let mut at = 0;
         while at < meta.size {
             let bytes = object.read(at, CHUNK).await?;

@@ -1,9 +1,9 @@
 //! Open sources.
 
-use std::{fs::File, os::fd::OwnedFd};
+use std::{fs::File, os::fd::OwnedFd, sync::Arc};
 
 use crate::{
-    objects::{bucket::Bucket, range_reader::RangeReader},
+    range_reader::{RangeReader, Ranges},
     range_server::{RangeServer, serve_ranges},
 };
 
@@ -12,17 +12,14 @@ use crate::{
 pub enum OpenSource {
     /// A file of this machine.
     File(File),
-    /// An object at one version.
+    /// An object at one version, or a file on a web server.
     Object(ObjectSource),
 }
 
-/// An object at one version.
+/// An object at one version, or a file on a web server.
 #[derive(Debug, Clone)]
 pub struct ObjectSource {
-    pub(crate) bucket: Bucket,
-    pub(crate) key: object_store::path::Path,
-    /// The ETag that each read requires; `None` if the store gives none.
-    pub(crate) tag: Option<String>,
+    pub(crate) ranges: Arc<dyn Ranges>,
     /// The size in bytes.
     pub(crate) size: u64,
 }
@@ -44,6 +41,6 @@ impl ObjectSource {
     /// Returns a reader at the object's beginning.
     #[must_use]
     pub fn reader(&self) -> RangeReader {
-        RangeReader::new(self.bucket.clone(), self.key.clone(), self.tag.clone(), self.size)
+        RangeReader::new(self.ranges.clone(), self.size)
     }
 }

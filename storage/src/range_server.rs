@@ -13,7 +13,7 @@ use tokio::{
     net::UnixStream,
 };
 
-use crate::{error::StorageError, objects::range_reader::RangeReader};
+use crate::{error::StorageError, range_reader::RangeReader};
 
 /// A range server, as the process that started it sees it.
 #[derive(Debug, Clone, Default)]

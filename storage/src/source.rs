@@ -4,7 +4,7 @@ use millrace_access::display_url;
 use millrace_schemas::SourceRef;
 
 use crate::{
-    backend::{Entry, check_version},
+    backend::{SourceEntry, check_version},
     error::StorageError,
     open_source::OpenSource,
     stores::Stores,
@@ -49,7 +49,7 @@ impl Stores {
     }
 }
 
-async fn pin(url: String, entry: &dyn Entry) -> Result<SourceRef, StorageError> {
+async fn pin(url: String, entry: &dyn SourceEntry) -> Result<SourceRef, StorageError> {
     let (version, bytes) = entry.version().await?;
     if bytes == 0 {
         return Err(StorageError::Empty { path: entry.display() });

@@ -9,13 +9,14 @@ use millrace_access::{Location, Purpose, Reach, Refusal, Scheme};
 use object_store::path::Path as Key;
 
 use crate::{
-    backend::{Entry, WorkRoot},
+    backend::{Entry, SourceEntry, WorkRoot},
     error::StorageError,
     files::{WorkFolder, folder::FilePath},
     objects::{
         ObjectEntry, WorkPrefixes,
         bucket::{Bucket, ClientSettings},
     },
+    web::{WebClient, WebEntry},
 };
 
 /// The stores of this process: its files, and object stores, with a client for each bucket once it is needed.
@@ -23,6 +24,7 @@ use crate::{
 pub struct Stores {
     buckets: Arc<Mutex<HashMap<(Scheme, String), Bucket>>>,
     clients: Arc<ClientSettings>,
+    web: WebClient,
     bounds: Arc<Bounds>,
 }
 
@@ -95,14 +97,17 @@ impl Stores {
     }
 
     /// Returns the location and the entry of a source, if it may be read.
-    pub(crate) fn source(&self, url: &str) -> Result<(Location, Arc<dyn Entry>), StorageError> {
+    pub(crate) fn source(&self, url: &str) -> Result<(Location, Arc<dyn SourceEntry>), StorageError> {
         let location = Location::parse(url)?;
         let sources = &self.bounds.sources;
         sources.check(Purpose::Source, &location)?;
         if *sources != Reach::Everything {
             self.check_not_reserved(&location)?;
         }
-        let entry = self.entry(&location, sources)?;
+        let entry: Arc<dyn SourceEntry> = match &location {
+            Location::Web(address) => Arc::new(WebEntry::new(self.web.clone(), address.clone())),
+            _ => self.entry(&location, sources)?,
+        };
         Ok((location, entry))
     }
 
@@ -115,13 +120,13 @@ impl Stores {
     }
 
     /// Returns the entry of a URL that may be written as an output or read as a source.
-    pub(crate) fn output_or_source(&self, url: &str) -> Result<Arc<dyn Entry>, StorageError> {
+    pub(crate) fn output_or_source(&self, url: &str) -> Result<Arc<dyn SourceEntry>, StorageError> {
         match self.output(url) {
             Err(StorageError::Refused(refusal)) => match self.source(url) {
                 Ok((_, entry)) => Ok(entry),
                 Err(_) => Err(StorageError::Refused(refusal)),
             },
-            other => other,
+            other => Ok(other?),
         }
     }
 
@@ -133,6 +138,12 @@ impl Stores {
                 let ObjectEntry { bucket, key } = self.object(&location)?;
                 Ok(Arc::new(WorkPrefixes { bucket, prefix: key }))
             }
+            location @ Location::Web(_) => Err(StorageError::Url {
+                url: location.to_string(),
+                reason:
+                    "work objects can't be written to a web server; name a folder, or a prefix of a bucket"
+                        .into(),
+            }),
         }
     }
 
@@ -162,13 +173,13 @@ impl Stores {
         };
         let reserved = self.bounds.reserved.iter().filter_map(|location| match location {
             Location::File { path, .. } => Some(path.clone()),
-            Location::Object { .. } => None,
+            Location::Object { .. } | Location::Web(_) => None,
         });
         Ok(Arc::new(path.reserving(reserved.collect())))
     }
 
     fn object(&self, location: &Location) -> Result<ObjectEntry, StorageError> {
-        let wrong = |reason: String| StorageError::Url { url: location.url(), reason };
+        let wrong = |reason: String| StorageError::Url { url: location.to_string(), reason };
         match location {
             Location::Object { scheme, bucket, key, .. }
                 if *scheme != Scheme::Memory || self.bounds.has_memory =>
@@ -176,7 +187,7 @@ impl Stores {
                 let key = Key::parse(key).map_err(|error| wrong(error.to_string()))?;
                 Ok(ObjectEntry { bucket: self.bucket(*scheme, bucket)?, key })
             }
-            _ => Err(wrong("s3, gs, az and file URLs are supported".into())),
+            _ => Err(wrong("s3, gs, az, http, https and file URLs are supported".into())),
         }
     }
 

@@ -80,6 +80,7 @@ impl Place {
             Location::Object { scheme, bucket, key, .. } => {
                 object_url(scheme, &bucket, &format!("{key}/{name}"))
             }
+            Location::Web(_) => panic!("{} is only read", self.root),
         }
     }
 

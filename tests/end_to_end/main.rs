@@ -35,6 +35,7 @@ mod stores;
 mod terminal;
 mod topology;
 mod verify;
+mod web;
 
 /// A file that is not declared above is not compiled, and its tests would silently not run.
 #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
 use millrace_media::{ComparedStreams, Inspected, Launcher, Reply, Task, Verified, VerifyTask};
-use millrace_schemas::{AudioTrack, Picture, SourceRef, VideoSettings, VideoTrack};
+use millrace_schemas::{AudioTrack, Picture, SourceRef, VideoSettings, VideoTrack, masked_url};
 use millrace_storage::Stores;
 use millrace_topology::ports::PortError;
 use serde_json::{Value, json};
@@ -151,7 +151,7 @@ fn compared_tracks(tracks: &[AudioTrack], other_tracks: usize) -> Vec<Vec<i32>> 
 pub fn probe_json(source: &SourceRef, found: &Inspected) -> Value {
     let metadata: BTreeMap<_, _> = found.facts.metadata.iter().cloned().collect();
     json!({
-        "source": source.url, "bytes": source.bytes, "container": found.container,
+        "source": masked_url(&source.url), "bytes": source.bytes, "container": found.container,
         "duration_seconds": found.duration_seconds, "bit_rate": found.bit_rate, "streams": found.streams,
         "metadata": metadata,
     })

@@ -17,7 +17,7 @@ use millrace_schemas::{Color, OutputPlan, VideoFacts, VideoSettings};
 
 pub(crate) use self::expected::Expected;
 use self::{
-    expected::unproven,
+    expected::{Differences, same_packets, unproven},
     found::{Found, Media, facts},
 };
 use super::{
@@ -141,29 +141,6 @@ fn packets(
     Ok(())
 }
 
-/// FR-1, TS-1: the packets are those that were put in, in their order, and as far from each other.
-fn same_packets(track: &Expected, found: &[(i64, u64)]) -> Result<(), Failure> {
-    let what = track.what();
-    if found.len() != track.packets.len() {
-        return Err(unproven(format!("{} {what} instead of {}", found.len(), track.packets.len())));
-    }
-    let (Some(first), Some(asked)) = (found.first(), track.packets.first()) else { return Ok(()) };
-    for (number, (found, put)) in found.iter().zip(&track.packets).enumerate() {
-        if found.1 != put.1 {
-            return Err(unproven(format!("{what}: number {number} is not the one that was put in")));
-        }
-        // Where time zero lies is held apart from this: it is the container's affair.
-        if found.0 - first.0 != put.0 - asked.0 {
-            return Err(unproven(format!(
-                "{what}: one at {} ticks should be at {}",
-                found.0 - first.0,
-                put.0 - asked.0
-            )));
-        }
-    }
-    Ok(())
-}
-
 /// Whether a packet is of no track that is proven packet by packet: a cover, or what stands where there is no text.
 fn is_nothing(codec: &dyn Codec, packet: &[u8]) -> bool {
     match codec.kind() {
@@ -211,22 +188,6 @@ fn streams(
         return Err(unproven("its title is another".into()));
     }
     Ok(())
-}
-
-/// Facts that differ from what they must be, each with both.
-#[derive(Default)]
-struct Differences(Vec<String>);
-
-impl Differences {
-    fn hold<T: PartialEq + std::fmt::Display>(&mut self, fact: &str, found: T, asked: T) {
-        if found != asked {
-            self.0.push(format!("{fact} {found} instead of {asked}"));
-        }
-    }
-
-    fn none(self) -> Result<(), Failure> {
-        if self.0.is_empty() { Ok(()) } else { Err(unproven(self.0.join(", "))) }
-    }
 }
 
 /// Holds what the headers of a file state of a track to its plan.

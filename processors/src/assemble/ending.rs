@@ -1,6 +1,6 @@
 //! How an execution ends, and what all folds share: warnings, events, and the state that does not change.
 
-use millrace_schemas::{Assembly, Control, Merged, Phase, RecordError};
+use millrace_schemas::{Assembly, Control, Merged, Phase, RecordError, SourceRef, masked_url};
 use millrace_topology::{Emit, Fold, streams};
 
 use crate::events::ProcessorEvent;
@@ -62,7 +62,8 @@ pub(super) fn end(
         attempt: state.attempt,
         state: phase,
         reason: state.reason.clone(),
-        source: state.source.clone(),
+        // Others read this record, and nothing reads the source by it.
+        source: SourceRef { url: masked_url(&state.source.url), ..state.source.clone() },
         outputs: outputs.filter(|_| succeeded).collect(),
         segments: state.video_segments,
         segments_reused: state.reused,

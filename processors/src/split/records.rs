@@ -1,6 +1,8 @@
 //! The records of a plan, or of a refusal.
 
-use millrace_schemas::{RecordError, Refused, Signal, SourceRef, TrackKind, Upload, execution_id};
+use millrace_schemas::{
+    RecordError, Refused, Signal, SourceRef, TrackKind, Upload, execution_id, masked_url,
+};
 use millrace_topology::{
     Emit, ProcessorError,
     invariants::{check_plan, debug_check},
@@ -23,7 +25,7 @@ pub(super) fn publish(
     // From the time at which the upload was appended, however often it is redelivered.
     started.deadline_ms =
         upload.deadline_seconds.map(|seconds| at_ms.saturating_add((seconds * 1000.0) as i64));
-    let mut detail = format!("{} segments of {}", segments.len(), started.source.url);
+    let mut detail = format!("{} segments of {}", segments.len(), masked_url(&started.source.url));
     if !left_out.is_empty() {
         detail = format!("{detail}; left out: {}", left_out.join("; "));
     }

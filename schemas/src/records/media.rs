@@ -3,8 +3,6 @@
 use apache_avro::AvroSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Picture, Sound};
-
 /// One version of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
@@ -140,44 +138,6 @@ pub struct VideoSettings {
     pub keyframe_seconds: f64,
 }
 
-impl VideoSettings {
-    /// Returns settings of this codec that keep the pictures as they are, with no preset and a constant rate factor of 0.
-    #[must_use]
-    pub fn of(codec: &str, picture: &Picture) -> Self {
-        let Picture {
-            width,
-            height,
-            ref pixel_format,
-            time_base,
-            frame_rate,
-            sample_aspect,
-            color,
-            rotation,
-            mirrored,
-            field_order,
-        } = *picture;
-        Self {
-            codec: codec.into(),
-            preset: String::new(),
-            crf: 0.0,
-            width,
-            height,
-            pixel_format: pixel_format.clone(),
-            time_base,
-            frame_rate,
-            sample_aspect,
-            color,
-            rotation,
-            mirrored,
-            field_order,
-            source_color: None,
-            tone_map: false,
-            encoder: String::new(),
-            keyframe_seconds: 0.0,
-        }
-    }
-}
-
 /// The settings of an audio encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
@@ -198,22 +158,6 @@ pub struct AudioSettings {
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub encoder: String,
-}
-
-impl AudioSettings {
-    /// Returns settings of this codec that keep rate and channels as they are, with a bit rate of 0.
-    #[must_use]
-    pub fn of(codec: &str, sound: &Sound) -> Self {
-        let Sound { sample_rate, channels, ref layout } = *sound;
-        Self {
-            codec: codec.into(),
-            bit_rate: 0,
-            sample_rate,
-            channels,
-            layout: layout.clone(),
-            encoder: String::new(),
-        }
-    }
 }
 
 /// The settings of an auxiliary track: text, or cover art.

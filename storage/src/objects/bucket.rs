@@ -26,10 +26,12 @@ use crate::{error::StorageError, objects::credentials};
 /// How many parts of uploads are in memory at once, over all uploads of the process.
 const PARTS: usize = 3;
 /// How long a store may send nothing before a request fails.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a store may take to accept a connection.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often, and for how long, a failed request is tried again. Pauses double, with jitter.
-const RETRIES: usize = 10;
-const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const RETRIES: u32 = 10;
+pub(crate) const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A bucket, and its client.
 #[derive(Clone)]
@@ -69,12 +71,12 @@ fn client() -> ClientOptions {
     ClientOptions::new()
         .with_timeout_disabled()
         .with_read_timeout(READ_TIMEOUT)
-        .with_connect_timeout(Duration::from_secs(5))
+        .with_connect_timeout(CONNECT_TIMEOUT)
 }
 
 fn retry() -> RetryConfig {
     let backoff = BackoffConfig { max_backoff: Duration::from_secs(10), ..BackoffConfig::default() };
-    RetryConfig { backoff, max_retries: RETRIES, retry_timeout: RETRY_TIMEOUT }
+    RetryConfig { backoff, max_retries: RETRIES as usize, retry_timeout: RETRY_TIMEOUT }
 }
 
 /// Sets the process's cryptography provider, which rustls needs once.

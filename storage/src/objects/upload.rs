@@ -13,7 +13,8 @@ use crate::{
     blocking::blocking,
     error::StorageError,
     files::hidden,
-    objects::{bucket::Bucket, multipart::is_over, range_reader::pause},
+    objects::{bucket::Bucket, multipart::is_over},
+    range_reader::pause,
     record::{CLOCK_SKEW_MS, now_ms},
 };
 

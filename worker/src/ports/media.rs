@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use millrace_media::{MergeTask, Merged, Reply, Task, TaskRequest, UncleanSegments, pipe};
 use millrace_schemas::{
     Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceFacts, SourceRef,
-    TrackSum,
+    TrackSum, masked_url,
 };
 use millrace_storage::{StagedWrite, StorageError, WorkStore, display_url};
 use millrace_topology::ports::{Joined, Media, PortError, Storage as _, Stored, UncleanRun};
@@ -29,7 +29,7 @@ impl Media for Ports {
         let opened = self.stores.open(source).await.map_err(port_error)?;
         let pinned = PinnedSource { source: source.clone(), opened };
         let found = self.children.inspect(&pinned, Some(segment_seconds)).await?;
-        tracing::info!(source = source.url, bytes_read = found.bytes_read, "inspected");
+        tracing::info!(source = masked_url(&source.url), bytes_read = found.bytes_read, "inspected");
         Ok(found.facts)
     }
 

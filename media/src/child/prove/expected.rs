@@ -57,3 +57,42 @@ impl Expected {
 pub(super) fn unproven(what: String) -> Failure {
     Failure::new(format!("the output could not be proven right and was not published: {what}"))
 }
+
+/// FR-1, TS-1: the packets are those that were put in, in their order, and as far from each other.
+pub(super) fn same_packets(track: &Expected, found: &[(i64, u64)]) -> Result<(), Failure> {
+    let what = track.what();
+    if found.len() != track.packets.len() {
+        return Err(unproven(format!("{} {what} instead of {}", found.len(), track.packets.len())));
+    }
+    let (Some(first), Some(asked)) = (found.first(), track.packets.first()) else { return Ok(()) };
+    for (number, (found, put)) in found.iter().zip(&track.packets).enumerate() {
+        if found.1 != put.1 {
+            return Err(unproven(format!("{what}: number {number} is not the one that was put in")));
+        }
+        // Where time zero lies is held apart from this: it is the container's affair.
+        if found.0 - first.0 != put.0 - asked.0 {
+            return Err(unproven(format!(
+                "{what}: one at {} ticks should be at {}",
+                found.0 - first.0,
+                put.0 - asked.0
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Facts that differ from what they must be, each with both.
+#[derive(Default)]
+pub(super) struct Differences(pub(super) Vec<String>);
+
+impl Differences {
+    pub(super) fn hold<T: PartialEq + std::fmt::Display>(&mut self, fact: &str, found: T, asked: T) {
+        if found != asked {
+            self.0.push(format!("{fact} {found} instead of {asked}"));
+        }
+    }
+
+    pub(super) fn none(self) -> Result<(), Failure> {
+        if self.0.is_empty() { Ok(()) } else { Err(unproven(self.0.join(", "))) }
+    }
+}

@@ -6,9 +6,9 @@ use millrace_formats::container::Index;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
-    expected::{Expected, unproven},
+    expected::{Expected, same_packets, unproven},
     found::Found,
-    same_packets, sound,
+    sound,
 };
 use crate::{
     child::{

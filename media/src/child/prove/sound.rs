@@ -4,8 +4,7 @@ use millrace_schemas::{AudioFacts, AudioSettings};
 use millrace_topology::invariants::check_samples;
 
 use super::{
-    Differences,
-    expected::{Expected, unproven},
+    expected::{Differences, Expected, unproven},
     found::{Found, Media},
 };
 use crate::child::{failure::Failure, libav::layout::Layout};

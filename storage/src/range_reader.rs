@@ -1,13 +1,13 @@
-//! Reads an object in ranges. Many small reads cost few requests, and a lost connection is resumed at its byte.
+//! Reads an object, or a file on a web server, in ranges. Many small reads cost few requests, and a lost connection is resumed at its
+//! byte.
 
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{collections::VecDeque, fmt::Debug, ops::Range, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use object_store::{GetOptions, GetRange, path::Path as Key};
 use tokio::task::JoinHandle;
 
-use crate::{error::StorageError, objects::bucket::Bucket};
+use crate::error::StorageError;
 
 /// The range that the first read at a new offset requests, in bytes.
 const SHORTEST: u64 = 64 << 10;
@@ -44,16 +44,26 @@ impl Ahead {
     }
 }
 
+/// One version of an object, which is requested in ranges.
+#[async_trait]
+pub(crate) trait Ranges: Debug + Send + Sync {
+    /// Returns the URL, as messages name it.
+    fn display(&self) -> String;
+
+    /// Appends the bytes of a range. After an error, or if the connection ends early, those that arrived before are appended too.
+    ///
+    /// # Errors
+    /// If the store can't be read, or the object has another version.
+    async fn append(&self, range: Range<u64>, to: &mut BytesMut) -> Result<(), StorageError>;
+}
+
 /// A range that is being requested.
 type Fetching = JoinHandle<Result<Bytes, StorageError>>;
 
 /// A reader of one version of an object.
 #[derive(Debug)]
 pub struct RangeReader {
-    bucket: Bucket,
-    key: Key,
-    /// The ETag of the accepted version, which each request must match; `None` if the store gives none.
-    tag: Option<String>,
+    object: Arc<dyn Ranges>,
     size: u64,
     ahead: Ahead,
     kept: VecDeque<(u64, Bytes)>,
@@ -61,8 +71,8 @@ pub struct RangeReader {
 }
 
 impl RangeReader {
-    pub(crate) fn new(bucket: Bucket, key: Key, tag: Option<String>, size: u64) -> Self {
-        Self { bucket, key, tag, size, ahead: Ahead::default(), kept: VecDeque::new(), coming: None }
+    pub(crate) fn new(object: Arc<dyn Ranges>, size: u64) -> Self {
+        Self { object, size, ahead: Ahead::default(), kept: VecDeque::new(), coming: None }
     }
 
     /// Returns the object's size in bytes.
@@ -93,14 +103,14 @@ impl RangeReader {
             coming.abort();
         }
         let range = self.ahead.next(at, most as u64, self.size);
-        let bytes = fetch(&self.bucket, &self.key, self.tag.as_deref(), range.clone()).await?;
+        let bytes = fetch(self.object.as_ref(), range.clone()).await?;
         self.keep(range.start, bytes);
         self.look_ahead();
         self.find(at, most).ok_or_else(|| self.lost("the object is shorter than before"))
     }
 
     fn lost(&self, reason: &str) -> StorageError {
-        let path = self.bucket.url(&self.key);
+        let path = self.object.display();
         StorageError::Store { doing: "reading", path, reason: reason.into(), passes: true }
     }
 
@@ -121,9 +131,8 @@ impl RangeReader {
     /// Requests the next range, while the present one is used.
     fn look_ahead(&mut self) {
         let Some(range) = self.ahead.after(self.size) else { return };
-        let (bucket, key, tag, requested) =
-            (self.bucket.clone(), self.key.clone(), self.tag.clone(), range.clone());
-        let coming = tokio::spawn(async move { fetch(&bucket, &key, tag.as_deref(), requested).await });
+        let (object, requested) = (self.object.clone(), range.clone());
+        let coming = tokio::spawn(async move { fetch(object.as_ref(), requested).await });
         self.coming = Some((range, coming));
     }
 }
@@ -137,57 +146,28 @@ impl Drop for RangeReader {
 }
 
 /// Returns all bytes of a range. A lost connection is resumed at its byte.
-async fn fetch(
-    bucket: &Bucket,
-    key: &Key,
-    tag: Option<&str>,
-    range: Range<u64>,
-) -> Result<Bytes, StorageError> {
-    let url = bucket.url(key);
+async fn fetch(object: &dyn Ranges, range: Range<u64>) -> Result<Bytes, StorageError> {
     let whole = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     let mut got = BytesMut::with_capacity(whole);
     let mut losses = 0;
     loop {
         let from = range.start + got.len() as u64;
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(from..range.end)),
-            if_match: tag.map(str::to_owned),
-            ..GetOptions::default()
-        };
-        let lost = match bucket.store.get_opts(key, options).await {
-            Ok(found) => {
-                let mut stream = found.into_stream();
-                let mut lost = None;
-                while let Some(next) = stream.next().await {
-                    match next {
-                        Ok(bytes) => got.extend_from_slice(&bytes),
-                        Err(error) => {
-                            lost = Some(error);
-                            break;
-                        }
-                    }
-                }
-                if got.len() >= whole {
-                    return Ok(got.freeze());
-                }
-                lost
-            }
-            Err(error) => {
-                let error = StorageError::store("reading", &url)(error);
-                if !error.is_transient() || losses >= LOSSES {
-                    return Err(error);
-                }
-                None
-            }
-        };
+        let lost = object.append(from..range.end, &mut got).await;
+        if got.len() >= whole {
+            return Ok(got.freeze());
+        }
         losses += 1;
-        if losses > LOSSES {
-            let reason =
-                lost.map_or("the connection was lost again and again".into(), |error| error.to_string());
-            return Err(StorageError::Store { doing: "reading", path: url, reason, passes: true });
+        match lost {
+            Err(error) if !error.is_transient() || losses > LOSSES => return Err(error),
+            Ok(()) if losses > LOSSES => {
+                let reason = "the connection was lost again and again".into();
+                let path = object.display();
+                return Err(StorageError::Store { doing: "reading", path, reason, passes: true });
+            }
+            _ => {}
         }
         tracing::debug!(
-            url,
+            url = object.display(),
             at = range.start + got.len() as u64,
             losses,
             "a connection was lost; resuming the read"
