@@ -16,7 +16,7 @@
 # make lengths [FIRST=1] [COUNT=10000]       sound of all lengths around packet boundaries, by seed
 # make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash chaos kills burst mutants security differential lengths fuzz deny deb setup test-setup servers
+.PHONY: demo test simulate faults bench crash chaos kills burst mutants security differential lengths fuzz deny deb release setup test-setup servers
 
 setup:
 	@scripts/setup.sh
