@@ -42,7 +42,7 @@ impl Expected {
         }
     }
 
-    /// What it holds, in the words of [`Found::kind`].
+    /// What it holds, in the words of `Found::kind`.
     pub(super) fn kind(&self) -> &'static str {
         match &self.header {
             Header { video: Some(_), .. } => "pictures",
