@@ -325,7 +325,7 @@ fn wrong_buckets_keys_and_credentials_are_told_with_the_reason() {
         ("s3://no-such-bucket/a.mp4", "there is no s3://no-such-bucket/a.mp4"),
         ("s3://videos/wrong/empty.mp4", "is empty"),
         ("s3://videos/a/../b.mp4", "rename the object"),
-        ("ftp://videos/a.mp4", "s3, gs, az and file URLs are supported"),
+        ("ftp://videos/a.mp4", "s3, gs, az, http, https and file URLs are supported"),
     ] {
         let ran = run(&place, &url, &[source, "--output", "out"]);
         assert!(ran.failure().contains(said), "{source}: {}", ran.failure());

@@ -244,9 +244,14 @@ fn what_cannot_be_planned_is_refused_with_a_reason() {
     let format = r#"{"source": "f", "output_prefix": "o", "dst_formats": ["avi"]}"#;
     assert!(planned(&facts(), format).err().unwrap().contains("mp4, flv"));
     let silent = SourceFacts { audio: Vec::new(), ..facts() };
-    let format = r#"{"source": "f", "output_prefix": "o", "dst_formats": ["mp4", "mka"]}"#;
+    let format = r#"{"source": "f", "output_prefix": "file:///o", "dst_formats": ["mp4", "mka"]}"#;
     assert!(planned(&facts(), format).is_ok());
-    assert!(planned(&silent, format).err().unwrap().contains("mka holds neither pictures nor sound"));
+    assert!(
+        planned(&silent, format)
+            .err()
+            .unwrap()
+            .contains("mka would be empty: it holds neither pictures nor sound")
+    );
     let time = r#"{"source": "f", "output_prefix": "o", "segment_time_seconds": 0}"#;
     assert!(planned(&facts(), time).is_err());
 }
