@@ -207,9 +207,9 @@ pub enum Priming {
 /// The bit rates that a codec can be asked for, in bits per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BitRates {
-    /// The least.
+    /// The least that the encoder keeps to.
     pub least: i64,
-    /// The most.
+    /// The most that can be asked for.
     pub most: i64,
     /// That of a rendition that asks for none.
     pub usual: i64,
@@ -290,7 +290,7 @@ pub trait AudioCodec: Debug + Sync {
 /// What a packet of sound states, as far as packets of its codec do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SoundPacket {
-    /// Samples per second.
+    /// The sample rate, in Hz.
     pub sample_rate: Option<i32>,
     /// The number of channels.
     pub channels: Option<i32>,
@@ -301,7 +301,7 @@ pub struct SoundPacket {
 /// What the codec header of a sound track states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SoundHeader {
-    /// Samples per second.
+    /// The sample rate, in Hz.
     pub sample_rate: i32,
     /// The number of channels; `None` if the header lists them one by one.
     pub channels: Option<i32>,
