@@ -75,6 +75,26 @@ pub struct Tracks {
 /// No tracks.
 pub const NO_TRACKS: Tracks = Tracks { codecs: &[], most: 0 };
 
+/// What containers of one sound track and nothing else have in common; an entry fills in its names and its codecs.
+const SOUND_ALONE: Container = Container {
+    name: "",
+    about: "",
+    muxer: "",
+    demuxer: "",
+    video: NO_TRACKS,
+    audio: NO_TRACKS,
+    text: NO_TRACKS,
+    covers: NO_TRACKS,
+    chapters: false,
+    metadata: true,
+    timecode: false,
+    priming: Priming::Signalled,
+    last_length: false,
+    index: Index::Frames,
+    layout: Layout::OneFile,
+    options: |_| Vec::new(),
+};
+
 /// How a container states which packets there are, and their times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Index {
