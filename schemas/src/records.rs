@@ -15,13 +15,14 @@ mod work;
 pub use arrival::{Arrival, Seen};
 pub use assembly::{Again, Assembly, PlannedOutput, TrackSum};
 pub use media::{
-    AudioFacts, AudioSettings, Color, Made, OutputFacts, PictureShape, Ratio, Rendition, SideSettings,
-    SourceRef, TrackKind, VideoFacts, VideoSettings,
+    Area, AudioFacts, AudioFilters, AudioSettings, BurntText, Color, Light, Made, OutputFacts, Overlay,
+    PictureShape, RateControl, Ratio, Rendition, SideSettings, SourceRef, TrackKind, VideoFacts,
+    VideoFilters, VideoSettings,
 };
 pub use merge::{Merge, Merged};
 pub use phase::{MergeStep, Phase, Standing};
 pub use plan::{Chapter, Extras, OutputPlan, TrackPlan, TrackTags};
-pub use segment::{Seek, SeekBy, Segment, TrackSource};
+pub use segment::{Seek, SeekBy, Segment, TrackSource, Trim};
 pub use signal::{Cancelled, MergeOutcome, Refused, SegmentOutcome, Signal, Started, UncleanRun};
 pub use status::{Control, ExecutionEvent, LogLine, Progress};
 pub use upload::{

@@ -129,6 +129,9 @@ impl VideoSettings {
             tone_map: false,
             encoder: String::new(),
             keyframe_seconds: 0.0,
+            filters: None,
+            light: None,
+            rate: None,
         }
     }
 }
@@ -145,6 +148,7 @@ impl AudioSettings {
             channels,
             layout: layout.clone(),
             encoder: String::new(),
+            filters: None,
         }
     }
 }

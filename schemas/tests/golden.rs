@@ -61,10 +61,12 @@ enum Fields {
     Principals,
     /// Outputs that are staged before they are published.
     Steps,
-    /// Profiles. The latest group.
+    /// Profiles.
     Profiles,
+    /// Filters, light and bit rates. The latest group.
+    Filters,
 }
-use Fields::{Early, Facts, Principals, Profiles, Seams, Steps};
+use Fields::{Early, Facts, Filters, Principals, Profiles, Seams, Steps};
 
 impl Fields {
     /// Returns the value if its group is among these, else the default.
@@ -128,6 +130,31 @@ fn settings(fields: Fields) -> VideoSettings {
         tone_map: fields >= Facts,
         encoder: fields.since(Profiles, "libx264".into()),
         keyframe_seconds: fields.since(Profiles, 2.0),
+        filters: fields.since(Filters, Some(video_filters())),
+        light: fields.since(
+            Filters,
+            Some(Light { mastering: vec![35_400, 14_600, 50], most: 1000, most_average: 400 }),
+        ),
+        rate: fields
+            .since(Filters, Some(RateControl { average: 4_000_000, most: 6_000_000, buffer: 8_000_000 })),
+    }
+}
+
+fn video_filters() -> VideoFilters {
+    VideoFilters {
+        deinterlace: true,
+        denoise: "light".into(),
+        resample: true,
+        crop: Some(Area { x: 8, y: 0, width: 1900, height: 1080 }),
+        inside: Some(Area { x: 0, y: 60, width: 1920, height: 960 }),
+        subtitles: Some(BurntText { stream: Some(3), file: Some(source()), font: Some(source()) }),
+        overlays: vec![Overlay {
+            image: source(),
+            area: Area { x: 1700, y: 20, width: 200, height: 100 },
+            opacity: 0.75,
+            from: 2.0,
+            to: Some(12.5),
+        }],
     }
 }
 
@@ -139,6 +166,17 @@ fn sound_settings(fields: Fields) -> AudioSettings {
         channels: 4,
         layout: "quad".into(),
         encoder: fields.since(Profiles, "aac".into()),
+        filters: fields.since(
+            Filters,
+            Some(AudioFilters {
+                high_pass: 80,
+                denoise: true,
+                gain: -1.5,
+                loudness: Some(-16.0),
+                fade_in: 0.5,
+                fade_out: 2.0,
+            }),
+        ),
     }
 }
 
@@ -154,7 +192,7 @@ fn shape() -> PictureShape {
     }
 }
 
-fn track_source() -> TrackSource {
+fn track_source(fields: Fields) -> TrackSource {
     TrackSource {
         stream: 1,
         also: vec![4, 5],
@@ -163,7 +201,12 @@ fn track_source() -> TrackSource {
         last_time: 900_000,
         shape: Some(shape()),
         states: vec!["AWQAH//h".into()],
+        trim: fields.since(Filters, Some(trim())),
     }
+}
+
+fn trim() -> Trim {
+    Trim { from: 10_000_000, to: Some(60_000_000) }
 }
 
 fn segment(fields: Fields) -> Segment {
@@ -193,6 +236,7 @@ fn segment(fields: Fields) -> Segment {
         shape: fields.since(Seams, Some(shape())),
         states: fields.since(Seams, vec!["AWQAH//h".into()]),
         replaces: fields.since(Seams, vec![5, 2_100_000]),
+        trim: fields.since(Filters, Some(trim())),
     }
 }
 
@@ -206,7 +250,7 @@ fn track(fields: Fields) -> TrackPlan {
         tags: fields
             .since(Facts, Some(TrackTags { language: "deu".into(), title: "Ton".into(), dispositions: 1 })),
         audio: fields.since(Seams, Some(sound_settings(fields))),
-        source: fields.since(Seams, Some(track_source())),
+        source: fields.since(Seams, Some(track_source(fields))),
         order: fields.since(Seams, vec![0, 1, 2_100_000, 8]),
     }
 }
@@ -336,6 +380,7 @@ fn signal(fields: Fields) -> Signal {
 
 fn old_signal(version: usize) -> Signal {
     let mut signal = signal(match version {
+        8 => Profiles,
         7 => Steps,
         6 => Principals,
         5 => Seams,
@@ -431,28 +476,31 @@ fn warnings(fields: Fields) -> Vec<String> {
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
     golden("upload", &upload(Profiles), old_upload);
-    golden("segment", &segment(Profiles), |version| match version {
+    golden("segment", &segment(Filters), |version| match version {
         1 => Segment { work: none(), ..segment(Early) },
         2 => segment(Early),
         3 => Segment { longest_gap: 0, last_time: 0, ..segment(Facts) },
         4 => segment(Facts),
-        _ => segment(Seams),
+        5 => segment(Seams),
+        _ => segment(Profiles),
     });
-    golden("signal", &signal(Profiles), old_signal);
-    golden("assembly", &assembly(Profiles), |version| match version {
+    golden("signal", &signal(Filters), old_signal);
+    golden("assembly", &assembly(Filters), |version| match version {
         1 => Assembly { work: none(), upload: None, ..assembly(Early) },
         2 | 3 => Assembly { upload: Some(old_upload(version)), ..assembly(Early) },
         4 => assembly(Facts),
         5 => assembly(Seams),
         6 => assembly(Principals),
-        _ => assembly(Steps),
+        7 => assembly(Steps),
+        _ => assembly(Profiles),
     });
-    golden("merge", &merge(Profiles), |version| match version {
+    golden("merge", &merge(Filters), |version| match version {
         1 => Merge { work: none(), ..merge(Early) },
         2 => merge(Early),
         3 => merge(Facts),
         4 => merge(Seams),
-        _ => merge(Steps),
+        5 => merge(Steps),
+        _ => merge(Profiles),
     });
     golden("merged", &merged(Seams), |version| match version {
         1 => Merged { work: none(), ..merged(Early) },

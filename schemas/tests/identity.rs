@@ -33,6 +33,9 @@ fn video() -> VideoSettings {
         tone_map: false,
         encoder: String::new(),
         keyframe_seconds: 0.0,
+        filters: None,
+        light: None,
+        rate: None,
     }
 }
 
@@ -44,6 +47,7 @@ fn audio() -> AudioSettings {
         channels: 2,
         layout: String::new(),
         encoder: String::new(),
+        filters: None,
     }
 }
 

@@ -100,6 +100,7 @@ impl AudioCodec for Aac {
             sample_rate: rate,
             channels: count,
             layout: made.clone(),
+            filters: None,
         };
         let (from, to) = (layouts::describe(layout, channels), layouts::describe(&made, count));
         let remark = match fit {

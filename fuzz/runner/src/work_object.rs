@@ -167,6 +167,9 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         tone_map: true,
         encoder: "libx264".into(),
         keyframe_seconds: 2.0,
+        filters: None,
+        light: None,
+        rate: None,
     };
     let audio = AudioSettings {
         codec: "aac".into(),
@@ -175,6 +178,7 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         channels: 2,
         layout: "stereo".into(),
         encoder: String::new(),
+        filters: None,
     };
     let empty = Header {
         extradata: vec![1, 100, 0, 31],

@@ -91,7 +91,7 @@ fn replacement(state: &Assembly, run: UncleanRun, index: i32) -> Result<Segment,
             "segments {replaces:?} of {rendition} were to be made again, but are not consecutive"
         ));
     };
-    let TrackSource { stream, also, jumps, longest_gap, last_time, shape, states } =
+    let TrackSource { stream, also, jumps, longest_gap, last_time, shape, states, trim } =
         plan.source.clone().ok_or(
             "segments must be made again, but an older version of Millrace planned the execution, without what that needs; run it again",
         )?;
@@ -122,6 +122,7 @@ fn replacement(state: &Assembly, run: UncleanRun, index: i32) -> Result<Segment,
         shape,
         states,
         replaces,
+        trim,
     })
 }
 

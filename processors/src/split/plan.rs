@@ -81,6 +81,7 @@ pub(super) fn plan(
         shape: None,
         states: Vec::new(),
         replaces: Vec::new(),
+        trim: None,
     };
     let mut builder = PlanBuilder {
         encoders,

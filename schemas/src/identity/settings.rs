@@ -12,7 +12,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{RenditionId, RenditionKind, hash_of};
-use crate::{AudioSettings, Color, Ratio, Rendition, SideSettings, VideoSettings};
+use crate::{
+    Area, AudioFilters, AudioSettings, BurntText, Color, Light, Overlay, RateControl, Ratio, Rendition,
+    SideSettings, SourceRef, VideoFilters, VideoSettings,
+};
 
 /// The encoders of this machine, with their versions: another version may make other bytes of the same settings. Each has an entry
 /// by libavcodec's name, and the one that is taken where none is named another by the name of its codec.
@@ -109,6 +112,9 @@ impl Canonical {
             tone_map,
             encoder,
             keyframe_seconds,
+            filters,
+            light,
+            rate,
         } = settings;
         self.set("video.codec", codec);
         self.set("video.encoder", encoders.of(encoder, codec));
@@ -129,16 +135,57 @@ impl Canonical {
         }
         self.set_unless(&false, "video.tone_map", tone_map);
         self.set_unless(&0.0, "video.keyframe_seconds", keyframe_seconds);
+        if let Some(filters) = filters {
+            self.video_filters(filters);
+        }
+        if let Some(Light { mastering, most, most_average }) = light {
+            self.set("video.light", format!("{mastering:?} {most} {most_average}"));
+        }
+        if let Some(RateControl { average, most, buffer }) = rate {
+            self.set("video.rate", format!("{average} {most} {buffer}"));
+        }
+    }
+
+    fn video_filters(&mut self, filters: &VideoFilters) {
+        let VideoFilters { deinterlace, denoise, resample, crop, inside, subtitles, overlays } = filters;
+        self.set_unless(&false, "video.deinterlace", deinterlace);
+        self.set_unless(&String::new(), "video.denoise", denoise);
+        self.set_unless(&false, "video.resample", resample);
+        if let Some(crop) = crop {
+            self.set("video.crop", area(*crop));
+        }
+        if let Some(inside) = inside {
+            self.set("video.inside", area(*inside));
+        }
+        if let Some(BurntText { stream, file, font }) = subtitles {
+            let stream = stream.map_or(String::new(), |stream| stream.to_string());
+            let [file, font] = [file, font].map(|file| file.as_ref().map_or(String::new(), source));
+            self.set("video.subtitles", hash_of(&[stream, file, font]));
+        }
+        if !overlays.is_empty() {
+            let parts: Vec<String> = overlays.iter().flat_map(overlay).collect();
+            self.set("video.overlays", hash_of(&parts));
+        }
     }
 
     fn audio(&mut self, settings: &AudioSettings, encoders: &Encoders) {
-        let AudioSettings { codec, bit_rate, sample_rate, channels, layout, encoder } = settings;
+        let AudioSettings { codec, bit_rate, sample_rate, channels, layout, encoder, filters } = settings;
         self.set("audio.codec", codec);
         self.set("audio.encoder", encoders.of(encoder, codec));
         self.set("audio.bit_rate", bit_rate);
         self.set("audio.sample_rate", sample_rate);
         self.set("audio.channels", channels);
         self.set_unless(&String::new(), "audio.layout", layout);
+        if let Some(AudioFilters { high_pass, denoise, gain, loudness, fade_in, fade_out }) = filters {
+            self.set_unless(&0, "audio.high_pass", high_pass);
+            self.set_unless(&false, "audio.denoise", denoise);
+            self.set_unless(&0.0, "audio.gain", gain);
+            if let Some(loudness) = loudness {
+                self.set("audio.loudness", loudness);
+            }
+            self.set_unless(&0.0, "audio.fade_in", fade_in);
+            self.set_unless(&0.0, "audio.fade_out", fade_out);
+        }
     }
 
     fn finish(self) -> String {
@@ -154,6 +201,22 @@ impl Canonical {
 
 fn fraction(ratio: Ratio) -> String {
     format!("{}/{}", ratio.num, ratio.den)
+}
+
+fn area(area: Area) -> String {
+    let Area { x, y, width, height } = area;
+    format!("{width}x{height}+{x}+{y}")
+}
+
+/// An image, a font or a text, at its version.
+fn source(source: &SourceRef) -> String {
+    hash_of(&[&source.url, &source.version])
+}
+
+fn overlay(overlay: &Overlay) -> [String; 5] {
+    let Overlay { image, area: place, opacity, from, to } = overlay;
+    let to = to.map_or(String::new(), |to| to.to_string());
+    [source(image), area(*place), opacity.to_string(), from.to_string(), to]
 }
 
 /// Colour as primaries, transfer, matrix, range and chroma location.

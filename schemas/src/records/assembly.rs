@@ -109,7 +109,8 @@ crate::frame::record!(
         "assembly/5.avsc",
         "assembly/6.avsc",
         "assembly/7.avsc",
-        "assembly/8.avsc"
+        "assembly/8.avsc",
+        "assembly/9.avsc"
     ]
 );
 

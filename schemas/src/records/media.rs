@@ -136,6 +136,106 @@ pub struct VideoSettings {
     #[serde(default)]
     #[avro(default = "0.0")]
     pub keyframe_seconds: f64,
+    /// What the pictures go through before they are encoded, beside scaling, rotation and conversion of colours; null for nothing.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub filters: Option<VideoFilters>,
+    /// What a stream of high dynamic range says of its light; null if it says nothing.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub light: Option<Light>,
+    /// The bit rate that the encoder keeps; null for constant quality.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub rate: Option<RateControl>,
+}
+
+/// What pictures go through before they are encoded, in this order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct VideoFilters {
+    /// Whether interlaced pictures are made progressive, one for each.
+    pub deinterlace: bool,
+    /// How strongly noise is removed: `light`, `medium`, `strong`; empty for not at all.
+    pub denoise: String,
+    /// Whether there is a picture at each multiple of a frame's duration, counted from time zero of the source, instead of those
+    /// of the source. The time base is a frame's duration then.
+    pub resample: bool,
+    /// The part of the source's pictures, as they are shown, that is kept; null for all of it.
+    pub crop: Option<Area>,
+    /// The part of the frame that the pictures fill, with black around it; null for all of it.
+    pub inside: Option<Area>,
+    /// The texts of the source that are drawn into the pictures; null for none.
+    pub subtitles: Option<BurntText>,
+    /// The images that are laid over the pictures, in order.
+    pub overlays: Vec<Overlay>,
+}
+
+/// A rectangle in pixels, from the top left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Area {
+    /// The distance from the left.
+    pub x: i32,
+    /// The distance from the top.
+    pub y: i32,
+    /// The width.
+    pub width: i32,
+    /// The height.
+    pub height: i32,
+}
+
+/// An image that is laid over pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Overlay {
+    /// The image, at its version.
+    pub image: SourceRef,
+    /// Where it is in the frame. It is scaled to that.
+    pub area: Area,
+    /// How opaque it is, from 0 to 1.
+    pub opacity: f64,
+    /// From when on it is shown, in seconds from time zero of the output.
+    pub from: f64,
+    /// Until when it is shown, in seconds from time zero of the output; null for the end.
+    pub to: Option<f64>,
+}
+
+/// Text that is drawn into pictures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct BurntText {
+    /// The index of the text's stream in the source's container; null if the text is a file of its own.
+    pub stream: Option<i32>,
+    /// The text's file, at its version.
+    pub file: Option<SourceRef>,
+    /// The font, at its version; null for the one that is built in.
+    pub font: Option<SourceRef>,
+}
+
+/// What a stream of high dynamic range says of its light. Lengths are zero where nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Light {
+    /// The mastering display (SMPTE ST 2086): x and y of red, green, blue and white in steps of 0.00002, then its greatest and
+    /// its least luminance in steps of 0.0001 cd/m²; empty if it is unknown.
+    pub mastering: Vec<i32>,
+    /// The greatest light level of a sample (CTA-861.3, `MaxCLL`), in cd/m²; 0 if it is unknown.
+    pub most: i32,
+    /// The greatest average light level of a picture (`MaxFALL`), in cd/m²; 0 if it is unknown.
+    pub most_average: i32,
+}
+
+/// A bit rate that an encoder keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct RateControl {
+    /// The average, in bits per second.
+    pub average: i64,
+    /// The greatest rate at which a player's buffer is filled, in bits per second; 0 for no bound.
+    pub most: i64,
+    /// The size of a player's buffer, in bits; 0 for no bound.
+    pub buffer: i64,
 }
 
 /// The settings of an audio encoder.
@@ -158,6 +258,28 @@ pub struct AudioSettings {
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub encoder: String,
+    /// What the audio goes through before it is encoded, beside resampling and mixing; null for nothing.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub filters: Option<AudioFilters>,
+}
+
+/// What audio goes through before it is encoded, in this order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct AudioFilters {
+    /// The frequency below which it is attenuated, in Hz; 0 for none.
+    pub high_pass: i32,
+    /// Whether noise is removed.
+    pub denoise: bool,
+    /// By how much it is amplified, in dB.
+    pub gain: f64,
+    /// The loudness that it has over its whole length, in LUFS (EBU R 128); null for as it is.
+    pub loudness: Option<f64>,
+    /// How long it fades in from time zero of the output, in seconds.
+    pub fade_in: f64,
+    /// How long it fades out at its end, in seconds.
+    pub fade_out: f64,
 }
 
 /// The settings of an auxiliary track: text, or cover art.

@@ -51,7 +51,15 @@ crate::frame::record!(
     Merge,
     "Merge",
     5,
-    ["merge/1.avsc", "merge/2.avsc", "merge/3.avsc", "merge/4.avsc", "merge/5.avsc", "merge/6.avsc"]
+    [
+        "merge/1.avsc",
+        "merge/2.avsc",
+        "merge/3.avsc",
+        "merge/4.avsc",
+        "merge/5.avsc",
+        "merge/6.avsc",
+        "merge/7.avsc"
+    ]
 );
 
 /// The result of an execution. Key: the execution.

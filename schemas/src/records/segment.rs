@@ -72,6 +72,20 @@ pub struct Segment {
     #[serde(default)]
     #[avro(default = "[]")]
     pub replaces: Vec<i32>,
+    /// The part of the source that is used; null for all of it.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub trim: Option<Trim>,
+}
+
+/// A part of a source: a half-open range of presentation times, counted from the earliest start of its tracks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Trim {
+    /// The start, in microseconds of the source's presentation time.
+    pub from: i64,
+    /// The end, in microseconds of the source's presentation time; null for the end of the source.
+    pub to: Option<i64>,
 }
 
 crate::frame::record!(
@@ -84,7 +98,8 @@ crate::frame::record!(
         "segment/3.avsc",
         "segment/4.avsc",
         "segment/5.avsc",
-        "segment/6.avsc"
+        "segment/6.avsc",
+        "segment/7.avsc"
     ]
 );
 
@@ -106,6 +121,10 @@ pub struct TrackSource {
     pub shape: Option<PictureShape>,
     /// See [`Segment::states`].
     pub states: Vec<String>,
+    /// See [`Segment::trim`].
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub trim: Option<Trim>,
 }
 
 impl Segment {
@@ -120,6 +139,7 @@ impl Segment {
             last_time: self.last_time,
             shape: self.shape.clone(),
             states: self.states.clone(),
+            trim: self.trim,
         }
     }
 }

@@ -55,7 +55,8 @@ crate::frame::record!(
         "signal/5.avsc",
         "signal/6.avsc",
         "signal/7.avsc",
-        "signal/8.avsc"
+        "signal/8.avsc",
+        "signal/9.avsc"
     ]
 );
 

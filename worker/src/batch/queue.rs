@@ -113,6 +113,7 @@ mod tests {
                 shape: None,
                 states: Vec::new(),
                 replaces: Vec::new(),
+                trim: None,
             },
             renditions: Vec::new(),
             result: oneshot::channel().0,
