@@ -53,6 +53,7 @@ fn segment() -> millrace_schemas::Segment {
         shape: None,
         states: Vec::new(),
         replaces: Vec::new(),
+        trim: None,
     }
 }
 

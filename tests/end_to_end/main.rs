@@ -24,6 +24,7 @@ mod http;
 mod lengths;
 mod lies;
 mod mutants;
+mod poison;
 mod profiles;
 mod refusals;
 mod reported;

@@ -12,8 +12,9 @@ use std::{
 };
 
 use millrace_kafka::{Kafka, Settings};
-use millrace_runtime::{Log, Record};
+use millrace_runtime::{Log, NewRecord, Record};
 use millrace_schemas::SourceRef;
+use millrace_topology::{Emit, Placement, StreamSpec};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -308,4 +309,10 @@ pub fn get(address: &str, path: &str) -> (u16, String) {
     let mut answer =
         ureq::Agent::new_with_config(config).get(&format!("http://{address}{path}")).call().unwrap();
     (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+}
+
+/// A record as anybody may put it on a topic.
+pub fn put(stream: StreamSpec, partition: u32, key: &str, value: Vec<u8>) -> NewRecord {
+    let placement = Placement::Exactly(partition);
+    Emit { stream: stream.name, key: key.into(), value: Some(value), placement }.into()
 }

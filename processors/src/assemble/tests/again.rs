@@ -1,6 +1,6 @@
 //! Segments whose seams are unclean are made again.
 
-use millrace_schemas::{AudioSettings, Seek, SeekBy, Segment, Sound, UncleanRun};
+use millrace_schemas::{AudioSettings, Seek, SeekBy, Segment, Sound, Trim, UncleanRun};
 
 use super::*;
 use crate::assemble::again::{MOST_ROUNDS, replacement_index};
@@ -25,6 +25,7 @@ fn plan(segments: i32) -> Signal {
             last_time: 900,
             shape: None,
             states: vec!["AWQ=".into()],
+            trim: Some(Trim { from: 7, to: None }),
         }),
         ..track(rendition, TrackKind::Video, 0, segments)
     };
