@@ -1,5 +1,5 @@
-//! The filters between decoder and encoder, a file each: what libavfilter is given, and what a filter needs of the pictures
-//! around those that it makes.
+//! The filters between decoder and encoder that make each picture by itself, a file each: what libavfilter is given. Those that
+//! need the pictures before and after one are in [`temporal`](crate::temporal).
 //!
 //! Rotation, size, pixel format and matrix are no entries: libswscale and code of our own make those, picture by picture.
 
@@ -27,15 +27,6 @@ pub struct Pictures {
     pub size: (u32, u32),
 }
 
-/// The times of the pictures that a filter gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Times {
-    /// One for each picture that it takes, at the same time.
-    Same,
-    /// Other ones.
-    Resampled,
-}
-
 /// A filter.
 pub trait Filter: Debug + Sync {
     /// The name of the entry.
@@ -47,21 +38,6 @@ pub trait Filter: Debug + Sync {
     /// Returns libavfilter's description of the graph that makes these pictures what is asked for; `None` if they need it not.
     /// What comes out has the size and the colour that are asked for, and the pixel format yuv420p.
     fn graph(&self, pictures: &Pictures) -> Option<String>;
-
-    /// How many pictures before a segment it must see, so that its first is what it would be in one run.
-    fn lead_in(&self) -> usize {
-        0
-    }
-
-    /// How many pictures behind a segment it must see.
-    fn lead_out(&self) -> usize {
-        0
-    }
-
-    /// Which times the pictures have that it gives.
-    fn times(&self) -> Times {
-        Times::Same
-    }
 }
 
 /// Filters, one behind the other.
@@ -71,10 +47,6 @@ pub struct Graph {
     pub description: String,
     /// libavfilter's filters that they need.
     pub needs: Vec<&'static str>,
-    /// How many pictures before and behind a segment they must see.
-    pub leads: (usize, usize),
-    /// Which times the pictures have that they give.
-    pub times: Times,
 }
 
 /// Returns the filters that make these pictures what is asked for; `None` if they need none.
@@ -84,21 +56,12 @@ pub(crate) fn graph(filters: &[&'static dyn Filter], pictures: &Pictures) -> Opt
         // Behind the first one, pictures are what is asked for.
         let from = if all.is_some() { pictures.to } else { pictures.from };
         let Some(description) = filter.graph(&Pictures { from, ..*pictures }) else { continue };
-        let graph = all.get_or_insert_with(|| Graph {
-            description: String::new(),
-            needs: Vec::new(),
-            leads: (0, 0),
-            times: Times::Same,
-        });
+        let graph = all.get_or_insert_with(|| Graph { description: String::new(), needs: Vec::new() });
         if !graph.description.is_empty() {
             graph.description.push(',');
         }
         graph.description.push_str(&description);
         graph.needs.extend(filter.needs());
-        graph.leads = (graph.leads.0 + filter.lead_in(), graph.leads.1 + filter.lead_out());
-        if filter.times() == Times::Resampled {
-            graph.times = Times::Resampled;
-        }
     }
     all
 }

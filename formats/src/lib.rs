@@ -26,6 +26,8 @@ mod layouts;
 mod pcm;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod rate;
+pub mod temporal;
 mod units;
 
 pub use ask::{AudioAsk, VideoAsk};

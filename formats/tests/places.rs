@@ -150,10 +150,11 @@ fn files(folder: &str) -> BTreeMap<String, String> {
 }
 
 /// The tables of the program and the planted ones: registry, the type of the entries, and the folder of their files.
-const TABLES_OF: [(&str, &str, &str); 6] = [
+const TABLES_OF: [(&str, &str, &str); 7] = [
     ("codec", "CODECS: &'static dyn Codec", "codec"),
     ("container", "CONTAINERS: &'static Container", "container"),
     ("filter", "FILTERS: &'static dyn Filter", "filter"),
+    ("temporal", "TEMPORAL: &'static dyn TemporalFilter", "temporal"),
     ("planted/codec", "PLANTED: &'static dyn Codec", "planted/codec"),
     ("planted/container", "PLANTED: &'static Container", "planted/container"),
     ("planted/filter", "PLANTED: &'static dyn Filter", "planted/filter"),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use millrace_formats::{Codec, TABLES, codec::VideoCodec};
+use millrace_formats::{Codec, TABLES, codec::VideoCodec, temporal};
 use millrace_schemas::{PictureShape, VideoSettings};
 use serde::{Deserialize, Serialize};
 
@@ -63,13 +63,16 @@ impl ResourceLimits {
                 let pixels = |v: &VideoSettings| area(v.width, v.height).saturating_mul(held(v));
                 let encoded = task.renditions.iter().filter_map(|r| r.video.as_ref()).map(pixels);
                 let encoded = encoded.fold(0, u64::saturating_add);
-                let decoded = picture_area(task.shape.as_ref()).saturating_mul(DECODED + cores);
+                let filtered = task.renditions.iter().filter_map(|r| r.video.as_ref()).map(filtered);
+                let decoded = (DECODED + cores).saturating_add(filtered.fold(0, u64::saturating_add));
+                let decoded = picture_area(task.shape.as_ref()).saturating_mul(decoded);
                 (decoded.saturating_add(encoded), cores)
             }
             Task::Verify(task) => {
                 let both = picture_area(task.source.shape.as_ref())
                     .saturating_add(picture_area(task.output.shape.as_ref()));
-                (both.saturating_mul(DECODED), 2)
+                let held = DECODED.saturating_add(task.video.as_ref().map_or(0, filtered));
+                (both.saturating_mul(held), 2)
             }
             _ => (0, 1),
         };
@@ -93,6 +96,11 @@ impl ResourceLimits {
             threads: 64 + 8 * cores,
         }
     }
+}
+
+/// Returns how many decoded pictures filters hold for a rendition.
+fn filtered(settings: &VideoSettings) -> u64 {
+    settings.filters.as_ref().map_or(0, temporal::held_pictures) as u64
 }
 
 /// The number of pixels of a picture; 0 if there is none.

@@ -24,6 +24,9 @@ pub struct PictureDigest {
 /// What was decoded from a point in time on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overlap {
+    /// The last pictures before that, at most as many as the segment's filters need.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<PictureDigest>,
     /// The first pictures, at most [`COMPARED_PICTURES`].
     #[serde(default)]
     pub pictures: Vec<PictureDigest>,
@@ -103,7 +106,9 @@ pub fn is_clean(before: &JoinedSegment, after: &JoinedSegment) -> bool {
 fn same_pictures(tail: &Overlap, head: &Overlap) -> bool {
     let (a, b) = (&tail.pictures, &head.pictures);
     let ends_early = (tail.ended && b.len() > a.len()) || (head.ended && a.len() > b.len());
-    a.is_empty() == b.is_empty() && !ends_early && a.iter().zip(b).all(|(x, y)| x == y)
+    // A segment whose first picture needs none before it reads none, and one that was made with other renditions may have read more.
+    let same_before = tail.before.iter().rev().zip(head.before.iter().rev()).all(|(x, y)| x == y);
+    a.is_empty() == b.is_empty() && !ends_early && same_before && a.iter().zip(b).all(|(x, y)| x == y)
 }
 
 /// The least ratio of the energy of sound to that of the difference between two decodes of it: 10 dB.
@@ -164,6 +169,17 @@ mod tests {
         }
         let late = joint(11, None, overlap(&[(10, 1), (11, 2)]), Overlap::default());
         assert_eq!(unclean_runs(&[a, late]).len(), 1, "the first picture is another");
+    }
+
+    #[test]
+    fn pictures_before_a_seam_that_filters_need_are_compared_from_the_last_one_on() {
+        let around = |before: &[(i64, u64)]| Overlap { before: overlap(before).pictures, ..overlap(&[(10, 1)]) };
+        let a = joint(0, Some(10), Overlap::default(), around(&[(8, 7), (9, 8)]));
+        for (before, is_clean) in [(&[(9, 8)][..], true), (&[], true), (&[(9, 1)], false), (&[(8, 7), (9, 9)], false)]
+        {
+            let b = joint(10, None, around(before), Overlap::default());
+            assert_eq!(unclean_runs(&[a.clone(), b]).is_empty(), is_clean, "{before:?}");
+        }
     }
 
     #[test]

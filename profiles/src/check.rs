@@ -6,6 +6,7 @@ use millrace_formats::{Codec, Container, Tables, codec::Quality};
 
 use crate::{
     profile::{Audio, Output, Profile, Video},
+    timing::FrameRate,
     wanted::{Chosen, USUAL_NAME, Wanted},
 };
 
@@ -15,6 +16,8 @@ const NONE: &str = "none";
 pub(crate) const LARGEST_SIDE: i32 = 8192;
 /// The least and the greatest interval of keyframes, in seconds.
 pub(crate) const KEYFRAME_INTERVALS: (f64, f64) = (0.1, 60.0);
+/// The least and the greatest frame rate that can be asked for, in pictures a second: SVT-AV1 takes no more.
+pub(crate) const FRAME_RATES: (f64, f64) = (1.0, 240.0);
 /// The least and the greatest sample rate that can be asked for, in Hz.
 pub(crate) const SAMPLE_RATES: (i32, i32) = (8000, 192_000);
 /// The most channels that can be asked for.
@@ -305,6 +308,8 @@ fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problem
     if asked.upscale && asked.size.is_none() && asked.width.is_none() && asked.height.is_none() {
         problems.add(at("upscale"), "to what size? set size, width or height");
     }
+    let rate = asked.frame_rate.map(FrameRate::named);
+    problems.within(at("frame_rate"), rate, FRAME_RATES, " pictures a second");
     let interval = asked.keyframe_interval.map(|seconds| seconds.0);
     problems.within(at("keyframe_interval"), interval, KEYFRAME_INTERVALS, " seconds");
     if interval.is_some() && !codec.places_keyframes() {
@@ -403,6 +408,8 @@ mod tests {
         assert!(of("width = 1")[0].starts_with("video.main.width: 1 is out of range: 2 to 8192"));
         assert!(of("upscale = true")[0].contains("to what size"));
         assert!(of("keyframe_interval = \"2h\"")[0].contains("0.1 to 60 seconds"));
+        assert!(of("frame_rate = 241")[0].starts_with("video.main.frame_rate: 241 is out of range: 1 to 240"));
+        assert!(of("frame_rate = { most = 0.5 }")[0].contains("1 to 240 pictures a second"));
         assert!(of("size = \"64x64\"\nwidth = 64")[0].contains("either size"));
         let own = problems("[video.a]\ncodec = \"av1\"\nkeyframe_interval = 2\n[[output]]\nformat = \"mp4\"");
         assert!(own[0].starts_with("video.a.keyframe_interval: the encoder of this codec places"), "{own:?}");

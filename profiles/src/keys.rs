@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use millrace_formats::{Codec, Tables};
 
-use crate::check::{KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES};
+use crate::check::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES};
 
 /// A key of a profile.
 #[derive(Debug, Clone, Copy)]
@@ -129,6 +129,30 @@ pub const KEYS: &[Key] = &[
         default: "the codec's first",
         example: "pixel_format = \"yuv420p\"",
         cost: "10 bits are about a third slower than 8",
+    },
+    Key {
+        path: "video.NAME.frame_rate",
+        about: "The frame rate: `25`, `\"30000/1001\"` (which is also 29.97), or `{ most = 30 }`, which divides the source's rate by the least whole number that brings it to at most that (50 to 25, 59.94 to 29.97), and leaves a source with fewer as it is. There is a picture at each multiple of its duration, counted from time zero of the source: the last one of the source that is due by then, each at the nearest multiple. Closed captions in the pictures, and a timecode, belong to the source's rate and are left out.",
+        range: |_| format!("{} to {} pictures a second", FRAME_RATES.0, FRAME_RATES.1),
+        default: "the times of the source's pictures",
+        example: "frame_rate = { most = 30 }",
+        cost: "as many more or fewer pictures to encode",
+    },
+    Key {
+        path: "video.NAME.deinterlace",
+        about: "Whether the two fields of interlaced pictures become whole pictures, one for each: `auto` of sources that say that they are interlaced, `always` of all, `never` of none, which stay interlaced. It is libavfilter's bwdif, by each picture's own field order; top field first where it states none.",
+        range: |_| "auto, always or never".into(),
+        default: "never",
+        example: "deinterlace = \"auto\"",
+        cost: "about a fifth of an encode by h264's usual preset; one picture more before and behind each segment is decoded",
+    },
+    Key {
+        path: "video.NAME.denoise",
+        about: "How strongly noise is removed, by averaging each sample over nine pictures as far as it is alike (libavfilter's atadenoise), after deinterlacing and before another frame rate. `light` is for a good camera, `strong` for an old tape: it also takes fine detail that moves.",
+        range: |_| "light, medium or strong".into(),
+        default: "as in the source",
+        example: "denoise = \"light\"",
+        cost: "about a fifth of an encode by h264's usual preset; four pictures more before and behind each segment are decoded. Noise that is gone is not encoded: the output is smaller",
     },
     Key {
         path: "audio.NAME.codec",

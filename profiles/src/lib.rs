@@ -10,6 +10,7 @@ mod keys;
 mod profile;
 mod request;
 mod shipped;
+mod timing;
 mod wanted;
 
 pub use amounts::{BitRate, Seconds, Size};
@@ -18,4 +19,5 @@ pub use keys::{KEYS, Key, documentation};
 pub use profile::{Audio, Output, Profile, ProfileError, SourceTerms, Video};
 pub use request::{Request, pin_profile};
 pub use shipped::{SHIPPED, shipped};
+pub use timing::{Deinterlace, Denoise, FrameRate, Rate};
 pub use wanted::Wanted;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::amounts::{BitRate, Seconds, Size};
+use crate::{
+    amounts::{BitRate, Seconds, Size},
+    timing::{Deinterlace, Denoise, FrameRate},
+};
 
 /// A profile: what is made of a source.
 ///
@@ -63,6 +66,15 @@ pub struct Video {
     /// The pixel format, by libav's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel_format: Option<String>,
+    /// The frame rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_rate: Option<FrameRate>,
+    /// Which sources' fields become whole pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deinterlace: Option<Deinterlace>,
+    /// How strongly noise is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denoise: Option<Denoise>,
 }
 
 /// An encoding of audio.

@@ -1,9 +1,14 @@
 //! What the planner works by: a container, and the codecs and settings that are asked for its tracks.
 
 use millrace_formats::{AudioAsk, Codec, Container, VideoAsk};
-use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings, path_encoded, source_stem};
+use millrace_schemas::{
+    AudioSettings, Picture, Sound, VideoFilters, VideoSettings, path_encoded, source_stem,
+};
 
-use crate::profile::{Audio, Video};
+use crate::{
+    profile::{Audio, Video},
+    timing,
+};
 
 /// The name of an output's file, if none is asked for.
 pub(crate) const USUAL_NAME: &str = "{stem}.{ext}";
@@ -87,7 +92,13 @@ impl Wanted {
         let Encoding { codec, encoder, asked } = self.video.as_ref()?;
         let mut ask = asked.as_ref().map(|asked| ask_of_video(asked, picture)).unwrap_or_default();
         ask.encoder = encoder.map(str::to_owned);
-        codec.video_settings(picture, &ask)
+        let over_time = asked.as_ref().map(|asked| timing::after(asked, picture));
+        let (picture, filters) = over_time.unwrap_or_else(|| (picture.clone(), VideoFilters::default()));
+        let settings = codec.video_settings(&picture, &ask)?;
+        Some(VideoSettings {
+            filters: Some(filters).filter(|filters| *filters != VideoFilters::default()),
+            ..settings
+        })
     }
 
     /// Returns the settings of its audio, which is made of audio like this, and what is to be said if its channels can't stay as

@@ -136,6 +136,14 @@ impl VideoSettings {
     }
 }
 
+impl VideoSettings {
+    /// Returns `true` if the pictures have a frame rate of their own, so that the time base is not the source's.
+    #[must_use]
+    pub fn is_resampled(&self) -> bool {
+        self.filters.as_ref().is_some_and(|asked| asked.resample)
+    }
+}
+
 impl AudioSettings {
     /// Returns settings of this codec that keep rate and channels as they are, with a bit rate of 0.
     #[must_use]

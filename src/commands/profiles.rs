@@ -1,6 +1,6 @@
 //! `millrace profiles`: those that ship, what is wrong with one of a user's own, and what would be made of a source.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use millrace_formats::TABLES;
 use millrace_processors::split::{Preview, preview};
@@ -124,7 +124,24 @@ fn video_text(settings: &VideoSettings) -> String {
     let VideoSettings { codec, width, height, crf, preset, pixel_format, .. } = settings;
     let preset = if preset.is_empty() { String::new() } else { format!(", preset {preset}") };
     let mapped = if settings.tone_map { ", tone-mapped" } else { "" };
-    format!("{codec} {width}x{height} {pixel_format}, quality {crf}{preset}{mapped}")
+    let over_time = over_time(settings);
+    format!("{codec} {width}x{height} {pixel_format}, quality {crf}{preset}{mapped}{over_time}")
+}
+
+/// Says what becomes of pictures over time.
+fn over_time(settings: &VideoSettings) -> String {
+    let mut text = String::new();
+    if settings.is_resampled() {
+        let _ = write!(text, ", {:.3} a second", settings.frame_rate.as_f64());
+    }
+    let Some(filters) = &settings.filters else { return text };
+    if filters.deinterlace {
+        text.push_str(", deinterlaced");
+    }
+    if !filters.denoise.is_empty() {
+        let _ = write!(text, ", {} denoising", filters.denoise);
+    }
+    text
 }
 
 fn audio_text(settings: &AudioSettings) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use millrace_formats::{Codec, TABLES, codec::VideoCodec};
 use millrace_media::{MergeTask, TranscodeTask, VerifyTask};
-use millrace_schemas::Rendition;
+use millrace_schemas::{Rendition, VideoSettings};
 
 /// The shortest limit: a machine may be busy, and a store slow to respond.
 const AT_LEAST: Duration = Duration::from_secs(600);
@@ -23,6 +23,9 @@ const SAMPLES: f64 = 50_000.0;
 const SAMPLES_PER_BYTE: f64 = 1024.0;
 /// Samples that are allowed for however small a source is: ten minutes.
 const MIN_SAMPLES: f64 = 48_000.0 * 600.0;
+
+/// Pictures a second that a source may have of which fewer are encoded.
+const DECODED_RATE: f64 = 60.0;
 
 fn limit(seconds: f64) -> Duration {
     // `max` turns NaN into 0.
@@ -53,11 +56,16 @@ pub(crate) fn inspect(bytes: i64) -> Duration {
 
 /// Returns the limit for transcoding ranges that are expected to hold `units` pictures or samples, of a source of `bytes`.
 pub(crate) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duration {
+    let rate = |video: &VideoSettings| video.frame_rate.as_f64().clamp(1.0, 1000.0);
+    // Pictures are counted in the first rendition.
+    let seconds = task.renditions.first().and_then(|first| first.video.as_ref()).map(|v| units as f64 / rate(v));
     let cost = |rendition: &Rendition| match (&rendition.video, &rendition.audio) {
         (Some(video), _) => {
+            let decoded = if video.is_resampled() { DECODED_RATE } else { 0.0 };
+            let units = seconds.map_or(units as f64, |seconds| seconds * rate(video).max(decoded));
             let codec = TABLES.codec(&video.codec).ok().and_then(<dyn Codec>::video);
             let effort = codec.map_or(1.0, VideoCodec::effort);
-            pixels(f64::from(video.width) * f64::from(video.height), units as f64, bytes) / PIXELS * effort
+            pixels(f64::from(video.width) * f64::from(video.height), units, bytes) / PIXELS * effort
         }
         (_, Some(_)) => samples(units as f64, bytes) / SAMPLES,
         _ => 0.0,

@@ -1,4 +1,5 @@
-//! What happens to decoded frames before they are encoded: one graph a task, with a branch for each rendition.
+//! What happens to decoded frames before they are encoded: one graph a task, with a branch for each rendition. In front of it are
+//! filters over time, and other frame rates ([`course`]).
 //!
 //! ```text
 //! decoded ─► shape ─┬─► tone mapping, of each colour once, split by size ─┬─► orient ─► fit into the frame ─► rendition
@@ -16,11 +17,13 @@
 //! For sound ([`sound`]) libavfilter's `aresample` is not used either: how much to stretch changes from one frame to the next, which
 //! it has no command for.
 
+pub(crate) mod course;
 mod filters;
 mod fit;
 mod orient;
 pub(crate) mod shape;
 pub(crate) mod sound;
+mod temporal;
 
 use ffmpeg_next::{format::Pixel, frame};
 use millrace_formats::filter::{Graph, Pictures};
@@ -42,8 +45,6 @@ pub(crate) struct PictureGraph {
     branches: Vec<Branch>,
     /// The first picture of the source: what differs from it is fitted into its frame.
     first: Option<PictureShape>,
-    /// The last picture that [`Self::change`] has seen.
-    last: Option<PictureShape>,
     /// How the last picture asked to be oriented.
     orientation: Orientation,
     filters: Option<Filters>,
@@ -82,18 +83,15 @@ impl PictureGraph {
         Self {
             branches: settings.into_iter().map(Branch::new).collect(),
             first: first.cloned(),
-            last: None,
             orientation: Orientation::UPRIGHT,
             filters: None,
             cores,
         }
     }
 
-    /// Returns what changes with a picture, in words, if it is of another shape than the one before it.
-    pub(crate) fn change(&mut self, picture: &frame::Video) -> Option<String> {
-        let shape = shape::of(picture, &mut self.orientation);
-        let last = self.last.replace(shape.clone())?;
-        shape::change(&last, &shape)
+    /// Sees a picture that is not sent in: those behind it may be oriented by it.
+    pub(crate) fn observe(&mut self, picture: &frame::Video) {
+        shape::of(picture, &mut self.orientation);
     }
 
     /// Sends a decoded picture into the graph; `take` gets what comes out of each branch, with the branch's number.

@@ -1,7 +1,7 @@
 //! How a player orients pictures: mirrored first, then rotated. Pure.
 
 /// How a player orients a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Orientation {
     /// Degrees clockwise: 0, 90, 180 or 270.
     pub(crate) rotation: i32,

@@ -1,6 +1,9 @@
 //! What was decoded around the seams of a task, gathered for the proof of them ([`crate::seams`]).
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use ffmpeg_next::{self as ff, ffi::AVPixelFormat};
 use millrace_schemas::Seek;
@@ -20,33 +23,44 @@ pub(crate) struct Notes {
     /// Where reading began; `None` for the start of the source.
     pub(crate) from: Option<Seek>,
     overlaps: Overlaps,
+    /// The last pictures, and how many of them filters need before a seam.
+    recent: VecDeque<PictureDigest>,
+    lead_in: usize,
     /// How many digests were made, and how long that took.
     digests: u32,
     spent: Duration,
 }
 
 impl Notes {
-    /// Returns notes for the seams between these ranges, and at both ends of them.
-    pub(crate) fn new(ranges: &[TimeRange]) -> Self {
+    /// Returns notes for the seams between these ranges, and at both ends of them. `lead_in` is the number of pictures before a seam
+    /// that filters need.
+    pub(crate) fn new(ranges: &[TimeRange], lead_in: usize) -> Self {
         let first = ranges.first().and_then(|range| range.start);
         let boundaries = first.into_iter().chain(ranges.iter().filter_map(|range| range.end));
-        let seams = boundaries.map(|at| (at, Vec::new())).collect();
-        Self { overlaps: Overlaps { seams, ended: false }, ..Self::default() }
+        let seams = boundaries.map(|at| Seam { at, ..Seam::default() }).collect();
+        Self { overlaps: Overlaps { seams, ended: false }, lead_in, ..Self::default() }
     }
 
     /// Notes a decoded picture.
     pub(crate) fn picture(&mut self, frame: &ff::frame::Video, pts: i64) {
-        let mut digest = None;
-        for (at, seen) in &mut self.overlaps.seams {
-            if pts >= *at && seen.len() < COMPARED_PICTURES {
-                let digest = *digest.get_or_insert_with(|| {
-                    let begun = Instant::now();
-                    let digest = digest_of(frame);
-                    self.spent += begun.elapsed();
-                    self.digests += 1;
-                    digest
-                });
-                seen.push(PictureDigest { pts, digest });
+        let is_near = |seam: &Seam| pts >= seam.at && seam.pictures.len() < COMPARED_PICTURES;
+        if self.lead_in == 0 && !self.overlaps.seams.iter().any(is_near) {
+            return;
+        }
+        let begun = Instant::now();
+        let digest = PictureDigest { pts, digest: digest_of(frame) };
+        self.spent += begun.elapsed();
+        self.digests += 1;
+        for seam in self.overlaps.seams.iter_mut().filter(|seam| is_near(seam)) {
+            if seam.pictures.is_empty() {
+                seam.before.extend(&self.recent);
+            }
+            seam.pictures.push(digest);
+        }
+        if self.lead_in > 0 {
+            self.recent.push_back(digest);
+            while self.recent.len() > self.lead_in {
+                self.recent.pop_front();
             }
         }
     }
@@ -58,7 +72,7 @@ impl Notes {
 
     /// True if as many pictures were seen past this time as are compared.
     pub(crate) fn has_seen_enough(&self, past: i64) -> bool {
-        self.overlaps.seams.iter().all(|(at, seen)| *at != past || seen.len() >= COMPARED_PICTURES)
+        self.overlaps.seams.iter().all(|seam| seam.at != past || seam.pictures.len() >= COMPARED_PICTURES)
     }
 
     /// Notes that the source has ended.
@@ -73,19 +87,28 @@ impl Notes {
     }
 }
 
-/// The first pictures at and after each seam.
+/// The pictures around each seam.
 #[derive(Default)]
 struct Overlaps {
-    seams: Vec<(i64, Vec<PictureDigest>)>,
+    seams: Vec<Seam>,
     ended: bool,
+}
+
+/// The last pictures before a time, and the first ones from there on.
+#[derive(Default)]
+struct Seam {
+    at: i64,
+    before: Vec<PictureDigest>,
+    pictures: Vec<PictureDigest>,
 }
 
 impl Overlaps {
     fn at(&self, boundary: Option<i64>) -> Overlap {
-        let seam = boundary.and_then(|at| self.seams.iter().find(|(seam, _)| *seam == at));
-        let pictures = seam.map_or_else(Vec::new, |(_, seen)| seen.clone());
+        let seam = boundary.and_then(|at| self.seams.iter().find(|seam| seam.at == at));
+        let pictures = seam.map_or_else(Vec::new, |seam| seam.pictures.clone());
+        let before = seam.map_or_else(Vec::new, |seam| seam.before.clone());
         let ended = self.ended && pictures.len() < COMPARED_PICTURES && boundary.is_some();
-        Overlap { pictures, samples: Vec::new(), ended }
+        Overlap { before, pictures, samples: Vec::new(), ended }
     }
 }
 

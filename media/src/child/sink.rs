@@ -10,6 +10,6 @@ pub(crate) use self::{
     audio::{AudioEnd, AudioSink, Samples},
     cover::{Cover, CoverSink},
     text::TextSink,
-    video::{TimedPicture, VideoEnd, VideoSink},
+    video::{TimedPicture, VideoSink},
     work_object::Sink,
 };

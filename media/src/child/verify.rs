@@ -35,9 +35,9 @@ pub(crate) fn verify(
     if !task.source.video.is_empty() && !task.output.video.is_empty() {
         let mut source = pictures::Reader::open(open(source, &task.source)?, &task.source.video)?;
         let mut output = pictures::Reader::open(open(output, &task.output)?, &task.output.video)?;
-        let settings = task.video.as_ref().filter(|_| task.pictures);
-        let settings = settings.map(|settings| (settings, task.source.shape.as_ref()));
-        let (pictures, likeness) = pictures::measure(&mut source, &mut output, settings, reporter)?;
+        let settings = (task.video.as_ref(), task.source.shape.as_ref());
+        let (pictures, likeness) =
+            pictures::measure(&mut source, &mut output, settings, task.pictures, reporter)?;
         (measured.pictures, measured.likeness) = (Some(pictures), likeness);
     }
     for (track, (a, b)) in task.source.sounds.iter().zip(&task.output.sounds).enumerate() {

@@ -71,7 +71,7 @@ pub struct ChannelSimilarity {
 /// The times of the pictures of an output and its source. All times are in seconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PicturesMeasured {
-    /// The number of pictures that the source presents.
+    /// The number of pictures that the source presents, at the frame rate of the settings.
     pub source: i64,
     /// The number of pictures that the output presents.
     pub output: i64,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use millrace_formats::Container;
+use millrace_profiles::Wanted;
 use millrace_schemas::{Extras, Ratio, SourceFacts};
 
 /// The metadata keys of the location of the recording: libavformat's, and Apple's.
@@ -11,7 +11,8 @@ const LOCATIONS: [&str; 3] = ["location", "location-eng", "com.apple.quicktime.l
 const LONGEST: usize = 1000;
 
 /// Returns what an output in this format copies from its source. The location is private, and is copied only if `keep_location` is set.
-pub(super) fn copied(facts: &SourceFacts, format: &Container, keep_location: bool) -> Extras {
+pub(super) fn copied(facts: &SourceFacts, wanted: &Wanted, keep_location: bool) -> Extras {
+    let format = wanted.container;
     let of_source = |names: &[&str]| {
         let named = |(key, _): &&(String, String)| names.iter().any(|name| key.eq_ignore_ascii_case(name));
         let (_, value) = facts.metadata.iter().find(named)?;
@@ -24,7 +25,11 @@ pub(super) fn copied(facts: &SourceFacts, format: &Container, keep_location: boo
     for (key, names) in told.into_iter().chain(located).filter(|_| format.metadata) {
         metadata.extend(of_source(names).map(|value| (key.to_owned(), value)));
     }
-    let rate = facts.video.as_ref().map(|video| video.picture.frame_rate);
+    // It counts the source's pictures.
+    let rate = facts.video.as_ref().and_then(|video| {
+        let made = wanted.video_settings(&video.picture)?.frame_rate;
+        (made == video.picture.frame_rate).then_some(made)
+    });
     let timecode = facts.timecode.clone().filter(|code| rate.is_some_and(|rate| counts(code, rate)));
     Extras {
         metadata,
@@ -48,12 +53,15 @@ fn counts(code: &str, rate: Ratio) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use millrace_formats::CONTAINERS;
+    use millrace_formats::{CONTAINERS, TABLES};
+    use millrace_profiles::Profile;
+    use millrace_schemas::{Picture, VideoTrack};
 
     use super::*;
 
     #[test]
     fn the_location_of_the_recording_is_copied_only_on_request() {
+        let mp4 = Wanted::of(CONTAINERS[0]);
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let facts = SourceFacts {
             metadata: vec![
@@ -63,8 +71,27 @@ mod tests {
             ],
             ..SourceFacts::default()
         };
-        assert_eq!(copied(&facts, CONTAINERS[0], false).metadata, HashMap::from([pair("title", "A film")]));
-        assert_eq!(copied(&facts, CONTAINERS[0], true).metadata["location"], "+48.8577+002.295/");
+        assert_eq!(copied(&facts, &mp4, false).metadata, HashMap::from([pair("title", "A film")]));
+        assert_eq!(copied(&facts, &mp4, true).metadata["location"], "+48.8577+002.295/");
+    }
+
+    #[test]
+    fn a_timecode_goes_with_the_frame_rate_that_it_counts() {
+        let pal = Ratio { num: 25, den: 1 };
+        let picture = Picture::plain((64, 48), pal, Ratio { num: 1, den: 1000 });
+        let facts = SourceFacts {
+            timecode: Some("01:00:00:00".into()),
+            video: Some(VideoTrack::new(0, picture, (0, 1000))),
+            ..SourceFacts::default()
+        };
+        let of = |rate: &str| {
+            let text = format!("[video.a]\ncodec = \"h264\"\nframe_rate = {rate}\n[[output]]\nformat = \"mov\"");
+            let wanted = Profile::from_toml(&text).unwrap().wanted(&TABLES).unwrap();
+            copied(&facts, &wanted[0], false).timecode
+        };
+        assert_eq!(of("25"), facts.timecode);
+        assert_eq!(of("{ most = 30 }"), facts.timecode);
+        assert_eq!(of("50"), None);
     }
 
     #[test]

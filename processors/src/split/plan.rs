@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use millrace_formats::Seams;
+use millrace_formats::{Seams, rate::Rate};
 use millrace_profiles::{Request, Wanted};
 use millrace_schemas::{
     AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Rendition, Segment, SideSettings,
@@ -161,7 +161,7 @@ fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, want
         keep: false,
         mark: String::new(),
         overwrite: upload.overwrite,
-        extras: Some(extras::copied(facts, wanted.container, upload.keep_location)),
+        extras: Some(extras::copied(facts, wanted, upload.keep_location)),
         remarks: Vec::new(),
     }
 }
@@ -236,7 +236,7 @@ impl PlanBuilder<'_> {
             ..track(rendition, TrackKind::Video, 0, count, None)
         }));
         for (range, index) in ranges.into_iter().zip(0..) {
-            let expected_units = expected_pictures(video, &range);
+            let expected_units = expected_pictures(video, &range, &renditions);
             let cuts::Range { start, end, seeks } = range;
             self.segments.push(Segment { index, start, end, seeks, expected_units, ..blank.clone() });
         }
@@ -431,7 +431,13 @@ fn ranges(video: &VideoTrack, seconds: f64) -> Vec<cuts::Range> {
     cuts::plan(video.first, video.end, keyframes, ticks(video, seconds), lead)
 }
 
-fn expected_pictures(video: &VideoTrack, range: &cuts::Range) -> i64 {
-    let long = range.end.unwrap_or(video.end).saturating_sub(range.start.unwrap_or(video.first)).max(0);
+/// Returns how many pictures a segment has in its first rendition.
+fn expected_pictures(video: &VideoTrack, range: &cuts::Range, renditions: &[Rendition]) -> i64 {
+    let range = range.start.unwrap_or(video.first)..range.end.unwrap_or(video.end);
+    let settings = renditions.first().and_then(|rendition| rendition.video.as_ref());
+    if let Some(settings) = settings.filter(|settings| settings.is_resampled()) {
+        return Rate::new(video.picture.time_base, settings.time_base).ticks_in(range);
+    }
+    let long = range.end.saturating_sub(range.start).max(0);
     (long as f64 * video.picture.time_base.as_f64() * video.picture.frame_rate.as_f64()).round() as i64
 }

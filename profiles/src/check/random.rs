@@ -5,7 +5,10 @@ use millrace_schemas::{Picture, Ratio, Sound};
 use proptest::prelude::*;
 
 use super::*;
-use crate::amounts::{BitRate, Seconds, Size};
+use crate::{
+    amounts::{BitRate, Seconds, Size},
+    timing::{Deinterlace, Denoise},
+};
 
 fn name() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["main", "b", "none", "a b", ""]).prop_map(str::to_owned)
@@ -31,8 +34,11 @@ fn video() -> impl Strategy<Value = Video> {
     let interval = prop::option::of(prop_oneof![Just(0.1), Just(60.0), 0.0..90.0_f64]);
     let pixel_format = prop::option::of(prop::sample::select(vec!["yuv420p", "yuv420p10le", "gray"]));
     let size = prop::option::of((1..9000_i32, 1..9000_i32));
-    (codec(), quality, preset, (side(), side(), size, any::<bool>()), interval, pixel_format).prop_map(
-        |(codec, quality, preset, (width, height, size, upscale), interval, pixel_format)| Video {
+    let sizes = (side(), side(), size, any::<bool>());
+    (codec(), quality, preset, sizes, interval, pixel_format, over_time()).prop_map(
+        |(codec, quality, preset, sizes, interval, pixel_format, (frame_rate, deinterlace, denoise))| {
+            let (width, height, size, upscale) = sizes;
+            Video {
             codec,
             quality,
             preset: preset.map(str::to_owned),
@@ -42,8 +48,23 @@ fn video() -> impl Strategy<Value = Video> {
             upscale,
             keyframe_interval: interval.map(Seconds),
             pixel_format: pixel_format.map(str::to_owned),
+            frame_rate,
+            deinterlace,
+            denoise,
+        }
         },
     )
+}
+
+fn over_time() -> impl Strategy<Value = (Option<FrameRate>, Option<Deinterlace>, Option<Denoise>)> {
+    let rate = prop_oneof![Just((1, 1)), Just((240, 1)), Just((241, 1)), (1..1_000_000_i32, 1..=1001_i32)];
+    let rate = (rate, any::<bool>()).prop_filter_map("a rate", |((num, den), is_most)| {
+        let rate = format!("{num}/{den}").parse().ok()?;
+        Some(if is_most { FrameRate::Most(rate) } else { FrameRate::Exactly(rate) })
+    });
+    let fields = prop::sample::select(vec![Deinterlace::Auto, Deinterlace::Always, Deinterlace::Never]);
+    let noise = prop::sample::select(vec![Denoise::Light, Denoise::Medium, Denoise::Strong]);
+    (prop::option::of(rate), prop::option::of(fields), prop::option::of(noise))
 }
 
 fn audio() -> impl Strategy<Value = Audio> {
@@ -112,6 +133,12 @@ fn check_wanted(wanted: &Wanted, picture: &Picture, sound: &Sound) {
         assert!(settings.preset.is_empty() || video.presets().contains(&settings.preset.as_str()));
         let quality = video.quality();
         assert!((quality.best..=quality.worst).contains(&settings.crf), "{settings:?}");
+        let (rate, base) = (settings.frame_rate, settings.time_base);
+        if settings.filters.as_ref().is_some_and(|filters| filters.resample) {
+            assert!(rate.as_f64() > 0.5 && rate.as_f64() < 241.0 && (base.num, base.den) == (rate.den, rate.num));
+        } else {
+            assert_eq!((rate, base), (picture.frame_rate, picture.time_base));
+        }
         assert!(settings.encoder.is_empty() || codec.encoders().contains(&settings.encoder.as_str()));
     }
     if let Some((settings, _)) = wanted.audio_settings(sound) {

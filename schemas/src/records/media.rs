@@ -98,7 +98,7 @@ pub struct VideoSettings {
     pub height: i32,
     /// The pixel format, by libav's name.
     pub pixel_format: String,
-    /// The time base of the presentation times, which is the source's.
+    /// The time base of the presentation times, which is the source's unless the pictures are resampled.
     pub time_base: Ratio,
     /// The nominal frame rate.
     pub frame_rate: Ratio,

@@ -1,7 +1,7 @@
 //! The filters of libavfilter that renditions need, by the table of formats, in one graph: shared until renditions part.
 
 use ffmpeg_next::{format::Pixel, frame};
-use millrace_formats::filter::{Graph, Times};
+use millrace_formats::filter::Graph;
 
 use crate::child::{failure::Failure, libav::filters::FilterGraph};
 
@@ -16,14 +16,9 @@ impl Filters {
     /// Builds a graph for pictures like this one, with these outputs.
     ///
     /// # Errors
-    /// If this FFmpeg lacks a filter, libavfilter refuses the picture, or a filter needs more than each picture alone.
+    /// If this FFmpeg lacks a filter, or libavfilter refuses the picture.
     pub(super) fn build(picture: &frame::Video, outputs: Vec<Graph>, cores: usize) -> Result<Self, Failure> {
         let doing = "setting up the filters";
-        if let Some(graph) = outputs.iter().find(|graph| graph.leads != (0, 0) || graph.times != Times::Same)
-        {
-            let needs = "needs pictures of other segments, or gives other times, which is not done";
-            return Err(Failure::new(format!("{doing}: '{}' {needs}", graph.description)));
-        }
         let input = (picture.format(), picture.width(), picture.height());
         let mut needed: Vec<&str> = outputs.iter().flat_map(|graph| graph.needs.iter().copied()).collect();
         needed.sort_unstable();
@@ -137,15 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_needs_more_than_each_picture_or_is_not_there_is_refused() {
+    fn a_filter_that_is_not_there_is_refused() {
         let frame = frame::Video::new(Pixel::YUV420P, 64, 48);
-        let alone =
-            Graph { description: "negate".into(), needs: vec!["negate"], leads: (0, 0), times: Times::Same };
+        let alone = Graph { description: "negate".into(), needs: vec!["negate"] };
         let refused = |graph: Graph| Filters::build(&frame, vec![graph], 1).err().map(|failure| failure.0);
         assert_eq!(refused(alone.clone()), None);
-        let before = refused(Graph { leads: (1, 0), ..alone.clone() });
-        assert!(before.is_some_and(|reason| reason.contains("needs pictures of other segments")));
-        assert!(refused(Graph { times: Times::Resampled, ..alone.clone() }).is_some());
         let missing = refused(Graph { needs: vec!["no_such_filter"], ..alone });
         assert!(missing.is_some_and(|reason| reason.ends_with("this FFmpeg has no filter 'no_such_filter'")));
     }

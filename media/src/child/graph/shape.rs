@@ -68,8 +68,24 @@ pub(super) fn is_same_matrix(a: Color, b: Color) -> bool {
     same && (a.range == 2) == (b.range == 2)
 }
 
+/// Follows decoded pictures, and finds those that are of another shape than the one before.
+#[derive(Default)]
+pub(crate) struct Changes {
+    last: Option<PictureShape>,
+    orientation: Orientation,
+}
+
+impl Changes {
+    /// Takes the next picture. Returns what changes with it, in words.
+    pub(crate) fn next(&mut self, picture: &frame::Video) -> Option<String> {
+        let shape = of(picture, &mut self.orientation);
+        let last = self.last.replace(shape.clone())?;
+        change(&last, &shape)
+    }
+}
+
 /// What changes from one picture to the next, in words.
-pub(super) fn change(before: &PictureShape, now: &PictureShape) -> Option<String> {
+fn change(before: &PictureShape, now: &PictureShape) -> Option<String> {
     let aspect = |shape: &PictureShape| match shape.sample_aspect {
         Ratio { num: 0, .. } => "1:1".to_owned(),
         Ratio { num, den } => format!("{num}:{den}"),

@@ -2,7 +2,7 @@
 
 use ffmpeg_next::{
     self as ff,
-    ffi::{AV_NOPTS_VALUE, AVFieldOrder, AVPacketSideDataType, AVRational},
+    ffi::{AV_NOPTS_VALUE, AVPacketSideDataType, AVRational},
 };
 use millrace_schemas::{Color, Picture, Ratio, VideoTrack};
 
@@ -16,7 +16,7 @@ use crate::{
         failure::Failure,
         libav::{
             codec::pixel_format_name,
-            stream::{fields, guess_frame_rate, ratio, side_data},
+            stream::{field_order, fields, guess_frame_rate, ratio, side_data},
         },
         orientation::Orientation,
         report::Reporter,
@@ -129,12 +129,7 @@ fn facts(source: &Source, index: usize) -> Result<VideoTrack, Failure> {
         },
         rotation,
         mirrored,
-        field_order: match parameters.field_order {
-            // By which is shown first: stored first, shown first.
-            AVFieldOrder::AV_FIELD_TT | AVFieldOrder::AV_FIELD_BT => 1,
-            AVFieldOrder::AV_FIELD_BB | AVFieldOrder::AV_FIELD_TB => 2,
-            _ => 0,
-        },
+        field_order: field_order(parameters),
     };
     Ok(VideoTrack::new(s.index, picture, (first, first.saturating_add(duration))))
 }

@@ -3,7 +3,7 @@
 use ffmpeg_next::{
     self as ff, Rational,
     ffi::{
-        AVCodecParameters, AVINDEX_KEYFRAME, AVPacketSideDataType, AVRational, AVSEEK_FLAG_BACKWARD,
+        AVCodecParameters, AVFieldOrder, AVINDEX_KEYFRAME, AVPacketSideDataType, AVRational, AVSEEK_FLAG_BACKWARD,
         AVStream, av_guess_frame_rate, av_index_search_timestamp, av_stream_get_side_data,
         avformat_index_get_entries_count, avformat_index_get_entry,
     },
@@ -17,6 +17,16 @@ pub(crate) fn fields<'a>(stream: &'a ff::Stream<'_>) -> (&'a AVStream, &'a AVCod
     unsafe {
         let stream = &*stream.as_ptr();
         (stream, &*stream.codecpar)
+    }
+}
+
+/// Returns which field is shown first: 0 for pictures without fields, 1 for the top one, 2 for the bottom one.
+pub(crate) fn field_order(parameters: &AVCodecParameters) -> i32 {
+    match parameters.field_order {
+        // By which is shown first: stored first, shown first.
+        AVFieldOrder::AV_FIELD_TT | AVFieldOrder::AV_FIELD_BT => 1,
+        AVFieldOrder::AV_FIELD_BB | AVFieldOrder::AV_FIELD_TB => 2,
+        _ => 0,
     }
 }
 

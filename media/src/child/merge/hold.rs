@@ -1,7 +1,7 @@
 //! What must hold of work objects before an output is made of them: they are of the plan's settings, and what they say of
 //! their packets is true.
 
-use millrace_schemas::{AudioSettings, Made, TrackPlan};
+use millrace_schemas::{AudioSettings, Made, TrackPlan, VideoSettings};
 
 use crate::{
     child::{
@@ -126,11 +126,22 @@ impl Packets {
         }
         let first = times.first() == Some(&made.first);
         let last = made.next.is_none_or(|next| times.last().is_some_and(|last| *last < next));
+        // At another frame rate there is a picture at each tick.
+        let has_gap = |video: &VideoSettings| video.is_resampled() && !is_each_tick(&times, made.next);
+        if header.video.as_ref().is_some_and(has_gap) {
+            return Err(refused("a picture of the frame rate is missing"));
+        }
         if made.units != count || times.windows(2).any(|pair| pair[0] == pair[1]) || !first || !last {
             return Err(refused("a picture is there twice, or lies outside of its segment"));
         }
         Ok(())
     }
+}
+
+/// Whether there is a picture at each tick, from the first one to the first one behind the segment.
+fn is_each_tick(times: &[i64], next: Option<i64>) -> bool {
+    let all: Vec<i64> = times.iter().copied().chain(next).collect();
+    all.windows(2).all(|pair| pair[1].checked_sub(pair[0]) == Some(1))
 }
 
 #[cfg(test)]
@@ -142,6 +153,12 @@ mod tests {
 
     fn audio(sample_rate: i32, channels: i32) -> AudioSettings {
         AudioSettings::of("aac", &Sound { sample_rate, channels, layout: String::new() })
+    }
+
+    #[test]
+    fn a_tick_without_a_picture_is_found() {
+        assert!(is_each_tick(&[3, 4, 5], Some(6)) && is_each_tick(&[3], None) && is_each_tick(&[], Some(1)));
+        assert!(!is_each_tick(&[3, 5], None) && !is_each_tick(&[3, 4], Some(6)) && !is_each_tick(&[3], Some(3)));
     }
 
     #[test]

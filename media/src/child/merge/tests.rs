@@ -19,7 +19,7 @@ use crate::{
     child::{
         codec::tables,
         overlap::Notes,
-        sink::{Sink as _, TimedPicture, VideoEnd, VideoSink},
+        sink::{Sink as _, TimedPicture, VideoSink},
     },
     packets::{TrailerFacts, Writer},
     protocol::{Merged, TimeRange},
@@ -44,7 +44,8 @@ fn encode(settings: &VideoSettings) -> (File, Made) {
     let outputs = VecDeque::from([file.try_clone().unwrap()]);
     let notes = Notes::default();
     let ranges = [TimeRange { start: None, end: None }];
-    let Ok(mut sink) = VideoSink::open(&rendition, &ranges, outputs, 1) else { panic!("no encoder") };
+    let clock = settings.time_base;
+    let Ok(mut sink) = VideoSink::open(&rendition, (&ranges, clock), outputs, 1) else { panic!("no encoder") };
     for number in 0..PICTURES {
         let mut picture = frame::Video::new(Pixel::YUV420P, 64, 48);
         picture.data_mut(0).fill(16 + 20 * number as u8);
@@ -52,9 +53,7 @@ fn encode(settings: &VideoSettings) -> (File, Made) {
         let picture = TimedPicture { frame: picture, pts: number * LENGTH, length: LENGTH, notes: &notes };
         assert!(sink.push(picture).is_ok());
     }
-    let Ok(made) = sink.finish(VideoEnd { next: None, empty_at: 0, notes: &notes }) else {
-        panic!("not encoded")
-    };
+    let Ok(made) = sink.finish(&notes) else { panic!("not encoded") };
     (file, made[0].clone())
 }
 

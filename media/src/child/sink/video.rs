@@ -3,7 +3,8 @@
 use std::{collections::VecDeque, fs::File};
 
 use ffmpeg_next::{self as ff, Packet, frame};
-use millrace_schemas::{Made, Rendition, VideoSettings};
+use millrace_formats::rate::Rate;
+use millrace_schemas::{Made, Ratio, Rendition, VideoSettings};
 
 use super::work_object::{Sink, WRITING, WorkObject, begin};
 use crate::{
@@ -30,16 +31,6 @@ pub(crate) struct TimedPicture<'a> {
     pub(crate) notes: &'a Notes,
 }
 
-/// The end of a track of pictures.
-pub(crate) struct VideoEnd<'a> {
-    /// The time of the first picture behind the last range, if there is one.
-    pub(crate) next: Option<i64>,
-    /// The time that stands for a range without a picture.
-    pub(crate) empty_at: i64,
-    /// What the task noted.
-    pub(crate) notes: &'a Notes,
-}
-
 /// A video encoder, and the work objects that it fills: one for each range, each beginning with a keyframe.
 ///
 /// It is set up by the settings of its rendition alone: two workers with the same settings make streams that can be joined.
@@ -50,11 +41,13 @@ pub(crate) struct VideoSink {
     /// Whether the encoder makes a keyframe where it is asked to.
     places_keyframes: bool,
     intervals: Option<Intervals>,
-    /// The time of the first picture behind the last range, of an encoder that gets none of them.
+    /// The time of the first picture behind the last range.
     behind: Option<i64>,
     /// Whether the encoder was told that no picture follows.
     is_flushed: bool,
-    ranges: Vec<TimeRange>,
+    ranges: Vec<Span>,
+    /// How long a tick of the source is, in seconds.
+    source_tick: f64,
     outputs: VecDeque<File>,
     /// How many pictures of each range went in.
     sent: Vec<i64>,
@@ -68,14 +61,35 @@ pub(crate) struct VideoSink {
     filling: usize,
 }
 
+/// A range, in the clock of the source and in that of the rendition.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    of_source: TimeRange,
+    start: Option<i64>,
+    end: Option<i64>,
+}
+
+impl Span {
+    /// Returns a range of source time as one of a rendition's. At another frame rate the ticks in it are its own.
+    fn new(of_source: TimeRange, clock: Ratio, settings: &VideoSettings) -> Self {
+        let TimeRange { start, end } = of_source;
+        if !settings.is_resampled() {
+            return Self { of_source, start, end };
+        }
+        let rate = Rate::new(clock, settings.time_base);
+        let first = |time: Option<i64>| time.map(|time| rate.first_from(time));
+        Self { of_source, start: first(start), end: first(end) }
+    }
+}
+
 impl VideoSink {
-    /// Opens the encoder. There is an output for each range.
+    /// Opens the encoder. There is an output for each range, which are in ticks of the source's clock.
     ///
     /// # Errors
     /// If this FFmpeg has no such encoder, or it refuses the settings.
     pub(crate) fn open(
         rendition: &Rendition,
-        ranges: &[TimeRange],
+        (ranges, clock): (&[TimeRange], Ratio),
         outputs: VecDeque<File>,
         cores: usize,
     ) -> Result<Self, Failure> {
@@ -116,7 +130,8 @@ impl VideoSink {
             intervals: Intervals::new(s),
             behind: None,
             is_flushed: false,
-            ranges: ranges.to_vec(),
+            ranges: ranges.iter().map(|range| Span::new(*range, clock, s)).collect(),
+            source_tick: clock.as_f64(),
             outputs,
             sent: vec![0; ranges.len()],
             sending: 0,
@@ -171,14 +186,16 @@ impl VideoSink {
         Ok(self.writer.insert(begin(output, &self.header)?))
     }
 
-    /// Ends the encoder, and all ranges. `next` is the time of the first picture behind the last one, if there is one, and `empty_at`
-    /// the time that stands for a range without a picture.
-    fn flush(&mut self, next: Option<i64>, empty_at: i64, notes: &Notes) -> Result<Vec<Made>, Failure> {
+    /// Ends the encoder, and all ranges.
+    fn flush(&mut self, notes: &Notes) -> Result<Vec<Made>, Failure> {
         if std::mem::replace(&mut self.is_flushed, true) {
             return Ok(Vec::new());
         }
         self.encoder.send_eof().map_err(Failure::at("encoding the last pictures"))?;
         let mut whole = self.write_packets(notes)?;
+        let next = self.behind;
+        // What stands for a range without a picture.
+        let empty_at = next.or_else(|| self.ranges.first()?.start).unwrap_or(0);
         while self.filling < self.ranges.len() {
             whole.push(self.end_range(next, empty_at, notes)?);
         }
@@ -188,9 +205,8 @@ impl VideoSink {
     /// Ends a work object. `empty_at` is the time that stands for a range without a picture.
     fn end_range(&mut self, next: Option<i64>, empty_at: i64, notes: &Notes) -> Result<Made, Failure> {
         self.writer()?;
-        let tick = f64::from(self.header.clock.0) / f64::from(self.header.clock.1.max(1));
-        let range = self.ranges[self.filling];
-        let seconds = |ticks: Option<i64>| ticks.map(|ticks| ticks as f64 * tick);
+        let range = self.ranges[self.filling].of_source;
+        let seconds = |ticks: Option<i64>| ticks.map(|ticks| ticks as f64 * self.source_tick);
         let times = std::mem::take(&mut self.times);
         let (packets, sent) = (i64::try_from(times.len()).unwrap_or(i64::MAX), self.sent[self.filling]);
         if packets != sent {
@@ -213,7 +229,8 @@ impl VideoSink {
 
 impl Sink for VideoSink {
     type Input<'a> = TimedPicture<'a>;
-    type End<'a> = VideoEnd<'a>;
+    /// What the task noted.
+    type End<'a> = &'a Notes;
 
     /// Encodes a picture. Pictures behind the last range are looked ahead at: what comes after a picture says how much it is
     /// worth, and at an end it would be worth less than in one encode (measured: 6 % of the size, 0.5 of VMAF, in segments of 2 s).
@@ -227,15 +244,17 @@ impl Sink for VideoSink {
         if let Some(sent) = self.sent.get_mut(self.sending) {
             *sent += 1;
         }
+        if self.sending == self.ranges.len() {
+            self.behind.get_or_insert(pts);
+        }
         if !self.places_keyframes && self.sending == self.ranges.len() {
             // One behind the end may be coded before the last ones of the range, which would need it. As many are seen as seams
             // are compared by.
-            let next = *self.behind.get_or_insert(pts);
-            let end = self.ranges.last().and_then(|range| range.end);
+            let end = self.ranges.last().and_then(|range| range.of_source.end);
             if end.is_some_and(|end| !notes.has_seen_enough(end)) {
                 return Ok(Vec::new());
             }
-            return self.flush(Some(next), next, notes);
+            return self.flush(notes);
         }
         let begins = self.sending > before || begins_interval;
         frame.set_pts(Some(pts));
@@ -245,13 +264,12 @@ impl Sink for VideoSink {
         self.write_packets(notes)
     }
 
-    fn finish(mut self, end: VideoEnd<'_>) -> Result<Vec<Made>, Failure> {
+    fn finish(mut self, notes: &Notes) -> Result<Vec<Made>, Failure> {
         if self.is_done() {
             // What is still looked ahead at is never encoded.
             return Ok(Vec::new());
         }
-        let VideoEnd { next, empty_at, notes } = end;
-        self.flush(next, next.unwrap_or(empty_at), notes)
+        self.flush(notes)
     }
 }
 

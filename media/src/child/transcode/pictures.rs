@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ffmpeg_next as ff;
-use millrace_schemas::{Made, Seek, SeekBy, VideoSettings};
+use millrace_schemas::{Made, Seek, SeekBy};
 
 use crate::{
     child::{
@@ -16,12 +16,15 @@ use crate::{
         damage::Damage,
         decode::{Event, TrackDecoder, lengths},
         failure::Failure,
-        graph::PictureGraph,
+        graph::{
+            course::{Course, Incoming, Presented, usual_pictures},
+            shape::Changes,
+        },
         libav::stream,
         outliers::{OutlierFilter, Timed},
         overlap::Notes,
         report::Reporter,
-        sink::{Sink as _, TimedPicture, VideoEnd, VideoSink},
+        sink::{Sink as _, TimedPicture, VideoSink},
         source::{Depth, Source, oversized},
     },
     claims,
@@ -34,39 +37,12 @@ pub(super) fn transcode(
     outputs: Vec<File>,
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
-    // They come range by range; a sink takes those of one rendition.
-    let mut of_rendition: Vec<VecDeque<File>> = task.renditions.iter().map(|_| VecDeque::new()).collect();
-    for (i, output) in outputs.into_iter().enumerate() {
-        of_rendition[i % task.renditions.len()].push_back(output);
-    }
-    let mut sinks = Vec::new();
-    for (rendition, outputs) in task.renditions.iter().zip(of_rendition) {
-        sinks.push(VideoSink::open(rendition, &task.ranges, outputs, task.cores)?);
-    }
-    let all_settings = task.renditions.iter().filter_map(|rendition| rendition.video.as_ref());
-    let start = task.ranges.first().and_then(|range| range.start);
-    let end = task.ranges.last().and_then(|range| range.end);
-    let settings = task.renditions.iter().find_map(|r| r.video.as_ref());
-    let step = settings.map_or(1, frame_ticks);
-    let tick = settings.map_or(1.0, |settings| settings.time_base.as_f64());
-    let mut work = Work {
-        graph: PictureGraph::build(all_settings, task.shape.as_ref(), task.cores),
-        sinks,
-        whole: Whole::new(task),
-        start,
-        end,
-        step,
-        tick,
-        last: None,
-        resumed: None,
-        next: None,
-        count: 0,
-        notes: Notes::new(&task.ranges),
-    };
     let mut places: VecDeque<Option<Seek>> = task.seeks.iter().copied().map(Some).chain([None]).collect();
-    if start.is_none() {
+    if task.ranges.first().is_none_or(|range| range.start.is_none()) {
         places = VecDeque::from([None]);
     }
+    let mut outputs = Some(outputs);
+    let mut work = None;
     while let Some(place) = places.pop_front() {
         let copy = file.try_clone().map_err(Failure::at("reading the source"))?;
         let mut source = Source::open(copy, Depth::Decoding)?;
@@ -74,6 +50,10 @@ pub(super) fn transcode(
         if let Some(shape) = &task.shape {
             source.admit(i64::from(shape.width) * i64::from(shape.height));
         }
+        let work = match outputs.take() {
+            Some(outputs) => work.insert(Work::new(task, outputs, &source)?),
+            None => work.as_mut().ok_or_else(|| Failure::new("a task without ranges"))?,
+        };
         let mut decoder = TrackDecoder::<ff::frame::Video>::open(source, &task.streams(), task.cores)?;
         if let Some(place) = place {
             if !decoder.source.seek(task.stream, place) {
@@ -84,32 +64,24 @@ pub(super) fn transcode(
             }
         }
         work.notes.from = place;
-        match decode(&mut decoder, task, place.is_some(), &mut work, reporter)? {
+        match decode(&mut decoder, task, place.is_some(), work, reporter)? {
             // The first picture came after the start of the range: one before it may be missing. Go back one more.
             Outcome::TooLate => {
+                work.lead.clear();
                 if let Some(earlier) = place.and_then(|place| before(&decoder.source, task.stream, place)) {
                     places.push_front(Some(earlier));
                 }
             }
             // Read from the start, as it was when all pictures were found, and go on where it ended.
             Outcome::Gap => {
+                work.lead.clear();
                 work.resumed = work.last;
                 places = VecDeque::from([None]);
             }
             Outcome::Done => break,
         }
     }
-    if work.count == 0 && work.next.is_none() && start.is_none() {
-        return Err(Failure::new("no picture of the video could be decoded"));
-    }
-    eprintln!("{}", work.notes.cost());
-    let empty_at = work.next.or(start).unwrap_or(0);
-    work.graph.finish()?;
-    for sink in work.sinks {
-        let end = VideoEnd { next: work.next, empty_at, notes: &work.notes };
-        work.whole.add(sink.finish(end)?, reporter);
-    }
-    Ok(())
+    work.map_or(Ok(()), |work: Work| work.finish(reporter))
 }
 
 /// Returns the codec headers that hold at a seek point, if they are not those of the container's header.
@@ -183,8 +155,9 @@ impl Packets {
 
 /// What a task makes, and how far it is.
 struct Work {
-    graph: PictureGraph,
-    /// One for each branch of the graph.
+    course: Course,
+    changes: Changes,
+    /// One for each rendition.
     sinks: Vec<VideoSink>,
     whole: Whole,
     start: Option<i64>,
@@ -193,15 +166,56 @@ struct Work {
     step: i64,
     /// How long a tick is, in seconds.
     tick: f64,
+    /// The last pictures before the start, as many as filters need.
+    lead: VecDeque<Presented>,
     last: Option<i64>,
     /// Pictures up to this timestamp have already been encoded.
     resumed: Option<i64>,
     next: Option<i64>,
     count: i64,
     notes: Notes,
+    /// Whether it is noted that closed captions are left out.
+    is_without_captions: bool,
 }
 
 impl Work {
+    fn new(task: &TranscodeTask, outputs: Vec<File>, source: &Source) -> Result<Self, Failure> {
+        let start = task.ranges.first().and_then(|range| range.start);
+        let all_settings = || task.renditions.iter().filter_map(|rendition| rendition.video.as_ref());
+        // The others have the frame rate that the planner found, which is libavformat's but for damaged sources.
+        let rate = all_settings().find(|settings| !settings.is_resampled()).map(|settings| settings.frame_rate);
+        let (clock, step, field_order) = usual_pictures(source, task.stream, rate)?;
+        let first = task.shape.as_ref();
+        let incoming = Incoming { first, clock, step, field_order, start };
+        let course = Course::build(all_settings(), incoming, task.cores);
+        // They come range by range; a sink takes those of one rendition.
+        let mut of_rendition: Vec<VecDeque<File>> = task.renditions.iter().map(|_| VecDeque::new()).collect();
+        for (i, output) in outputs.into_iter().enumerate() {
+            of_rendition[i % task.renditions.len()].push_back(output);
+        }
+        let mut sinks = Vec::new();
+        for (rendition, outputs) in task.renditions.iter().zip(of_rendition) {
+            sinks.push(VideoSink::open(rendition, (&task.ranges, clock), outputs, task.cores)?);
+        }
+        Ok(Self {
+            notes: Notes::new(&task.ranges, course.lead_in()),
+            course,
+            changes: Changes::default(),
+            sinks,
+            whole: Whole::new(task),
+            start,
+            end: task.ranges.last().and_then(|range| range.end),
+            step,
+            tick: clock.as_f64(),
+            lead: VecDeque::new(),
+            last: None,
+            resumed: None,
+            next: None,
+            count: 0,
+            is_without_captions: false,
+        })
+    }
+
     /// Takes a decoded picture, its time and for how long it is shown; breaks once all ranges are whole.
     fn picture(
         &mut self,
@@ -209,37 +223,86 @@ impl Work {
         (pts, length): (i64, i64),
         reporter: &Reporter,
     ) -> Result<ControlFlow<()>, Failure> {
-        if self.start.is_some_and(|start| pts < start) || self.resumed.is_some_and(|last| pts <= last) {
+        if self.resumed.is_some_and(|last| pts <= last) {
             return Ok(ControlFlow::Continue(()));
         }
+        if self.start.is_some_and(|start| pts < start) {
+            self.lead.push_back(Presented { frame, pts, length });
+            while self.lead.len() > self.course.lead_in() {
+                self.lead.pop_front();
+            }
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.pass_lead(reporter)?;
         if let Some(end) = self.end.filter(|end| pts >= *end) {
             self.next.get_or_insert(pts);
-            let all_done = self.sinks.iter().all(VideoSink::is_done);
-            if all_done && self.notes.has_seen_enough(end) {
+            if self.is_done() && self.notes.has_seen_enough(end) {
                 return Ok(ControlFlow::Break(()));
             }
         } else {
             self.count += 1;
         }
+        self.pass(Presented { frame, pts, length }, reporter)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Sends the pictures before the start on.
+    fn pass_lead(&mut self, reporter: &Reporter) -> Result<(), Failure> {
+        std::mem::take(&mut self.lead).into_iter().try_for_each(|picture| self.pass(picture, reporter))
+    }
+
+    /// Sends a picture on to the encoders.
+    fn pass(&mut self, mut picture: Presented, reporter: &Reporter) -> Result<(), Failure> {
         // Timestamps that repeat or go back are moved to one tick behind the one before.
         let before = self.last;
-        let pts = before.map_or(pts, |last| pts.max(last + 1));
+        let pts = before.map_or(picture.pts, |last| picture.pts.max(last + 1));
+        picture.pts = pts;
         self.last = Some(pts);
-        self.note_change(&frame, before, pts);
-        self.notes.picture(&frame, pts);
-        let Self { graph, sinks, whole, notes, .. } = self;
-        graph.push(frame, |branch, frame| {
-            let made = sinks[branch].push(TimedPicture { frame, pts, length, notes })?;
+        self.note_change(&picture.frame, before, pts);
+        self.notes.picture(&picture.frame, pts);
+        if self.course.left_out_captions() && !std::mem::replace(&mut self.is_without_captions, true) {
+            let text = "closed captions in the pictures are left out: they have the frame rate of the source";
+            self.notes.damage.note(self.start.unwrap_or(pts) as f64 * self.tick, text.into());
+        }
+        let Self { course, sinks, whole, notes, .. } = self;
+        course.push(picture, &mut |rendition, Presented { frame, pts, length }| {
+            let made = sinks[rendition].push(TimedPicture { frame, pts, length, notes })?;
             alive::sign();
             whole.add(made, reporter);
             Ok(())
         })?;
-        Ok(ControlFlow::Continue(()))
+        Ok(())
+    }
+
+    /// Returns `true` if all ranges of all renditions are whole.
+    fn is_done(&self) -> bool {
+        self.sinks.iter().all(VideoSink::is_done)
+    }
+
+    /// Ends all work objects.
+    fn finish(mut self, reporter: &Reporter) -> Result<(), Failure> {
+        self.pass_lead(reporter)?;
+        if self.count == 0 && self.next.is_none() && self.start.is_none() {
+            return Err(Failure::new("no picture of the video could be decoded"));
+        }
+        eprintln!("{}", self.notes.cost());
+        let is_done = self.is_done();
+        let Self { course, mut sinks, mut whole, notes, .. } = self;
+        course.finish(is_done, &mut |rendition, Presented { frame, pts, length }| {
+            let made = sinks[rendition].push(TimedPicture { frame, pts, length, notes: &notes })?;
+            alive::sign();
+            whole.add(made, reporter);
+            Ok(())
+        })?;
+        for sink in sinks {
+            whole.add(sink.finish(&notes)?, reporter);
+        }
+        Ok(())
     }
 
     /// Notes where pictures change, in the segment of the picture before: a segment that begins there does not see the change.
     fn note_change(&mut self, frame: &ff::frame::Video, before: Option<i64>, pts: i64) {
-        let change = self.graph.change(frame);
+        let change = self.changes.next(frame);
         if let (Some(change), Some(before)) = (change, before) {
             let seconds = |ticks: i64| ticks as f64 * self.tick;
             let text = format!(
@@ -264,7 +327,8 @@ fn decode(
     work: &mut Work,
     reporter: &mut Reporter,
 ) -> Result<Outcome, Failure> {
-    let mut seen = false;
+    // How many pictures came before the start of the range, and whether one came from there on.
+    let (mut before, mut reached) = (0, false);
     let mut estimate = work.start.unwrap_or(0);
     let tick = decoder.tick();
     let seconds = |ticks: i64| ticks as f64 * tick;
@@ -281,6 +345,7 @@ fn decode(
     let (mut pictures, mut pixels) = (0, 0_i64);
     // What an earlier attempt noted is noted again.
     work.notes.damage = Damage::default();
+    work.is_without_captions = false;
     loop {
         match decoder.next()? {
             Event::Packet(times) => {
@@ -306,11 +371,15 @@ fn decode(
                 let pts = frame.timestamp().unwrap_or(estimate);
                 estimate = pts.saturating_add(work.step);
                 work.notes.damage.frame(&frame, seconds(pts));
-                if !std::mem::replace(&mut seen, true)
-                    && may_be_late
-                    && work.start.is_some_and(|start| pts > start)
-                {
-                    return Ok(Outcome::TooLate);
+                match work.start {
+                    Some(start) if pts < start => before += 1,
+                    start if !std::mem::replace(&mut reached, true) && may_be_late => {
+                        let starts_later = before == 0 && start.is_some_and(|start| pts > start);
+                        if starts_later || work.course.needs_more_before(Some(pts), before) {
+                            return Ok(Outcome::TooLate);
+                        }
+                    }
+                    _ => {}
                 }
                 for Timed { frame, at: pts, is_corrected } in outliers.push(frame, pts, work.step) {
                     let last = held.as_ref().map(|(_, pts)| *pts).or(work.last);
@@ -359,6 +428,7 @@ fn decode(
                 if let Some(missing) = missing {
                     work.notes.damage.ended(missing);
                 }
+                let seen = reached || (before > 0 && !work.course.needs_more_before(None, before));
                 return Ok(if seen || !may_be_late { Outcome::Done } else { Outcome::TooLate });
             }
         }
@@ -379,12 +449,6 @@ fn missing_at_end(source: &Source, stream: i32, last: Option<i64>) -> Option<Str
             seconds(read)
         )
     })
-}
-
-/// The length of a picture in ticks of its clock.
-fn frame_ticks(settings: &VideoSettings) -> i64 {
-    let ticks = 1.0 / (settings.frame_rate.as_f64() * settings.time_base.as_f64());
-    if ticks.is_finite() { (ticks.round() as i64).max(1) } else { 1 }
 }
 
 #[cfg(test)]

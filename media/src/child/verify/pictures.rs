@@ -1,18 +1,26 @@
 //! Pictures: how many, when, and how much they are alike.
 
+use std::collections::VecDeque;
+
 use ffmpeg_next::frame;
-use millrace_schemas::{PictureShape, VideoSettings};
+use millrace_schemas::{PictureShape, Ratio, VideoSettings};
 
 use super::reading::Reading;
 use crate::{
-    child::{decode::lengths, failure::Failure, graph::PictureGraph, report::Reporter, source::Source},
+    child::{
+        decode::lengths,
+        failure::Failure,
+        graph::course::{Course, Incoming, Presented, usual_pictures},
+        report::Reporter,
+        source::Source,
+    },
     protocol::{PicturePsnr, PicturesMeasured},
 };
 
 /// What stands for pictures that are the same, in decibels.
 const SAME: f32 = 100.0;
 
-/// The pictures of a source, one by one.
+/// The pictures of a source or an output, one by one.
 pub(super) struct Reader {
     reading: Reading<frame::Video>,
     last: Option<i64>,
@@ -20,14 +28,38 @@ pub(super) struct Reader {
     ends: Option<i64>,
     /// For how long the last picture is shown, in seconds; 0 where nothing says so.
     length: f64,
-    last_length: f64,
+    last_length: i64,
+    /// The clock of the pictures, the usual length of one in ticks, and the field order of those that don't state theirs.
+    clock: Ratio,
+    step: i64,
+    field_order: i32,
 }
 
 impl Reader {
     pub(super) fn open(source: Source, streams: &[i32]) -> Result<Self, Failure> {
         let ends = streams.first().and_then(|stream| lengths::track_end(&source, *stream));
+        let stream = streams.first().copied().unwrap_or(-1);
+        let (clock, step, field_order) = usual_pictures(&source, stream, None)?;
         let reading = Reading::open(source, streams)?;
-        Ok(Self { reading, last: None, ends, length: 0.0, last_length: 0.0 })
+        Ok(Self { reading, last: None, ends, length: 0.0, last_length: 0, clock, step, field_order })
+    }
+
+    /// The next picture, as it came.
+    fn next_decoded(&mut self) -> Result<Option<(frame::Video, i64)>, Failure> {
+        let Some(picture) = self.reading.next()? else {
+            // Only now it is known which was the last.
+            self.length = self.last_length as f64 * self.tick();
+            return Ok(None);
+        };
+        let time = picture.timestamp().or(self.last.map(|last| last + 1)).unwrap_or(0);
+        self.last = Some(time);
+        self.last_length = lengths::last_length(&picture, time, self.ends);
+        Ok(Some((picture, time)))
+    }
+
+    fn incoming(&self) -> Incoming<'static> {
+        let Self { clock, step, field_order, .. } = *self;
+        Incoming { first: None, clock, step, field_order, start: None }
     }
 
     fn tick(&self) -> f64 {
@@ -36,48 +68,89 @@ impl Reader {
 
     /// The next picture, with its time in seconds.
     fn next(&mut self) -> Result<Option<(frame::Video, f64)>, Failure> {
-        let Some(picture) = self.reading.next()? else {
-            // Only now it is known which was the last.
-            self.length = self.last_length;
-            return Ok(None);
-        };
-        let time = picture.timestamp().or(self.last.map(|last| last + 1)).unwrap_or(0);
-        self.last = Some(time);
-        self.last_length = lengths::last_length(&picture, time, self.ends) as f64 * self.tick();
-        Ok(Some((picture, time as f64 * self.tick())))
+        Ok(self.next_decoded()?.map(|(picture, time)| (picture, time as f64 * self.tick())))
     }
 }
 
-/// Reads both to their ends; with `settings`, the source's pictures are converted by them and compared.
+/// What the source's pictures must become, one by one: what they are converted to, if that is compared, and the time in seconds.
+struct Becoming<'a> {
+    source: &'a mut Reader,
+    /// `None` if they stay as they are, or once they have ended.
+    course: Option<Course>,
+    /// The length of a tick in seconds, at another frame rate.
+    resampled: Option<f64>,
+    ready: VecDeque<(Option<frame::Video>, f64)>,
+}
+
+impl<'a> Becoming<'a> {
+    fn new(
+        source: &'a mut Reader,
+        (settings, shape): (Option<&VideoSettings>, Option<&PictureShape>),
+        is_compared: bool,
+    ) -> Self {
+        let resampled = settings.filter(|settings| settings.is_resampled());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let course = settings.filter(|_| is_compared || resampled.is_some()).map(|settings| {
+            Course::build([settings], Incoming { first: shape, start: None, ..source.incoming() }, cores)
+        });
+        let resampled = resampled.map(|settings| settings.time_base.as_f64());
+        Self { source, course, resampled, ready: VecDeque::new() }
+    }
+
+    fn next(&mut self) -> Result<Option<(Option<frame::Video>, f64)>, Failure> {
+        while self.ready.is_empty() {
+            let decoded = self.source.next_decoded()?;
+            let tick = self.resampled.unwrap_or(self.source.tick());
+            let ready = &mut self.ready;
+            let mut take = |_: usize, Presented { frame, pts, .. }: Presented| {
+                ready.push_back((Some(frame), pts as f64 * tick));
+                Ok(())
+            };
+            match (decoded, &mut self.course) {
+                (Some((picture, time)), None) => return Ok(Some((Some(picture), time as f64 * tick))),
+                (Some((frame, pts)), Some(course)) => {
+                    let length = self.source.last_length;
+                    course.push(Presented { frame, pts, length }, &mut take)?;
+                }
+                (None, course) => match course.take() {
+                    Some(course) => course.finish(false, &mut take)?,
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    /// Returns for how long the last picture is shown, in seconds; 0 where nothing says so.
+    fn last_length(&self) -> f64 {
+        self.resampled.unwrap_or(self.source.length)
+    }
+}
+
+/// Reads both to their ends. The source's pictures become those of these settings; with `is_compared`, the output's are compared with
+/// them.
 pub(super) fn measure(
     source: &mut Reader,
     output: &mut Reader,
-    settings: Option<(&VideoSettings, Option<&PictureShape>)>,
+    settings: (Option<&VideoSettings>, Option<&PictureShape>),
+    is_compared: bool,
     reporter: &mut Reporter,
 ) -> Result<(PicturesMeasured, Vec<PicturePsnr>), Failure> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut graph = settings.map(|(settings, shape)| PictureGraph::build([settings], shape, cores));
     let mut found =
         PicturesMeasured { tick: source.tick().max(output.tick()), ..PicturesMeasured::default() };
     let mut likeness = Vec::new();
+    let mut source = Becoming::new(source, settings, is_compared);
     // The source's picture before, its own, and the one after it.
     let (mut before, mut own, mut after) = (None, None, None);
-    let mut take = |source: &mut Reader, found: &mut PicturesMeasured| -> Result<_, Failure> {
-        let Some((picture, time)) = source.next()? else { return Ok(None) };
-        found.source += 1;
-        let mut shown = None;
-        if let Some(graph) = &mut graph {
-            graph.push(picture, |_, picture| {
-                shown = Some(picture);
-                Ok(())
-            })?;
-        }
-        Ok(Some((shown, time)))
+    let take = |source: &mut Becoming<'_>, found: &mut PicturesMeasured| -> Result<_, Failure> {
+        let next = source.next()?;
+        found.source += i64::from(next.is_some());
+        Ok(next)
     };
     loop {
         if own.is_none() {
-            own = take(source, &mut found)?;
-            after = take(source, &mut found)?;
+            own = take(&mut source, &mut found)?;
+            after = take(&mut source, &mut found)?;
         }
         let made = output.next()?;
         reporter.progress(0, found.source);
@@ -86,7 +159,7 @@ pub(super) fn measure(
             if own.is_none() && made.is_none() {
                 break;
             }
-            (before, own, after) = (own.take(), after.take(), take(source, &mut found)?);
+            (before, own, after) = (own.take(), after.take(), take(&mut source, &mut found)?);
             continue;
         };
         if found.output == 0 {
@@ -97,17 +170,17 @@ pub(super) fn measure(
             (found.off, found.off_at) = (off, found.output);
         }
         found.output += 1;
-        if settings.is_some() {
+        if is_compared {
             likeness.push(PicturePsnr {
                 own: psnr(shown(&own), Some(picture)).unwrap_or(0.0),
                 before: psnr(shown(&before), Some(picture)),
                 after: psnr(shown(&after), Some(picture)),
             });
         }
-        (before, own, after) = (own.take(), after.take(), take(source, &mut found)?);
+        (before, own, after) = (own.take(), after.take(), take(&mut source, &mut found)?);
     }
-    (found.source_damaged, found.output_damaged) = (source.reading.damaged, output.reading.damaged);
-    (found.source_last, found.output_last) = (source.length, output.length);
+    (found.source_damaged, found.output_damaged) = (source.source.reading.damaged, output.reading.damaged);
+    (found.source_last, found.output_last) = (source.last_length(), output.length);
     Ok((found, likeness))
 }
 

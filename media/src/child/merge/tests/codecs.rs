@@ -47,10 +47,12 @@ fn encode_ranges(settings: &VideoSettings, ranges: &[(i64, i64)], cores: usize) 
     let inside = |at: &i64| (*at > 0 && *at < LAST).then_some(at * LENGTH);
     let times: Vec<TimeRange> =
         ranges.iter().map(|(start, end)| TimeRange { start: inside(start), end: inside(end) }).collect();
-    let mut notes = Notes::new(&times);
-    let Ok(mut sink) = VideoSink::open(&rendition, &times, outputs, cores) else { panic!("{settings:?}") };
+    let mut notes = Notes::new(&times, 0);
+    let ranges_and_clock = (times.as_slice(), settings.time_base);
+    let Ok(mut sink) = VideoSink::open(&rendition, ranges_and_clock, outputs, cores) else {
+        panic!("{settings:?}")
+    };
     let mut made = Vec::new();
-    let end = ranges[ranges.len() - 1].1;
     for number in ranges[0].0..LAST {
         let frame = picture(number);
         notes.picture(&frame, number * LENGTH);
@@ -58,8 +60,7 @@ fn encode_ranges(settings: &VideoSettings, ranges: &[(i64, i64)], cores: usize) 
         made.extend(pushed.map_err(|Failure(reason)| reason).unwrap());
     }
     notes.end();
-    let next = (end < LAST).then_some(end * LENGTH);
-    let ended = sink.finish(VideoEnd { next, empty_at: 0, notes: &notes });
+    let ended = sink.finish(&notes);
     made.extend(ended.map_err(|Failure(reason)| reason).unwrap());
     let read = |mut file: File| {
         let mut bytes = Vec::new();
@@ -305,10 +306,11 @@ fn an_encoder_that_places_keyframes_by_itself_makes_one_segment() {
         }
         assert_ne!(codec.seams(), Seams::Stitch, "{}", codec.name());
         let settings = settings_of(codec, None);
+        let clock = settings.time_base;
         let rendition = Rendition { id: "v".into(), video: Some(settings), audio: None, side: None };
         let ranges =
             [TimeRange { start: None, end: Some(LENGTH) }, TimeRange { start: Some(LENGTH), end: None }];
-        let refused = VideoSink::open(&rendition, &ranges, VecDeque::new(), 1).err().unwrap().0;
+        let refused = VideoSink::open(&rendition, (&ranges, clock), VecDeque::new(), 1).err().unwrap().0;
         assert!(refused.contains("makes one segment, not 2"), "{refused}");
     }
 }
