@@ -126,7 +126,12 @@ mod tests {
 
     /// The ticks of a segment, each with the number of the picture that it shows. Pictures are those from the last one before the
     /// segment on, if it needs that, or from its start.
-    fn segment(rate: Rate, times: &[i64], end: i64, (start, stop): (Option<i64>, Option<i64>)) -> Vec<(i64, usize)> {
+    fn segment(
+        rate: Rate,
+        times: &[i64],
+        end: i64,
+        (start, stop): (Option<i64>, Option<i64>),
+    ) -> Vec<(i64, usize)> {
         let first = times.partition_point(|time| start.is_some_and(|start| *time < start));
         let mut resampler = Resampler::new(rate, start);
         let needs_before = times.get(first).is_none_or(|time| resampler.needs_picture_before(*time));
@@ -151,12 +156,19 @@ mod tests {
         let times: Vec<i64> = (0..30).collect();
         let shown = whole(rate(Ratio { num: 1, den: 30 }, 24, 1), &times, 30);
         let numbers: Vec<usize> = shown.iter().map(|(_, number)| *number).collect();
-        assert_eq!(numbers, [0, 1, 3, 4, 5, 6, 8, 9, 10, 11, 13, 14, 15, 16, 18, 19, 20, 21, 23, 24, 25, 26, 28, 29]);
+        assert_eq!(
+            numbers,
+            [0, 1, 3, 4, 5, 6, 8, 9, 10, 11, 13, 14, 15, 16, 18, 19, 20, 21, 23, 24, 25, 26, 28, 29]
+        );
         assert!(shown.iter().zip(0..).all(|((tick, _), at)| *tick == at));
         let times: Vec<i64> = (0..25).collect();
         let shown = whole(rate(Ratio { num: 1, den: 25 }, 30, 1), &times, 25);
         assert_eq!(shown.len(), 30);
-        assert_eq!(shown.iter().filter(|(_, number)| number % 5 == 2).count(), 10, "every fifth is shown twice");
+        assert_eq!(
+            shown.iter().filter(|(_, number)| number % 5 == 2).count(),
+            10,
+            "every fifth is shown twice"
+        );
     }
 
     #[test]

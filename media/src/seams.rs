@@ -173,9 +173,11 @@ mod tests {
 
     #[test]
     fn pictures_before_a_seam_that_filters_need_are_compared_from_the_last_one_on() {
-        let around = |before: &[(i64, u64)]| Overlap { before: overlap(before).pictures, ..overlap(&[(10, 1)]) };
+        let around =
+            |before: &[(i64, u64)]| Overlap { before: overlap(before).pictures, ..overlap(&[(10, 1)]) };
         let a = joint(0, Some(10), Overlap::default(), around(&[(8, 7), (9, 8)]));
-        for (before, is_clean) in [(&[(9, 8)][..], true), (&[], true), (&[(9, 1)], false), (&[(8, 7), (9, 9)], false)]
+        for (before, is_clean) in
+            [(&[(9, 8)][..], true), (&[], true), (&[(9, 1)], false), (&[(8, 7), (9, 9)], false)]
         {
             let b = joint(10, None, around(before), Overlap::default());
             assert_eq!(unclean_runs(&[a.clone(), b]).is_empty(), is_clean, "{before:?}");

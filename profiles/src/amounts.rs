@@ -45,6 +45,8 @@ macro_rules! amount {
     };
 }
 
+pub(crate) use amount;
+
 /// A duration in seconds, 0 or more: `2`, `"2s"`, `"500ms"`, `"1.5m"`, `"6h"` or `"00:01:30.5"`.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Seconds(pub f64);

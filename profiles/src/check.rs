@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use millrace_formats::{Codec, Container, Tables, codec::Quality};
 
 use crate::{
+    geometry::{Crop, SMALLEST_SIDE},
     profile::{Audio, Output, Profile, Video},
     timing::FrameRate,
     wanted::{Chosen, USUAL_NAME, Wanted},
@@ -305,11 +306,13 @@ fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problem
     if asked.size.is_some() && (asked.width.is_some() || asked.height.is_some()) {
         problems.add(at("size"), "set either size, or width and height");
     }
-    if asked.upscale && asked.size.is_none() && asked.width.is_none() && asked.height.is_none() {
-        problems.add(at("upscale"), "to what size? set size, width or height");
+    let has_size = asked.size.is_some() || asked.pad.is_some();
+    if asked.upscale && !has_size && asked.width.is_none() && asked.height.is_none() {
+        problems.add(at("upscale"), "to what size? set size, width, height or pad");
     }
     let rate = asked.frame_rate.map(FrameRate::named);
     problems.within(at("frame_rate"), rate, FRAME_RATES, " pictures a second");
+    check_geometry(&at, asked, problems);
     let interval = asked.keyframe_interval.map(|seconds| seconds.0);
     problems.within(at("keyframe_interval"), interval, KEYFRAME_INTERVALS, " seconds");
     if interval.is_some() && !codec.places_keyframes() {
@@ -317,6 +320,23 @@ fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problem
             at("keyframe_interval"),
             "the encoder of this codec places keyframes by itself; leave it out, or take another codec",
         );
+    }
+}
+
+fn check_geometry(at: &impl Fn(&str) -> String, asked: &Video, problems: &mut Problems) {
+    for (side, amount) in asked.crop.into_iter().flat_map(Crop::amounts) {
+        let key = at(&format!("crop.{side}"));
+        if amount % 2 != 0 {
+            // A sample of chroma is two pixels wide and high.
+            problems.add(key.clone(), format!("{amount} is odd; set {} or {}", amount - 1, amount + 1));
+        }
+        problems.within(key, Some(amount), (0, LARGEST_SIDE), " pixels");
+    }
+    for side in asked.pad.into_iter().flat_map(|pad| [pad.width, pad.height]) {
+        if side % 2 != 0 {
+            problems.add(at("pad"), format!("{side} is odd; set even numbers"));
+        }
+        problems.within(at("pad"), Some(side), (SMALLEST_SIDE, LARGEST_SIDE), " pixels");
     }
 }
 
@@ -408,7 +428,9 @@ mod tests {
         assert!(of("width = 1")[0].starts_with("video.main.width: 1 is out of range: 2 to 8192"));
         assert!(of("upscale = true")[0].contains("to what size"));
         assert!(of("keyframe_interval = \"2h\"")[0].contains("0.1 to 60 seconds"));
-        assert!(of("frame_rate = 241")[0].starts_with("video.main.frame_rate: 241 is out of range: 1 to 240"));
+        assert!(
+            of("frame_rate = 241")[0].starts_with("video.main.frame_rate: 241 is out of range: 1 to 240")
+        );
         assert!(of("frame_rate = { most = 0.5 }")[0].contains("1 to 240 pictures a second"));
         assert!(of("size = \"64x64\"\nwidth = 64")[0].contains("either size"));
         let own = problems("[video.a]\ncodec = \"av1\"\nkeyframe_interval = 2\n[[output]]\nformat = \"mp4\"");

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use millrace_formats::{Codec, Tables};
 
-use crate::check::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES};
+use crate::{
+    check::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES},
+    geometry::SMALLEST_SIDE,
+};
 
 /// A key of a profile.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +116,34 @@ pub const KEYS: &[Key] = &[
         default: "false",
         example: "size = \"1920x1080\"\nupscale = true",
         cost: "time and size for pixels that hold nothing new",
+    },
+    Key {
+        path: "video.NAME.crop",
+        about: "What is cut off the pictures, in pixels, as players show the source: before they are rotated or scaled. A source of which too little is left is refused.",
+        range: |_| {
+            format!(
+                "left, top, right, bottom: even, 0 to {LARGEST_SIDE} pixels each; at least {SMALLEST_SIDE}x{SMALLEST_SIDE} must be left"
+            )
+        },
+        default: "nothing",
+        example: "crop = { top = 140, bottom = 140 }",
+        cost: "less than the pixels that are saved",
+    },
+    Key {
+        path: "video.NAME.rotate",
+        about: "How the pictures are rotated, in degrees clockwise, beside what the source itself asks players for; `mirror` is left to right, `flip` upside down. `size`, `width`, `height` and `pad` are those of the rotated pictures.",
+        range: |_| "90, 180, 270, \"mirror\" or \"flip\"".into(),
+        default: "as players show the source",
+        example: "rotate = 90",
+        cost: "little; interlaced pictures lose their fields",
+    },
+    Key {
+        path: "video.NAME.pad",
+        about: "The frame has exactly this size: the pictures fit within it (and within `size`), and are in its middle, with black around them. Its pixels are square. Pictures are not enlarged unless `upscale` is set.",
+        range: |_| format!("WIDTHxHEIGHT, even, each {SMALLEST_SIDE} to {LARGEST_SIDE} pixels"),
+        default: "no bars",
+        example: "pad = \"1920x1080\"",
+        cost: "little",
     },
     Key {
         path: "video.NAME.keyframe_interval",

@@ -6,6 +6,7 @@
 
 mod amounts;
 mod check;
+mod geometry;
 mod keys;
 mod profile;
 mod request;
@@ -15,6 +16,7 @@ mod wanted;
 
 pub use amounts::{BitRate, Seconds, Size};
 pub use check::Problem;
+pub use geometry::{Crop, Rotate};
 pub use keys::{KEYS, Key, documentation};
 pub use profile::{Audio, Output, Profile, ProfileError, SourceTerms, Video};
 pub use request::{Request, pin_profile};

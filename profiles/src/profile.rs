@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     amounts::{BitRate, Seconds, Size},
+    geometry::{Crop, Rotate},
     timing::{Deinterlace, Denoise, FrameRate},
 };
 
@@ -37,7 +38,7 @@ pub struct Profile {
 }
 
 /// An encoding of pictures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Video {
     /// The codec, or one of its encoders.
@@ -60,6 +61,15 @@ pub struct Video {
     /// Whether pictures that are smaller are enlarged.
     #[serde(default, skip_serializing_if = "is_false")]
     pub upscale: bool,
+    /// What is cut off the pictures, before anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<Crop>,
+    /// How the pictures are rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate: Option<Rotate>,
+    /// The size of the frame in whose middle the pictures are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad: Option<Size>,
     /// The longest time between keyframes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyframe_interval: Option<Seconds>,
@@ -78,7 +88,7 @@ pub struct Video {
 }
 
 /// An encoding of audio.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Audio {
     /// The codec, or one of its encoders.
@@ -95,7 +105,7 @@ pub struct Audio {
 }
 
 /// An output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// The format.

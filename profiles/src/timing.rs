@@ -27,7 +27,8 @@ impl FromStr for Rate {
             Some((num, den)) => (whole(num).ok_or(())?, whole(den).ok_or(())?),
             None => {
                 let (before, behind) = text.split_once('.').unwrap_or((text, "0"));
-                let number = text.parse::<f64>().ok().filter(|_| digits(before) && digits(behind)).ok_or(())?;
+                let number =
+                    text.parse::<f64>().ok().filter(|_| digits(before) && digits(behind)).ok_or(())?;
                 let is_it = |whole: &&i32| (number - f64::from(**whole) / 1.001).abs() < 0.005;
                 match BY_1001.iter().find(is_it) {
                     Some(whole) => (i64::from(*whole) * 1000, 1001),
@@ -227,7 +228,8 @@ mod tests {
         ] {
             assert_eq!(rate(text).as_deref(), Ok(wanted), "{text}");
         }
-        for text in ["", "0", "-25", "25/0", "0/1", "1e3", "nan", "25/1/1", "99999999", "1/9999999", "25 fps"] {
+        for text in ["", "0", "-25", "25/0", "0/1", "1e3", "nan", "25/1/1", "99999999", "1/9999999", "25 fps"]
+        {
             assert!(rate(text).is_err(), "{text}");
         }
     }
@@ -246,7 +248,11 @@ mod tests {
         assert_eq!(most((6001, 100)), Some((6001, 200)), "a clock that is a little fast");
         assert_eq!((most((30, 1)), most((3002, 100)), most((24, 1))), (None, None, None));
         assert_eq!(most((i32::MAX, 1)), Some((30, 1)), "a rate that nobody has");
-        assert_eq!(of("frame_rate = 24", (24, 1)), Some((24, 1)), "also if its times are not as even as it says");
+        assert_eq!(
+            of("frame_rate = 24", (24, 1)),
+            Some((24, 1)),
+            "also if its times are not as even as it says"
+        );
         let (picture, _) = after(&video("frame_rate = 29.97"), &source(25, 1));
         assert_eq!((picture.time_base.num, picture.time_base.den), (1001, 30_000));
     }
@@ -261,7 +267,10 @@ mod tests {
             ("", false, false),
         ] {
             let (picture, filters) = after(&video(keys), &fields);
-            assert_eq!((filters.deinterlace, picture.field_order), (of_fields, if of_fields { 0 } else { 2 }));
+            assert_eq!(
+                (filters.deinterlace, picture.field_order),
+                (of_fields, if of_fields { 0 } else { 2 })
+            );
             assert_eq!(after(&video(keys), &source(25, 1)).1.deinterlace, of_pictures, "{keys}");
         }
         assert_eq!(after(&video(""), &fields), (fields, VideoFilters::default()));

@@ -6,6 +6,7 @@ use millrace_schemas::{
 };
 
 use crate::{
+    geometry::{self, Geometry},
     profile::{Audio, Video},
     timing,
 };
@@ -90,15 +91,27 @@ impl Wanted {
     #[must_use]
     pub fn video_settings(&self, picture: &Picture) -> Option<VideoSettings> {
         let Encoding { codec, encoder, asked } = self.video.as_ref()?;
-        let mut ask = asked.as_ref().map(|asked| ask_of_video(asked, picture)).unwrap_or_default();
+        let (picture, filters) = asked.as_ref().map_or_else(
+            || (picture.clone(), VideoFilters::default()),
+            |asked| timing::after(asked, picture),
+        );
+        let geometry = asked.as_ref().map(|asked| Geometry::of(asked, &picture));
+        let mut ask = asked.as_ref().map(ask_of_video).unwrap_or_default();
         ask.encoder = encoder.map(str::to_owned);
-        let over_time = asked.as_ref().map(|asked| timing::after(asked, picture));
-        let (picture, filters) = over_time.unwrap_or_else(|| (picture.clone(), VideoFilters::default()));
-        let settings = codec.video_settings(&picture, &ask)?;
-        Some(VideoSettings {
-            filters: Some(filters).filter(|filters| *filters != VideoFilters::default()),
-            ..settings
-        })
+        ask.size = geometry.as_ref().and_then(|geometry| geometry.size);
+        let picture = geometry.as_ref().map_or(&picture, |geometry| &geometry.picture);
+        let mut settings = codec.video_settings(picture, &ask)?;
+        settings.filters = Some(filters).filter(|filters| *filters != VideoFilters::default());
+        if let Some(geometry) = &geometry {
+            geometry.set(&mut settings);
+        }
+        Some(settings)
+    }
+
+    /// Returns why pictures like these can't be made what is asked, with what would work; `None` if they can.
+    #[must_use]
+    pub fn refusal(&self, picture: &Picture) -> Option<String> {
+        geometry::refusal(self.video.as_ref()?.asked.as_ref()?, picture)
     }
 
     /// Returns the settings of its audio, which is made of audio like this, and what is to be said if its channels can't stay as
@@ -116,20 +129,20 @@ impl Wanted {
     }
 }
 
-fn ask_of_video(asked: &Video, picture: &Picture) -> VideoAsk {
+fn ask_of_video(asked: &Video) -> VideoAsk {
     VideoAsk {
         encoder: None,
         preset: asked.preset.clone(),
         quality: asked.quality,
         pixel_format: asked.pixel_format.clone(),
-        size: size_within(asked, picture),
+        size: None,
         keyframe_interval: asked.keyframe_interval.map(|seconds| seconds.0),
     }
 }
 
 /// Returns the largest even size within what is asked, in the shape of the pictures as they are shown; `None` if they stay as they
 /// are.
-fn size_within(asked: &Video, picture: &Picture) -> Option<(i32, i32)> {
+pub(crate) fn size_within(asked: &Video, picture: &Picture) -> Option<(i32, i32)> {
     let aspect = if picture.sample_aspect.num > 0 { picture.sample_aspect.as_f64() } else { 1.0 };
     let (shown_width, height) = (f64::from(picture.width) * aspect, f64::from(picture.height));
     let most_width = [asked.width, asked.size.map(|size| size.width)].into_iter().flatten().min();

@@ -4,6 +4,7 @@
 //! Confluent frame ([`frame`]). A new version only adds fields with defaults, so that two versions of Millrace can run side by
 //! side.
 
+mod area;
 mod bounds;
 pub mod catalogue;
 mod error;

@@ -23,6 +23,7 @@ mod examples;
 mod http;
 mod lengths;
 mod lies;
+mod marks;
 mod mutants;
 mod poison;
 mod profiles;

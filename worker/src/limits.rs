@@ -58,7 +58,8 @@ pub(crate) fn inspect(bytes: i64) -> Duration {
 pub(crate) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duration {
     let rate = |video: &VideoSettings| video.frame_rate.as_f64().clamp(1.0, 1000.0);
     // Pictures are counted in the first rendition.
-    let seconds = task.renditions.first().and_then(|first| first.video.as_ref()).map(|v| units as f64 / rate(v));
+    let seconds =
+        task.renditions.first().and_then(|first| first.video.as_ref()).map(|v| units as f64 / rate(v));
     let cost = |rendition: &Rendition| match (&rendition.video, &rendition.audio) {
         (Some(video), _) => {
             let decoded = if video.is_resampled() { DECODED_RATE } else { 0.0 };

@@ -18,6 +18,7 @@
 //! it has no command for.
 
 pub(crate) mod course;
+mod crop;
 mod filters;
 mod fit;
 mod orient;
@@ -27,14 +28,14 @@ mod temporal;
 
 use ffmpeg_next::{format::Pixel, frame};
 use millrace_formats::filter::{Graph, Pictures};
-use millrace_schemas::{Color, PictureShape, VideoSettings};
+use millrace_schemas::{Area, Color, PictureShape, VideoSettings};
 
 use self::filters::Filters;
 use super::{
     codec::tables,
     failure::Failure,
     libav::{
-        frame::{copy_properties, set_field_order, share},
+        frame::{copy_properties, crop_to, set_field_order, share},
         scaler::{Form, Scaler},
     },
     orientation::Orientation,
@@ -56,6 +57,10 @@ struct Branch {
     settings: VideoSettings,
     /// Size before a picture is oriented, in pixels.
     size: (u32, u32),
+    /// Size of the part of the frame that pictures fill, in pixels; the frame's own without bars around them.
+    inside: (u32, u32),
+    /// The part of the first picture that is kept, as it is shown.
+    crop: Option<Area>,
     format: Pixel,
     scaler: Option<Scaler>,
 }
@@ -68,6 +73,8 @@ struct Conversion {
     /// The colour that it has.
     color: Color,
     orientation: Orientation,
+    /// The part of it that is kept, before it is oriented.
+    crop: Option<Area>,
     /// True if it is of another shape than the first, and gets bars.
     is_fitted: bool,
 }
@@ -133,7 +140,11 @@ impl PictureGraph {
     ) -> Result<Vec<Option<frame::Video>>, Failure> {
         let graph = |(branch, conversion): (&Branch, &Conversion)| {
             let to = branch.settings.color;
-            tables().graph(&Pictures { from: conversion.color, to, size: conversion.size })
+            let graph = tables().graph(&Pictures { from: conversion.color, to, size: conversion.size })?;
+            Some(match conversion.crop {
+                Some(part) => crop::before(graph, part),
+                None => graph,
+            })
         };
         let graphs: Vec<Option<Graph>> = self.branches.iter().zip(conversions).map(graph).collect();
         let mut filtered: Vec<Option<frame::Video>> = graphs.iter().map(|_| None).collect();
@@ -166,10 +177,15 @@ impl PictureGraph {
 
 impl Branch {
     fn new(settings: &VideoSettings) -> Self {
-        let (width, height) = (settings.width.unsigned_abs(), settings.height.unsigned_abs());
-        let size = if settings.rotation % 180 == 0 { (width, height) } else { (height, width) };
+        let filters = settings.filters.as_ref();
+        let inside = filters.and_then(|filters| filters.inside);
+        let (width, height) =
+            inside.map_or((settings.width, settings.height), |inside| (inside.width, inside.height));
+        let inside @ (width, height) = (width.unsigned_abs(), height.unsigned_abs());
+        let size = if settings.rotation % 180 == 0 { inside } else { (height, width) };
+        let crop = filters.and_then(|filters| filters.crop);
         let format = settings.pixel_format.parse().unwrap_or(Pixel::YUV420P);
-        Self { settings: settings.clone(), size, format, scaler: None }
+        Self { settings: settings.clone(), size, inside, crop, format, scaler: None }
     }
 
     /// Returns how a picture is converted: by its own shape, as far as that is another than the first one's.
@@ -178,26 +194,30 @@ impl Branch {
         let source = settings.source_color.unwrap_or(settings.color);
         let color = shape::color(source, first.color, own.color);
         let is_reoriented = (own.rotation, own.mirrored) != (first.rotation, first.mirrored);
-        let (rotation, mirrored) =
-            if is_reoriented { (own.rotation, own.mirrored) } else { (settings.rotation, settings.mirrored) };
-        let orientation = Orientation { rotation, mirrored };
+        let all = Orientation { rotation: settings.rotation, mirrored: settings.mirrored };
+        let stated =
+            |shape: &PictureShape| Orientation { rotation: shape.rotation, mirrored: shape.mirrored };
+        let orientation = if is_reoriented { all.of_reoriented(stated(first), stated(own)) } else { all };
+        let crop = self.crop.map(|part| crop::of_picture(part, (first, all), (own, orientation)));
         let same_aspect = own.sample_aspect == first.sample_aspect;
         if (own.width, own.height) == (first.width, first.height) && same_aspect && !is_reoriented {
-            return Conversion { size: self.size, color, orientation, is_fitted: false };
+            return Conversion { size: self.size, color, orientation, crop, is_fitted: false };
         }
-        // The aspect of the first picture may be the container's; another one is the picture's own.
-        let aspect = if same_aspect && !is_reoriented && !orientation.is_transposed() {
+        // The aspect of the first picture may be the container's; another one is the picture's own. A frame with bars has its own.
+        let is_of_first = same_aspect && !is_reoriented && self.inside == self.canvas();
+        let aspect = if is_of_first && !orientation.is_transposed() {
             settings.sample_aspect
         } else {
             own.sample_aspect
         };
+        let (width, height) = crop.map_or((own.width, own.height), |part| (part.width, part.height));
         let picture = fit::Picture {
-            size: (own.width.unsigned_abs(), own.height.unsigned_abs()),
+            size: (width.unsigned_abs(), height.unsigned_abs()),
             aspect,
             is_transposed: orientation.is_transposed(),
         };
-        let size = fit::size(picture, self.canvas(), settings.sample_aspect);
-        Conversion { size, color, orientation, is_fitted: true }
+        let size = fit::size(picture, self.inside, settings.sample_aspect);
+        Conversion { size, color, orientation, crop, is_fitted: true }
     }
 
     /// The size of what comes out, in pixels.
@@ -216,9 +236,12 @@ impl Branch {
             // The same samples; that they are of full range is in the settings.
             picture.set_format(Pixel::YUV420P);
         }
-        if !conversion.is_fitted {
+        if !conversion.is_fitted || conversion.crop.is_some() {
             // An odd last row or column is left off, not squeezed in.
             crop_to_even(picture);
+        }
+        if let Some(part) = conversion.crop {
+            crop_to(picture, part)?;
         }
         let size = (picture.width(), picture.height());
         if picture.format() == self.format && size == conversion.size && same_color {
@@ -246,14 +269,19 @@ impl Branch {
     /// Orients a picture of the right format and size, puts it into the frame, and marks its fields.
     fn finish(&self, mut picture: frame::Video, conversion: Conversion) -> frame::Video {
         let is_upright = conversion.orientation == Orientation::UPRIGHT;
-        if is_upright && !conversion.is_fitted {
-            set_field_order(&mut picture, self.settings.field_order);
-            return picture;
-        }
-        let mut made = orient::orient(&picture, conversion.orientation);
-        if conversion.is_fitted {
-            made = fit::center(&made, self.canvas(), self.settings.color.range == 2);
-        }
+        let has_bars = conversion.is_fitted || self.inside != self.canvas();
+        let oriented = (!is_upright).then(|| orient::orient(&picture, conversion.orientation));
+        let mut made = match oriented {
+            oriented if has_bars => {
+                let full_range = self.settings.color.range == 2;
+                fit::center(oriented.as_ref().unwrap_or(&picture), self.canvas(), full_range)
+            }
+            Some(oriented) => oriented,
+            None => {
+                set_field_order(&mut picture, self.settings.field_order);
+                return picture;
+            }
+        };
         copy_properties(&picture, &mut made);
         set_field_order(&mut made, if is_upright { self.settings.field_order } else { 0 });
         made
@@ -269,7 +297,7 @@ fn crop_to_even(picture: &mut frame::Video) {
 
 #[cfg(test)]
 mod tests {
-    use millrace_schemas::{Picture, Ratio};
+    use millrace_schemas::{Picture, Ratio, VideoFilters};
 
     use super::*;
 
@@ -318,6 +346,48 @@ mod tests {
         });
         assert!(pushed.is_ok() && graph.finish().is_ok());
         made
+    }
+
+    /// Returns the luma of what is made of numbered samples: of each pixel, its column plus ten times its row.
+    fn luma(settings: &VideoSettings, size: (u32, u32)) -> Vec<Vec<u8>> {
+        let mut numbered = frame::Video::new(Pixel::YUV420P, size.0, size.1);
+        let stride = numbered.stride(0);
+        for (y, row) in numbered.data_mut(0).chunks_mut(stride).take(size.1 as usize).enumerate() {
+            row.iter_mut().enumerate().for_each(|(x, byte)| *byte = (x + 10 * y) as u8);
+        }
+        (1..3).for_each(|plane| numbered.data_mut(plane).fill(128));
+        let mut made = Vec::new();
+        let mut graph = PictureGraph::build([settings], None, 1);
+        let pushed = graph.push(numbered, |_, picture| {
+            let (width, height) = (picture.width() as usize, picture.height() as usize);
+            let rows = picture.data(0).chunks(picture.stride(0)).take(height);
+            made = rows.map(|row| row[..width].to_vec()).collect();
+            Ok(())
+        });
+        assert!(pushed.is_ok() && graph.finish().is_ok());
+        made
+    }
+
+    fn filtered(crop: Option<Area>, inside: Option<Area>) -> Option<VideoFilters> {
+        Some(VideoFilters { crop, inside, ..VideoFilters::default() })
+    }
+
+    #[test]
+    fn pictures_are_cropped_then_rotated() {
+        let crop = Some(Area { x: 2, y: 0, width: 2, height: 4 });
+        let upright = VideoSettings { filters: filtered(crop, None), ..settings(2, 4) };
+        assert_eq!(luma(&upright, (8, 6)), [[2, 3], [12, 13], [22, 23], [32, 33]]);
+        // As it is shown, the picture is 6 wide: its third column is the third row from the bottom of what is decoded.
+        let rotated = VideoSettings { rotation: 270, ..upright };
+        assert_eq!(luma(&rotated, (8, 6)), [[27, 37], [26, 36], [25, 35], [24, 34]]);
+    }
+
+    #[test]
+    fn bars_are_around_what_is_scaled() {
+        let inside = Some(Area { x: 2, y: 0, width: 4, height: 2 });
+        let padded = VideoSettings { filters: filtered(None, inside), ..settings(8, 2) };
+        let rows = [[16, 16, 0, 1, 2, 3, 16, 16], [16, 16, 10, 11, 12, 13, 16, 16]];
+        assert_eq!(luma(&padded, (4, 2)), rows);
     }
 
     fn rows_of(picture: &frame::Video) -> Vec<u8> {

@@ -20,6 +20,26 @@ impl Orientation {
         matrix([word(0), word(1), word(3), word(4)]).unwrap_or(Self::UPRIGHT)
     }
 
+    /// Returns the orientation of this one, then the other one.
+    fn then(self, other: Self) -> Self {
+        // A mirror behind a rotation is the same mirror before the opposite rotation.
+        let own = if other.mirrored { -self.rotation } else { self.rotation };
+        Self { rotation: (own + other.rotation).rem_euclid(360), mirrored: self.mirrored != other.mirrored }
+    }
+
+    /// Returns the orientation that undoes this one.
+    fn inverse(self) -> Self {
+        let rotation = if self.mirrored { self.rotation } else { (-self.rotation).rem_euclid(360) };
+        Self { rotation, ..self }
+    }
+
+    /// Returns the orientation of a picture that asks for another one than the first picture, if this one is that of the first:
+    /// its own, and what comes on top of that.
+    pub(crate) fn of_reoriented(self, first: Self, own: Self) -> Self {
+        // The container may leave pictures as they are whatever they say of themselves.
+        if self == Self::UPRIGHT { own } else { own.then(first.inverse()).then(self) }
+    }
+
     /// Returns `true` if width and height are swapped.
     pub(crate) fn is_transposed(self) -> bool {
         self.rotation % 180 != 0
@@ -58,6 +78,30 @@ mod tests {
         assert_eq!(of([0, -1, 1, 0]), Some((270, false)));
         assert_eq!(of([1, 0, 0, -1]), Some((180, true)), "upside down is mirrored and rotated by a half");
         assert_eq!(matrix([46_341, 46_341, -46_341, 46_341]), None, "an eighth of a rotation");
+    }
+
+    #[test]
+    fn what_is_undone_is_upright() {
+        for rotation in [0, 90, 180, 270] {
+            for mirrored in [false, true] {
+                let one = Orientation { rotation, mirrored };
+                assert_eq!(one.then(one.inverse()), Orientation::UPRIGHT, "{one:?}");
+                assert_eq!(one.inverse().then(one), Orientation::UPRIGHT, "{one:?}");
+            }
+        }
+        let quarter = Orientation { rotation: 90, mirrored: false };
+        let mirror = Orientation { rotation: 0, mirrored: true };
+        assert_eq!(quarter.then(mirror), Orientation { rotation: 270, mirrored: true });
+        assert_eq!(mirror.then(quarter), Orientation { rotation: 90, mirrored: true });
+    }
+
+    #[test]
+    fn a_picture_that_asks_for_another_orientation_keeps_what_comes_on_top() {
+        let by = |rotation| Orientation { rotation, mirrored: false };
+        assert_eq!(by(90).of_reoriented(by(90), by(180)), by(180), "nothing comes on top");
+        assert_eq!(by(0).of_reoriented(by(0), by(270)), by(270));
+        assert_eq!(by(90).of_reoriented(by(0), by(180)), by(270), "a quarter on top of upright pictures");
+        assert_eq!(by(180).of_reoriented(by(90), by(0)), by(90), "a quarter on top of a quarter");
     }
 
     /// By hand: where the corner at the top right of a picture of 2 x 1 comes to lie.

@@ -85,7 +85,8 @@ mod tests {
             ..SourceFacts::default()
         };
         let of = |rate: &str| {
-            let text = format!("[video.a]\ncodec = \"h264\"\nframe_rate = {rate}\n[[output]]\nformat = \"mov\"");
+            let text =
+                format!("[video.a]\ncodec = \"h264\"\nframe_rate = {rate}\n[[output]]\nformat = \"mov\"");
             let wanted = Profile::from_toml(&text).unwrap().wanted(&TABLES).unwrap();
             copied(&facts, &wanted[0], false).timecode
         };

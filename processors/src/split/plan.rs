@@ -58,6 +58,11 @@ pub(super) fn plan(
     let work = work.to_string();
     let Request { outputs: wanted, terms } = request::wanted(upload)?;
     terms.check(facts)?;
+    if let Some(reason) =
+        facts.video.as_ref().and_then(|video| wanted.iter().find_map(|wanted| wanted.refusal(&video.picture)))
+    {
+        return Err(reason);
+    }
     let prefix = output_prefix(upload, &source.url)?;
     let outputs = wanted.iter().map(|wanted| output(upload, &prefix, &source.url, facts, wanted)).collect();
     let blank = Segment {

@@ -1,12 +1,13 @@
 //! Random profiles: each is refused with a reason, or what it asks for is possible.
 
 use millrace_formats::TABLES;
-use millrace_schemas::{Picture, Ratio, Sound};
+use millrace_schemas::{Area, Picture, Ratio, Sound, VideoSettings};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     amounts::{BitRate, Seconds, Size},
+    geometry::Rotate,
     timing::{Deinterlace, Denoise},
 };
 
@@ -28,6 +29,17 @@ fn side() -> impl Strategy<Value = Option<i32>> {
     prop::option::of(prop_oneof![Just(2), Just(8192), Just(1), Just(8193), Just(i32::MIN), 2..4000_i32])
 }
 
+/// Crops and frames, of which some are odd, empty or beyond their range.
+fn geometry() -> impl Strategy<Value = (Option<Crop>, Option<Rotate>, Option<Size>)> {
+    let amount = || prop_oneof![Just(0), Just(2), Just(-2), Just(8192), Just(8194), 0..700_i32];
+    let crop = (amount(), amount(), amount(), amount());
+    let crop = crop.prop_map(|(left, top, right, bottom)| Crop { left, top, right, bottom });
+    let rotations = vec![Rotate::Quarter, Rotate::Half, Rotate::ThreeQuarters, Rotate::Mirror, Rotate::Flip];
+    let pad = prop_oneof![Just((16, 16)), Just((15, 15)), Just((8192, 8192)), (1..900_i32, 1..900_i32)];
+    let pad = pad.prop_map(|(width, height)| Size { width, height });
+    (prop::option::of(crop), prop::option::of(prop::sample::select(rotations)), prop::option::of(pad))
+}
+
 fn video() -> impl Strategy<Value = Video> {
     let quality = prop::option::of(prop_oneof![Just(1.0), Just(51.0), Just(f64::MAX), -10.0..70.0_f64]);
     let preset = prop::option::of(prop::sample::select(vec!["medium", "veryfast", "8", "no"]));
@@ -35,10 +47,8 @@ fn video() -> impl Strategy<Value = Video> {
     let pixel_format = prop::option::of(prop::sample::select(vec!["yuv420p", "yuv420p10le", "gray"]));
     let size = prop::option::of((1..9000_i32, 1..9000_i32));
     let sizes = (side(), side(), size, any::<bool>());
-    (codec(), quality, preset, sizes, interval, pixel_format, over_time()).prop_map(
-        |(codec, quality, preset, sizes, interval, pixel_format, (frame_rate, deinterlace, denoise))| {
-            let (width, height, size, upscale) = sizes;
-            Video {
+    let plain = (codec(), quality, preset, sizes, interval, pixel_format).prop_map(
+        |(codec, quality, preset, (width, height, size, upscale), interval, pixel_format)| Video {
             codec,
             quality,
             preset: preset.map(str::to_owned),
@@ -48,10 +58,18 @@ fn video() -> impl Strategy<Value = Video> {
             upscale,
             keyframe_interval: interval.map(Seconds),
             pixel_format: pixel_format.map(str::to_owned),
+            ..Video::default()
+        },
+    );
+    (plain, geometry(), over_time()).prop_map(
+        |(plain, (crop, rotate, pad), (frame_rate, deinterlace, denoise))| Video {
+            crop,
+            rotate,
+            pad,
             frame_rate,
             deinterlace,
             denoise,
-        }
+            ..plain
         },
     )
 }
@@ -116,10 +134,34 @@ fn sources() -> Vec<(Picture, Sound)> {
     .collect()
 }
 
+/// Holds crops to the source's pictures, and bars to the frame.
+fn check_areas(settings: &VideoSettings, picture: &Picture) {
+    let is_within = |area: Area, (width, height): (i32, i32)| {
+        let Area { x, y, .. } = area;
+        x >= 0
+            && y >= 0
+            && area.width > 0
+            && area.height > 0
+            && x + area.width <= width
+            && y + area.height <= height
+    };
+    let filters = settings.filters.clone().unwrap_or_default();
+    let is_transposed = settings.rotation % 180 != picture.rotation % 180;
+    let (width, height) = (picture.width, picture.height);
+    let shown = if is_transposed { (height, width) } else { (width, height) };
+    assert!(filters.crop.is_none_or(|crop| is_within(crop, shown)), "{settings:?}");
+    assert!(
+        filters.inside.is_none_or(|area| is_within(area, (settings.width, settings.height))),
+        "{settings:?}"
+    );
+}
+
 /// Holds what is wanted of a source to the tables.
 fn check_wanted(wanted: &Wanted, picture: &Picture, sound: &Sound) {
     let holds = |name: &str| wanted.container.codecs().any(|codec| codec.name() == name);
-    if let Some(settings) = wanted.video_settings(picture) {
+    let is_possible = wanted.refusal(picture).is_none();
+    if let Some(settings) = wanted.video_settings(picture).filter(|_| is_possible) {
+        check_areas(&settings, picture);
         let codec = TABLES.codec(&settings.codec).unwrap();
         let video = codec.video().unwrap();
         assert!(holds(&settings.codec), "{settings:?}");
@@ -135,7 +177,9 @@ fn check_wanted(wanted: &Wanted, picture: &Picture, sound: &Sound) {
         assert!((quality.best..=quality.worst).contains(&settings.crf), "{settings:?}");
         let (rate, base) = (settings.frame_rate, settings.time_base);
         if settings.filters.as_ref().is_some_and(|filters| filters.resample) {
-            assert!(rate.as_f64() > 0.5 && rate.as_f64() < 241.0 && (base.num, base.den) == (rate.den, rate.num));
+            assert!(
+                rate.as_f64() > 0.5 && rate.as_f64() < 241.0 && (base.num, base.den) == (rate.den, rate.num)
+            );
         } else {
             assert_eq!((rate, base), (picture.frame_rate, picture.time_base));
         }

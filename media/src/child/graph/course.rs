@@ -133,13 +133,7 @@ impl Course {
             temporal: chain.map(|chain| Temporal::new(chain, field_order, cores)),
             routes: routes.into_iter().map(route).collect(),
         };
-        Self {
-            lanes: sketches.into_iter().map(lane).collect(),
-            start,
-            step,
-            last: None,
-            has_captions: false,
-        }
+        Self { lanes: sketches.into_iter().map(lane).collect(), start, step, last: None, has_captions: false }
     }
 
     /// Returns how many pictures before the start are of use.
@@ -171,7 +165,11 @@ impl Course {
         let mut picture = Some(picture);
         let last = self.lanes.len().saturating_sub(1);
         for (i, lane) in self.lanes.iter_mut().enumerate() {
-            let own = if i == last { picture.take() } else { picture.as_ref().map(Presented::share).transpose()? };
+            let own = if i == last {
+                picture.take()
+            } else {
+                picture.as_ref().map(Presented::share).transpose()?
+            };
             let Some(own) = own else { continue };
             let ready = match &mut lane.temporal {
                 Some(temporal) => temporal.push(own)?,
@@ -189,7 +187,8 @@ impl Course {
     /// # Errors
     /// As [`Self::push`].
     pub(crate) fn finish(self, is_over: bool, take: Take<'_>) -> Result<(), Failure> {
-        let end = self.last.map(|(pts, length)| pts.saturating_add(if length > 0 { length } else { self.step }));
+        let end =
+            self.last.map(|(pts, length)| pts.saturating_add(if length > 0 { length } else { self.step }));
         for mut lane in self.lanes {
             if !is_over {
                 let rest = lane.temporal.as_mut().map_or_else(|| Ok(Vec::new()), Temporal::flush)?;
@@ -227,7 +226,11 @@ impl Lane {
         let mut has_captions = false;
         let last = self.routes.len().saturating_sub(1);
         for (i, route) in self.routes.iter_mut().enumerate() {
-            let own = if i == last { picture.take() } else { picture.as_ref().map(Presented::share).transpose()? };
+            let own = if i == last {
+                picture.take()
+            } else {
+                picture.as_ref().map(Presented::share).transpose()?
+            };
             let Some(own) = own else { continue };
             has_captions |= route.is_resampled() && own.frame.side_data(Type::A53CC).is_some();
             route.present(own, start, take)?;

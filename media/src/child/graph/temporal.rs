@@ -97,7 +97,8 @@ impl Temporal {
     fn pull(&mut self, ready: &mut Vec<Presented>) -> Result<(), Failure> {
         let Some((graph, _)) = &mut self.graph else { return Ok(()) };
         while let Some(frame) = graph.pull(0, DOING)? {
-            let Some((pts, length)) = self.inside.pop_front().filter(|_| frame.pts() == Some(self.first)) else {
+            let Some((pts, length)) = self.inside.pop_front().filter(|_| frame.pts() == Some(self.first))
+            else {
                 let (number, awaited) = (frame.pts().unwrap_or(-1), self.first);
                 return Err(Failure::new(format!("{DOING}: picture {number} came instead of {awaited}")));
             };
@@ -192,7 +193,10 @@ mod tests {
         };
         for asked in asked() {
             let made = through(&asked, (0..20).map(|number| picture(number, size(number))));
-            assert_eq!(made.iter().map(|(pts, ..)| *pts).collect::<Vec<_>>(), (0..20).map(|i| i * 10).collect::<Vec<_>>());
+            assert_eq!(
+                made.iter().map(|(pts, ..)| *pts).collect::<Vec<_>>(),
+                (0..20).map(|i| i * 10).collect::<Vec<_>>()
+            );
             let second = through(&asked, (12..20).map(|number| picture(number, size(number))));
             assert_eq!(made[12..], second, "{asked:?}");
         }

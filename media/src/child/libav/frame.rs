@@ -3,11 +3,13 @@
 use ffmpeg_next::{
     Error, Frame,
     ffi::{
-        AVFrame, AVFrameSideDataType, AVPixelFormat, av_frame_copy_props, av_frame_get_side_data,
-        av_frame_ref, av_image_get_linesize, av_pix_fmt_desc_get,
+        AV_FRAME_CROP_UNALIGNED, AVFrame, AVFrameSideDataType, AVPixelFormat, av_frame_apply_cropping,
+        av_frame_copy_props, av_frame_get_side_data, av_frame_ref, av_image_get_linesize,
+        av_pix_fmt_desc_get,
     },
     frame,
 };
+use millrace_schemas::Area;
 
 use crate::child::failure::Failure;
 
@@ -45,6 +47,29 @@ pub(crate) fn share(picture: &frame::Video) -> Result<frame::Video, Failure> {
 pub(crate) fn copy_properties(from: &frame::Video, to: &mut frame::Video) {
     // SAFETY: both are whole frames; on failure less is copied, which a picture survives.
     unsafe { av_frame_copy_props(to.as_mut_ptr(), from.as_ptr()) };
+}
+
+/// Crops a picture to this part of it. Its samples stay where they are, and are shared as before.
+///
+/// # Errors
+/// If the part is not within the picture.
+pub(crate) fn crop_to(picture: &mut frame::Video, part: Area) -> Result<(), Failure> {
+    let beyond = || Failure::new("cropping a picture: it is smaller than what is kept of it");
+    let amount = |from: i32, size: i32, whole: u32| {
+        let end = i64::from(from) + i64::from(size);
+        let after = usize::try_from(i64::from(whole) - end).map_err(|_| beyond())?;
+        Ok::<_, Failure>((usize::try_from(from).map_err(|_| beyond())?, after))
+    };
+    let (left, right) = amount(part.x, part.width, picture.width())?;
+    let (top, bottom) = amount(part.y, part.height, picture.height())?;
+    // SAFETY: a frame of this type owns an allocated `AVFrame`; libavutil moves its pointers within the planes that it has.
+    let result = unsafe {
+        let frame = &mut *picture.as_mut_ptr();
+        (frame.crop_left, frame.crop_right) = (left, right);
+        (frame.crop_top, frame.crop_bottom) = (top, bottom);
+        av_frame_apply_cropping(picture.as_mut_ptr(), AV_FRAME_CROP_UNALIGNED as i32)
+    };
+    if result < 0 { Err(Failure::at("cropping a picture")(Error::from(result))) } else { Ok(()) }
 }
 
 /// Sets which field of a picture is shown first: 0 for pictures without fields, 1 for the top one, 2 for the bottom one.

@@ -3,9 +3,9 @@
 use ffmpeg_next::{
     self as ff, Rational,
     ffi::{
-        AVCodecParameters, AVFieldOrder, AVINDEX_KEYFRAME, AVPacketSideDataType, AVRational, AVSEEK_FLAG_BACKWARD,
-        AVStream, av_guess_frame_rate, av_index_search_timestamp, av_stream_get_side_data,
-        avformat_index_get_entries_count, avformat_index_get_entry,
+        AVCodecParameters, AVFieldOrder, AVINDEX_KEYFRAME, AVPacketSideDataType, AVRational,
+        AVSEEK_FLAG_BACKWARD, AVStream, av_guess_frame_rate, av_index_search_timestamp,
+        av_stream_get_side_data, avformat_index_get_entries_count, avformat_index_get_entry,
     },
     format::context::Input,
 };

@@ -158,7 +158,9 @@ mod tests {
     #[test]
     fn a_tick_without_a_picture_is_found() {
         assert!(is_each_tick(&[3, 4, 5], Some(6)) && is_each_tick(&[3], None) && is_each_tick(&[], Some(1)));
-        assert!(!is_each_tick(&[3, 5], None) && !is_each_tick(&[3, 4], Some(6)) && !is_each_tick(&[3], Some(3)));
+        assert!(
+            !is_each_tick(&[3, 5], None) && !is_each_tick(&[3, 4], Some(6)) && !is_each_tick(&[3], Some(3))
+        );
     }
 
     #[test]

@@ -45,7 +45,9 @@ fn encode(settings: &VideoSettings) -> (File, Made) {
     let notes = Notes::default();
     let ranges = [TimeRange { start: None, end: None }];
     let clock = settings.time_base;
-    let Ok(mut sink) = VideoSink::open(&rendition, (&ranges, clock), outputs, 1) else { panic!("no encoder") };
+    let Ok(mut sink) = VideoSink::open(&rendition, (&ranges, clock), outputs, 1) else {
+        panic!("no encoder")
+    };
     for number in 0..PICTURES {
         let mut picture = frame::Video::new(Pixel::YUV420P, 64, 48);
         picture.data_mut(0).fill(16 + 20 * number as u8);

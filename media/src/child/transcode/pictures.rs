@@ -183,7 +183,8 @@ impl Work {
         let start = task.ranges.first().and_then(|range| range.start);
         let all_settings = || task.renditions.iter().filter_map(|rendition| rendition.video.as_ref());
         // The others have the frame rate that the planner found, which is libavformat's but for damaged sources.
-        let rate = all_settings().find(|settings| !settings.is_resampled()).map(|settings| settings.frame_rate);
+        let rate =
+            all_settings().find(|settings| !settings.is_resampled()).map(|settings| settings.frame_rate);
         let (clock, step, field_order) = usual_pictures(source, task.stream, rate)?;
         let first = task.shape.as_ref();
         let incoming = Incoming { first, clock, step, field_order, start };
