@@ -10,11 +10,22 @@ pub struct VideoAsk {
     /// The quality, on the codec's own scale ([`VideoCodec::quality`](crate::codec::VideoCodec::quality)): less is better.
     pub quality: Option<f64>,
     /// The pixel format, by libavutil's name.
-    pub pixel_format: Option<String>,
+    pub pixel_format: Option<PixelAsk>,
+    /// Whether high dynamic range is kept.
+    pub keeps_range: bool,
     /// The width and height in pixels, as players show the pictures; even.
     pub size: Option<(i32, i32)>,
     /// The longest time from one keyframe to the next, in seconds.
     pub keyframe_interval: Option<f64>,
+}
+
+/// The pixel format that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PixelAsk {
+    /// The one of this name, libavutil's.
+    Named(String),
+    /// The source's, or the one of the codec that holds most of it.
+    AsSource,
 }
 
 /// What is asked of a rendition of audio.

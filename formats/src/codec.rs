@@ -4,13 +4,14 @@
 //! How a codec's headers and packets lie in a file is particular to it. So a codec without an entry here is refused before an
 //! output is begun: its packets would be compared wrongly, and its headers not at all.
 
-use std::fmt::Debug;
+use std::{borrow::Cow, fmt::Debug};
 
 use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
 
 use crate::{
-    ask::{AudioAsk, VideoAsk},
+    ask::{AudioAsk, PixelAsk, VideoAsk},
     color,
+    pixels::{HIGH_RANGE_DEPTH, Pixels, nearest},
 };
 
 table! {
@@ -165,6 +166,12 @@ pub trait VideoCodec: Debug + Sync {
         self.options(settings)
     }
 
+    /// Returns a packet of its encoder without what files have in codec headers alone.
+    fn without_headers<'a>(&self, settings: &VideoSettings, packet: &'a [u8]) -> Cow<'a, [u8]> {
+        let _ = settings;
+        Cow::Borrowed(packet)
+    }
+
     /// Returns `false` if its encoder places keyframes by itself. Such an encoder gets the pictures of its segment and none behind
     /// it, since these may be coded before the last ones of the segment; its codec is [`Seams::OwnEncode`] or [`Seams::Whole`].
     fn places_keyframes(&self) -> bool {
@@ -309,27 +316,52 @@ pub struct SoundHeader {
     pub frame_length: i64,
 }
 
+/// Returns the pixel format of a rendition: the one that is asked for, or the codec's first that holds its range.
+fn pixel_format(codec: &dyn VideoCodec, picture: &Picture, ask: &VideoAsk, is_high_range: bool) -> String {
+    let held = codec.pixel_formats();
+    let is_deep = |name: &&str| Pixels::of(name).is_some_and(|pixels| pixels.depth >= HIGH_RANGE_DEPTH);
+    let usual = || held.iter().find(|name| !is_high_range || is_deep(name)).or(held.first());
+    match &ask.pixel_format {
+        Some(PixelAsk::Named(name)) => name.clone(),
+        Some(PixelAsk::AsSource) => {
+            let own = nearest(&picture.pixel_format, held);
+            // High range of eight bits is kept in ten.
+            if is_high_range && !is_deep(&own) { usual().copied().unwrap_or(own) } else { own }.to_owned()
+        }
+        None => usual().copied().unwrap_or_default().to_owned(),
+    }
+}
+
 impl dyn Codec + '_ {
     /// Returns the settings of a rendition of pictures like these; `None` if it is no codec of pictures.
     #[must_use]
     pub fn video_settings(&self, picture: &Picture, ask: &VideoAsk) -> Option<VideoSettings> {
         let codec = self.video()?;
         let (width, height) = ask.size.unwrap_or((picture.width, picture.height));
-        let pixel_format = ask.pixel_format.as_deref().or(codec.pixel_formats().first().copied());
+        let (color, tone_map) = color::shown(picture, ask.keeps_range);
+        let is_high_range = color::is_high_range(color);
         let mut settings = VideoSettings {
             preset: ask.preset.clone().unwrap_or_else(|| codec.usual_preset().into()),
             crf: ask.quality.unwrap_or(codec.quality().usual),
             width,
             height,
-            pixel_format: pixel_format.unwrap_or_default().into(),
+            pixel_format: pixel_format(codec, picture, ask, is_high_range),
             encoder: ask.encoder.clone().unwrap_or_default(),
             keyframe_seconds: ask.keyframe_interval.unwrap_or(0.0),
             ..VideoSettings::of(self.name(), picture)
         };
-        (settings.color, settings.tone_map) = color::shown(picture);
+        (settings.color, settings.tone_map) = (color, tone_map);
+        settings.light = picture.light.clone().filter(|_| is_high_range);
         settings.source_color = (settings.color != picture.color).then_some(picture.color);
         codec.fit(&mut settings);
         Some(settings)
+    }
+
+    /// Returns why pictures can't be made of it with these settings, with what would work; `None` if they can.
+    #[must_use]
+    pub fn refusal(&self, settings: &VideoSettings) -> Option<String> {
+        let codec = self.video()?;
+        color::refusal(settings, codec.pixel_formats()).or_else(|| codec.refusal(settings))
     }
 
     /// Returns the settings of a rendition of this sound in a container of this priming, and what is to be said if its channels

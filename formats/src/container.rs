@@ -131,6 +131,13 @@ impl Index {
         if self == Self::Blocks { 0.5 / f64::from(width.max(1)) } else { 0.0 }
     }
 
+    /// Returns `true` if it states colour, the display that pictures were mastered on, and light levels: boxes `colr`, `mdcv` and
+    /// `clli`, or the element Colour (RFC 9559, 5.1.4.1.28.16).
+    #[must_use]
+    pub fn states_light(self) -> bool {
+        matches!(self, Self::Movie | Self::Blocks)
+    }
+
     /// Returns `true` if the last packet of sound can state how many of its samples are not heard.
     #[must_use]
     pub fn discards_samples(self) -> bool {

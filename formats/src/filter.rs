@@ -13,6 +13,7 @@ table! {
     /// All filters, in the order in which pictures go through them.
     FILTERS: &'static dyn Filter {
         tone_map,
+        high_range,
     }
 }
 
@@ -25,6 +26,8 @@ pub struct Pictures {
     pub to: Color,
     /// The size that they are to have, in pixels, before they are rotated.
     pub size: (u32, u32),
+    /// The pixel format that they are to have, by libavutil's name.
+    pub format: &'static str,
 }
 
 /// A filter.
@@ -36,7 +39,7 @@ pub trait Filter: Debug + Sync {
     fn needs(&self) -> &'static [&'static str];
 
     /// Returns libavfilter's description of the graph that makes these pictures what is asked for; `None` if they need it not.
-    /// What comes out has the size and the colour that are asked for, and the pixel format yuv420p.
+    /// What comes out has the size, the colour and the pixel format that are asked for.
     fn graph(&self, pictures: &Pictures) -> Option<String>;
 }
 

@@ -24,16 +24,19 @@ pub mod container;
 pub mod filter;
 mod layouts;
 mod pcm;
+mod pixels;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod rate;
 pub mod temporal;
 mod units;
 
-pub use ask::{AudioAsk, VideoAsk};
+pub use ask::{AudioAsk, PixelAsk, VideoAsk};
 pub use codec::{CODECS, Codec, Seams};
+pub use color::is_high_range;
 pub use container::{CONTAINERS, Container};
 pub use filter::{FILTERS, Filter};
+pub use pixels::Pixels;
 
 /// The three tables.
 #[derive(Debug, Clone, Copy)]

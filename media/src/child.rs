@@ -10,6 +10,7 @@ mod graph;
 mod inspect;
 #[expect(unsafe_code, reason = "libav is a C library")]
 mod libav;
+mod light;
 mod merge;
 #[expect(unsafe_code, reason = "it writes streams of a container into structures of libavformat")]
 mod mux;

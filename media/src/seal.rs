@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use millrace_formats::{Codec, TABLES, codec::VideoCodec, temporal};
+use millrace_formats::{Codec, Pixels, TABLES, codec::VideoCodec, temporal};
 use millrace_schemas::{PictureShape, VideoSettings};
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,12 @@ impl ResourceLimits {
                     let codec = TABLES.codec(&v.codec).ok().and_then(<dyn Codec>::video);
                     codec.map_or(ENCODED, VideoCodec::held_pictures).saturating_add(3 * cores)
                 };
-                let pixels = |v: &VideoSettings| area(v.width, v.height).saturating_mul(held(v));
+                // Of the memory of a pixel below, what samples of 4:4:4 of more than 8 bits take.
+                let deep =
+                    |v: &VideoSettings| Pixels::of(&v.pixel_format).map_or(PIXEL, Pixels::bytes).max(PIXEL);
+                let pixels = |v: &VideoSettings| {
+                    (area(v.width, v.height).saturating_mul(held(v)) / PIXEL).saturating_mul(deep(v))
+                };
                 let encoded = task.renditions.iter().filter_map(|r| r.video.as_ref()).map(pixels);
                 let encoded = encoded.fold(0, u64::saturating_add);
                 let filtered = task.renditions.iter().filter_map(|r| r.video.as_ref()).map(filtered);

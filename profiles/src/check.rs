@@ -8,7 +8,7 @@ use crate::{
     geometry::{Crop, SMALLEST_SIDE},
     profile::{Audio, Output, Profile, Video},
     timing::FrameRate,
-    wanted::{Chosen, USUAL_NAME, Wanted},
+    wanted::{AS_SOURCE, Chosen, USUAL_NAME, Wanted},
 };
 
 /// The value of `video` and `audio` of an output that has none.
@@ -293,7 +293,8 @@ fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problem
     let Quality { best, worst, .. } = codec.quality();
     problems.within(at("quality"), asked.quality, (best, worst), ", less is better");
     problems.one_of(at("preset"), asked.preset.as_ref(), codec.presets());
-    problems.one_of(at("pixel_format"), asked.pixel_format.as_ref(), codec.pixel_formats());
+    let pixel_formats = [codec.pixel_formats(), &[AS_SOURCE]].concat();
+    problems.one_of(at("pixel_format"), asked.pixel_format.as_ref(), &pixel_formats);
     let sides = [
         ("width", asked.width),
         ("height", asked.height),
@@ -432,6 +433,8 @@ mod tests {
             of("frame_rate = 241")[0].starts_with("video.main.frame_rate: 241 is out of range: 1 to 240")
         );
         assert!(of("frame_rate = { most = 0.5 }")[0].contains("1 to 240 pictures a second"));
+        assert!(of("pixel_format = \"yuv420p12le\"")[0].contains("known are yuv420p, yuv420p10le"));
+        assert!(of("pixel_format = \"source\"\ncolor = \"source\"").is_empty());
         assert!(of("size = \"64x64\"\nwidth = 64")[0].contains("either size"));
         let own = problems("[video.a]\ncodec = \"av1\"\nkeyframe_interval = 2\n[[output]]\nformat = \"mp4\"");
         assert!(own[0].starts_with("video.a.keyframe_interval: the encoder of this codec places"), "{own:?}");

@@ -155,9 +155,9 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "video.NAME.pixel_format",
-        about: "The pixel format, by FFmpeg's name.",
-        range: |tables| each(tables, |codec| Some(codec.video()?.pixel_formats().join(", "))),
-        default: "the codec's first",
+        about: "The pixel format, by FFmpeg's name: how chroma is sampled, and how many bits a sample has. `source` is the source's, or of those that the codec has the one that holds most of it. Players everywhere show `yuv420p` alone.",
+        range: |tables| each(tables, |codec| Some(codec.video()?.pixel_formats().join(", "))) + "; or source",
+        default: "yuv420p; of high dynamic range that is kept, yuv420p10le",
         example: "pixel_format = \"yuv420p\"",
         cost: "10 bits are about a third slower than 8",
     },
@@ -184,6 +184,14 @@ pub const KEYS: &[Key] = &[
         default: "as in the source",
         example: "denoise = \"light\"",
         cost: "about a fifth of an encode by h264's usual preset; four pictures more before and behind each segment are decoded. Noise that is gone is not encoded: the output is smaller",
+    },
+    Key {
+        path: "video.NAME.color",
+        about: "What becomes of high dynamic range (PQ and HLG). `sdr`: it is tone-mapped to BT.709. `source`: it is kept, with what the source says of its mastering display (SMPTE ST 2086) and light levels (MaxCLL, MaxFALL), in 10 bits a sample; a source of the standard range is made as it is anyway. An 8-bit pixel format, and a format that does not state colour (flv), are refused for such a source. Data of each picture (HDR10+, Dolby Vision) are left out.",
+        range: |_| "sdr or source".into(),
+        default: "sdr",
+        example: "color = \"source\"",
+        cost: "less than tone mapping, and 10 bits",
     },
     Key {
         path: "audio.NAME.codec",

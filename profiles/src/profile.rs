@@ -73,7 +73,7 @@ pub struct Video {
     /// The longest time between keyframes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyframe_interval: Option<Seconds>,
-    /// The pixel format, by libav's name.
+    /// The pixel format, by libav's name, or `source`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel_format: Option<String>,
     /// The frame rate.
@@ -85,6 +85,28 @@ pub struct Video {
     /// How strongly noise is removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denoise: Option<Denoise>,
+    /// What becomes of high dynamic range.
+    #[serde(default, skip_serializing_if = "ColorRange::is_default")]
+    pub color: ColorRange,
+}
+
+/// What becomes of high dynamic range.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColorRange {
+    /// It is tone-mapped to the standard range.
+    #[default]
+    Sdr,
+    /// It is kept.
+    Source,
+}
+
+impl ColorRange {
+    /// serde wants a reference.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An encoding of audio.

@@ -6,6 +6,7 @@ use crate::profile::Profile;
 pub const SHIPPED: &[(&str, &str)] = &[
     ("web", include_str!("../shipped/web.toml")),
     ("web-av1", include_str!("../shipped/web-av1.toml")),
+    ("hdr", include_str!("../shipped/hdr.toml")),
     ("archive", include_str!("../shipped/archive.toml")),
     ("mezzanine", include_str!("../shipped/mezzanine.toml")),
     ("proxy", include_str!("../shipped/proxy.toml")),

@@ -1,16 +1,18 @@
 //! What the planner works by: a container, and the codecs and settings that are asked for its tracks.
 
-use millrace_formats::{AudioAsk, Codec, Container, VideoAsk};
+use millrace_formats::{AudioAsk, Codec, Container, PixelAsk, Tables, VideoAsk, is_high_range};
 use millrace_schemas::{
     AudioSettings, Picture, Sound, VideoFilters, VideoSettings, path_encoded, source_stem,
 };
 
 use crate::{
     geometry::{self, Geometry},
-    profile::{Audio, Video},
+    profile::{Audio, ColorRange, Video},
     timing,
 };
 
+/// The value of `pixel_format` that stands for the source's.
+pub(crate) const AS_SOURCE: &str = "source";
 /// The name of an output's file, if none is asked for.
 pub(crate) const USUAL_NAME: &str = "{stem}.{ext}";
 
@@ -110,8 +112,25 @@ impl Wanted {
 
     /// Returns why pictures like these can't be made what is asked, with what would work; `None` if they can.
     #[must_use]
-    pub fn refusal(&self, picture: &Picture) -> Option<String> {
+    pub fn picture_refusal(&self, picture: &Picture) -> Option<String> {
         geometry::refusal(self.video.as_ref()?.asked.as_ref()?, picture)
+    }
+
+    /// Returns why pictures of these settings can't be in its file, with what would work; `None` if they can.
+    #[must_use]
+    pub fn settings_refusal(&self, settings: &VideoSettings, tables: &Tables) -> Option<String> {
+        if !is_high_range(settings.color) || self.container.index.states_light() {
+            return None;
+        }
+        let others = tables.containers.iter().filter(|container| {
+            container.index.states_light() && container.codecs().any(|codec| codec.name() == settings.codec)
+        });
+        let others: Vec<&str> = others.map(|container| container.name).collect();
+        Some(format!(
+            "the source is of high dynamic range, which {} does not state; ask for another format: {}; or set color to \"sdr\"",
+            self.container.name,
+            others.join(", ")
+        ))
     }
 
     /// Returns the settings of its audio, which is made of audio like this, and what is to be said if its channels can't stay as
@@ -134,7 +153,11 @@ fn ask_of_video(asked: &Video) -> VideoAsk {
         encoder: None,
         preset: asked.preset.clone(),
         quality: asked.quality,
-        pixel_format: asked.pixel_format.clone(),
+        pixel_format: asked.pixel_format.as_deref().map(|name| match name {
+            AS_SOURCE => PixelAsk::AsSource,
+            name => PixelAsk::Named(name.into()),
+        }),
+        keeps_range: asked.color == ColorRange::Source,
         size: None,
         keyframe_interval: asked.keyframe_interval.map(|seconds| seconds.0),
     }
@@ -164,8 +187,8 @@ pub(crate) fn size_within(asked: &Video, picture: &Picture) -> Option<(i32, i32)
 
 #[cfg(test)]
 mod tests {
-    use millrace_formats::CONTAINERS;
-    use millrace_schemas::Ratio;
+    use millrace_formats::{CONTAINERS, TABLES};
+    use millrace_schemas::{Color, Ratio};
 
     use super::*;
     use crate::profile::Profile;
@@ -190,6 +213,25 @@ mod tests {
         assert_eq!(within("height = 480", 1920, 1080), Some((854, 480)));
         assert_eq!(within("height = 480", 720, 480), None);
         assert_eq!(within("quality = 20", 1920, 1080), None);
+    }
+
+    #[test]
+    fn high_range_is_kept_in_formats_that_state_it_alone() {
+        let wanted = |format: &str, keys: &str| {
+            let text = format!("[video.main]\ncodec = \"h264\"\n{keys}\n[[output]]\nformat = \"{format}\"");
+            Profile::from_toml(&text).unwrap().wanted(&TABLES).unwrap().remove(0)
+        };
+        let hlg = Color { primaries: 9, transfer: 18, matrix: 9, range: 1, chroma: 1 };
+        let high = Picture { color: hlg, ..picture(1920, 1080) };
+        let refused = |format: &str, keys: &str, picture: &Picture| {
+            let wanted = wanted(format, keys);
+            wanted.settings_refusal(&wanted.video_settings(picture).unwrap(), &TABLES)
+        };
+        let reason = refused("flv", "color = \"source\"", &high).unwrap();
+        assert!(reason.contains("flv does not state; ask for another format: mp4, mov, mkv"), "{reason}");
+        assert_eq!(refused("mp4", "color = \"source\"", &high), None);
+        assert_eq!(refused("flv", "color = \"sdr\"", &high), None, "tone-mapped");
+        assert_eq!(refused("flv", "color = \"source\"", &picture(1920, 1080)), None, "of the standard range");
     }
 
     #[test]

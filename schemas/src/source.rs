@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AudioSettings, Chapter, Color, PictureShape, Ratio, Seek, TrackTags, VideoSettings};
+use crate::{AudioSettings, Chapter, Color, Light, PictureShape, Ratio, Seek, TrackTags, VideoSettings};
 
 /// The facts of a source.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -63,6 +63,8 @@ pub struct Picture {
     pub mirrored: bool,
     /// The field order: 0 progressive, 1 top field first, 2 bottom field first.
     pub field_order: i32,
+    /// What is said of their light, by the container or in the stream; `None` if nothing is.
+    pub light: Option<Light>,
 }
 
 impl Picture {
@@ -80,6 +82,7 @@ impl Picture {
             rotation: 0,
             mirrored: false,
             field_order: 0,
+            light: None,
         }
     }
 }
@@ -110,6 +113,7 @@ impl VideoSettings {
             rotation,
             mirrored,
             field_order,
+            light: _,
         } = *picture;
         Self {
             codec: codec.into(),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use millrace_formats::TABLES;
+use millrace_formats::{TABLES, is_high_range};
 use millrace_processors::split::{Preview, preview};
 use millrace_profiles::{Profile, SHIPPED, Wanted};
 use millrace_schemas::{AudioSettings, SourceFacts, Upload, VideoSettings};
@@ -123,7 +123,11 @@ fn count(number: usize, what: &str) -> String {
 fn video_text(settings: &VideoSettings) -> String {
     let VideoSettings { codec, width, height, crf, preset, pixel_format, .. } = settings;
     let preset = if preset.is_empty() { String::new() } else { format!(", preset {preset}") };
-    let mapped = if settings.tone_map { ", tone-mapped" } else { "" };
+    let mapped = match settings.tone_map {
+        true => ", tone-mapped",
+        false if is_high_range(settings.color) => ", high dynamic range",
+        false => "",
+    };
     let over_time = over_time(settings);
     format!("{codec} {width}x{height} {pixel_format}, quality {crf}{preset}{mapped}{over_time}")
 }

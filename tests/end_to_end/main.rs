@@ -20,6 +20,7 @@ mod deploy;
 mod differential;
 mod exact;
 mod examples;
+mod hdr;
 mod http;
 mod lengths;
 mod lies;

@@ -6,6 +6,7 @@ mod obus;
 use millrace_schemas::VideoSettings;
 
 use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
+use crate::color::{levels, mastering};
 use obus::{FRAME, FRAME_HEADER, METADATA, SEQUENCE_HEADER, is_separator, obus, sequence};
 
 pub(super) const ENTRY: &dyn Codec = &Av1;
@@ -71,12 +72,23 @@ fn record(encoder: &[u8]) -> Option<Vec<u8>> {
     Some(record)
 }
 
+/// What the encoder is told of light, in units: it takes fractions.
+fn light(settings: &VideoSettings) -> String {
+    let Some(light) = &settings.light else { return String::new() };
+    // Steps of 0.00002 and of 0.0001.
+    let point = |steps: i32| format!("{}.{:05}", steps / 50_000, steps % 50_000 * 2);
+    let luminance = |steps: i32| format!("{}.{:04}", steps / 10_000, steps % 10_000);
+    let display = mastering(light, point, luminance).map(|display| format!(":mastering-display={display}"));
+    let levels = levels(light).map(|levels| format!(":content-light={levels}"));
+    [display, levels].into_iter().flatten().collect()
+}
+
 /// The smallest side of a picture that the encoder takes, in pixels.
 const SMALLEST_SIDE: i32 = 64;
 
 impl VideoCodec for Av1 {
     fn pixel_formats(&self) -> &'static [&'static str] {
-        &["yuv420p"]
+        &["yuv420p", "yuv420p10le"]
     }
 
     /// From 13 on they are for tests of the encoder.
@@ -107,7 +119,7 @@ impl VideoCodec for Av1 {
     fn options_for(&self, settings: &VideoSettings, threads: i32) -> Vec<(&'static str, String)> {
         // `irefresh-type=2`: no picture behind a keyframe needs one before it. `lp`: the cores that it starts threads for; more
         // hold more pictures and are no faster (its own documentation).
-        let svt = format!("irefresh-type=2:lp={}", threads.clamp(1, 16));
+        let svt = format!("irefresh-type=2:lp={}{}", threads.clamp(1, 16), light(settings));
         vec![("preset", settings.preset.clone()), ("crf", settings.crf.to_string()), ("svtav1-params", svt)]
     }
 
@@ -139,7 +151,10 @@ impl VideoCodec for Av1 {
 
 #[cfg(test)]
 mod tests {
+    use millrace_schemas::{Color, Light, Picture, Ratio};
+
     use super::*;
+    use crate::ask::VideoAsk;
 
     // That of SVT-AV1 1.4 for 320x180, and what FFmpeg 5.1 writes of it.
     const SEQUENCE: [u8; 13] = [0x0a, 0x0b, 0, 0, 0, 4, 0x3c, 0xfe, 0xcc, 0x02, 0xf8, 0, 0x40];
@@ -157,6 +172,26 @@ mod tests {
         assert!(!Av1.headers_agree(&SEQUENCE, &file[..16]) && !Av1.headers_agree(&[], &[]));
         assert!(!Av1.headers_agree(&SEQUENCE, &[&file[..], &SEQUENCE].concat()));
         assert!(Av1.headers_agree(&[&[0x12, 0][..], &SEQUENCE].concat(), &file), "a delimiter in front");
+    }
+
+    #[test]
+    fn the_encoder_is_told_of_light_in_units() {
+        let color = Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 3 };
+        let plain = Picture::plain((1280, 720), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 90_000 });
+        let light = Light {
+            mastering: vec![34_000, 16_000, 13_250, 34_500, 7500, 3000, 15_635, 16_450, 10_000_000, 50],
+            most: 1000,
+            most_average: 0,
+        };
+        let source = Picture { color, light: Some(light), ..plain };
+        let ask = VideoAsk { keeps_range: true, ..VideoAsk::default() };
+        let settings = ENTRY.video_settings(&source, &ask).unwrap();
+        assert_eq!(settings.pixel_format, "yuv420p10le", "8 bits of the source are kept in 10");
+        let (_, svt) = Av1.options(&settings).pop().unwrap();
+        let told = "mastering-display=G(0.26500,0.69000)B(0.15000,0.06000)R(0.68000,0.32000)WP(0.31270,0.32900)L(1000.0000,0.0050)";
+        assert_eq!(svt, format!("irefresh-type=2:lp=1:{told}:content-light=1000,0"));
+        let mapped = ENTRY.video_settings(&source, &VideoAsk::default()).unwrap();
+        assert_eq!((mapped.light, mapped.pixel_format.as_str(), mapped.tone_map), (None, "yuv420p", true));
     }
 
     #[test]

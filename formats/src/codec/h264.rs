@@ -3,12 +3,15 @@
 use millrace_schemas::VideoSettings;
 
 use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
+use crate::color::{levels, mastering};
 use crate::units::{each_unit, framed_units, units};
 
 pub(super) const ENTRY: &dyn Codec = &H264;
 
-/// The pixel formats that are made: what every player decodes.
-const PIXEL_FORMATS: &[&str] = &["yuv420p"];
+/// The pixel formats that are made, first what every player decodes. The others are those of the profiles High 10, High 4:2:2 and High
+/// 4:4:4 Predictive, for editing and for keeping.
+const PIXEL_FORMATS: &[&str] =
+    &["yuv420p", "yuv420p10le", "yuv422p", "yuv422p10le", "yuv444p", "yuv444p10le"];
 
 /// Types of units (ITU-T H.264, table 7-1).
 const IDR_PICTURE: u8 = 5;
@@ -142,7 +145,8 @@ impl VideoCodec for H264 {
             _ => "",
         };
         let area = i64::from(settings.width) * i64::from(settings.height);
-        let x264 = format!("stitchable=1:sync-lookahead=0:zones=0,0,b=1.4{}{fields}", lookahead(area));
+        let light = light(settings);
+        let x264 = format!("stitchable=1:sync-lookahead=0:zones=0,0,b=1.4{}{fields}{light}", lookahead(area));
         vec![
             ("preset", settings.preset.clone()),
             ("crf", settings.crf.to_string()),
@@ -151,6 +155,15 @@ impl VideoCodec for H264 {
             ("x264-params", x264),
         ]
     }
+}
+
+/// What the encoder is told of light.
+fn light(settings: &VideoSettings) -> String {
+    let Some(light) = &settings.light else { return String::new() };
+    let steps = |steps: i32| steps.to_string();
+    let display = mastering(light, steps, steps).map(|display| format!(":mastering-display={display}"));
+    let levels = levels(light).map(|levels| format!(":cll={levels}"));
+    [display, levels].into_iter().flatten().collect()
 }
 
 /// Pictures that the encoder looks ahead at, as its parameter: as many as preset medium does, up to those of 4K; of larger ones,
@@ -166,10 +179,10 @@ fn lookahead(area: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use millrace_schemas::{Color, Picture, Ratio};
+    use millrace_schemas::{Color, Light, Picture, Ratio};
 
     use super::*;
-    use crate::ask::VideoAsk;
+    use crate::ask::{PixelAsk, VideoAsk};
 
     #[test]
     fn headers_are_the_encoders_or_others() {
@@ -238,6 +251,47 @@ mod tests {
         let wide = Color { transfer: 14, ..hdr };
         let made = settings(&source("yuv420p10le", wide));
         assert_eq!((made.color, made.source_color, made.tone_map), (wide, None, false));
+    }
+
+    #[test]
+    fn high_range_that_is_kept_needs_ten_bits_and_has_its_light() {
+        let hdr = Color { primaries: 9, transfer: 18, matrix: 9, range: 1, chroma: 3 };
+        let light = Light { mastering: Vec::new(), most: 1000, most_average: 400 };
+        let source = Picture { light: Some(light.clone()), ..source("yuv420p10le", hdr) };
+        let of = |pixel_format: Option<&str>| {
+            let pixel_format = pixel_format.map(|name| PixelAsk::Named(name.into()));
+            let ask = VideoAsk { keeps_range: true, pixel_format, ..VideoAsk::default() };
+            ENTRY.video_settings(&source, &ask).unwrap()
+        };
+        let kept = of(None);
+        assert_eq!((kept.color, kept.source_color, kept.tone_map), (hdr, None, false));
+        assert_eq!((kept.pixel_format.as_str(), kept.light.as_ref()), ("yuv420p10le", Some(&light)));
+        assert!(H264.options(&kept).pop().unwrap().1.ends_with(":cll=1000,400"));
+        assert_eq!(ENTRY.refusal(&kept), None);
+        let refused = ENTRY.refusal(&of(Some("yuv422p"))).unwrap();
+        assert!(refused.contains("set pixel_format to yuv420p10le or yuv422p10le or yuv444p10le, or color to \"sdr\""), "{refused}");
+        assert_eq!(ENTRY.refusal(&of(Some("yuv422p10le"))), None);
+    }
+
+    #[test]
+    fn colour_of_the_standard_range_is_the_same_whether_high_range_is_kept_or_not() {
+        for source in [source("yuv420p", BT709), source("yuv422p10le", BT709), source("gbrp", BT709)] {
+            let ask = VideoAsk { keeps_range: true, ..VideoAsk::default() };
+            assert_eq!(ENTRY.video_settings(&source, &ask), ENTRY.video_settings(&source, &VideoAsk::default()));
+        }
+    }
+
+    #[test]
+    fn the_pixel_format_of_the_source_is_kept_or_the_nearest() {
+        let of = |name: &str, keeps_range, color| {
+            let ask = VideoAsk { pixel_format: Some(PixelAsk::AsSource), keeps_range, ..VideoAsk::default() };
+            ENTRY.video_settings(&source(name, color), &ask).unwrap().pixel_format
+        };
+        assert_eq!(of("yuv422p10le", false, BT709), "yuv422p10le");
+        assert_eq!(of("yuvj420p", false, BT709), "yuv420p");
+        assert_eq!(of("p010le", false, BT709), "yuv420p10le");
+        let hlg = Color { transfer: 18, ..BT709 };
+        assert_eq!(of("yuv420p", true, hlg), "yuv420p10le", "high range needs ten bits");
     }
 
     #[test]

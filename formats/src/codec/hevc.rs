@@ -1,10 +1,13 @@
 //! HEVC: a byte stream (ITU-T H.265, Annex B) from the encoder, units behind their lengths in files (ISO/IEC 14496-15, 8).
 
+use std::borrow::Cow;
+
 use millrace_schemas::VideoSettings;
 
 use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
 use crate::{
     bits::Bits,
+    color::{levels, mastering},
     units::{each_unit, framed_units, units},
 };
 
@@ -16,6 +19,9 @@ const RANDOM_ACCESS: std::ops::RangeInclusive<u8> = 16..=21;
 const IDR_PICTURES: std::ops::RangeInclusive<u8> = 19..=20;
 const SEQUENCE_PARAMETERS: u8 = 33;
 const PARAMETERS: std::ops::RangeInclusive<u8> = 32..=34;
+const MESSAGE: u8 = 39;
+/// Types of messages (D.2.1) that lie in headers: the display that pictures were mastered on, and their light levels.
+const LIGHT: [u8; 2] = [137, 144];
 
 /// The type of a unit of the base layer; `None` for another layer, and for what is no unit (7.3.1.2).
 fn unit_type(unit: &[u8]) -> Option<u8> {
@@ -84,28 +90,33 @@ impl Codec for Hevc {
 /// The bit of an array that says that no such unit is anywhere else (8.3.3.1.3).
 const COMPLETE: u8 = 0x80;
 
-/// Returns the record that files have of these headers: parameter sets, one array for each type, with this bit; `None` for any other
-/// headers.
+/// Returns the record that files have of these headers: parameter sets, one array for each type, with this bit, and behind them messages
+/// of light; `None` for any other headers.
 fn record(units: &[&[u8]], complete: u8) -> Option<Vec<u8>> {
     let types: Vec<u8> = units.iter().map(|unit| unit_type(unit)).collect::<Option<_>>()?;
     // In the order of their types, as they follow from each other. Another unit is none that a decoder must have.
-    if !types.is_sorted() || PARAMETERS.into_iter().any(|kind| !types.contains(&kind)) {
+    let is_light = |unit: &&[u8]| unit.get(2).is_some_and(|kind| LIGHT.contains(kind));
+    let mut known = units.iter().zip(&types).all(|(unit, kind)| PARAMETERS.contains(kind) || (*kind == MESSAGE && is_light(unit)));
+    known &= types.is_sorted();
+    if !known || PARAMETERS.into_iter().any(|kind| !types.contains(&kind)) {
         return None;
     }
     let mut record = vec![1];
     let at = types.iter().position(|kind| *kind == SEQUENCE_PARAMETERS)?;
     record.extend(summary(units.get(at)?)?);
-    record.push(u8::try_from(PARAMETERS.count()).ok()?);
-    for kind in PARAMETERS {
+    let has_messages = types.contains(&MESSAGE);
+    record.push(u8::try_from(PARAMETERS.count()).ok()? + u8::from(has_messages));
+    for kind in PARAMETERS.chain(has_messages.then_some(MESSAGE)) {
         let of_type = || units.iter().zip(&types).filter(|(_, other)| **other == kind).map(|(unit, _)| unit);
-        record.push(complete | kind);
+        // Messages may lie anywhere else, too.
+        record.push(if kind == MESSAGE { kind } else { complete | kind });
         record.extend(u16::try_from(of_type().count()).ok()?.to_be_bytes());
         for unit in of_type() {
             record.extend(u16::try_from(unit.len()).ok()?.to_be_bytes());
             record.extend_from_slice(unit);
         }
     }
-    (types.iter().all(|kind| PARAMETERS.contains(kind))).then_some(record)
+    Some(record)
 }
 
 /// Returns the fields of the record that repeat sequence parameters (7.3.2.2): profile, chroma format, depths and layers; `None`
@@ -118,7 +129,11 @@ fn summary(unit: &[u8]) -> Option<Vec<u8>> {
     let profile = rest.get(..12).filter(|_| sub_layers == 0)?;
     let mut bits = Bits::new(rest.get(12..)?);
     let _id = bits.golomb()?;
-    let chroma = bits.golomb().filter(|chroma| *chroma < 3)?;
+    let chroma = bits.golomb().filter(|chroma| *chroma <= 3)?;
+    if chroma == 3 && bits.flag()? {
+        // Three planes that are coded each by itself, which no file here has.
+        return None;
+    }
     let (_width, _height) = (bits.golomb()?, bits.golomb()?);
     if bits.flag()? {
         for _side in 0..4 {
@@ -151,12 +166,31 @@ fn without_escapes(unit: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// What the encoder is told of light, and of where samples of chroma are. Of 8-bit 4:2:0 the place was never stated: headers of work
+/// objects that are made already have none.
+fn light(settings: &VideoSettings) -> String {
+    let mut all = String::new();
+    if let Some(light) = &settings.light {
+        if let Some(display) = mastering(light, |point| point.to_string(), |luminance| luminance.to_string()) {
+            all.push_str(&format!(":master-display={display}"));
+        }
+        if let Some(levels) = levels(light) {
+            all.push_str(&format!(":max-cll={levels}"));
+        }
+    }
+    // `chroma_sample_loc_type_top_field` (E.3.1) is libavutil's number less one.
+    if settings.pixel_format == "yuv420p10le" && (1..=6).contains(&settings.color.chroma) {
+        all.push_str(&format!(":chromaloc={}", settings.color.chroma - 1));
+    }
+    all
+}
+
 /// The smallest side of a picture that the encoder takes, in pixels: one coding tree unit.
 const SMALLEST_SIDE: i32 = 16;
 
 impl VideoCodec for Hevc {
     fn pixel_formats(&self) -> &'static [&'static str] {
-        &["yuv420p"]
+        &["yuv420p", "yuv420p10le", "yuv422p", "yuv422p10le", "yuv444p", "yuv444p10le"]
     }
 
     fn presets(&self) -> &'static [&'static str] {
@@ -206,7 +240,8 @@ impl VideoCodec for Hevc {
             _ => "",
         };
         let x265 = format!(
-            "open-gop=0:repeat-headers=0:info=0:wpp=1:fps={num}/{den}:frame-threads=3{small}:log-level=warning:pools={}",
+            "open-gop=0:repeat-headers=0:info=0:wpp=1:fps={num}/{den}:frame-threads=3{small}{}:log-level=warning:pools={}",
+            light(settings),
             threads.max(1)
         );
         vec![
@@ -216,6 +251,18 @@ impl VideoCodec for Hevc {
             ("forced-idr", "1".into()),
             ("x265-params", x265),
         ]
+    }
+
+    /// Of pictures with light, libx265 repeats the parameter sets at each keyframe, whatever it is told. A file that is tagged `hvc1` has
+    /// them in its sample entry alone (ISO/IEC 14496-15, 8.4.1.1).
+    fn without_headers<'a>(&self, settings: &VideoSettings, packet: &'a [u8]) -> Cow<'a, [u8]> {
+        let units = if settings.light.is_some() { units(packet) } else { Vec::new() };
+        if !holds(&units, &PARAMETERS) {
+            return Cow::Borrowed(packet);
+        }
+        let is_kept = |unit: &&&[u8]| !unit_type(unit).is_some_and(|kind| PARAMETERS.contains(&kind));
+        let kept = units.iter().filter(is_kept).flat_map(|unit| [&[0, 0, 0, 1][..], *unit]);
+        Cow::Owned(kept.flatten().copied().collect())
     }
 
     fn refusal(&self, settings: &VideoSettings) -> Option<String> {
@@ -238,7 +285,7 @@ impl VideoCodec for Hevc {
 
 #[cfg(test)]
 mod tests {
-    use millrace_schemas::{Picture, Ratio};
+    use millrace_schemas::{Color, Light, Picture, Ratio};
 
     use super::*;
     use crate::ask::VideoAsk;
@@ -276,6 +323,60 @@ mod tests {
         assert!(!Hevc.headers_agree(&[], &[]) && !Hevc.headers_agree(&stream(), &[]));
         let message = [&stream()[..], &[0, 0, 0, 1, 0x4e, 1, 5, 1, 0x80]].concat();
         assert!(!Hevc.headers_agree(&message, &file()), "a unit that a decoder may take");
+    }
+
+    /// Headers of libx265 3.5 with messages of light, and the record that FFmpeg 5.1 writes of them.
+    #[test]
+    fn messages_of_light_lie_behind_the_parameters_and_no_others() {
+        let vps = "40010c01ffff02200000030090000003000003003c959409";
+        let sps = "42010102200000030090000003000003003ca00a080c1f3b6595952930bc05a848804820000003002000000303 21".replace(' ', "");
+        let pps = "4401c073c18927";
+        let levels = "4e01900403e8019080";
+        let display = "4e01891833c286c41d4c0bb884d03e803d13404200989680000003003280";
+        let stream = |units: &[&str]| -> Vec<u8> {
+            units.iter().flat_map(|unit| [&[0, 0, 0, 1][..], &bytes(unit)].concat()).collect()
+        };
+        let all = stream(&[vps, &sps, pps, levels, display]);
+        let head = "0102200000009000000000003cf000fcfdfafa00000f04";
+        let messages = format!("2700020009{levels}001e{display}");
+        let file = bytes(&format!("{head}a000010018{vps}a10001002e{sps}a200010007{pps}{messages}"));
+        assert!(Hevc.headers_agree(&all, &file));
+        for at in 0..file.len() {
+            let mut other = file.clone();
+            other[at] ^= 1;
+            assert!(!Hevc.headers_agree(&all, &other), "another byte {at}");
+        }
+        assert!(!Hevc.headers_agree(&stream(&[vps, &sps, pps, levels]), &file), "one message less");
+        assert!(!Hevc.headers_agree(&stream(&[vps, &sps, pps]), &file));
+    }
+
+    #[test]
+    fn parameter_sets_are_left_out_of_packets_of_pictures_with_light() {
+        let plain = Picture::plain((1280, 720), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 90_000 });
+        let settings = ENTRY.video_settings(&plain, &VideoAsk::default()).unwrap();
+        let lit = VideoSettings { light: Some(Light::default()), ..settings.clone() };
+        let message = [0, 0, 0, 1, 0x4e, 1, 144, 4, 3, 0xe8, 1, 0x90, 0x80];
+        let picture = [0, 0, 0, 1, 19 << 1, 1, 0x80];
+        let packet = [&stream()[..], &message, &picture].concat();
+        assert_eq!(*Hevc.without_headers(&lit, &packet), [&message[..], &picture].concat());
+        assert_eq!(*Hevc.without_headers(&settings, &packet), packet);
+        assert!(matches!(Hevc.without_headers(&lit, &picture), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn the_encoder_is_told_of_light() {
+        let light = Light { mastering: vec![34_000, 16_000, 13_250, 34_500, 7500, 3000, 15_635, 16_450, 10_000_000, 50], most: 1000, most_average: 400 };
+        let color = Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 3 };
+        let rate = Ratio { num: 25, den: 1 };
+        let plain = Picture::plain((1280, 720), rate, Ratio { num: 1, den: 90_000 });
+        let source = Picture { color, light: Some(light), pixel_format: "yuv420p10le".into(), ..plain.clone() };
+        let ask = VideoAsk { keeps_range: true, ..VideoAsk::default() };
+        let options = |source: &Picture| Hevc.options_for(&ENTRY.video_settings(source, &ask).unwrap(), 1).pop().unwrap().1;
+        let kept = options(&source);
+        let told = ":master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400:chromaloc=2:";
+        assert!(kept.contains(told), "{kept}");
+        let standard = options(&Picture { light: source.light.clone(), ..plain });
+        assert!(!standard.contains("master") && !standard.contains("chromaloc"), "{standard}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use millrace_schemas::VideoSettings;
 
 use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
-use crate::bits::Bits;
+use crate::{bits::Bits, pixels::Pixels};
 
 pub(super) const ENTRY: &dyn Codec = &Vp9;
 
@@ -89,7 +89,7 @@ fn specified(point: i32) -> u8 {
 
 impl VideoCodec for Vp9 {
     fn pixel_formats(&self) -> &'static [&'static str] {
-        &["yuv420p"]
+        &["yuv420p", "yuv420p10le"]
     }
 
     /// Its values of `cpu-used`.
@@ -136,12 +136,13 @@ impl VideoCodec for Vp9 {
         let area = i64::from(settings.width) * i64::from(settings.height);
         let color = settings.color;
         // libavformat takes chroma for colocated where it is not stated that it is between.
-        let (depth, chroma) = (8, u8::from(color.chroma != 1));
+        let depth = Pixels::of(&settings.pixel_format).map_or(8, |pixels| pixels.depth as u8);
+        let (profile, chroma) = (if depth > 8 { 2 } else { 0 }, u8::from(color.chroma != 1));
         let range = u8::from(color.range == 2);
         let expected = |level: u8| {
             let sampling = depth << 4 | chroma << 1 | range;
             let color = [specified(color.primaries), specified(color.transfer), specified(color.matrix)];
-            [1, 0, 0, 0, 0, level, sampling, color[0], color[1], color[2], 0, 0]
+            [1, 0, 0, 0, profile, level, sampling, color[0], color[1], color[2], 0, 0]
         };
         // Newer versions of libavformat go by the size alone.
         [level(area, settings.frame_rate.as_f64()), level(area, 0.0)]
@@ -197,6 +198,9 @@ mod tests {
             other[at] ^= 4;
             assert!(!agrees(&other), "another byte {at}");
         }
+        let deep = VideoSettings { pixel_format: "yuv420p10le".into(), ..settings.clone() };
+        let of_ten_bits = [1, 0, 0, 0, 2, 41, 0xa0, 1, 1, 1, 0, 0];
+        assert!(Vp9.entry_agrees(&deep, &[(*b"vpcC", of_ten_bits.to_vec())]) && !agrees(&of_ten_bits));
         let by_size = [1, 0, 0, 0, 0, 40, 0x80, 1, 1, 1, 0, 0];
         assert!(agrees(&by_size) && !agrees(&right[..11]));
         assert!(!Vp9.entry_agrees(&settings, &[]));

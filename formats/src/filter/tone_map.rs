@@ -40,11 +40,11 @@ impl Filter for ToneMap {
             _ => "2020",
         };
         let range = if color.range == 2 { "full" } else { "limited" };
-        let (width, height) = pictures.size;
+        let ((width, height), format) = (pictures.size, pictures.format);
         Some(format!(
             "zscale=tin={transfer}:min={matrix}:pin={primaries}:rin={range}:t=linear:npl={WHITE},format=gbrpf32le,\
              zscale=p=709,tonemap=tonemap=hable:desat=0:peak={PEAK},\
-             zscale=t=709:m=709:p=709:r=limited:w={width}:h={height},format=yuv420p"
+             zscale=t=709:m=709:p=709:r=limited:w={width}:h={height},format={format}"
         ))
     }
 }
@@ -59,7 +59,7 @@ mod tests {
 
     fn graph(transfer: i32, to: Color) -> Option<String> {
         let from = Color { primaries: 9, transfer, matrix: 9, range: 1, chroma: 3 };
-        ToneMap.graph(&Pictures { from, to, size: (1920, 1080) })
+        ToneMap.graph(&Pictures { from, to, size: (1920, 1080), format: "yuv420p" })
     }
 
     #[test]

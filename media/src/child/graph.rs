@@ -32,14 +32,18 @@ use millrace_schemas::{Area, Color, PictureShape, VideoSettings};
 
 use self::filters::Filters;
 use super::{
-    codec::tables,
+    codec::{Codec, tables},
     failure::Failure,
     libav::{
         frame::{copy_properties, crop_to, set_field_order, share},
+        pixels::{Samples, transposed, without_range},
         scaler::{Form, Scaler},
     },
     orientation::Orientation,
 };
+
+/// The pixel format of settings that name none of their codec's.
+const USUAL_FORMAT: &str = "yuv420p";
 
 /// Makes decoded pictures what encoders of renditions take: pixel format, size and colour, upright, and in one frame.
 pub(crate) struct PictureGraph {
@@ -118,8 +122,11 @@ impl PictureGraph {
         let last = self.branches.len().saturating_sub(1);
         let mut picture = Some(picture);
         for (i, (branch, conversion)) in self.branches.iter_mut().zip(conversions).enumerate() {
-            let converted = if let Some(mapped) = mapped.get_mut(i).and_then(Option::take) {
-                branch.finish(mapped, conversion)
+            let converted = if let Some(mut mapped) = mapped.get_mut(i).and_then(Option::take) {
+                // It has the colour already, and the pixel format as far as it has not to be transposed.
+                let conversion = Conversion { color: branch.settings.color, ..conversion };
+                let scaled = branch.scale(&mut mapped, conversion)?;
+                branch.finish(scaled.unwrap_or(mapped), conversion)
             } else {
                 let input =
                     if i == last { picture.take() } else { picture.as_ref().map(share).transpose()? };
@@ -139,8 +146,9 @@ impl PictureGraph {
         conversions: &[Conversion],
     ) -> Result<Vec<Option<frame::Video>>, Failure> {
         let graph = |(branch, conversion): (&Branch, &Conversion)| {
-            let to = branch.settings.color;
-            let graph = tables().graph(&Pictures { from: conversion.color, to, size: conversion.size })?;
+            let (to, format) = (branch.settings.color, branch.known_format());
+            let pictures = Pictures { from: conversion.color, to, size: conversion.size, format };
+            let graph = tables().graph(&pictures)?;
             Some(match conversion.crop {
                 Some(part) => crop::before(graph, part),
                 None => graph,
@@ -220,6 +228,13 @@ impl Branch {
         Conversion { size, color, orientation, crop, is_fitted: true }
     }
 
+    /// The name of its pixel format as the table of codecs has it: no text of a record gets into a description of filters.
+    fn known_format(&self) -> &'static str {
+        let codec = tables().codec(&self.settings.codec).ok().and_then(<dyn Codec>::video);
+        let held = codec.map_or(&[][..], |codec| codec.pixel_formats());
+        held.iter().find(|name| **name == self.settings.pixel_format).copied().unwrap_or(USUAL_FORMAT)
+    }
+
     /// The size of what comes out, in pixels.
     fn canvas(&self) -> (u32, u32) {
         (self.settings.width.unsigned_abs(), self.settings.height.unsigned_abs())
@@ -232,9 +247,11 @@ impl Branch {
         conversion: Conversion,
     ) -> Result<Option<frame::Video>, Failure> {
         let same_color = shape::is_same_matrix(conversion.color, self.settings.color);
-        if picture.format() == Pixel::YUVJ420P && self.format == Pixel::YUV420P && same_color {
+        let format =
+            if conversion.orientation.is_transposed() { transposed(self.format) } else { self.format };
+        if picture.format() != format && without_range(picture.format()) == format && same_color {
             // The same samples; that they are of full range is in the settings.
-            picture.set_format(Pixel::YUV420P);
+            picture.set_format(format);
         }
         if !conversion.is_fitted || conversion.crop.is_some() {
             // An odd last row or column is left off, not squeezed in.
@@ -244,14 +261,14 @@ impl Branch {
             crop_to(picture, part)?;
         }
         let size = (picture.width(), picture.height());
-        if picture.format() == self.format && size == conversion.size && same_color {
+        if picture.format() == format && size == conversion.size && same_color {
             return Ok(None);
         }
         let from = Form { format: picture.format(), size, color: conversion.color };
-        let scaler = match self.scaler.take().filter(|scaler| scaler.fits(from, conversion.size)) {
+        let scaler = match self.scaler.take().filter(|scaler| scaler.fits(from, format, conversion.size)) {
             Some(scaler) => scaler,
             None => {
-                let to = Form { format: self.format, size: conversion.size, color: self.settings.color };
+                let to = Form { format, size: conversion.size, color: self.settings.color };
                 // Rows of one field are no neighbours of the other's: they were seen at another time.
                 let in_fields = self.settings.field_order != 0
                     && size.1.is_multiple_of(4)
@@ -260,7 +277,7 @@ impl Branch {
             }
         };
         // A new one for each picture: the encoder may still hold the last.
-        let mut scaled = frame::Video::new(self.format, conversion.size.0, conversion.size.1);
+        let mut scaled = frame::Video::new(format, conversion.size.0, conversion.size.1);
         self.scaler.insert(scaler).scale(picture, &mut scaled)?;
         copy_properties(picture, &mut scaled);
         Ok(Some(scaled))
@@ -270,18 +287,16 @@ impl Branch {
     fn finish(&self, mut picture: frame::Video, conversion: Conversion) -> frame::Video {
         let is_upright = conversion.orientation == Orientation::UPRIGHT;
         let has_bars = conversion.is_fitted || self.inside != self.canvas();
+        if is_upright && !has_bars {
+            set_field_order(&mut picture, self.settings.field_order);
+            return picture;
+        }
         let oriented = (!is_upright).then(|| orient::orient(&picture, conversion.orientation));
-        let mut made = match oriented {
-            oriented if has_bars => {
-                let full_range = self.settings.color.range == 2;
-                fit::center(oriented.as_ref().unwrap_or(&picture), self.canvas(), full_range)
-            }
-            Some(oriented) => oriented,
-            None => {
-                set_field_order(&mut picture, self.settings.field_order);
-                return picture;
-            }
-        };
+        let mut made = oriented.unwrap_or_else(|| picture.clone());
+        if has_bars {
+            let samples = Samples::of(made.format());
+            made = fit::center(&made, samples, self.canvas(), self.settings.color.range == 2);
+        }
         copy_properties(&picture, &mut made);
         set_field_order(&mut made, if is_upright { self.settings.field_order } else { 0 });
         made
@@ -297,6 +312,7 @@ fn crop_to_even(picture: &mut frame::Video) {
 
 #[cfg(test)]
 mod tests {
+    use ffmpeg_next::util::color;
     use millrace_schemas::{Picture, Ratio, VideoFilters};
 
     use super::*;
@@ -321,6 +337,66 @@ mod tests {
         };
         assert_eq!(luma(1), 40);
         assert_eq!(luma(17), 255 - 40);
+    }
+
+    /// Samples of more than a byte, and with chroma of each kind.
+    #[test]
+    fn pictures_that_need_no_change_keep_each_sample() {
+        for format in ["yuv420p10le", "yuv422p", "yuv422p10le", "yuv444p", "yuv444p10le"] {
+            let color = Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 3 };
+            let settings = VideoSettings { pixel_format: format.into(), color, ..settings(64, 48) };
+            let mut picture = frame::Video::new(format.parse().unwrap(), 64, 48);
+            for plane in 0..3 {
+                picture
+                    .data_mut(plane)
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(i, byte)| *byte = (i * 7 % 251) as u8);
+            }
+            let before = rows_of(&picture);
+            let mut graph = PictureGraph::build([&settings], None, 1);
+            let pushed = graph.push(picture, |_, made| {
+                assert_eq!(rows_of(&made), before, "{format}");
+                Ok(())
+            });
+            assert!(pushed.is_ok() && graph.finish().is_ok());
+        }
+    }
+
+    #[test]
+    fn pictures_of_422_are_rotated_and_tone_mapped_into_422() {
+        for transfer in [1, 16] {
+            let pq = Color { primaries: 9, transfer, matrix: 9, range: 1, chroma: 3 };
+            let to = Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 };
+            let rotated = VideoSettings {
+                codec: "h264".into(),
+                pixel_format: "yuv422p10le".into(),
+                rotation: 90,
+                color: if transfer == 16 { to } else { pq },
+                source_color: (transfer == 16).then_some(pq),
+                ..settings(48, 64)
+            };
+            let mut graph = PictureGraph::build([&rotated], None, 1);
+            let mut picture = frame::Video::new(Pixel::YUV422P10LE, 64, 48);
+            picture.set_color_primaries(color::Primaries::BT2020);
+            picture.set_color_transfer_characteristic(color::TransferCharacteristic::SMPTE2084);
+            picture.set_color_space(color::Space::BT2020NCL);
+            picture.set_color_range(color::Range::MPEG);
+            for plane in 0..3 {
+                picture
+                    .data_mut(plane)
+                    .chunks_exact_mut(2)
+                    .for_each(|sample| sample.copy_from_slice(&[0, 2]));
+            }
+            let mut forms = Vec::new();
+            let pushed = graph.push(picture, |_, made| {
+                let chroma = u16::from_le_bytes([made.data(1)[0], made.data(1)[1]]);
+                forms.push((made.format(), made.width(), made.height(), chroma));
+                Ok(())
+            });
+            assert!(pushed.is_ok() && graph.finish().is_ok());
+            assert_eq!(forms, [(Pixel::YUV422P10LE, 48, 64, 512)], "transfer {transfer}");
+        }
     }
 
     fn settings(width: i32, height: i32) -> VideoSettings {

@@ -11,6 +11,7 @@ pub(crate) mod input;
 pub(crate) mod layout;
 pub(crate) mod metadata;
 pub(crate) mod packet;
+pub(crate) mod pixels;
 pub(crate) mod resampler;
 pub(crate) mod scaler;
 pub(crate) mod sound;

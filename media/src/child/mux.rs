@@ -10,8 +10,8 @@ use std::{
 use ffmpeg_next::{
     self as ff, Dictionary, Packet,
     ffi::{
-        AV_DISPOSITION_ATTACHED_PIC, AV_INPUT_BUFFER_PADDING_SIZE, AVFieldOrder, AVMediaType, av_mallocz,
-        avformat_new_stream,
+        AV_DISPOSITION_ATTACHED_PIC, AV_INPUT_BUFFER_PADDING_SIZE, AVFieldOrder, AVMediaType,
+        AVPacketSideDataType, av_mallocz, avformat_new_stream,
     },
     format::context::{Output, StreamIo},
 };
@@ -30,8 +30,9 @@ use super::{
         color::LibavColor,
         layout::Layout,
         packet::{add_headers, skip_samples},
-        stream::rational,
+        stream::{add_side_data, rational},
     },
+    light,
 };
 use crate::{
     boxes::edit::{self, NewEdits},
@@ -285,6 +286,20 @@ impl Muxer {
                 if attached.is_some() {
                     p.codec_type = AVMediaType::AVMEDIA_TYPE_ATTACHMENT;
                 }
+            }
+        }
+        self.add_light(header)
+    }
+
+    /// Adds what is said of light to the last stream.
+    fn add_light(&mut self, header: &Header) -> Result<(), Failure> {
+        let Some(light) = header.video.as_ref().and_then(|video| video.light.as_ref()) else { return Ok(()) };
+        let stream = (self.output.nb_streams() as usize).saturating_sub(1);
+        let display = AVPacketSideDataType::AV_PKT_DATA_MASTERING_DISPLAY_METADATA;
+        let levels = AVPacketSideDataType::AV_PKT_DATA_CONTENT_LIGHT_LEVEL;
+        for (kind, data) in [(display, light::display_data(light)), (levels, light::levels_data(light))] {
+            if let Some(data) = data {
+                add_side_data(&mut self.output, stream, kind, &data)?;
             }
         }
         Ok(())

@@ -24,6 +24,7 @@ use super::{
     codec::{self, Codec, Form, Kind},
     failure::Failure,
     libav::{color::LibavColor, metadata, stream::fields},
+    light,
     report::Reporter,
     source::{Depth, Source},
 };
@@ -202,6 +203,11 @@ fn parameters(file: &Found, track: &Expected, container: &Container) -> Result<(
     match (&file.media, &track.header.video, &track.header.audio) {
         (Media::Video(stated), Some(asked), _) => {
             wrong.hold("display matrices", file.display_matrices, 0);
+            wrong.hold(
+                "light",
+                light::described(file.light.as_ref()),
+                light::described(asked.light.as_ref()),
+            );
             pictures(&mut wrong, stated, asked, container.index.aspect_slack(asked.width));
         }
         (Media::Audio(stated), _, Some(asked)) => {

@@ -58,8 +58,10 @@ pub(super) fn plan(
     let work = work.to_string();
     let Request { outputs: wanted, terms } = request::wanted(upload)?;
     terms.check(facts)?;
-    if let Some(reason) =
-        facts.video.as_ref().and_then(|video| wanted.iter().find_map(|wanted| wanted.refusal(&video.picture)))
+    if let Some(reason) = facts
+        .video
+        .as_ref()
+        .and_then(|video| wanted.iter().find_map(|wanted| wanted.picture_refusal(&video.picture)))
     {
         return Err(reason);
     }
@@ -209,6 +211,11 @@ impl PlanBuilder<'_> {
     }
 
     fn add_video(&mut self, video: &VideoTrack, seconds: f64) -> Result<(), String> {
+        let refusal =
+            |wanted: &Wanted| wanted.settings_refusal(&wanted.video_settings(&video.picture)?, tables());
+        if let Some(reason) = self.wanted.iter().find_map(refusal) {
+            return Err(reason);
+        }
         let renditions = self.distinct(0, |wanted| {
             let settings = wanted.video_settings(&video.picture)?;
             Some(Rendition { id: String::new(), video: Some(settings), audio: None, side: None })
@@ -353,8 +360,7 @@ impl PlanBuilder<'_> {
 /// If its codec can't be made with these settings, or the encoder is not there. None at all are known in simulation.
 fn choose_encoder(rendition: &mut Rendition, encoders: &Encoders) -> Result<(), String> {
     if let Some(settings) = &rendition.video
-        && let Some(reason) =
-            tables().codec(&settings.codec)?.video().and_then(|video| video.refusal(settings))
+        && let Some(reason) = tables().codec(&settings.codec)?.refusal(settings)
     {
         return Err(reason);
     }

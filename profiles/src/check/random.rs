@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     amounts::{BitRate, Seconds, Size},
     geometry::Rotate,
+    profile::ColorRange,
     timing::{Deinterlace, Denoise},
 };
 
@@ -44,11 +45,13 @@ fn video() -> impl Strategy<Value = Video> {
     let quality = prop::option::of(prop_oneof![Just(1.0), Just(51.0), Just(f64::MAX), -10.0..70.0_f64]);
     let preset = prop::option::of(prop::sample::select(vec!["medium", "veryfast", "8", "no"]));
     let interval = prop::option::of(prop_oneof![Just(0.1), Just(60.0), 0.0..90.0_f64]);
-    let pixel_format = prop::option::of(prop::sample::select(vec!["yuv420p", "yuv420p10le", "gray"]));
+    let pixel_format =
+        prop::option::of(prop::sample::select(vec!["yuv420p", "yuv420p10le", "yuv422p", "source", "gray"]));
+    let color = prop::sample::select(vec![ColorRange::Sdr, ColorRange::Source]);
     let size = prop::option::of((1..9000_i32, 1..9000_i32));
     let sizes = (side(), side(), size, any::<bool>());
-    let plain = (codec(), quality, preset, sizes, interval, pixel_format).prop_map(
-        |(codec, quality, preset, (width, height, size, upscale), interval, pixel_format)| Video {
+    let plain = (codec(), quality, preset, sizes, interval, (pixel_format, color)).prop_map(
+        |(codec, quality, preset, (width, height, size, upscale), interval, (pixel_format, color))| Video {
             codec,
             quality,
             preset: preset.map(str::to_owned),
@@ -58,6 +61,7 @@ fn video() -> impl Strategy<Value = Video> {
             upscale,
             keyframe_interval: interval.map(Seconds),
             pixel_format: pixel_format.map(str::to_owned),
+            color,
             ..Video::default()
         },
     );
@@ -159,7 +163,7 @@ fn check_areas(settings: &VideoSettings, picture: &Picture) {
 /// Holds what is wanted of a source to the tables.
 fn check_wanted(wanted: &Wanted, picture: &Picture, sound: &Sound) {
     let holds = |name: &str| wanted.container.codecs().any(|codec| codec.name() == name);
-    let is_possible = wanted.refusal(picture).is_none();
+    let is_possible = wanted.picture_refusal(picture).is_none();
     if let Some(settings) = wanted.video_settings(picture).filter(|_| is_possible) {
         check_areas(&settings, picture);
         let codec = TABLES.codec(&settings.codec).unwrap();

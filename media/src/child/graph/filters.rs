@@ -116,8 +116,9 @@ mod tests {
             picture.data_mut(plane).chunks_exact_mut(2).enumerate().for_each(noise);
         }
         let map = |sizes: &[(u32, u32)]| -> Vec<Vec<u8>> {
-            let graph =
-                |size: &(u32, u32)| TABLES.graph(&Pictures { from: PQ, to: BT709, size: *size }).unwrap();
+            let graph = |size: &(u32, u32)| {
+                TABLES.graph(&Pictures { from: PQ, to: BT709, size: *size, format: "yuv420p" }).unwrap()
+            };
             let outputs: Vec<Graph> = sizes.iter().map(graph).collect();
             assert_eq!(description(&outputs).matches("tonemap=tonemap").count(), 1);
             let mut filters = Filters::build(&picture, outputs.clone(), 2).unwrap();
@@ -129,6 +130,24 @@ mod tests {
         let both = map(&[(64, 48), (32, 24)]);
         assert_eq!(both, [map(&[(64, 48)]).remove(0), map(&[(32, 24)]).remove(0)]);
         assert_ne!(both[0], both[1]);
+    }
+
+    #[test]
+    fn white_of_the_standard_range_is_203_candelas_in_high_range() {
+        let mut picture = frame::Video::new(Pixel::YUV420P, 64, 48);
+        picture.data_mut(0).fill(235);
+        (1..3).for_each(|plane| picture.data_mut(plane).fill(128));
+        // 58 % of PQ and 75 % of HLG (ITU-R BT.2408, table 1), of 876 steps above 64.
+        for (transfer, expected) in [(16, 572_u16), (18, 721)] {
+            let to = Color { transfer, ..PQ };
+            let asked = Pictures { from: BT709, to, size: (64, 48), format: "yuv420p10le" };
+            let mut filters = Filters::build(&picture, vec![TABLES.graph(&asked).unwrap()], 1).unwrap();
+            let made = filters.run(share(&picture).unwrap()).unwrap().remove(0);
+            assert_eq!(made.format(), Pixel::YUV420P10LE);
+            let white = u16::from_le_bytes([made.data(0)[0], made.data(0)[1]]);
+            assert!(white.abs_diff(expected) <= 2, "transfer {transfer}: {white} instead of {expected}");
+            assert!(filters.finish().is_ok());
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use ffmpeg_next::frame;
 use millrace_schemas::Ratio;
 
+use crate::child::libav::pixels::Samples;
+
 /// A picture that is to be fitted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Picture {
@@ -31,28 +33,36 @@ fn known(aspect: Ratio) -> f64 {
     if aspect.num > 0 && aspect.den > 0 { aspect.as_f64() } else { 1.0 }
 }
 
-/// Returns a picture of planes of bytes in the middle of a black frame.
-pub(super) fn center(picture: &frame::Video, canvas: (u32, u32), full_range: bool) -> frame::Video {
+/// Returns a picture of planes of these samples, little-endian, in the middle of a black frame.
+pub(super) fn center(
+    picture: &frame::Video,
+    samples: Samples,
+    canvas: (u32, u32),
+    full_range: bool,
+) -> frame::Video {
+    let Samples { bytes, depth, halved } = samples;
     let mut to = frame::Video::new(picture.format(), canvas.0, canvas.1);
     let middle = |room: u32, taken: u32| (room.saturating_sub(taken) / 2) & !1;
     let (left, top) = (middle(canvas.0, picture.width()), middle(canvas.1, picture.height()));
     for plane in 0..picture.planes().min(to.planes()) {
-        let black = match plane {
+        // Of 8 bits 16 and 128; of more, these with zeros behind (ITU-R BT.2100, table 9).
+        let black: u16 = match plane {
             0 if full_range => 0,
-            0 => 16,
-            _ => 128,
+            0 => 16 << depth.saturating_sub(8),
+            _ => 128 << depth.saturating_sub(8),
         };
-        to.data_mut(plane).fill(black);
+        let black = black.to_le_bytes();
+        to.data_mut(plane).chunks_exact_mut(bytes).for_each(|sample| sample.copy_from_slice(&black[..bytes]));
         let (width, height) = (picture.plane_width(plane) as usize, picture.plane_height(plane) as usize);
         let (room_x, room_y) = (to.plane_width(plane) as usize, to.plane_height(plane) as usize);
-        let (x, y) = if plane == 0 { (left, top) } else { (left / 2, top / 2) };
+        let (x, y) = if plane == 0 { (left, top) } else { (left >> halved.0, top >> halved.1) };
         let (x, y) = (x as usize, y as usize);
         let (from_stride, to_stride) = (picture.stride(plane), to.stride(plane));
         let (from, into) = (picture.data(plane), to.data_mut(plane));
         let columns = width.min(room_x.saturating_sub(x));
         for row in 0..height.min(room_y.saturating_sub(y)) {
-            let (source, target) = (row * from_stride, (y + row) * to_stride + x);
-            into[target..target + columns].copy_from_slice(&from[source..source + columns]);
+            let (source, target) = (row * from_stride, (y + row) * to_stride + x * bytes);
+            into[target..target + columns * bytes].copy_from_slice(&from[source..source + columns * bytes]);
         }
     }
     to
@@ -91,9 +101,41 @@ mod tests {
         for plane in 0..3 {
             picture.data_mut(plane).fill(200);
         }
-        let framed = center(&picture, (12, 8), false);
+        let framed = center(&picture, Samples::of(Pixel::YUV420P), (12, 8), false);
         let row: Vec<u8> = framed.data(0)[..12].to_vec();
         assert_eq!(row, [16, 16, 16, 16, 200, 200, 200, 200, 16, 16, 16, 16]);
         assert_eq!(framed.data(1)[..6], [128, 128, 200, 200, 128, 128]);
+    }
+
+    #[test]
+    fn bars_of_ten_bits_are_black_and_chroma_of_422_has_all_rows() {
+        let mut picture = frame::Video::new(Pixel::YUV422P10LE, 4, 4);
+        for plane in 0..3 {
+            picture
+                .data_mut(plane)
+                .chunks_exact_mut(2)
+                .for_each(|sample| sample.copy_from_slice(&[0x20, 0x03]));
+        }
+        let framed = |full_range| center(&picture, Samples::of(Pixel::YUV422P10LE), (8, 8), full_range);
+        let made = framed(false);
+        let samples = |plane: usize, row: usize, count: usize| -> Vec<u16> {
+            let at = row * made.stride(plane);
+            made.data(plane)[at..]
+                .chunks_exact(2)
+                .take(count)
+                .map(|b| u16::from_le_bytes([b[0], b[1]]))
+                .collect()
+        };
+        let (bar, row) = ([64; 8], [64, 64, 800, 800, 800, 800, 64, 64]);
+        assert_eq!(
+            [samples(0, 1, 8), samples(0, 2, 8), samples(0, 5, 8), samples(0, 6, 8)],
+            [bar, row, row, bar]
+        );
+        let (bar, row) = ([512; 4], [512, 800, 800, 512]);
+        assert_eq!(
+            [samples(1, 1, 4), samples(1, 2, 4), samples(2, 5, 4), samples(2, 6, 4)],
+            [bar, row, row, bar]
+        );
+        assert_eq!(framed(true).data(0)[..4], [0; 4]);
     }
 }

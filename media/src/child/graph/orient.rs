@@ -2,14 +2,26 @@
 
 use ffmpeg_next::frame;
 
-use crate::child::orientation::Orientation;
+use crate::child::{
+    libav::pixels::{Samples, transposed},
+    orientation::Orientation,
+};
 
-/// Returns a picture of planes of bytes as it is shown with this orientation.
+/// Returns a picture of planes as it is shown with this orientation: of 4:4:0, 4:2:2 where it is transposed.
 pub(super) fn orient(from: &frame::Video, orientation: Orientation) -> frame::Video {
+    match Samples::of(from.format()).bytes {
+        1 => orient_samples::<1>(from, orientation),
+        _ => orient_samples::<2>(from, orientation),
+    }
+}
+
+/// Orients planes whose samples have this many bytes.
+fn orient_samples<const BYTES: usize>(from: &frame::Video, orientation: Orientation) -> frame::Video {
     let Orientation { rotation: degrees, mirrored } = orientation;
     let swapped = orientation.is_transposed();
     let (width, height) = if swapped { (from.height(), from.width()) } else { (from.width(), from.height()) };
-    let mut to = frame::Video::new(from.format(), width, height);
+    let format = if swapped { transposed(from.format()) } else { from.format() };
+    let mut to = frame::Video::new(format, width, height);
     for plane in 0..from.planes().min(to.planes()) {
         let (from_stride, to_stride) = (from.stride(plane), to.stride(plane));
         let (w, h) = (from.plane_width(plane) as usize, from.plane_height(plane) as usize);
@@ -25,7 +37,8 @@ pub(super) fn orient(from: &frame::Video, orientation: Orientation) -> frame::Vi
                     _ => (x, y),
                 };
                 let from_x = if mirrored { w - 1 - from_x } else { from_x };
-                target[y * to_stride + x] = source[from_y * from_stride + from_x];
+                let (at, from_at) = (y * to_stride + x * BYTES, from_y * from_stride + from_x * BYTES);
+                target[at..at + BYTES].copy_from_slice(&source[from_at..from_at + BYTES]);
             }
         }
     }
@@ -70,6 +83,33 @@ mod tests {
         assert_eq!(oriented(90, false), [[4, 0], [5, 1], [6, 2], [7, 3]]);
         assert_eq!(oriented(180, false), [[7, 6, 5, 4], [3, 2, 1, 0]]);
         assert_eq!(oriented(270, false), [[3, 7], [2, 6], [1, 5], [0, 4]]);
+    }
+
+    #[test]
+    fn samples_of_ten_bits_stay_whole_and_440_becomes_422() {
+        let mut picture = frame::Video::new(Pixel::YUV440P10LE, 4, 2);
+        for plane in 0..3 {
+            let stride = picture.stride(plane);
+            for (at, sample) in picture.data_mut(plane).chunks_exact_mut(2).enumerate() {
+                let (x, y) = (at % (stride / 2), at / (stride / 2));
+                sample.copy_from_slice(&(((plane as u16) << 8) + (y * 4 + x) as u16).to_le_bytes());
+            }
+        }
+        let made = orient(&picture, Orientation { rotation: 90, mirrored: false });
+        assert_eq!((made.format(), made.width(), made.height()), (Pixel::YUV422P10LE, 2, 4));
+        let samples = |plane: usize| -> Vec<Vec<u16>> {
+            let width = made.plane_width(plane) as usize;
+            let rows = made.data(plane).chunks(made.stride(plane)).take(4);
+            rows.map(|row| {
+                row.chunks_exact(2).take(width).map(|b| u16::from_le_bytes([b[0], b[1]])).collect()
+            })
+            .collect()
+        };
+        assert_eq!(samples(0), [[4, 0], [5, 1], [6, 2], [7, 3]]);
+        assert_eq!(samples(1), [[0x100], [0x101], [0x102], [0x103]]);
+        let back = orient(&made, Orientation { rotation: 270, mirrored: false });
+        assert_eq!(back.format(), Pixel::YUV440P10LE);
+        assert_eq!(back.data(2)[..8], picture.data(2)[..8]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ffmpeg_next::{Packet, ffi::AVFMT_NO_BYTE_SEEK};
 use millrace_schemas::{Keyframe, Seek, SeekBy, VideoTrack};
 
-use super::survey::{self, Note, Seen, Survey};
+use super::survey::{self, First, Note, Seen, Survey};
 use crate::{
     child::{
         alive,
@@ -17,6 +17,7 @@ use crate::{
             input::format_flags,
             stream::{fields, index_entry, index_length},
         },
+        light,
         report::Reporter,
         source::{COUNTED, DiscontinuityFinder, Source},
     },
@@ -43,7 +44,7 @@ pub(super) fn find(
             let mut keys = None;
             if is_indexed(&found.container) {
                 let first = first_picture(source, facts.stream, reporter);
-                facts.shape = first.shape;
+                set_first(facts, first.picture);
                 if first.packets == 0 {
                     return Ok(false);
                 }
@@ -109,6 +110,13 @@ fn is_indexed(container: &str) -> bool {
 /// Packets that are read for a first picture.
 const MOST_TRIES: u64 = 500;
 
+/// Takes over what the first picture is. What the container says of its light stands over what the stream says.
+fn set_first(facts: &mut VideoTrack, first: Option<First>) {
+    let (shape, light) = first.map(|first| (first.shape, first.light)).unzip();
+    facts.shape = shape;
+    facts.picture.light = light::merged(facts.picture.light.take(), light.flatten());
+}
+
 /// Decodes the first picture of a stream, from its start.
 fn first_picture(source: &mut Source, stream: i32, reporter: &mut Reporter) -> Seen {
     source.rewind(stream);
@@ -128,13 +136,13 @@ fn first_picture(source: &mut Source, stream: i32, reporter: &mut Reporter) -> S
             continue;
         }
         seen.packets += 1;
-        seen.shape = survey::first_picture(&mut decoder, &packet);
-        if seen.shape.is_some() {
+        seen.picture = survey::first_picture(&mut decoder, &packet);
+        if seen.picture.is_some() {
             return seen;
         }
     }
     decoder.end();
-    seen.shape = survey::received(&mut decoder);
+    seen.picture = survey::received(&mut decoder);
     seen
 }
 
@@ -292,7 +300,7 @@ fn scanned(
         facts.end = last.0.saturating_add(last.1.max(1));
     }
     facts.longest_gap = times.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0)).max().unwrap_or(0);
-    facts.shape = streams.iter().find_map(|stream| survey.streams.get(stream)?.shape.clone());
+    set_first(facts, streams.iter().find_map(|stream| survey.streams.get(stream)?.picture.clone()));
     facts.states = survey.states.iter().map(|state| BASE64_STANDARD.encode(state)).collect();
     found.facts.discontinuities = discontinuities.moves();
     facts.trusted = trusted && found.facts.discontinuities.is_empty() && !facts.keyframes.is_empty();

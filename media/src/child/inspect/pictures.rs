@@ -18,6 +18,7 @@ use crate::{
             codec::pixel_format_name,
             stream::{field_order, fields, guess_frame_rate, ratio, side_data},
         },
+        light,
         orientation::Orientation,
         report::Reporter,
         source::{Source, oversized},
@@ -108,7 +109,13 @@ fn facts(source: &Source, index: usize) -> Result<VideoTrack, Failure> {
     } else {
         (source.input.duration().max(0) as f64 / 1e6 / ratio(s.time_base).as_f64()) as i64
     };
+    let of = |kind| side_data(&stream, kind);
+    let light = light::read(
+        of(AVPacketSideDataType::AV_PKT_DATA_MASTERING_DISPLAY_METADATA),
+        of(AVPacketSideDataType::AV_PKT_DATA_CONTENT_LIGHT_LEVEL),
+    );
     let picture = Picture {
+        light,
         // 4:2:0 has a colour sample for two pixels each way: an odd last row or column is left off.
         width: if is_transposed { height } else { width } & !1,
         height: if is_transposed { width } else { height } & !1,

@@ -5,14 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
-use millrace_schemas::PictureShape;
+use ffmpeg_next::{
+    self as ff, Packet,
+    ffi::{AVFrameSideDataType, AVMediaType},
+};
+use millrace_schemas::{Light, PictureShape};
 
 use crate::child::{
     decode::Decoder,
     failure::Failure,
     graph::shape,
-    libav::{codec::KeyframeParser, packet::new_headers, stream::fields},
+    libav::{codec::KeyframeParser, frame::side_data, packet::new_headers, stream::fields},
+    light,
     orientation::Orientation,
     report::Reporter,
     source::{DiscontinuityFinder, Source, is_header},
@@ -43,7 +47,15 @@ pub(super) struct Seen {
     /// Times and lengths of all packets but those of pictures: for discontinuities of sound alone.
     times: Vec<(Option<i64>, Option<i64>, i64)>,
     /// The first picture that could be decoded.
-    pub(super) shape: Option<PictureShape>,
+    pub(super) picture: Option<First>,
+}
+
+/// The first picture of a track.
+#[derive(Debug, Clone)]
+pub(super) struct First {
+    pub(super) shape: PictureShape,
+    /// What is said of its light.
+    pub(super) light: Option<Light>,
 }
 
 /// All packets of a source.
@@ -110,10 +122,10 @@ impl Survey {
                 continue;
             }
             let may_try = decoders.contains_key(&stream) || decoders.len() < MOST_DECODERS;
-            if seen.shape.is_none() && seen.packets <= MOST_TRIES && may_try && tried < LONGEST_TRIES {
+            if seen.picture.is_none() && seen.packets <= MOST_TRIES && may_try && tried < LONGEST_TRIES {
                 let begun = Instant::now();
                 let decoder = decoders.entry(stream).or_insert_with(|| Decoder::open(source, stream, 1).ok());
-                seen.shape = decoder.as_mut().and_then(|decoder| first_picture(decoder, &packet));
+                seen.picture = decoder.as_mut().and_then(|decoder| first_picture(decoder, &packet));
                 tried += begun.elapsed();
             } else {
                 decoders.remove(&stream);
@@ -132,7 +144,7 @@ impl Survey {
             // A decoder may hold the only picture.
             if let (Some(mut decoder), Some(seen)) = (decoder, survey.streams.get_mut(&stream)) {
                 decoder.end();
-                seen.shape = seen.shape.take().or_else(|| received(&mut decoder));
+                seen.picture = seen.picture.take().or_else(|| received(&mut decoder));
             }
         }
         Ok(survey)
@@ -179,17 +191,19 @@ fn kind(source: &Source, stream: i32) -> i32 {
     stream.map_or(-1, |stream| fields(&stream).1.codec_type as i32)
 }
 
-/// The shape of the first picture that a decoder gives, if this packet brings it forth.
-pub(super) fn first_picture(
-    decoder: &mut Decoder<ff::frame::Video>,
-    packet: &Packet,
-) -> Option<PictureShape> {
+/// The first picture that a decoder gives, if this packet brings it forth.
+pub(super) fn first_picture(decoder: &mut Decoder<ff::frame::Video>, packet: &Packet) -> Option<First> {
     // A packet that is damaged, or comes before the first header, brings none.
     decoder.send(packet).ok()?;
     received(decoder)
 }
 
-/// The shape of the next picture of a decoder.
-pub(super) fn received(decoder: &mut Decoder<ff::frame::Video>) -> Option<PictureShape> {
-    decoder.frame().map(|picture| shape::of(&picture, &mut { Orientation::UPRIGHT }))
+/// The next picture of a decoder.
+pub(super) fn received(decoder: &mut Decoder<ff::frame::Video>) -> Option<First> {
+    use AVFrameSideDataType::{AV_FRAME_DATA_CONTENT_LIGHT_LEVEL, AV_FRAME_DATA_MASTERING_DISPLAY_METADATA};
+    let picture = decoder.frame()?;
+    let of = |kind| side_data(&picture, kind);
+    let light =
+        light::read(of(AV_FRAME_DATA_MASTERING_DISPLAY_METADATA), of(AV_FRAME_DATA_CONTENT_LIGHT_LEVEL));
+    Some(First { shape: shape::of(&picture, &mut { Orientation::UPRIGHT }), light })
 }

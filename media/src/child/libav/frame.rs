@@ -21,10 +21,15 @@ pub(crate) fn fields(frame: &Frame) -> &AVFrame {
 
 /// Returns the display matrix that comes with a picture (SEI of H.264 and HEVC, Exif of JPEG), as libavutil keeps it.
 pub(crate) fn display_matrix(frame: &Frame) -> Option<&[u8]> {
+    side_data(frame, AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX)
+}
+
+/// Returns what comes with a picture of this kind, as libavutil keeps it.
+pub(crate) fn side_data(frame: &Frame, kind: AVFrameSideDataType) -> Option<&[u8]> {
     // SAFETY: the frame is whole; its side data has as many bytes as its size says, and lives as long as the frame, which is
     // borrowed.
     unsafe {
-        let data = av_frame_get_side_data(frame.as_ptr(), AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX);
+        let data = av_frame_get_side_data(frame.as_ptr(), kind);
         if data.is_null() || (*data).data.is_null() {
             return None;
         }

@@ -66,11 +66,11 @@ impl Scaler {
         Ok(Self { context, from: from.color, fields })
     }
 
-    /// Returns `true` if it converts pictures of this format, size and colour to that size.
-    pub(crate) fn fits(&self, from: Form, to: (u32, u32)) -> bool {
+    /// Returns `true` if it converts pictures of this format, size and colour to that format and size.
+    pub(crate) fn fits(&self, from: Form, format: Pixel, to: (u32, u32)) -> bool {
         let (input, output) = (self.context.input(), self.context.output());
         (input.format, input.width, input.height) == (from.format, from.size.0, from.size.1 / self.fields)
-            && (output.width, output.height) == (to.0, to.1 / self.fields)
+            && (output.format, output.width, output.height) == (format, to.0, to.1 / self.fields)
             && self.from == from.color
     }
 

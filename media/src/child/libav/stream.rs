@@ -4,12 +4,15 @@ use ffmpeg_next::{
     self as ff, Rational,
     ffi::{
         AVCodecParameters, AVFieldOrder, AVINDEX_KEYFRAME, AVPacketSideDataType, AVRational,
-        AVSEEK_FLAG_BACKWARD, AVStream, av_guess_frame_rate, av_index_search_timestamp,
-        av_stream_get_side_data, avformat_index_get_entries_count, avformat_index_get_entry,
+        AVSEEK_FLAG_BACKWARD, AVStream, av_free, av_guess_frame_rate, av_index_search_timestamp, av_memdup,
+        av_stream_add_side_data, av_stream_get_side_data, avformat_index_get_entries_count,
+        avformat_index_get_entry,
     },
-    format::context::Input,
+    format::context::{Input, Output},
 };
 use millrace_schemas::Ratio;
+
+use crate::child::failure::Failure;
 
 /// Returns the fields of a stream and the parameters of its codec.
 pub(crate) fn fields<'a>(stream: &'a ff::Stream<'_>) -> (&'a AVStream, &'a AVCodecParameters) {
@@ -49,6 +52,36 @@ pub(crate) fn side_data<'a>(stream: &'a ff::Stream<'_>, kind: AVPacketSideDataTy
         let data = av_stream_get_side_data(stream.as_ptr(), kind, &raw mut size);
         (!data.is_null()).then(|| std::slice::from_raw_parts(data, size))
     }
+}
+
+/// Adds side data to a stream of an output whose header is not written yet.
+///
+/// # Errors
+/// If there is no such stream, or no memory.
+pub(crate) fn add_side_data(
+    output: &mut Output,
+    stream: usize,
+    kind: AVPacketSideDataType,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    let doing = "beginning the output";
+    let mut stream =
+        output.stream_mut(stream).ok_or_else(|| Failure::new(format!("{doing}: a stream is missing")))?;
+    // SAFETY: the stream is of an open context; the bytes are copied into memory of libav's, which belongs to the stream once it was
+    // added.
+    let added = unsafe {
+        let copy = av_memdup(bytes.as_ptr().cast(), bytes.len());
+        let added = if copy.is_null() {
+            -1
+        } else {
+            av_stream_add_side_data(stream.as_mut_ptr(), kind, copy.cast(), bytes.len())
+        };
+        if added < 0 {
+            av_free(copy);
+        }
+        added
+    };
+    if added < 0 { Err(Failure::new(format!("{doing}: out of memory"))) } else { Ok(()) }
 }
 
 /// Returns the bytes of the attached picture (cover) of a stream, if it has one.

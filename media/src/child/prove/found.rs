@@ -3,7 +3,7 @@
 use ffmpeg_next::ffi::{
     AV_DISPOSITION_ATTACHED_PIC, AVCodecParameters, AVFieldOrder, AVMediaType, AVPacketSideDataType, AVStream,
 };
-use millrace_schemas::{AudioFacts, Color, VideoFacts};
+use millrace_schemas::{AudioFacts, Color, Light, VideoFacts};
 
 use crate::{
     child::{
@@ -14,6 +14,7 @@ use crate::{
             metadata,
             stream::{extradata, fields, side_data},
         },
+        light,
         samples::PacketLengths,
         source::Source,
     },
@@ -47,6 +48,8 @@ pub(super) struct Found {
     packet_samples: i64,
     pub(super) lengths: PacketLengths,
     pub(super) display_matrices: i64,
+    /// What the container states of light.
+    pub(super) light: Option<Light>,
     pub(super) clock: Clock,
     language: String,
     /// Each packet in decoding order: its presentation time, and the digest of its bytes.
@@ -87,6 +90,10 @@ impl Found {
             headers,
             display_matrices: i64::from(
                 side_data(&stream, AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX).is_some(),
+            ),
+            light: light::read(
+                side_data(&stream, AVPacketSideDataType::AV_PKT_DATA_MASTERING_DISPLAY_METADATA),
+                side_data(&stream, AVPacketSideDataType::AV_PKT_DATA_CONTENT_LIGHT_LEVEL),
             ),
             clock: source.clock(i32::try_from(index).ok()?),
             language: metadata::of_stream(&stream, "language").filter(|l| l != "und").unwrap_or_default(),

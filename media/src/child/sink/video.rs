@@ -9,7 +9,8 @@ use millrace_schemas::{Made, Ratio, Rendition, VideoSettings};
 use super::work_object::{Sink, WRITING, WorkObject, begin};
 use crate::{
     child::{
-        alive, codec as encoding,
+        alive,
+        codec::{self as encoding, VideoCodec},
         failure::Failure,
         libav::codec::{headers, video_encoder},
         overlap::Notes,
@@ -36,6 +37,7 @@ pub(crate) struct TimedPicture<'a> {
 /// It is set up by the settings of its rendition alone: two workers with the same settings make streams that can be joined.
 pub(crate) struct VideoSink {
     encoder: ff::encoder::video::Encoder,
+    codec: &'static dyn VideoCodec,
     header: Header,
     rendition: String,
     /// Whether the encoder makes a keyframe where it is asked to.
@@ -124,6 +126,7 @@ impl VideoSink {
         };
         Ok(Self {
             encoder,
+            codec,
             header,
             rendition: rendition.id.clone(),
             places_keyframes,
@@ -170,8 +173,12 @@ impl VideoSink {
             self.times.push(pts);
             let sent = self.lengths.iter().position(|(sent, _)| *sent == pts);
             let length = sent.and_then(|at| self.lengths.remove(at)).map_or(0, |(_, length)| length);
-            let written =
-                self.writer()?.write_packet(packet.is_key(), pts, length, packet.data().unwrap_or_default());
+            let data = packet.data().unwrap_or_default();
+            let data = match &self.header.video {
+                Some(settings) => self.codec.without_headers(settings, data),
+                None => data.into(),
+            };
+            let written = self.writer()?.write_packet(packet.is_key(), pts, length, &data);
             written.map_err(Failure::at(WRITING))?;
         }
         Ok(whole)

@@ -11,6 +11,7 @@ use crate::{
         decode::lengths,
         failure::Failure,
         graph::course::{Course, Incoming, Presented, usual_pictures},
+        libav::pixels::Samples,
         report::Reporter,
         source::Source,
     },
@@ -190,28 +191,39 @@ fn shown(picture: &Shown) -> Option<&frame::Video> {
     picture.as_ref().and_then(|(shown, _)| shown.as_ref())
 }
 
-/// The ratio of the peak to the noise between two pictures of bytes, over all planes, in decibels; none where they are of
-/// another size or kind.
+/// The ratio of the peak to the noise between two pictures of planes, over all of them, in decibels; none where they are of another
+/// size or kind.
 fn psnr(a: Option<&frame::Video>, b: Option<&frame::Video>) -> Option<f32> {
     let (a, b) = (a?, b?);
     if (a.width(), a.height(), a.planes()) != (b.width(), b.height(), b.planes()) {
         return None;
     }
+    let samples = Samples::of(a.format());
+    if samples != Samples::of(b.format()) {
+        return None;
+    }
+    let Samples { bytes, depth, .. } = samples;
+    let sample = |bytes: &[u8]| bytes.iter().rev().fold(0_u16, |all, byte| all << 8 | u16::from(*byte));
     let (mut sum, mut count) = (0_u64, 0_u64);
     for plane in 0..a.planes() {
         let (width, height) = (a.plane_width(plane) as usize, a.plane_height(plane) as usize);
         for row in 0..height {
-            let x = a.data(plane).get(row * a.stride(plane)..)?.get(..width)?;
-            let y = b.data(plane).get(row * b.stride(plane)..)?.get(..width)?;
-            let squares = x.iter().zip(y).map(|(x, y)| u32::from(x.abs_diff(*y)).pow(2));
-            sum += squares.map(u64::from).sum::<u64>();
+            let x = a.data(plane).get(row * a.stride(plane)..)?.get(..width * bytes)?;
+            let y = b.data(plane).get(row * b.stride(plane)..)?.get(..width * bytes)?;
+            sum += if bytes == 1 {
+                x.iter().zip(y).map(|(x, y)| u64::from(x.abs_diff(*y)).pow(2)).sum::<u64>()
+            } else {
+                let pairs = x.chunks_exact(bytes).zip(y.chunks_exact(bytes));
+                pairs.map(|(x, y)| u64::from(sample(x).abs_diff(sample(y))).pow(2)).sum()
+            };
         }
         count += (width * height) as u64;
     }
     if sum == 0 {
         return Some(SAME);
     }
-    Some((10.0 * (255.0 * 255.0 * count as f64 / sum as f64).log10()) as f32)
+    let peak = f64::from((1_u32 << depth) - 1);
+    Some((10.0 * (peak * peak * count as f64 / sum as f64).log10()) as f32)
 }
 
 #[cfg(test)]
@@ -233,5 +245,16 @@ mod tests {
         assert!((one - 48.13).abs() < 0.01, "{one}");
         assert_eq!(psnr(Some(&grey(7)), Some(&frame::Video::new(Pixel::GRAY8, 8, 2))), None);
         assert_eq!(psnr(None, Some(&grey(7))), None);
+        let deep = |level: u16| {
+            let mut picture = frame::Video::new(Pixel::GRAY10LE, 16, 2);
+            picture
+                .data_mut(0)
+                .chunks_exact_mut(2)
+                .for_each(|sample| sample.copy_from_slice(&level.to_le_bytes()));
+            picture
+        };
+        let one = psnr(Some(&deep(255)), Some(&deep(256))).unwrap();
+        assert!((one - 60.2).abs() < 0.01, "{one}: the peak is 1023");
+        assert_eq!(psnr(Some(&deep(7)), Some(&grey(7))), None, "of another kind");
     }
 }

@@ -4,9 +4,13 @@
 use std::{io::Cursor, process::Command};
 
 use millrace_formats::{CONTAINERS, Codec, Seams, VideoAsk};
+use millrace_schemas::Light;
 
 use super::*;
-use crate::packets::{End, Header, Item, Reader};
+use crate::{
+    child::graph::PictureGraph,
+    packets::{End, Header, Item, Reader},
+};
 
 const SIZE: (i32, i32) = (96, 64);
 /// The length of a segment, in pictures.
@@ -53,8 +57,14 @@ fn encode_ranges(settings: &VideoSettings, ranges: &[(i64, i64)], cores: usize) 
         panic!("{settings:?}")
     };
     let mut made = Vec::new();
+    let mut graph = PictureGraph::build([settings], None, 1);
     for number in ranges[0].0..LAST {
-        let frame = picture(number);
+        let mut frame = None;
+        let converted = graph.push(picture(number), |_, picture| {
+            frame = Some(picture);
+            Ok(())
+        });
+        let frame = converted.map_err(|Failure(reason)| reason).map(|()| frame).unwrap().unwrap();
         notes.picture(&frame, number * LENGTH);
         let pushed = sink.push(TimedPicture { frame, pts: number * LENGTH, length: LENGTH, notes: &notes });
         made.extend(pushed.map_err(|Failure(reason)| reason).unwrap());
@@ -214,6 +224,70 @@ fn headers_are_the_same_over_one_and_many_threads_and_each_segment_begins_with_a
         let one = encode_ranges(&settings, &[(0, SEGMENT)], 1);
         let many = encode_ranges(&settings, &[(0, SEGMENT)], 8);
         assert_eq!(self::read(&one[0].0).0, self::read(&many[0].0).0, "{}", codec.name());
+    }
+}
+
+/// Settings of each codec with each of its pixel formats but the first; of 10 bits with high dynamic range and its light.
+fn deep_settings(codec: &dyn Codec) -> Vec<VideoSettings> {
+    let light = Light {
+        mastering: vec![34_000, 16_000, 13_250, 34_500, 7500, 3000, 15_635, 16_450, 10_000_000, 50],
+        most: 1000,
+        most_average: 400,
+    };
+    let formats = codec.video().unwrap().pixel_formats().iter().skip(1);
+    let of = |name: &&str| {
+        let is_deep = name.contains("10");
+        let color = Color { primaries: 9, transfer: 16, matrix: 9, range: 1, chroma: 3 };
+        let plain = settings_of(codec, None);
+        VideoSettings {
+            pixel_format: (*name).into(),
+            color: if is_deep { color } else { plain.color },
+            light: is_deep.then(|| light.clone()),
+            ..plain
+        }
+    };
+    formats.map(of).collect()
+}
+
+#[test]
+fn each_pixel_format_has_the_same_headers_over_threads_and_is_proven_with_its_light() {
+    for (codec, containers) in each_codec() {
+        for settings in deep_settings(codec) {
+            let name = format!("{} of {}", codec.name(), settings.pixel_format);
+            let made = encode_segments(codec, &settings);
+            let headers: Vec<Header> = made.iter().map(|(bytes, _)| read(bytes).0).collect();
+            assert!(headers.iter().all(|header| *header == headers[0]), "{name}");
+            let many = encode_ranges(&settings, &[(0, SEGMENT)], 8);
+            assert_eq!(read(&many[0].0).0, headers[0], "{name}");
+            for container in containers.iter().filter(|container| container.index.states_light()) {
+                let name = format!("{name} in {}", container.name);
+                let output = tempfile::tempfile().unwrap();
+                let job = Job::new(container, &settings, &made);
+                let video = job
+                    .merge(&output, None)
+                    .unwrap_or_else(|reason| panic!("{name}: {reason}"))
+                    .video
+                    .unwrap();
+                assert_eq!(
+                    (video.frames, video.pixel_format.as_str()),
+                    (LAST, settings.pixel_format.as_str()),
+                    "{name}"
+                );
+                assert_eq!(i64::try_from(decoded(&output, container.name).len()).unwrap(), LAST, "{name}");
+                let bytes = content(&output);
+                for kind in [b"clli", b"mdcv"] {
+                    let at = bytes.windows(4).position(|found| found == kind);
+                    assert_eq!(at.is_some(), settings.light.is_some() && bytes[4..8] == *b"ftyp", "{name}");
+                    let Some(at) = at else { continue };
+                    let mut changed = bytes.clone();
+                    changed[at + 5] ^= 1;
+                    let mut other = tempfile::tempfile().unwrap();
+                    other.write_all(&changed).unwrap();
+                    let found = job.merge(&output, Some(&other)).unwrap_err();
+                    assert!(found.contains("light of the mastering display"), "{name}: {found}");
+                }
+            }
+        }
     }
 }
 
