@@ -175,7 +175,7 @@ pub const KEYS: &[Key] = &[
         range: |_| "auto, always or never".into(),
         default: "never",
         example: "deinterlace = \"auto\"",
-        cost: "about a fifth of an encode by h264's usual preset; one picture more before and behind each segment is decoded",
+        cost: "about a twentieth of an encode by h264's usual preset; a segment that begins at a keyframe is decoded from the keyframe before that one",
     },
     Key {
         path: "video.NAME.denoise",
@@ -183,7 +183,7 @@ pub const KEYS: &[Key] = &[
         range: |_| "light, medium or strong".into(),
         default: "as in the source",
         example: "denoise = \"light\"",
-        cost: "about a fifth of an encode by h264's usual preset; four pictures more before and behind each segment are decoded. Noise that is gone is not encoded: the output is smaller",
+        cost: "about a tenth of an encode by h264's usual preset; a segment that begins at a keyframe is decoded from the keyframe before that one. Noise that is gone is not encoded: the output is smaller",
     },
     Key {
         path: "video.NAME.color",

@@ -28,6 +28,7 @@ mod marks;
 mod mutants;
 mod poison;
 mod profiles;
+mod rates;
 mod refusals;
 mod reported;
 mod run;

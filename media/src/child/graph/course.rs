@@ -290,3 +290,6 @@ impl Route {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,21 @@ fn segments_are_numbered_video_first_and_sound_is_whole() {
 }
 
 #[test]
+fn at_another_frame_rate_the_pictures_of_a_segment_are_its_ticks() {
+    let json = r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "segment_time_seconds": 5, "profile":
+        {"video": {"a": {"codec": "h264", "frame_rate": 24}}, "output": [{"format": "mp4"}]}}"#;
+    let plan = planned(&facts(), json).unwrap();
+    let expected: Vec<i64> = plan.segments.iter().map(|segment| segment.expected_units).collect();
+    assert_eq!(expected[..6], [120; 6]);
+    let settings = plan.segments[0].renditions[0].video.clone().unwrap();
+    assert_eq!(
+        (settings.time_base, settings.frame_rate),
+        (Ratio { num: 1, den: 24 }, Ratio { num: 24, den: 1 })
+    );
+    assert!(settings.is_resampled());
+}
+
+#[test]
 fn formats_of_one_sound_track_take_the_default_and_others_all() {
     let mut facts = facts();
     facts.audio = vec![sound(1), sound(2), sound(3)];
