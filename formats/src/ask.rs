@@ -1,5 +1,7 @@
 //! What is asked of a rendition. What is not asked for is the codec's default, or as the source has it.
 
+use millrace_schemas::AudioFilters;
+
 /// What is asked of a rendition of pictures.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VideoAsk {
@@ -39,4 +41,6 @@ pub struct AudioAsk {
     pub sample_rate: Option<i32>,
     /// The number of channels, in the usual layout of that many.
     pub channels: Option<i32>,
+    /// What the audio goes through; `None` for nothing.
+    pub filters: Option<AudioFilters>,
 }

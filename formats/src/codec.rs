@@ -87,11 +87,22 @@ pub trait Codec: Debug + Sync {
     /// How segments of it are joined.
     fn seams(&self) -> Seams;
 
-    /// Returns `true` if the codec headers of a file are those that the encoder gave.
-    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool;
+    /// Returns `true` if the codec headers of a file are those that the encoder gave: the same bytes, or none on both sides of a codec
+    /// of sound that has no codec header.
+    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
+        let may_be = match self.kind() {
+            Kind::Audio(audio) => audio.has_header() || encoder.is_empty(),
+            _ => true,
+        };
+        may_be && encoder == file
+    }
 
-    /// Returns `true` if decoding can begin at the packet, and nothing behind it needs what comes before it.
-    fn is_keyframe(&self, packet: &[u8], form: Form) -> bool;
+    /// Returns `true` if decoding can begin at the packet, and nothing behind it needs what comes before it: at each one of a codec
+    /// that is none of pictures.
+    fn is_keyframe(&self, packet: &[u8], form: Form) -> bool {
+        let _ = (packet, form);
+        !matches!(self.kind(), Kind::Video(_))
+    }
 
     /// Returns `true` if decoding can begin at the packet of a file, be it that the first pictures are not whole.
     fn is_entry_point(&self, packet: &[u8]) -> bool {
@@ -228,7 +239,9 @@ pub trait AudioCodec: Debug + Sync {
     fn sample_format(&self) -> &'static str;
 
     /// The least, the most and the usual bit rate, in bits per second; `None` if it is lossless, or the encoder chooses it.
-    fn bit_rates(&self) -> Option<BitRates>;
+    fn bit_rates(&self) -> Option<BitRates> {
+        None
+    }
 
     /// Bits of a sample of a lossless codec: what it is given, rounded to so many bits, is what a decoder gives back; `None` if
     /// it is lossy.
@@ -241,10 +254,14 @@ pub trait AudioCodec: Debug + Sync {
     fn frame_size(&self) -> i64;
 
     /// How many frames are encoded before a part begins, and thrown away.
-    fn lead_in(&self) -> i64;
+    fn lead_in(&self) -> i64 {
+        0
+    }
 
     /// How many frames are encoded behind the end of a part, and thrown away.
-    fn lead_out(&self) -> i64;
+    fn lead_out(&self) -> i64 {
+        0
+    }
 
     /// Returns the settings of a rendition of this sound, in the rate and with the channels that are asked for, in a container of
     /// this priming; and what is to be said, if its channels can't stay as they are.
@@ -273,7 +290,10 @@ pub trait AudioCodec: Debug + Sync {
     }
 
     /// Reads a codec header; `None` if it can't be read, or there is none.
-    fn read_header(&self, header: &[u8]) -> Option<SoundHeader>;
+    fn read_header(&self, header: &[u8]) -> Option<SoundHeader> {
+        let _ = header;
+        None
+    }
 
     /// Returns how many samples the codec header says that the whole stream has; `None` if it does not say so.
     fn stated_samples(&self, header: &[u8]) -> Option<i64> {
@@ -381,6 +401,7 @@ impl dyn Codec + '_ {
         }
         let (mut settings, remark) = codec.settings(&asked, priming);
         settings.encoder = ask.encoder.clone().unwrap_or_default();
+        settings.filters.clone_from(&ask.filters);
         if let Some(bit_rate) = ask.bit_rate {
             settings.bit_rate = bit_rate;
         }

@@ -5,7 +5,7 @@ use std::{fmt::Debug, marker::PhantomData};
 use millrace_schemas::{AudioSettings, Sound};
 
 use crate::{
-    codec::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader, SoundPacket},
+    codec::{AudioCodec, Codec, Kind, Priming, Seams, SoundPacket},
     layouts,
 };
 
@@ -71,23 +71,11 @@ impl<S: Samples> Codec for Pcm<S> {
     fn seams(&self) -> Seams {
         Seams::Stitch
     }
-
-    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
-        encoder.is_empty() && file.is_empty()
-    }
-
-    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
-        true
-    }
 }
 
 impl<S: Samples> AudioCodec for Pcm<S> {
     fn sample_format(&self) -> &'static str {
         S::FORMAT
-    }
-
-    fn bit_rates(&self) -> Option<BitRates> {
-        None
     }
 
     fn bits(&self) -> Option<u32> {
@@ -96,10 +84,6 @@ impl<S: Samples> AudioCodec for Pcm<S> {
 
     fn frame_size(&self) -> i64 {
         FRAME_SIZE
-    }
-
-    fn lead_in(&self) -> i64 {
-        0
     }
 
     /// Packets need nothing behind them, but what is decoded there is compared with the next part's.
@@ -114,10 +98,6 @@ impl<S: Samples> AudioCodec for Pcm<S> {
 
     fn has_header(&self) -> bool {
         false
-    }
-
-    fn read_header(&self, _: &[u8]) -> Option<SoundHeader> {
-        None
     }
 
     fn read_packet(&self, packet: &[u8], channels: i32) -> Option<SoundPacket> {

@@ -10,6 +10,7 @@ pub mod captions;
 mod cgroup;
 mod child;
 mod claims;
+mod dsp;
 mod ends;
 mod exit;
 mod launcher;
@@ -26,6 +27,7 @@ mod timeline;
 
 pub use child::{child_main, seal};
 pub use claims::pixel_budget;
+pub use dsp::leveling::most_passes;
 pub use exit::exit_now;
 pub use launcher::{Checked, ChildError, LONGEST_TASK, Launcher, TaskRequest, pipe};
 pub use protocol::{

@@ -119,6 +119,55 @@ impl fmt::Display for BitRate {
     }
 }
 
+/// A level in decibels: `-3`, `"-3dB"` or `"+1.5 dB"`.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Decibels(pub f64);
+
+amount!(Decibels, "a level such as -3 or \"-3dB\"");
+
+impl FromStr for Decibels {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        level(text, "dB").map(Self).ok_or(())
+    }
+}
+
+impl fmt::Display for Decibels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}dB", self.0)
+    }
+}
+
+/// A loudness in LUFS: `-16` or `"-16 LUFS"`.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Loudness(pub f64);
+
+amount!(Loudness, "a loudness such as -16 or \"-16 LUFS\"");
+
+impl FromStr for Loudness {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        level(text, "LUFS").map(Self).ok_or(())
+    }
+}
+
+impl fmt::Display for Loudness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} LUFS", self.0)
+    }
+}
+
+/// Returns a number with a sign or without, with its unit or without.
+fn level(text: &str, unit: &str) -> Option<f64> {
+    let text = text.trim();
+    let number = text.strip_suffix(unit).map_or(text, str::trim_end);
+    let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    number.parse::<f64>().ok().filter(|level| plain && level.is_finite())
+}
+
 /// A width and a height in pixels: `"1920x1080"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
@@ -182,6 +231,20 @@ mod tests {
         assert_eq!("1920x1080".parse(), Ok(Size { width: 1920, height: 1080 }));
         for text in ["1920", "x", "-2x2", "70000x2", "1920X1080"] {
             assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn levels_are_numbers_with_or_without_their_unit() {
+        for (text, wanted) in [("-3dB", -3.0), ("+1.5 dB", 1.5), ("0", 0.0), ("-0.25", -0.25)] {
+            assert_eq!(text.parse(), Ok(Decibels(wanted)), "{text}");
+            assert_eq!(Decibels(wanted).to_string().parse(), Ok(Decibels(wanted)));
+        }
+        assert_eq!("-16 LUFS".parse(), Ok(Loudness(-16.0)));
+        assert_eq!(Loudness(-16.5).to_string().parse(), Ok(Loudness(-16.5)));
+        assert!("nan".parse::<Loudness>().is_err() && "-16dB".parse::<Loudness>().is_err());
+        for text in ["", "dB", "--3", "3 db", "-3 LU", "1e2", "inf", "+-1"] {
+            assert!(text.parse::<Decibels>().is_err(), "{text}");
         }
     }
 }

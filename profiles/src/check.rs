@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, fmt};
 
 use millrace_formats::{Codec, Container, Tables, codec::Quality};
 
+use self::audio::check_audio;
 use crate::{
     geometry::{Crop, SMALLEST_SIDE},
-    profile::{Audio, Output, Profile, Video},
+    profile::{AudioTracks, Output, Profile, Video},
     timing::FrameRate,
     wanted::{AS_SOURCE, Chosen, USUAL_NAME, Wanted},
 };
@@ -130,24 +131,17 @@ impl Profile {
         let video = match asked {
             Choice::None => None,
             Choice::Usual => container.video_codec().map(|codec| ((codec, None), None)),
+            Choice::Asked(asked) if asked.codec == NONE => None,
             Choice::Asked(asked) => {
                 held(tables, container, key, ("video", &asked.codec), output.video.is_some(), problems)
                     .map(|chosen| (chosen, Some(asked.clone())))
             }
         };
-        let asked = choose(&self.audio, output.audio.as_ref(), "audio", key, problems);
-        let audio = match asked {
-            Choice::None => None,
-            Choice::Usual => container.audio_codec().map(|codec| ((codec, None), None)),
-            Choice::Asked(asked) => {
-                held(tables, container, key, ("audio", &asked.codec), output.audio.is_some(), problems)
-                    .map(|chosen| (chosen, Some(asked.clone())))
-            }
-        };
+        let audio = self.audio_of(tables, container, key, output, problems);
         if problems.0.len() > before {
             return None;
         }
-        if video.is_none() && audio.is_none() {
+        if video.is_none() && audio.is_empty() {
             problems.add(key, "it would hold neither video nor audio");
             return None;
         }
@@ -156,17 +150,18 @@ impl Profile {
 
     /// Encodings that no output holds are mistakes.
     fn unused(&self, problems: &mut Problems) {
+        let videos = self.outputs.iter().map(|output| output.video.iter().collect::<Vec<_>>());
+        let audios = self.outputs.iter().map(|output| {
+            let names = output.audio.iter().flat_map(AudioTracks::names);
+            names.map(|(_, name)| name).collect::<Vec<_>>()
+        });
         for (kind, names, of) in [
-            (
-                "video",
-                self.video.keys().collect::<Vec<_>>(),
-                (|output: &Output| output.video.clone()) as fn(&Output) -> Option<String>,
-            ),
-            ("audio", self.audio.keys().collect(), |output: &Output| output.audio.clone()),
+            ("video", self.video.keys().collect::<Vec<_>>(), videos.collect::<Vec<_>>()),
+            ("audio", self.audio.keys().collect(), audios.collect()),
         ] {
-            let used: BTreeSet<String> = self.outputs.iter().filter_map(of).collect();
-            let by_default = names.len() == 1 && self.outputs.iter().any(|output| of(output).is_none());
-            for name in names.into_iter().filter(|name| !by_default && !used.contains(*name)) {
+            let by_default = names.len() == 1 && of.iter().any(Vec::is_empty);
+            let used: BTreeSet<&String> = of.into_iter().flatten().collect();
+            for name in names.into_iter().filter(|name| !by_default && !used.contains(name)) {
                 problems
                     .add(format!("{kind}.{name}"), "no output holds it; name it in an output, or remove it");
             }
@@ -285,6 +280,9 @@ fn names(tables: &Tables, is_kind: fn(&dyn Codec) -> bool) -> String {
 
 fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problems) {
     let at = |name: &str| format!("{key}.{name}");
+    if asked.codec == NONE {
+        return check_none(key, asked, problems);
+    }
     let Some(codec) = find_codec(tables, &asked.codec).ok().and_then(|(codec, _)| codec.video()) else {
         let known = names(tables, |codec| codec.video().is_some());
         problems.add(at("codec"), format!("'{}' is no codec of video; known are {known}", asked.codec));
@@ -341,22 +339,12 @@ fn check_geometry(at: &impl Fn(&str) -> String, asked: &Video, problems: &mut Pr
     }
 }
 
-fn check_audio(tables: &Tables, key: &str, asked: &Audio, problems: &mut Problems) {
-    let at = |name: &str| format!("{key}.{name}");
-    let Some(codec) = find_codec(tables, &asked.codec).ok().and_then(|(codec, _)| codec.audio()) else {
-        let known = names(tables, |codec| codec.audio().is_some());
-        problems.add(at("codec"), format!("'{}' is no codec of audio; known are {known}", asked.codec));
-        return;
-    };
-    match (asked.bitrate, codec.bit_rates()) {
-        (Some(rate), Some(rates)) => {
-            problems.within(at("bitrate"), Some(rate.0), (rates.least, rates.most), " bits per second");
-        }
-        (Some(_), None) => problems.add(at("bitrate"), "this codec is lossless and has none; leave it out"),
-        (None, _) => {}
+/// Checks an encoding of no codec, of which nothing else can be asked.
+fn check_none(key: &str, asked: &impl serde::Serialize, problems: &mut Problems) {
+    let keys = serde_json::to_value(asked).ok().and_then(|value| value.as_object().map(serde_json::Map::len));
+    if keys != Some(1) {
+        problems.add(key, format!("the codec '{NONE}' makes nothing; leave its other keys out"));
     }
-    problems.within(at("sample_rate"), asked.sample_rate, SAMPLE_RATES, " Hz");
-    problems.within(at("channels"), asked.channels, (1, MOST_CHANNELS), "");
 }
 
 fn check_name(kind: &str, name: &str, problems: &mut Problems) {
@@ -389,6 +377,7 @@ fn check_file_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+pub(crate) mod audio;
 #[cfg(test)]
 mod random;
 #[cfg(test)]

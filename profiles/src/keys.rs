@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use millrace_formats::{Codec, Tables};
 
 use crate::{
-    check::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES},
+    check::{
+        FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES,
+        audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
+    },
     geometry::SMALLEST_SIDE,
 };
 
@@ -52,7 +55,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "video.NAME.codec",
-        about: "The codec of the pictures, or one of its encoders: `x264` is the codec h264, made by libx264. NAME is yours; outputs refer to it.",
+        about: "The codec of the pictures, or one of its encoders: `x264` is the codec h264, made by libx264; or `none` for no pictures. NAME is yours; outputs refer to it.",
         range: |tables| each(tables, |codec| codec.video().map(|_| format!("by {}", encoders(codec)))),
         default: "none: it must be set",
         example: "[video.main]\ncodec = \"h264\"",
@@ -195,7 +198,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "audio.NAME.codec",
-        about: "The codec of the audio, or one of its encoders. NAME is yours; outputs refer to it.",
+        about: "The codec of the audio, or one of its encoders; or `none` for no audio. NAME is yours; outputs refer to it.",
         range: |tables| each(tables, |codec| codec.audio().map(|_| format!("by {}", encoders(codec)))),
         default: "none: it must be set",
         example: "[audio.main]\ncodec = \"aac\"",
@@ -231,6 +234,54 @@ pub const KEYS: &[Key] = &[
         cost: "little",
     },
     Key {
+        path: "audio.NAME.loudness",
+        about: "The loudness over the whole length (EBU R 128). The track is measured first, as it is heard: mixed, resampled and filtered, and behind a lossy codec encoded and decoded again. True peaks stay below -1 dBTP; where they would not, a limiter with look-ahead holds them, and the gain makes up for it. Silence stays as it is.",
+        range: |_| format!("{} to {} LUFS", LOUDNESS.0, LOUDNESS.1),
+        default: "as in the source",
+        example: "loudness = -16",
+        cost: "the audio is decoded once more, or a few times if its codec is lossy or peaks are limited, and is one segment",
+    },
+    Key {
+        path: "audio.NAME.gain",
+        about: "By how much it is amplified, in decibels. What is above full scale then is clipped. It can't be set with `loudness`.",
+        range: |_| format!("{} to {} dB", GAIN.0, GAIN.1),
+        default: "0dB",
+        example: "gain = \"-3dB\"",
+        cost: "nothing",
+    },
+    Key {
+        path: "audio.NAME.high_pass",
+        about: "Attenuates what is below this frequency, by 12 dB an octave: rumble, wind, the thump of a microphone.",
+        range: |_| format!("{} to {} Hz", HIGH_PASS.0, HIGH_PASS.1),
+        default: "none",
+        example: "high_pass = 80",
+        cost: "little; the audio is one segment",
+    },
+    Key {
+        path: "audio.NAME.denoise",
+        about: "Removes steady noise (FFmpeg's `afftdn` with its usual options).",
+        range: |_| "true or false".into(),
+        default: "false",
+        example: "denoise = true",
+        cost: "about as much as the encode of the audio; the audio is one segment",
+    },
+    Key {
+        path: "audio.NAME.fade_in",
+        about: "How long the track fades in from its first sample.",
+        range: |_| format!("0 to {LONGEST_FADE} seconds"),
+        default: "not at all",
+        example: "fade_in = \"500ms\"",
+        cost: "little; the audio is one segment",
+    },
+    Key {
+        path: "audio.NAME.fade_out",
+        about: "How long the track fades out up to its last sample.",
+        range: |_| format!("0 to {LONGEST_FADE} seconds"),
+        default: "not at all",
+        example: "fade_out = \"2s\"",
+        cost: "the audio is decoded once more, which finds its end, and is one segment",
+    },
+    Key {
         path: "output.format",
         about: "The format of an output. There is an `[[output]]` for each.",
         range: formats,
@@ -248,11 +299,13 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "output.audio",
-        about: "Which encoding its audio has: a NAME of `[audio.NAME]`, or `none` for no audio.",
-        range: |_| "a name, or none".into(),
+        about: "Which encoding its audio has: a NAME of `[audio.NAME]`, or `none` for no audio. With a list, each track is there in each of these encodings, the first one as the default. With a table by language (ISO 639-2), tracks of these languages have these encodings, and others are left out; `und` is a track without a language.",
+        range: |_| {
+            "a name, a list of names, names by language, or none; as many as the format holds tracks".into()
+        },
         default: "the only encoding, or the format's usual codec if there is none",
-        example: "[[output]]\nformat = \"mp4\"\naudio = \"none\"",
-        cost: "nothing",
+        example: "[[output]]\nformat = \"mp4\"\naudio = [\"main\", \"small\"]    # or { deu = \"main\", eng = \"small\" }",
+        cost: "an encode for each encoding of a track",
     },
     Key {
         path: "output.name",

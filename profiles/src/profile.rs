@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    amounts::{BitRate, Seconds, Size},
+    amounts::{BitRate, Decibels, Loudness, Seconds, Size},
     geometry::{Crop, Rotate},
     timing::{Deinterlace, Denoise, FrameRate},
 };
@@ -124,6 +124,24 @@ pub struct Audio {
     /// The number of channels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<i32>,
+    /// The loudness over the whole length, in LUFS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loudness: Option<Loudness>,
+    /// By how much it is amplified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<Decibels>,
+    /// The frequency below which it is attenuated, in Hz.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_pass: Option<i32>,
+    /// Whether noise is removed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub denoise: bool,
+    /// How long it fades in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fade_in: Option<Seconds>,
+    /// How long it fades out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fade_out: Option<Seconds>,
 }
 
 /// An output.
@@ -135,12 +153,41 @@ pub struct Output {
     /// The encoding of its pictures, a key of [`Profile::video`], or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video: Option<String>,
-    /// The encoding of its audio, a key of [`Profile::audio`], or `none`.
+    /// The encodings of its audio, keys of [`Profile::audio`], or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio: Option<String>,
+    pub audio: Option<AudioTracks>,
     /// The name of its file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// Which encodings the audio of an output has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a name, a list of names, or names by language such as { deu = \"main\" }"
+)]
+pub enum AudioTracks {
+    /// Each track has this one, or there are none.
+    One(String),
+    /// Each track has each of these.
+    Each(Vec<String>),
+    /// Tracks of these languages (ISO 639-2) have these; others are left out.
+    ByLanguage(BTreeMap<String, String>),
+}
+
+impl AudioTracks {
+    /// Returns the names of encodings, each with the language of the tracks that have it, if it is not all of them.
+    #[must_use]
+    pub fn names(&self) -> Vec<(Option<&str>, &String)> {
+        match self {
+            Self::One(name) => vec![(None, name)],
+            Self::Each(names) => names.iter().map(|name| (None, name)).collect(),
+            Self::ByLanguage(names) => {
+                names.iter().map(|(language, name)| (Some(language.as_str()), name)).collect()
+            }
+        }
+    }
 }
 
 /// What is asked of sources. One that does not meet it is refused before work begins.
@@ -245,6 +292,20 @@ mod tests {
     }
 
     #[test]
+    fn audio_is_a_name_a_list_or_a_table_of_languages() {
+        let names = |audio: &str| {
+            let text = format!("[[output]]\nformat = \"mp4\"\naudio = {audio}");
+            let profile = Profile::from_toml(&text).unwrap();
+            assert_eq!(Profile::from_json(&profile.to_json()).unwrap(), profile);
+            let audio = profile.outputs[0].audio.clone().unwrap();
+            audio.names().iter().map(|(language, name)| format!("{language:?} {name}")).collect::<Vec<_>>()
+        };
+        assert_eq!(names("\"a\""), ["None a"]);
+        assert_eq!(names("[\"a\", \"b\"]"), ["None a", "None b"]);
+        assert_eq!(names("{ deu = \"a\", eng = \"b\" }"), ["Some(\"deu\") a", "Some(\"eng\") b"]);
+    }
+
+    #[test]
     fn a_key_that_is_left_out_is_not_in_the_canonical_text() {
         let profile = Profile::from_toml("[[output]]\nformat = \"mp4\"").unwrap();
         assert_eq!(profile.to_json(), r#"{"output":[{"format":"mp4"}]}"#);
@@ -257,6 +318,8 @@ mod tests {
         let wrong =
             Profile::from_json(r#"{"video": {"main": {"codec": "h264", "qualty": 3}}}"#).unwrap_err().0;
         assert!(wrong.starts_with("video.main") && wrong.contains("qualty"), "{wrong}");
+        let wrong = Profile::from_toml("[[output]]\nformat = \"mp4\"\naudio = 3").unwrap_err().0;
+        assert!(wrong.contains("a list of names"), "{wrong}");
         let wrong = Profile::from_toml("[audio.a]\ncodec = \"aac\"\nbitrate = \"fast\"").unwrap_err().0;
         assert!(wrong.contains("128k"), "{wrong}");
     }

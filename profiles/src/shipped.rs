@@ -11,6 +11,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("mezzanine", include_str!("../shipped/mezzanine.toml")),
     ("proxy", include_str!("../shipped/proxy.toml")),
     ("audio-mp3", include_str!("../shipped/audio-mp3.toml")),
+    ("podcast", include_str!("../shipped/podcast.toml")),
     ("audio-aac", include_str!("../shipped/audio-aac.toml")),
 ];
 

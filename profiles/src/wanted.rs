@@ -2,7 +2,7 @@
 
 use millrace_formats::{AudioAsk, Codec, Container, PixelAsk, Tables, VideoAsk, is_high_range};
 use millrace_schemas::{
-    AudioSettings, Picture, Sound, VideoFilters, VideoSettings, path_encoded, source_stem,
+    AudioFilters, AudioSettings, Picture, Sound, VideoFilters, VideoSettings, path_encoded, source_stem,
 };
 
 use crate::{
@@ -25,8 +25,8 @@ pub struct Wanted {
     name: String,
     /// What is wanted of its pictures; `None` for no pictures.
     video: Option<Encoding<Video>>,
-    /// What is wanted of its audio; `None` for no audio.
-    audio: Option<Encoding<Audio>>,
+    /// What is wanted of its audio, each with the language of the tracks of which it is wanted, if it is not all of them.
+    audio: Vec<(Option<String>, Encoding<Audio>)>,
 }
 
 /// The codec of a track, and what is asked of it.
@@ -48,6 +48,15 @@ impl<T: PartialEq> PartialEq for Encoding<T> {
 /// A codec and the encoder that is asked for.
 pub(crate) type Chosen = (&'static dyn Codec, Option<&'static str>);
 
+/// What is chosen for tracks of audio.
+pub(crate) struct AudioChosen {
+    /// The language of the tracks; `None` for all tracks.
+    pub(crate) language: Option<String>,
+    pub(crate) codec: Chosen,
+    /// `None` for the codec's defaults.
+    pub(crate) asked: Option<Audio>,
+}
+
 impl Wanted {
     /// Returns an output in a container of which nothing else is asked.
     #[must_use]
@@ -57,7 +66,11 @@ impl Wanted {
             container,
             USUAL_NAME,
             container.video_codec().map(|codec| (usual(codec), None)),
-            container.audio_codec().map(|codec| (usual(codec), None)),
+            container
+                .audio_codec()
+                .map(|codec| AudioChosen { language: None, codec: usual(codec), asked: None })
+                .into_iter()
+                .collect(),
         )
     }
 
@@ -65,13 +78,18 @@ impl Wanted {
         container: &'static Container,
         name: &str,
         video: Option<(Chosen, Option<Video>)>,
-        audio: Option<(Chosen, Option<Audio>)>,
+        audio: Vec<AudioChosen>,
     ) -> Self {
         Self {
             container,
             name: name.into(),
             video: video.map(|((codec, encoder), asked)| Encoding { codec, encoder, asked }),
-            audio: audio.map(|((codec, encoder), asked)| Encoding { codec, encoder, asked }),
+            audio: audio
+                .into_iter()
+                .map(|AudioChosen { language, codec: (codec, encoder), asked }| {
+                    (language, Encoding { codec, encoder, asked })
+                })
+                .collect(),
         }
     }
 
@@ -133,19 +151,97 @@ impl Wanted {
         ))
     }
 
-    /// Returns the settings of its audio, which is made of audio like this, and what is to be said if its channels can't stay as
-    /// they are; `None` if it has none.
+    /// Returns the settings of its audio, which is made of a track like this in this language (ISO 639-2; empty if it is unknown), the
+    /// default one first; and what is to be said if its channels can't stay as they are. Settings that would be equal are there once.
     #[must_use]
-    pub fn audio_settings(&self, sound: &Sound) -> Option<(AudioSettings, Option<String>)> {
-        let Encoding { codec, encoder, asked } = self.audio.as_ref()?;
+    pub fn audio_settings(&self, sound: &Sound, language: &str) -> Vec<(AudioSettings, Option<String>)> {
+        let mut all: Vec<(AudioSettings, Option<String>)> = Vec::new();
+        let wanted = self.audio.iter().filter(|(wanted, _)| {
+            wanted.as_ref().is_none_or(|wanted| terminology(wanted) == terminology(language))
+        });
+        for (_, encoding) in wanted {
+            let made = self.audio_settings_of(encoding, sound);
+            all.extend(made.filter(|(made, _)| all.iter().all(|(other, _)| other != made)));
+        }
+        all
+    }
+
+    fn audio_settings_of(
+        &self,
+        encoding: &Encoding<Audio>,
+        sound: &Sound,
+    ) -> Option<(AudioSettings, Option<String>)> {
+        let Encoding { codec, encoder, asked } = encoding;
         let ask = AudioAsk {
             encoder: encoder.map(str::to_owned),
             bit_rate: asked.as_ref().and_then(|asked| asked.bitrate).map(|rate| rate.0),
             sample_rate: asked.as_ref().and_then(|asked| asked.sample_rate),
             channels: asked.as_ref().and_then(|asked| asked.channels),
+            filters: asked.as_ref().and_then(filters_of_audio),
         };
         codec.audio_settings(sound, self.container.priming, &ask)
     }
+
+    /// Returns the languages of which audio is wanted; empty if it is of all, or none.
+    #[must_use]
+    pub fn languages(&self) -> Vec<&str> {
+        self.audio.iter().filter_map(|(language, _)| language.as_deref()).collect()
+    }
+
+    /// Returns `true` if each track of audio is wanted once, or none is.
+    #[must_use]
+    pub fn keeps_audio_tracks(&self) -> bool {
+        self.audio.len() <= 1 && self.languages().is_empty()
+    }
+
+    /// Returns `true` if no audio is wanted.
+    #[must_use]
+    pub fn is_without_audio(&self) -> bool {
+        self.audio.is_empty()
+    }
+}
+
+/// Languages that have two codes in ISO 639-2, the bibliographic one and the one for terms.
+const TWO_CODES: [(&str, &str); 20] = [
+    ("alb", "sqi"),
+    ("arm", "hye"),
+    ("baq", "eus"),
+    ("bur", "mya"),
+    ("chi", "zho"),
+    ("cze", "ces"),
+    ("dut", "nld"),
+    ("fre", "fra"),
+    ("geo", "kat"),
+    ("ger", "deu"),
+    ("gre", "ell"),
+    ("ice", "isl"),
+    ("mac", "mkd"),
+    ("mao", "mri"),
+    ("may", "msa"),
+    ("per", "fas"),
+    ("rum", "ron"),
+    ("slo", "slk"),
+    ("tib", "bod"),
+    ("wel", "cym"),
+];
+
+/// Returns the code for terms of a language, and `und` of one that is unknown.
+fn terminology(language: &str) -> &str {
+    let known = TWO_CODES.iter().find(|(bibliographic, _)| *bibliographic == language);
+    known.map_or(if language.is_empty() { "und" } else { language }, |(_, terms)| terms)
+}
+
+/// Returns what audio goes through; `None` for nothing.
+fn filters_of_audio(asked: &Audio) -> Option<AudioFilters> {
+    let filters = AudioFilters {
+        high_pass: asked.high_pass.unwrap_or(0),
+        denoise: asked.denoise,
+        gain: asked.gain.map_or(0.0, |gain| gain.0),
+        loudness: asked.loudness.map(|loudness| loudness.0),
+        fade_in: asked.fade_in.map_or(0.0, |seconds| seconds.0),
+        fade_out: asked.fade_out.map_or(0.0, |seconds| seconds.0),
+    };
+    Some(filters).filter(|filters| *filters != AudioFilters::default())
 }
 
 fn ask_of_video(asked: &Video) -> VideoAsk {
@@ -250,8 +346,49 @@ mod tests {
     }
 
     #[test]
+    fn filters_that_do_nothing_are_none() {
+        let filters = |keys: &str| {
+            let text = format!("[audio.main]\ncodec = \"flac\"\n{keys}");
+            filters_of_audio(&Profile::from_toml(&text).unwrap().audio["main"])
+        };
+        assert_eq!(filters("denoise = false\ngain = 0\nfade_in = \"0s\""), None);
+        let all = "loudness = -16\nhigh_pass = 80\ndenoise = true\nfade_in = \"500ms\"\nfade_out = 2";
+        let wanted = AudioFilters {
+            high_pass: 80,
+            denoise: true,
+            gain: 0.0,
+            loudness: Some(-16.0),
+            fade_in: 0.5,
+            fade_out: 2.0,
+        };
+        assert_eq!(filters(all), Some(wanted));
+        assert_eq!(filters("gain = \"-3dB\"").unwrap().gain, -3.0);
+    }
+
+    #[test]
+    fn audio_is_chosen_by_language_and_equal_settings_are_there_once() {
+        let sound = Sound { sample_rate: 48_000, channels: 2, layout: "stereo".into() };
+        let of = |audio: &str, language: &str| -> Vec<i64> {
+            let text = format!(
+                "[audio.a]\ncodec = \"aac\"\n[audio.b]\ncodec = \"aac\"\nbitrate = \"64k\"\n\
+                 [audio.c]\ncodec = \"aac\"\nbitrate = \"128k\"\n\
+                 [[output]]\nformat = \"mp4\"\naudio = [\"a\", \"b\", \"c\"]\n\
+                 [[output]]\nformat = \"mkv\"\naudio = {audio}"
+            );
+            let wanted = Profile::from_toml(&text).unwrap().wanted(&TABLES).unwrap();
+            wanted[1].audio_settings(&sound, language).iter().map(|(made, _)| made.bit_rate).collect()
+        };
+        assert_eq!(of("[\"b\", \"a\", \"c\"]", "eng"), [64_000, 128_000]);
+        let by_language = "{ ger = \"a\", eng = \"b\", und = \"c\" }";
+        assert_eq!(of(by_language, "deu"), [128_000]);
+        assert_eq!(of(by_language, "eng"), [64_000]);
+        assert_eq!(of(by_language, ""), [128_000]);
+        assert_eq!(of(by_language, "fra"), [0; 0]);
+    }
+
+    #[test]
     fn an_outputs_name_is_encoded_in_its_url() {
-        let wanted = Wanted::new(CONTAINERS[0], "{stem} #1.{ext}", None, None);
+        let wanted = Wanted::new(CONTAINERS[0], "{stem} #1.{ext}", None, Vec::new());
         assert_eq!(wanted.output_url("s3://b/o", "s3://b/a%20b.mov"), "s3://b/o/a%20b%20%231.mp4");
     }
 }

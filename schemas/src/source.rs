@@ -4,7 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AudioSettings, Chapter, Color, Light, PictureShape, Ratio, Seek, TrackTags, VideoSettings};
+use crate::{
+    AudioFilters, AudioSettings, Chapter, Color, Light, PictureShape, Ratio, Seek, TrackTags, VideoSettings,
+};
 
 /// The facts of a source.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -162,6 +164,14 @@ impl AudioSettings {
             encoder: String::new(),
             filters: None,
         }
+    }
+}
+
+impl AudioFilters {
+    /// Returns `true` if each sample depends on its own value alone, so that a track can be filtered in parts.
+    #[must_use]
+    pub fn is_cuttable(&self) -> bool {
+        *self == Self { gain: self.gain, ..Self::default() }
     }
 }
 

@@ -58,6 +58,12 @@ fn wanted(profile: Option<&str>, source: &str, output: &str) -> Result<Wanted, C
     let is_it = |wanted: &&Wanted| wanted.output_url(prefix, source) == output;
     let names = || all.iter().map(|wanted| wanted.file_name("{stem}")).collect::<Vec<_>>().join(", ");
     let found = all.iter().find(is_it).cloned();
+    if found.as_ref().is_some_and(|wanted| !wanted.keeps_audio_tracks()) {
+        return Err(CommandError::Call(format!(
+            "{argument} chooses audio tracks by language, or encodes each several times; verify compares outputs that have each \
+             track once"
+        )));
+    }
     found.ok_or_else(|| {
         CommandError::Call(format!(
             "{argument} makes no output of that name; of a source it makes {}",

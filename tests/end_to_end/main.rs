@@ -24,6 +24,7 @@ mod hdr;
 mod http;
 mod lengths;
 mod lies;
+mod loudness;
 mod marks;
 mod mutants;
 mod poison;

@@ -68,7 +68,12 @@ pub(crate) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duratio
             let effort = codec.map_or(1.0, VideoCodec::effort);
             pixels(f64::from(video.width) * f64::from(video.height), units, bytes) / PIXELS * effort
         }
-        (_, Some(_)) => samples(units as f64, bytes) / SAMPLES,
+        (_, Some(audio)) => {
+            // A filter is no more work than an encoder.
+            let passes = millrace_media::most_passes(audio) as f64;
+            let filters = if audio.filters.is_some() { 2.0 } else { 1.0 };
+            samples(units as f64, bytes) / SAMPLES * passes * filters
+        }
         _ => 0.0,
     };
     let all: f64 = task.renditions.iter().map(cost).sum();
@@ -97,15 +102,18 @@ pub(crate) fn verify(task: &VerifyTask, bytes: i64, seconds: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use millrace_schemas::{AudioSettings, Sound, TrackKind};
+    use millrace_schemas::{AudioFilters, AudioSettings, Sound, TrackKind};
 
     use super::*;
 
     fn sound(units: i64, bytes: i64) -> Duration {
         let sound = Sound { sample_rate: 48_000, channels: 2, layout: String::new() };
-        let audio = AudioSettings::of("aac", &sound);
+        transcode(&task(AudioSettings::of("aac", &sound)), bytes, units)
+    }
+
+    fn task(audio: AudioSettings) -> TranscodeTask {
         let rendition = Rendition { id: String::new(), video: None, audio: Some(audio), side: None };
-        let task = TranscodeTask {
+        TranscodeTask {
             stream: 0,
             kind: TrackKind::Audio,
             ranges: Vec::new(),
@@ -118,8 +126,7 @@ mod tests {
             states: Vec::new(),
             renditions: vec![rendition],
             cores: 1,
-        };
-        transcode(&task, bytes, units)
+        }
     }
 
     #[test]
@@ -130,6 +137,16 @@ mod tests {
         // 4 GB of 1080p, eight hours: what is there is not cut short.
         let whole = 1920.0 * 1080.0 * 25.0 * 8.0 * 3600.0;
         assert_eq!(pixels(1920.0 * 1080.0, 25.0 * 8.0 * 3600.0, 4_000_000_000), whole);
+    }
+
+    #[test]
+    fn sound_that_is_measured_first_may_take_longer() {
+        let sound = Sound { sample_rate: 48_000, channels: 2, layout: String::new() };
+        let mut task = task(AudioSettings::of("aac", &sound));
+        let plain = transcode(&task, 60_000_000, 48_000 * 3600);
+        let audio = task.renditions[0].audio.as_mut().unwrap();
+        audio.filters = Some(AudioFilters { loudness: Some(-16.0), ..AudioFilters::default() });
+        assert!(transcode(&task, 60_000_000, 48_000 * 3600) > plain * 5);
     }
 
     #[test]

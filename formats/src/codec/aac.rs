@@ -4,7 +4,7 @@ pub(crate) mod layouts;
 
 use millrace_schemas::{AudioSettings, Sound};
 
-use super::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader};
+use super::{AudioCodec, BitRates, Codec, Kind, Priming, Seams, SoundHeader};
 use layouts::Fit;
 
 pub(super) const ENTRY: &dyn Codec = &Aac;
@@ -49,14 +49,6 @@ impl Codec for Aac {
 
     fn seams(&self) -> Seams {
         Seams::Stitch
-    }
-
-    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
-        encoder == file
-    }
-
-    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
-        true
     }
 }
 

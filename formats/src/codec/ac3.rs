@@ -2,7 +2,7 @@
 
 use millrace_schemas::{AudioSettings, Sound};
 
-use super::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader, SoundPacket};
+use super::{AudioCodec, BitRates, Codec, Kind, Priming, Seams, SoundPacket};
 use crate::layouts;
 
 pub(super) const ENTRY: &dyn Codec = &Ac3;
@@ -58,14 +58,6 @@ impl Codec for Ac3 {
     fn seams(&self) -> Seams {
         Seams::Whole
     }
-
-    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
-        encoder.is_empty() && file.is_empty()
-    }
-
-    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
-        true
-    }
 }
 
 impl AudioCodec for Ac3 {
@@ -81,14 +73,6 @@ impl AudioCodec for Ac3 {
         FRAME_SIZE
     }
 
-    fn lead_in(&self) -> i64 {
-        0
-    }
-
-    fn lead_out(&self) -> i64 {
-        0
-    }
-
     fn settings(&self, sound: &Sound, _: Priming) -> (AudioSettings, Option<String>) {
         let rate = layouts::rate(&RATES, sound.sample_rate);
         let (settings, remark) = layouts::settings((self.name(), "AC-3"), &LAYOUTS, sound, rate);
@@ -102,10 +86,6 @@ impl AudioCodec for Ac3 {
 
     fn has_header(&self) -> bool {
         false
-    }
-
-    fn read_header(&self, _: &[u8]) -> Option<SoundHeader> {
-        None
     }
 
     /// `syncinfo` and the begin of `bsi` (5.3.1 and 5.3.2).

@@ -3,7 +3,7 @@
 
 use millrace_schemas::{AudioSettings, Sound};
 
-use super::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader, SoundPacket};
+use super::{AudioCodec, Codec, Kind, Priming, Seams, SoundHeader, SoundPacket};
 use crate::layouts;
 
 pub(super) const ENTRY: &dyn Codec = &Alac;
@@ -40,23 +40,11 @@ impl Codec for Alac {
     fn seams(&self) -> Seams {
         Seams::Stitch
     }
-
-    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
-        encoder == file
-    }
-
-    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
-        true
-    }
 }
 
 impl AudioCodec for Alac {
     fn sample_format(&self) -> &'static str {
         "s32p"
-    }
-
-    fn bit_rates(&self) -> Option<BitRates> {
-        None
     }
 
     fn bits(&self) -> Option<u32> {
@@ -65,10 +53,6 @@ impl AudioCodec for Alac {
 
     fn frame_size(&self) -> i64 {
         FRAME_SIZE
-    }
-
-    fn lead_in(&self) -> i64 {
-        0
     }
 
     /// Packets need nothing behind them, but what is decoded there is compared with the next part's.

@@ -4,7 +4,7 @@
 
 use millrace_schemas::{AudioSettings, Sound};
 
-use super::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader, SoundPacket};
+use super::{AudioCodec, Codec, Kind, Priming, Seams, SoundHeader, SoundPacket};
 use crate::layouts;
 
 pub(super) const ENTRY: &dyn Codec = &Flac;
@@ -48,19 +48,11 @@ impl Codec for Flac {
         let is_of_whole = || stated_samples(file).and_then(|samples| with_samples(encoder, samples));
         encoder == file || (stated_samples(encoder).is_none() && is_of_whole().is_some_and(|whole| whole == file))
     }
-
-    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
-        true
-    }
 }
 
 impl AudioCodec for Flac {
     fn sample_format(&self) -> &'static str {
         "s32"
-    }
-
-    fn bit_rates(&self) -> Option<BitRates> {
-        None
     }
 
     fn bits(&self) -> Option<u32> {
@@ -69,14 +61,6 @@ impl AudioCodec for Flac {
 
     fn frame_size(&self) -> i64 {
         FRAME_SIZE
-    }
-
-    fn lead_in(&self) -> i64 {
-        0
-    }
-
-    fn lead_out(&self) -> i64 {
-        0
     }
 
     fn settings(&self, sound: &Sound, _: Priming) -> (AudioSettings, Option<String>) {

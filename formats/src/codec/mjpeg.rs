@@ -1,6 +1,6 @@
 //! JPEG covers: an output holds the picture as it lies in the source.
 
-use super::{Codec, Form, Kind, Seams};
+use super::{Codec, Kind, Seams};
 
 pub(super) const ENTRY: &dyn Codec = &Mjpeg;
 
@@ -25,15 +25,7 @@ impl Codec for Mjpeg {
         Seams::Whole
     }
 
-    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
-        encoder == file
-    }
-
     fn file(&self) -> Option<(&'static str, &'static str)> {
         Some(("jpg", "image/jpeg"))
-    }
-
-    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
-        true
     }
 }

@@ -1,6 +1,6 @@
 //! 3GPP timed text in an mp4: its header is the content of a `TextSampleEntry` (3GPP TS 26.245, 5.16).
 
-use super::{Codec, Form, Kind, Seams};
+use super::{Codec, Kind, Seams};
 
 pub(super) const ENTRY: &dyn Codec = &MovText;
 
@@ -36,10 +36,6 @@ impl Codec for MovText {
     fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
         file.strip_prefix(encoder)
             .is_some_and(|rest| rest.is_empty() || rest.len() == BIT_RATE_SIZE && rest.starts_with(BIT_RATE))
-    }
-
-    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
-        true
     }
 }
 

@@ -2,7 +2,7 @@
 
 use millrace_schemas::{AudioSettings, Sound};
 
-use super::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader, SoundPacket};
+use super::{AudioCodec, BitRates, Codec, Kind, Priming, Seams, SoundPacket};
 use crate::layouts;
 
 pub(super) const ENTRY: &dyn Codec = &Mp3;
@@ -41,14 +41,6 @@ impl Codec for Mp3 {
     fn seams(&self) -> Seams {
         Seams::Whole
     }
-
-    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
-        encoder.is_empty() && file.is_empty()
-    }
-
-    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
-        true
-    }
 }
 
 impl AudioCodec for Mp3 {
@@ -62,14 +54,6 @@ impl AudioCodec for Mp3 {
 
     fn frame_size(&self) -> i64 {
         FRAME_SIZE
-    }
-
-    fn lead_in(&self) -> i64 {
-        0
-    }
-
-    fn lead_out(&self) -> i64 {
-        0
     }
 
     fn settings(&self, sound: &Sound, _: Priming) -> (AudioSettings, Option<String>) {
@@ -87,10 +71,6 @@ impl AudioCodec for Mp3 {
 
     fn has_header(&self) -> bool {
         false
-    }
-
-    fn read_header(&self, _: &[u8]) -> Option<SoundHeader> {
-        None
     }
 
     /// The header of a frame (11172-3, 2.4.1.3).

@@ -2,7 +2,7 @@
 
 use millrace_schemas::{AudioSettings, Sound};
 
-use super::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader, SoundPacket};
+use super::{AudioCodec, BitRates, Codec, Kind, Priming, Seams, SoundHeader, SoundPacket};
 use crate::layouts;
 
 pub(super) const ENTRY: &dyn Codec = &Opus;
@@ -42,14 +42,6 @@ impl Codec for Opus {
     fn seams(&self) -> Seams {
         Seams::Whole
     }
-
-    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
-        encoder == file
-    }
-
-    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
-        true
-    }
 }
 
 impl AudioCodec for Opus {
@@ -63,14 +55,6 @@ impl AudioCodec for Opus {
 
     fn frame_size(&self) -> i64 {
         FRAME_SIZE
-    }
-
-    fn lead_in(&self) -> i64 {
-        0
-    }
-
-    fn lead_out(&self) -> i64 {
-        0
     }
 
     fn settings(&self, sound: &Sound, _: Priming) -> (AudioSettings, Option<String>) {

@@ -1,6 +1,6 @@
 //! SubRip: a packet is the text of a caption in UTF-8, without times, which its container has (RFC 9559, S_TEXT/UTF8).
 
-use super::{Codec, Form, Kind, Seams};
+use super::{Codec, Kind, Seams};
 
 pub(super) const ENTRY: &dyn Codec = &SubRip;
 
@@ -24,14 +24,5 @@ impl Codec for SubRip {
 
     fn seams(&self) -> Seams {
         Seams::Whole
-    }
-
-    /// It has none.
-    fn headers_agree(&self, encoder: &[u8], file: &[u8]) -> bool {
-        encoder == file
-    }
-
-    fn is_keyframe(&self, _: &[u8], _: Form) -> bool {
-        true
     }
 }

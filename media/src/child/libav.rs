@@ -15,5 +15,6 @@ pub(crate) mod pixels;
 pub(crate) mod resampler;
 pub(crate) mod scaler;
 pub(crate) mod sound;
+pub(crate) mod sound_filter;
 pub(crate) mod stream;
 pub(crate) mod subtitle;

@@ -7,7 +7,7 @@ mod video;
 mod work_object;
 
 pub(crate) use self::{
-    audio::{AudioEnd, AudioSink, Samples},
+    audio::{AudioEncoder, AudioEnd, AudioSink, MOST_PADDING, Samples},
     cover::{Cover, CoverSink},
     text::TextSink,
     video::{TimedPicture, VideoSink},

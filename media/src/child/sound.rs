@@ -1,30 +1,35 @@
-//! A sound track, or a part of one, decoded once and encoded for each rendition as one continuous stream.
+//! A sound track, or a part of one, decoded once and encoded for each rendition as one continuous stream. What is to have a loudness, or
+//! to fade out, is decoded and measured before, as often as [`Leveling`] asks for.
 //!
 //! A part is a range of samples on the codec's frame grid. Its encoder begins so many frames earlier that its state
 //! is the one that it would have if it had begun at the start; their packets are thrown away. So parts join without a seam.
 
 mod clock;
+mod coded;
+mod outlet;
 mod track;
 
 use std::{fs::File, time::Duration};
 
 use ffmpeg_next as ff;
-use millrace_schemas::{Seek, SeekBy};
+use millrace_schemas::{Rendition, Seek, SeekBy};
 
 use super::{
+    codec,
     damage::{Damage, WARY_FRAMES},
     decode::{Event, TrackDecoder, lengths},
     failure::Failure,
     outliers::{OutlierFilter, Timed},
     report::Reporter,
-    sink::AudioSink,
     source::{COUNTED, Depth, Source},
 };
 use crate::{
+    dsp::leveling::Leveling,
     protocol::{TimeRange, TranscodeTask},
     timeline::{Clock, rescale_timestamp},
 };
 pub(super) use clock::{Action, FrameTime, SoundClock};
+use outlet::{Outcome, Outlet, Purpose};
 use track::Track;
 
 /// How much earlier than the lead-in reading begins: the pre-roll of the decoder.
@@ -36,13 +41,54 @@ pub(crate) fn transcode(
     outputs: Vec<File>,
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
+    let range = task.ranges.first().copied().unwrap_or(TimeRange { start: None, end: None });
+    let mut levels = task.renditions.iter().map(leveling).collect::<Result<Vec<_>, _>>()?;
+    while levels.iter().any(|leveling| !leveling.is_settled()) {
+        let mut tracks = Vec::new();
+        for (rendition, leveling) in task.renditions.iter().zip(&levels).filter(|(_, l)| !l.is_settled()) {
+            let purpose = Purpose::Measure(leveling.measuring());
+            tracks.push(Track::new(rendition, range, purpose, leveling.levels())?);
+        }
+        let again = file.try_clone().map_err(Failure::at("reading the source"))?;
+        let outcomes = pass(again, task, tracks, &[], reporter)?;
+        let open = levels.iter_mut().filter(|leveling| !leveling.is_settled());
+        for (leveling, outcome) in open.zip(outcomes) {
+            if let Outcome::Measured(measured) = outcome {
+                leveling.note(measured);
+            }
+        }
+    }
+    let mut tracks = Vec::new();
+    for ((rendition, leveling), output) in task.renditions.iter().zip(&levels).zip(outputs) {
+        tracks.push(Track::new(rendition, range, Purpose::Encode(output), leveling.levels())?);
+    }
+    let notes: Vec<String> = levels.iter().filter_map(Leveling::shortfall).collect();
+    let made = pass(file, task, tracks, &notes, reporter)?.into_iter().flat_map(|outcome| match outcome {
+        Outcome::Made(made) => made,
+        Outcome::Measured(_) => Vec::new(),
+    });
+    reporter.made(0, made.collect());
+    Ok(())
+}
+
+/// The levels of a rendition, before it is measured.
+fn leveling(rendition: &Rendition) -> Result<Leveling, Failure> {
+    let settings =
+        rendition.audio.as_ref().ok_or_else(|| Failure::new("a rendition without audio settings"))?;
+    Ok(Leveling::new(settings, codec::sound(settings)?.bits().is_some()))
+}
+
+/// Decodes what a task asks for once, and sends it to tracks. `notes` are warnings about what is made.
+fn pass(
+    file: File,
+    task: &TranscodeTask,
+    tracks: Vec<Track<'_>>,
+    notes: &[String],
+    reporter: &mut Reporter,
+) -> Result<Vec<Outcome>, Failure> {
     let mut source = Source::open(file, Depth::Decoding)?;
     source.set_discontinuities(&task.jumps);
     let range = task.ranges.first().copied().unwrap_or(TimeRange { start: None, end: None });
-    let mut tracks = Vec::new();
-    for (rendition, output) in task.renditions.iter().zip(outputs) {
-        tracks.push(Track::new(rendition, range, output)?);
-    }
     let mut decoder = TrackDecoder::<ff::frame::Audio>::open(source, &task.streams(), task.cores)?;
     let (clock, tick) = (decoder.clock, decoder.tick());
     if let Some(start) = range.start {
@@ -106,6 +152,9 @@ pub(crate) fn transcode(
     if let Some(cut_off) = cut_off(&decoder.source, task.stream, estimate) {
         damage.ended(cut_off);
     }
+    for note in notes {
+        damage.note(0.0, note.clone());
+    }
     if let Some(drift) = renditions.follow.drift() {
         damage.note(estimate as f64 * tick, drift);
     }
@@ -118,9 +167,7 @@ pub(crate) fn transcode(
             &damage,
         )
     };
-    let made = renditions.tracks.into_iter().map(finish).collect::<Result<Vec<_>, _>>()?;
-    reporter.made(0, made.concat());
-    Ok(())
+    renditions.tracks.into_iter().map(finish).collect()
 }
 
 /// The renditions of a track, and the clock by which its sound is placed.
@@ -134,7 +181,7 @@ struct Renditions<'a> {
 
 impl Renditions<'_> {
     fn done(&self) -> i64 {
-        self.tracks.first().and_then(|track| track.sink.as_ref()).map_or(0, AudioSink::end)
+        self.tracks.first().and_then(|track| track.sink.as_ref()).map_or(0, Outlet::encoded)
     }
 
     /// Takes decoded samples; `time` is their timestamp in ticks, unless it is missing or an outlier. Returns `true` if a hole before

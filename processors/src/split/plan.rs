@@ -6,9 +6,9 @@ mod tests;
 use millrace_formats::{Seams, rate::Rate};
 use millrace_profiles::{Request, Wanted};
 use millrace_schemas::{
-    AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Rendition, Segment, SideSettings,
-    SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Upload, VideoTrack, WorkPrefix,
-    output_prefix, rendition_id,
+    AudioFilters, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Rendition, Segment,
+    SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Upload, VideoTrack,
+    WorkPrefix, output_prefix, rendition_id,
 };
 
 use super::{cuts, extras};
@@ -107,9 +107,16 @@ pub(super) fn plan(
     let first = main_sound(&facts.audio);
     for (number, sound) in facts.audio.iter().enumerate() {
         // The one that plays comes first, for formats that hold fewer.
-        let rank = if number == first { 0 } else { number + usize::from(number < first) };
-        builder.add_audio(sound, number, rank, seconds)?;
+        let before: Vec<&AudioTrack> = if number == first {
+            Vec::new()
+        } else {
+            let others = facts.audio.iter().take(number).enumerate();
+            let others = others.filter(|(other, _)| *other != first).map(|(_, other)| other);
+            facts.audio.get(first).into_iter().chain(others).collect()
+        };
+        builder.add_audio(sound, number, &before, seconds)?;
     }
+    builder.note_languages();
     for (number, side) in facts.auxiliary.iter().enumerate() {
         let codec = tables().codec(&side.codec)?;
         let is_like = |other: &&AuxiliaryTrack| {
@@ -117,9 +124,9 @@ pub(super) fn plan(
         };
         let rank = facts.auxiliary.iter().take(number).filter(is_like).count();
         let renditions = builder.distinct(number, |wanted| {
-            let (held, _) = wanted.container.side(codec).filter(|(_, most)| rank < *most)?;
-            let settings = SideSettings { codec: held.name().into() };
-            Some(Rendition { id: String::new(), video: None, audio: None, side: Some(settings) })
+            let held = wanted.container.side(codec).filter(|(_, most)| rank < *most).into_iter();
+            let rendition = |side| Rendition { id: String::new(), video: None, audio: None, side };
+            held.map(|(held, _)| rendition(Some(SideSettings { codec: held.name().into() }))).collect()
         })?;
         builder.add_track(side.stream, &[(None, None)], &renditions, Some(&side.tags))?;
     }
@@ -217,8 +224,9 @@ impl PlanBuilder<'_> {
             return Err(reason);
         }
         let renditions = self.distinct(0, |wanted| {
-            let settings = wanted.video_settings(&video.picture)?;
-            Some(Rendition { id: String::new(), video: Some(settings), audio: None, side: None })
+            let settings = wanted.video_settings(&video.picture).into_iter();
+            let rendition = |video| Rendition { id: String::new(), video, audio: None, side: None };
+            settings.map(|settings| rendition(Some(settings))).collect()
         })?;
         if renditions.is_empty() {
             return Ok(());
@@ -255,31 +263,58 @@ impl PlanBuilder<'_> {
         Ok(())
     }
 
-    /// Adds a sound track, for the formats that hold more tracks than `rank`.
+    /// Adds a sound track, for the formats that have room for it behind the tracks `before` it.
     fn add_audio(
         &mut self,
         sound: &AudioTrack,
         number: usize,
-        rank: usize,
+        before: &[&AudioTrack],
         seconds: f64,
     ) -> Result<(), String> {
+        let all = |wanted: &Wanted, of: &AudioTrack| wanted.audio_settings(&of.sound, &of.tags.language);
         let held = |wanted: &Wanted| {
-            wanted.audio_settings(&sound.sound).filter(|_| rank < wanted.container.audio.most)
+            let taken: usize = before.iter().map(|other| all(wanted, other).len()).sum();
+            let room = wanted.container.audio.most.saturating_sub(taken);
+            all(wanted, sound).into_iter().take(room)
         };
+        let mut defaults = Vec::new();
         let renditions = self.distinct(number, |wanted| {
-            let (settings, _) = held(wanted)?;
-            Some(Rendition { id: String::new(), video: None, audio: Some(settings), side: None })
+            let rendition = |audio| Rendition { id: String::new(), video: None, audio, side: None };
+            held(wanted).map(|(settings, _)| rendition(Some(settings))).collect()
         })?;
         for (wanted, output) in self.wanted.iter().zip(&mut self.outputs) {
-            output.remarks.extend(held(wanted).and_then(|(_, remark)| remark));
+            let remarks = held(wanted).filter_map(|(_, remark)| remark);
+            remarks.for_each(|remark| {
+                if !output.remarks.contains(&remark) {
+                    output.remarks.push(remark);
+                }
+            });
+            let is_of_it = |id: &&String| renditions.iter().any(|rendition| rendition.id == **id);
+            defaults.extend(output.renditions.iter().find(is_of_it).cloned());
         }
         self.blank.also.clone_from(&sound.more_streams);
+        let first = self.tracks.len();
         self.add_track(sound.stream, &parts(sound, &renditions, seconds), &renditions, Some(&sound.tags))?;
         self.blank.also.clear();
+        // Of several encodings of a track only the first one plays by default.
+        let others = self.tracks.iter_mut().skip(first).filter(|track| !defaults.contains(&track.rendition));
+        others.filter_map(|track| track.tags.as_mut()).for_each(|tags| tags.dispositions &= !DEFAULT);
         for segment in self.segments.iter_mut().filter(|segment| segment.stream == sound.stream) {
             segment.expected_units = sound.samples;
         }
         Ok(())
+    }
+
+    /// Says of outputs without audio that the source has none in the languages that are asked for.
+    fn note_languages(&mut self) {
+        for (wanted, output) in self.wanted.iter().zip(&mut self.outputs) {
+            let languages = wanted.languages();
+            let mut audio = self.tracks.iter().filter(|track| track.audio.is_some());
+            if !languages.is_empty() && !audio.any(|track| output.renditions.contains(&track.rendition)) {
+                let languages = languages.join(" or ");
+                output.remarks.push(format!("it has no audio: the source has none in {languages}"));
+            }
+        }
     }
 
     /// Adds an audio or auxiliary track, with a segment for each range.
@@ -315,25 +350,29 @@ impl PlanBuilder<'_> {
     }
 
     /// Returns the distinct renditions of one track of its kind, each with its id, and adds each to its outputs. An output for which
-    /// `settings` returns `None` does not hold the track.
+    /// `settings` returns none does not hold the track.
     ///
     /// # Errors
     /// If an encoder is not there.
     fn distinct(
         &mut self,
         number: usize,
-        settings: impl Fn(&Wanted) -> Option<Rendition>,
+        settings: impl Fn(&Wanted) -> Vec<Rendition>,
     ) -> Result<Vec<Rendition>, String> {
         let mut found: Vec<Rendition> = Vec::new();
         for (wanted, output) in self.wanted.iter().zip(&mut self.outputs) {
-            let Some(mut rendition) = settings(wanted) else { continue };
-            choose_encoder(&mut rendition, self.encoders)?;
-            // Another track with the same settings is another rendition.
-            let track = u32::try_from(number).unwrap_or(u32::MAX);
-            rendition.id = rendition_id(&rendition, self.encoders).of_track(track).to_string();
-            output.renditions.push(rendition.id.clone());
-            if !found.contains(&rendition) {
-                found.push(rendition);
+            for mut rendition in settings(wanted) {
+                choose_encoder(&mut rendition, self.encoders)?;
+                // Another track with the same settings is another rendition.
+                let track = u32::try_from(number).unwrap_or(u32::MAX);
+                rendition.id = rendition_id(&rendition, self.encoders).of_track(track).to_string();
+                // Settings that differ in the name of the encoder alone are the same.
+                if !output.renditions.contains(&rendition.id) {
+                    output.renditions.push(rendition.id.clone());
+                }
+                if !found.contains(&rendition) {
+                    found.push(rendition);
+                }
             }
         }
         Ok(found)
@@ -415,12 +454,14 @@ fn track(
 }
 
 /// Returns the ranges of an audio track: one, unless it is long and can be cut. It can be cut if all renditions have the source's
-/// sample rate, since a resampler that starts elsewhere returns other samples, and the same frame size, whose multiples the cuts are.
+/// sample rate, since a resampler that starts elsewhere returns other samples, the same frame size, whose multiples the cuts are, and no
+/// filter that depends on other samples.
 fn parts(sound: &AudioTrack, renditions: &[Rendition], seconds: f64) -> Vec<(Option<i64>, Option<i64>)> {
     let whole = vec![(None, None)];
     let grid = |rendition: &Rendition| {
         let settings =
             rendition.audio.as_ref().filter(|audio| audio.sample_rate == sound.sound.sample_rate)?;
+        settings.filters.as_ref().is_none_or(AudioFilters::is_cuttable).then_some(())?;
         tables().codec(&settings.codec).ok()?.sound_grid()
     };
     let mut grids: Vec<Option<i64>> = renditions.iter().map(grid).collect();

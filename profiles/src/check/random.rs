@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    amounts::{BitRate, Seconds, Size},
+    amounts::{BitRate, Decibels, Loudness, Seconds, Size},
     geometry::Rotate,
-    profile::ColorRange,
+    profile::{Audio, ColorRange},
     timing::{Deinterlace, Denoise},
 };
 
@@ -92,21 +92,40 @@ fn over_time() -> impl Strategy<Value = (Option<FrameRate>, Option<Deinterlace>,
 fn audio() -> impl Strategy<Value = Audio> {
     let bitrate = prop::option::of(prop_oneof![Just(1), Just(16_000), 8000..2_000_000_i64].prop_map(BitRate));
     let sample_rate = prop::option::of(prop_oneof![Just(8000), Just(192_000), Just(7999), 8000..100_000_i32]);
-    (codec(), bitrate, sample_rate, prop::option::of(0..10_i32))
-        .prop_map(|(codec, bitrate, sample_rate, channels)| Audio { codec, bitrate, sample_rate, channels })
+    let loudness = prop::option::of(prop_oneof![Just(-70.0), Just(-5.0), -80.0..0.0_f64].prop_map(Loudness));
+    let gain = prop::option::of(prop_oneof![Just(60.0), -70.0..70.0_f64].prop_map(Decibels));
+    let fade = || prop::option::of(prop_oneof![Just(60.0), 0.0..90.0_f64].prop_map(Seconds));
+    let filters = (loudness, gain, prop::option::of(0..1200_i32), any::<bool>(), fade(), fade());
+    (codec(), bitrate, sample_rate, prop::option::of(0..10_i32), filters).prop_map(
+        |(codec, bitrate, sample_rate, channels, filters)| {
+            let (loudness, gain, high_pass, denoise, fade_in, fade_out) = filters;
+            Audio {
+                codec,
+                bitrate,
+                sample_rate,
+                channels,
+                loudness,
+                gain,
+                high_pass,
+                denoise,
+                fade_in,
+                fade_out,
+            }
+        },
+    )
 }
 
 fn output() -> impl Strategy<Value = Output> {
     let mut formats: Vec<String> =
         TABLES.containers.iter().map(|container| container.name.to_owned()).collect();
     formats.push("mp5".into());
+    let audio = prop_oneof![
+        name().prop_map(AudioTracks::One),
+        prop::collection::vec(name(), 0..3).prop_map(AudioTracks::Each),
+        prop::collection::btree_map("[a-z]{3}", name(), 0..3).prop_map(AudioTracks::ByLanguage),
+    ];
     let file = prop::sample::select(vec!["{stem}.{ext}", "{stem}", "a", "../{stem}", "{stem}{x}"]);
-    (
-        prop::sample::select(formats),
-        prop::option::of(name()),
-        prop::option::of(name()),
-        prop::option::of(file),
-    )
+    (prop::sample::select(formats), prop::option::of(name()), prop::option::of(audio), prop::option::of(file))
         .prop_map(|(format, video, audio, name)| Output {
             format,
             video,
@@ -189,7 +208,7 @@ fn check_wanted(wanted: &Wanted, picture: &Picture, sound: &Sound) {
         }
         assert!(settings.encoder.is_empty() || codec.encoders().contains(&settings.encoder.as_str()));
     }
-    if let Some((settings, _)) = wanted.audio_settings(sound) {
+    for (settings, _) in wanted.audio_settings(sound, "") {
         let audio = TABLES.codec(&settings.codec).unwrap().audio().unwrap();
         assert!(holds(&settings.codec) && settings.sample_rate > 0 && settings.channels > 0);
         let in_range =

@@ -276,7 +276,7 @@ pub struct AudioFilters {
     pub gain: f64,
     /// The loudness that it has over its whole length, in LUFS (EBU R 128); null for as it is.
     pub loudness: Option<f64>,
-    /// How long it fades in from time zero of the output, in seconds.
+    /// How long it fades in from its first sample, in seconds.
     pub fade_in: f64,
     /// How long it fades out at its end, in seconds.
     pub fade_out: f64,

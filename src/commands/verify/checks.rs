@@ -3,7 +3,7 @@
 use millrace_formats::{CONTAINERS, Codec, Container, TABLES, codec::AudioCodec, container::Priming};
 use millrace_media::{AudioMeasurement, Inspected, PicturesMeasured, Verified};
 use millrace_profiles::Wanted;
-use millrace_schemas::{AudioSettings, Picture, Ratio, Sound};
+use millrace_schemas::{AudioFilters, AudioSettings, Picture, Ratio, Sound};
 use millrace_worker::Comparison;
 use serde::Serialize;
 
@@ -220,7 +220,7 @@ fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
         hold(checks, &of("holes in sound"), (x.holes, y.holes), y.holes <= x.holes, "");
         hold(checks, &of("damaged sound"), (x.damaged, y.damaged), y.damaged == 0, "");
         let sound = Sound { sample_rate: x.rate, channels: x.channels, layout: x.layout.clone() };
-        let (asked, remark) = wanted.audio_settings(&sound).unzip();
+        let (asked, remark) = wanted.audio_settings(&sound, "").into_iter().next().unzip();
         let name = |layout: &str, channels: i32| match layout {
             "" => format!("{channels} channels"),
             layout => layout.to_owned(),
@@ -228,13 +228,14 @@ fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
         let made = (name(&x.layout, x.channels), name(&y.layout, y.channels));
         let layout_of = |asked: &AudioSettings| y.layout == asked.layout || asked.layout.is_empty();
         let same = y.layout == x.layout || asked.as_ref().is_some_and(layout_of);
+        let filters = asked.as_ref().and_then(|asked| asked.filters.clone()).unwrap_or_default();
         let as_many = asked.is_some_and(|asked| y.channels == asked.channels) || y.channels == x.channels;
         let same = same && as_many;
         hold(checks, &of("channels"), made, same, remark.flatten().unwrap_or_default());
         swapped(&comparison.measured, i, checks);
         // Sound alone is counted from its own start, which priming moves.
         let slack = SLACK_SOUND_MS + if primed && first.is_none() { 1000.0 * frame } else { 0.0 };
-        alike(&comparison.measured, i, slack, checks);
+        alike(&comparison.measured, i, slack, &filters, checks);
     }
 }
 
@@ -244,24 +245,28 @@ fn usual_frame(output: &Inspected) -> f64 {
     usual.and_then(<dyn Codec>::audio).map_or(0, AudioCodec::frame_size) as f64
 }
 
-/// Second by second.
-fn alike(measured: &Verified, track: usize, slack_ms: f64, checks: &mut Vec<Check>) {
+/// Second by second. What `filters` change is not held against the source.
+fn alike(measured: &Verified, track: usize, slack_ms: f64, filters: &AudioFilters, checks: &mut Vec<Check>) {
     let all: Vec<_> = measured.seconds.iter().filter(|second| second.track == track).collect();
     let Some(worst) = all.iter().min_by(|a, b| a.likeness.total_cmp(&b.likeness)) else { return };
     let note = format!("second {}", worst.second);
     let value = format!("correlation {:.3} at least", worst.likeness);
-    hold(checks, "each second", ("", value), worst.likeness >= LEAST_SOUND, note);
+    let is_other = filters.denoise || filters.high_pass > 0;
+    hold(checks, "each second", ("", value), is_other || worst.likeness >= LEAST_SOUND, note);
     // In seconds that are coded well, a short part that is not is another one.
     let well = all.iter().filter(|second| second.likeness >= WELL_CODED);
     if let Some(worst) = well.min_by(|a, b| a.least.total_cmp(&b.least)) {
         let value = format!("correlation {:.3} at least", worst.least);
         let note = format!("second {}", worst.second);
-        hold(checks, "each 20 ms", ("", value), worst.least >= LEAST_PART, note);
+        hold(checks, "each 20 ms", ("", value), is_other || worst.least >= LEAST_PART, note);
     }
     let shift = all.iter().map(|s| s.shift_ms).max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
     hold(checks, "moved by", ("", format!("{shift:+.1} ms at most")), shift.abs() <= slack_ms, "");
     let level = all.iter().map(|s| s.level_db).max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
-    hold(checks, "louder by", ("", format!("{level:+.2} dB at most")), level.abs() <= SLACK_LEVEL_DB, "");
+    let is_leveled = *filters != AudioFilters::default();
+    let is_as_loud = is_leveled || level.abs() <= SLACK_LEVEL_DB;
+    let note = if is_leveled { "its filters change it" } else { "" };
+    hold(checks, "louder by", ("", format!("{level:+.2} dB at most")), is_as_loud, note);
 }
 
 /// Channel by channel.

@@ -1,11 +1,16 @@
 //! Decoded sound as samples of one rate and layout, whatever kind of frames it comes in.
 
+mod denoise;
+mod filters;
+
 use ffmpeg_next::frame;
 
 use crate::child::{
     failure::Failure,
     libav::{layout::Layout, resampler::Resampler},
 };
+
+pub(crate) use self::filters::SoundFilters;
 
 /// Samples of each channel.
 pub(crate) type Planes = Vec<Vec<f32>>;

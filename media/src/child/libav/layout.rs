@@ -12,7 +12,7 @@ use ffmpeg_next::{
 use millrace_schemas::AudioSettings;
 
 use super::frame::fields;
-use crate::child::failure::Failure;
+use crate::{child::failure::Failure, dsp::loudness::Place};
 
 /// A set of channels in their usual order, or a number of channels without names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,23 @@ impl Layout {
         layout
     }
 
+    /// Where each of its channels is heard; in front, if they have no names.
+    pub(crate) fn places(self) -> Vec<Place> {
+        // Bits of libavutil's `AV_CH_...`, the channels in the order of their bits.
+        const LOW_FREQUENCY: u64 = 1 << 3 | 1 << 35;
+        // Back, side and top back ones, wide and surround direct ones (as libavfilter's `ebur128` has them).
+        const AROUND: u64 = 0b11 << 4 | 0b111 << 8 | 0b111 << 15 | 0b1111 << 31;
+        let bits = (0..u64::BITS).map(|bit| 1 << bit).filter(|bit| self.mask & bit != 0);
+        let place = |bit: u64| match bit {
+            bit if bit & LOW_FREQUENCY != 0 => Place::LowFrequency,
+            bit if bit & AROUND != 0 => Place::Around,
+            _ => Place::Front,
+        };
+        let mut places: Vec<Place> = bits.map(place).collect();
+        places.resize(usize::try_from(self.channels).unwrap_or(0), Place::Front);
+        places
+    }
+
     /// Its name, as libavutil describes it.
     pub(crate) fn name(self) -> String {
         describe(&self.raw())
@@ -126,6 +143,15 @@ mod tests {
     use millrace_schemas::Sound;
 
     use super::*;
+
+    #[test]
+    fn channels_behind_the_listener_are_told_from_those_in_front_and_of_low_frequency() {
+        use Place::{Around, Front, LowFrequency};
+        let surround = [Front, Front, Front, LowFrequency, Around, Around];
+        assert_eq!(Layout::default(6).places(), surround);
+        assert_eq!(Layout::default(2).places(), [Front, Front]);
+        assert_eq!(Layout::default(17).places(), [Front; 17]);
+    }
 
     #[test]
     fn layouts_have_names_and_a_count_has_a_usual_one() {

@@ -27,7 +27,7 @@ use crate::{
 
 /// The most samples that a codec pads the end of sound by: two frames of HE-AAC. A container that says that there are more
 /// behind its end is wrong.
-const MOST_PADDING: usize = 4096;
+pub(crate) const MOST_PADDING: usize = 4096;
 
 /// Samples that are to be encoded.
 pub(crate) enum Samples<'a> {
@@ -45,6 +45,52 @@ pub(crate) struct AudioEnd<'a> {
     pub(crate) decoded: &'a Decoded,
     /// What is damaged.
     pub(crate) damage: &'a Damage,
+}
+
+/// An opened audio encoder.
+pub(crate) struct AudioEncoder {
+    pub(crate) encoder: ff::encoder::audio::Encoder,
+    /// The samples that it takes.
+    pub(crate) taken: sound::Samples,
+    /// How many samples a packet has.
+    pub(crate) frame_size: i64,
+    /// How many samples it puts before the first one.
+    pub(crate) padding: i64,
+    /// How many samples behind the last one it must be given, so that a decoder gives back the last one.
+    pub(crate) lag: usize,
+}
+
+impl AudioEncoder {
+    /// Opens the encoder of these settings.
+    ///
+    /// # Errors
+    /// If this FFmpeg has no such encoder, or it refuses the settings.
+    pub(crate) fn open(s: &AudioSettings, layout: Layout) -> Result<Self, Failure> {
+        let mut audio = codec::Context::new_with_codec(encoding::encoder(&s.codec, &s.encoder)?)
+            .encoder()
+            .audio()
+            .map_err(Failure::at("opening the audio encoder"))?;
+        audio.set_rate(s.sample_rate);
+        set_layout(&mut audio, layout);
+        let taken = encoding::samples(s)?;
+        audio.set_format(taken.format);
+        audio.set_bit_rate(usize::try_from(s.bit_rate).unwrap_or(0));
+        audio.set_time_base(Rational::new(1, s.sample_rate));
+        audio.set_flags(codec::Flags::GLOBAL_HEADER);
+        let encoder = audio.open_with(encoding::audio_options(s)?);
+        let encoder = encoder.map_err(Failure::at("opening the audio encoder"))?;
+        let padding = priming(&encoder);
+        let frame_size = match i64::from(encoder.frame_size()) {
+            // It takes frames of any length.
+            0 => encoding::sound(s)?.frame_size(),
+            size => size,
+        };
+        // An encoder that holds back samples gives them when it is told that there are no more.
+        let holds_back =
+            encoder.codec().is_some_and(|codec| codec.capabilities().contains(Capabilities::DELAY));
+        let lag = if holds_back { 0 } else { usize::try_from(padding).unwrap_or(0) };
+        Ok(Self { encoder, taken, frame_size, padding, lag })
+    }
 }
 
 /// An audio encoder, and the work object that it fills.
@@ -80,29 +126,7 @@ impl AudioSink {
         start: i64,
         range: TimeRange,
     ) -> Result<Self, Failure> {
-        let mut audio = codec::Context::new_with_codec(encoding::encoder(&s.codec, &s.encoder)?)
-            .encoder()
-            .audio()
-            .map_err(Failure::at("opening the audio encoder"))?;
-        audio.set_rate(s.sample_rate);
-        set_layout(&mut audio, layout);
-        let taken = encoding::samples(s)?;
-        audio.set_format(taken.format);
-        audio.set_bit_rate(usize::try_from(s.bit_rate).unwrap_or(0));
-        audio.set_time_base(Rational::new(1, s.sample_rate));
-        audio.set_flags(codec::Flags::GLOBAL_HEADER);
-        let encoder = audio.open_with(encoding::audio_options(s)?);
-        let encoder = encoder.map_err(Failure::at("opening the audio encoder"))?;
-        let padding = priming(&encoder);
-        let frame_size = match i64::from(encoder.frame_size()) {
-            // It takes frames of any length.
-            0 => encoding::sound(s)?.frame_size(),
-            size => size,
-        };
-        // An encoder that holds back samples gives them when it is told that there are no more.
-        let holds_back =
-            encoder.codec().is_some_and(|codec| codec.capabilities().contains(Capabilities::DELAY));
-        let lag = if holds_back { 0 } else { usize::try_from(padding).unwrap_or(0) };
+        let AudioEncoder { encoder, taken, frame_size, padding, lag } = AudioEncoder::open(s, layout)?;
         let header = Header {
             extradata: headers(&encoder),
             clock: (1, s.sample_rate),

@@ -1,9 +1,9 @@
 //! One rendition of a sound track, or of a part of one.
 
-use std::fs::File;
-
 use ffmpeg_next as ff;
-use millrace_schemas::{AudioSettings, Made, Rendition};
+use millrace_schemas::{AudioSettings, Rendition};
+
+use super::outlet::{Outcome, Outlet, Purpose};
 
 use crate::{
     child::{
@@ -13,8 +13,9 @@ use crate::{
         graph::sound::{Planes, SoundGraph},
         libav::layout::Layout,
         report::Reporter,
-        sink::{AudioEnd, AudioSink, Samples, Sink as _},
+        sink::{AudioEnd, Samples},
     },
+    dsp::leveling::Levels,
     protocol::TimeRange,
     seams::{COMPARED_SAMPLES, Decoded, Overlap},
     timeline::{Clock, rescale_timestamp},
@@ -33,8 +34,10 @@ pub(super) struct Track<'a> {
     layout: Layout,
     rendition: &'a Rendition,
     range: TimeRange,
-    output: Option<File>,
-    pub(super) sink: Option<AudioSink>,
+    /// What the pass is for, until the first samples come.
+    purpose: Option<Purpose>,
+    levels: Levels,
+    pub(super) sink: Option<Outlet>,
     graph: SoundGraph,
     /// The layout of the first decoded frame: its channels are those of the output, one by one, where there are as many.
     first_layout: Option<Layout>,
@@ -50,7 +53,12 @@ pub(super) struct Track<'a> {
 }
 
 impl<'a> Track<'a> {
-    pub(super) fn new(rendition: &'a Rendition, range: TimeRange, output: File) -> Result<Self, Failure> {
+    pub(super) fn new(
+        rendition: &'a Rendition,
+        range: TimeRange,
+        purpose: Purpose,
+        levels: Levels,
+    ) -> Result<Self, Failure> {
         let settings =
             rendition.audio.clone().ok_or_else(|| Failure::new("a rendition without audio settings"))?;
         let layout = Layout::of(&settings)?;
@@ -61,7 +69,8 @@ impl<'a> Track<'a> {
             settings,
             rendition,
             range,
-            output: Some(output),
+            purpose: Some(purpose),
+            levels,
             sink: None,
             first_layout: None,
             filled: 0,
@@ -106,9 +115,10 @@ impl<'a> Track<'a> {
     }
 
     fn open(&mut self, first: i64) -> Result<(), Failure> {
-        let output = self.output.take().ok_or_else(|| Failure::new("an output was used twice"))?;
-        self.sink =
-            Some(AudioSink::open(self.rendition, (&self.settings, self.layout), output, first, self.range)?);
+        let purpose = self.purpose.take().ok_or_else(|| Failure::new("an output was used twice"))?;
+        let settings = (&self.settings, self.layout);
+        let place = (first, self.range, self.codec.frame_size());
+        self.sink = Some(Outlet::open(self.rendition, settings, purpose, self.levels, place)?);
         Ok(())
     }
 
@@ -224,14 +234,14 @@ impl<'a> Track<'a> {
             self.note(&channels);
         }
         match &mut self.sink {
-            Some(sink) => sink.push(Samples::Planes(&channels)).map(drop),
+            Some(sink) => sink.push(Samples::Planes(&channels)),
             None => Ok(()),
         }
     }
 
     /// Notes samples behind both ends of a part, of one channel after the other, for the proof of its seams.
     fn note(&mut self, channels: &[&[f32]]) {
-        let Some(at) = self.sink.as_ref().map(AudioSink::end) else { return };
+        let Some(at) = self.sink.as_ref().map(Outlet::end) else { return };
         let count = channels.first().map_or(0, |channel| channel.len());
         for (boundary, noted) in [(self.range.start, &mut self.head), (self.range.end, &mut self.tail)] {
             let Some(boundary) = boundary else { continue };
@@ -248,13 +258,13 @@ impl<'a> Track<'a> {
         }
     }
 
-    /// Ends the work object. `ends` is when the sound ends as the container says, in samples.
+    /// Ends the pass. `ends` is when the sound ends as the container says, in samples.
     pub(super) fn finish(
         mut self,
         ends: Option<i64>,
         has_packets: bool,
         damage: &Damage,
-    ) -> Result<Vec<Made>, Failure> {
+    ) -> Result<Outcome, Failure> {
         self.flush()?;
         if self.sink.is_none() && (self.range.start.is_some() || !has_packets) {
             // A part behind the end of a source that is cut off, or a track without a packet, which is left out later.

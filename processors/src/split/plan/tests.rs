@@ -191,6 +191,66 @@ fn long_sound_without_holes_is_cut_on_the_grid_and_other_sound_is_whole() {
 }
 
 #[test]
+fn an_output_holds_each_encoding_of_each_track_or_those_of_its_languages() {
+    let mut facts = facts();
+    let of = |stream, language: &str, default: i32| AudioTrack {
+        tags: TrackTags { language: language.into(), dispositions: default, ..TrackTags::default() },
+        ..sound(stream)
+    };
+    facts.audio = vec![of(1, "ger", DEFAULT), of(2, "eng", 0), of(3, "", 0)];
+    let planned = |output: &str| {
+        let json = format!(
+            r#"{{"source": "file:///a.mov", "output_prefix": "file:///o", "profile": {{"audio": {{
+                "main": {{"codec": "aac"}}, "small": {{"codec": "aac", "bitrate": "64k"}}}},
+                "output": [{{"format": "mka", "audio": ["main", "small"]}}, {output}]}}}}"#
+        );
+        let plan = planned(&facts, &json).unwrap();
+        let output = plan.started.outputs[1].clone();
+        let tracks = plan.started.tracks.iter().filter(|track| output.renditions.contains(&track.rendition));
+        let tracks: Vec<(i32, i64, bool)> = tracks
+            .filter_map(|track| {
+                let is_default = track.tags.as_ref()?.dispositions & DEFAULT != 0;
+                Some((track.source.as_ref()?.stream, track.audio.as_ref()?.bit_rate, is_default))
+            })
+            .collect();
+        (tracks, output.remarks)
+    };
+    let (tracks, _) = planned(r#"{"format": "mp4", "audio": ["main", "small"]}"#);
+    let each = [(1, 128_000, true), (1, 64_000, false)];
+    assert_eq!((&tracks[..2], tracks.len()), (&each[..], 6));
+    let (tracks, remarks) = planned(r#"{"format": "mp4", "audio": {"deu": "main", "eng": "small"}}"#);
+    assert_eq!((tracks, remarks.len()), (vec![(1, 128_000, true), (2, 64_000, false)], 0));
+    let (tracks, _) = planned(r#"{"format": "flv", "audio": {"eng": "main"}}"#);
+    assert_eq!(tracks, [(2, 128_000, false)], "the first that is asked for, not the first");
+    let (tracks, remarks) = planned(r#"{"format": "mp4", "audio": {"fra": "main"}}"#);
+    assert!(tracks.is_empty());
+    assert_eq!(remarks, ["it has no audio: the source has none in fra"]);
+}
+
+#[test]
+fn long_sound_is_cut_with_a_gain_and_whole_with_filters_that_see_other_samples() {
+    let mut facts = facts();
+    facts.audio[0] = AudioTrack { samples: 48_000 * 600, first: Some(0), ..sound(1) };
+    for (filter, is_cut) in [
+        (r#""gain": "-3dB""#, true),
+        (r#""loudness": -16"#, false),
+        (r#""high_pass": 80"#, false),
+        (r#""denoise": true"#, false),
+        (r#""fade_in": 1"#, false),
+        (r#""fade_out": 1"#, false),
+    ] {
+        let json = format!(
+            r#"{{"source": "file:///a.mov", "output_prefix": "file:///o", "segment_time_seconds": 5, "profile":
+                {{"audio": {{"a": {{"codec": "aac", {filter}}}}}, "output": [{{"format": "mp4"}}]}}}}"#
+        );
+        let plan = planned(&facts, &json).unwrap();
+        let parts = plan.segments.iter().filter(|s| s.stream == 1);
+        assert!(parts.clone().all(|part| part.renditions[0].audio.as_ref().unwrap().filters.is_some()));
+        assert_eq!(parts.count() > 1, is_cut, "{filter}");
+    }
+}
+
+#[test]
 fn auxiliary_tracks_are_in_formats_that_hold_them() {
     let mut facts = facts();
     facts.auxiliary =
