@@ -228,6 +228,7 @@ impl Maker {
                 also: video.more_streams.clone(),
                 shape: video.shape.clone(),
                 states: video.states.clone(),
+                trim: None,
                 renditions: vec![rendition.clone()],
                 cores: 1,
             }))

@@ -139,6 +139,8 @@ fn bound_sound(facts: &mut AudioTrack, bytes: i64) -> Result<(), String> {
     }
     sound.layout = line(&sound.layout, LONGEST_NAME);
     facts.seconds = seconds(facts.seconds);
+    let most_us = (LONGEST_SECONDS * 1e6) as i64;
+    facts.start_us = facts.start_us.clamp(-most_us, most_us);
     let longest = (LONGEST_SECONDS * f64::from(sound.sample_rate)) as i64;
     facts.samples = facts.samples.clamp(0, longest);
     // A track with more samples than its bytes can hold is not cut into segments.
@@ -241,6 +243,7 @@ mod tests {
             first: Some(0),
             more_streams: Vec::new(),
             seconds: 1e300,
+            start_us: 0,
             tags: TrackTags { language: String::new(), title: "\x1b[2Ja".into(), dispositions: 0 },
         }
     }

@@ -6,8 +6,8 @@ mod inspection;
 mod verification;
 
 use millrace_schemas::{
-    AudioFacts, Encoders, Made, OutputPlan, PictureShape, Rendition, Seek, TrackKind, TrackSum, VideoFacts,
-    all_streams,
+    AudioFacts, Encoders, Made, OutputPlan, PictureShape, Rendition, Seek, TrackKind, TrackSum, Trim,
+    VideoFacts, all_streams,
 };
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,9 @@ pub struct TranscodeTask {
     /// Codec headers between packets, in base64. [`Seek::state`] is an index into them, from 1.
     #[serde(default)]
     pub states: Vec<String>,
+    /// The part of the source that is used, as if there were no more of it; `None` for all of it.
+    #[serde(default)]
+    pub trim: Option<Trim>,
     /// The renditions of each range.
     pub renditions: Vec<Rendition>,
     /// The number of cores to use.

@@ -6,6 +6,8 @@ mod limits;
 mod plan;
 mod preview;
 mod records;
+mod timecode;
+mod trim;
 
 use std::sync::Arc;
 

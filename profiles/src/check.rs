@@ -9,6 +9,7 @@ use crate::{
     geometry::{Crop, SMALLEST_SIDE},
     profile::{AudioTracks, Output, Profile, Video},
     timing::FrameRate,
+    trim::TrimTimes,
     wanted::{AS_SOURCE, Chosen, USUAL_NAME, Wanted},
 };
 
@@ -97,6 +98,9 @@ impl Profile {
         for (name, audio) in &self.audio {
             check_name("audio", name, &mut problems);
             check_audio(tables, &format!("audio.{name}"), audio, &mut problems);
+        }
+        if let Some(Err(reason)) = self.source.trim.as_ref().map(TrimTimes::check) {
+            problems.add("source.trim", reason);
         }
         let mut wanted: Vec<Wanted> = Vec::new();
         for (i, output) in self.outputs.iter().enumerate() {

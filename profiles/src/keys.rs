@@ -316,6 +316,25 @@ pub const KEYS: &[Key] = &[
         cost: "nothing",
     },
     Key {
+        path: "source.trim.from",
+        about: "Where the part of the source that is used begins, counted from its time zero: the earliest start of the streams that \
+                outputs hold. Of the pictures, those whose presentation time is at or after it are used, and one that began before is not, \
+                as by ffmpeg's `trim` filter; sound begins with the exact sample; text and chapters are cut. A part that begins behind the \
+                end of the source is refused, with its duration.",
+        range: |_| "a duration such as \"10s\", \"500ms\" or \"00:00:10.5\", less than the source's".into(),
+        default: "the start of the source",
+        example: "[source]\ntrim = { from = \"00:00:10\" }",
+        cost: "decoding from the keyframe before it. Sound of mp4 and of containers that count samples is read from there, too; that of others is decoded from its start, which keeps the sample exact",
+    },
+    Key {
+        path: "source.trim.to",
+        about: "Where the part of the source that is used ends, exclusive, counted as `from`. Behind the end of the source it is the end.",
+        range: |_| "a duration, more than `from`".into(),
+        default: "the end of the source",
+        example: "[source]\ntrim = { from = \"10s\", to = \"00:01:00\" }",
+        cost: "nothing: the source is not read further",
+    },
+    Key {
         path: "source.accept.max_duration",
         about: "The longest source that is accepted. The execution of a longer one fails before any work, with the reason.",
         range: |_| "a duration".into(),
@@ -377,6 +396,7 @@ mod tests {
             ("[audio.a]\nx = 1", "audio.NAME."),
             ("[[output]]\nx = 1", "output."),
             ("[source]\naccept = { x = 1 }", "source.accept."),
+            ("[source]\ntrim = { x = 1 }", "source.trim."),
         ] {
             let message = crate::profile::Profile::from_toml(text).unwrap_err().0;
             let known = message.split("expected ").nth(1).unwrap();

@@ -12,6 +12,7 @@ mod profile;
 mod request;
 mod shipped;
 mod timing;
+mod trim;
 mod wanted;
 
 pub use amounts::{BitRate, Seconds, Size};
@@ -22,4 +23,5 @@ pub use profile::{Audio, Output, Profile, ProfileError, SourceTerms, Video};
 pub use request::{Request, pin_profile};
 pub use shipped::{SHIPPED, shipped};
 pub use timing::{Deinterlace, Denoise, FrameRate, Rate};
+pub use trim::TrimTimes;
 pub use wanted::Wanted;

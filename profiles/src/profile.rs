@@ -8,6 +8,7 @@ use crate::{
     amounts::{BitRate, Decibels, Loudness, Seconds, Size},
     geometry::{Crop, Rotate},
     timing::{Deinterlace, Denoise, FrameRate},
+    trim::TrimTimes,
 };
 
 /// A profile: what is made of a source.
@@ -194,7 +195,11 @@ impl AudioTracks {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceTerms {
+    /// The part of the source that is used; `None` for all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trim: Option<TrimTimes>,
     /// The limits of sources that are accepted.
+    #[serde(skip_serializing_if = "Accept::is_default")]
     pub accept: Accept,
 }
 
@@ -214,6 +219,12 @@ pub struct Accept {
     /// The largest size of pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_size: Option<Size>,
+}
+
+impl Accept {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// serde wants a reference.

@@ -226,6 +226,9 @@ pub struct AudioTrack {
     pub first: Option<i64>,
     /// The duration in seconds, as the container states it; 0 if it does not.
     pub seconds: f64,
+    /// The presentation time of the first sample in microseconds, rounded down, as the container states it; 0 if it does not.
+    #[serde(default)]
+    pub start_us: i64,
     /// The language, title and dispositions.
     pub tags: TrackTags,
 }

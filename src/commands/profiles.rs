@@ -104,6 +104,11 @@ fn show_preview(name: &str, facts: &SourceFacts, wanted: &[Wanted], preview: &Pr
         output.audio.iter().for_each(|settings| print(&format!("    audio  {}", audio_text(settings))));
         output.remarks.iter().for_each(|remark| print(&format!("    note   {remark}")));
     }
+    if let (Some(seconds), Some(trim)) = (preview.seconds, &preview.trim) {
+        let to = trim.to.map_or_else(|| "its end".into(), |to| to.to_string());
+        let from = trim.from.map_or_else(|| "0s".into(), |from| from.to_string());
+        print(&format!("{seconds:.3} s of the source, from {from} to {to}"));
+    }
     let ids: BTreeSet<&String> = preview.outputs.iter().flat_map(|output| &output.renditions).collect();
     print(&format!(
         "{} of pictures, cut into {}; {} in all",
@@ -166,7 +171,8 @@ fn preview_json(preview: &Preview) -> Value {
                    "renditions": output.renditions, "remarks": output.remarks})
         })
         .collect();
-    json!({"outputs": outputs, "video_segments": preview.video_segments, "left_out": preview.left_out})
+    json!({"outputs": outputs, "video_segments": preview.video_segments, "left_out": preview.left_out,
+           "duration_seconds": preview.seconds})
 }
 
 /// Prints the keys in which two profiles differ.

@@ -50,7 +50,14 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
 /// If the profile is none, or makes no such output.
 fn wanted(profile: Option<&str>, source: &str, output: &str) -> Result<Wanted, CommandError> {
     let Some(argument) = profile else { return Ok(Wanted::of(CONTAINERS[0])) };
-    let all = read_profile(argument)?.wanted(&TABLES).map_err(|problems| {
+    let profile = read_profile(argument)?;
+    if profile.source.trim.is_some() {
+        return Err(CommandError::Call(format!(
+            "{argument}: an output of a part of its source (source.trim) can't be compared with the source; cut that part out of it \
+             and compare with that, by a profile without source.trim"
+        )));
+    }
+    let all = profile.wanted(&TABLES).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         CommandError::Call(format!("{argument}: {}", problems.join("; ")))
     })?;

@@ -323,6 +323,7 @@ fn transcode_task(batch: &SegmentBatch, cores: &Cores) -> Option<TranscodeTask> 
         also: first.segment.also.clone(),
         shape: first.segment.shape.clone(),
         states: first.segment.states.clone(),
+        trim: first.segment.trim,
         renditions: first.renditions.clone(),
         cores: cores.count,
     })

@@ -124,6 +124,7 @@ mod tests {
             also: Vec::new(),
             shape: None,
             states: Vec::new(),
+            trim: None,
             renditions: vec![rendition],
             cores: 1,
         }

@@ -31,9 +31,16 @@ pub(crate) struct Damage {
     /// Further warnings, by time.
     notes: Vec<(f64, String)>,
     ends: Option<String>,
+    /// The part of the source that counts, in seconds; `None` for its start and its end.
+    part: (Option<f64>, Option<f64>),
 }
 
 impl Damage {
+    /// Damage of a part of a source alone, from a time up to another, in seconds; `None` for the start and the end of the source.
+    pub(crate) fn within(from: Option<f64>, to: Option<f64>) -> Self {
+        Self { part: (from, to), ..Self::default() }
+    }
+
     /// Notes that a packet could not be decoded; `at` is its time in seconds.
     pub(crate) fn packet(&mut self, at: Option<f64>) {
         let at = at.or_else(|| self.events.last().map(|event| event.0));
@@ -74,8 +81,10 @@ impl Damage {
 
     /// Returns warnings about what is damaged from `start` up to `end`, in seconds; `what` names what is there, such as "pictures".
     pub(crate) fn warnings(&self, what: &str, start: Option<f64>, end: Option<f64>) -> Vec<String> {
-        let inside =
-            |at: f64| start.is_none_or(|start| at >= start - 1e-9) && end.is_none_or(|end| at < end - 1e-9);
+        let within = |at: f64, start: Option<f64>, end: Option<f64>| {
+            start.is_none_or(|start| at >= start - 1e-9) && end.is_none_or(|end| at < end - 1e-9)
+        };
+        let inside = |at: f64| within(at, start, end) && within(at, self.part.0, self.part.1);
         let mut events: Vec<_> = self.events.iter().filter(|event| inside(event.0)).collect();
         events.sort_by(|a, b| a.0.total_cmp(&b.0));
         let places: Vec<_> = events.chunk_by(|a, b| b.0 - a.0 <= TOGETHER_SECONDS).collect();
@@ -152,6 +161,19 @@ mod tests {
             ["pictures are missing at 5.000 s (1 packet can't be decoded)", "the source ends"]
         );
         assert!(damage.warnings("pictures", Some(2.0), Some(3.0)).is_empty());
+    }
+
+    #[test]
+    fn damage_outside_of_the_part_that_is_used_is_not_reported() {
+        let mut damage = Damage::within(Some(2.0), Some(4.0));
+        for at in [1.9, 2.0, 4.0] {
+            damage.packet(Some(at));
+        }
+        assert_eq!(
+            damage.warnings("pictures", None, None),
+            ["pictures are missing at 2.000 s (1 packet can't be decoded)"]
+        );
+        assert!(damage.warnings("pictures", Some(3.0), None).is_empty());
     }
 
     #[test]

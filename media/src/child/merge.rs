@@ -50,7 +50,8 @@ pub(crate) fn merge(
     // In all containers covers lie beside the tracks, and readers list them last.
     tracks.sort_by_key(|track| mux::is_cover(&track.header));
     let mut warnings: Vec<String> = empty.iter().map(Track::left_out).collect();
-    let origin = origin(&tracks, container).ok_or_else(|| nothing(empty.len()))?;
+    let is_part = empty.iter().any(Track::is_of_part);
+    let origin = origin(&tracks, container).ok_or_else(|| nothing(empty.len(), is_part))?;
     let mut written = None;
     if tracks.iter().all(|track| track.clean) {
         written = Some(write(output, task, container, &mut tracks, origin, reporter)?);
@@ -77,7 +78,12 @@ pub(crate) fn merge(
     Ok(Reply::Merged(Box::new(merged)))
 }
 
-fn nothing(tracks: usize) -> Failure {
+fn nothing(tracks: usize, is_part: bool) -> Failure {
+    if is_part {
+        return Failure::new(
+            "no picture and no sound lies in the part of the source that is used; set another source.trim",
+        );
+    }
     Failure::new(match tracks {
         0 => "there is neither a picture nor a sound to put together".into(),
         1 => "its only track holds no packets that can be read".into(),
@@ -497,6 +503,11 @@ impl Track {
         })
     }
 
+    /// Returns whether only a part of the source is used.
+    fn is_of_part(&self) -> bool {
+        self.sum.plan.source.as_ref().is_some_and(|source| source.trim.is_some())
+    }
+
     /// What is said of a track without a packet.
     fn left_out(&self) -> String {
         let language = self.sum.plan.tags.as_ref().map(|tags| tags.language.as_str()).unwrap_or_default();
@@ -506,7 +517,8 @@ impl Track {
             Header { audio: Some(_), .. } => "sound",
             _ => "text",
         };
-        format!("a {what} track{language} holds no packets and is left out")
+        let place = if self.is_of_part() { " in the part of the source that is used" } else { "" };
+        format!("a {what} track{language} holds no packets{place} and is left out")
     }
 
     /// What is said where the container has no length for the last picture, and it is a long one.

@@ -42,12 +42,14 @@ pub(crate) fn transcode(
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
     let range = task.ranges.first().copied().unwrap_or(TimeRange { start: None, end: None });
+    // Where reading may begin in the middle, an index says that timestamps are exact.
+    let place = (range, task.trim, range.start.is_none() && !task.seeks.is_empty());
     let mut levels = task.renditions.iter().map(leveling).collect::<Result<Vec<_>, _>>()?;
     while levels.iter().any(|leveling| !leveling.is_settled()) {
         let mut tracks = Vec::new();
         for (rendition, leveling) in task.renditions.iter().zip(&levels).filter(|(_, l)| !l.is_settled()) {
             let purpose = Purpose::Measure(leveling.measuring());
-            tracks.push(Track::new(rendition, range, purpose, leveling.levels())?);
+            tracks.push(Track::new(rendition, place, purpose, leveling.levels())?);
         }
         let again = file.try_clone().map_err(Failure::at("reading the source"))?;
         let outcomes = pass(again, task, tracks, &[], reporter)?;
@@ -60,7 +62,7 @@ pub(crate) fn transcode(
     }
     let mut tracks = Vec::new();
     for ((rendition, leveling), output) in task.renditions.iter().zip(&levels).zip(outputs) {
-        tracks.push(Track::new(rendition, range, Purpose::Encode(output), leveling.levels())?);
+        tracks.push(Track::new(rendition, place, Purpose::Encode(output), leveling.levels())?);
     }
     let notes: Vec<String> = levels.iter().filter_map(Leveling::shortfall).collect();
     let made = pass(file, task, tracks, &notes, reporter)?.into_iter().flat_map(|outcome| match outcome {
@@ -91,14 +93,15 @@ fn pass(
     let range = task.ranges.first().copied().unwrap_or(TimeRange { start: None, end: None });
     let mut decoder = TrackDecoder::<ff::frame::Audio>::open(source, &task.streams(), task.cores)?;
     let (clock, tick) = (decoder.clock, decoder.tick());
-    if let Some(start) = range.start {
-        let (rate, lead) = tracks.first().map_or((1, 0), |track| (track.rate(), track.lead_in()));
-        seek(&mut decoder.source, task.stream, start - lead, rate);
+    if let Some((begins, rate)) = tracks.first().and_then(|track| Some((track.begins()?, track.rate()))) {
+        seek(&mut decoder.source, task.stream, begins, rate);
     }
     let seamless =
         COUNTED.contains(&decoder.source.container().as_str()) || tracks.iter().any(Track::is_part);
     let mut renditions = Renditions { tracks, follow: SoundClock::new(tick), clock, wary: 0 };
-    let mut damage = Damage::default();
+    let seconds = |micros: i64| micros as f64 / 1e6;
+    let part = task.trim.map(|trim| (seconds(trim.from), trim.to.map(seconds)));
+    let mut damage = part.map_or_else(Damage::default, |(from, to)| Damage::within(Some(from), to));
     let mut outliers = OutlierFilter::new(1.0 / tick);
     let (mut estimate, mut packets) = (0, 0_u64);
     loop {
@@ -149,7 +152,8 @@ fn pass(
     if renditions.tracks.iter().any(|track| track.late) {
         return Err(Failure::new("sound can't be read from where its index says that it lies"));
     }
-    if let Some(cut_off) = cut_off(&decoder.source, task.stream, estimate) {
+    let is_read = !renditions.tracks.iter().all(Track::is_full);
+    if let Some(cut_off) = cut_off(&decoder.source, task.stream, estimate).filter(|_| is_read) {
         damage.ended(cut_off);
     }
     for note in notes {

@@ -1,6 +1,7 @@
 //! Transcodes ranges of a track: connects its source to a decoder, a graph and a sink for each rendition.
 
 mod auxiliary;
+mod entry;
 mod pictures;
 
 use std::fs::File;

@@ -92,6 +92,16 @@ pub fn parts(first: i64, samples: i64, part: i64, grid: i64) -> Vec<(Option<i64>
     parts
 }
 
+/// Returns the seek points for the start of a part of a source, from which decoding is compared: the keyframe at or before it, and two
+/// more before that. A container with an index may know nearer ones than are listed here: its index is asked first.
+pub(super) fn seeks_of_part(keyframes: &[Keyframe], start: i64) -> Vec<Seek> {
+    let end = keyframes.partition_point(|keyframe| keyframe.pts <= start);
+    let listed: Vec<Seek> = keyframes[..end].iter().rev().take(3).map(|keyframe| keyframe.seek).collect();
+    let by_index =
+        listed.first().filter(|seek| seek.by == SeekBy::Time).map(|seek| Seek { at: start, ..*seek });
+    by_index.into_iter().chain(listed).collect()
+}
+
 /// Returns the seek points for a cut: the keyframe at or before it, and two more before that if they are byte offsets. In a container
 /// with an index, the worker finds earlier ones itself.
 fn seeks(keyframes: &[Keyframe], cut: i64) -> Vec<Seek> {
@@ -160,6 +170,15 @@ mod tests {
     #[test]
     fn without_keyframes_there_is_one_segment() {
         assert_eq!(plan(0, 1000, &[], 10, 100), [Range { start: None, end: None, seeks: vec![] }]);
+    }
+
+    #[test]
+    fn a_part_is_read_from_the_nearest_keyframe_and_has_others_to_compare_with() {
+        let all = keyframes(&[0, 24, 48, 72, 96]);
+        let at = |start| seeks_of_part(&all, start).iter().map(|seek| seek.at).collect::<Vec<_>>();
+        assert_eq!(at(80), [80, 70, 46, 22], "the index may know a nearer one");
+        assert_eq!(at(24), [24, 22, -2]);
+        assert_eq!(at(-1), [0; 0]);
     }
 
     #[test]

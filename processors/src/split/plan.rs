@@ -6,12 +6,12 @@ mod tests;
 use millrace_formats::{Seams, rate::Rate};
 use millrace_profiles::{Request, Wanted};
 use millrace_schemas::{
-    AudioFilters, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Rendition, Segment,
-    SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Upload, VideoTrack,
-    WorkPrefix, output_prefix, rendition_id,
+    AudioFilters, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Ratio, Rendition, Seek,
+    SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Trim,
+    Upload, VideoTrack, WorkPrefix, output_prefix, rendition_id,
 };
 
-use super::{cuts, extras};
+use super::{cuts, extras, trim};
 use crate::request::{self, tables};
 
 /// The plan of an execution.
@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub(super) segments: Vec<Segment>,
     /// The streams of the source that are in no output, each with the reason.
     pub(super) left_out: Vec<String>,
+    /// The duration of what is made, in seconds; `None` if the source does not state it.
+    pub(super) seconds: Option<f64>,
 }
 
 /// The shortest segment of a long audio track, in seconds. Its lead-in is a hundredth of that.
@@ -65,6 +67,10 @@ pub(super) fn plan(
     {
         return Err(reason);
     }
+    let part = terms.trim.as_ref().map(|asked| trim::resolve(asked, facts, &wanted)).transpose()?;
+    let cut = part.map(|part| trim::cut(facts, part));
+    let facts = cut.as_ref().unwrap_or(facts);
+    let seconds_made = trim::duration(facts, &wanted);
     let prefix = output_prefix(upload, &source.url)?;
     let outputs = wanted.iter().map(|wanted| output(upload, &prefix, &source.url, facts, wanted)).collect();
     let blank = Segment {
@@ -88,7 +94,7 @@ pub(super) fn plan(
         shape: None,
         states: Vec::new(),
         replaces: Vec::new(),
-        trim: None,
+        trim: part,
     };
     let mut builder = PlanBuilder {
         encoders,
@@ -104,17 +110,11 @@ pub(super) fn plan(
     }
     builder.blank.kind = TrackKind::Audio;
     builder.blank.video_segments = builder.count()?;
-    let first = main_sound(&facts.audio);
-    for (number, sound) in facts.audio.iter().enumerate() {
+    let ranks = audio_ranks(&facts.audio);
+    for (number, (sound, rank)) in facts.audio.iter().zip(&ranks).enumerate() {
         // The one that plays comes first, for formats that hold fewer.
-        let before: Vec<&AudioTrack> = if number == first {
-            Vec::new()
-        } else {
-            let others = facts.audio.iter().take(number).enumerate();
-            let others = others.filter(|(other, _)| *other != first).map(|(_, other)| other);
-            facts.audio.get(first).into_iter().chain(others).collect()
-        };
-        builder.add_audio(sound, number, &before, seconds)?;
+        let earlier = facts.audio.iter().zip(&ranks).filter(|(_, other)| *other < rank);
+        builder.add_audio(sound, number, &earlier.map(|(other, _)| other).collect::<Vec<_>>(), seconds)?;
     }
     builder.note_languages();
     for (number, side) in facts.auxiliary.iter().enumerate() {
@@ -132,9 +132,12 @@ pub(super) fn plan(
     }
     builder.check_outputs()?;
     let PlanBuilder { mut outputs, segments, tracks, .. } = builder;
+    let part_text = part.map(|Trim { from, to }| format!("trim {from} {to:?}"));
     for output in &mut outputs {
         let mut shaped: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
         shaped.extend(upload.keep_location.then_some("location"));
+        // Renditions are named by their settings, which are those of the whole source, too.
+        shaped.extend(part_text.as_deref());
         output.mark = Fingerprint::new(source, &output.format, &shaped).mark();
     }
     let started = Started {
@@ -149,13 +152,20 @@ pub(super) fn plan(
         kept: Vec::new(),
         warnings: facts.warnings.clone(),
     };
-    Ok(Plan { started, segments, left_out: facts.left_out.clone() })
+    Ok(Plan { started, segments, left_out: facts.left_out.clone(), seconds: seconds_made })
 }
 
 /// libavformat's `AV_DISPOSITION_DEFAULT`.
 const DEFAULT: i32 = 1;
 /// A track counts as being as long as the longest one from this fraction of its duration on.
 const AS_LONG: f64 = 0.9;
+
+/// Returns the rank of each audio track: 0 for the one that plays, which formats hold that hold fewer than all.
+pub(super) fn audio_ranks(sounds: &[AudioTrack]) -> Vec<usize> {
+    let first = main_sound(sounds);
+    let rank = |number| if number == first { 0 } else { number + usize::from(number < first) };
+    (0..sounds.len()).map(rank).collect()
+}
 
 /// Returns the index of the main audio track: the first of the longest among the default ones; among all, if none is a default one.
 fn main_sound(sounds: &[AudioTrack]) -> usize {
@@ -232,11 +242,17 @@ impl PlanBuilder<'_> {
             return Ok(());
         }
         let is_whole = |rendition: &Rendition| tables().seams(rendition) == Some(Seams::Whole);
-        let ranges = if renditions.iter().any(is_whole) {
+        let mut ranges = if renditions.iter().any(is_whole) {
             vec![cuts::Range { start: None, end: None, seeks: Vec::new() }]
         } else {
             ranges(video, seconds)
         };
+        let Ratio { num, den } = video.picture.time_base;
+        let from = self.blank.trim.map(|trim| trim.ticks((i64::from(num), i64::from(den))).0);
+        if let Some(first) = ranges.first_mut().filter(|_| from == Some(video.first)) {
+            let keyframes = if video.trusted { video.keyframes.as_slice() } else { &[] };
+            first.seeks = cuts::seeks_of_part(keyframes, video.first);
+        }
         let count = i32::try_from(ranges.len()).map_err(|_| too_many())?;
         let blank = Segment {
             video_segments: count,
@@ -299,8 +315,13 @@ impl PlanBuilder<'_> {
         // Of several encodings of a track only the first one plays by default.
         let others = self.tracks.iter_mut().skip(first).filter(|track| !defaults.contains(&track.rendition));
         others.filter_map(|track| track.tags.as_mut()).for_each(|tags| tags.dispositions &= !DEFAULT);
+        let from = self.blank.trim.map(|trim| trim.samples(i64::from(sound.sound.sample_rate)).0);
         for segment in self.segments.iter_mut().filter(|segment| segment.stream == sound.stream) {
             segment.expected_units = sound.samples;
+            // Where timestamps are exact, which they are in samples, sound can be read from anywhere.
+            let is_first = segment.start.is_none() && sound.first == from;
+            let at = from.filter(|_| is_first);
+            segment.seeks.extend(at.map(|at| Seek { by: SeekBy::Time, at, state: 0 }));
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! What would be made of a source, before anything is.
 
+use millrace_profiles::TrimTimes;
 use millrace_schemas::{AudioSettings, Encoders, SourceFacts, SourceRef, Upload, VideoSettings};
 
 use super::plan::plan;
+use crate::request;
 
 /// What would be made of a source.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +15,10 @@ pub struct Preview {
     pub video_segments: usize,
     /// The streams of the source that are in no output, each with the reason.
     pub left_out: Vec<String>,
+    /// The duration of the outputs, in seconds; `None` if the source does not state it.
+    pub seconds: Option<f64>,
+    /// The part of the source that is used, as it was asked for; `None` for all of it.
+    pub trim: Option<TrimTimes>,
 }
 
 /// An output that would be made.
@@ -60,5 +66,7 @@ pub fn preview(
         outputs: outputs.collect(),
         video_segments: count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
         left_out: plan.left_out,
+        seconds: plan.seconds,
+        trim: request::wanted(upload)?.terms.trim,
     })
 }

@@ -20,7 +20,7 @@ pub(super) fn publish(
     at_ms: i64,
     plan: Plan,
 ) -> Result<Vec<Emit>, RecordError> {
-    let Plan { mut started, segments, left_out } = plan;
+    let Plan { mut started, segments, left_out, .. } = plan;
     debug_check(|| check_plan(&started, segments.iter().map(|segment| segment.index)));
     // From the time at which the upload was appended, however often it is redelivered.
     started.deadline_ms =

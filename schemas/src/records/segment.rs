@@ -88,6 +88,33 @@ pub struct Trim {
     pub to: Option<i64>,
 }
 
+impl Trim {
+    /// Returns its start and its end in ticks of `num`/`den` seconds, each rounded up: a tick is in the part if its time is.
+    #[must_use]
+    pub fn ticks(&self, (num, den): (i64, i64)) -> (i64, Option<i64>) {
+        // Products of 64 and 63 bits: no overflow.
+        let (num, den) = (i128::from(num.max(1)), i128::from(den.max(1)));
+        let up = |micros: i64| -((-i128::from(micros) * den).div_euclid(num * MICROSECONDS));
+        (saturated(up(self.from)), self.to.map(|to| saturated(up(to))))
+    }
+
+    /// Returns its start and its end in samples at a rate in Hz, each rounded to the nearest sample.
+    #[must_use]
+    pub fn samples(&self, rate: i64) -> (i64, Option<i64>) {
+        let nearest = |micros: i64| {
+            (2 * i128::from(micros) * i128::from(rate) + MICROSECONDS).div_euclid(2 * MICROSECONDS)
+        };
+        (saturated(nearest(self.from)), self.to.map(|to| saturated(nearest(to))))
+    }
+}
+
+/// Microseconds a second.
+const MICROSECONDS: i128 = 1_000_000;
+
+fn saturated(value: i128) -> i64 {
+    i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX })
+}
+
 crate::frame::record!(
     Segment,
     "Segment",
@@ -168,4 +195,24 @@ pub enum SeekBy {
     Time,
     // A byte offset, for containers without an index.
     Byte,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_in_a_part_if_its_time_is_and_a_sample_is_the_nearest_one() {
+        let trim = Trim { from: 333_333, to: Some(1_000_001) };
+        // A third of a second is 0.333333 s and more, 1 s is less than 1.000001 s.
+        assert_eq!(trim.ticks((1, 90_000)), (30_000, Some(90_001)));
+        assert_eq!(trim.ticks((1001, 30_000)), (10, Some(30)));
+        assert_eq!(trim.samples(48_000), (16_000, Some(48_000)));
+        let before = Trim { from: -500_000, to: None };
+        assert_eq!(before.ticks((1, 3)), (-1, None));
+        assert_eq!(before.samples(44_100), (-22_050, None));
+        let far = Trim { from: i64::MIN, to: Some(i64::MAX) };
+        assert_eq!(far.ticks((1, i64::from(i32::MAX))), (i64::MIN, Some(i64::MAX)));
+        assert_eq!(far.samples(i64::from(i32::MAX)), (i64::MIN, Some(i64::MAX)));
+    }
 }

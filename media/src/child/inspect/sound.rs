@@ -1,6 +1,9 @@
 //! What the sound of a source is, as encoder settings, and whether it can be cut.
 
-use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
+use ffmpeg_next::{
+    self as ff, Packet,
+    ffi::{AV_NOPTS_VALUE, AVMediaType, AVRational},
+};
 use millrace_schemas::{AudioTrack, Sound};
 
 use super::{
@@ -76,6 +79,7 @@ pub(super) fn take(
             },
             samples: (seconds(s.duration, s.time_base) * f64::from(parameters.sample_rate)) as i64,
             seconds: duration,
+            start_us: start(s.start_time, s.time_base),
             first: None,
             tags: tags(&stream),
         });
@@ -93,6 +97,15 @@ pub(super) fn take(
         }
     }
     Ok(())
+}
+
+/// Returns when a stream starts, in microseconds rounded down; 0 if nothing says so.
+fn start(ticks: i64, time_base: AVRational) -> i64 {
+    if ticks == AV_NOPTS_VALUE {
+        return 0;
+    }
+    let micros = i128::from(ticks) * i128::from(time_base.num) * 1_000_000;
+    i64::try_from(micros.div_euclid(i128::from(time_base.den.max(1)))).unwrap_or(0)
 }
 
 /// By how many samples packets follow each other, where the index shows that all do so alike, or the container counts samples

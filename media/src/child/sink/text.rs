@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use ffmpeg_next::{Packet, codec};
-use millrace_schemas::{Made, Rendition, SideSettings};
+use millrace_schemas::{Made, Rendition, SideSettings, Trim};
 
 use super::work_object::{Sink, WRITING, begin};
 use crate::{
@@ -41,20 +41,24 @@ pub(crate) struct TextSink {
     captions: Vec<Caption>,
     /// The length of all captions together, in bytes.
     length: usize,
+    /// The start and the end of the part of the source that is used, in milliseconds.
+    part: (i64, i64),
+    is_full: bool,
     damage: Damage,
 }
 
 impl TextSink {
-    /// Opens the decoder of a stream with these parameters and this clock, and mp4's encoder.
+    /// Opens the decoder of a stream with these parameters and this clock, and the encoder; of `trim`, texts are cut to it.
     ///
     /// # Errors
     /// If this FFmpeg has no such decoder or encoder.
     pub(crate) fn open(
         rendition: &Rendition,
-        settings: SideSettings,
+        (settings, trim): (SideSettings, Option<Trim>),
         output: File,
         (parameters, clock): (&codec::Parameters, Clock),
     ) -> Result<Self, Failure> {
+        let part = trim.map(|trim| trim.samples(MILLISECONDS.den));
         Ok(Self {
             coder: TextCoder::open(parameters, clock, encoder(&settings.codec, "")?)?,
             clock,
@@ -63,8 +67,15 @@ impl TextSink {
             output,
             captions: Vec::new(),
             length: 0,
+            part: (part.map_or(i64::MIN, |part| part.0), part.and_then(|part| part.1).unwrap_or(i64::MAX)),
+            is_full: false,
             damage: Damage::default(),
         })
+    }
+
+    /// Returns `true` if what follows is behind the part of the source that is used.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Notes the texts of a packet at `start`, which lasts for `length`, both in milliseconds.
@@ -95,6 +106,9 @@ impl TextSink {
         let longest = if captions.len() > 1000 { 2 * LONGEST_PACKET } else { LONGEST_SHOWN };
         for caption in &mut captions {
             caption.end = caption.end.min(caption.start.saturating_add(longest));
+            // One that is shown outside of the part is no longer any, and is removed.
+            caption.start = caption.start.max(self.part.0);
+            caption.end = caption.end.min(self.part.1);
         }
         let layout = combine_overlapping(captions);
         if layout.left_out > 0 {
@@ -123,6 +137,10 @@ impl Sink for TextSink {
     fn push(&mut self, packet: &mut Packet) -> Result<Vec<Made>, Failure> {
         let Some(pts) = packet.pts().or(packet.dts()) else { return Ok(Vec::new()) };
         let start = rescale_timestamp(pts, self.clock, (0, MILLISECONDS), MILLISECONDS);
+        if start >= self.part.1 {
+            self.is_full = true;
+            return Ok(Vec::new());
+        }
         let length = rescale_timestamp(packet.duration().max(0), self.clock, (0, MILLISECONDS), MILLISECONDS);
         self.coder.make_utf8(packet);
         match self.coder.decode(packet) {

@@ -1,7 +1,7 @@
 //! One rendition of a sound track, or of a part of one.
 
 use ffmpeg_next as ff;
-use millrace_schemas::{AudioSettings, Rendition};
+use millrace_schemas::{AudioSettings, Rendition, Trim};
 
 use super::outlet::{Outcome, Outlet, Purpose};
 
@@ -37,7 +37,13 @@ pub(super) struct Track<'a> {
     /// What the pass is for, until the first samples come.
     purpose: Option<Purpose>,
     levels: Levels,
+    /// The start and the end of the part of the source that is used, in samples.
+    part: (Option<i64>, Option<i64>),
+    /// Whether reading begins at the start of that part.
+    sought: bool,
     pub(super) sink: Option<Outlet>,
+    /// When the samples so far end, in samples. Those outside of the part are counted, and not encoded.
+    at: i64,
     graph: SoundGraph,
     /// The layout of the first decoded frame: its channels are those of the output, one by one, where there are as many.
     first_layout: Option<Layout>,
@@ -53,15 +59,17 @@ pub(super) struct Track<'a> {
 }
 
 impl<'a> Track<'a> {
+    /// The track of a range of a part of the source; `sought` says whether reading begins at the start of that part.
     pub(super) fn new(
         rendition: &'a Rendition,
-        range: TimeRange,
+        (range, trim, sought): (TimeRange, Option<Trim>, bool),
         purpose: Purpose,
         levels: Levels,
     ) -> Result<Self, Failure> {
         let settings =
             rendition.audio.clone().ok_or_else(|| Failure::new("a rendition without audio settings"))?;
         let layout = Layout::of(&settings)?;
+        let part = trim.map(|trim| trim.samples(i64::from(settings.sample_rate.max(1))));
         Ok(Self {
             graph: SoundGraph::new(layout, settings.sample_rate.unsigned_abs()),
             layout,
@@ -71,7 +79,10 @@ impl<'a> Track<'a> {
             range,
             purpose: Some(purpose),
             levels,
+            part: (part.map(|part| part.0), part.and_then(|part| part.1)),
+            sought,
             sink: None,
+            at: 0,
             first_layout: None,
             filled: 0,
             skip: 0,
@@ -87,21 +98,28 @@ impl<'a> Track<'a> {
     }
 
     /// Returns how many samples are encoded before a part begins, and thrown away.
-    pub(super) fn lead_in(&self) -> i64 {
+    fn lead_in(&self) -> i64 {
         self.codec.lead_in() * self.codec.frame_size()
+    }
+
+    /// Returns the first sample that is needed, if reading begins there and not at the start of the source.
+    pub(super) fn begins(&self) -> Option<i64> {
+        match self.range.start {
+            Some(start) => Some(start - self.lead_in()),
+            None => self.part.0.filter(|_| self.sought),
+        }
     }
 
     /// Returns `true` if all samples that a part needs were encoded.
     pub(super) fn is_full(&self) -> bool {
-        match (&self.sink, self.range.end) {
-            (Some(sink), Some(end)) => sink.end() >= end + self.codec.lead_out() * sink.frame_size(),
-            _ => false,
-        }
+        let Some(sink) = &self.sink else { return false };
+        let needed = self.range.end.map(|end| end + self.codec.lead_out() * sink.frame_size());
+        needed.into_iter().chain(self.part.1).min().is_some_and(|end| self.at >= end)
     }
 
     /// Returns `true` if this is a part of a track, which is cut only if the source has no holes and exact times.
     pub(super) fn is_part(&self) -> bool {
-        self.range.start.is_some() || self.range.end.is_some()
+        self.range.start.is_some() || self.range.end.is_some() || self.sought
     }
 
     /// Returns when the sound so far ends, in seconds; `None` before there is any.
@@ -111,12 +129,16 @@ impl<'a> Track<'a> {
 
     /// Returns when the sound so far ends, in samples.
     fn end(&self) -> Option<i64> {
-        Some(self.sink.as_ref()?.end() + self.graph.delay())
+        self.sink.as_ref()?;
+        Some(self.at + self.graph.delay())
     }
 
+    /// Opens the sink of a track whose first sample is at this time, in samples.
     fn open(&mut self, first: i64) -> Result<(), Failure> {
         let purpose = self.purpose.take().ok_or_else(|| Failure::new("an output was used twice"))?;
+        self.at = first;
         let settings = (&self.settings, self.layout);
+        let first = self.part.0.map_or(first, |from| first.max(from));
         let place = (first, self.range, self.codec.frame_size());
         self.sink = Some(Outlet::open(self.rendition, settings, purpose, self.levels, place)?);
         Ok(())
@@ -135,10 +157,9 @@ impl<'a> Track<'a> {
         if self.sink.is_none() {
             let samples = Clock { num: 1, den: self.rate() };
             let at = time.map(|pts| rescale_timestamp(pts, clock, (0, samples), samples));
-            let first = match self.range.start {
+            let first = match self.begins() {
                 None => at.unwrap_or(0),
-                Some(start) => {
-                    let begins = start - self.lead_in();
+                Some(begins) => {
                     let ends = at.unwrap_or(0) + frame.samples() as i64;
                     if ends <= begins {
                         return Ok(false);
@@ -163,7 +184,7 @@ impl<'a> Track<'a> {
     ) -> Result<bool, Failure> {
         let samples = Clock { num: 1, den: self.rate() };
         let (is_part, end) = (self.is_part(), self.end());
-        let (Some(time), Some(end), Some(sink)) = (time, end, &mut self.sink) else { return Ok(false) };
+        let (Some(time), Some(end), Some(sink)) = (time, end, &self.sink) else { return Ok(false) };
         let hole = rescale_timestamp(time, clock, (0, samples), samples) - end;
         let tolerance = if exact { (sink.frame_size() / 4).min(MOST_ROUNDING) } else { 0 };
         self.skip = 0;
@@ -177,19 +198,36 @@ impl<'a> Track<'a> {
             // What the resampler holds comes before the silence.
             self.flush()?;
             self.graph.restart();
-            let Some(sink) = &mut self.sink else { return Ok(false) };
-            // Encoding a long silence takes long, so progress is reported.
-            let (mut left, minute) =
-                (rescale_timestamp(time, clock, (0, samples), samples) - sink.end(), 60 * samples.den);
-            while left > 0 {
-                sink.push(Samples::Silence(usize::try_from(left.min(minute)).unwrap_or(0)))?;
-                left -= minute;
-                reporter.progress(0, sink.end());
-            }
+            let until = rescale_timestamp(time, clock, (0, samples), samples);
+            self.be_silent(until, reporter)?;
         } else if hole < -tolerance || (is_part && hole < 0) {
             self.skip = usize::try_from(-hole).unwrap_or(0);
         }
         Ok(hole > tolerance)
+    }
+
+    /// Encodes silence up to a time in samples.
+    fn be_silent(&mut self, until: i64, reporter: &mut Reporter) -> Result<(), Failure> {
+        let minute = 60 * self.rate();
+        while self.at < until {
+            // Encoding a long silence takes long, so progress is reported.
+            let count = (until - self.at).min(minute);
+            let used = self.used(count);
+            if let Some(sink) = self.sink.as_mut().filter(|_| !used.is_empty()) {
+                sink.push(Samples::Silence(used.len()))?;
+                reporter.progress(0, sink.end());
+            }
+            self.at += count;
+        }
+        Ok(())
+    }
+
+    /// Returns which of the next `count` samples are in the part of the source that is used.
+    fn used(&self, count: i64) -> std::ops::Range<usize> {
+        let (from, to) = self.part;
+        let place = |at: Option<i64>, or: i64| at.map_or(or, |at| at.saturating_sub(self.at).clamp(0, count));
+        let index = |place: i64| usize::try_from(place).unwrap_or(0);
+        index(place(from, 0))..index(place(to, count))
     }
 
     /// Makes each second longer by this part of it; 0 for no longer.
@@ -229,19 +267,23 @@ impl<'a> Track<'a> {
         if count == skip {
             return Ok(());
         }
-        let channels: Vec<&[f32]> = planes.iter().map(|plane| &plane[skip..]).collect();
-        if self.is_part() {
+        let count = count - skip;
+        let used = self.used(count as i64);
+        let channels: Vec<&[f32]> = planes.iter().map(|plane| &plane[skip..][used.clone()]).collect();
+        self.at += used.start as i64;
+        if self.is_part() && !used.is_empty() {
             self.note(&channels);
         }
+        self.at += (count - used.start) as i64;
         match &mut self.sink {
-            Some(sink) => sink.push(Samples::Planes(&channels)),
-            None => Ok(()),
+            Some(sink) if !used.is_empty() => sink.push(Samples::Planes(&channels)),
+            _ => Ok(()),
         }
     }
 
     /// Notes samples behind both ends of a part, of one channel after the other, for the proof of its seams.
     fn note(&mut self, channels: &[&[f32]]) {
-        let Some(at) = self.sink.as_ref().map(Outlet::end) else { return };
+        let at = self.at;
         let count = channels.first().map_or(0, |channel| channel.len());
         for (boundary, noted) in [(self.range.start, &mut self.head), (self.range.end, &mut self.tail)] {
             let Some(boundary) = boundary else { continue };

@@ -31,7 +31,7 @@ pub(super) fn transcode(
         let settings =
             rendition.side.clone().ok_or_else(|| Failure::new("a rendition without settings of its own"))?;
         made.extend(if codec::find(&settings.codec)?.is_text() {
-            text(&mut source, task.stream, (rendition, settings, output), reporter)?
+            text(&mut source, task, (rendition, settings, output), reporter)?
         } else {
             cover(&source, task.stream, (rendition, settings, output))?
         });
@@ -42,14 +42,17 @@ pub(super) fn transcode(
 
 fn text(
     source: &mut Source,
-    stream: i32,
+    task: &TranscodeTask,
     (rendition, settings, output): (&Rendition, SideSettings, File),
     reporter: &mut Reporter,
 ) -> Result<Vec<Made>, Failure> {
+    let stream = task.stream;
     let track = (&source.parameters(stream)?, source.clock(stream));
-    let mut sink = TextSink::open(rendition, settings, output, track)?;
+    let mut sink = TextSink::open(rendition, (settings, task.trim), output, track)?;
     let mut packet = Packet::empty();
-    while let Ok(Some(_)) = source.read(&[stream], &mut packet) {
+    while !sink.is_full()
+        && let Ok(Some(_)) = source.read(&[stream], &mut packet)
+    {
         reporter.progress(0, 0);
         sink.push(&mut packet)?;
     }

@@ -10,6 +10,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ffmpeg_next as ff;
 use millrace_schemas::{Made, Seek, SeekBy};
 
+use super::entry;
 use crate::{
     child::{
         alive,
@@ -37,24 +38,20 @@ pub(super) fn transcode(
     outputs: Vec<File>,
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
+    let in_middle = task.ranges.first().and_then(|range| range.start);
     let mut places: VecDeque<Option<Seek>> = task.seeks.iter().copied().map(Some).chain([None]).collect();
-    if task.ranges.first().is_none_or(|range| range.start.is_none()) {
-        places = VecDeque::from([None]);
+    if in_middle.is_none() {
+        let entry = task.trim.and_then(|_| entry::proven(file, task, reporter).transpose()).transpose()?;
+        places = entry.map(Some).into_iter().chain([None]).collect();
     }
     let mut outputs = Some(outputs);
     let mut work = None;
     while let Some(place) = places.pop_front() {
-        let copy = file.try_clone().map_err(Failure::at("reading the source"))?;
-        let mut source = Source::open(copy, Depth::Decoding)?;
-        source.set_discontinuities(&task.jumps);
-        if let Some(shape) = &task.shape {
-            source.admit(i64::from(shape.width) * i64::from(shape.height));
-        }
+        let mut decoder = open(file, task)?;
         let work = match outputs.take() {
-            Some(outputs) => work.insert(Work::new(task, outputs, &source)?),
+            Some(outputs) => work.insert(Work::new(task, outputs, &decoder.source)?),
             None => work.as_mut().ok_or_else(|| Failure::new("a task without ranges"))?,
         };
-        let mut decoder = TrackDecoder::<ff::frame::Video>::open(source, &task.streams(), task.cores)?;
         if let Some(place) = place {
             if !decoder.source.seek(task.stream, place) {
                 continue;
@@ -84,8 +81,19 @@ pub(super) fn transcode(
     work.map_or(Ok(()), |work: Work| work.finish(reporter))
 }
 
+/// Opens the source's track of pictures.
+pub(super) fn open(file: &File, task: &TranscodeTask) -> Result<TrackDecoder<ff::frame::Video>, Failure> {
+    let copy = file.try_clone().map_err(Failure::at("reading the source"))?;
+    let mut source = Source::open(copy, Depth::Decoding)?;
+    source.set_discontinuities(&task.jumps);
+    if let Some(shape) = &task.shape {
+        source.admit(i64::from(shape.width) * i64::from(shape.height));
+    }
+    TrackDecoder::open(source, &task.streams(), task.cores)
+}
+
 /// Returns the codec headers that hold at a seek point, if they are not those of the container's header.
-fn state(task: &TranscodeTask, place: Seek) -> Result<Option<Vec<u8>>, Failure> {
+pub(super) fn state(task: &TranscodeTask, place: Seek) -> Result<Option<Vec<u8>>, Failure> {
     let text = usize::try_from(place.state).ok().and_then(|state| task.states.get(state.checked_sub(1)?));
     text.map(|text| BASE64_STANDARD.decode(text).map_err(Failure::at("reading codec headers"))).transpose()
 }
@@ -161,7 +169,13 @@ struct Work {
     sinks: Vec<VideoSink>,
     whole: Whole,
     start: Option<i64>,
+    /// Whether the first range begins where the source does, or the part of it that is used.
+    is_first: bool,
     end: Option<i64>,
+    /// The start and the end of the part of the source that is used, in ticks. Its end is taken for that of the source.
+    part: (Option<i64>, Option<i64>),
+    /// Whether a picture was decoded at all.
+    has_decoded: bool,
     /// The length of a picture in ticks.
     step: i64,
     /// How long a tick is, in seconds.
@@ -180,14 +194,17 @@ struct Work {
 
 impl Work {
     fn new(task: &TranscodeTask, outputs: Vec<File>, source: &Source) -> Result<Self, Failure> {
-        let start = task.ranges.first().and_then(|range| range.start);
+        let in_middle = task.ranges.first().and_then(|range| range.start);
         let all_settings = || task.renditions.iter().filter_map(|rendition| rendition.video.as_ref());
         // The others have the frame rate that the planner found, which is libavformat's but for damaged sources.
         let rate =
             all_settings().find(|settings| !settings.is_resampled()).map(|settings| settings.frame_rate);
         let (clock, step, field_order) = usual_pictures(source, task.stream, rate)?;
         let first = task.shape.as_ref();
-        let incoming = Incoming { first, clock, step, field_order, start };
+        let part = task.trim.map(|trim| trim.ticks((i64::from(clock.num), i64::from(clock.den))));
+        let part = (part.map(|part| part.0), part.and_then(|part| part.1));
+        let start = in_middle.or(part.0);
+        let incoming = Incoming { first, clock, step, field_order, start: in_middle };
         let course = Course::build(all_settings(), incoming, task.cores);
         // They come range by range; a sink takes those of one rendition.
         let mut of_rendition: Vec<VecDeque<File>> = task.renditions.iter().map(|_| VecDeque::new()).collect();
@@ -205,6 +222,9 @@ impl Work {
             sinks,
             whole: Whole::new(task),
             start,
+            is_first: in_middle.is_none(),
+            part,
+            has_decoded: false,
             end: task.ranges.last().and_then(|range| range.end),
             step,
             tick: clock.as_f64(),
@@ -224,7 +244,9 @@ impl Work {
         (pts, length): (i64, i64),
         reporter: &Reporter,
     ) -> Result<ControlFlow<()>, Failure> {
-        if self.resumed.is_some_and(|last| pts <= last) {
+        // What comes before the part is as if it were not there, for filters, too.
+        let is_outside = self.part.0.is_some_and(|from| pts < from);
+        if is_outside || self.resumed.is_some_and(|last| pts <= last) {
             return Ok(ControlFlow::Continue(()));
         }
         if self.start.is_some_and(|start| pts < start) {
@@ -283,7 +305,8 @@ impl Work {
     /// Ends all work objects.
     fn finish(mut self, reporter: &Reporter) -> Result<(), Failure> {
         self.pass_lead(reporter)?;
-        if self.count == 0 && self.next.is_none() && self.start.is_none() {
+        let is_missed = self.has_decoded && self.part.0.is_some();
+        if self.count == 0 && self.next.is_none() && self.is_first && !is_missed {
             return Err(Failure::new("no picture of the video could be decoded"));
         }
         eprintln!("{}", self.notes.cost());
@@ -298,6 +321,22 @@ impl Work {
         for sink in sinks {
             whole.add(sink.finish(&notes)?, reporter);
         }
+        Ok(())
+    }
+
+    /// Ends at the end of the part of the source that is used: its last picture is shown up to there.
+    fn end_part(
+        &mut self,
+        last: Option<(ff::frame::Video, i64)>,
+        until: i64,
+        reporter: &Reporter,
+    ) -> Result<(), Failure> {
+        if let Some((frame, pts)) = last
+            && self.picture(frame, (pts, until - pts), reporter)?.is_break()
+        {
+            return Ok(());
+        }
+        self.notes.end();
         Ok(())
     }
 
@@ -330,7 +369,7 @@ fn decode(
 ) -> Result<Outcome, Failure> {
     // How many pictures came before the start of the range, and whether one came from there on.
     let (mut before, mut reached) = (0, false);
-    let mut estimate = work.start.unwrap_or(0);
+    let mut estimate = work.start.filter(|_| may_be_late).unwrap_or(0);
     let tick = decoder.tick();
     let seconds = |ticks: i64| ticks as f64 * tick;
     let mut read = None;
@@ -345,7 +384,8 @@ fn decode(
     let (most_pixels, size) = (decoder.source.most_pixels(), decoder.source.size());
     let (mut pictures, mut pixels) = (0, 0_i64);
     // What an earlier attempt noted is noted again.
-    work.notes.damage = Damage::default();
+    let (from, until) = work.part;
+    work.notes.damage = Damage::within(from.map(seconds), until.map(seconds));
     work.is_without_captions = false;
     loop {
         match decoder.next()? {
@@ -372,11 +412,13 @@ fn decode(
                 let pts = frame.timestamp().unwrap_or(estimate);
                 estimate = pts.saturating_add(work.step);
                 work.notes.damage.frame(&frame, seconds(pts));
+                work.has_decoded = true;
                 match work.start {
                     Some(start) if pts < start => before += 1,
                     start if !std::mem::replace(&mut reached, true) && may_be_late => {
                         let starts_later = before == 0 && start.is_some_and(|start| pts > start);
-                        if starts_later || work.course.needs_more_before(Some(pts), before) {
+                        let needs_more = !work.is_first && work.course.needs_more_before(Some(pts), before);
+                        if starts_later || needs_more {
                             return Ok(Outcome::TooLate);
                         }
                     }
@@ -389,6 +431,10 @@ fn decode(
                     }
                     if is_corrected {
                         work.notes.damage.time(seconds(pts));
+                    }
+                    if let Some(until) = until.filter(|until| pts >= *until) {
+                        work.end_part(held.take(), until, reporter)?;
+                        return Ok(Outcome::Done);
                     }
                     if let Some((frame, pts)) = held.replace((frame, pts)) {
                         let length = lengths::length(&frame);
@@ -416,6 +462,11 @@ fn decode(
                     } else {
                         lengths::length(&frame)
                     };
+                    // What the filter of outliers held back may be past the end of the part.
+                    if until.is_some_and(|until| pts >= until) {
+                        break;
+                    }
+                    let length = until.map_or(length, |until| length.min(until - pts));
                     if work.picture(frame, (pts, length), reporter)?.is_break() {
                         return Ok(Outcome::Done);
                     }

@@ -25,7 +25,7 @@ fn plan(segments: i32) -> Signal {
             last_time: 900,
             shape: None,
             states: vec!["AWQ=".into()],
-            trim: Some(Trim { from: 7, to: None }),
+            trim: Some(Trim { from: 7, to: Some(9) }),
         }),
         ..track(rendition, TrackKind::Video, 0, segments)
     };

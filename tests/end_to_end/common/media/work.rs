@@ -166,6 +166,7 @@ impl Workshop {
             also: video.more_streams.clone(),
             shape: video.shape.clone(),
             states: video.states.clone(),
+            trim: None,
             renditions: vec![Rendition { id: "v".into(), video: Some(settings), audio: None, side: None }],
             cores: 1,
         }
@@ -186,6 +187,7 @@ impl Workshop {
             also: sound.more_streams.clone(),
             shape: None,
             states: Vec::new(),
+            trim: None,
             renditions: vec![Rendition { id: "a".into(), video: None, audio: Some(settings), side: None }],
             cores: 1,
         }
