@@ -32,6 +32,12 @@ impl<'a> Bits<'a> {
         self.number(bits).map(drop)
     }
 
+    /// Goes on to the begin of the next byte. Returns how many bytes are in front of it.
+    pub(crate) fn align(&mut self) -> usize {
+        self.at = self.at.next_multiple_of(8);
+        self.at / 8
+    }
+
     /// Reads a number of as many bits as zeros are in front of it (`ue(v)`: ITU-T H.265, 9.2; `uvlc()`: AV1, 4.10.3).
     pub(crate) fn golomb(&mut self) -> Option<u32> {
         let mut zeros = 0;
@@ -55,5 +61,8 @@ mod tests {
         assert_eq!((bits.flag(), bits.number(2)), (Some(true), Some(1)));
         assert_eq!((bits.golomb(), bits.golomb(), bits.golomb()), (Some(5), Some(1), None));
         assert_eq!(bits.number(1), None);
+        let mut bits = Bits::new(&[0, 0xff]);
+        assert_eq!((bits.align(), bits.number(1), bits.align()), (0, Some(0), 1));
+        assert_eq!((bits.number(8), bits.align()), (Some(0xff), 2));
     }
 }

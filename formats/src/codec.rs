@@ -43,6 +43,9 @@ pub enum Form {
     Encoder,
     /// As they lie in an output.
     File,
+    /// As they lie in an output without codec headers in front: each packet can be told from the next, and what a decoder must
+    /// know to begin lies before each keyframe.
+    Stream,
 }
 
 /// How segments of a track become one track.
@@ -97,6 +100,19 @@ pub trait Codec: Debug + Sync {
         may_be && encoder == file
     }
 
+    /// Returns `true` if the codec headers that a reader gathers from an output of [`Form::Stream`] are those that the encoder gave.
+    fn stream_headers_agree(&self, encoder: &[u8], gathered: &[u8]) -> bool {
+        let _ = encoder;
+        gathered.is_empty()
+    }
+
+    /// Returns `true` if a packet of [`Form::Stream`] has all codec headers of the encoder in front if it is a keyframe, else none,
+    /// and what tells it from the packet before it.
+    fn is_framed(&self, packet: &[u8], encoder: &[u8]) -> bool {
+        let _ = (packet, encoder);
+        true
+    }
+
     /// Returns `true` if decoding can begin at the packet, and nothing behind it needs what comes before it: at each one of a codec
     /// that is none of pictures.
     fn is_keyframe(&self, packet: &[u8], form: Form) -> bool {
@@ -121,7 +137,8 @@ pub trait Codec: Debug + Sync {
         None
     }
 
-    /// Gives all bytes of a packet that a decoder gets, in order; the same for both forms of the same packet.
+    /// Gives all bytes of a packet that a decoder gets, in order; the same for all forms of the same packet. Of [`Form::Stream`] without
+    /// what [`Self::is_framed`] and [`AudioCodec::read_stream_packet`] hold.
     fn content(&self, packet: &[u8], form: Form, give: &mut dyn FnMut(&[u8])) {
         let _ = form;
         give(packet);
@@ -311,6 +328,11 @@ pub trait AudioCodec: Debug + Sync {
     fn read_packet(&self, packet: &[u8], channels: i32) -> Option<SoundPacket> {
         let _ = (packet, channels);
         Some(SoundPacket::default())
+    }
+
+    /// Reads what a packet of [`Form::Stream`] states of itself, as [`Self::read_packet`] does.
+    fn read_stream_packet(&self, packet: &[u8], channels: i32) -> Option<SoundPacket> {
+        self.read_packet(packet, channels)
     }
 }
 

@@ -6,7 +6,7 @@ use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
 pub use crate::codec::Priming;
 use crate::{
     ask::{AudioAsk, VideoAsk},
-    codec::Codec,
+    codec::{Codec, Form},
 };
 
 table! {
@@ -18,6 +18,7 @@ table! {
         mkv,
         mka,
         webm,
+        ts,
         m4a,
         flac,
         mp3,
@@ -109,9 +110,42 @@ pub enum Index {
     Frames,
     /// As for [`Index::Frames`], of a codec whose packets are samples alone: where one packet ends is not stated.
     Samples,
+    /// Nowhere: a stream that is received from anywhere on, in which clock references lie between packets that have their times
+    /// (ISO/IEC 13818-1, transport streams). Codec headers lie before each keyframe.
+    Stream,
 }
 
+/// By how much a stream's times are behind its clock, in microseconds: a receiver has as long to fill its buffers. libavformat's
+/// `ffmpeg` moves them by as much (`-muxdelay` and `-muxpreload`, 0.7 s each).
+pub const STREAM_DELAY: i64 = 1_400_000;
+
+/// The seconds in which the times of a stream come round: they have 33 bits and 90,000 ticks a second (ISO/IEC 13818-1, 2.4.3.7).
+const STREAM_ROUND: f64 = (1_u64 << 33) as f64 / 90_000.0;
+
 impl Index {
+    /// The key of a comment in libavformat's metadata.
+    pub const COMMENT: &'static str = "comment";
+
+    /// Returns the form in which packets lie in it.
+    #[must_use]
+    pub fn form(self) -> Form {
+        if self == Self::Stream { Form::Stream } else { Form::File }
+    }
+
+    /// Returns the key of libavformat's metadata in which it keeps a text that says where an output came from.
+    #[must_use]
+    pub fn mark_key(self) -> &'static str {
+        // A transport stream has no comment; the name of a service's provider takes up to 252 bytes (EN 300 468, 6.2.33).
+        if self == Self::Stream { "service_provider" } else { Self::COMMENT }
+    }
+
+    /// Returns for how many seconds it can count the times of an output; `None` if it can for as long as any source.
+    #[must_use]
+    pub fn longest_seconds(self) -> Option<f64> {
+        // A minute for the delay, priming, and pictures that are decoded before they are shown.
+        (self == Self::Stream).then_some(STREAM_ROUND - 60.0)
+    }
+
     /// Returns `true` if packets have decoding times.
     #[must_use]
     pub fn has_decoding_times(self) -> bool {

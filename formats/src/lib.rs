@@ -119,7 +119,7 @@ mod tests {
         let codec = TABLES.codec("h265").unwrap_err();
         assert!(codec.starts_with("unknown codec 'h265'; known codecs: h264, "), "{codec}");
         assert!(TABLES.container("flv").is_ok() && TABLES.codec("aac").is_ok());
-        assert!(TABLES.container_of_demuxer("mpegts").is_none());
+        assert!(TABLES.container_of_demuxer("mpeg").is_none());
     }
 
     #[test]

@@ -44,14 +44,43 @@ pub(crate) fn framed_units(packet: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     (units, rest)
 }
 
-/// Gives each unit of a packet, behind its length: the same for both forms of the same packet.
-pub(crate) fn each_unit(packet: &[u8], form: Form, give: &mut dyn FnMut(&[u8])) {
-    const NOTHING: &[u8] = &[];
-    let (units, rest) = match form {
-        Form::Encoder => (units(packet), NOTHING),
+/// The units of a packet, and the bytes behind the last whole one.
+pub(crate) fn units_of(packet: &[u8], form: Form) -> (Vec<&[u8]>, &[u8]) {
+    match form {
+        Form::Encoder | Form::Stream => (units(packet), &[]),
         Form::File => framed_units(packet),
-    };
-    for unit in units {
+    }
+}
+
+/// What units of a stream are for, beside what is in the pictures.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Framing {
+    /// Whether a unit tells one picture from the one before it.
+    pub(crate) is_delimiter: fn(&[u8]) -> bool,
+    /// Whether a unit is a codec header.
+    pub(crate) is_header: fn(&[u8]) -> bool,
+}
+
+impl Framing {
+    /// Returns `true` if a packet of a stream begins with a delimiter, with these headers behind it if it is a keyframe, and has no
+    /// others.
+    pub(crate) fn holds(self, packet: &[u8], is_keyframe: bool, headers: &[u8]) -> bool {
+        let all = units(packet);
+        let headers = if is_keyframe { units(headers) } else { Vec::new() };
+        let Some((first, rest)) = all.split_first() else { return false };
+        let is_of_stream = |unit: &&[u8]| (self.is_delimiter)(unit) || (self.is_header)(unit);
+        (self.is_delimiter)(first)
+            && rest.strip_prefix(headers.as_slice()).is_some_and(|rest| !rest.iter().any(is_of_stream))
+    }
+}
+
+/// Gives each unit of a packet, behind its length: the same for all forms of the same packet. Those that make it one of a stream are
+/// left out there.
+pub(crate) fn each_unit(packet: &[u8], form: Form, framing: Framing, give: &mut dyn FnMut(&[u8])) {
+    let (units, rest) = units_of(packet, form);
+    let is_left_out =
+        |unit: &[u8]| form == Form::Stream && ((framing.is_delimiter)(unit) || (framing.is_header)(unit));
+    for unit in units.into_iter().filter(|unit| !is_left_out(unit)) {
         give(&(unit.len() as u64).to_le_bytes());
         give(unit);
     }

@@ -24,6 +24,7 @@ pub mod seams;
 #[expect(unsafe_code, reason = "system calls that the standard library has no function for")]
 mod system;
 mod timeline;
+mod transport;
 
 pub use child::{child_main, seal};
 pub use claims::pixel_budget;

@@ -69,6 +69,8 @@ pub struct Timeline<T> {
     shown: VecDeque<i64>,
     /// True if no more packets follow.
     finished: bool,
+    /// The most ticks by which a presentation time became later.
+    moved: i64,
 }
 
 /// A packet with its times, in ticks of the output's clock.
@@ -105,6 +107,7 @@ impl<T> Timeline<T> {
             primed: false,
             shown: VecDeque::new(),
             finished: false,
+            moved: 0,
         }
     }
 
@@ -148,10 +151,18 @@ impl<T> Timeline<T> {
         self.finished = true;
     }
 
+    /// Returns the most ticks by which a presentation time that is final became later.
+    #[must_use]
+    pub fn moved(&self) -> i64 {
+        self.moved
+    }
+
     /// Makes the presentation time of the earliest packet final.
     fn finalize_earliest(&mut self) {
         let Some(Reverse((pts, number))) = self.by_time.pop() else { return };
+        let asked = pts;
         let pts = self.last.map_or(pts, |last| pts.max(last + 1));
+        self.moved = self.moved.max(pts - asked);
         self.last = Some(pts);
         if !self.primed {
             self.primed = true;
@@ -204,6 +215,11 @@ mod tests {
     #[test]
     fn a_time_that_is_not_later_becomes_one_tick_later() {
         assert_eq!(through(0, &[5, 5, 5, 9]), [(5, 5), (6, 6), (7, 7), (9, 9)]);
+        let mut timeline = Timeline::new(0, 1);
+        [5, 5, 5, 9].iter().for_each(|pts| timeline.push(*pts, ()));
+        assert_eq!(timeline.moved(), 0, "of times that are not final yet, nothing is known");
+        timeline.finish();
+        assert_eq!(timeline.moved(), 2);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod cuts;
 mod extras;
 mod limits;
+mod longest;
 mod plan;
 mod preview;
 mod records;

@@ -82,6 +82,20 @@ fn a_variable_frame_rate_stays_variable_in_matroska() {
 }
 
 #[test]
+fn pictures_that_matroska_cannot_tell_apart_are_refused_and_kept_elsewhere() {
+    let place = Place::new();
+    let source = place.path("a.mp4");
+    let ticks = "testsrc2=size=160x90:rate=90000,trim=end_frame=5";
+    ffmpeg(&["-f", "lavfi", "-i", ticks, "-c:v", "libx264", "-pix_fmt", "yuv420p", source.to_str().unwrap()]);
+    let ran = place.run(&[&source], &["-f", "mkv"]);
+    let reason = ran.failure();
+    assert!(reason.contains("shown up to 4.000 ms late") && reason.contains("such as mp4"), "{reason}");
+    assert_eq!(place.names("out"), [""; 0]);
+    place.run(&[&source], &["-f", "mp4"]).success();
+    judge(&source, &place.path("out/a.mp4"));
+}
+
+#[test]
 fn text_chapters_and_tags_go_over_to_matroska() {
     let place = Place::new();
     let source = place.path("a.mkv");

@@ -39,6 +39,7 @@ mod sources;
 mod stores;
 mod terminal;
 mod topology;
+mod transport;
 mod verify;
 mod web;
 

@@ -1,10 +1,11 @@
 //! AAC-LC: its header is an `AudioSpecificConfig` (ISO/IEC 14496-3, 1.6.2.1), the same in work objects and in files.
 
+mod adts;
 pub(crate) mod layouts;
 
 use millrace_schemas::{AudioSettings, Sound};
 
-use super::{AudioCodec, BitRates, Codec, Kind, Priming, Seams, SoundHeader};
+use super::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader, SoundPacket};
 use layouts::Fit;
 
 pub(super) const ENTRY: &dyn Codec = &Aac;
@@ -49,6 +50,15 @@ impl Codec for Aac {
 
     fn seams(&self) -> Seams {
         Seams::Stitch
+    }
+
+    fn is_framed(&self, packet: &[u8], encoder: &[u8]) -> bool {
+        adts::agrees(packet, encoder)
+    }
+
+    /// A stream has a header before each packet, from which all else is told.
+    fn content(&self, packet: &[u8], form: Form, give: &mut dyn FnMut(&[u8])) {
+        give(if form == Form::Stream { adts::payload(packet).unwrap_or(packet) } else { packet });
     }
 }
 
@@ -121,6 +131,10 @@ impl AudioCodec for Aac {
         // `frameLengthFlag` (4.4.1).
         let frame_length = if bits.take(1)? == 1 { 960 } else { FRAME_SIZE };
         Some(SoundHeader { sample_rate, channels, frame_length })
+    }
+
+    fn read_stream_packet(&self, packet: &[u8], _: i32) -> Option<SoundPacket> {
+        adts::read(packet)
     }
 }
 

@@ -3,8 +3,10 @@
 use millrace_schemas::VideoSettings;
 
 use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
-use crate::color::{levels, mastering};
-use crate::units::{each_unit, framed_units, units};
+use crate::{
+    color::{levels, mastering},
+    units::{Framing, each_unit, framed_units, units, units_of},
+};
 
 pub(super) const ENTRY: &dyn Codec = &H264;
 
@@ -18,6 +20,7 @@ const IDR_PICTURE: u8 = 5;
 const ENHANCEMENT: u8 = 6;
 const SEQUENCE_PARAMETERS: u8 = 7;
 const PICTURE_PARAMETERS: u8 = 8;
+const DELIMITER: u8 = 9;
 
 /// The type of the message (SEI) that names a point to recover at (D.2.8).
 const RECOVERY_POINT: u8 = 6;
@@ -25,6 +28,11 @@ const RECOVERY_POINT: u8 = 6;
 fn is_of_type(unit: &[u8], kind: u8) -> bool {
     unit.first().is_some_and(|byte| byte & 31 == kind)
 }
+
+const FRAMING: Framing = Framing {
+    is_delimiter: |unit| is_of_type(unit, DELIMITER),
+    is_header: |unit| is_of_type(unit, SEQUENCE_PARAMETERS) || is_of_type(unit, PICTURE_PARAMETERS),
+};
 
 /// H.264.
 #[derive(Debug)]
@@ -74,12 +82,17 @@ impl Codec for H264 {
         file.strip_prefix(record.as_slice()).is_some_and(|rest| matches!(rest, [] | [_, _, _, 0]))
     }
 
+    fn stream_headers_agree(&self, encoder: &[u8], gathered: &[u8]) -> bool {
+        units(encoder) == units(gathered)
+    }
+
+    /// A transport stream has a delimiter before each picture (ISO/IEC 13818-1, 2.14.1).
+    fn is_framed(&self, packet: &[u8], encoder: &[u8]) -> bool {
+        FRAMING.holds(packet, self.is_keyframe(packet, Form::Stream), encoder)
+    }
+
     fn is_keyframe(&self, packet: &[u8], form: Form) -> bool {
-        let units = match form {
-            Form::Encoder => units(packet),
-            Form::File => framed_units(packet).0,
-        };
-        units.into_iter().any(|unit| is_of_type(unit, IDR_PICTURE))
+        units_of(packet, form).0.into_iter().any(|unit| is_of_type(unit, IDR_PICTURE))
     }
 
     /// A decoder can begin at a picture that needs none before it (IDR), or that says that it is a point to recover at (7.4.1,
@@ -94,7 +107,7 @@ impl Codec for H264 {
 
     /// Each unit, behind its length.
     fn content(&self, packet: &[u8], form: Form, give: &mut dyn FnMut(&[u8])) {
-        each_unit(packet, form, give);
+        each_unit(packet, form, FRAMING, give);
     }
 }
 
@@ -217,6 +230,38 @@ mod tests {
         for behind in [&[0][..], &[0, 0, 0], &[0, 0, 0, 9, 1]] {
             assert_ne!(digest(&[&file[..], behind].concat()), digest(&file), "{behind:?} behind its units");
         }
+    }
+
+    #[test]
+    fn a_packet_of_a_stream_has_a_delimiter_and_a_keyframe_all_headers_in_front() {
+        let header = [0, 0, 0, 1, 0x67, 100, 0, 31, 0, 0, 0, 1, 0x68, 9];
+        let picture = |kind: u8| vec![0, 0, 1, kind, 8, 0, 0, 1, kind, 7];
+        let delimiter = [0, 0, 0, 1, 9, 0xf0];
+        let of = |parts: &[&[u8]]| parts.concat();
+        let key = of(&[&delimiter, &header, &picture(0x65)]);
+        let other = of(&[&delimiter, &picture(0x41)]);
+        assert!(H264.is_framed(&key, &header) && H264.is_framed(&other, &header));
+        for wrong in [
+            of(&[&delimiter, &picture(0x65)]),
+            of(&[&delimiter, &header[..8], &picture(0x65)]),
+            of(&[&delimiter, &header, &header, &picture(0x65)]),
+            of(&[&delimiter, &header, &picture(0x41)]),
+            of(&[&header, &picture(0x65)]),
+            of(&[&delimiter, &delimiter, &picture(0x41)]),
+            picture(0x41),
+            Vec::new(),
+        ] {
+            assert!(!H264.is_framed(&wrong, &header), "{wrong:?}");
+        }
+        let content = |packet: &[u8], form| {
+            let mut all = Vec::new();
+            H264.content(packet, form, &mut |bytes| all.extend_from_slice(bytes));
+            all
+        };
+        assert_eq!(content(&key, Form::Stream), content(&picture(0x65), Form::Encoder));
+        assert_eq!(content(&other, Form::Stream), content(&picture(0x41), Form::Encoder));
+        assert!(H264.is_keyframe(&key, Form::Stream) && !H264.is_keyframe(&other, Form::Stream));
+        assert!(H264.stream_headers_agree(&header, &header) && !H264.stream_headers_agree(&header, &[]));
     }
 
     #[test]

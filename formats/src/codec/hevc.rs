@@ -8,7 +8,7 @@ use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
 use crate::{
     bits::Bits,
     color::{levels, mastering},
-    units::{each_unit, framed_units, units},
+    units::{Framing, each_unit, framed_units, units, units_of},
 };
 
 pub(super) const ENTRY: &dyn Codec = &Hevc;
@@ -22,6 +22,12 @@ const PARAMETERS: std::ops::RangeInclusive<u8> = 32..=34;
 const MESSAGE: u8 = 39;
 /// Types of messages (D.2.1) that lie in headers: the display that pictures were mastered on, and their light levels.
 const LIGHT: [u8; 2] = [137, 144];
+const DELIMITER: u8 = 35;
+
+const FRAMING: Framing = Framing {
+    is_delimiter: |unit| unit_type(unit) == Some(DELIMITER),
+    is_header: |unit| unit_type(unit).is_some_and(|kind| PARAMETERS.contains(&kind)),
+};
 
 /// The type of a unit of the base layer; `None` for another layer, and for what is no unit (7.3.1.2).
 fn unit_type(unit: &[u8]) -> Option<u8> {
@@ -64,12 +70,17 @@ impl Codec for Hevc {
         [COMPLETE, 0].iter().any(|complete| record(&units, *complete).is_some_and(|record| record == file))
     }
 
+    fn stream_headers_agree(&self, encoder: &[u8], gathered: &[u8]) -> bool {
+        units(encoder) == units(gathered)
+    }
+
+    /// A transport stream has a delimiter before each picture (ISO/IEC 13818-1, 2.17.1).
+    fn is_framed(&self, packet: &[u8], encoder: &[u8]) -> bool {
+        FRAMING.holds(packet, self.is_keyframe(packet, Form::Stream), encoder)
+    }
+
     fn is_keyframe(&self, packet: &[u8], form: Form) -> bool {
-        let units = match form {
-            Form::Encoder => units(packet),
-            Form::File => framed_units(packet).0,
-        };
-        holds(&units, &IDR_PICTURES)
+        holds(&units_of(packet, form).0, &IDR_PICTURES)
     }
 
     fn is_entry_point(&self, packet: &[u8]) -> bool {
@@ -83,7 +94,7 @@ impl Codec for Hevc {
 
     /// Each unit, behind its length.
     fn content(&self, packet: &[u8], form: Form, give: &mut dyn FnMut(&[u8])) {
-        each_unit(packet, form, give);
+        each_unit(packet, form, FRAMING, give);
     }
 }
 
@@ -388,6 +399,31 @@ mod tests {
         assert!(!Hevc.is_keyframe(&[0, 0, 0, 3, 19 << 1, 9, 0x80], Form::File), "another layer");
         let is_entry = |kind| Hevc.is_entry_point(&framed(kind));
         assert!(is_entry(21) && is_entry(16) && is_entry(20) && !is_entry(1) && !is_entry(33));
+    }
+
+    #[test]
+    fn a_packet_of_a_stream_has_a_delimiter_and_a_keyframe_all_headers_in_front() {
+        let unit = |kind: u8| vec![0, 0, 0, 1, kind << 1, 1, 0x80];
+        let header = [unit(32), unit(33), unit(34)].concat();
+        let key = [unit(35), header.clone(), unit(19)].concat();
+        let other = [unit(35), unit(1)].concat();
+        assert!(Hevc.is_framed(&key, &header) && Hevc.is_framed(&other, &header));
+        for wrong in [
+            [unit(35), unit(19)].concat(),
+            [unit(35), unit(33), unit(34), unit(19)].concat(),
+            [header.clone(), unit(19)].concat(),
+            [unit(35), header.clone(), unit(1)].concat(),
+            unit(1),
+        ] {
+            assert!(!Hevc.is_framed(&wrong, &header), "{wrong:?}");
+        }
+        let content = |packet: &[u8], form| {
+            let mut all = Vec::new();
+            Hevc.content(packet, form, &mut |bytes| all.extend_from_slice(bytes));
+            all
+        };
+        assert_eq!(content(&key, Form::Stream), content(&unit(19), Form::Encoder));
+        assert!(Hevc.stream_headers_agree(&header, &header) && !Hevc.stream_headers_agree(&header, &unit(32)));
     }
 
     #[test]

@@ -13,9 +13,11 @@ mod survey;
 use std::fs::File;
 
 use ffmpeg_next as ff;
+use millrace_formats::container::Index;
 use millrace_schemas::SourceFacts;
 
 use super::{
+    codec,
     failure::Failure,
     libav::metadata,
     report::Reporter,
@@ -35,7 +37,7 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
         bit_rate: format.bit_rate(),
         streams,
         facts: SourceFacts {
-            metadata: metadata::of_input_all(format),
+            metadata: metadata::of_input_all(format).into_iter().chain(mark(format, &container)).collect(),
             chapters: auxiliary::chapters(&source),
             timecode: auxiliary::timecode(&source),
             ..SourceFacts::default()
@@ -69,6 +71,13 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
     }
     found.bytes_read = source.bytes_read();
     Ok(found)
+}
+
+/// The text that says where an output came from, of a container that has it elsewhere than in a comment, as if it were one.
+fn mark(input: &ff::format::context::Input, container: &str) -> Option<(String, String)> {
+    let index = codec::tables().container_of_demuxer(container)?.index;
+    let mark = metadata::of_program(input, index.mark_key())?;
+    Some((Index::COMMENT.to_owned(), mark))
 }
 
 /// Why there is nothing to make of a source.

@@ -7,7 +7,10 @@ use std::{
     io::{BufReader, Seek},
 };
 
-use millrace_formats::{Container, container::Priming};
+use millrace_formats::{
+    Container,
+    container::{Index, Priming},
+};
 use millrace_schemas::{TrackSum, add_digest};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -125,6 +128,9 @@ fn write(
             written += i64::from(tracks[next].header.video.is_some());
             reporter.progress(0, written);
         }
+    }
+    if let Some(indistinct) = tracks.iter().find_map(|track| track.indistinct_times(container)) {
+        return Err(indistinct);
     }
     let ticks = muxer.movie_ticks();
     for (i, track) in tracks.iter().enumerate() {
@@ -506,6 +512,24 @@ impl Track {
     /// Returns whether only a part of the source is used.
     fn is_of_part(&self) -> bool {
         self.sum.plan.source.as_ref().is_some_and(|source| source.trim.is_some())
+    }
+
+    /// TS-1: pictures whose times the output's clock, which is coarser than the source's, can't tell apart become later than they
+    /// are, by a tick at the most. Returns an error if one would by more.
+    fn indistinct_times(&self, container: &Container) -> Option<Failure> {
+        let is_coarser = compare((1, self.out), (1, self.clock)) == Ordering::Greater;
+        let moved = self.timeline.moved();
+        (is_coarser && moved > 1).then(|| {
+            let (tick, moved) = (1000.0 * seconds((1, self.out)), 1000.0 * seconds((moved, self.out)));
+            // Tracks of a movie have the clocks of their sources.
+            let finer = codec::tables().containers.iter().find(|other| other.index == Index::Movie);
+            Failure::new(format!(
+                "pictures of the source follow each other faster than the ticks of {}, which are {tick:.3} ms long, and would be \
+                 shown up to {moved:.3} ms late; ask for a format that keeps the source's clock, such as {}",
+                container.name,
+                finer.map_or("", |finer| finer.name)
+            ))
+        })
     }
 
     /// What is said of a track without a packet.

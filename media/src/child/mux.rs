@@ -155,7 +155,7 @@ impl Muxer {
         for (key, value) in &extras.metadata {
             metadata.set(key, value);
         }
-        metadata.set("comment", &output.mark);
+        metadata.set(container.index.mark_key(), &output.mark);
         muxer.output.set_metadata(metadata);
         for (chapter, id) in extras.chapters.iter().zip(1..) {
             muxer.add_chapter(id, chapter, origin)?;

@@ -7,6 +7,7 @@ mod found;
 mod frames;
 mod movie;
 mod sound;
+mod stream;
 mod tags;
 
 use std::fs::File;
@@ -74,6 +75,7 @@ pub(crate) fn prove(
             source.flv_duration()
         }
         Index::Blocks => Some(blocks::by_blocks(&source, expected, &mut found)?),
+        Index::Stream => Some(stream::by_packets(&source, plan, expected, &mut found)?),
         // Without times, those of packets are not what was proven.
         Index::Frames | Index::Samples => None,
     };
@@ -129,9 +131,13 @@ fn packets(
             return Err(unproven(format!("its codec headers change at {dts}")));
         }
         let data = packet.data().unwrap_or_default();
-        sound::packet(asked, track, data)?;
-        track.keyframes.push(asked.codec.is_keyframe(data, Form::File));
-        track.packets.push((pts, codec::digest(asked.codec, data, Form::File)));
+        let form = index.form();
+        sound::packet(asked, track, form, data)?;
+        if form == Form::Stream && !asked.codec.is_framed(data, &asked.header.extradata) {
+            return Err(unproven(format!("codec headers are not where decoding needs them, at {dts}")));
+        }
+        track.keyframes.push(asked.codec.is_keyframe(data, form));
+        track.packets.push((pts, codec::digest(asked.codec, data, form)));
     }
     for (i, (track, found)) in expected.iter().zip(&*found).enumerate() {
         let listed = source.listed_keyframes(i).filter(|_| track.header.video.is_some());
@@ -200,6 +206,7 @@ fn parameters(file: &Found, track: &Expected, container: &Container) -> Result<(
         // Whatever else differs follows from that.
         return wrong.none();
     }
+    let form = container.index.form();
     match (&file.media, &track.header.video, &track.header.audio) {
         (Media::Video(stated), Some(asked), _) => {
             wrong.hold("display matrices", file.display_matrices, 0);
@@ -211,11 +218,15 @@ fn parameters(file: &Found, track: &Expected, container: &Container) -> Result<(
             pictures(&mut wrong, stated, asked, container.index.aspect_slack(asked.width));
         }
         (Media::Audio(stated), _, Some(asked)) => {
-            sound::parameters(&mut wrong, (stated, file), asked, track)?;
+            sound::parameters(&mut wrong, (stated, file), asked, (track, form))?;
         }
         _ => {}
     }
-    if !track.codec.headers_agree(&track.header.extradata, &file.headers) {
+    let agree = match form {
+        Form::Stream => track.codec.stream_headers_agree(&track.header.extradata, &file.headers),
+        Form::Encoder | Form::File => track.codec.headers_agree(&track.header.extradata, &file.headers),
+    };
+    if !agree {
         let (found, asked) = (file.headers.len(), track.header.extradata.len());
         wrong.0.push(format!(
             "codec headers {} ({found} bytes) instead of those of the encoder ({asked} bytes)",

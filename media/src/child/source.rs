@@ -30,6 +30,7 @@ use crate::{
     ends,
     matroska::{self, Segment},
     timeline::Clock,
+    transport::{self, Transport},
 };
 
 mod bytes;
@@ -144,6 +145,11 @@ impl Source {
     /// The Segment of a Matroska file, as its bytes state it, with at most so many blocks and so many bytes of attached files.
     pub(crate) fn matroska(&self, most_blocks: u64, most_attached: u64) -> Option<Segment> {
         matroska::segment(self.size, &self.origin, most_blocks, most_attached)
+    }
+
+    /// What the packets of a transport stream state, with at most so many packets of elementary streams.
+    pub(crate) fn transport(&self, most_packets: u64) -> Result<Transport, String> {
+        transport::transport(self.size, &self.origin, most_packets)
     }
 
     /// The length in seconds that an flv states in its metadata (Adobe Flash Video File Format, E.5). libavformat may take

@@ -11,7 +11,7 @@ use millrace_schemas::{
     Upload, VideoTrack, WorkPrefix, output_prefix, rendition_id,
 };
 
-use super::{cuts, extras, trim};
+use super::{cuts, extras, longest, trim};
 use crate::request::{self, tables};
 
 /// The plan of an execution.
@@ -71,6 +71,7 @@ pub(super) fn plan(
     let cut = part.map(|part| trim::cut(facts, part));
     let facts = cut.as_ref().unwrap_or(facts);
     let seconds_made = trim::duration(facts, &wanted);
+    longest::check(facts, wanted.iter().map(|wanted| wanted.container))?;
     let prefix = output_prefix(upload, &source.url)?;
     let outputs = wanted.iter().map(|wanted| output(upload, &prefix, &source.url, facts, wanted)).collect();
     let blank = Segment {

@@ -187,10 +187,7 @@ fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
         hold(checks, "sound tracks", (a, b), b == asked, "");
     }
     let first = comparison.measured.pictures.as_ref().map(|p| (p.source_first, p.output_first));
-    let primed = match made_as(output) {
-        Some(made) => made.priming == Priming::Heard,
-        None => output.container == "mpegts",
-    };
+    let primed = made_as(output).is_some_and(|made| made.priming == Priming::Heard);
     for (i, pair) in comparison.measured.sounds.iter().enumerate() {
         let of = |what: &str| if a > 1 { format!("{what} {i}") } else { what.to_owned() };
         let (x, y) = (&pair.source, &pair.output);

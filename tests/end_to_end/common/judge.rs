@@ -249,7 +249,9 @@ pub fn judge(source: &Path, output: &Path) {
 }
 
 fn priming_is_heard(output: &Path) -> bool {
-    output.extension().is_some_and(|extension| ["flv", "mkv", "mka"].iter().any(|named| extension == *named))
+    output
+        .extension()
+        .is_some_and(|extension| ["flv", "mkv", "mka", "ts"].iter().any(|named| extension == *named))
 }
 
 /// Time and length of every decoded piece of sound.

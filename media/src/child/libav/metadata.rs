@@ -47,6 +47,15 @@ pub(crate) fn of_input_all(input: &ff::format::context::Input) -> Vec<(String, S
     }
 }
 
+/// Returns one entry of the metadata of a container's first program (service).
+pub(crate) fn of_program(input: &ff::format::context::Input, key: &str) -> Option<String> {
+    // SAFETY: the context is open; it has as many programs as it says, and none of them is null.
+    unsafe {
+        let context = &*input.as_ptr();
+        (context.nb_programs > 0).then(|| value((**context.programs).metadata, key)).flatten()
+    }
+}
+
 /// Returns one entry of a container's metadata.
 pub(crate) fn of_input(input: &ff::format::context::Input, key: &str) -> Option<String> {
     // SAFETY: the context is open.

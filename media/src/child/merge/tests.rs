@@ -2,6 +2,7 @@
 
 mod codecs;
 mod sound;
+mod stream;
 
 use std::{
     collections::VecDeque,

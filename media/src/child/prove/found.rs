@@ -7,7 +7,7 @@ use millrace_schemas::{AudioFacts, Color, Light, VideoFacts};
 
 use crate::{
     child::{
-        codec::{self, AudioCodec, SoundHeader, SoundPacket},
+        codec::{self, AudioCodec, Form, SoundHeader, SoundPacket},
         libav::{
             codec::{codec_name, pixel_format_name},
             layout::describe,
@@ -141,9 +141,17 @@ impl Found {
     }
 
     /// Reads the next packet of sound. Returns what it states, and its samples; `None` if it can't be read.
-    pub(super) fn read_sound(&mut self, codec: &dyn AudioCodec, packet: &[u8]) -> Option<(SoundPacket, i64)> {
+    pub(super) fn read_sound(
+        &mut self,
+        codec: &dyn AudioCodec,
+        form: Form,
+        packet: &[u8],
+    ) -> Option<(SoundPacket, i64)> {
         let Media::Audio(AudioFacts { sample_rate, channels, .. }) = self.media else { return None };
-        let stated = codec.read_packet(packet, channels)?;
+        let stated = match form {
+            Form::Stream => codec.read_stream_packet(packet, channels)?,
+            Form::Encoder | Form::File => codec.read_packet(packet, channels)?,
+        };
         let sound = match (self.sound, stated.samples) {
             (Some(sound), _) => sound,
             (None, frame_length) => *self.sound.insert(SoundHeader {

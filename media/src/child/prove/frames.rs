@@ -49,7 +49,7 @@ pub(super) fn prove(
         let data = packet.data().unwrap_or_default();
         match index {
             Index::Samples => sound::samples(track, found, data)?,
-            _ => sound::packet(track, found, data)?,
+            _ => sound::packet(track, found, Form::File, data)?,
         }
         found.keyframes.push(true);
         found.packets.push((at, codec::digest(track.codec, data, Form::File)));

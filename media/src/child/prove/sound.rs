@@ -7,14 +7,14 @@ use super::{
     expected::{Differences, Expected, unproven},
     found::{Found, Media},
 };
-use crate::child::{failure::Failure, libav::layout::Layout};
+use crate::child::{codec::Form, failure::Failure, libav::layout::Layout};
 
 /// Holds what the headers of a file state of a sound track to its settings.
 pub(super) fn parameters(
     wrong: &mut Differences,
     (stated, file): (&AudioFacts, &Found),
     asked: &AudioSettings,
-    track: &Expected,
+    (track, form): (&Expected, Form),
 ) -> Result<(), Failure> {
     wrong.hold("sample rate", stated.sample_rate, asked.sample_rate);
     wrong.hold("channels", stated.channels, asked.channels);
@@ -25,7 +25,7 @@ pub(super) fn parameters(
     };
     wrong.hold("channel layout", layout, Layout::of(asked)?.name());
     // Without a codec header, each packet is held to the same.
-    if track.codec.audio().is_some_and(|codec| !codec.has_header()) {
+    if form == Form::Stream || track.codec.audio().is_some_and(|codec| !codec.has_header()) {
         return Ok(());
     }
     let Some(header) = file.sound else {
@@ -41,16 +41,16 @@ pub(super) fn parameters(
 }
 
 /// Holds a packet of sound to the settings of its track, and counts its samples; nothing of a packet of another kind.
-pub(super) fn packet(track: &Expected, found: &mut Found, packet: &[u8]) -> Result<(), Failure> {
+pub(super) fn packet(track: &Expected, found: &mut Found, form: Form, packet: &[u8]) -> Result<(), Failure> {
     let Some(codec) = track.codec.audio() else { return Ok(()) };
-    let read = found.read_sound(codec, packet);
+    let read = found.read_sound(codec, form, packet);
     let read = read.ok_or_else(|| unproven("a packet of sound can't be read".into()))?;
     found.lengths.take(codec, &track.header, read).map_err(unproven)
 }
 
 /// Counts samples where their packets don't end where those do that were put in.
 pub(super) fn samples(track: &Expected, found: &mut Found, samples: &[u8]) -> Result<(), Failure> {
-    let read = track.codec.audio().and_then(|codec| found.read_sound(codec, samples));
+    let read = track.codec.audio().and_then(|codec| found.read_sound(codec, Form::File, samples));
     read.map(drop).ok_or_else(|| unproven("its sound can't be read".into()))
 }
 

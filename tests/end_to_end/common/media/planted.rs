@@ -29,6 +29,8 @@ pub enum Output {
     Flv(Change<Vec<Tag>>),
     /// A Matroska file whose bytes were changed.
     Mkv(Change<Vec<u8>>),
+    /// A transport stream whose bytes were changed.
+    Ts(Change<Vec<u8>>),
 }
 
 impl Output {
@@ -44,12 +46,17 @@ impl Output {
         Self::Mkv(Box::new(change))
     }
 
+    pub fn ts(change: impl Fn(&mut Vec<u8>) + 'static) -> Self {
+        Self::Ts(Box::new(change))
+    }
+
     /// The format of its file; that of work objects is up to the caller.
     fn format(&self) -> &'static str {
         match self {
             Self::Of(_) | Self::Mp4(_) => "mp4",
             Self::Flv(_) => "flv",
             Self::Mkv(_) => "mkv",
+            Self::Ts(_) => "ts",
         }
     }
 
@@ -78,7 +85,7 @@ impl Output {
                 change(&mut tags);
                 index::flv(&tags)
             }
-            Self::Mkv(change) => {
+            Self::Mkv(change) | Self::Ts(change) => {
                 let mut file = bytes;
                 change(&mut file);
                 file

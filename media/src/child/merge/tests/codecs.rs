@@ -19,7 +19,7 @@ const SEGMENTS: i64 = 3;
 const LAST: i64 = SEGMENT * SEGMENTS;
 
 /// Settings of a codec; of the fastest preset, but for one from which on its pictures are reordered.
-fn settings_of(codec: &dyn Codec, keyframe_interval: Option<f64>) -> VideoSettings {
+pub(super) fn settings_of(codec: &dyn Codec, keyframe_interval: Option<f64>) -> VideoSettings {
     let source = Picture {
         color: Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 },
         ..Picture::plain(SIZE, Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 12_800 })
@@ -44,7 +44,11 @@ fn picture(number: i64) -> frame::Video {
 }
 
 /// The work objects of these ranges, in pictures, as one media process makes them of all that come.
-fn encode_ranges(settings: &VideoSettings, ranges: &[(i64, i64)], cores: usize) -> Vec<(Vec<u8>, Made)> {
+pub(super) fn encode_ranges(
+    settings: &VideoSettings,
+    ranges: &[(i64, i64)],
+    cores: usize,
+) -> Vec<(Vec<u8>, Made)> {
     let rendition = Rendition { id: "v".into(), video: Some(settings.clone()), audio: None, side: None };
     let files: Vec<File> = ranges.iter().map(|_| tempfile::tempfile().unwrap()).collect();
     let outputs = files.iter().map(|file| file.try_clone().unwrap()).collect();
@@ -93,13 +97,13 @@ fn encode_segments(codec: &dyn Codec, settings: &VideoSettings) -> Vec<(Vec<u8>,
 }
 
 /// What is merged of these work objects.
-struct Job {
+pub(super) struct Job {
     task: MergeTask,
     work: File,
 }
 
 impl Job {
-    fn new(container: &Container, settings: &VideoSettings, made: &[(Vec<u8>, Made)]) -> Self {
+    pub(super) fn new(container: &Container, settings: &VideoSettings, made: &[(Vec<u8>, Made)]) -> Self {
         let mut task = task(settings, &made[0].1);
         task.output.format = container.name.into();
         let sum = &mut task.tracks[0];
@@ -113,7 +117,7 @@ impl Job {
         Self { task, work }
     }
 
-    fn merge(&self, output: &File, other: Option<&File>) -> Result<Merged, String> {
+    pub(super) fn merge(&self, output: &File, other: Option<&File>) -> Result<Merged, String> {
         put_together(output, other, &self.task, &self.work)
     }
 }
@@ -150,7 +154,7 @@ fn rewrite(header: &Header, packets: &[Packet], end: &End) -> (Vec<u8>, Made) {
     (bytes, made)
 }
 
-fn content(file: &File) -> Vec<u8> {
+pub(super) fn content(file: &File) -> Vec<u8> {
     let (mut bytes, mut file) = (Vec::new(), file.try_clone().unwrap());
     file.rewind().unwrap();
     file.read_to_end(&mut bytes).unwrap();

@@ -360,11 +360,12 @@ fn each_byte_of_a_codec_header_in_a_file_is_held() {
         output.rewind().unwrap();
         output.read_to_end(&mut bytes).unwrap();
         let find = |wanted: &[u8]| bytes.windows(wanted.len().max(1)).position(|there| there == wanted);
-        let encoder = &header.extradata;
+        let (encoder, form) = (&header.extradata, container.index.form());
         // As the encoder gave it, or with the number of samples; of Opus, an mp4 has the same fields in a box of their own.
         let of_whole = codec.audio().unwrap().header_of_whole(encoder, COUNT as i64).unwrap_or_default();
         let places = match find(encoder).or_else(|| find(&of_whole)) {
-            _ if encoder.is_empty() => 0..0,
+            // A stream has it before each packet, which is held below.
+            _ if encoder.is_empty() || form == Form::Stream => 0..0,
             // Where it is a box, a size that is too large is that of all that is left, which is the same.
             Some(at) if encoder.starts_with(&[0, 0, 0]) => at + 4..at + encoder.len(),
             Some(at) => at..at + encoder.len(),
@@ -374,8 +375,11 @@ fn each_byte_of_a_codec_header_in_a_file_is_held() {
             }
         };
         // The first bytes of packets, which state the facts of codecs without a header.
-        let packet = find(&packets[1].data).unwrap();
-        for at in places.chain(packet..packet + 6) {
+        let packet = find(&packets[1].data[..32]).unwrap();
+        // Of the seven bytes in front of AAC, the last two state how full a buffer is.
+        let in_front =
+            if form == Form::Stream && !encoder.is_empty() { packet - 7..packet - 2 } else { 0..0 };
+        for at in places.chain(in_front).chain(packet..packet + 6) {
             let mut changed = bytes.clone();
             changed[at] ^= 0x11;
             let mut other = tempfile::tempfile().unwrap();
