@@ -219,6 +219,19 @@ pub trait VideoCodec: Debug + Sync {
         true
     }
 
+    /// Returns why a file's packets of it, with these codec headers, can't be put into another file as they are; `None` if they can.
+    /// The settings are those of the copy.
+    fn copy_refusal(&self, settings: &VideoSettings, headers: &[u8]) -> Option<String> {
+        let _ = (settings, headers);
+        None
+    }
+
+    /// Returns `true` if a packet of a file holds headers that its codec headers lack, so that decoding can't begin behind it.
+    fn adds_headers(&self, headers: &[u8], packet: &[u8]) -> bool {
+        let _ = (headers, packet);
+        false
+    }
+
     /// The most pictures that its encoder holds as lookahead and references, beside three for each core.
     fn held_pictures(&self) -> u64 {
         70
@@ -263,6 +276,12 @@ pub trait AudioCodec: Debug + Sync {
     /// Bits of a sample of a lossless codec: what it is given, rounded to so many bits, is what a decoder gives back; `None` if
     /// it is lossy.
     fn bits(&self) -> Option<u32> {
+        None
+    }
+
+    /// Returns why a file's packets of it, with these codec headers, can't be put into another file as they are; `None` if they can.
+    fn copy_refusal(&self, headers: &[u8]) -> Option<String> {
+        let _ = headers;
         None
     }
 

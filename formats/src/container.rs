@@ -152,6 +152,13 @@ impl Index {
         self != Self::Blocks
     }
 
+    /// Returns `true` if packets of another file can be put in as they are: each has its time, nothing else says what of it is heard,
+    /// and their form is that of files.
+    #[must_use]
+    pub fn takes_copies(self) -> bool {
+        !matches!(self, Self::Frames | Self::Samples | Self::Stream)
+    }
+
     /// Returns `true` if covers are attached files, which are written before any packet.
     #[must_use]
     pub fn attaches_covers(self) -> bool {

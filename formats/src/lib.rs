@@ -28,6 +28,7 @@ mod pixels;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod rate;
+mod sets;
 pub mod temporal;
 mod units;
 

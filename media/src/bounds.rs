@@ -3,7 +3,7 @@
 //! The process has read an untrusted file, and the file may have taken control of it. Numbers that ordinary files have wrong, such
 //! as a duration that a header overstates, are brought into range. Numbers that no source has are an error.
 
-use millrace_schemas::{AudioTrack, Picture, Ratio, TrackTags, VideoTrack};
+use millrace_schemas::{AudioTrack, CodedStream, Picture, Ratio, TrackTags, VideoTrack};
 
 use crate::protocol::Inspected;
 
@@ -27,6 +27,8 @@ const MOST_KEYFRAMES: usize = 1_000_000;
 const MOST_JUMPS: usize = 10_000;
 /// The largest number of codec headers.
 const MOST_STATES: usize = 64;
+/// The largest codec headers of a stream, in bytes.
+pub(crate) const LARGEST_HEADERS: usize = 64 << 10;
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 200;
 /// The longest text, in characters.
@@ -123,6 +125,7 @@ fn bounded_video(mut facts: VideoTrack) -> Result<VideoTrack, String> {
     if facts.states.len() > MOST_STATES || facts.states.iter().any(|state| state.len() > LONGEST_TEXT) {
         return Err("the number or the size of its codec headers is out of range".into());
     }
+    bound_coded(&mut facts.coded)?;
     Ok(facts)
 }
 
@@ -138,6 +141,7 @@ fn bound_sound(facts: &mut AudioTrack, bytes: i64) -> Result<(), String> {
         ));
     }
     sound.layout = line(&sound.layout, LONGEST_NAME);
+    bound_coded(&mut facts.coded)?;
     facts.seconds = seconds(facts.seconds);
     let most_us = (LONGEST_SECONDS * 1e6) as i64;
     facts.start_us = facts.start_us.clamp(-most_us, most_us);
@@ -146,6 +150,18 @@ fn bound_sound(facts: &mut AudioTrack, bytes: i64) -> Result<(), String> {
     // A track with more samples than its bytes can hold is not cut into segments.
     let most_samples = bytes.max(0).saturating_mul(SAMPLES_A_BYTE);
     facts.first = facts.first.filter(|first| is_in_range(*first) && facts.samples <= most_samples);
+    Ok(())
+}
+
+/// Brings what is said of the coding of a track into range.
+fn bound_coded(coded: &mut CodedStream) -> Result<(), String> {
+    if !is_size(coded.width, coded.height, 0) || coded.headers.len() > LARGEST_HEADERS {
+        return Err("the size of its coded pictures, or of its codec headers, is out of range".into());
+    }
+    coded.codec = line(&coded.codec, LONGEST_NAME);
+    coded.bit_rate = coded.bit_rate.max(0);
+    coded.keyframe_seconds = coded.keyframe_seconds.filter(|seconds| *seconds >= 0.0);
+    coded.obstacle = coded.obstacle.as_deref().map(|text| line(text, 5 * LONGEST_NAME));
     Ok(())
 }
 
@@ -245,6 +261,7 @@ mod tests {
             seconds: 1e300,
             start_us: 0,
             tags: TrackTags { language: String::new(), title: "\x1b[2Ja".into(), dispositions: 0 },
+            coded: CodedStream { codec: "\x1b".into(), bit_rate: -1, ..CodedStream::default() },
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod alive;
 mod codec;
+mod copy;
 mod damage;
 mod decode;
 mod encoders;

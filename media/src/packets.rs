@@ -35,7 +35,7 @@ const TAIL: u64 = 16;
 /// What all packets of a work object have in common. The headers of one rendition must be equal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// The encoder's codec configuration (`AVCodecContext.extradata`).
+    /// The encoder's codec configuration (`AVCodecContext.extradata`); of a copy, the source's.
     pub extradata: Vec<u8>,
     /// The clock of the packets: the length of a tick in seconds, as numerator and denominator.
     pub clock: (i32, i32),
@@ -53,6 +53,15 @@ pub struct Header {
     pub padding: i64,
     /// The number of samples in a packet of an audio encoder.
     pub frame_size: i64,
+}
+
+impl Header {
+    /// Returns `true` if the packets and the codec headers are those of the source's file, and no encoder's.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        let video = self.video.as_ref().is_some_and(VideoSettings::is_copy);
+        video || self.audio.as_ref().is_some_and(AudioSettings::is_copy)
+    }
 }
 
 /// An encoded packet.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use millrace_formats::{Codec, Container, Tables, codec::Quality};
+use millrace_schemas::COPY;
 
 use self::audio::check_audio;
 use crate::{
@@ -134,11 +135,15 @@ impl Profile {
         let asked = choose(&self.video, output.video.as_ref(), "video", key, problems);
         let video = match asked {
             Choice::None => None,
-            Choice::Usual => container.video_codec().map(|codec| ((codec, None), None)),
+            Choice::Usual => container.video_codec().map(|codec| (Some((codec, None)), None)),
             Choice::Asked(asked) if asked.codec == NONE => None,
+            Choice::Asked(asked) if asked.codec == COPY => {
+                let is_held = copies::are_held(container, container.video, key, "video", problems);
+                is_held.then(|| (None, Some(asked.clone())))
+            }
             Choice::Asked(asked) => {
                 held(tables, container, key, ("video", &asked.codec), output.video.is_some(), problems)
-                    .map(|chosen| (chosen, Some(asked.clone())))
+                    .map(|chosen| (Some(chosen), Some(asked.clone())))
             }
         };
         let audio = self.audio_of(tables, container, key, output, problems);
@@ -287,6 +292,9 @@ fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problem
     if asked.codec == NONE {
         return check_none(key, asked, problems);
     }
+    if copies::check(key, asked, (&asked.codec, asked.when_fits.as_deref()), problems) {
+        return;
+    }
     let Some(codec) = find_codec(tables, &asked.codec).ok().and_then(|(codec, _)| codec.video()) else {
         let known = names(tables, |codec| codec.video().is_some());
         problems.add(at("codec"), format!("'{}' is no codec of video; known are {known}", asked.codec));
@@ -382,6 +390,7 @@ fn check_file_name(name: &str) -> Result<(), String> {
 }
 
 pub(crate) mod audio;
+mod copies;
 #[cfg(test)]
 mod random;
 #[cfg(test)]

@@ -55,11 +55,21 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "video.NAME.codec",
-        about: "The codec of the pictures, or one of its encoders: `x264` is the codec h264, made by libx264; or `none` for no pictures. NAME is yours; outputs refer to it.",
-        range: |tables| each(tables, |codec| codec.video().map(|_| format!("by {}", encoders(codec)))),
+        about: "The codec of the pictures, or one of its encoders: `x264` is the codec h264, made by libx264. `copy` takes the packets of an mp4, mov, mkv or webm as they are, of whatever codec they are; what can't be copied into the format is refused with the reason, before work begins. `none` is for no pictures. NAME is yours; outputs refer to it.",
+        range: |tables| {
+            each(tables, |codec| codec.video().map(|_| format!("by {}", encoders(codec)))) + "; copy; none"
+        },
         default: "none: it must be set",
         example: "[video.main]\ncodec = \"h264\"",
-        cost: "the encode is nearly all of the work",
+        cost: "the encode is nearly all of the work; a copy costs reading and writing",
+    },
+    Key {
+        path: "video.NAME.when_fits",
+        about: "`copy`: pictures that already are what is asked for (codec, size, pixel format, colour, keyframes, bit rate) are copied, not encoded. Their quality is not looked at. What is otherwise, or can't be copied, is encoded.",
+        range: |_| "copy".into(),
+        default: "all is encoded",
+        example: "when_fits = \"copy\"",
+        cost: "nothing; it saves the encode",
     },
     Key {
         path: "video.NAME.quality",
@@ -198,11 +208,21 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "audio.NAME.codec",
-        about: "The codec of the audio, or one of its encoders; or `none` for no audio. NAME is yours; outputs refer to it.",
-        range: |tables| each(tables, |codec| codec.audio().map(|_| format!("by {}", encoders(codec)))),
+        about: "The codec of the audio, or one of its encoders. `copy` takes the packets of the source as they are, as for pictures; `none` is for no audio. NAME is yours; outputs refer to it.",
+        range: |tables| {
+            each(tables, |codec| codec.audio().map(|_| format!("by {}", encoders(codec)))) + "; copy; none"
+        },
         default: "none: it must be set",
         example: "[audio.main]\ncodec = \"aac\"",
         cost: "about a hundredth of the pictures",
+    },
+    Key {
+        path: "audio.NAME.when_fits",
+        about: "`copy`: audio that already is what is asked for (codec, sample rate, channels, at most the bit rate) is copied, not encoded. What is otherwise, or can't be copied, is encoded.",
+        range: |_| "copy".into(),
+        default: "all is encoded",
+        example: "when_fits = \"copy\"",
+        cost: "nothing; it saves the encode",
     },
     Key {
         path: "audio.NAME.bitrate",

@@ -6,6 +6,7 @@
 
 mod amounts;
 mod check;
+mod copies;
 mod geometry;
 mod keys;
 mod profile;

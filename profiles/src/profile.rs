@@ -42,8 +42,11 @@ pub struct Profile {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Video {
-    /// The codec, or one of its encoders.
+    /// The codec, or one of its encoders; `copy` for the packets of the source.
     pub codec: String,
+    /// `copy` if what already is as asked is copied, not encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_fits: Option<String>,
     /// The constant quality, on the codec's own scale: less is better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<f64>,
@@ -114,8 +117,11 @@ impl ColorRange {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Audio {
-    /// The codec, or one of its encoders.
+    /// The codec, or one of its encoders; `copy` for the packets of the source.
     pub codec: String,
+    /// `copy` if what already is as asked is copied, not encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_fits: Option<String>,
     /// The bit rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bitrate: Option<BitRate>,

@@ -6,6 +6,7 @@ use millrace_schemas::{
 };
 
 use crate::{
+    copies::Copying,
     geometry::{self, Geometry},
     profile::{Audio, ColorRange, Video},
     timing,
@@ -31,8 +32,9 @@ pub struct Wanted {
 
 /// The codec of a track, and what is asked of it.
 #[derive(Debug, Clone)]
-struct Encoding<T> {
-    codec: &'static dyn Codec,
+pub(crate) struct Encoding<T> {
+    /// `None` for that of the source, whose packets are copied.
+    codec: Option<&'static dyn Codec>,
     /// libavcodec's name of the encoder that is asked for.
     encoder: Option<&'static str>,
     /// `None` for the codec's defaults.
@@ -41,7 +43,29 @@ struct Encoding<T> {
 
 impl<T: PartialEq> PartialEq for Encoding<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.codec.name() == other.codec.name() && self.encoder == other.encoder && self.asked == other.asked
+        self.codec.map(<dyn Codec>::name) == other.codec.map(<dyn Codec>::name)
+            && self.encoder == other.encoder
+            && self.asked == other.asked
+    }
+}
+
+impl<T> Encoding<T> {
+    fn new(chosen: Option<Chosen>, asked: Option<T>) -> Self {
+        let (codec, encoder) = chosen.unzip();
+        Self { codec, encoder: encoder.flatten(), asked }
+    }
+}
+
+impl Encoding<Audio> {
+    /// Returns whether its packets are copied.
+    pub(crate) fn copying(&self) -> Copying {
+        let asked = self.asked.as_ref();
+        asked.map_or(Copying::Never, |asked| Copying::of(&asked.codec, asked.when_fits.as_deref()))
+    }
+
+    /// Returns the bit rate that is asked for, in bits per second.
+    pub(crate) fn asked_bit_rate(&self) -> Option<i64> {
+        self.asked.as_ref()?.bitrate.map(|rate| rate.0)
     }
 }
 
@@ -52,7 +76,8 @@ pub(crate) type Chosen = (&'static dyn Codec, Option<&'static str>);
 pub(crate) struct AudioChosen {
     /// The language of the tracks; `None` for all tracks.
     pub(crate) language: Option<String>,
-    pub(crate) codec: Chosen,
+    /// `None` for that of the source, whose packets are copied.
+    pub(crate) codec: Option<Chosen>,
     /// `None` for the codec's defaults.
     pub(crate) asked: Option<Audio>,
 }
@@ -61,7 +86,7 @@ impl Wanted {
     /// Returns an output in a container of which nothing else is asked.
     #[must_use]
     pub fn of(container: &'static Container) -> Self {
-        let usual = |codec: &'static dyn Codec| (codec, None);
+        let usual = |codec: &'static dyn Codec| Some((codec, None));
         Self::new(
             container,
             USUAL_NAME,
@@ -77,20 +102,24 @@ impl Wanted {
     pub(crate) fn new(
         container: &'static Container,
         name: &str,
-        video: Option<(Chosen, Option<Video>)>,
+        video: Option<(Option<Chosen>, Option<Video>)>,
         audio: Vec<AudioChosen>,
     ) -> Self {
         Self {
             container,
             name: name.into(),
-            video: video.map(|((codec, encoder), asked)| Encoding { codec, encoder, asked }),
+            video: video.map(|(chosen, asked)| Encoding::new(chosen, asked)),
             audio: audio
                 .into_iter()
-                .map(|AudioChosen { language, codec: (codec, encoder), asked }| {
-                    (language, Encoding { codec, encoder, asked })
-                })
+                .map(|AudioChosen { language, codec, asked }| (language, Encoding::new(codec, asked)))
                 .collect(),
         }
+    }
+
+    /// Returns whether its pictures are copied.
+    pub(crate) fn copying_video(&self) -> Copying {
+        let asked = self.video.as_ref().and_then(|video| video.asked.as_ref());
+        asked.map_or(Copying::Never, |asked| Copying::of(&asked.codec, asked.when_fits.as_deref()))
     }
 
     /// Returns the name of the file that is made of a source whose name without its extension is `stem`.
@@ -107,7 +136,7 @@ impl Wanted {
         format!("{}/{file}", prefix.trim_end_matches('/'))
     }
 
-    /// Returns the settings of its pictures, which are made of pictures like these; `None` if it has none.
+    /// Returns the settings of its pictures, which are made of pictures like these; `None` if it has none, or copies them.
     #[must_use]
     pub fn video_settings(&self, picture: &Picture) -> Option<VideoSettings> {
         let Encoding { codec, encoder, asked } = self.video.as_ref()?;
@@ -120,7 +149,7 @@ impl Wanted {
         ask.encoder = encoder.map(str::to_owned);
         ask.size = geometry.as_ref().and_then(|geometry| geometry.size);
         let picture = geometry.as_ref().map_or(&picture, |geometry| &geometry.picture);
-        let mut settings = codec.video_settings(picture, &ask)?;
+        let mut settings = codec.as_ref()?.video_settings(picture, &ask)?;
         settings.filters = Some(filters).filter(|filters| *filters != VideoFilters::default());
         if let Some(geometry) = &geometry {
             geometry.set(&mut settings);
@@ -151,22 +180,25 @@ impl Wanted {
         ))
     }
 
-    /// Returns the settings of its audio, which is made of a track like this in this language (ISO 639-2; empty if it is unknown), the
-    /// default one first; and what is to be said if its channels can't stay as they are. Settings that would be equal are there once.
-    #[must_use]
-    pub fn audio_settings(&self, sound: &Sound, language: &str) -> Vec<(AudioSettings, Option<String>)> {
-        let mut all: Vec<(AudioSettings, Option<String>)> = Vec::new();
-        let wanted = self.audio.iter().filter(|(wanted, _)| {
-            wanted.as_ref().is_none_or(|wanted| terminology(wanted) == terminology(language))
-        });
-        for (_, encoding) in wanted {
-            let made = self.audio_settings_of(encoding, sound);
-            all.extend(made.filter(|(made, _)| all.iter().all(|(other, _)| other != made)));
-        }
-        all
+    /// Returns what is wanted of the audio of a track in this language (ISO 639-2; empty if it is unknown), the default one first.
+    pub(crate) fn encodings_of<'a>(&'a self, language: &'a str) -> impl Iterator<Item = &'a Encoding<Audio>> {
+        let is_of_it = |wanted: &String| terminology(wanted) == terminology(language);
+        self.audio
+            .iter()
+            .filter(move |(wanted, _)| wanted.as_ref().is_none_or(is_of_it))
+            .map(|(_, encoding)| encoding)
     }
 
-    fn audio_settings_of(
+    /// Returns the settings of the first encoding of audio like this in this language, and what is to be said if its channels can't
+    /// stay as they are; `None` if it has none, or copies it.
+    #[must_use]
+    pub fn audio_settings(&self, sound: &Sound, language: &str) -> Option<(AudioSettings, Option<String>)> {
+        self.encodings_of(language).next().and_then(|encoding| self.audio_settings_of(encoding, sound))
+    }
+
+    /// Returns the settings of audio that is made of audio like this, and what is to be said if its channels can't stay as they
+    /// are; `None` if it is copied.
+    pub(crate) fn audio_settings_of(
         &self,
         encoding: &Encoding<Audio>,
         sound: &Sound,
@@ -179,7 +211,7 @@ impl Wanted {
             channels: asked.as_ref().and_then(|asked| asked.channels),
             filters: asked.as_ref().and_then(filters_of_audio),
         };
-        codec.audio_settings(sound, self.container.priming, &ask)
+        codec.as_ref()?.audio_settings(sound, self.container.priming, &ask)
     }
 
     /// Returns the languages of which audio is wanted; empty if it is of all, or none.

@@ -142,15 +142,43 @@ impl VideoSettings {
     }
 }
 
+/// What stands in place of an encoder in the settings of a rendition whose packets are those of the source.
+pub const COPY: &str = "copy";
+
 impl VideoSettings {
     /// Returns `true` if the pictures have a frame rate of their own, so that the time base is not the source's.
     #[must_use]
     pub fn is_resampled(&self) -> bool {
         self.filters.as_ref().is_some_and(|asked| asked.resample)
     }
+
+    /// Returns the settings of a copy of these pictures.
+    #[must_use]
+    pub fn copy(picture: &Picture, coded: &CodedStream) -> Self {
+        let (width, height) = (coded.width, coded.height);
+        Self { encoder: COPY.into(), width, height, ..Self::of(&coded.codec, picture) }
+    }
+
+    /// Returns `true` if the rendition is a copy of the source's packets.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        self.encoder == COPY
+    }
 }
 
 impl AudioSettings {
+    /// Returns the settings of a copy of this audio.
+    #[must_use]
+    pub fn copy(sound: &Sound, coded: &CodedStream) -> Self {
+        Self { encoder: COPY.into(), ..Self::of(&coded.codec, sound) }
+    }
+
+    /// Returns `true` if the rendition is a copy of the source's packets.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        self.encoder == COPY
+    }
+
     /// Returns settings of this codec that keep rate and channels as they are, with a bit rate of 0.
     #[must_use]
     pub fn of(codec: &str, sound: &Sound) -> Self {
@@ -173,6 +201,25 @@ impl AudioFilters {
     pub fn is_cuttable(&self) -> bool {
         *self == Self { gain: self.gain, ..Self::default() }
     }
+}
+
+/// A stream as it is coded in its container: what a copy of it is decided by.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CodedStream {
+    /// The codec, by libav's name; empty if the stream was not looked at.
+    pub codec: String,
+    /// The codec headers, as the demuxer gives them.
+    pub headers: Vec<u8>,
+    /// The average bit rate, in bits per second; 0 if the container does not state it.
+    pub bit_rate: i64,
+    /// The width of the pictures as they are coded, in pixels; 0 for audio.
+    pub width: i32,
+    /// The height of the pictures as they are coded, in pixels; 0 for audio.
+    pub height: i32,
+    /// The longest time from one keyframe to the next, or to the end, in seconds, by the container's index; null if it has none.
+    pub keyframe_seconds: Option<f64>,
+    /// Why its packets can't be put into any other container as they are, as a text for the user; null if they can.
+    pub obstacle: Option<String>,
 }
 
 /// A keyframe: a picture from which decoding can begin.
@@ -209,6 +256,8 @@ pub struct VideoTrack {
     pub shape: Option<PictureShape>,
     /// Codec headers between packets, in base64. [`Seek::state`] refers to them, from 1.
     pub states: Vec<String>,
+    /// How its pictures are coded.
+    pub coded: CodedStream,
 }
 
 /// An audio track of a source.
@@ -231,6 +280,8 @@ pub struct AudioTrack {
     pub start_us: i64,
     /// The language, title and dispositions.
     pub tags: TrackTags,
+    /// How its audio is coded.
+    pub coded: CodedStream,
 }
 
 /// An auxiliary track of a source: text or cover art.
@@ -260,6 +311,7 @@ impl VideoTrack {
             last_time: 0,
             shape: None,
             states: Vec::new(),
+            coded: CodedStream::default(),
         }
     }
 

@@ -112,7 +112,7 @@ fn show_preview(name: &str, facts: &SourceFacts, wanted: &[Wanted], preview: &Pr
     let ids: BTreeSet<&String> = preview.outputs.iter().flat_map(|output| &output.renditions).collect();
     print(&format!(
         "{} of pictures, cut into {}; {} in all",
-        count(usize::from(preview.video_segments > 0), "decode"),
+        count(usize::from(preview.is_decoded), "decode"),
         count(preview.video_segments, "segment"),
         count(ids.len(), "rendition"),
     ));
@@ -127,6 +127,9 @@ fn count(number: usize, what: &str) -> String {
 
 fn video_text(settings: &VideoSettings) -> String {
     let VideoSettings { codec, width, height, crf, preset, pixel_format, .. } = settings;
+    if settings.is_copy() {
+        return format!("{codec} {width}x{height} {pixel_format}, copied");
+    }
     let preset = if preset.is_empty() { String::new() } else { format!(", preset {preset}") };
     let mapped = match settings.tone_map {
         true => ", tone-mapped",
@@ -159,6 +162,7 @@ fn audio_text(settings: &AudioSettings) -> String {
     let loudness = loudness.map(|loudness| format!(", {loudness} LUFS")).unwrap_or_default();
     let rate = if *bit_rate > 0 { format!(", {} kbit/s", bit_rate / 1000) } else { String::new() };
     let layout = if layout.is_empty() { format!("{channels} channels") } else { layout.clone() };
+    let rate = if settings.is_copy() { ", copied".into() } else { rate };
     format!("{codec} {sample_rate} Hz, {layout}{rate}{loudness}")
 }
 

@@ -15,6 +15,7 @@ mod cluster;
 mod codecs;
 mod commands;
 mod containers;
+mod copies;
 mod crash;
 mod deploy;
 mod differential;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
 use millrace_media::{ComparedStreams, Inspected, Launcher, Reply, Task, Verified, VerifyTask};
-use millrace_schemas::{AudioTrack, Picture, SourceRef, VideoSettings, VideoTrack, masked_url};
+use millrace_schemas::{AudioTrack, SourceRef, VideoSettings, VideoTrack, masked_url};
 use millrace_storage::Stores;
 use millrace_topology::ports::PortError;
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ impl Probes {
         source: &str,
         output: &str,
         (pictures, sound): (bool, bool),
-        expected: impl Fn(&Picture) -> Option<VideoSettings>,
+        expected: impl Fn(&VideoTrack) -> Option<VideoSettings>,
     ) -> Result<Comparison, PortError> {
         let (a, b) = (self.open(source).await?, self.open(output).await?);
         let source = self.inspect_pinned(&a, Some(ONE_SEGMENT_SECONDS)).await?;
@@ -88,7 +88,7 @@ impl Probes {
             sounds: compared_tracks(&found.facts.audio, other.facts.audio.len()),
             jumps: found.facts.discontinuities.clone(),
         };
-        let video = source.facts.video.as_ref().and_then(|video| expected(&video.picture));
+        let video = source.facts.video.as_ref().and_then(expected);
         let task = VerifyTask {
             source: side(&source, &output),
             output: side(&output, &source),

@@ -69,6 +69,12 @@ impl AudioCodec for Alac {
         vec![("bits_per_raw_sample", BITS.to_string())]
     }
 
+    /// Files state the bits of a sample beside the header, too.
+    fn copy_refusal(&self, headers: &[u8]) -> Option<String> {
+        let bits = headers.get(17).map_or(0, |bits| u32::from(*bits));
+        (bits != BITS).then(|| format!("copies of ALAC are of {BITS} bits a sample, not of {bits}"))
+    }
+
     fn read_header(&self, header: &[u8]) -> Option<SoundHeader> {
         let header: &[u8; HEADER] = header.try_into().ok()?;
         if !header.starts_with(b"\0\0\0\x24alac") {

@@ -83,6 +83,12 @@ fn light(settings: &VideoSettings) -> String {
     [display, levels].into_iter().flatten().collect()
 }
 
+/// Returns the sequence header in the record of a file (2.3.3: four bytes, then units); `None` if it can't be read, or holds none.
+fn stored_sequence(record: &[u8]) -> Option<&[u8]> {
+    let (&[0x81, ..], units) = record.split_first_chunk::<4>()? else { return None };
+    obus(units)?.into_iter().find(|unit| unit.kind == SEQUENCE_HEADER).map(|unit| unit.payload)
+}
+
 /// The smallest side of a picture that the encoder takes, in pixels.
 const SMALLEST_SIDE: i32 = 64;
 
@@ -125,6 +131,12 @@ impl VideoCodec for Av1 {
 
     fn places_keyframes(&self) -> bool {
         false
+    }
+
+    /// A record may also leave the sequence header to the packets (AV1 Codec ISO Media File Format Binding, 2.3.3).
+    fn copy_refusal(&self, _: &VideoSettings, headers: &[u8]) -> Option<String> {
+        let lacks = stored_sequence(headers).is_none();
+        lacks.then(|| "its codec headers lack the sequence header, which lies between its pictures".into())
     }
 
     fn refusal(&self, settings: &VideoSettings) -> Option<String> {

@@ -81,6 +81,13 @@ impl AudioCodec for Flac {
         [b"fLaC", &[0x80, 0, 0, length][..], header].concat()
     }
 
+    /// Files state the bits of a sample beside the header, too (8.2: five bits, one less than they are).
+    fn copy_refusal(&self, headers: &[u8]) -> Option<String> {
+        let bits = |header: &[u8]| Some((u32::from(header.get(12)? & 1) << 4 | u32::from(header.get(13)? >> 4)) + 1);
+        let bits = bits(headers).unwrap_or(0);
+        (bits != BITS).then(|| format!("copies of FLAC are of {BITS} bits a sample, not of {bits}"))
+    }
+
     fn read_header(&self, header: &[u8]) -> Option<SoundHeader> {
         let header: &[u8; STREAMINFO] = header.try_into().ok()?;
         // The least and the most samples in a frame: the same, of frames of one length.

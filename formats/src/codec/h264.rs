@@ -5,6 +5,7 @@ use millrace_schemas::VideoSettings;
 use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
 use crate::{
     color::{levels, mastering},
+    sets::{avc_record, has_more, refusal},
     units::{Framing, each_unit, framed_units, units, units_of},
 };
 
@@ -142,6 +143,17 @@ impl VideoCodec for H264 {
         if settings.rotation != 0 || settings.mirrored || settings.height % 4 != 0 {
             settings.field_order = 0;
         }
+    }
+
+    fn copy_refusal(&self, _: &VideoSettings, headers: &[u8]) -> Option<String> {
+        let kind = |unit: &[u8]| unit.first().map(|byte| byte & 31);
+        refusal(avc_record(headers), &[SEQUENCE_PARAMETERS, PICTURE_PARAMETERS], kind)
+    }
+
+    fn adds_headers(&self, headers: &[u8], packet: &[u8]) -> bool {
+        let is_set =
+            |unit: &[u8]| is_of_type(unit, SEQUENCE_PARAMETERS) || is_of_type(unit, PICTURE_PARAMETERS);
+        has_more(avc_record(headers), packet, is_set)
     }
 
     /// Those of libx264.

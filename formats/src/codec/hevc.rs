@@ -8,6 +8,7 @@ use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
 use crate::{
     bits::Bits,
     color::{levels, mastering},
+    sets::{has_more, hevc_record, refusal},
     units::{Framing, each_unit, framed_units, units, units_of},
 };
 
@@ -274,6 +275,16 @@ impl VideoCodec for Hevc {
         let is_kept = |unit: &&&[u8]| !unit_type(unit).is_some_and(|kind| PARAMETERS.contains(&kind));
         let kept = units.iter().filter(is_kept).flat_map(|unit| [&[0, 0, 0, 1][..], *unit]);
         Cow::Owned(kept.flatten().copied().collect())
+    }
+
+    fn copy_refusal(&self, _: &VideoSettings, headers: &[u8]) -> Option<String> {
+        refusal(hevc_record(headers), &PARAMETERS.collect::<Vec<_>>(), unit_type)
+    }
+
+    fn adds_headers(&self, headers: &[u8], packet: &[u8]) -> bool {
+        has_more(hevc_record(headers), packet, |unit| {
+            unit_type(unit).is_some_and(|kind| PARAMETERS.contains(&kind))
+        })
     }
 
     fn refusal(&self, settings: &VideoSettings) -> Option<String> {

@@ -129,6 +129,14 @@ impl VideoCodec for Vp9 {
         ]
     }
 
+    /// Files state profile and depth beside the packets (VP Codec ISO Media File Format Binding 1.0), which are those of 8 bits.
+    fn copy_refusal(&self, settings: &VideoSettings, headers: &[u8]) -> Option<String> {
+        if !self.pixel_formats().contains(&settings.pixel_format.as_str()) {
+            return Some(format!("copies of VP9 are of {}, not of {}", self.pixel_formats().join(", "), settings.pixel_format));
+        }
+        (!headers.is_empty()).then(|| "its container has headers of it that copies do not carry".into())
+    }
+
     /// The VPCodecConfigurationBox of an mp4 (VP Codec ISO Media File Format Binding 1.0).
     fn entry_agrees(&self, settings: &VideoSettings, entry: &[([u8; 4], Vec<u8>)]) -> bool {
         let mut records = entry.iter().filter(|(code, _)| code == b"vpcC").map(|(_, record)| record);

@@ -45,6 +45,17 @@ pub(crate) fn id(codec: &dyn Codec) -> Result<AVCodecID, Failure> {
         .ok_or_else(|| Failure::new(format!("this FFmpeg knows no codec '{}'; update it", codec.name())))
 }
 
+/// Returns the form of the packets behind a work object's header.
+pub(crate) fn form(header: &Header) -> Form {
+    if header.is_copy() { Form::File } else { Form::Encoder }
+}
+
+/// Returns `true` if the codec headers of a file are those of a work object.
+pub(crate) fn headers_agree(codec: &dyn Codec, header: &Header, file: &[u8]) -> bool {
+    // Those of a copy were in a file before.
+    if header.is_copy() { header.extradata == file } else { codec.headers_agree(&header.extradata, file) }
+}
+
 /// Returns an XXH3 digest of all bytes of a packet that a decoder gets; equal for both forms of the same packet.
 pub(crate) fn digest(codec: &dyn Codec, packet: &[u8], form: Form) -> u64 {
     let mut hasher = Xxh3::new();

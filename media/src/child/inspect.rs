@@ -3,6 +3,7 @@
 
 mod auxiliary;
 mod choice;
+mod coded;
 mod keyframes;
 mod pictures;
 mod protection;
@@ -68,6 +69,9 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
     }
     if found.facts.video.is_none() && found.facts.audio.is_empty() && task.segment_seconds.is_some() {
         return Err(nothing(&found));
+    }
+    if task.segment_seconds.is_some() {
+        coded::find(&source, &mut found.facts);
     }
     found.bytes_read = source.bytes_read();
     Ok(found)

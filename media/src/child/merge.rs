@@ -244,6 +244,8 @@ struct Track {
     ready: VecDeque<Timed>,
     /// Presentation times in the output's clock and digests, for the proof.
     put: Vec<(i64, u64)>,
+    /// Of a copy: whether each of them is a keyframe.
+    keys: Vec<bool>,
     /// All bytes of packets of sound.
     bytes_put: Xxh3,
     /// Of pictures and text: up to when there is something to show, in the output's clock.
@@ -294,6 +296,7 @@ impl Track {
             timeline: Timeline::new(0, 1),
             ready: VecDeque::new(),
             put: Vec::new(),
+            keys: Vec::new(),
             bytes_put: Xxh3::new(),
             shown_until: 0,
             segments: 0,
@@ -408,7 +411,8 @@ impl Track {
         } else {
             self.bytes_put.update(&packet.data);
         }
-        self.put.push((pts, codec::digest(self.codec, &packet.data, Form::Encoder)));
+        self.put.push((pts, codec::digest(self.codec, &packet.data, codec::form(&self.header))));
+        self.keys.extend(self.header.is_copy().then_some(packet.key));
         self.last_length = duration;
         self.media_end = self.media_end.max(pts + duration);
         let discard = self.discard(packet.pts);
@@ -582,6 +586,7 @@ impl Track {
             header: self.header,
             sum: self.sum,
             packets: self.put,
+            keys: self.keys,
             bytes: self.bytes_put.digest(),
             clock: self.out,
             ends,

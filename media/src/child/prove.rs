@@ -136,7 +136,10 @@ fn packets(
         if form == Form::Stream && !asked.codec.is_framed(data, &asked.header.extradata) {
             return Err(unproven(format!("codec headers are not where decoding needs them, at {dts}")));
         }
-        track.keyframes.push(asked.codec.is_keyframe(data, form));
+        // A copy has the keyframes of the source, at some of which decoding begins without all that comes behind.
+        let number = track.keyframes.len();
+        let is_key = || asked.codec.is_keyframe(data, form);
+        track.keyframes.push(asked.keys.get(number).copied().unwrap_or_else(is_key));
         track.packets.push((pts, codec::digest(asked.codec, data, form)));
     }
     for (i, (track, found)) in expected.iter().zip(&*found).enumerate() {
@@ -224,7 +227,7 @@ fn parameters(file: &Found, track: &Expected, container: &Container) -> Result<(
     }
     let agree = match form {
         Form::Stream => track.codec.stream_headers_agree(&track.header.extradata, &file.headers),
-        Form::Encoder | Form::File => track.codec.headers_agree(&track.header.extradata, &file.headers),
+        Form::Encoder | Form::File => codec::headers_agree(track.codec, &track.header, &file.headers),
     };
     if !agree {
         let (found, asked) = (file.headers.len(), track.header.extradata.len());

@@ -25,7 +25,7 @@ use super::{
     },
 };
 use crate::{
-    boxes::{self, Movie},
+    boxes::{self, Movie, Track},
     claims::{self, LARGE_PICTURE, MOST_PIXELS},
     ends,
     matroska::{self, Segment},
@@ -140,6 +140,23 @@ impl Source {
     /// The movie box of an mp4, as its bytes state it; times of at most so many samples.
     pub(crate) fn movie(&self, most_samples: u64) -> Option<Movie> {
         boxes::movie(self.size, &self.origin, most_samples)
+    }
+
+    /// Returns `true` for a container with a movie box.
+    pub(crate) fn is_movie(&self) -> bool {
+        self.container().contains("mp4")
+    }
+
+    /// Returns `true` for Matroska.
+    pub(crate) fn is_matroska(&self) -> bool {
+        self.container().contains("matroska")
+    }
+
+    /// Returns the track of a movie box that a stream is: the one with its id.
+    pub(crate) fn track_of<'a>(&self, movie: &'a Movie, stream: i32) -> Option<&'a Track> {
+        let id = u32::try_from(self.input.stream(usize::try_from(stream).ok()?)?.id()).ok()?;
+        let mut tracks = movie.tracks.iter().filter(|track| track.id == id);
+        tracks.next().filter(|_| tracks.next().is_none())
     }
 
     /// The Segment of a Matroska file, as its bytes state it, with at most so many blocks and so many bytes of attached files.

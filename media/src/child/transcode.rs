@@ -1,4 +1,5 @@
-//! Transcodes ranges of a track: connects its source to a decoder, a graph and a sink for each rendition.
+//! Transcodes ranges of a track: connects its source to a decoder, a graph and a sink for each rendition. What is copied has
+//! none of these.
 
 mod auxiliary;
 mod entry;
@@ -6,9 +7,9 @@ mod pictures;
 
 use std::fs::File;
 
-use millrace_schemas::Rendition;
+use millrace_schemas::{AudioSettings, Rendition, VideoSettings};
 
-use super::{failure::Failure, report::Reporter, sound};
+use super::{copy, failure::Failure, report::Reporter, sound};
 use crate::protocol::TranscodeTask;
 
 /// Transcodes what a task asks for. `outputs` has a file for each rendition of each range, range by range.
@@ -18,6 +19,13 @@ pub(crate) fn transcode(
     outputs: Vec<File>,
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
+    let is_copy = |rendition: &Rendition| {
+        let video = rendition.video.as_ref().is_some_and(VideoSettings::is_copy);
+        video || rendition.audio.as_ref().is_some_and(AudioSettings::is_copy)
+    };
+    if task.renditions.iter().any(is_copy) {
+        return copy::copy(source, task, outputs, reporter);
+    }
     match task.renditions.first() {
         Some(Rendition { video: Some(_), .. }) => pictures::transcode(&source, task, outputs, reporter),
         Some(Rendition { audio: Some(_), .. }) => sound::transcode(source, task, outputs, reporter),

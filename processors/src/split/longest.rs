@@ -38,14 +38,9 @@ mod tests {
     fn a_source_of_more_than_a_day_is_refused_by_the_format_whose_times_come_round() {
         let facts = |hours: f64| SourceFacts {
             audio: vec![AudioTrack {
-                stream: 0,
                 sound: Sound { sample_rate: 48_000, channels: 2, layout: String::new() },
-                first: None,
-                samples: 0,
                 seconds: hours * 3600.0,
-                start_us: 0,
-                tags: millrace_schemas::TrackTags::default(),
-                more_streams: Vec::new(),
+                ..AudioTrack::default()
             }],
             ..SourceFacts::default()
         };

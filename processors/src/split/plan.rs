@@ -6,9 +6,9 @@ mod tests;
 use millrace_formats::{Seams, rate::Rate};
 use millrace_profiles::{Request, Wanted};
 use millrace_schemas::{
-    AudioFilters, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Ratio, Rendition, Seek,
-    SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Trim,
-    Upload, VideoTrack, WorkPrefix, output_prefix, rendition_id,
+    AudioFilters, AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Ratio,
+    Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan,
+    TrackTags, Trim, Upload, VideoSettings, VideoTrack, WorkPrefix, output_prefix, rendition_id,
 };
 
 use super::{cuts, extras, longest, trim};
@@ -126,8 +126,8 @@ pub(super) fn plan(
         let rank = facts.auxiliary.iter().take(number).filter(is_like).count();
         let renditions = builder.distinct(number, |wanted| {
             let held = wanted.container.side(codec).filter(|(_, most)| rank < *most).into_iter();
-            let rendition = |side| Rendition { id: String::new(), video: None, audio: None, side };
-            held.map(|(held, _)| rendition(Some(SideSettings { codec: held.name().into() }))).collect()
+            let side = held.map(|(held, _)| SideSettings { codec: held.name().into() });
+            Ok(side.map(|side| Rendition { side: Some(side), ..nothing() }).collect())
         })?;
         builder.add_track(side.stream, &[(None, None)], &renditions, Some(&side.tags))?;
     }
@@ -234,15 +234,30 @@ impl PlanBuilder<'_> {
         if let Some(reason) = self.wanted.iter().find_map(refusal) {
             return Err(reason);
         }
+        let is_trimmed = self.blank.trim.is_some();
         let renditions = self.distinct(0, |wanted| {
-            let settings = wanted.video_settings(&video.picture).into_iter();
-            let rendition = |video| Rendition { id: String::new(), video, audio: None, side: None };
-            settings.map(|settings| rendition(Some(settings))).collect()
+            let settings = wanted.pictures(tables(), video, is_trimmed)?.into_iter();
+            Ok(settings.map(|video| Rendition { video: Some(video), ..nothing() }).collect())
         })?;
+        // A task encodes or copies. Encodes come first: they are what the progress of an execution is counted by.
+        let (copies, encodes): (Vec<_>, Vec<_>) = renditions.into_iter().partition(is_copy);
+        self.add_pictures(video, encodes, seconds)?;
+        self.add_pictures(video, copies, seconds)
+    }
+
+    /// Adds the segments of a track of pictures for these renditions.
+    fn add_pictures(
+        &mut self,
+        video: &VideoTrack,
+        renditions: Vec<Rendition>,
+        seconds: f64,
+    ) -> Result<(), String> {
         if renditions.is_empty() {
             return Ok(());
         }
-        let is_whole = |rendition: &Rendition| tables().seams(rendition) == Some(Seams::Whole);
+        // A copy is one segment: it is cut nowhere, so that nothing depends on what its container says of keyframes.
+        let is_whole =
+            |rendition: &Rendition| is_copy(rendition) || tables().seams(rendition) == Some(Seams::Whole);
         let mut ranges = if renditions.iter().any(is_whole) {
             vec![cuts::Range { start: None, end: None, seeks: Vec::new() }]
         } else {
@@ -267,12 +282,13 @@ impl PlanBuilder<'_> {
             ..self.blank.clone()
         };
         self.reserve(ranges.len(), &blank)?;
+        let first = self.count()?;
         let source = Some(blank.track_source());
         self.tracks.extend(renditions.iter().map(|rendition| TrackPlan {
             source: source.clone(),
-            ..track(rendition, TrackKind::Video, 0, count, None)
+            ..track(rendition, TrackKind::Video, first, count, None)
         }));
-        for (range, index) in ranges.into_iter().zip(0..) {
+        for (range, index) in ranges.into_iter().zip(first..) {
             let expected_units = expected_pictures(video, &range, &renditions);
             let cuts::Range { start, end, seeks } = range;
             self.segments.push(Segment { index, start, end, seeks, expected_units, ..blank.clone() });
@@ -288,19 +304,23 @@ impl PlanBuilder<'_> {
         before: &[&AudioTrack],
         seconds: f64,
     ) -> Result<(), String> {
-        let all = |wanted: &Wanted, of: &AudioTrack| wanted.audio_settings(&of.sound, &of.tags.language);
+        let is_trimmed = self.blank.trim.is_some();
+        let all = |wanted: &Wanted, of: &AudioTrack| wanted.sound(tables(), of, is_trimmed);
         let held = |wanted: &Wanted| {
-            let taken: usize = before.iter().map(|other| all(wanted, other).len()).sum();
+            let taken: usize = before.iter().map(|other| all(wanted, other).map_or(0, |all| all.len())).sum();
             let room = wanted.container.audio.most.saturating_sub(taken);
-            all(wanted, sound).into_iter().take(room)
+            if room == 0 {
+                return Ok(Vec::new());
+            }
+            all(wanted, sound).map(|all| all.into_iter().take(room).collect())
         };
         let mut defaults = Vec::new();
         let renditions = self.distinct(number, |wanted| {
-            let rendition = |audio| Rendition { id: String::new(), video: None, audio, side: None };
-            held(wanted).map(|(settings, _)| rendition(Some(settings))).collect()
+            let rendition = |audio| Rendition { audio: Some(audio), ..nothing() };
+            Ok(held(wanted)?.into_iter().map(|(settings, _)| rendition(settings)).collect())
         })?;
         for (wanted, output) in self.wanted.iter().zip(&mut self.outputs) {
-            let remarks = held(wanted).filter_map(|(_, remark)| remark);
+            let remarks = held(wanted)?.into_iter().filter_map(|(_, remark)| remark);
             remarks.for_each(|remark| {
                 if !output.remarks.contains(&remark) {
                     output.remarks.push(remark);
@@ -309,9 +329,11 @@ impl PlanBuilder<'_> {
             let is_of_it = |id: &&String| renditions.iter().any(|rendition| rendition.id == **id);
             defaults.extend(output.renditions.iter().find(is_of_it).cloned());
         }
+        let (copies, encodes): (Vec<_>, Vec<_>) = renditions.into_iter().partition(is_copy);
         self.blank.also.clone_from(&sound.more_streams);
         let first = self.tracks.len();
-        self.add_track(sound.stream, &parts(sound, &renditions, seconds), &renditions, Some(&sound.tags))?;
+        self.add_track(sound.stream, &parts(sound, &encodes, seconds), &encodes, Some(&sound.tags))?;
+        self.add_track(sound.stream, &[(None, None)], &copies, Some(&sound.tags))?;
         self.blank.also.clear();
         // Of several encodings of a track only the first one plays by default.
         let others = self.tracks.iter_mut().skip(first).filter(|track| !defaults.contains(&track.rendition));
@@ -375,15 +397,15 @@ impl PlanBuilder<'_> {
     /// `settings` returns none does not hold the track.
     ///
     /// # Errors
-    /// If an encoder is not there.
+    /// If an encoder is not there, or a track can't be copied.
     fn distinct(
         &mut self,
         number: usize,
-        settings: impl Fn(&Wanted) -> Vec<Rendition>,
+        settings: impl Fn(&Wanted) -> Result<Vec<Rendition>, String>,
     ) -> Result<Vec<Rendition>, String> {
         let mut found: Vec<Rendition> = Vec::new();
         for (wanted, output) in self.wanted.iter().zip(&mut self.outputs) {
-            for mut rendition in settings(wanted) {
+            for mut rendition in settings(wanted)? {
                 choose_encoder(&mut rendition, self.encoders)?;
                 // Another track with the same settings is another rendition.
                 let track = u32::try_from(number).unwrap_or(u32::MAX);
@@ -415,12 +437,24 @@ impl PlanBuilder<'_> {
     }
 }
 
+/// A rendition of nothing, without an id.
+fn nothing() -> Rendition {
+    Rendition { id: String::new(), video: None, audio: None, side: None }
+}
+
+/// Returns `true` for a rendition whose packets are those of the source.
+fn is_copy(rendition: &Rendition) -> bool {
+    let video = rendition.video.as_ref().is_some_and(VideoSettings::is_copy);
+    video || rendition.audio.as_ref().is_some_and(AudioSettings::is_copy)
+}
+
 /// Names the encoder of a rendition only if it is not the codec's first one: settings of the same encoder are equal.
 ///
 /// # Errors
 /// If its codec can't be made with these settings, or the encoder is not there. None at all are known in simulation.
 fn choose_encoder(rendition: &mut Rendition, encoders: &Encoders) -> Result<(), String> {
     if let Some(settings) = &rendition.video
+        && !settings.is_copy()
         && let Some(reason) = tables().codec(&settings.codec)?.refusal(settings)
     {
         return Err(reason);

@@ -13,6 +13,8 @@ pub struct Preview {
     pub outputs: Vec<OutputPreview>,
     /// The number of segments of the video; 0 without video.
     pub video_segments: usize,
+    /// Whether pictures are decoded: some of the renditions of them are no copies.
+    pub is_decoded: bool,
     /// The streams of the source that are in no output, each with the reason.
     pub left_out: Vec<String>,
     /// The duration of the outputs, in seconds; `None` if the source does not state it.
@@ -62,7 +64,9 @@ pub fn preview(
         }
     });
     let count = tracks.iter().filter(|track| track.video.is_some()).map(|track| track.segments).max();
+    let is_decoded = tracks.iter().filter_map(|track| track.video.as_ref()).any(|video| !video.is_copy());
     Ok(Preview {
+        is_decoded,
         outputs: outputs.collect(),
         video_segments: count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
         left_out: plan.left_out,

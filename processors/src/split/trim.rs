@@ -5,6 +5,7 @@ use millrace_profiles::{TrimTimes, Wanted};
 use millrace_schemas::{AudioTrack, Chapter, Ratio, SourceFacts, Trim, VideoTrack};
 
 use super::{plan::audio_ranks, timecode};
+use crate::request::tables;
 
 /// Returns the part of a source that is used. Its times are counted from the earliest start of the tracks that these outputs hold.
 ///
@@ -47,7 +48,7 @@ fn spans(facts: &SourceFacts, wanted: &[Wanted]) -> Vec<(i64, Option<i64>)> {
     let holds = |container: &Container, rank: usize| rank < container.audio.most;
     let sounds = audio_ranks(&facts.audio).into_iter().zip(&facts.audio).filter(|(rank, sound)| {
         wanted.iter().any(|w| {
-            holds(w.container, *rank) && !w.audio_settings(&sound.sound, &sound.tags.language).is_empty()
+            holds(w.container, *rank) && w.sound(tables(), sound, false).map_or(true, |all| !all.is_empty())
         })
     });
     let sounds = sounds.map(|(_, sound)| {

@@ -1,9 +1,10 @@
 //! What only concerns audio: its encodings, and which of them an output has.
 
 use millrace_formats::{Container, Tables};
+use millrace_schemas::COPY;
 
 use super::{
-    Choice, MOST_CHANNELS, NONE, Problems, SAMPLE_RATES, check_none, choose, find_codec, held, names,
+    Choice, MOST_CHANNELS, NONE, Problems, SAMPLE_RATES, check_none, choose, copies, find_codec, held, names,
 };
 use crate::{
     profile::{Audio, AudioTracks, Output, Profile},
@@ -23,6 +24,9 @@ pub(super) fn check_audio(tables: &Tables, key: &str, asked: &Audio, problems: &
     let at = |name: &str| format!("{key}.{name}");
     if asked.codec == NONE {
         return check_none(key, asked, problems);
+    }
+    if copies::check(key, asked, (&asked.codec, asked.when_fits.as_deref()), problems) {
+        return;
     }
     let Some(codec) = find_codec(tables, &asked.codec).ok().and_then(|(codec, _)| codec.audio()) else {
         let known = names(tables, |codec| codec.audio().is_some());
@@ -99,15 +103,23 @@ impl Profile {
             match choice {
                 Choice::Usual => chosen.extend(container.audio_codec().map(|codec| AudioChosen {
                     language: None,
-                    codec: (codec, None),
+                    codec: Some((codec, None)),
                     asked: None,
                 })),
+                Choice::Asked(asked) if asked.codec == COPY => {
+                    let is_held = copies::are_held(container, container.audio, key, "audio", problems);
+                    chosen.extend(is_held.then(|| AudioChosen {
+                        language: language.map(str::to_owned),
+                        codec: None,
+                        asked: Some(asked.clone()),
+                    }));
+                }
                 Choice::Asked(asked) if !is_none(asked) => {
                     let found =
                         held(tables, container, key, ("audio", &asked.codec), name.is_some(), problems);
                     chosen.extend(found.map(|codec| AudioChosen {
                         language: language.map(str::to_owned),
-                        codec,
+                        codec: Some(codec),
                         asked: Some(asked.clone()),
                     }));
                 }

@@ -21,7 +21,7 @@ fn codec() -> impl Strategy<Value = String> {
     let codecs = TABLES.codecs.iter().map(|codec| codec.name().to_owned());
     let encoders = TABLES.codecs.iter().flat_map(|codec| codec.encoders()).map(|name| (*name).to_owned());
     let mut all: Vec<String> = codecs.chain(encoders).collect();
-    all.extend(["x264", "h265", ""].map(str::to_owned));
+    all.extend(["x264", "h265", "copy", ""].map(str::to_owned));
     prop::sample::select(all)
 }
 
@@ -52,6 +52,7 @@ fn video() -> impl Strategy<Value = Video> {
     let sizes = (side(), side(), size, any::<bool>());
     let plain = (codec(), quality, preset, sizes, interval, (pixel_format, color)).prop_map(
         |(codec, quality, preset, (width, height, size, upscale), interval, (pixel_format, color))| Video {
+            when_fits: (interval.is_none() && upscale).then(|| "copy".into()),
             codec,
             quality,
             preset: preset.map(str::to_owned),
@@ -101,6 +102,7 @@ fn audio() -> impl Strategy<Value = Audio> {
             let (loudness, gain, high_pass, denoise, fade_in, fade_out) = filters;
             Audio {
                 codec,
+                when_fits: channels.is_none().then(|| "copy".into()),
                 bitrate,
                 sample_rate,
                 channels,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RenditionId, RenditionKind, hash_of};
 use crate::{
-    Area, AudioFilters, AudioSettings, BurntText, Color, Light, Overlay, RateControl, Ratio, Rendition,
+    Area, AudioFilters, AudioSettings, BurntText, COPY, Color, Light, Overlay, RateControl, Ratio, Rendition,
     SideSettings, SourceRef, VideoFilters, VideoSettings,
 };
 
@@ -25,9 +25,12 @@ pub struct Encoders(BTreeMap<String, String>);
 
 impl Encoders {
     /// Returns an encoder of a codec, such as `libx264 core 164 r3095 baee400 (Lavc59.37.100)`: the one of that name, or the first one
-    /// of the codec if `encoder` is empty. Empty if it is not there.
+    /// of the codec if `encoder` is empty. Empty if it is not there. A [copy](COPY) needs no encoder, and is the same with each.
     #[must_use]
     pub fn of(&self, encoder: &str, codec: &str) -> &str {
+        if encoder == COPY {
+            return COPY;
+        }
         let name = if encoder.is_empty() { codec } else { encoder };
         self.0.get(name).map_or("", String::as_str)
     }

@@ -217,7 +217,7 @@ fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
         hold(checks, &of("holes in sound"), (x.holes, y.holes), y.holes <= x.holes, "");
         hold(checks, &of("damaged sound"), (x.damaged, y.damaged), y.damaged == 0, "");
         let sound = Sound { sample_rate: x.rate, channels: x.channels, layout: x.layout.clone() };
-        let (asked, remark) = wanted.audio_settings(&sound, "").into_iter().next().unzip();
+        let (asked, remark) = wanted.audio_settings(&sound, "").unzip();
         let name = |layout: &str, channels: i32| match layout {
             "" => format!("{channels} channels"),
             layout => layout.to_owned(),

@@ -4,7 +4,7 @@ use ffmpeg_next::{
     self as ff, Packet,
     ffi::{AV_NOPTS_VALUE, AVMediaType, AVRational},
 };
-use millrace_schemas::{AudioTrack, Sound};
+use millrace_schemas::{AudioTrack, CodedStream, Sound};
 
 use super::{
     choice, protection,
@@ -82,6 +82,7 @@ pub(super) fn take(
             start_us: start(s.start_time, s.time_base),
             first: None,
             tags: tags(&stream),
+            coded: CodedStream::default(),
         });
     }
     match refused {

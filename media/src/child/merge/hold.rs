@@ -5,7 +5,7 @@ use millrace_schemas::{AudioSettings, Made, TrackPlan, VideoSettings};
 
 use crate::{
     child::{
-        codec::{Codec, Form},
+        codec::{self, Codec, Form},
         failure::Failure,
         samples::PacketLengths,
     },
@@ -74,8 +74,12 @@ impl Packets {
         codec: &dyn Codec,
         packet: &Packet,
     ) -> Result<(), Failure> {
-        // Where a segment begins, decoding can begin.
-        if header.video.is_some() && self.count == 0 && !codec.is_keyframe(&packet.data, Form::Encoder) {
+        // Where a segment begins, decoding can begin. A copy begins as its source does.
+        let begins = || match codec::form(header) {
+            Form::Encoder => codec.is_keyframe(&packet.data, Form::Encoder),
+            Form::File | Form::Stream => codec.is_entry_point(&packet.data),
+        };
+        if header.video.is_some() && self.count == 0 && !begins() {
             return Err(refused("a segment begins with a picture that is no keyframe"));
         }
         self.count += 1;

@@ -16,6 +16,8 @@ pub(crate) struct Expected {
     /// Each packet in decoding order: its presentation time in `clock`, counted from the output's time zero, and the
     /// digest of what is in it.
     pub(crate) packets: Vec<(i64, u64)>,
+    /// Of a copy: whether each packet is a keyframe in the source.
+    pub(crate) keys: Vec<bool>,
     /// The digest of all bytes of its packets, of sound.
     pub(crate) bytes: u64,
     /// The clock of the output's stream.

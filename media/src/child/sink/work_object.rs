@@ -30,15 +30,15 @@ pub(crate) trait Sink: Sized {
 }
 
 /// A work object that is being written.
-pub(super) type WorkObject = Writer<BufWriter<Waiting>>;
+pub(crate) type WorkObject = Writer<BufWriter<Waiting>>;
 
 /// What is being done while a work object is written, for failures.
-pub(super) const WRITING: &str = "writing a work object";
+pub(crate) const WRITING: &str = "writing a work object";
 
 /// Begins a work object with this header.
 ///
 /// # Errors
 /// If it can't be written.
-pub(super) fn begin(output: File, header: &Header) -> Result<WorkObject, Failure> {
+pub(crate) fn begin(output: File, header: &Header) -> Result<WorkObject, Failure> {
     Writer::new(BufWriter::new(Waiting(output)), header).map_err(Failure::at(WRITING))
 }
