@@ -210,7 +210,7 @@ fn check_wanted(wanted: &Wanted, picture: &Picture, sound: &Sound) {
         }
         assert!(settings.encoder.is_empty() || codec.encoders().contains(&settings.encoder.as_str()));
     }
-    for (settings, _) in wanted.audio_settings(sound, "") {
+    if let Some((settings, _)) = wanted.audio_settings(sound, "") {
         let audio = TABLES.codec(&settings.codec).unwrap().audio().unwrap();
         assert!(holds(&settings.codec) && settings.sample_rate > 0 && settings.channels > 0);
         let in_range =

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use ffmpeg_next::format::Pixel;
+use ffmpeg_next::{format::Pixel, frame};
 use millrace_formats::temporal::Chain;
 
 use super::course::Presented;
@@ -10,7 +10,7 @@ use crate::child::{
     failure::Failure,
     libav::{
         filters::FilterGraph,
-        frame::{fields, set_field_order},
+        frame::{fields, set_field_order, share},
     },
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Temporal {
     /// The times and lengths of the pictures in the graph, and the number of the first of them.
     inside: VecDeque<(i64, i64)>,
     first: i64,
+    /// The last picture that went in.
+    last: Option<frame::Video>,
 }
 
 /// The pixel format, width and height of pictures.
@@ -35,7 +37,7 @@ type Kind = (Pixel, u32, u32);
 
 impl Temporal {
     pub(super) fn new(chain: Chain, field_order: i32, cores: usize) -> Self {
-        Self { chain, field_order, cores, graph: None, inside: VecDeque::new(), first: 0 }
+        Self { chain, field_order, cores, graph: None, inside: VecDeque::new(), first: 0, last: None }
     }
 
     /// Returns the number of pictures before one that it depends on.
@@ -66,9 +68,9 @@ impl Temporal {
         if fields(&frame).interlaced_frame == 0 {
             set_field_order(&mut frame, self.field_order);
         }
-        let number = self.first.saturating_add(i64::try_from(self.inside.len()).unwrap_or(i64::MAX));
-        frame.set_pts(Some(number));
+        frame.set_pts(Some(self.next_number()));
         self.inside.push_back((pts, length));
+        self.last = Some(share(&frame)?);
         if let Some((graph, _)) = &mut self.graph {
             graph.push(frame, DOING)?;
         }
@@ -78,14 +80,25 @@ impl Temporal {
 
     /// Returns all pictures that are left, in order: none follows.
     ///
+    /// The last one stands for those behind it. Told of the end, atadenoise of FFmpeg 5.1 repeats it, too, but gives nothing, and does
+    /// not end, if fewer came than it averages.
+    ///
     /// # Errors
     /// What libavfilter says, or if a picture went missing in a filter.
     pub(super) fn flush(&mut self) -> Result<Vec<Presented>, Failure> {
         let mut rest = Vec::new();
-        if let Some((graph, _)) = &mut self.graph {
-            graph.flush(DOING)?;
+        let padding = i64::try_from(self.chain.lead_out).unwrap_or(0);
+        let number = self.next_number();
+        if let Some(last) = self.last.take() {
+            for number in number..number.saturating_add(padding) {
+                let mut copy = share(&last)?;
+                copy.set_pts(Some(number));
+                if let Some((graph, _)) = &mut self.graph {
+                    graph.push(copy, DOING)?;
+                }
+                self.pull(&mut rest)?;
+            }
         }
-        self.pull(&mut rest)?;
         self.graph = None;
         match self.inside.len() {
             0 => Ok(rest),
@@ -93,10 +106,17 @@ impl Temporal {
         }
     }
 
+    /// The number of the next picture.
+    fn next_number(&self) -> i64 {
+        self.first.saturating_add(i64::try_from(self.inside.len()).unwrap_or(i64::MAX))
+    }
+
     /// FR-1: each picture comes out once, in order, and gets its own time back.
     fn pull(&mut self, ready: &mut Vec<Presented>) -> Result<(), Failure> {
         let Some((graph, _)) = &mut self.graph else { return Ok(()) };
-        while let Some(frame) = graph.pull(0, DOING)? {
+        while !self.inside.is_empty()
+            && let Some(frame) = graph.pull(0, DOING)?
+        {
             let Some((pts, length)) = self.inside.pop_front().filter(|_| frame.pts() == Some(self.first))
             else {
                 let (number, awaited) = (frame.pts().unwrap_or(-1), self.first);
@@ -111,7 +131,6 @@ impl Temporal {
 
 #[cfg(test)]
 mod tests {
-    use ffmpeg_next::frame;
     use millrace_formats::temporal::chain;
     use millrace_schemas::VideoFilters;
 
@@ -126,7 +145,7 @@ mod tests {
             for (i, byte) in frame.data_mut(plane).iter_mut().enumerate() {
                 let (x, y) = ((i % stride) as i64, (i / stride) as i64);
                 let bright = (x - number * 2 - y % 2).rem_euclid(16) < 4;
-                let noise = (i as i64 * 7 + number * 13).rem_euclid(11);
+                let noise = (i as i64 * 7 + number * 13).rem_euclid(3);
                 *byte = (60 + noise + if bright { 100 } else { 0 }) as u8;
             }
         }
