@@ -174,7 +174,8 @@ fn hdr10_is_kept_with_its_light_in_each_codec_and_format() {
 fn hlg_is_kept_and_says_nothing_of_light_that_the_source_does_not() {
     let hlg = |path: &Path| source(path, "yuv420p10le", "arib-std-b67", "");
     let text = HDR.split("[video.vp9]").next().unwrap().to_owned() + "[[output]]\nformat = \"mp4\"\n";
-    let output = Both::make(hlg, &text).judge("a.mp4", "null", 38.0);
+    let both = Both::make(hlg, &text);
+    let output = both.judge("a.mp4", "null", 38.0);
     assert_eq!(colour(&output), "yuv420p10le,bt2020nc,arib-std-b67,bt2020");
     assert_eq!(light(&output, "stream_side_data"), [0; 0]);
 }

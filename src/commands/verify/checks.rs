@@ -3,7 +3,7 @@
 use millrace_formats::{CONTAINERS, Codec, Container, TABLES, codec::AudioCodec, container::Priming};
 use millrace_media::{AudioMeasurement, Inspected, PicturesMeasured, Verified};
 use millrace_profiles::Wanted;
-use millrace_schemas::{AudioFilters, AudioSettings, Picture, Ratio, Sound};
+use millrace_schemas::{AudioFilters, AudioSettings, Light, Picture, Ratio, Sound};
 use millrace_worker::Comparison;
 use serde::Serialize;
 
@@ -126,6 +126,7 @@ fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
     };
     let note = if asked.tone_map { format!("mapped from {}", text(was.color)) } else { String::new() };
     hold(checks, "colour (H.273)", (text(a), text(b)), same, note);
+    light(asked.light.as_ref(), made.light.as_ref(), checks);
     let fields = |order: i32| match order {
         1 => "top first",
         2 => "bottom first",
@@ -134,6 +135,19 @@ fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
     let (a, b) = (asked.field_order, made.field_order);
     hold(checks, "fields", (fields(a), fields(b)), a == b, "");
     like(&comparison.measured, checks);
+}
+
+/// The mastering display and the light levels, where either says something: the greatest luminance of the display, and both levels.
+fn light(asked: Option<&Light>, made: Option<&Light>, checks: &mut Vec<Check>) {
+    let text = |light: Option<&Light>| {
+        let Some(Light { mastering, most, most_average }) = light else { return "none".to_owned() };
+        // Steps of 0.0001 cd/m².
+        let display = mastering.get(8).map_or("?".to_owned(), |steps| (steps / 10_000).to_string());
+        format!("{display}, {most}, {most_average}")
+    };
+    if asked.is_some() || made.is_some() {
+        hold(checks, "light (cd/m²)", (text(asked), text(made)), asked == made, "");
+    }
 }
 
 /// For how long the last picture is shown, where the source says so and the output's container can.
