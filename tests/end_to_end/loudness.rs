@@ -40,7 +40,7 @@ fn source(place: &Place, name: &str, expression: &str, seconds: u32) -> std::pat
 }
 
 /// Speech-like: soft sound in bursts, with clicks that are far louder.
-const PEAKY: &str = "'(0.02*sin(2*PI*220*t)+0.02*(random(0)-0.5))*(0.6+0.4*sin(2*PI*0.7*t))+0.8*lt(mod(t,0.5),0.001)*sin(2*PI*900*t)'";
+const PEAKY: &str = "'(0.05*sin(2*PI*220*t)+0.05*(random(0)-0.5))*(0.6+0.4*sin(2*PI*0.7*t))+0.8*lt(mod(t,0.5),0.001)*sin(2*PI*900*t)'";
 
 #[test]
 fn each_output_has_the_loudness_that_is_asked_for_and_its_true_peaks_are_held() {
@@ -50,8 +50,8 @@ fn each_output_has_the_loudness_that_is_asked_for_and_its_true_peaks_are_held() 
     for (source, codec, format, loudness) in [
         (&peaky, "flac", "mka", -16.0),
         (&peaky, "aac", "m4a", -18.0),
-        (&peaky, "opus", "opus", -20.0),
-        (&peaky, "mp3", "mp3", -23.0),
+        (&peaky, "opus", "opus", -16.0),
+        (&peaky, "mp3", "mp3", -17.0),
         (&plain, "aac", "m4a", -23.0),
         (&plain, "flac", "flac", -14.0),
     ] {
@@ -62,7 +62,8 @@ fn each_output_has_the_loudness_that_is_asked_for_and_its_true_peaks_are_held() 
         assert!((made - loudness).abs() <= 0.3, "{what}: {made} LUFS, not {loudness}");
         assert!(peak <= -1.0, "{what}: {peak} dBTP");
     }
-    assert!(measured(&peaky).0 < -25.0, "it had to be amplified until its peaks were limited");
+    let (loudness, peak) = measured(&peaky);
+    assert!(peak + (-18.0 - loudness) > 0.0, "it has to be limited: {loudness} LUFS, {peak} dBTP");
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn gain_high_pass_and_fades_are_those_of_one_command() {
     let tone = source(&place, "tone.wav", "'0.4*sin(2*PI*440*t)+0.2*sin(2*PI*40*t)'", 4);
     for (keys, filter, most) in [
         ("gain = \"-6dB\"", "volume=-6dB:precision=double", 1e-6),
-        ("high_pass = 100", "highpass=f=100", 1e-5),
+        ("high_pass = 100", "highpass=f=100", 1e-4),
         ("fade_in = \"500ms\"\nfade_out = 1", "afade=in:d=0.5,afade=out:st=3:d=1", 1e-4),
     ] {
         let place = Place::new();

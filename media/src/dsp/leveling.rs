@@ -20,7 +20,7 @@ const PROMISED: f64 = 0.3;
 /// in its gain, and the peaks that a codec makes of it are about as high with each gain: two or three are usual.
 const MOST_TRIED: usize = 7;
 /// By how much more than its loudness asks for a track is amplified at the most, in dB, to make up for what is limited.
-const MOST_EXTRA: f64 = 12.0;
+const MOST_EXTRA: f64 = 20.0;
 /// Blocks that are softer than the whole by so much are left out of its loudness, in LU.
 const SOFTER: f64 = 10.0;
 

@@ -10,8 +10,9 @@ use super::{amplitude, peak::PeakMeter};
 
 /// How long before a peak the gain begins to fall, in seconds: shorter ramps are heard as distortion of low tones.
 const AHEAD: f64 = 0.005;
-/// In which time the gain comes back by 1 - 1/e of what it fell, in seconds: slow enough that it does not follow the waves of low tones.
-const RECOVERY: f64 = 0.2;
+/// In which time the gain comes back by 1 - 1/e of what it fell, in seconds: slow enough that it does not follow the waves of low tones,
+/// and fast enough that what is behind a click is not much softer.
+const RECOVERY: f64 = 0.1;
 
 /// A limiter of the samples of all channels of a track.
 pub(crate) struct Limiter {

@@ -122,7 +122,7 @@ fn loudness(energy: f64) -> f64 {
 /// The two filters of "K" weighting, which the tables of annex 1 have for 48 kHz, at any rate: a head's shelf above 1.7 kHz, and a
 /// high pass at 38 Hz. The frequencies and their qualities are those of the filters in the tables (as libebur128 has them, too).
 fn weighting(rate: f64) -> [Filter; 2] {
-    let (hertz, decibels, quality) = (1681.974_450_955_533, 3.999_843_853_973_347, 0.707_175_236_955_419_6);
+    let (hertz, decibels, quality) = (1_681.974_450_955_533, 3.999_843_853_973_347, 0.707_175_236_955_419_6);
     let k = (PI * hertz / rate).tan();
     let high = 10_f64.powf(decibels / 20.0);
     let band = high.powf(0.499_666_774_154_541_6);

@@ -30,6 +30,7 @@ use crate::{
 pub(crate) const MOST_PADDING: usize = 4096;
 
 /// Samples that are to be encoded.
+#[derive(Clone, Copy)]
 pub(crate) enum Samples<'a> {
     /// A slice a channel, all of the same length.
     Planes(&'a [&'a [f32]]),

@@ -51,7 +51,7 @@ pub(super) struct Outlet {
 }
 
 enum End {
-    Encoder(AudioSink),
+    Encoder(Box<AudioSink>),
     Meter(Option<Meter>),
 }
 
@@ -69,7 +69,7 @@ impl Outlet {
     ) -> Result<Self, Failure> {
         let end = match purpose {
             Purpose::Encode(file) => {
-                End::Encoder(AudioSink::open(rendition, (settings, layout), file, start, range)?)
+                End::Encoder(Box::new(AudioSink::open(rendition, (settings, layout), file, start, range)?))
             }
             Purpose::Measure(Measuring::Length) => End::Meter(None),
             Purpose::Measure(measuring) => End::Meter(Some(Meter::new(settings, layout, measuring)?)),
