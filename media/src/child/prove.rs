@@ -106,7 +106,7 @@ fn packets(
     }
     let mut packet = Packet::empty();
     loop {
-        match packet.read(&mut source.input) {
+        match source.next_packet(&mut packet) {
             Ok(()) => {}
             Err(ff::Error::Eof) => break,
             Err(error) => return Err(unproven(format!("it can't be read again: {error}"))),

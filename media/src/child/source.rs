@@ -264,6 +264,16 @@ impl Source {
         Ok(stream)
     }
 
+    /// Reads the next packet of any stream, as it lies in the source.
+    ///
+    /// # Errors
+    /// What libav says if it can't read on; `Eof` at the end.
+    pub(crate) fn next_packet(&mut self, packet: &mut Packet) -> Result<(), ff::Error> {
+        // libavformat overwrites a packet without freeing what is in it (before 6.0, `ff_read_packet` calls `av_init_packet`).
+        *packet = Packet::empty();
+        packet.read(&mut self.input)
+    }
+
     /// Reads the next packet of any of these streams, as it lies in the source.
     pub(crate) fn read_as_it_is(
         &mut self,
@@ -274,7 +284,7 @@ impl Source {
             // Opus is decoded at this rate, whatever a container says (RFC 7845, 5.1): libavformat counts in it how many samples at
             // the end are not heard. It takes the container's again with each packet.
             input::set_opus_rates(&mut self.input, OPUS_RATE);
-            match packet.read(&mut self.input) {
+            match self.next_packet(packet) {
                 Ok(()) => {
                     let stream = i32::try_from(packet.stream()).unwrap_or(-1);
                     if streams.contains(&stream) && !is_header(packet) {

@@ -78,7 +78,7 @@ fn texts(file: &File, reporter: &mut Reporter) -> Result<usize, Failure> {
         source.input.streams().filter(is_text).map(|stream| stream.index()).collect();
     let all = empty.len();
     let mut packet = Packet::empty();
-    while !empty.is_empty() && packet.read(&mut source.input).is_ok() {
+    while !empty.is_empty() && source.next_packet(&mut packet).is_ok() {
         reporter.progress(0, 0);
         empty.remove(&packet.stream());
     }
@@ -91,7 +91,7 @@ fn disorder(file: &File, reporter: &mut Reporter) -> Result<Option<String>, Fail
     let mut source = Source::open(copy, Depth::Header)?;
     let mut last: HashMap<usize, i64> = HashMap::new();
     let mut packet = Packet::empty();
-    while packet.read(&mut source.input).is_ok() {
+    while source.next_packet(&mut packet).is_ok() {
         reporter.progress(0, 0);
         let Some(dts) = packet.dts() else { continue };
         if let Some(before) = last.insert(packet.stream(), dts)

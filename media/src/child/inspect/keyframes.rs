@@ -129,7 +129,7 @@ fn first_picture(source: &mut Source, stream: i32, reporter: &mut Reporter) -> S
     let begun = Instant::now();
     while seen.packets < MOST_TRIES
         && begun.elapsed() < survey::LONGEST_TRIES
-        && packet.read(&mut source.input).is_ok()
+        && source.next_packet(&mut packet).is_ok()
     {
         reporter.progress(0, 0);
         if i32::try_from(packet.stream()).ok() != Some(stream) {
@@ -241,7 +241,7 @@ fn indexed(source: &mut Source, facts: &VideoTrack, step: i64, container: &str) 
         alive::sign();
         let seek = Seek { by: SeekBy::Time, at: entries[i], state: 0 };
         let mut packet = Packet::empty();
-        if source.seek(facts.stream, seek) && packet.read(&mut source.input).is_ok() {
+        if source.seek(facts.stream, seek) && source.next_packet(&mut packet).is_ok() {
             keyframes.extend(packet.pts().map(|pts| Keyframe { pts, seek }));
         }
     }

@@ -145,7 +145,7 @@ fn first_sample(source: &mut Source, stream: i32, step: i64) -> Result<Option<i6
     let mut first = None;
     // A few packets are skipped, or hold nothing yet.
     for _ in 0..64 {
-        if packet.read(&mut source.input).is_err() || decoder.send(&packet).is_err() {
+        if source.next_packet(&mut packet).is_err() || decoder.send(&packet).is_err() {
             break;
         }
         let Some(frame) = decoder.frame() else { continue };

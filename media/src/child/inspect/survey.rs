@@ -99,7 +99,7 @@ impl Survey {
         let mut number = 0;
         let mut tried = Duration::ZERO;
         // Where it can't be read on, it ends for everybody.
-        while packet.read(&mut source.input).is_ok() {
+        while source.next_packet(&mut packet).is_ok() {
             reporter.progress(0, 0);
             let Ok(stream) = i32::try_from(packet.stream()) else { continue };
             if is_header(&packet) || streams.is_some_and(|streams| !streams.contains(&stream)) {

@@ -34,7 +34,7 @@ pub(super) fn prove(
     let mut bytes = Xxh3::new();
     let mut packet = Packet::empty();
     loop {
-        match packet.read(&mut packets.input) {
+        match packets.next_packet(&mut packet) {
             Ok(()) => {}
             Err(ff::Error::Eof) => break,
             Err(error) => return Err(unproven(format!("it can't be read again: {error}"))),

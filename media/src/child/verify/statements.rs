@@ -106,7 +106,7 @@ fn keyframes(mut source: Source, untrue: &mut Vec<String>, reporter: &mut Report
     let Some((stream, codec)) = video else { return };
     let mut enterable = Vec::new();
     let mut packet = Packet::empty();
-    while packet.read(&mut source.input).is_ok() {
+    while source.next_packet(&mut packet).is_ok() {
         reporter.progress(0, 0);
         if packet.stream() == stream {
             enterable.push(codec.is_entry_point(packet.data().unwrap_or_default()));
@@ -130,7 +130,7 @@ fn codec(stream: &Stream<'_>) -> Option<&'static dyn Codec> {
 fn last_time(mut source: Source, reporter: &mut Reporter) -> f64 {
     let mut last = 0.0_f64;
     let mut packet = Packet::empty();
-    while packet.read(&mut source.input).is_ok() {
+    while source.next_packet(&mut packet).is_ok() {
         reporter.progress(0, 0);
         let Some(pts) = packet.pts() else { continue };
         let clock = source.clock(i32::try_from(packet.stream()).unwrap_or(-1));

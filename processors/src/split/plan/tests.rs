@@ -1,5 +1,6 @@
 use millrace_schemas::{
-    Encoders, Keyframe, Picture, Ratio, Seek, SeekBy, Signal, Sound, VideoSettings, frame::Record as _,
+    CodedStream, Encoders, Keyframe, Picture, Ratio, Seek, SeekBy, Signal, Sound, VideoSettings,
+    frame::Record as _,
 };
 use millrace_topology::invariants::check_plan;
 use proptest::prelude::*;
@@ -457,4 +458,33 @@ fn outputs_of_two_parts_have_two_marks_and_the_same_renditions() {
     assert_eq!(three.renditions, four.renditions);
     assert_ne!(three.mark, four.mark);
     assert_eq!(three.mark, again.mark);
+}
+
+#[test]
+fn a_copy_is_one_segment_behind_those_of_encodes_and_needs_no_encoder() {
+    let mut facts = facts();
+    let video = facts.video.as_mut().unwrap();
+    video.coded = CodedStream { codec: "vp9".into(), width: 640, height: 360, ..CodedStream::default() };
+    let json = r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "segment_time_seconds": 5, "profile": {
+        "video": {"same": {"codec": "copy"}, "small": {"codec": "h264", "height": 90}},
+        "output": [{"format": "mkv", "video": "same"}, {"format": "mp4", "video": "small"}]}}"#;
+    let plan = planned(&facts, json).unwrap();
+    let pictures = plan.started.tracks.iter().filter_map(|track| Some((track, track.video.as_ref()?)));
+    let pictures: Vec<_> = pictures
+        .map(|(track, video)| {
+            (video.codec.as_str(), video.encoder.as_str(), track.first_segment, track.segments)
+        })
+        .collect();
+    assert_eq!(pictures, [("h264", "", 0, 6), ("vp9", "copy", 6, 1)]);
+    let copy = &plan.segments[6];
+    assert_eq!((copy.index, copy.start, copy.end, copy.renditions.len()), (6, None, None, 1));
+    assert_eq!(plan.started.outputs[0].renditions[0], copy.renditions[0].id);
+    let only: Encoders = [("h264".into(), "libx264 (Lavc)".into())].into_iter().collect();
+    assert_eq!(choose_encoder(&mut copy.renditions[0].clone(), &only), Ok(()));
+    facts.video.as_mut().unwrap().coded.obstacle = Some("the file is cut off".into());
+    let refused = planned(&facts, json).err().unwrap();
+    assert!(
+        refused.starts_with("the pictures of the source can't be copied into mkv: the file is cut off"),
+        "{refused}"
+    );
 }
