@@ -238,7 +238,7 @@ mod tests {
     fn a_greatest_rate_divides_the_sources_by_the_least_whole_number() {
         let of = |keys: &str, (num, den): (i32, i32)| {
             let (picture, filters) = after(&video(keys), &source(num, den));
-            filters.resample.then(|| (picture.frame_rate.num, picture.frame_rate.den))
+            filters.resample.then_some((picture.frame_rate.num, picture.frame_rate.den))
         };
         let most = |rate: (i32, i32)| of("frame_rate = { most = 30 }", rate);
         assert_eq!(most((50, 1)), Some((25, 1)));

@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn sound_below_the_ceiling_stays_as_it_is() {
         let wave: Vec<f32> = (0..5000).map(|i| 0.5 * (i as f32 * 0.1).sin()).collect();
-        assert_eq!(limited(&[wave.clone()], 48_000, -1.0, 777), [wave]);
+        assert_eq!(limited(std::slice::from_ref(&wave), 48_000, -1.0, 777), [wave]);
     }
 
     #[test]

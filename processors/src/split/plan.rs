@@ -241,15 +241,15 @@ impl PlanBuilder<'_> {
         })?;
         // A task encodes or copies. Encodes come first: they are what the progress of an execution is counted by.
         let (copies, encodes): (Vec<_>, Vec<_>) = renditions.into_iter().partition(is_copy);
-        self.add_pictures(video, encodes, seconds)?;
-        self.add_pictures(video, copies, seconds)
+        self.add_pictures(video, &encodes, seconds)?;
+        self.add_pictures(video, &copies, seconds)
     }
 
     /// Adds the segments of a track of pictures for these renditions.
     fn add_pictures(
         &mut self,
         video: &VideoTrack,
-        renditions: Vec<Rendition>,
+        renditions: &[Rendition],
         seconds: f64,
     ) -> Result<(), String> {
         if renditions.is_empty() {
@@ -273,7 +273,7 @@ impl PlanBuilder<'_> {
         let blank = Segment {
             video_segments: count,
             stream: video.stream,
-            renditions: renditions.clone(),
+            renditions: renditions.to_vec(),
             longest_gap: video.longest_gap,
             last_time: video.last_time,
             also: video.more_streams.clone(),
@@ -289,7 +289,7 @@ impl PlanBuilder<'_> {
             ..track(rendition, TrackKind::Video, first, count, None)
         }));
         for (range, index) in ranges.into_iter().zip(first..) {
-            let expected_units = expected_pictures(video, &range, &renditions);
+            let expected_units = expected_pictures(video, &range, renditions);
             let cuts::Range { start, end, seeks } = range;
             self.segments.push(Segment { index, start, end, seeks, expected_units, ..blank.clone() });
         }

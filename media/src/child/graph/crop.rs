@@ -22,10 +22,10 @@ pub(super) fn of_picture(
 /// Returns a graph that crops pictures to this part first.
 pub(super) fn before(graph: Graph, part: Area) -> Graph {
     let Area { x, y, width, height } = part;
-    let Graph { description, mut needs, .. } = graph;
+    let Graph { description, mut needs } = graph;
     needs.push("crop");
     let description = format!("crop=w={width}:h={height}:x={x}:y={y}:exact=1,{description}");
-    Graph { description, needs, ..graph }
+    Graph { description, needs }
 }
 
 /// Returns the size of a picture as it is shown, without an odd last row and column.

@@ -52,7 +52,7 @@ pub(super) struct Outlet {
 
 enum End {
     Encoder(Box<AudioSink>),
-    Meter(Option<Meter>),
+    Meter(Option<Box<Meter>>),
 }
 
 impl Outlet {
@@ -72,7 +72,9 @@ impl Outlet {
                 End::Encoder(Box::new(AudioSink::open(rendition, (settings, layout), file, start, range)?))
             }
             Purpose::Measure(Measuring::Length) => End::Meter(None),
-            Purpose::Measure(measuring) => End::Meter(Some(Meter::new(settings, layout, measuring)?)),
+            Purpose::Measure(measuring) => {
+                End::Meter(Some(Box::new(Meter::new(settings, layout, measuring)?)))
+            }
         };
         let frame_size = match &end {
             End::Encoder(sink) => sink.frame_size(),
@@ -164,7 +166,7 @@ impl Outlet {
                 let padding = end.ends.map_or(0, |ends| self.start + self.taken - ends);
                 let is_padding = usize::try_from(padding).is_ok_and(|padding| padding <= MOST_PADDING);
                 let samples = self.taken - if is_padding { padding } else { 0 };
-                let measured = meter.map(Meter::finish).transpose()?;
+                let measured = meter.map(|meter| meter.finish()).transpose()?;
                 let (loudness, peak) = measured.unwrap_or((f64::NEG_INFINITY, f64::NEG_INFINITY));
                 Ok(Outcome::Measured(Measured { loudness, peak, samples }))
             }

@@ -102,7 +102,8 @@ mod tests {
     #[test]
     fn tones_stay_where_they_are_noise_gets_less_and_no_sample_is_lost() {
         for rate in [8000, 44_100, 48_000] {
-            let tone = |i: usize| (i as f32 * 0.2).sin() * if i / 3000 % 2 == 0 { 0.5 } else { 0.0 };
+            let tone =
+                |i: usize| (i as f32 * 0.2).sin() * if (i / 3000).is_multiple_of(2) { 0.5 } else { 0.0 };
             let mut state = 1_u32;
             let mut noise = || {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
