@@ -14,9 +14,10 @@
 # make differential [FIRST=1] [COUNT=2000]   files of every codec and container that lie, by seed: in short segments, in any batches, as in one
 # make fuzz [SECONDS=60] [TARGET=frame] [SEED=1]   mutated bytes for each parser, by seed; INPUT=file parses one again
 # make lengths [FIRST=1] [COUNT=10000]       sound of all lengths around packet boundaries, by seed
+# make profiles [FIRST=1] [COUNT=500]        random profiles over sources of twenty kinds, by seed: refused with a reason, or right
 # make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash chaos kills burst mutants security differential lengths fuzz deny deb release setup test-setup servers
+.PHONY: demo test simulate faults bench crash chaos kills burst mutants security differential lengths profiles fuzz deny deb release setup test-setup servers
 
 setup:
 	@scripts/setup.sh
@@ -103,6 +104,10 @@ differential: setup
 lengths: setup
 	cargo build --release --locked
 	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),10000) cargo test --release --locked --test end_to_end lengths:: -- --ignored --nocapture
+
+profiles: setup
+	cargo build --release --locked
+	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),500) cargo test --release --locked --test end_to_end random_profiles::hundreds -- --ignored --nocapture
 
 security: setup
 	cargo build --release --locked

@@ -31,6 +31,14 @@ pub fn rescale_timestamp(at: i64, clock: Clock, origin: (i64, Clock), out: Clock
     i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX })
 }
 
+/// Returns the length of a picture at this frame rate in ticks of a clock, rounded down; at least 1.
+pub(crate) fn picture_length((num, den): (i32, i32), clock: Clock) -> i64 {
+    let [num, den] = [num, den].map(|part| i128::from(part.max(1)));
+    let ticks = den * i128::from(clock.den) / (num * i128::from(clock.num.max(1)));
+    // Forty times as much, by which no codec reorders, is a number still.
+    ticks.clamp(1, i128::from(i64::MAX >> 8)) as i64
+}
+
 /// Returns the reorder depth: the largest number of pictures that precede a picture in decoding order and follow it in presentation
 /// order. A decoder must hold back as many (`max_num_reorder_frames` of H.264).
 #[must_use]
@@ -220,6 +228,16 @@ mod tests {
         assert_eq!(timeline.moved(), 0, "of times that are not final yet, nothing is known");
         timeline.finish();
         assert_eq!(timeline.moved(), 2);
+    }
+
+    #[test]
+    fn a_picture_is_as_long_in_a_clock_of_picoseconds_as_in_any_other() {
+        let clock = |den| Clock { num: 1, den };
+        assert_eq!(picture_length((30, 1), clock(90_000)), 3000);
+        assert_eq!(picture_length((30, 1), clock(1_000_000_000_000)), 33_333_333_333);
+        assert_eq!(picture_length((60, 1), clock(25)), 1, "a tick at least");
+        assert_eq!(picture_length((0, 0), clock(25)), 25);
+        assert!(picture_length((1, i32::MAX), clock(i64::MAX)).checked_mul(40).is_some());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::common::{
         self,
         work::{Track, Wanted, Workshop, track},
     },
+    reader,
 };
 
 /// Samples of the sources: no whole number of packets of any codec.
@@ -82,6 +83,7 @@ fn each_codec_of_sound_decodes_without_a_word_from_each_container_and_lossless_o
             let what = format!("{format} to {} in {}", codec.name(), container.name);
             let merged = shop.merge(&vec![made], &output).unwrap_or_else(|reason| panic!("{what}: {reason}"));
             let decoded = decode(&output);
+            reader::reads(&output, None);
             if bits(codec).is_some_and(|bits| bits >= 24 || format == "pcm_s16le") {
                 assert!(decoded == asked, "{what}: {} samples, not those of the source", decoded.len());
                 assert_eq!(merged.audio.unwrap().samples, COUNT as i64, "{what}");

@@ -1,5 +1,5 @@
 //! Each codec of pictures in each container that holds it: made in segments by sealed media processes, put together, proven, and
-//! decoded by ffmpeg.
+//! decoded by ffmpeg and read by mkvtoolnix.
 
 use std::{path::Path, process::Command};
 
@@ -13,6 +13,7 @@ use crate::common::{
         self, Constant,
         work::{Track, Workshop},
     },
+    reader,
 };
 
 /// A clip, and its settings in a codec: of a fast preset, but for one from which on pictures are reordered.
@@ -76,6 +77,7 @@ fn each_codec_in_each_container_that_holds_it_is_the_same_in_segments_as_in_one(
                 let merged = scene.shop.merge(&vec![track.clone()], &path);
                 let video = merged.unwrap_or_else(|reason| panic!("{name}: {reason}")).video.unwrap();
                 decodes(&path);
+                reader::reads(&path, Some(60));
                 assert_eq!((video.codec.as_str(), video.frames), (scene.codec.name(), 60), "{name}");
                 pictures(&path)
             });

@@ -30,6 +30,7 @@ mod marks;
 mod mutants;
 mod poison;
 mod profiles;
+mod random_profiles;
 mod rates;
 mod refusals;
 mod reported;

@@ -26,8 +26,6 @@ fn options(_: &Contents) -> Vec<(&'static str, String)> {
     vec![
         // libavformat moves times by twice as much.
         ("max_delay", (STREAM_DELAY / 2).to_string()),
-        // Each packet of sound has a time of its own: of several behind one time, readers round the others to ticks.
-        ("pes_payload_size", "0".into()),
     ]
 }
 
@@ -36,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_have_their_own_times_behind_the_delay_and_come_round_after_a_day() {
+    fn times_are_behind_the_delay_and_come_round_after_a_day() {
         let options = options(&Contents::default());
         assert!(options.contains(&("max_delay", "700000".into())), "{options:?}");
         let longest = Index::Stream.longest_seconds().unwrap();

@@ -31,7 +31,7 @@ use crate::{
     packets::{End, Header, Item, Packet, Reader},
     protocol::{MergeTask, Reply, UncleanSegments},
     seams::{self, JoinedSegment, SegmentRun},
-    timeline::{Clock, Timeline, rescale_timestamp},
+    timeline::{Clock, Timeline, picture_length, rescale_timestamp},
 };
 
 /// Puts an output together and proves it. With `other`, that file is proven in its place.
@@ -327,9 +327,7 @@ impl Track {
     /// The length of a picture in a clock, rounded down so that what is extrapolated never goes below zero.
     fn step(&self, clock: Clock) -> i64 {
         let Some(video) = &self.header.video else { return 1 };
-        let (num, den) = (i64::from(video.frame_rate.num.max(1)), i64::from(video.frame_rate.den.max(1)));
-        (i128::from(den) * i128::from(clock.den) / (i128::from(num) * i128::from(clock.num.max(1))))
-            .clamp(1, i128::from(i32::MAX)) as i64
+        picture_length((video.frame_rate.num, video.frame_rate.den), clock)
     }
 
     /// When the packets begin of a track whose first picture or sample is at this time: a time, and its clock.

@@ -29,7 +29,7 @@ use super::{
     libav::{
         color::LibavColor,
         layout::Layout,
-        packet::{add_headers, skip_samples},
+        packet::{add_headers, skip_samples, write_held_back},
         stream::{add_side_data, rational},
     },
     light,
@@ -117,6 +117,8 @@ pub(crate) struct Muxer {
     /// Of a container without an index, each stream that is padded.
     padded: Vec<Option<Padded>>,
     has_index: bool,
+    /// Whether each packet has a time of its own only if it is written at once.
+    is_stream: bool,
 }
 
 impl Muxer {
@@ -139,7 +141,9 @@ impl Muxer {
         let attached =
             planned.iter().map(|p| container.index.attaches_covers() && is_cover(p.header)).collect();
         let has_index = container.index != Index::Frames;
-        let mut muxer = Self { output: context, error, movie_ticks, attached, padded: Vec::new(), has_index };
+        let is_stream = container.index == Index::Stream;
+        let mut muxer =
+            Self { output: context, error, movie_ticks, attached, padded: Vec::new(), has_index, is_stream };
         let extras = output.extras.clone().unwrap_or_default();
         for planned in planned {
             let timecode = extras.timecode.as_deref().filter(|_| planned.header.video.is_some());
@@ -337,6 +341,9 @@ impl Muxer {
             skip_samples(&mut out, skipped);
         }
         let written = out.write(&mut self.output).map(drop);
+        // Of several packets of sound behind one time, readers round the times of the others to ticks.
+        let written =
+            written.and_then(|()| if self.is_stream { write_held_back(&mut self.output) } else { Ok(()) });
         written.map_err(|error| self.failure("writing the output", error))
     }
 

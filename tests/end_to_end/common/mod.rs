@@ -6,6 +6,7 @@ pub mod compare;
 pub mod judge;
 pub mod media;
 pub mod proxy;
+pub mod reader;
 pub mod serving;
 
 use std::{

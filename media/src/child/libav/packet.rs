@@ -1,8 +1,9 @@
 //! Packets.
 
 use ffmpeg_next::{
-    Packet,
-    ffi::{AVPacketSideDataType, av_packet_new_side_data},
+    Error, Packet,
+    ffi::{AVPacketSideDataType, av_packet_new_side_data, av_write_frame},
+    format::context::Output,
     packet::{Mut as _, side_data::Type},
 };
 
@@ -19,6 +20,15 @@ pub(crate) fn skip_samples(packet: &mut Packet, (start, end): (i64, i64)) {
     skip[..4].copy_from_slice(&bytes(start));
     skip[4..8].copy_from_slice(&bytes(end));
     add_side_data(packet, AVPacketSideDataType::AV_PKT_DATA_SKIP_SAMPLES, &skip);
+}
+
+/// Has a muxer write the packets that it holds back to put them together with others.
+pub(crate) fn write_held_back(output: &mut Output) -> Result<(), Error> {
+    // SAFETY: the context is open for writing, and its header was written; no packet stands for this.
+    match unsafe { av_write_frame(output.as_mut_ptr(), std::ptr::null_mut()) } {
+        error if error < 0 => Err(Error::from(error)),
+        _ => Ok(()),
+    }
 }
 
 fn add_side_data(packet: &mut Packet, kind: AVPacketSideDataType, bytes: &[u8]) {
