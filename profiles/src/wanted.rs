@@ -408,7 +408,10 @@ mod tests {
                  [[output]]\nformat = \"mkv\"\naudio = {audio}"
             );
             let wanted = Profile::from_toml(&text).unwrap().wanted(&TABLES).unwrap();
-            wanted[1].audio_settings(&sound, language).iter().map(|(made, _)| made.bit_rate).collect()
+            let tags = TrackTags { language: language.into(), ..TrackTags::default() };
+            let track = AudioTrack { sound: sound.clone(), tags, ..AudioTrack::default() };
+            let made = wanted[1].sound(&TABLES, &track, false).unwrap();
+            made.iter().map(|(made, _)| made.bit_rate).collect()
         };
         assert_eq!(of("[\"b\", \"a\", \"c\"]", "eng"), [64_000, 128_000]);
         let by_language = "{ ger = \"a\", eng = \"b\", und = \"c\" }";

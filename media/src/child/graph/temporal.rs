@@ -87,10 +87,14 @@ impl Temporal {
     /// What libavfilter says, or if a picture went missing in a filter.
     pub(super) fn flush(&mut self) -> Result<Vec<Presented>, Failure> {
         let mut rest = Vec::new();
-        let padding = i64::try_from(self.chain.lead_out).unwrap_or(0);
+        // atadenoise gives a picture when the one comes that is behind all that it averages.
+        let padding = i64::try_from(self.chain.lead_out + self.chain.needs.len()).unwrap_or(0);
         let number = self.next_number();
         if let Some(last) = self.last.take() {
             for number in number..number.saturating_add(padding) {
+                if self.inside.is_empty() {
+                    break;
+                }
                 let mut copy = share(&last)?;
                 copy.set_pts(Some(number));
                 if let Some((graph, _)) = &mut self.graph {
