@@ -6,14 +6,13 @@ pub(crate) mod layouts;
 use millrace_schemas::{AudioSettings, Sound};
 
 use super::{AudioCodec, BitRates, Codec, Form, Kind, Priming, Seams, SoundHeader, SoundPacket};
+use adts::{FRAME_SIZE, LOW_COMPLEXITY, RATES};
 use layouts::Fit;
 
 pub(super) const ENTRY: &dyn Codec = &Aac;
 
 /// Of all channels together. The encoder lowers what is more than 6,144 bits a packet and channel.
 const BIT_RATES: BitRates = BitRates { least: 16_000, most: 1_024_000, usual: 128_000 };
-/// Samples in a packet (ISO/IEC 14496-3: AAC-LC).
-const FRAME_SIZE: i64 = 1024;
 /// How many frames are encoded before a part begins and thrown away. Windows and bits in hand stand where they would after 32,
 /// but how finely it quantizes goes on settling: measured on tones, the error was 9 dB above the rest after 32, and is where it
 /// would be after 60.
@@ -23,13 +22,8 @@ const LEAD_OUT: i64 = 4;
 /// The lowest rate at which an encoder's priming may be heard: 32 ms of it.
 const LOWEST_PRIMED: i32 = 32_000;
 
-/// Samples per second by their index in the header (1.6.3.4), the highest first.
-const RATES: [i32; 13] =
-    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350];
 /// The index behind which a rate is written out.
 const ANY_RATE: u32 = 15;
-/// The object type of AAC-LC (table 1.17).
-const LOW_COMPLEXITY: u32 = 2;
 
 /// AAC-LC.
 #[derive(Debug)]

@@ -1,8 +1,15 @@
 //! AAC in streams: each packet has a header of its own (ADTS; ISO/IEC 14496-3, 1.A.2.2), in which the fields of the encoder's codec
 //! header (`AudioSpecificConfig`) are said again.
 
-use super::{FRAME_SIZE, LOW_COMPLEXITY, RATES, SoundPacket};
-use crate::bits::Bits;
+use crate::{bits::Bits, codec::SoundPacket};
+
+/// Samples in a packet (ISO/IEC 14496-3: AAC-LC).
+pub(super) const FRAME_SIZE: i64 = 1024;
+/// The object type of AAC-LC (table 1.17).
+pub(super) const LOW_COMPLEXITY: u32 = 2;
+/// Samples per second by their index in the header (1.6.3.4), the highest first.
+pub(super) const RATES: [i32; 13] =
+    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350];
 
 /// The word of synchronization.
 const SYNC: u32 = 0xfff;
