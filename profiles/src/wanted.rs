@@ -316,7 +316,7 @@ pub(crate) fn size_within(asked: &Video, picture: &Picture) -> Option<(i32, i32)
 #[cfg(test)]
 mod tests {
     use millrace_formats::{CONTAINERS, TABLES};
-    use millrace_schemas::{Color, Ratio};
+    use millrace_schemas::{AudioTrack, Color, Ratio, TrackTags};
 
     use super::*;
     use crate::profile::Profile;

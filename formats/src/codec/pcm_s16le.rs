@@ -5,10 +5,7 @@ use std::marker::PhantomData;
 use super::Codec;
 use crate::pcm::{Pcm, Samples};
 
-pub(super) const ENTRY: &dyn Codec = &PCM_S16LE;
-
-/// PCM of 16 bits, for containers.
-pub(crate) const PCM_S16LE: PcmS16le = Pcm { samples: PhantomData };
+pub(super) const ENTRY: &dyn Codec = &PcmS16le { samples: PhantomData };
 
 /// PCM of 16 bits.
 pub(crate) type PcmS16le = Pcm<S16le>;

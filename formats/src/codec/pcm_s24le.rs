@@ -5,10 +5,7 @@ use std::marker::PhantomData;
 use super::Codec;
 use crate::pcm::{Pcm, Samples};
 
-pub(super) const ENTRY: &dyn Codec = &PCM_S24LE;
-
-/// PCM of 24 bits, for containers.
-pub(crate) const PCM_S24LE: PcmS24le = Pcm { samples: PhantomData };
+pub(super) const ENTRY: &dyn Codec = &PcmS24le { samples: PhantomData };
 
 /// PCM of 24 bits.
 pub(crate) type PcmS24le = Pcm<S24le>;

@@ -1,7 +1,15 @@
 //! WAV (Multimedia Programming Interface and Data Specifications 1.0; EBU Tech 3306 for more than 4 GiB): one sound track of samples.
 
+use std::marker::PhantomData;
+
 use super::{Container, Index, SOUND_ALONE, Tracks};
-use crate::codec::{pcm_s16le::PCM_S16LE, pcm_s24le::PCM_S24LE};
+use crate::{
+    codec::{pcm_s16le::PcmS16le, pcm_s24le::PcmS24le},
+    pcm::Pcm,
+};
+
+const PCM_S16LE: PcmS16le = Pcm { samples: PhantomData };
+const PCM_S24LE: PcmS24le = Pcm { samples: PhantomData };
 
 pub(super) const ENTRY: &Container = &Container {
     name: "wav",
