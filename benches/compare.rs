@@ -10,6 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[path = "compare/codecs.rs"]
+mod codecs;
+
 use nix::sys::resource::{UsageWho, getrusage};
 
 const ENCODE: &str = "-c:v libx264 -preset medium -crf 23 -c:a aac -b:a 128k";
@@ -39,6 +42,11 @@ fn main() {
     fs::create_dir_all(&work).expect("a work folder");
     media(&work);
     let millrace = env!("CARGO_BIN_EXE_millrace");
+    // `cargo bench --bench compare -- codecs` asks for that alone.
+    if std::env::args().any(|argument| argument == "codecs") {
+        codecs::run(&work, rounds, |name, arguments| make(&work, name, arguments), millrace);
+        return;
+    }
     let source = "long.mp4";
     let run = |input: &str, formats: &str| {
         format!("{millrace} run {input} --output out --data data {formats} 2>/dev/null")
@@ -109,14 +117,17 @@ fn split_and_concat(source: &str) -> String {
     )
 }
 
+/// Has ffmpeg make a source, if it is not there yet.
+fn make(work: &Path, name: &str, arguments: &str) {
+    if !work.join(name).exists() {
+        eprintln!("making {name}");
+        let script = format!("ffmpeg -v error -y {arguments} making.{name} && mv making.{name} {name}");
+        assert!(shell(&script, work).wait().expect("ffmpeg").success(), "{name} could not be made");
+    }
+}
+
 fn media(work: &Path) {
-    let make = |name: &str, arguments: &str| {
-        if !work.join(name).exists() {
-            eprintln!("making {name}");
-            let script = format!("ffmpeg -v error -y {arguments} making.{name} && mv making.{name} {name}");
-            assert!(shell(&script, work).wait().expect("ffmpeg").success(), "{name} could not be made");
-        }
-    };
+    let make = |name: &str, arguments: &str| make(work, name, arguments);
     make(
         "long.mp4",
         "-f lavfi -i testsrc2=s=1920x1080:r=25,noise=alls=3:allf=t -f lavfi -i sine=440:sample_rate=48000 -t 30 \
