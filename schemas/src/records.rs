@@ -15,9 +15,8 @@ mod work;
 pub use arrival::{Arrival, Seen};
 pub use assembly::{Again, Assembly, PlannedOutput, TrackSum};
 pub use media::{
-    Area, AudioFacts, AudioFilters, AudioSettings, BurntText, Color, Light, Made, OutputFacts, Overlay,
-    PictureShape, RateControl, Ratio, Rendition, SideSettings, SourceRef, TrackKind, VideoFacts,
-    VideoFilters, VideoSettings,
+    Area, AudioFacts, AudioFilters, AudioSettings, Color, Light, Made, OutputFacts, Overlay, PictureShape,
+    Ratio, Rendition, SideSettings, SourceRef, TrackKind, VideoFacts, VideoFilters, VideoSettings,
 };
 pub use merge::{Merge, Merged};
 pub use phase::{MergeStep, Phase, Standing};

@@ -137,7 +137,6 @@ impl VideoSettings {
             keyframe_seconds: 0.0,
             filters: None,
             light: None,
-            rate: None,
         }
     }
 }

@@ -135,8 +135,6 @@ fn settings(fields: Fields) -> VideoSettings {
             Filters,
             Some(Light { mastering: vec![35_400, 14_600, 50], most: 1000, most_average: 400 }),
         ),
-        rate: fields
-            .since(Filters, Some(RateControl { average: 4_000_000, most: 6_000_000, buffer: 8_000_000 })),
     }
 }
 
@@ -147,7 +145,6 @@ fn video_filters() -> VideoFilters {
         resample: true,
         crop: Some(Area { x: 8, y: 0, width: 1900, height: 1080 }),
         inside: Some(Area { x: 0, y: 60, width: 1920, height: 960 }),
-        subtitles: Some(BurntText { stream: Some(3), file: Some(source()), font: Some(source()) }),
         overlays: vec![Overlay {
             image: source(),
             area: Area { x: 1700, y: 20, width: 200, height: 100 },

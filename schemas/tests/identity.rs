@@ -35,7 +35,6 @@ fn video() -> VideoSettings {
         keyframe_seconds: 0.0,
         filters: None,
         light: None,
-        rate: None,
     }
 }
 

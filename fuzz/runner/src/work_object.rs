@@ -169,7 +169,6 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         keyframe_seconds: 2.0,
         filters: None,
         light: None,
-        rate: None,
     };
     let audio = AudioSettings {
         codec: "aac".into(),

@@ -6,7 +6,7 @@
 //!                   └─► scale ────────────────────────────────────────────┘
 //! ```
 //!
-//! Of that, libavfilter does the tone mapping only (`docs/adr/0010`). Its `split` and `scale` are not used for the rest:
+//! Of that, libavfilter does the tone mapping and what needs several pictures (`docs/adr/0010`). Its `split` and `scale` are not used for the rest:
 //!
 //! - `scale` sets the vertical position of chroma by rules of its own (`in_v_chr_pos` in libavfilter's `vf_scale.c`), so that its
 //!   samples would differ from those of segments that are made already.

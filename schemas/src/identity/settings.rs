@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{RenditionId, RenditionKind, hash_of};
 use crate::{
-    Area, AudioFilters, AudioSettings, BurntText, COPY, Color, Light, Overlay, RateControl, Ratio, Rendition,
-    SideSettings, SourceRef, VideoFilters, VideoSettings,
+    Area, AudioFilters, AudioSettings, COPY, Color, Light, Overlay, Ratio, Rendition, SideSettings,
+    SourceRef, VideoFilters, VideoSettings,
 };
 
 /// The encoders of this machine, with their versions: another version may make other bytes of the same settings. Each has an entry
@@ -117,7 +117,6 @@ impl Canonical {
             keyframe_seconds,
             filters,
             light,
-            rate,
         } = settings;
         self.set("video.codec", codec);
         self.set("video.encoder", encoders.of(encoder, codec));
@@ -144,13 +143,10 @@ impl Canonical {
         if let Some(Light { mastering, most, most_average }) = light {
             self.set("video.light", format!("{mastering:?} {most} {most_average}"));
         }
-        if let Some(RateControl { average, most, buffer }) = rate {
-            self.set("video.rate", format!("{average} {most} {buffer}"));
-        }
     }
 
     fn video_filters(&mut self, filters: &VideoFilters) {
-        let VideoFilters { deinterlace, denoise, resample, crop, inside, subtitles, overlays } = filters;
+        let VideoFilters { deinterlace, denoise, resample, crop, inside, overlays } = filters;
         self.set_unless(&false, "video.deinterlace", deinterlace);
         self.set_unless(&String::new(), "video.denoise", denoise);
         self.set_unless(&false, "video.resample", resample);
@@ -159,11 +155,6 @@ impl Canonical {
         }
         if let Some(inside) = inside {
             self.set("video.inside", area(*inside));
-        }
-        if let Some(BurntText { stream, file, font }) = subtitles {
-            let stream = stream.map_or(String::new(), |stream| stream.to_string());
-            let [file, font] = [file, font].map(|file| file.as_ref().map_or(String::new(), source));
-            self.set("video.subtitles", hash_of(&[stream, file, font]));
         }
         if !overlays.is_empty() {
             let parts: Vec<String> = overlays.iter().flat_map(overlay).collect();

@@ -144,10 +144,6 @@ pub struct VideoSettings {
     #[serde(default)]
     #[avro(default = "null")]
     pub light: Option<Light>,
-    /// The bit rate that the encoder keeps; null for constant quality.
-    #[serde(default)]
-    #[avro(default = "null")]
-    pub rate: Option<RateControl>,
 }
 
 /// What pictures go through before they are encoded, in this order.
@@ -165,8 +161,6 @@ pub struct VideoFilters {
     pub crop: Option<Area>,
     /// The part of the frame that the pictures fill, with black around it; null for all of it.
     pub inside: Option<Area>,
-    /// The texts of the source that are drawn into the pictures; null for none.
-    pub subtitles: Option<BurntText>,
     /// The images that are laid over the pictures, in order.
     pub overlays: Vec<Overlay>,
 }
@@ -201,18 +195,6 @@ pub struct Overlay {
     pub to: Option<f64>,
 }
 
-/// Text that is drawn into pictures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
-#[avro(namespace = "millrace")]
-pub struct BurntText {
-    /// The index of the text's stream in the source's container; null if the text is a file of its own.
-    pub stream: Option<i32>,
-    /// The text's file, at its version.
-    pub file: Option<SourceRef>,
-    /// The font, at its version; null for the one that is built in.
-    pub font: Option<SourceRef>,
-}
-
 /// What a stream of high dynamic range says of its light. Lengths are zero where nothing is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
@@ -224,18 +206,6 @@ pub struct Light {
     pub most: i32,
     /// The greatest average light level of a picture (`MaxFALL`), in cd/m²; 0 if it is unknown.
     pub most_average: i32,
-}
-
-/// A bit rate that an encoder keeps.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
-#[avro(namespace = "millrace")]
-pub struct RateControl {
-    /// The average, in bits per second.
-    pub average: i64,
-    /// The greatest rate at which a player's buffer is filled, in bits per second; 0 for no bound.
-    pub most: i64,
-    /// The size of a player's buffer, in bits; 0 for no bound.
-    pub buffer: i64,
 }
 
 /// The settings of an audio encoder.
