@@ -1,9 +1,6 @@
 //! How the tracks of a source are coded, and whether their packets can be copied.
 
-use ffmpeg_next::{
-    self as ff,
-    ffi::{AV_NOPTS_VALUE, AVPacketSideDataType},
-};
+use ffmpeg_next::{self as ff, ffi::AVPacketSideDataType};
 use millrace_schemas::{CodedStream, SourceFacts};
 
 use crate::{
@@ -117,8 +114,9 @@ fn keyframe_seconds(stream: &ff::Stream<'_>) -> Option<f64> {
     if keys().count() == entries.len() && has_references(parameters.codec_id) && s.nb_frames > 1 {
         return None;
     }
-    let start = if s.start_time == AV_NOPTS_VALUE { 0 } else { s.start_time };
-    let ends = if s.duration > 0 { start.saturating_add(s.duration) } else { entries.last()?.timestamp };
+    // An index has decoding times, so the end is counted from the first of them.
+    let (first, last) = (entries.first()?.timestamp, entries.last()?.timestamp);
+    let ends = if s.duration > 0 { first.saturating_add(s.duration) } else { last };
     let longest =
         keys().zip(keys().skip(1).chain([ends])).map(|(key, next)| next.saturating_sub(key)).max()?;
     Some(longest as f64 * ratio(s.time_base).as_f64())
