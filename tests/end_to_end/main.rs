@@ -42,6 +42,7 @@ mod stores;
 mod terminal;
 mod topology;
 mod transport;
+mod trim;
 mod verify;
 mod web;
 
