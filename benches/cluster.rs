@@ -59,6 +59,10 @@ impl Media for Null {
         Ok(SourceFacts { video: Some(video), ..SourceFacts::default() })
     }
 
+    async fn measure(&self, _: &SourceRef) -> Result<(i32, i32), PortError> {
+        Ok((64, 64))
+    }
+
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError> {
         let stored =
             |rendition: &Rendition| Stored { made: made(&rendition.id, segment.index), warnings: Vec::new() };

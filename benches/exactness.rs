@@ -230,6 +230,7 @@ impl Maker {
                 states: video.states.clone(),
                 trim: None,
                 renditions: vec![rendition.clone()],
+                assets: Vec::new(),
                 cores: 1,
             }))
         };

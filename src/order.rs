@@ -5,10 +5,11 @@ use std::path::Path;
 use clap::Args;
 use millrace_formats::CONTAINERS;
 use millrace_processors::request;
-use millrace_profiles::Profile;
+use millrace_profiles::{Asset, Profile};
 use millrace_schemas::{LONGEST_PROFILE, Upload};
+use millrace_storage::as_url;
 
-use crate::error::CommandError;
+use crate::{error::CommandError, inputs::parse_url};
 
 /// The length of a segment in seconds, unless it is set otherwise.
 pub(crate) const SEGMENT_TIME_SECONDS: f64 = 15.0;
@@ -105,5 +106,16 @@ pub(crate) fn read_profile(argument: &str) -> Result<Profile, CommandError> {
     } else {
         Profile::from_toml(&text)
     };
-    profile.map_err(|error| wrong(&error))
+    let mut profile = profile.map_err(|error| wrong(&error))?;
+    let folder = Path::new(argument).parent().unwrap_or(Path::new(""));
+    for asset in profile.assets_mut() {
+        if let Asset::Located(path) = asset
+            && as_url(path.as_ref()).is_none()
+        {
+            // A file of another machine would be another one: the profile that goes out names a URL.
+            *path = parse_url(folder.join(&*path).as_os_str())
+                .map_err(|error| wrong(&format!("{path}: {error}")))?;
+        }
+    }
+    Ok(profile)
 }

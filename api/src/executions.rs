@@ -11,8 +11,8 @@ use millrace_access::{Principal, Purpose, Right, UploadUsage};
 use millrace_processors::{cleanup, request};
 use millrace_runtime::read_partition_of_key;
 use millrace_schemas::{
-    Assembly, Cancelled, ExecutionEvent, Phase, Signal, Upload, execution_id, masked_url, output_prefix,
-    source_url,
+    Assembly, Cancelled, ExecutionEvent, Phase, Signal, SourceRef, Upload, execution_id, masked_url,
+    output_prefix, source_url,
 };
 use millrace_topology::{
     Emit,
@@ -90,6 +90,10 @@ pub(crate) async fn submit(
     for output in &wanted.outputs {
         check_reach(principal, Purpose::Output, &output.output_url(&prefix, &url))?;
     }
+    let assets = request::unpinned_assets(&upload);
+    for asset in &assets {
+        check_reach(principal, Purpose::Source, asset)?;
+    }
     let source = api.storage.pin(&url).await?;
     let usage = UploadUsage { bytes: source.bytes.unsigned_abs(), ..UploadUsage::default() };
     principal.limits.check(&usage).map_err(Problem::unprocessable)?;
@@ -101,6 +105,14 @@ pub(crate) async fn submit(
         )));
     }
     upload.version = Some(source.version.clone());
+    let mut pinned = Vec::new();
+    for url in assets {
+        let asset = api.storage.pin(&url).await?;
+        pinned.push(SourceRef { url, ..asset });
+    }
+    let upload = request::pin_assets(upload, &pinned);
+    // Their sizes are known only now.
+    request::wanted(&upload).map_err(Problem::unprocessable)?;
     let execution = execution_id(&upload, &source);
     if let Some(state) = api.view.get(&execution) {
         return Ok((StatusCode::OK, Json(execution_json(&state))));

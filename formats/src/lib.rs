@@ -22,6 +22,7 @@ pub mod codec;
 mod color;
 pub mod container;
 pub mod filter;
+pub mod image;
 mod layouts;
 mod pcm;
 mod pixels;

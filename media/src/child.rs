@@ -8,6 +8,7 @@ mod decode;
 mod encoders;
 mod failure;
 mod graph;
+mod image;
 mod inspect;
 #[expect(unsafe_code, reason = "libav is a C library")]
 mod libav;
@@ -87,9 +88,15 @@ pub fn child_main() -> ExitCode {
             inspect::inspect(fd(0), &task, &mut reporter).map(|found| Reply::Inspected(Box::new(found)))
         }
         Task::Transcode(task) => {
-            let outputs = (1..=task.renditions.len() * task.ranges.len()).map(fd).collect();
-            transcode::transcode(fd(0), &task, outputs, &mut reporter).map(|()| Reply::Transcoded)
+            let count = task.renditions.len() * task.ranges.len();
+            let outputs = (1..=count).map(fd).collect();
+            let assets = (count + 1..=count + task.assets.len()).map(fd).collect();
+            transcode::transcode(fd(0), &task, outputs, assets, &mut reporter).map(|()| Reply::Transcoded)
         }
+        Task::Measure => image::read(fd(0)).map(|image| Reply::Measured {
+            width: image.width().cast_signed(),
+            height: image.height().cast_signed(),
+        }),
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();
             merge::merge(&fd(0), None, &task, tracks, &mut reporter)

@@ -6,8 +6,8 @@ mod inspection;
 mod verification;
 
 use millrace_schemas::{
-    AudioFacts, Encoders, Made, OutputPlan, PictureShape, Rendition, Seek, TrackKind, TrackSum, Trim,
-    VideoFacts, all_streams,
+    AudioFacts, Encoders, Made, OutputPlan, PictureShape, Rendition, Seek, SourceRef, TrackKind, TrackSum,
+    Trim, VideoFacts, all_streams,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,8 @@ pub const FIRST_FD: i32 = 3;
 pub enum Task {
     /// Read a source's headers and index. Descriptors: the source.
     Inspect(InspectTask),
-    /// Encode ranges of a track. Descriptors: the source, then for each range one work object to write for each rendition.
+    /// Encode ranges of a track. Descriptors: the source, then for each range one work object to write for each rendition, then the
+    /// assets.
     Transcode(Box<TranscodeTask>),
     /// Write an output from work objects. Descriptors: the output (read and written), then for each track a pipe with its work
     /// objects, one after the other.
@@ -41,6 +42,8 @@ pub enum Task {
     Prove(Box<MergeTask>),
     /// Compare an output with its source. Descriptors: the source, the output.
     Verify(Box<VerifyTask>),
+    /// Decode an image that is laid over pictures, and report its size. Descriptors: the image.
+    Measure,
     /// Apply the sandbox and open each encoder, to find out what this machine can do. No descriptors.
     Check,
 }
@@ -91,6 +94,9 @@ pub struct TranscodeTask {
     pub trim: Option<Trim>,
     /// The renditions of each range.
     pub renditions: Vec<Rendition>,
+    /// The files that the renditions need beside the source.
+    #[serde(default)]
+    pub assets: Vec<SourceRef>,
     /// The number of cores to use.
     pub cores: usize,
 }
@@ -173,6 +179,13 @@ pub enum Reply {
     Unclean(Vec<UncleanSegments>),
     /// The final reply to [`Task::Verify`].
     Verified(Box<Verified>),
+    /// The final reply to [`Task::Measure`].
+    Measured {
+        /// The width of the image, in pixels.
+        width: i32,
+        /// The height of the image, in pixels.
+        height: i32,
+    },
     /// The final reply to [`Task::Check`].
     Checked {
         /// The encoder of each codec, with its version.

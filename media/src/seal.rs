@@ -40,6 +40,10 @@ const PIXEL: u64 = 4;
 const DECODED: u64 = 24;
 /// How many pictures an encoder of a codec without an entry holds, plus three for each core.
 const ENCODED: u64 = 70;
+/// How many pictures of its area an image is that is laid over pictures: scaled, and as samples with their shares.
+const IMAGE: u64 = 4;
+/// The greatest image as it is decoded, in pixels of [`PIXEL`] bytes: it has 16 bits of each of four colours.
+const DECODED_IMAGE: u64 = 2 * (millrace_formats::image::LARGEST_IMAGE as u64).pow(2);
 /// The memory of a thread's stack, in bytes.
 const STACK: u64 = 9 * MIB;
 /// The CPU time in which headers are read, in seconds.
@@ -71,7 +75,14 @@ impl ResourceLimits {
                 let filtered = task.renditions.iter().filter_map(|r| r.video.as_ref()).map(filtered);
                 let decoded = (DECODED + cores).saturating_add(filtered.fold(0, u64::saturating_add));
                 let decoded = picture_area(task.shape.as_ref()).saturating_mul(decoded);
-                (decoded.saturating_add(encoded), cores)
+                let laid = task.renditions.iter().filter_map(|r| r.video.as_ref()?.filters.as_ref());
+                let laid = laid.flat_map(|filters| &filters.overlays);
+                let laid = laid
+                    .map(|overlay| area(overlay.area.width, overlay.area.height))
+                    .fold(0, u64::saturating_add);
+                let images =
+                    laid.saturating_mul(IMAGE).saturating_add(task.assets.len() as u64 * DECODED_IMAGE);
+                (decoded.saturating_add(encoded).saturating_add(images), cores)
             }
             Task::Verify(task) => {
                 let both = picture_area(task.source.shape.as_ref())
@@ -82,7 +93,7 @@ impl ResourceLimits {
             _ => (0, 1),
         };
         let writes = match task {
-            Task::Check | Task::Inspect(_) | Task::Verify(_) => 0,
+            Task::Check | Task::Inspect(_) | Task::Measure | Task::Verify(_) => 0,
             Task::Transcode(_) => bytes.saturating_mul(16).saturating_add(1 << 30),
             Task::Merge(_) | Task::Prove(_) => bytes.saturating_mul(2).saturating_add(1 << 30),
         };

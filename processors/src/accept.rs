@@ -3,14 +3,21 @@
 //! Accepted uploads are on `accepted`, which has an ACL of its own. So a program that may write to `uploads` can't name work objects,
 //! attempts, outputs or a principal of others.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use millrace_access::{Access, Location, Purpose};
 use millrace_schemas::{RecordError, Upload, source_url};
-use millrace_topology::{Emit, Processor, ProcessorError, ProcessorSpec, Task, streams};
+use millrace_topology::{
+    Emit, Processor, ProcessorError, ProcessorSpec, Task,
+    ports::{PortError, Storage},
+    streams,
+};
 
 use crate::{
     dependencies::{Dependencies, Ports, ProcessorStarter},
     principals::Principals,
-    request::pin_profile,
+    request::{pin_assets_of, pin_profile, unpinned_assets},
 };
 
 /// The name of the header with the principal of a record.
@@ -29,7 +36,9 @@ pub fn spec() -> ProcessorSpec {
 
 /// Makes the processor and starts it.
 pub fn start<P: Ports>(dependencies: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
-    starter.start_processor(spec(), Accept::new(dependencies.principals.clone(), &dependencies.store));
+    let Dependencies { ports, principals, access, store, .. } = dependencies;
+    let accept = Accept::new(ports.clone(), principals.clone(), access.clone(), store);
+    starter.start_processor(spec(), accept);
 }
 
 /// An upload as another program produced it, with the principal in its record's header.
@@ -41,17 +50,20 @@ pub struct IncomingUpload {
 }
 
 /// The processor `accept`.
-pub struct Accept {
+pub struct Accept<P> {
+    ports: Arc<P>,
     principals: Principals,
+    /// What each principal may read and write.
+    access: Arc<Access>,
     /// The URL scheme of the default object store.
     store: String,
 }
 
-impl Accept {
+impl<P: Storage> Accept<P> {
     /// Returns the processor. `store` is the URL scheme of the default object store, for uploads that name a bucket.
     #[must_use]
-    pub fn new(principals: Principals, store: &str) -> Self {
-        Self { principals, store: store.into() }
+    pub fn new(ports: Arc<P>, principals: Principals, access: Arc<Access>, store: &str) -> Self {
+        Self { ports, principals, access, store: store.into() }
     }
 
     /// Returns the upload with its principal.
@@ -71,10 +83,30 @@ impl Accept {
         // `split` refuses a profile that is none: its execution fails with the reason.
         Ok(pin_profile(upload.clone()).unwrap_or(upload))
     }
+
+    /// Returns the upload with its profile's assets at their present versions, or as it is if its principal may not read them or
+    /// they are not there: `split` refuses it then, and its execution fails with the reason.
+    ///
+    /// # Errors
+    /// If a store can't be reached now.
+    async fn pin_assets(&self, upload: Upload) -> Result<Upload, ProcessorError> {
+        let Ok(principal) = self.access.principal(&upload.principal) else { return Ok(upload) };
+        let may_read = |url: &String| {
+            principal.reaches_everything()
+                || Location::parse(url).is_ok_and(|at| principal.check(Purpose::Source, &at).is_ok())
+        };
+        if !unpinned_assets(&upload).iter().all(may_read) {
+            return Ok(upload);
+        }
+        match pin_assets_of(self.ports.as_ref(), upload.clone()).await {
+            Err(PortError::Refused(_)) => Ok(upload),
+            pinned => Ok(pinned?),
+        }
+    }
 }
 
 #[async_trait]
-impl Processor for Accept {
+impl<P: Storage> Processor for Accept<P> {
     type In = IncomingUpload;
 
     fn read(&self, value: &[u8]) -> Result<IncomingUpload, RecordError> {
@@ -94,6 +126,7 @@ impl Processor for Accept {
 
     async fn handle(&self, incoming: &IncomingUpload, _: Task) -> Result<Vec<Emit>, ProcessorError> {
         let upload = self.accept(incoming).map_err(ProcessorError::Permanent)?;
+        let upload = self.pin_assets(upload).await?;
         // `split` refuses an upload that names no source, or two: its execution fails with the reason.
         let key = source_url(&upload, &self.store).unwrap_or_default();
         Ok(vec![Emit::new(streams::ACCEPTED, &key, &upload)?])
@@ -109,13 +142,75 @@ impl Processor for Accept {
 mod tests {
     use std::collections::HashMap;
 
-    use millrace_schemas::{OutputFacts, frame::Record as _};
-    use millrace_topology::millis_now;
+    use millrace_access::{Principal, Reach};
+    use millrace_schemas::{OutputFacts, SourceRef, frame::Record as _};
+    use millrace_topology::{millis_now, ports::Stored};
 
     use super::*;
 
-    fn accept(trust_header: bool) -> Accept {
-        Accept::new(Principals { of_log: "log".into(), trust_header }, "s3")
+    /// A store whose files are all of this version, but for what is called `none`.
+    struct Files(&'static str);
+
+    #[async_trait]
+    impl Storage for Files {
+        async fn pin(&self, url: &str) -> Result<SourceRef, PortError> {
+            if url.ends_with("none") {
+                return Err(PortError::Refused(format!("{url} does not exist")));
+            }
+            Ok(SourceRef { url: url.into(), version: self.0.into(), bytes: 9 })
+        }
+
+        async fn made(&self, _: &str, _: &str, _: i32) -> Result<Option<Stored>, PortError> {
+            Ok(None)
+        }
+
+        async fn size(&self, _: &str) -> Result<Option<i64>, PortError> {
+            Ok(None)
+        }
+
+        async fn writable(&self, _: &str) -> Result<(), PortError> {
+            Ok(())
+        }
+
+        async fn works(&self) -> Result<Vec<(String, i64)>, PortError> {
+            Ok(Vec::new())
+        }
+
+        async fn remove_work(&self, _: &str) -> Result<bool, PortError> {
+            Ok(false)
+        }
+
+        async fn remove_staged(&self, _: &str, _: i32) -> Result<bool, PortError> {
+            Ok(false)
+        }
+    }
+
+    fn accept(trust_header: bool) -> Accept<Files> {
+        let principals = Principals { of_log: "log".into(), trust_header };
+        Accept::new(Arc::new(Files("one")), principals, Arc::new(access()), "s3")
+    }
+
+    /// The principal of the log may read what is in the bucket `brand`.
+    fn access() -> Access {
+        let brand = Reach::Only(vec![Location::parse("s3://brand").unwrap()]);
+        let principal = Principal::default_of(brand.clone(), brand);
+        Access::of(principal.clone(), vec![Principal { name: "log".into(), ..principal }]).unwrap()
+    }
+
+    fn marked(image: &str) -> Vec<u8> {
+        let mark = format!(r#"{{"codec": "h264", "watermark": {{"image": "{image}"}}}}"#);
+        let profile = format!(r#"{{"output": [{{"format": "mp4"}}], "video": {{"main": {mark}}}}}"#);
+        format!(r#"{{"source": "s3://in/a.mov", "output_prefix": "s3://out", "profile": {profile}}}"#).into()
+    }
+
+    #[tokio::test]
+    async fn assets_are_pinned_if_the_principal_may_read_them_and_else_left_to_split() {
+        let pinned = accepted(&accept(false), &marked("s3://brand/l.png"), &[]).await.unwrap();
+        assert!(pinned.profile.unwrap().contains(r#""version":"one""#));
+        for other in ["s3://secrets/l.png", "s3://brand/none", "file:///etc/passwd"] {
+            let left = accepted(&accept(false), &marked(other), &[]).await.unwrap();
+            assert_eq!(unpinned_assets(&left), [other]);
+        }
     }
 
     fn upload() -> Upload {
@@ -123,7 +218,11 @@ mod tests {
     }
 
     /// Returns the accepted upload, from a record with this value and these headers.
-    async fn accepted(accept: &Accept, value: &[u8], headers: &[(&str, &[u8])]) -> Result<Upload, String> {
+    async fn accepted(
+        accept: &Accept<Files>,
+        value: &[u8],
+        headers: &[(&str, &[u8])],
+    ) -> Result<Upload, String> {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
         let incoming = accept.read_record(value, &headers).map_err(|error| error.to_string())?;

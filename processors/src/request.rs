@@ -2,8 +2,23 @@
 
 use millrace_formats::{Container, Tables};
 use millrace_profiles::Request;
-pub use millrace_profiles::pin_profile;
-use millrace_schemas::Upload;
+pub use millrace_profiles::{assets, pin_assets, pin_profile, unpinned_assets};
+use millrace_schemas::{SourceRef, Upload};
+use millrace_topology::ports::{PortError, Storage};
+
+/// Returns an upload whose profile's assets (images and alike) are pinned to their present versions; those that are pinned stay so.
+///
+/// # Errors
+/// If one can't be read.
+pub(crate) async fn pin_assets_of(storage: &impl Storage, upload: Upload) -> Result<Upload, PortError> {
+    let mut pinned = Vec::new();
+    for url in unpinned_assets(&upload) {
+        let source = storage.pin(&url).await?;
+        // The profile keeps the URL as it is written.
+        pinned.push(SourceRef { url, ..source });
+    }
+    Ok(pin_assets(upload, &pinned))
+}
 
 /// The tables of formats; in unit tests, with what those plant.
 pub(crate) fn tables() -> &'static Tables {

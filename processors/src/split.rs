@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_access::Access;
 use millrace_schemas::{
-    Fingerprint, OutputPlan, RecordError, SourceRef, Upload, execution_id, masked_url, source_url,
+    Fingerprint, ImageFacts, OutputPlan, RecordError, SourceRef, Upload, execution_id, masked_url, source_url,
 };
 use millrace_topology::{
     Emit, Processor, ProcessorError, ProcessorSpec, Task,
@@ -28,6 +28,7 @@ use tracing::Instrument as _;
 
 use crate::{
     dependencies::{Dependencies, Ports, ProcessorStarter},
+    request::{self, pin_assets_of},
     running::RunningExecutions,
     trigger::rules,
 };
@@ -75,18 +76,24 @@ impl<P: Media + Storage> Processor for Split<P> {
     }
 
     async fn handle(&self, upload: &Upload, task: Task) -> Result<Vec<Emit>, ProcessorError> {
-        let source = match self.pin(upload).await {
-            Ok(source) => source,
+        let (upload, source) = match self.pin(upload).await {
+            Ok((pinned, source)) => (pinned, source),
             Err(PortError::Refused(reason)) => {
                 return refusal(upload, &self.unpinned(upload), task.appended_ms, &reason);
             }
             Err(error) => return Err(error.into()),
         };
+        let upload = &upload;
         let execution = execution_id(upload, &source);
         let result = async {
             limits::begin_execution(&self.access, upload, &execution, &self.running, task.now_ms())
                 .map_err(PortError::Refused)?;
-            let facts = self.ports.inspect(&source, upload.segment_time_seconds).await?;
+            let mut facts = self.ports.inspect(&source, upload.segment_time_seconds).await?;
+            facts.images.clear();
+            for image in request::assets(upload) {
+                let (width, height) = self.ports.measure(&image).await?;
+                facts.images.push(ImageFacts { image, width, height });
+            }
             if upload.labels.contains_key(rules::LABEL)
                 && facts.comment().is_some_and(|comment| Fingerprint::read(comment).is_some())
             {
@@ -161,8 +168,9 @@ impl<P> Split<P> {
 }
 
 impl<P: Media + Storage> Split<P> {
-    /// Returns the source at the version that the upload names, or at the current one.
-    async fn pin(&self, upload: &Upload) -> Result<SourceRef, PortError> {
+    /// Returns the source at the version that the upload names, or at the current one, and the upload with its assets pinned, if
+    /// those of an earlier version of Millrace, or of a watched folder, are not yet.
+    async fn pin(&self, upload: &Upload) -> Result<(Upload, SourceRef), PortError> {
         let url = source_url(upload, &self.store).map_err(PortError::Refused)?;
         limits::check_locations(&self.access, upload, &url).map_err(PortError::Refused)?;
         let source = self.ports.pin(&url).await?;
@@ -172,7 +180,10 @@ impl<P: Media + Storage> Split<P> {
                 "{} changed since it was accepted; run it again when it is complete",
                 masked_url(&url)
             ))),
-            _ => Ok(source),
+            _ => {
+                let upload = pin_assets_of(self.ports.as_ref(), upload.clone()).await?;
+                Ok((upload, source))
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use crate::{
     timing::FrameRate,
     trim::TrimTimes,
     wanted::{AS_SOURCE, Chosen, USUAL_NAME, Wanted},
+    watermark::MOST_WATERMARKS,
 };
 
 /// The value of `video` and `audio` of an output that has none.
@@ -46,14 +47,14 @@ impl fmt::Display for Problem {
 
 /// The problems that were found so far.
 #[derive(Default)]
-struct Problems(Vec<Problem>);
+pub(crate) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, key: impl Into<String>, reason: impl Into<String>) {
+    pub(crate) fn add(&mut self, key: impl Into<String>, reason: impl Into<String>) {
         self.0.push(Problem { key: key.into(), reason: reason.into() });
     }
 
-    fn within<T: PartialOrd + fmt::Display + Copy>(
+    pub(crate) fn within<T: PartialOrd + fmt::Display + Copy>(
         &mut self,
         key: String,
         value: Option<T>,
@@ -342,6 +343,13 @@ fn check_geometry(at: &impl Fn(&str) -> String, asked: &Video, problems: &mut Pr
             problems.add(key.clone(), format!("{amount} is odd; set {} or {}", amount - 1, amount + 1));
         }
         problems.within(key, Some(amount), (0, LARGEST_SIDE), " pixels");
+    }
+    if asked.watermark.len() > MOST_WATERMARKS {
+        let count = asked.watermark.len();
+        problems.add(at("watermark"), format!("{count} are too many: at most {MOST_WATERMARKS}"));
+    }
+    for (i, watermark) in asked.watermark.iter().enumerate() {
+        watermark.check(&at(&format!("watermark[{i}]")), problems);
     }
     for side in asked.pad.into_iter().flat_map(|pad| [pad.width, pad.height]) {
         if side % 2 != 0 {

@@ -253,6 +253,7 @@ mod tests {
     fn pictures_are_copied_when_an_encode_would_change_nothing_but_their_quality() {
         assert!(is_copied("", &video()) && is_copied("quality = 30\npreset = \"slow\"", &video()));
         assert!(is_copied("size = \"64x48\"\nkeyframe_interval = 2", &video()));
+        assert!(!is_copied("watermark = { image = \"s3://b/l.png\" }", &video()));
         assert!(!is_copied("width = 32", &video()) && !is_copied("keyframe_interval = 1.9", &video()));
         let changed = |change: fn(&mut VideoTrack)| {
             let mut video = video();

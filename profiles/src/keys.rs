@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use millrace_formats::{Codec, Tables};
+use millrace_formats::{
+    Codec, Tables,
+    image::{LARGEST_FILE, LARGEST_IMAGE},
+};
 
 use crate::{
     check::{
@@ -10,6 +13,7 @@ use crate::{
         audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
     },
     geometry::SMALLEST_SIDE,
+    watermark::MOST_WATERMARKS,
 };
 
 /// A key of a profile.
@@ -156,6 +160,19 @@ pub const KEYS: &[Key] = &[
         range: |_| format!("WIDTHxHEIGHT, even, each {SMALLEST_SIDE} to {LARGEST_SIDE} pixels"),
         default: "no bars",
         example: "pad = \"1920x1080\"",
+        cost: "little",
+    },
+    Key {
+        path: "video.NAME.watermark",
+        about: "An image that is laid over the pictures, or a list of them, in order. Its file is read at the version that is there when the execution is accepted, and the principal must be allowed to read it as it is a source. In a profile's file, a path begins at the folder of that file; elsewhere it is a URL. Lengths are pixels, or parts of the frame's width; times are counted from the start of the output, so with `source.trim` from that of the part, and with `frame_rate` by the times of the pictures that are made.",
+        range: |_| {
+            format!(
+                "image: PNG, JPEG or WebP of at most {LARGEST_IMAGE}x{LARGEST_IMAGE} pixels and {} MiB; place: top-left, top-right, bottom-left, bottom-right or center; margin, width: pixels or \"2%\"; opacity: 0 to 1; from, to: durations; at most {MOST_WATERMARKS} images",
+                LARGEST_FILE >> 20
+            )
+        },
+        default: "none; place bottom-right, margin 2%, width 10%, opacity 1, shown all the time",
+        example: "watermark = { image = \"s3://brand/logo.png\", place = \"top-right\", opacity = 0.8, from = \"2s\", to = \"12s\" }",
         cost: "little",
     },
     Key {

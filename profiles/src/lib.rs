@@ -5,6 +5,7 @@
 //! planner works by.
 
 mod amounts;
+mod asset;
 mod check;
 mod copies;
 mod geometry;
@@ -15,14 +16,17 @@ mod shipped;
 mod timing;
 mod trim;
 mod wanted;
+mod watermark;
 
 pub use amounts::{BitRate, Seconds, Size};
+pub use asset::Asset;
 pub use check::Problem;
 pub use geometry::{Crop, Rotate};
 pub use keys::{KEYS, Key, documentation};
 pub use profile::{Audio, Output, Profile, ProfileError, SourceTerms, Video};
-pub use request::{Request, pin_profile};
+pub use request::{Request, assets, pin_assets, pin_profile, unpinned_assets};
 pub use shipped::{SHIPPED, shipped};
 pub use timing::{Deinterlace, Denoise, FrameRate, Rate};
 pub use trim::TrimTimes;
 pub use wanted::Wanted;
+pub use watermark::{Length, Place, Watermark};

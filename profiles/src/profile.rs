@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     amounts::{BitRate, Decibels, Loudness, Seconds, Size},
+    asset::Asset,
     geometry::{Crop, Rotate},
     timing::{Deinterlace, Denoise, FrameRate},
     trim::TrimTimes,
+    watermark::{Watermark, one_or_many},
 };
 
 /// A profile: what is made of a source.
@@ -74,6 +76,9 @@ pub struct Video {
     /// The size of the frame in whose middle the pictures are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pad: Option<Size>,
+    /// The images that are laid over the pictures, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    pub watermark: Vec<Watermark>,
     /// The longest time between keyframes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyframe_interval: Option<Seconds>,
@@ -270,6 +275,16 @@ impl Profile {
             .map_err(|error| ProfileError(format!("{}: {}", error.path(), error.inner())))?;
         json.end().map_err(|error| ProfileError(error.to_string()))?;
         Ok(profile)
+    }
+
+    /// Returns the files that it names beside the source.
+    pub fn assets(&self) -> impl Iterator<Item = &Asset> {
+        self.video.values().flat_map(|video| &video.watermark).map(|mark| &mark.image)
+    }
+
+    /// Returns the files that it names beside the source, to be changed.
+    pub fn assets_mut(&mut self) -> impl Iterator<Item = &mut Asset> {
+        self.video.values_mut().flat_map(|video| &mut video.watermark).map(|mark| &mut mark.image)
     }
 
     /// Returns its canonical text, which is JSON.

@@ -1,13 +1,17 @@
 //! What an upload asks for: the outputs that are wanted, and what sources must be like.
 
 use millrace_formats::Tables;
-use millrace_schemas::{SourceFacts, Upload};
+use millrace_schemas::{LONGEST_PROFILE, SourceFacts, SourceRef, Upload};
 
 use crate::{
+    asset::Asset,
     profile::{Profile, ProfileError, SourceTerms},
     shipped::{SHIPPED, shipped},
     wanted::Wanted,
 };
+
+/// How many bytes longer a profile becomes by the version and the size of an asset: ETags of stores have less than a hundred.
+const LONGEST_PIN: usize = 200;
 
 /// What an upload asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +46,13 @@ impl Request {
             return Err("a profile names the formats itself; leave dst_formats out".into());
         }
         let profile = Profile::resolve(text).map_err(|error| format!("profile: {error}"))?;
+        let unpinned = profile.assets().filter(|asset| matches!(asset, Asset::Located(_))).count();
+        let length = profile.to_json().len().saturating_add(LONGEST_PIN.saturating_mul(unpinned));
+        if length > LONGEST_PROFILE {
+            return Err(format!(
+                "profile: it has {length} bytes with the versions of its images; at most {LONGEST_PROFILE} are taken"
+            ));
+        }
         let outputs = profile.wanted(tables).map_err(|problems| {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             format!("profile: {}", problems.join("; "))
@@ -57,6 +68,52 @@ impl Request {
 pub fn pin_profile(upload: Upload) -> Result<Upload, ProfileError> {
     let profile = upload.profile.as_deref().map(Profile::resolve).transpose()?;
     Ok(Upload { profile: profile.map(|profile| profile.to_json()), ..upload })
+}
+
+/// Returns the URLs of an upload's assets (images and alike) whose version is not set yet, each once; none if its profile is none.
+#[must_use]
+pub fn unpinned_assets(upload: &Upload) -> Vec<String> {
+    let Some(profile) = profile_of(upload) else { return Vec::new() };
+    let mut urls: Vec<String> = Vec::new();
+    for asset in profile.assets() {
+        if let Asset::Located(url) = asset
+            && !urls.contains(url)
+        {
+            urls.push(url.clone());
+        }
+    }
+    urls
+}
+
+/// Returns an upload whose assets have these versions, so that its execution is made with them. Those that have one keep it.
+#[must_use]
+pub fn pin_assets(upload: Upload, pinned: &[SourceRef]) -> Upload {
+    let Some(mut profile) = profile_of(&upload).filter(|_| !pinned.is_empty()) else { return upload };
+    for asset in profile.assets_mut() {
+        if let Asset::Located(url) = asset
+            && let Some(source) = pinned.iter().find(|source| source.url == *url)
+        {
+            *asset = Asset::Pinned(source.clone());
+        }
+    }
+    Upload { profile: Some(profile.to_json()), ..upload }
+}
+
+/// Returns the assets of an upload, each once; the version of one that is not pinned is empty.
+#[must_use]
+pub fn assets(upload: &Upload) -> Vec<SourceRef> {
+    let mut found: Vec<SourceRef> = Vec::new();
+    for asset in profile_of(upload).iter().flat_map(Profile::assets) {
+        let source = asset.source();
+        if !found.contains(&source) {
+            found.push(source);
+        }
+    }
+    found
+}
+
+fn profile_of(upload: &Upload) -> Option<Profile> {
+    upload.profile.as_deref().and_then(|text| Profile::resolve(text).ok())
 }
 
 impl Profile {
@@ -130,6 +187,38 @@ mod tests {
         assert_eq!(pin_profile(pinned.clone()).unwrap(), pinned, "it is its own canonical text");
         let request = Request::of(&upload(OBJECT), &TABLES).unwrap();
         assert_eq!(request.outputs[0].file_name("a"), "a.flv");
+    }
+
+    const MARKED: &str = r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "profile": {"output": [{"format": "mp4"}],
+        "video": {"main": {"codec": "h264", "watermark": [{"image": "s3://b/l.png"}, {"image": "s3://b/l.png", "to": 2}]}}}}"#;
+
+    #[test]
+    fn assets_are_pinned_once_and_stay_so() {
+        let marked = pin_profile(upload(MARKED)).unwrap();
+        assert_eq!(unpinned_assets(&marked), ["s3://b/l.png"]);
+        let version =
+            |version: &str| SourceRef { url: "s3://b/l.png".into(), version: version.into(), bytes: 9 };
+        let pinned = pin_assets(marked.clone(), &[version("one")]);
+        assert_eq!((unpinned_assets(&pinned), assets(&pinned)), (Vec::new(), vec![version("one")]));
+        assert_eq!(pin_assets(pinned.clone(), &[version("two")]), pinned);
+        assert_eq!(pin_profile(pinned.clone()).unwrap(), pinned, "it is its own canonical text");
+        assert_ne!(pin_assets(marked, &[version("two")]).profile, pinned.profile);
+        assert!(Request::of(&pinned, &TABLES).is_ok());
+    }
+
+    #[test]
+    fn an_asset_that_is_no_url_or_may_hold_a_secret_or_is_too_large_is_refused() {
+        let of = |image: &str| {
+            let text = MARKED.replace(r#""s3://b/l.png""#, image);
+            Request::of(&upload(&text), &TABLES).err().unwrap_or_default()
+        };
+        assert_eq!(of(r#""s3://b/l.png""#), "");
+        assert!(of(r#""logo.png""#).contains("'logo.png' is no URL"));
+        assert!(of(r#""https://h/l.png?sig=1""#).contains("has a query"));
+        let long = format!(r#""s3://b/{}""#, "l".repeat(9800));
+        assert!(of(&long).contains("at most 20000 are taken"), "{}", of(&long));
+        let large = r#"{"url": "s3://b/l.png", "version": "1", "bytes": 16777217}"#;
+        assert!(of(large).contains("at most 16 MiB"), "{}", of(large));
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use millrace_formats::{AudioAsk, Codec, Container, PixelAsk, Tables, VideoAsk, is_high_range};
 use millrace_schemas::{
-    AudioFilters, AudioSettings, Picture, Sound, VideoFilters, VideoSettings, path_encoded, source_stem,
+    AudioFilters, AudioSettings, ImageFacts, Picture, Sound, VideoFilters, VideoSettings, path_encoded,
+    source_stem,
 };
 
 use crate::{
     copies::Copying,
     geometry::{self, Geometry},
     profile::{Audio, ColorRange, Video},
-    timing,
+    timing, watermark,
 };
 
 /// The value of `pixel_format` that stands for the source's.
@@ -28,6 +29,10 @@ pub struct Wanted {
     video: Option<Encoding<Video>>,
     /// What is wanted of its audio, each with the language of the tracks of which it is wanted, if it is not all of them.
     audio: Vec<(Option<String>, Encoding<Audio>)>,
+    /// The images that are laid over its pictures, once they are measured.
+    images: Vec<ImageFacts>,
+    /// When its time zero is, in seconds of the source's clock.
+    zero: f64,
 }
 
 /// The codec of a track, and what is asked of it.
@@ -113,6 +118,8 @@ impl Wanted {
                 .into_iter()
                 .map(|AudioChosen { language, codec, asked }| (language, Encoding::new(codec, asked)))
                 .collect(),
+            images: Vec::new(),
+            zero: 0.0,
         }
     }
 
@@ -120,6 +127,13 @@ impl Wanted {
     pub(crate) fn copying_video(&self) -> Copying {
         let asked = self.video.as_ref().and_then(|video| video.asked.as_ref());
         asked.map_or(Copying::Never, |asked| Copying::of(&asked.codec, asked.when_fits.as_deref()))
+    }
+
+    /// Sets the images of a profile as they are measured, and when time zero of the output is, in seconds of the source's clock:
+    /// times of images are counted from there.
+    pub fn set_images(&mut self, images: &[ImageFacts], zero: f64) {
+        self.images = images.to_vec();
+        self.zero = zero;
     }
 
     /// Returns the name of the file that is made of a source whose name without its extension is `stem`.
@@ -154,13 +168,26 @@ impl Wanted {
         if let Some(geometry) = &geometry {
             geometry.set(&mut settings);
         }
+        if let Some(marks) = asked.as_ref().map(|asked| &asked.watermark).filter(|marks| !marks.is_empty()) {
+            let overlays = watermark::overlays(marks, &settings, &self.images, self.zero);
+            settings.filters.get_or_insert_default().overlays = overlays;
+        }
         Some(settings)
     }
 
     /// Returns why pictures like these can't be made what is asked, with what would work; `None` if they can.
     #[must_use]
     pub fn picture_refusal(&self, picture: &Picture) -> Option<String> {
-        geometry::refusal(self.video.as_ref()?.asked.as_ref()?, picture)
+        let asked = self.video.as_ref()?.asked.as_ref()?;
+        if !asked.watermark.is_empty() && is_high_range(self.video_settings(picture)?.color) {
+            // White of an image would be as bright as the display can be.
+            return Some(
+                "images are laid over pictures of standard dynamic range only; leave watermark out, or \
+                 have the pictures tone-mapped"
+                    .into(),
+            );
+        }
+        geometry::refusal(asked, picture)
     }
 
     /// Returns why pictures of these settings can't be in its file, with what would work; `None` if they can.
@@ -360,6 +387,22 @@ mod tests {
         assert_eq!(refused("mp4", "color = \"source\"", &high), None);
         assert_eq!(refused("flv", "color = \"sdr\"", &high), None, "tone-mapped");
         assert_eq!(refused("flv", "color = \"source\"", &picture(1920, 1080)), None, "of the standard range");
+    }
+
+    #[test]
+    fn images_are_laid_over_pictures_of_the_standard_range_alone() {
+        let mut high = picture(1920, 1080);
+        (high.color.primaries, high.color.transfer, high.color.matrix) = (9, 16, 9);
+        let refused = |color: &str, picture: &Picture| {
+            let text = format!(
+                "[video.a]\ncodec = \"hevc\"\ncolor = \"{color}\"\npixel_format = \"yuv420p10le\"\n\
+                 watermark = {{ image = \"s3://b/l.png\" }}\n[[output]]\nformat = \"mp4\""
+            );
+            Profile::from_toml(&text).unwrap().wanted(&TABLES).unwrap()[0].picture_refusal(picture)
+        };
+        assert!(refused("source", &high).unwrap().contains("of standard dynamic range only"));
+        assert_eq!(refused("sdr", &high), None, "tone-mapped");
+        assert_eq!(refused("source", &picture(1920, 1080)), None);
     }
 
     #[test]

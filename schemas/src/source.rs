@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AudioFilters, AudioSettings, Chapter, Color, Light, PictureShape, Ratio, Seek, TrackTags, VideoSettings,
+    AudioFilters, AudioSettings, Chapter, Color, Light, PictureShape, Ratio, Seek, SourceRef, TrackTags,
+    VideoSettings,
 };
 
 /// The facts of a source.
@@ -29,6 +30,20 @@ pub struct SourceFacts {
     pub warnings: Vec<String>,
     /// What can't be used, and why, as texts for the user.
     pub left_out: Vec<String>,
+    /// The images that a profile lays over the pictures. They are files beside the source.
+    #[serde(default)]
+    pub images: Vec<ImageFacts>,
+}
+
+/// The facts of an image that is laid over pictures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFacts {
+    /// The image, at its version.
+    pub image: SourceRef,
+    /// The width, in pixels.
+    pub width: i32,
+    /// The height, in pixels.
+    pub height: i32,
 }
 
 impl SourceFacts {

@@ -173,6 +173,10 @@ impl Media for Ports {
         Ok(SourceFacts { video, audio: audio.into_iter().collect(), ..SourceFacts::default() })
     }
 
+    async fn measure(&self, _: &SourceRef) -> Result<(i32, i32), PortError> {
+        Ok((64, 64))
+    }
+
     async fn transcode(&self, segment: &Segment, renditions: &[Rendition]) -> Result<Vec<Stored>, PortError> {
         self.begin_call("transcode").await?;
         // A media process is stopped when its execution has ended, sooner or later than the processor.

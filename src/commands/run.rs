@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use millrace_processors::{assemble, cleanup, request};
 use millrace_runtime::{Tail, read_table};
-use millrace_schemas::{Assembly, Made, Phase, RenditionId, RenditionKind, Signal, Upload, execution_id};
+use millrace_schemas::{
+    Assembly, Made, Phase, RenditionId, RenditionKind, Signal, SourceRef, Upload, execution_id,
+};
 use millrace_storage::Stores;
 use millrace_topology::{Emit, millis_now, streams};
 use millrace_worker::{Worker, WorkerSettings, check_sandbox};
@@ -28,6 +30,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let template = Upload { output_prefix: prefix.clone(), ..template };
     let stores = Stores::default();
     let inputs = expand(&call.inputs, &stores).await;
+    let template = pin_assets(template, &stores).await.map_err(CommandError::Call)?;
     let wanted = request::wanted(&template).map_err(CommandError::Call)?;
     check_outputs(&inputs, &prefix, &wanted.outputs)?;
     let media = Config::of_flags(&call.decoding)?.media_processes()?;
@@ -108,6 +111,19 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let worker = Worker::start(&settings, &log)?;
     publish(log.as_ref(), uploads).await?;
     follow(log, Some(worker), ended, awaited, results).await
+}
+
+/// Returns an upload whose profile's assets are pinned to their present versions.
+///
+/// # Errors
+/// If one can't be read.
+pub(super) async fn pin_assets(upload: Upload, stores: &Stores) -> Result<Upload, String> {
+    let mut pinned = Vec::new();
+    for url in request::unpinned_assets(&upload) {
+        let source = stores.pin(&url).await.map_err(|error| format!("profile: {error}"))?;
+        pinned.push(SourceRef { url, ..source });
+    }
+    Ok(request::pin_assets(upload, &pinned))
 }
 
 /// Returns an upload as the next attempt at an execution that has ended.

@@ -9,7 +9,10 @@ use millrace_storage::Stores;
 use millrace_topology::{Emit, streams};
 use serde_json::json;
 
-use super::follow::{Awaited, Ending, Results, follow};
+use super::{
+    follow::{Awaited, Ending, Results, follow},
+    run::pin_assets,
+};
 use crate::{
     cli::Submit,
     config::Config,
@@ -39,6 +42,8 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
         upload.check_by_others().map_err(CommandError::Call)?;
         let upload =
             request::pin_profile(upload).map_err(|error| CommandError::Call(format!("profile: {error}")))?;
+        // What this process can't read, the one that accepts the upload pins.
+        let upload = pin_assets(upload.clone(), &stores).await.unwrap_or(upload);
         let source = source_url(&upload, store).map_err(CommandError::Call)?;
         output_prefix(&upload, &source).map_err(CommandError::Call)?;
         let execution = named(&upload, &source, &stores).await;
@@ -138,6 +143,8 @@ fn records(path: &Path) -> Result<Vec<Upload>, CommandError> {
 /// source's version.
 async fn named(upload: &Upload, source: &str, stores: &Stores) -> Option<String> {
     let pinned = match &upload.name {
+        // Assets that are pinned later are part of its id.
+        None if !request::unpinned_assets(upload).is_empty() => return None,
         Some(_) => SourceRef { url: source.to_owned(), version: String::new(), bytes: 0 },
         None => stores.pin(source).await.ok()?,
     };

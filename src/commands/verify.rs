@@ -60,6 +60,12 @@ fn wanted(profile: Option<&str>, source: &str, output: &str) -> Result<Wanted, C
              and compare with that, by a profile without source.trim"
         )));
     }
+    if profile.assets().next().is_some() {
+        return Err(CommandError::Call(format!(
+            "{argument}: pictures with a watermark can't be compared with their source; leave 'watermark' out to compare \
+             what else there is"
+        )));
+    }
     let all = profile.wanted(&TABLES).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         CommandError::Call(format!("{argument}: {}", problems.join("; ")))

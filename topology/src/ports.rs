@@ -67,6 +67,9 @@ pub trait Media: Send + Sync + 'static {
     /// `segment_seconds`.
     async fn inspect(&self, source: &SourceRef, segment_seconds: f64) -> Result<SourceFacts, PortError>;
 
+    /// Returns the width and height of an image that is laid over pictures, in pixels.
+    async fn measure(&self, image: &SourceRef) -> Result<(i32, i32), PortError>;
+
     /// Runs a computation that takes longer than a moment, such as a plan of 100,000 segments. The program
     /// runs it on a thread that blocks no other work, for a limited time; the default runs it at once.
     async fn compute(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), PortError> {

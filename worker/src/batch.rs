@@ -26,6 +26,7 @@ use tokio::{
 use tracing::Instrument as _;
 
 use crate::{
+    assets::{assets, check_asset},
     children::Restarts,
     error::{port_error, transient},
     limits, metrics,
@@ -265,7 +266,7 @@ impl SegmentBatches {
     }
 
     /// Opens the source and the work objects of a batch. Returns the work objects of each segment, and the descriptors in the order
-    /// that the task wants: the source, then the work objects.
+    /// that the task wants: the source, then the work objects, then the assets.
     async fn open(
         &self,
         batch: &SegmentBatch,
@@ -290,6 +291,11 @@ impl SegmentBatches {
             let mut file = draft.descriptor().map_err(port_error)?;
             file.rewind().map_err(transient)?;
             descriptors.push(file.into());
+        }
+        for asset in batch.front().map_or_else(Vec::new, |first| assets(&first.renditions)) {
+            check_asset(&asset)?;
+            let opened = self.stores.open(&asset).await.map_err(port_error)?;
+            descriptors.push(sockets.open(&opened)?);
         }
         Ok((drafts, descriptors))
     }
@@ -325,6 +331,7 @@ fn transcode_task(batch: &SegmentBatch, cores: &Cores) -> Option<TranscodeTask> 
         states: first.segment.states.clone(),
         trim: first.segment.trim,
         renditions: first.renditions.clone(),
+        assets: assets(&first.renditions),
         cores: cores.count,
     })
 }

@@ -6,6 +6,7 @@
 //!
 //! This crate knows no settings file, no command line and no HTTP.
 
+mod assets;
 mod batch;
 mod children;
 mod compute;

@@ -126,6 +126,7 @@ mod tests {
             states: Vec::new(),
             trim: None,
             renditions: vec![rendition],
+            assets: Vec::new(),
             cores: 1,
         }
     }

@@ -2,8 +2,8 @@
 //! filters over time, and other frame rates ([`course`]).
 //!
 //! ```text
-//! decoded ─► shape ─┬─► tone mapping, of each colour once, split by size ─┬─► orient ─► fit into the frame ─► rendition
-//!                   └─► scale ────────────────────────────────────────────┘
+//! decoded ─► shape ─► crop ─┬─► tone mapping, of each colour once, split by size ─┬─► orient ─► fit ─► images ─► rendition
+//!                           └─► scale ────────────────────────────────────────────┘
 //! ```
 //!
 //! Of that, libavfilter does the tone mapping and what needs several pictures (`docs/adr/0010`). Its `split` and `scale` are not used for the rest:
@@ -22,13 +22,14 @@ mod crop;
 mod filters;
 mod fit;
 mod orient;
+mod overlay;
 pub(crate) mod shape;
 pub(crate) mod sound;
 mod temporal;
 
 use ffmpeg_next::{format::Pixel, frame};
 use millrace_formats::filter::{Graph, Pictures};
-use millrace_schemas::{Area, Color, PictureShape, VideoSettings};
+use millrace_schemas::{Area, Color, PictureShape, SourceRef, VideoSettings};
 
 use self::filters::Filters;
 use super::{
@@ -67,6 +68,8 @@ struct Branch {
     crop: Option<Area>,
     format: Pixel,
     scaler: Option<Scaler>,
+    /// The images that are laid over its pictures.
+    marks: Vec<overlay::Mark>,
 }
 
 /// How one picture is converted for one rendition.
@@ -105,7 +108,19 @@ impl PictureGraph {
         shape::of(picture, &mut self.orientation);
     }
 
-    /// Sends a decoded picture into the graph; `take` gets what comes out of each branch, with the branch's number.
+    /// Sets the images that are laid over pictures, from `images`, which has them by their sources. Without that, none is.
+    ///
+    /// # Errors
+    /// If one is missing, or can't be laid over pictures of a branch's pixel format.
+    pub(crate) fn set_images(&mut self, images: &[(SourceRef, frame::Video)]) -> Result<(), Failure> {
+        self.branches.iter_mut().try_for_each(|branch| {
+            branch.marks = overlay::marks(&branch.settings, branch.format, images)?;
+            Ok(())
+        })
+    }
+
+    /// Sends a decoded picture into the graph, with its time in ticks of the settings' clock; `take` gets what comes out of each
+    /// branch, with the branch's number.
     ///
     /// # Errors
     /// If it can't be converted, or what `take` returns.
@@ -114,6 +129,7 @@ impl PictureGraph {
         picture: frame::Video,
         mut take: impl FnMut(usize, frame::Video) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        let ticks = picture.pts().unwrap_or(0);
         let own = shape::of(&picture, &mut self.orientation);
         let first = self.first.get_or_insert_with(|| own.clone());
         let conversions: Vec<Conversion> =
@@ -122,7 +138,7 @@ impl PictureGraph {
         let last = self.branches.len().saturating_sub(1);
         let mut picture = Some(picture);
         for (i, (branch, conversion)) in self.branches.iter_mut().zip(conversions).enumerate() {
-            let converted = if let Some(mut mapped) = mapped.get_mut(i).and_then(Option::take) {
+            let mut converted = if let Some(mut mapped) = mapped.get_mut(i).and_then(Option::take) {
                 // It has the colour already, and the pixel format as far as it has not to be transposed.
                 let conversion = Conversion { color: branch.settings.color, ..conversion };
                 let scaled = branch.scale(&mut mapped, conversion)?;
@@ -134,6 +150,7 @@ impl PictureGraph {
                 let scaled = branch.scale(&mut input, conversion)?;
                 branch.finish(scaled.unwrap_or(input), conversion)
             };
+            overlay::lay_over(&branch.marks, &mut converted, ticks, branch.settings.time_base)?;
             take(i, converted)?;
         }
         Ok(())
@@ -193,7 +210,7 @@ impl Branch {
         let size = if settings.rotation % 180 == 0 { inside } else { (height, width) };
         let crop = filters.and_then(|filters| filters.crop);
         let format = settings.pixel_format.parse().unwrap_or(Pixel::YUV420P);
-        Self { settings: settings.clone(), size, inside, crop, format, scaler: None }
+        Self { settings: settings.clone(), size, inside, crop, format, scaler: None, marks: Vec::new() }
     }
 
     /// Returns how a picture is converted: by its own shape, as far as that is another than the first one's.

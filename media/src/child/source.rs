@@ -36,6 +36,7 @@ use crate::{
 mod bytes;
 mod discontinuities;
 
+pub(crate) use bytes::read_whole;
 use bytes::{Bytes, Origin};
 pub(crate) use discontinuities::{Discontinuities, DiscontinuityFinder};
 

@@ -12,11 +12,13 @@ use millrace_schemas::{AudioSettings, Rendition, VideoSettings};
 use super::{copy, failure::Failure, report::Reporter, sound};
 use crate::protocol::TranscodeTask;
 
-/// Transcodes what a task asks for. `outputs` has a file for each rendition of each range, range by range.
+/// Transcodes what a task asks for. `outputs` has a file for each rendition of each range, range by range, and `assets` one for
+/// each asset of the task.
 pub(crate) fn transcode(
     source: File,
     task: &TranscodeTask,
     outputs: Vec<File>,
+    assets: Vec<File>,
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
     let is_copy = |rendition: &Rendition| {
@@ -27,7 +29,9 @@ pub(crate) fn transcode(
         return copy::copy(source, task, outputs, reporter);
     }
     match task.renditions.first() {
-        Some(Rendition { video: Some(_), .. }) => pictures::transcode(&source, task, outputs, reporter),
+        Some(Rendition { video: Some(_), .. }) => {
+            pictures::transcode(&source, task, outputs, assets, reporter)
+        }
         Some(Rendition { audio: Some(_), .. }) => sound::transcode(source, task, outputs, reporter),
         _ => auxiliary::transcode(source, task, outputs, reporter),
     }

@@ -18,6 +18,9 @@ pub(super) fn check_locations(access: &Access, upload: &Upload, source: &str) ->
     }
     let parse = |url: &str| Location::parse(url).map_err(|error| error.to_string());
     principal.check(Purpose::Source, &parse(source)?)?;
+    for asset in request::assets(upload) {
+        principal.check(Purpose::Source, &parse(&asset.url)?)?;
+    }
     let prefix = output_prefix(upload, source)?;
     for output in request::wanted(upload)?.outputs {
         principal.check(Purpose::Output, &parse(&output.output_url(&prefix, source))?)?;
@@ -83,4 +86,31 @@ pub(super) fn check_contents(
         segments: plan.segments.len(),
     };
     principal.limits.check(&asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_access::{Principal, Reach};
+
+    use super::*;
+
+    #[test]
+    fn a_principal_needs_to_be_allowed_to_read_what_a_profile_names() {
+        let reach =
+            |roots: &[&str]| Reach::Only(roots.iter().map(|root| Location::parse(root).unwrap()).collect());
+        let principal = Principal::default_of(reach(&["s3://in", "s3://brand"]), reach(&["s3://out"]));
+        let access = Access::of(principal, Vec::new()).unwrap();
+        let check = |image: &str| {
+            let profile = format!(
+                r#"{{"output": [{{"format": "mp4"}}], "video": {{"a": {{"codec": "h264", "watermark": {image}}}}}}}"#
+            );
+            let upload = Upload { profile: Some(profile), ..Upload::of("s3://in/a.mov", "s3://out") };
+            check_locations(&access, &upload, "s3://in/a.mov")
+        };
+        assert_eq!(check(r#"{"image": "s3://brand/l.png"}"#), Ok(()));
+        assert!(check(r#"{"image": "s3://other/l.png"}"#).is_err());
+        assert!(check(r#"{"image": "file:///etc/passwd"}"#).is_err());
+        let pinned = r#"{"image": {"url": "s3://other/l.png", "version": "1", "bytes": 1}}"#;
+        assert!(check(pinned).is_err(), "pinned or not");
+    }
 }

@@ -58,7 +58,7 @@ pub(super) fn plan(
             .ok_or_else(|| format!("'{work}' is no place of this execution's work; leave 'work' out"))?,
     };
     let work = work.to_string();
-    let Request { outputs: wanted, terms } = request::wanted(upload)?;
+    let Request { outputs: mut wanted, terms } = request::wanted(upload)?;
     terms.check(facts)?;
     if let Some(reason) = facts
         .video
@@ -71,6 +71,10 @@ pub(super) fn plan(
     let cut = part.map(|part| trim::cut(facts, part));
     let facts = cut.as_ref().unwrap_or(facts);
     let seconds_made = trim::duration(facts, &wanted);
+    for wanted in &mut wanted {
+        let zero = trim::zero(facts, std::slice::from_ref(wanted));
+        wanted.set_images(&facts.images, zero);
+    }
     longest::check(facts, wanted.iter().map(|wanted| wanted.container))?;
     let prefix = output_prefix(upload, &source.url)?;
     let outputs = wanted.iter().map(|wanted| output(upload, &prefix, &source.url, facts, wanted)).collect();

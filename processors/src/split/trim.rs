@@ -26,6 +26,11 @@ pub(super) fn resolve(asked: &TrimTimes, facts: &SourceFacts, wanted: &[Wanted])
     }
 }
 
+/// Returns when time zero of these outputs is, in seconds of the source's clock: the earliest start of the tracks that they hold.
+pub(super) fn zero(facts: &SourceFacts, wanted: &[Wanted]) -> f64 {
+    spans(facts, wanted).iter().map(|span| span.0).min().unwrap_or(0) as f64 / 1e6
+}
+
 /// Returns the duration of the tracks that these outputs hold, in seconds; `None` if it is not known of all of them.
 pub(super) fn duration(facts: &SourceFacts, wanted: &[Wanted]) -> Option<f64> {
     let spans = spans(facts, wanted);

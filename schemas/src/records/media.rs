@@ -189,9 +189,9 @@ pub struct Overlay {
     pub area: Area,
     /// How opaque it is, from 0 to 1.
     pub opacity: f64,
-    /// From when on it is shown, in seconds from time zero of the output.
+    /// From when on it is shown, in seconds of the source's clock.
     pub from: f64,
-    /// Until when it is shown, in seconds from time zero of the output; null for the end.
+    /// Until when it is shown, in seconds of the source's clock; null for the end.
     pub to: Option<f64>,
 }
 

@@ -13,6 +13,7 @@ use millrace_topology::ports::{Joined, Media, PortError, Storage as _, Stored, U
 
 use super::Ports;
 use crate::{
+    assets::check_asset,
     children::PinnedSource,
     compute::{self, compute},
     error::{port_error, transient, unexpected_reply},
@@ -31,6 +32,16 @@ impl Media for Ports {
         let found = self.children.inspect(&pinned, Some(segment_seconds)).await?;
         tracing::info!(source = masked_url(&source.url), bytes_read = found.bytes_read, "inspected");
         Ok(found.facts)
+    }
+
+    async fn measure(&self, image: &SourceRef) -> Result<(i32, i32), PortError> {
+        check_asset(image)?;
+        let opened = self.stores.open(image).await.map_err(port_error)?;
+        let pinned = PinnedSource { source: image.clone(), opened };
+        match self.children.run_on_sources(&Task::Measure, &[&pinned], limits::inspect(image.bytes)).await? {
+            Reply::Measured { width, height } => Ok((width, height)),
+            reply => Err(unexpected_reply(&reply)),
+        }
     }
 
     async fn compute(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), PortError> {

@@ -15,7 +15,7 @@ use millrace_formats::{
     rate::{Rate, Resampler},
     temporal::{Chain, chain},
 };
-use millrace_schemas::{PictureShape, Ratio, VideoSettings};
+use millrace_schemas::{PictureShape, Ratio, SourceRef, VideoSettings};
 
 use super::{PictureGraph, temporal::Temporal};
 use crate::child::{
@@ -134,6 +134,15 @@ impl Course {
             routes: routes.into_iter().map(route).collect(),
         };
         Self { lanes: sketches.into_iter().map(lane).collect(), start, step, last: None, has_captions: false }
+    }
+
+    /// Sets the images that are laid over pictures, from `images`, which has them by their sources. Without that, none is.
+    ///
+    /// # Errors
+    /// If one is missing, or can't be laid over pictures of a rendition's pixel format.
+    pub(crate) fn set_images(&mut self, images: &[(SourceRef, frame::Video)]) -> Result<(), Failure> {
+        let mut routes = self.lanes.iter_mut().flat_map(|lane| &mut lane.routes);
+        routes.try_for_each(|route| route.graph.set_images(images))
     }
 
     /// Returns how many pictures before the start are of use.
@@ -268,6 +277,7 @@ impl Route {
             return Ok(());
         }
         let renditions = &self.renditions;
+        frame.set_pts(Some(pts));
         self.graph.push(frame, |branch, frame| take(renditions[branch], Presented { frame, pts, length }))
     }
 
@@ -283,9 +293,10 @@ impl Route {
         }
         let renditions = &self.renditions;
         for pts in ticks {
-            self.graph.push(share(picture)?, |branch, frame| {
-                take(renditions[branch], Presented { frame, pts, length: 1 })
-            })?;
+            let mut frame = share(picture)?;
+            frame.set_pts(Some(pts));
+            self.graph
+                .push(frame, |branch, frame| take(renditions[branch], Presented { frame, pts, length: 1 }))?;
         }
         Ok(())
     }

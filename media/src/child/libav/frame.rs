@@ -3,10 +3,12 @@
 use ffmpeg_next::{
     Error, Frame,
     ffi::{
-        AV_FRAME_CROP_UNALIGNED, AVFrame, AVFrameSideDataType, AVPixelFormat, av_frame_apply_cropping,
-        av_frame_copy_props, av_frame_get_side_data, av_frame_ref, av_image_get_linesize,
-        av_pix_fmt_desc_get,
+        AV_FRAME_CROP_UNALIGNED, AV_PIX_FMT_FLAG_BE, AV_PIX_FMT_FLAG_HWACCEL, AV_PIX_FMT_FLAG_PAL,
+        AV_PIX_FMT_FLAG_RGB, AVFrame, AVFrameSideDataType, AVPixelFormat, av_frame_apply_cropping,
+        av_frame_copy_props, av_frame_get_side_data, av_frame_make_writable, av_frame_ref,
+        av_image_get_linesize, av_pix_fmt_desc_get,
     },
+    format::Pixel,
     frame,
 };
 use millrace_schemas::Area;
@@ -75,6 +77,41 @@ pub(crate) fn crop_to(picture: &mut frame::Video, part: Area) -> Result<(), Fail
         av_frame_apply_cropping(picture.as_mut_ptr(), AV_FRAME_CROP_UNALIGNED as i32)
     };
     if result < 0 { Err(Failure::at("cropping a picture")(Error::from(result))) } else { Ok(()) }
+}
+
+/// Gives a picture samples of its own, if they are shared.
+///
+/// # Errors
+/// If there is no memory for them.
+pub(crate) fn make_writable(picture: &mut frame::Video) -> Result<(), Failure> {
+    // SAFETY: the frame is whole and borrowed mutably; libavutil copies its samples if others refer to them.
+    let result = unsafe { av_frame_make_writable(picture.as_mut_ptr()) };
+    if result < 0 { Err(Failure::at("copying a picture")(Error::from(result))) } else { Ok(()) }
+}
+
+/// How samples lie in pictures of three planes: luma, and the two of chroma.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlanarLayout {
+    /// How often the width and the height of chroma are halved.
+    pub(crate) chroma: (u32, u32),
+    /// Bits of a sample, 8 to 16. Those of more than 8 have two bytes, the low one first.
+    pub(crate) depth: u32,
+}
+
+/// Returns how samples lie in pictures of this format; `None` if it has other planes than luma and chroma, or other samples.
+pub(crate) fn planar_layout(format: Pixel) -> Option<PlanarLayout> {
+    let other = AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_HWACCEL;
+    // SAFETY: a descriptor is a static of libavutil, or null.
+    let descriptor = unsafe { av_pix_fmt_desc_get(format.into()).as_ref() }?;
+    let depth = u32::try_from(descriptor.comp[0].depth).ok()?;
+    let bytes = if depth > 8 { 2 } else { 1 };
+    let is_plain = (0..).zip(&descriptor.comp[..3]).all(|(plane, component)| {
+        (component.plane, component.step, component.offset, component.shift) == (plane, bytes, 0, 0)
+            && u32::try_from(component.depth) == Ok(depth)
+    });
+    let is_planar = descriptor.nb_components == 3 && descriptor.flags & u64::from(other.unsigned_abs()) == 0;
+    let chroma = (u32::from(descriptor.log2_chroma_w), u32::from(descriptor.log2_chroma_h));
+    (is_planar && is_plain && (8..=16).contains(&depth)).then_some(PlanarLayout { chroma, depth })
 }
 
 /// Sets which field of a picture is shown first: 0 for pictures without fields, 1 for the top one, 2 for the bottom one.

@@ -67,6 +67,26 @@ impl Origin {
     }
 }
 
+/// Returns all bytes of a file that has at most so many.
+///
+/// # Errors
+/// If it has more, or can't be read.
+pub(crate) fn read_whole(file: File, most: u64) -> io::Result<Vec<u8>> {
+    let (origin, size) = Origin::of(file)?;
+    if size > most {
+        return Err(io::Error::other(format!("it has {size} bytes; at most {most} are taken")));
+    }
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    let mut at = 0;
+    while at < bytes.len() {
+        match origin.read_at(&mut bytes[at..], at as u64)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            got => at += got,
+        }
+    }
+    Ok(bytes)
+}
+
 /// Sends a request to the range server, and returns how many bytes of its reply are in the buffer.
 fn request(mut socket: &File, request: RangeRequest, buffer: &mut [u8]) -> io::Result<usize> {
     socket.write_all(&request.encode())?;

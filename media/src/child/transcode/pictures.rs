@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ffmpeg_next as ff;
-use millrace_schemas::{Made, Seek, SeekBy};
+use millrace_schemas::{Made, Seek, SeekBy, SourceRef};
 
 use super::entry;
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
             course::{Course, Incoming, Presented, usual_pictures},
             shape::Changes,
         },
+        image,
         libav::stream,
         outliers::{OutlierFilter, Timed},
         overlap::Notes,
@@ -36,6 +37,7 @@ pub(super) fn transcode(
     file: &File,
     task: &TranscodeTask,
     outputs: Vec<File>,
+    assets: Vec<File>,
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
     let in_middle = task.ranges.first().and_then(|range| range.start);
@@ -44,12 +46,14 @@ pub(super) fn transcode(
         let entry = task.trim.and_then(|_| entry::proven(file, task, reporter).transpose()).transpose()?;
         places = entry.map(Some).into_iter().chain([None]).collect();
     }
+    let read = |(source, file)| Ok::<_, Failure>((SourceRef::clone(source), image::read(file)?));
+    let images = task.assets.iter().zip(assets).map(read).collect::<Result<Vec<_>, _>>()?;
     let mut outputs = Some(outputs);
     let mut work = None;
     while let Some(place) = places.pop_front() {
         let mut decoder = open(file, task)?;
         let work = match outputs.take() {
-            Some(outputs) => work.insert(Work::new(task, outputs, &decoder.source)?),
+            Some(outputs) => work.insert(Work::new(task, outputs, &images, &decoder.source)?),
             None => work.as_mut().ok_or_else(|| Failure::new("a task without ranges"))?,
         };
         if let Some(place) = place {
@@ -193,7 +197,12 @@ struct Work {
 }
 
 impl Work {
-    fn new(task: &TranscodeTask, outputs: Vec<File>, source: &Source) -> Result<Self, Failure> {
+    fn new(
+        task: &TranscodeTask,
+        outputs: Vec<File>,
+        images: &[(SourceRef, ff::frame::Video)],
+        source: &Source,
+    ) -> Result<Self, Failure> {
         let in_middle = task.ranges.first().and_then(|range| range.start);
         let all_settings = || task.renditions.iter().filter_map(|rendition| rendition.video.as_ref());
         // The others have the frame rate that the planner found, which is libavformat's but for damaged sources.
@@ -205,7 +214,8 @@ impl Work {
         let part = (part.map(|part| part.0), part.and_then(|part| part.1));
         let start = in_middle.or(part.0);
         let incoming = Incoming { first, clock, step, field_order, start: in_middle };
-        let course = Course::build(all_settings(), incoming, task.cores);
+        let mut course = Course::build(all_settings(), incoming, task.cores);
+        course.set_images(images)?;
         // They come range by range; a sink takes those of one rendition.
         let mut of_rendition: Vec<VecDeque<File>> = task.renditions.iter().map(|_| VecDeque::new()).collect();
         for (i, output) in outputs.into_iter().enumerate() {

@@ -488,3 +488,26 @@ fn a_copy_is_one_segment_behind_those_of_encodes_and_needs_no_encoder() {
         "{refused}"
     );
 }
+
+#[test]
+fn times_of_images_are_moved_from_the_output_to_the_source() {
+    let of = |trim: &str, audio_starts: i64| {
+        let mut facts = facts();
+        let video = facts.video.as_mut().unwrap();
+        (video.first, video.end) = (2000, 30_000);
+        facts.audio[0].start_us = audio_starts;
+        facts.audio[0].seconds = 20.0;
+        let json = format!(
+            r#"{{"source": "file:///a.mov", "output_prefix": "file:///o", "profile": {{"output": [{{"format": "mp4"}}],
+            "source": {{{trim}}}, "video": {{"a": {{"codec": "h264", "watermark":
+            {{"image": "file:///l.png", "from": 1, "to": 3}}}}}}}}}}"#
+        );
+        let plan = planned(&facts, &json).unwrap();
+        let settings = plan.segments.iter().find_map(|segment| segment.renditions.first()?.video.clone());
+        let overlay = settings.unwrap().filters.unwrap().overlays.remove(0);
+        (overlay.from, overlay.to)
+    };
+    assert_eq!(of("", 2_000_000), (3.0, Some(5.0)));
+    assert_eq!(of("", 1_500_000), (2.5, Some(4.5)), "the audio begins earlier");
+    assert_eq!(of(r#""trim": {"from": "4s"}"#, 2_000_000), (7.0, Some(9.0)));
+}

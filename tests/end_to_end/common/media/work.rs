@@ -168,6 +168,7 @@ impl Workshop {
             states: video.states.clone(),
             trim: None,
             renditions: vec![Rendition { id: "v".into(), video: Some(settings), audio: None, side: None }],
+            assets: Vec::new(),
             cores: 1,
         }
     }
@@ -189,6 +190,7 @@ impl Workshop {
             states: Vec::new(),
             trim: None,
             renditions: vec![Rendition { id: "a".into(), video: None, audio: Some(settings), side: None }],
+            assets: Vec::new(),
             cores: 1,
         }
     }

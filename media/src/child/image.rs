@@ -1,0 +1,52 @@
+//! Images that are laid over pictures: read whole, and decoded.
+
+use std::fs::File;
+
+use ffmpeg_next::{self as ff, Packet, codec, frame};
+use millrace_formats::image::{LARGEST_FILE, LARGEST_IMAGE, image_decoder};
+
+use super::{failure::Failure, libav::codec::set_up_picture_decoder, source::read_whole};
+
+/// Reads and decodes an image.
+///
+/// # Errors
+/// If it can't be read, is too large, or is no image of a known kind.
+pub(super) fn read(file: File) -> Result<frame::Video, Failure> {
+    let bytes = read_whole(file, LARGEST_FILE.unsigned_abs()).map_err(Failure::at("reading an image"))?;
+    decode(&bytes)
+}
+
+/// Decodes an image.
+fn decode(bytes: &[u8]) -> Result<frame::Video, Failure> {
+    let doing = "decoding an image";
+    let name = image_decoder(bytes).map_err(|reason| Failure::new(format!("{doing}: {reason}")))?;
+    let decoder = ff::decoder::find_by_name(name)
+        .ok_or_else(|| Failure::new(format!("{doing}: this FFmpeg has no decoder '{name}'")))?;
+    let mut context = codec::Context::new_with_codec(decoder).decoder();
+    set_up_picture_decoder(&mut context, i64::from(LARGEST_IMAGE) * i64::from(LARGEST_IMAGE));
+    let mut opened =
+        context.open_as(decoder).and_then(ff::decoder::Opened::video).map_err(Failure::at(doing))?;
+    opened.send_packet(&Packet::copy(bytes)).map_err(Failure::at(doing))?;
+    opened.send_eof().map_err(Failure::at(doing))?;
+    let mut picture = frame::Video::empty();
+    opened.receive_frame(&mut picture).map_err(Failure::at(doing))?;
+    let (width, height) = (picture.width(), picture.height());
+    if !(1..=LARGEST_IMAGE).contains(&width) || !(1..=LARGEST_IMAGE).contains(&height) {
+        return Err(Failure::new(format!(
+            "{doing}: {width}x{height} pixels; at most {LARGEST_IMAGE}x{LARGEST_IMAGE} are taken"
+        )));
+    }
+    Ok(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_image_or_a_broken_one_is_refused() {
+        let refused = |bytes: &[u8]| decode(bytes).err().map(|failure| failure.0);
+        assert!(refused(b"<svg></svg>").unwrap().contains("known are PNG, JPEG and WebP"));
+        assert!(refused(b"\x89PNG\r\n\x1a\n, and nothing").unwrap().starts_with("decoding an image"));
+    }
+}
