@@ -149,7 +149,7 @@ fn time_zero_of_a_source_is_its_earliest_start() {
 
 #[test]
 fn the_rest_of_a_source_and_its_beginning_are_parts() {
-    let (_place, source) = source("a.mp4", |path| media::clip(path));
+    let (_place, source) = source("a.mp4", media::clip);
     let (_cut, end) = cut(&source, "{ from = \"00:00:02.02\" }", "1");
     assert_eq!((pictures(&end).len(), sound_of(&end).len()), (24, 47_040));
     let (_cut, beginning) = cut(&source, "{ to = \"500ms\" }", "1");
@@ -240,7 +240,7 @@ fn tracks_that_end_before_the_part_are_left_out() {
 
 #[test]
 fn a_part_that_is_not_there_is_refused_before_work() {
-    let (place, source) = source("a.mp4", |path| media::clip(path));
+    let (place, source) = source("a.mp4", media::clip);
     let behind = profile(&place, "{ from = 3, to = 4 }");
     let reason = place.run(&[&source], &["--profile", &behind]).failure().to_owned();
     assert!(reason.contains("begins at 3s, and the source is 3.0"), "{reason}");
@@ -252,7 +252,7 @@ fn a_part_that_is_not_there_is_refused_before_work() {
 
 #[test]
 fn another_part_is_another_output_and_the_same_one_is_made_once() {
-    let (place, source) = source("a.mp4", |path| media::clip(path));
+    let (place, source) = source("a.mp4", media::clip);
     let run = |part: &str| {
         let ran = place.run(&[&source], &["--profile", &profile(&place, part), "--segment-time", "1"]);
         let line = ran.success();
@@ -319,6 +319,42 @@ fn noisy(path: &Path) {
         "pcm_s16le",
         path,
     ]);
+}
+
+#[test]
+fn filters_over_time_see_the_pictures_of_the_part_alone() {
+    let (_place, source) = source("a.mov", noisy);
+    for (keys, filter) in [
+        ("frame_rate = 24", "fps=24"),
+        ("denoise = \"medium\"", "atadenoise=s=9:0a=0.04:0b=0.08:1a=0.04:1b=0.08:2a=0.04:2b=0.08"),
+        ("deinterlace = \"always\"", "bwdif=mode=send_frame:parity=auto:deint=all"),
+    ] {
+        let keys = (keys, "codec = \"flac\"", "mkv");
+        let (_cut, segments) = made(&source, keys, "1");
+        let (place, whole) = made(&source, keys, "600");
+        let reference = place.path("reference.mkv");
+        let filter = format!("trim=start=1.5:end=4.3,{filter},setpts=PTS-STARTPTS");
+        media::ffmpeg(&[
+            "-i",
+            source.to_str().unwrap(),
+            "-vf",
+            &filter,
+            "-an",
+            "-fps_mode",
+            "passthrough",
+            "-c:v",
+            "ffv1",
+            reference.to_str().unwrap(),
+        ]);
+        for output in [&segments, &whole] {
+            assert!(pictures(output)[0].abs() < 0.0011, "{keys:?}: {:?}", pictures(output)[0]);
+            same_times(output, &reference);
+            let likeness = likeness_after(&reference, "null", output);
+            assert!(likeness >= 40.0, "{keys:?}: {likeness} dB");
+        }
+        let likeness = likeness_after(&whole, "null", &segments);
+        assert!(likeness >= 45.0, "{keys:?}: {likeness} dB between segments and whole");
+    }
 }
 
 #[test]
