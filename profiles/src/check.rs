@@ -1,80 +1,25 @@
 //! Holds a profile to the tables of formats: what is not possible is refused before any work begins, with what would work.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
-use millrace_formats::{Codec, Container, Tables, codec::Quality};
+use millrace_formats::{Tables, codec::Quality};
 use millrace_schemas::COPY;
 
-use self::audio::check_audio;
+use self::{
+    audio::check_audio,
+    codecs::{Choice, check_none, choose, find_codec, held, names},
+};
 use crate::{
-    geometry::{Crop, SMALLEST_SIDE},
+    bounds::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_OUTPUTS, NONE},
+    crop::Crop,
+    geometry::SMALLEST_SIDE,
+    problems::{Problem, Problems},
     profile::{AudioTracks, Output, Profile, Video},
     timing::FrameRate,
     trim::TrimTimes,
-    wanted::{AS_SOURCE, Chosen, USUAL_NAME, Wanted},
+    wanted::{AS_SOURCE, USUAL_NAME, Wanted},
     watermark::MOST_WATERMARKS,
 };
-
-/// The value of `video` and `audio` of an output that has none.
-const NONE: &str = "none";
-/// The widest and highest pictures, in pixels.
-pub(crate) const LARGEST_SIDE: i32 = 8192;
-/// The least and the greatest interval of keyframes, in seconds.
-pub(crate) const KEYFRAME_INTERVALS: (f64, f64) = (0.1, 60.0);
-/// The least and the greatest frame rate that can be asked for, in pictures a second: SVT-AV1 takes no more.
-pub(crate) const FRAME_RATES: (f64, f64) = (1.0, 240.0);
-/// The least and the greatest sample rate that can be asked for, in Hz.
-pub(crate) const SAMPLE_RATES: (i32, i32) = (8000, 192_000);
-/// The most channels that can be asked for.
-pub(crate) const MOST_CHANNELS: i32 = 8;
-/// The most outputs of a profile, and the most encodings of a kind.
-pub(crate) const MOST_OUTPUTS: usize = 32;
-
-/// What is wrong with a profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The key, such as `video.main.quality`.
-    pub key: String,
-    /// What is wrong with it, and what would work.
-    pub reason: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.reason)
-    }
-}
-
-/// The problems that were found so far.
-#[derive(Default)]
-pub(crate) struct Problems(Vec<Problem>);
-
-impl Problems {
-    pub(crate) fn add(&mut self, key: impl Into<String>, reason: impl Into<String>) {
-        self.0.push(Problem { key: key.into(), reason: reason.into() });
-    }
-
-    pub(crate) fn within<T: PartialOrd + fmt::Display + Copy>(
-        &mut self,
-        key: String,
-        value: Option<T>,
-        (least, most): (T, T),
-        unit: &str,
-    ) {
-        if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
-            self.add(key, format!("{value} is out of range: {least} to {most}{unit}"));
-        }
-    }
-
-    fn one_of(&mut self, key: String, value: Option<&String>, known: &[&str]) {
-        if let Some(value) = value.filter(|value| !known.contains(&value.as_str())) {
-            match known {
-                [] => self.add(key, "this codec's encoder has none; leave it out"),
-                known => self.add(key, format!("'{value}' is unknown; known are {}", known.join(", "))),
-            }
-        }
-    }
-}
 
 impl Profile {
     /// Checks the profile against the tables of formats, and returns the outputs that it wants.
@@ -179,115 +124,6 @@ impl Profile {
     }
 }
 
-/// Which encoding an output has.
-enum Choice<'a, T> {
-    /// None at all.
-    None,
-    /// The container's usual one.
-    Usual,
-    /// One that the profile has.
-    Asked(&'a T),
-}
-
-fn choose<'a, T>(
-    all: &'a std::collections::BTreeMap<String, T>,
-    named: Option<&String>,
-    kind: &str,
-    key: &str,
-    problems: &mut Problems,
-) -> Choice<'a, T> {
-    let names = || all.keys().cloned().collect::<Vec<_>>().join(", ");
-    match named {
-        Some(name) if name == NONE => Choice::None,
-        Some(name) => match all.get(name) {
-            Some(asked) => Choice::Asked(asked),
-            None => {
-                problems.add(
-                    format!("{key}.{kind}"),
-                    format!("there is no [{kind}.{name}]; there are: {}", names()),
-                );
-                Choice::None
-            }
-        },
-        None => match all.len() {
-            0 => Choice::Usual,
-            1 => all.values().next().map_or(Choice::Usual, Choice::Asked),
-            _ => {
-                problems.add(format!("{key}.{kind}"), format!("which one? there are: {}", names()));
-                Choice::None
-            }
-        },
-    }
-}
-
-/// Returns the codec and encoder of a track of an output. A container that holds no such tracks at all leaves it out, unless it was
-/// named there.
-fn held(
-    tables: &Tables,
-    container: &Container,
-    key: &str,
-    (kind, codec): (&str, &str),
-    is_named: bool,
-    problems: &mut Problems,
-) -> Option<Chosen> {
-    // An unknown codec was reported with its encoding.
-    let (found, encoder) = find_codec(tables, codec).ok()?;
-    let tracks = if found.video().is_some() { container.video } else { container.audio };
-    if tracks.codecs.iter().any(|held| held.name() == found.name()) {
-        return Some((found, encoder));
-    }
-    if tracks.codecs.is_empty() && !is_named {
-        return None;
-    }
-    let holds: Vec<&str> = tracks.codecs.iter().map(|codec| codec.name()).collect();
-    let others: Vec<&str> = tables
-        .containers
-        .iter()
-        .filter(|container| container.codecs().any(|held| held.name() == found.name()))
-        .map(|container| container.name)
-        .collect();
-    let list = |names: &[&str], none: &str| if names.is_empty() { none.to_owned() } else { names.join(", ") };
-    problems.add(
-        format!("{key}.{kind}"),
-        format!(
-            "{} does not hold {}; it holds {kind} of: {}; {} is held by: {}",
-            container.name,
-            found.name(),
-            list(&holds, "no codec"),
-            found.name(),
-            list(&others, "no format")
-        ),
-    );
-    None
-}
-
-/// Returns the codec of this name, or of an encoder of this name. The encoder is given as people write it, such as `x264`.
-///
-/// # Errors
-/// If there is none, with the known ones.
-pub(crate) fn find_codec(tables: &Tables, name: &str) -> Result<Chosen, String> {
-    let encoded = || tables.codecs.iter().copied().filter(|codec| !codec.encoders().is_empty());
-    if let Some(codec) =
-        encoded().find(|codec| codec.name() == name && (codec.video().is_some() || codec.audio().is_some()))
-    {
-        return Ok((codec, None));
-    }
-    let plain = |name: &str| name.trim_start_matches("lib").replace(['-', '_'], "");
-    for codec in encoded() {
-        let is_it = |encoder: &&&str| **encoder == name || plain(encoder) == plain(name);
-        if let Some(encoder) = codec.encoders().iter().find(is_it) {
-            return Ok((codec, Some(encoder)));
-        }
-    }
-    Err(format!("'{name}' is no codec and no encoder that is known"))
-}
-
-/// The names of the codecs that encodings can be of.
-fn names(tables: &Tables, is_kind: fn(&dyn Codec) -> bool) -> String {
-    let all = tables.codecs.iter().copied().filter(|codec| is_kind(*codec));
-    all.map(Codec::name).collect::<Vec<_>>().join(", ")
-}
-
 fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problems) {
     let at = |name: &str| format!("{key}.{name}");
     if asked.codec == NONE {
@@ -359,14 +195,6 @@ fn check_geometry(at: &impl Fn(&str) -> String, asked: &Video, problems: &mut Pr
     }
 }
 
-/// Checks an encoding of no codec, of which nothing else can be asked.
-fn check_none(key: &str, asked: &impl serde::Serialize, problems: &mut Problems) {
-    let keys = serde_json::to_value(asked).ok().and_then(|value| value.as_object().map(serde_json::Map::len));
-    if keys != Some(1) {
-        problems.add(key, format!("the codec '{NONE}' makes nothing; leave its other keys out"));
-    }
-}
-
 fn check_name(kind: &str, name: &str, problems: &mut Problems) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if name.is_empty() || name.len() > 64 || name == NONE || !name.bytes().all(is_plain) {
@@ -398,6 +226,7 @@ fn check_file_name(name: &str) -> Result<(), String> {
 }
 
 pub(crate) mod audio;
+mod codecs;
 mod copies;
 #[cfg(test)]
 mod random;

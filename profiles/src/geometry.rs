@@ -1,135 +1,13 @@
 //! How pictures are cropped, rotated and padded, in this order: the crop in the pictures as players show the source, the sizes and
 //! the padding after the rotation. Pure.
 
-use std::{fmt, str::FromStr};
-
 use millrace_schemas::{Area, Picture, Ratio, VideoFilters, VideoSettings};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{
-    amounts::{Size, amount},
-    profile::Video,
-    wanted::size_within,
-};
+use crate::{amounts::Size, profile::Video};
 
 /// The least width and height that a crop leaves, and that a frame with bars has, in pixels: as many as a macroblock has, below
 /// which encoders refuse pictures.
 pub(crate) const SMALLEST_SIDE: i32 = 16;
-
-/// How much is cut off pictures, as players show the source, in pixels.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Crop {
-    /// At the left.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub left: i32,
-    /// At the top.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub top: i32,
-    /// At the right.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub right: i32,
-    /// At the bottom.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub bottom: i32,
-}
-
-/// serde wants a reference.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(value: &i32) -> bool {
-    *value == 0
-}
-
-impl Crop {
-    /// The four amounts, with the keys that set them.
-    pub(crate) fn amounts(self) -> [(&'static str, i32); 4] {
-        [("left", self.left), ("top", self.top), ("right", self.right), ("bottom", self.bottom)]
-    }
-
-    /// Returns what is left of a picture.
-    fn area(self, picture: &Picture) -> Area {
-        let Self { left, top, right, bottom } = self;
-        let width = picture.width.saturating_sub(left).saturating_sub(right);
-        let height = picture.height.saturating_sub(top).saturating_sub(bottom);
-        Area { x: left, y: top, width, height }
-    }
-}
-
-/// How pictures are rotated or mirrored, beside what the source itself asks players for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rotate {
-    /// By 90 degrees clockwise.
-    Quarter,
-    /// By 180 degrees.
-    Half,
-    /// By 270 degrees clockwise.
-    ThreeQuarters,
-    /// Left to right.
-    Mirror,
-    /// Upside down, without a rotation.
-    Flip,
-}
-
-amount!(Rotate, "90, 180, 270, \"mirror\" or \"flip\"");
-
-impl FromStr for Rotate {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "90" => Ok(Self::Quarter),
-            "180" => Ok(Self::Half),
-            "270" => Ok(Self::ThreeQuarters),
-            "mirror" => Ok(Self::Mirror),
-            "flip" => Ok(Self::Flip),
-            _ => Err(()),
-        }
-    }
-}
-
-impl fmt::Display for Rotate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Quarter => "90",
-            Self::Half => "180",
-            Self::ThreeQuarters => "270",
-            Self::Mirror => "mirror",
-            Self::Flip => "flip",
-        })
-    }
-}
-
-impl Rotate {
-    /// Returns a picture that is rotated so, and where this part of it is then.
-    fn apply(self, picture: &Picture, part: Area) -> (Picture, Area) {
-        let size = (picture.width, picture.height);
-        let (degrees, is_mirrored) = match self {
-            Self::Quarter => (90, false),
-            Self::Half => (180, false),
-            Self::ThreeQuarters => (270, false),
-            Self::Mirror => (0, true),
-            // Upside down is mirrored and rotated by a half.
-            Self::Flip => (180, true),
-        };
-        let mut rotated = picture.clone();
-        let mut part = part;
-        if is_mirrored {
-            part = part.mirrored(picture.width);
-            // A mirror behind a rotation is the same mirror before the opposite rotation.
-            rotated.rotation = 360 - rotated.rotation;
-            rotated.mirrored = !rotated.mirrored;
-        }
-        rotated.rotation = (rotated.rotation + degrees).rem_euclid(360);
-        if degrees % 180 != 0 {
-            (rotated.width, rotated.height) = (picture.height, picture.width);
-            let Ratio { num, den } = picture.sample_aspect;
-            if num > 0 && den > 0 {
-                rotated.sample_aspect = Ratio { num: den, den: num };
-            }
-        }
-        (rotated, part.rotated(degrees, size))
-    }
-}
 
 /// What becomes of pictures.
 #[derive(Debug, Clone, PartialEq)]
@@ -219,6 +97,28 @@ fn square_size_within(asked: &Video, within: Size, picture: &Picture) -> (i32, i
     let square = Picture { width, sample_aspect: Ratio { num: 1, den: 1 }, ..picture.clone() };
     let asked = Video { size: Some(within), width: None, height: None, ..asked.clone() };
     size_within(&asked, &square).unwrap_or((width, picture.height))
+}
+
+/// Returns the largest even size within what is asked, in the shape of the pictures as they are shown; `None` if they stay as they
+/// are.
+fn size_within(asked: &Video, picture: &Picture) -> Option<(i32, i32)> {
+    let aspect = if picture.sample_aspect.num > 0 { picture.sample_aspect.as_f64() } else { 1.0 };
+    let (shown_width, height) = (f64::from(picture.width) * aspect, f64::from(picture.height));
+    let most_width = [asked.width, asked.size.map(|size| size.width)].into_iter().flatten().min();
+    let most_height = [asked.height, asked.size.map(|size| size.height)].into_iter().flatten().min();
+    let factors = [
+        most_width.map(|most| f64::from(most) / shown_width),
+        most_height.map(|most| f64::from(most) / height),
+    ];
+    let factor = factors.into_iter().flatten().reduce(f64::min)?;
+    let factor = if asked.upscale { factor } else { factor.min(1.0) };
+    // Rows and columns of chroma are two pixels; rounding up to more than was asked for is no choice.
+    let even = |pixels: f64, most: Option<i32>, aspect: f64| {
+        let most = most.map_or(i32::MAX, |most| ((f64::from(most) / aspect) as i32) & !1);
+        ((((pixels * factor) / 2.0).round() * 2.0) as i32).min(most).max(2)
+    };
+    let size = (even(f64::from(picture.width), most_width, aspect), even(height, most_height, 1.0));
+    (size != (picture.width, picture.height)).then_some(size)
 }
 
 #[cfg(test)]

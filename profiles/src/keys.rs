@@ -8,10 +8,8 @@ use millrace_formats::{
 };
 
 use crate::{
-    check::{
-        FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES,
-        audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
-    },
+    bounds::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES},
+    check::audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
     geometry::SMALLEST_SIDE,
     watermark::MOST_WATERMARKS,
 };

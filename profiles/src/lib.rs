@@ -6,10 +6,15 @@
 
 mod amounts;
 mod asset;
+mod bounds;
 mod check;
 mod copies;
+mod copying;
+mod crop;
 mod geometry;
 mod keys;
+mod over_time;
+mod problems;
 mod profile;
 mod request;
 mod shipped;
@@ -20,9 +25,9 @@ mod watermark;
 
 pub use amounts::{BitRate, Seconds, Size};
 pub use asset::Asset;
-pub use check::Problem;
-pub use geometry::{Crop, Rotate};
+pub use crop::{Crop, Rotate};
 pub use keys::{KEYS, Key, documentation};
+pub use problems::Problem;
 pub use profile::{Audio, Output, Profile, ProfileError, SourceTerms, Video};
 pub use request::{Request, assets, pin_assets, pin_profile, unpinned_assets};
 pub use shipped::{SHIPPED, shipped};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     amounts::{BitRate, Decibels, Loudness, Seconds, Size},
     asset::Asset,
-    geometry::{Crop, Rotate},
+    crop::{Crop, Rotate},
     timing::{Deinterlace, Denoise, FrameRate},
     trim::TrimTimes,
     watermark::{Watermark, one_or_many},

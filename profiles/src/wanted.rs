@@ -7,10 +7,11 @@ use millrace_schemas::{
 };
 
 use crate::{
-    copies::Copying,
+    copying::Copying,
     geometry::{self, Geometry},
+    over_time,
     profile::{Audio, ColorRange, Video},
-    timing, watermark,
+    watermark,
 };
 
 /// The value of `pixel_format` that stands for the source's.
@@ -156,7 +157,7 @@ impl Wanted {
         let Encoding { codec, encoder, asked } = self.video.as_ref()?;
         let (picture, filters) = asked.as_ref().map_or_else(
             || (picture.clone(), VideoFilters::default()),
-            |asked| timing::after(asked, picture),
+            |asked| over_time::after(asked, picture),
         );
         let geometry = asked.as_ref().map(|asked| Geometry::of(asked, &picture));
         let mut ask = asked.as_ref().map(ask_of_video).unwrap_or_default();
@@ -318,28 +319,6 @@ fn ask_of_video(asked: &Video) -> VideoAsk {
     }
 }
 
-/// Returns the largest even size within what is asked, in the shape of the pictures as they are shown; `None` if they stay as they
-/// are.
-pub(crate) fn size_within(asked: &Video, picture: &Picture) -> Option<(i32, i32)> {
-    let aspect = if picture.sample_aspect.num > 0 { picture.sample_aspect.as_f64() } else { 1.0 };
-    let (shown_width, height) = (f64::from(picture.width) * aspect, f64::from(picture.height));
-    let most_width = [asked.width, asked.size.map(|size| size.width)].into_iter().flatten().min();
-    let most_height = [asked.height, asked.size.map(|size| size.height)].into_iter().flatten().min();
-    let factors = [
-        most_width.map(|most| f64::from(most) / shown_width),
-        most_height.map(|most| f64::from(most) / height),
-    ];
-    let factor = factors.into_iter().flatten().reduce(f64::min)?;
-    let factor = if asked.upscale { factor } else { factor.min(1.0) };
-    // Rows and columns of chroma are two pixels; rounding up to more than was asked for is no choice.
-    let even = |pixels: f64, most: Option<i32>, aspect: f64| {
-        let most = most.map_or(i32::MAX, |most| ((f64::from(most) / aspect) as i32) & !1);
-        ((((pixels * factor) / 2.0).round() * 2.0) as i32).min(most).max(2)
-    };
-    let size = (even(f64::from(picture.width), most_width, aspect), even(height, most_height, 1.0));
-    (size != (picture.width, picture.height)).then_some(size)
-}
-
 #[cfg(test)]
 mod tests {
     use millrace_formats::{CONTAINERS, TABLES};
@@ -350,24 +329,6 @@ mod tests {
 
     fn picture(width: i32, height: i32) -> Picture {
         Picture::plain((width, height), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 1000 })
-    }
-
-    fn video(keys: &str) -> Video {
-        let text = format!("[video.main]\ncodec = \"h264\"\n{keys}");
-        Profile::from_toml(&text).unwrap().video.remove("main").unwrap()
-    }
-
-    #[test]
-    fn pictures_fit_within_a_size_in_their_own_shape_and_are_never_enlarged() {
-        let within = |keys: &str, width, height| size_within(&video(keys), &picture(width, height));
-        assert_eq!(within("size = \"1280x720\"", 1920, 1080), Some((1280, 720)));
-        assert_eq!(within("size = \"1280x720\"", 1080, 1920), Some((406, 720)));
-        assert_eq!(within("size = \"1280x720\"", 640, 480), None);
-        assert_eq!(within("size = \"1280x720\"\nupscale = true", 640, 480), Some((960, 720)));
-        assert_eq!(within("width = 640", 1920, 1080), Some((640, 360)));
-        assert_eq!(within("height = 480", 1920, 1080), Some((854, 480)));
-        assert_eq!(within("height = 480", 720, 480), None);
-        assert_eq!(within("quality = 20", 1920, 1080), None);
     }
 
     #[test]
@@ -403,13 +364,6 @@ mod tests {
         assert!(refused("source", &high).unwrap().contains("of standard dynamic range only"));
         assert_eq!(refused("sdr", &high), None, "tone-mapped");
         assert_eq!(refused("source", &picture(1920, 1080)), None);
-    }
-
-    #[test]
-    fn what_is_shown_wider_than_it_is_coded_is_measured_as_it_is_shown() {
-        let wide = Picture { sample_aspect: Ratio { num: 4, den: 3 }, ..picture(1440, 1080) };
-        assert_eq!(size_within(&video("size = \"1280x720\""), &wide), Some((960, 720)));
-        assert_eq!(size_within(&video("width = 1920"), &wide), None);
     }
 
     #[test]

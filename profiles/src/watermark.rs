@@ -11,7 +11,8 @@ use serde::{
 use crate::{
     amounts::{Seconds, amount},
     asset::Asset,
-    check::{LARGEST_SIDE, Problems},
+    bounds::LARGEST_SIDE,
+    problems::Problems,
 };
 
 /// The most watermarks of an encoding. Each is a file that every media process reads and keeps.

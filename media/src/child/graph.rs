@@ -23,6 +23,7 @@ mod filters;
 mod fit;
 mod orient;
 mod overlay;
+pub(crate) mod presented;
 pub(crate) mod shape;
 pub(crate) mod sound;
 mod temporal;

@@ -3,6 +3,7 @@
 
 mod auxiliary;
 mod entry;
+mod opened;
 mod pictures;
 
 use std::fs::File;

@@ -4,7 +4,7 @@ use millrace_formats::Container;
 use millrace_profiles::{TrimTimes, Wanted};
 use millrace_schemas::{AudioTrack, Chapter, Ratio, SourceFacts, Trim, VideoTrack};
 
-use super::{plan::audio_ranks, timecode};
+use super::{ranks::audio_ranks, timecode};
 use crate::request::tables;
 
 /// Returns the part of a source that is used. Its times are counted from the earliest start of the tracks that these outputs hold.

@@ -4,9 +4,12 @@ use millrace_formats::{Container, Tables};
 use millrace_schemas::COPY;
 
 use super::{
-    Choice, MOST_CHANNELS, NONE, Problems, SAMPLE_RATES, check_none, choose, copies, find_codec, held, names,
+    codecs::{Choice, check_none, choose, find_codec, held, names},
+    copies,
 };
 use crate::{
+    bounds::{MOST_CHANNELS, NONE, SAMPLE_RATES},
+    problems::Problems,
     profile::{Audio, AudioTracks, Output, Profile},
     wanted::AudioChosen,
 };
@@ -146,8 +149,8 @@ fn is_language(text: &str) -> bool {
 mod tests {
     use millrace_formats::TABLES;
 
-    use super::super::Problem;
     use super::*;
+    use crate::problems::Problem;
 
     fn problems(text: &str) -> Vec<String> {
         let found = Profile::from_toml(text).unwrap().wanted(&TABLES);

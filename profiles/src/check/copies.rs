@@ -4,7 +4,7 @@ use millrace_formats::{Container, container::Tracks};
 use millrace_schemas::COPY;
 use serde::Serialize;
 
-use super::Problems;
+use crate::problems::Problems;
 
 /// Checks the codec and `when_fits` of an encoding. Returns `true` if it is a copy, of which nothing else can be asked.
 pub(super) fn check(

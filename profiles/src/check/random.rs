@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     amounts::{BitRate, Decibels, Loudness, Seconds, Size},
-    geometry::Rotate,
+    crop::Rotate,
     profile::{Audio, ColorRange},
     timing::{Deinterlace, Denoise},
 };

@@ -1,7 +1,7 @@
 use millrace_schemas::Ratio;
 
 use super::*;
-use crate::profile::Profile;
+use crate::{crop::Rotate, profile::Profile};
 
 const SQUARE: Ratio = Ratio { num: 1, den: 1 };
 
@@ -122,4 +122,24 @@ fn rotations_are_read_as_they_are_written() {
     for text in ["0", "45", "360", "", "-90", "Flip"] {
         assert!(text.parse::<Rotate>().is_err(), "{text}");
     }
+}
+
+#[test]
+fn pictures_fit_within_a_size_in_their_own_shape_and_are_never_enlarged() {
+    let within = |keys: &str, width, height| size_within(&video(keys), &picture(width, height));
+    assert_eq!(within("size = \"1280x720\"", 1920, 1080), Some((1280, 720)));
+    assert_eq!(within("size = \"1280x720\"", 1080, 1920), Some((406, 720)));
+    assert_eq!(within("size = \"1280x720\"", 640, 480), None);
+    assert_eq!(within("size = \"1280x720\"\nupscale = true", 640, 480), Some((960, 720)));
+    assert_eq!(within("width = 640", 1920, 1080), Some((640, 360)));
+    assert_eq!(within("height = 480", 1920, 1080), Some((854, 480)));
+    assert_eq!(within("height = 480", 720, 480), None);
+    assert_eq!(within("quality = 20", 1920, 1080), None);
+}
+
+#[test]
+fn what_is_shown_wider_than_it_is_coded_is_measured_as_it_is_shown() {
+    let wide = Picture { sample_aspect: Ratio { num: 4, den: 3 }, ..picture(1440, 1080) };
+    assert_eq!(size_within(&video("size = \"1280x720\""), &wide), Some((960, 720)));
+    assert_eq!(size_within(&video("width = 1920"), &wide), None);
 }

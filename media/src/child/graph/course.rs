@@ -17,6 +17,7 @@ use millrace_formats::{
 };
 use millrace_schemas::{PictureShape, Ratio, SourceRef, VideoSettings};
 
+use super::presented::Presented;
 use super::{PictureGraph, temporal::Temporal};
 use crate::child::{
     failure::Failure,
@@ -27,15 +28,6 @@ use crate::child::{
 /// The longest time for which one picture is shown at another frame rate, in seconds: what a source states of its times costs nothing
 /// to state, and a picture for each tick costs an encode.
 const LONGEST_SHOWN: f64 = 3600.0;
-
-/// A picture with its time.
-pub(crate) struct Presented {
-    pub(crate) frame: frame::Video,
-    /// Its presentation time, in ticks.
-    pub(crate) pts: i64,
-    /// For how long it is shown, in ticks; 0 if nothing says so.
-    pub(crate) length: i64,
-}
 
 /// What is known of the pictures that come.
 #[derive(Debug, Clone, Copy)]
@@ -215,12 +207,6 @@ impl Course {
             }
         }
         Ok(())
-    }
-}
-
-impl Presented {
-    fn share(&self) -> Result<Self, Failure> {
-        Ok(Self { frame: share(&self.frame)?, ..*self })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use ffmpeg_next::{format::Pixel, frame};
 use millrace_formats::temporal::Chain;
 
-use super::course::Presented;
+use super::presented::Presented;
 use crate::child::{
     failure::Failure,
     libav::{

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, fs::File};
 use ffmpeg_next as ff;
 use millrace_schemas::{Seek, SeekBy};
 
-use super::pictures::{open, state};
+use super::opened::{open, state};
 use crate::{
     child::{
         decode::{Event, TrackDecoder},

@@ -6,11 +6,13 @@ use std::{
     ops::ControlFlow,
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ffmpeg_next as ff;
 use millrace_schemas::{Made, Seek, SeekBy, SourceRef};
 
-use super::entry;
+use super::{
+    entry,
+    opened::{open, state},
+};
 use crate::{
     child::{
         alive,
@@ -18,8 +20,11 @@ use crate::{
         decode::{Event, TrackDecoder, lengths},
         failure::Failure,
         graph::{
-            course::{Course, Incoming, Presented, usual_pictures},
             shape::Changes,
+            {
+                course::{Course, Incoming, usual_pictures},
+                presented::Presented,
+            },
         },
         image,
         libav::stream,
@@ -27,7 +32,7 @@ use crate::{
         overlap::Notes,
         report::Reporter,
         sink::{Sink as _, TimedPicture, VideoSink},
-        source::{Depth, Source, oversized},
+        source::{Source, oversized},
     },
     claims,
     protocol::TranscodeTask,
@@ -83,23 +88,6 @@ pub(super) fn transcode(
         }
     }
     work.map_or(Ok(()), |work: Work| work.finish(reporter))
-}
-
-/// Opens the source's track of pictures.
-pub(super) fn open(file: &File, task: &TranscodeTask) -> Result<TrackDecoder<ff::frame::Video>, Failure> {
-    let copy = file.try_clone().map_err(Failure::at("reading the source"))?;
-    let mut source = Source::open(copy, Depth::Decoding)?;
-    source.set_discontinuities(&task.jumps);
-    if let Some(shape) = &task.shape {
-        source.admit(i64::from(shape.width) * i64::from(shape.height));
-    }
-    TrackDecoder::open(source, &task.streams(), task.cores)
-}
-
-/// Returns the codec headers that hold at a seek point, if they are not those of the container's header.
-pub(super) fn state(task: &TranscodeTask, place: Seek) -> Result<Option<Vec<u8>>, Failure> {
-    let text = usize::try_from(place.state).ok().and_then(|state| task.states.get(state.checked_sub(1)?));
-    text.map(|text| BASE64_STANDARD.decode(text).map_err(Failure::at("reading codec headers"))).transpose()
 }
 
 /// Work objects by range, until those of all renditions are whole.

@@ -10,7 +10,10 @@ use crate::{
     child::{
         decode::lengths,
         failure::Failure,
-        graph::course::{Course, Incoming, Presented, usual_pictures},
+        graph::{
+            course::{Course, Incoming, usual_pictures},
+            presented::Presented,
+        },
         libav::pixels::Samples,
         report::Reporter,
         source::Source,

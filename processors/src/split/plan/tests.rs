@@ -143,7 +143,7 @@ fn formats_of_one_sound_track_take_the_one_that_plays() {
                 ..sound(1)
             })
             .collect();
-        main_sound(&sounds)
+        super::super::ranks::main_sound(&sounds)
     };
     assert_eq!(sounds(&[(false, 60.0), (true, 2.0)]), 1, "the default one");
     assert_eq!(sounds(&[(true, 2.0), (true, 60.0)]), 1, "of two, the longer one");

@@ -1,0 +1,33 @@
+//! A source's track of pictures, opened for decoding.
+
+use std::fs::File;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use ffmpeg_next as ff;
+use millrace_schemas::Seek;
+
+use crate::{
+    child::{
+        decode::TrackDecoder,
+        failure::Failure,
+        source::{Depth, Source},
+    },
+    protocol::TranscodeTask,
+};
+
+/// Opens the source's track of pictures.
+pub(super) fn open(file: &File, task: &TranscodeTask) -> Result<TrackDecoder<ff::frame::Video>, Failure> {
+    let copy = file.try_clone().map_err(Failure::at("reading the source"))?;
+    let mut source = Source::open(copy, Depth::Decoding)?;
+    source.set_discontinuities(&task.jumps);
+    if let Some(shape) = &task.shape {
+        source.admit(i64::from(shape.width) * i64::from(shape.height));
+    }
+    TrackDecoder::open(source, &task.streams(), task.cores)
+}
+
+/// Returns the codec headers that hold at a seek point, if they are not those of the container's header.
+pub(super) fn state(task: &TranscodeTask, place: Seek) -> Result<Option<Vec<u8>>, Failure> {
+    let text = usize::try_from(place.state).ok().and_then(|state| task.states.get(state.checked_sub(1)?));
+    text.map(|text| BASE64_STANDARD.decode(text).map_err(Failure::at("reading codec headers"))).transpose()
+}

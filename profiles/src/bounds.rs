@@ -1,0 +1,16 @@
+//! The ends of ranges, and how much there may be of what a profile asks for.
+
+/// The value of `video` and `audio` of an output that has none.
+pub(crate) const NONE: &str = "none";
+/// The widest and highest pictures, in pixels.
+pub(crate) const LARGEST_SIDE: i32 = 8192;
+/// The least and the greatest interval of keyframes, in seconds.
+pub(crate) const KEYFRAME_INTERVALS: (f64, f64) = (0.1, 60.0);
+/// The least and the greatest frame rate that can be asked for, in pictures a second: SVT-AV1 takes no more.
+pub(crate) const FRAME_RATES: (f64, f64) = (1.0, 240.0);
+/// The least and the greatest sample rate that can be asked for, in Hz.
+pub(crate) const SAMPLE_RATES: (i32, i32) = (8000, 192_000);
+/// The most channels that can be asked for.
+pub(crate) const MOST_CHANNELS: i32 = 8;
+/// The most outputs of a profile, and the most encodings of a kind.
+pub(crate) const MOST_OUTPUTS: usize = 32;
