@@ -7,7 +7,7 @@ use crate::units::framed_units;
 pub(crate) struct Record<'a> {
     /// The bytes of a unit's length, from 1 to 4.
     pub(crate) length_size: u8,
-    /// The units.
+    /// Parameter sets as the record has them, without their lengths.
     pub(crate) sets: Vec<&'a [u8]>,
 }
 

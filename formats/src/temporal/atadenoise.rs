@@ -17,7 +17,7 @@ pub(super) const ENTRY: &dyn TemporalFilter = &Atadenoise;
 /// The pictures that are averaged, with the one itself in the middle: the filter's default.
 const PICTURES: usize = 9;
 
-/// Adaptive temporal averaging.
+/// Averages each sample over pictures before and behind it, as far as they are alike.
 #[derive(Debug)]
 struct Atadenoise;
 

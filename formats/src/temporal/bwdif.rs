@@ -6,7 +6,7 @@ use super::TemporalFilter;
 
 pub(super) const ENTRY: &dyn TemporalFilter = &Bwdif;
 
-/// Bob Weaver deinterlacing.
+/// Makes whole pictures of fields, by the pictures before and behind (w3fdif and yadif in one).
 #[derive(Debug)]
 struct Bwdif;
 

@@ -57,7 +57,6 @@ fn changed(what: &str) -> Failure {
     Failure::new(format!("the source can't be copied: {what}; ask for an encode of it, without when_fits"))
 }
 
-/// The track that is copied.
 struct Track<'a> {
     stream: i32,
     rendition: &'a Rendition,
@@ -232,7 +231,6 @@ impl Sound {
     }
 }
 
-/// Writes a picture.
 fn write_picture(
     writer: &mut WorkObject,
     (codec, headers): (&'static dyn VideoCodec, &[u8]),

@@ -16,7 +16,6 @@ pub(super) fn read(file: File) -> Result<frame::Video, Failure> {
     decode(&bytes)
 }
 
-/// Decodes an image.
 fn decode(bytes: &[u8]) -> Result<frame::Video, Failure> {
     let doing = "decoding an image";
     let name = image_decoder(bytes).map_err(|reason| Failure::new(format!("{doing}: {reason}")))?;

@@ -31,9 +31,9 @@ pub(super) enum Purpose {
 
 /// What a pass has made.
 pub(super) enum Outcome {
-    /// Work objects.
+    /// The facts of the work object that it wrote.
     Made(Vec<Made>),
-    /// Measurements.
+    /// What was measured of the audio, where the pass was to measure it.
     Measured(Measured),
 }
 
@@ -109,7 +109,6 @@ impl Outlet {
         }
     }
 
-    /// Takes samples.
     pub(super) fn push(&mut self, samples: Samples<'_>) -> Result<(), Failure> {
         match samples {
             Samples::Planes(planes) => {
@@ -153,7 +152,6 @@ impl Outlet {
         }
     }
 
-    /// Ends the pass.
     pub(super) fn finish(mut self, end: AudioEnd<'_>) -> Result<Outcome, Failure> {
         if let Some(filters) = &mut self.filters {
             let rest = filters.finish()?;
