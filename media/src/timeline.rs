@@ -1,7 +1,7 @@
 //! Conversion of timestamps between clocks, and the decoding times of an output. Pure.
 
 use std::{
-    cmp::Reverse,
+    cmp::{Ordering, Reverse},
     collections::{BinaryHeap, VecDeque},
 };
 
@@ -29,6 +29,17 @@ pub fn rescale_timestamp(at: i64, clock: Clock, origin: (i64, Clock), out: Clock
     let under = b * d * e;
     let rounded = (2 * over + under).div_euclid(2 * under);
     i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// Returns a time of this clock in seconds.
+pub(crate) fn seconds((ticks, clock): (i64, Clock)) -> f64 {
+    ticks as f64 * clock.num as f64 / clock.den as f64
+}
+
+/// Compares times of two clocks exactly.
+pub(crate) fn compare((a, ca): (i64, Clock), (b, cb): (i64, Clock)) -> Ordering {
+    let left = i128::from(a) * i128::from(ca.num) * i128::from(cb.den);
+    left.cmp(&(i128::from(b) * i128::from(cb.num) * i128::from(ca.den)))
 }
 
 /// Returns the length of a picture at this frame rate in ticks of a clock, rounded down; at least 1.

@@ -7,22 +7,22 @@ mod stream;
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _},
 };
 
 use ffmpeg_next::{format::Pixel, frame};
 use millrace_schemas::{
-    Color, Made, OutputPlan, Picture, Ratio, Rendition, TrackKind, TrackPlan, VideoSettings,
+    Color, Made, OutputPlan, Picture, Ratio, Rendition, TrackKind, TrackPlan, TrackSum, VideoSettings,
 };
 
 use super::*;
 use crate::{
     child::{
-        codec::tables,
+        codec::{self, Codec, Form, tables},
         overlap::Notes,
         sink::{Sink as _, TimedPicture, VideoSink},
     },
-    packets::{TrailerFacts, Writer},
+    packets::{End, Header, Packet, Reader, TrailerFacts, Writer},
     protocol::{Merged, TimeRange},
     seams::Decoded,
 };
