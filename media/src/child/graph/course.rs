@@ -17,8 +17,11 @@ use millrace_formats::{
 };
 use millrace_schemas::{PictureShape, Ratio, SourceRef, VideoSettings};
 
-use super::presented::Presented;
-use super::{PictureGraph, temporal::Temporal};
+use super::{
+    PictureGraph,
+    presented::{Presented, share_out},
+    temporal::Temporal,
+};
 use crate::child::{
     failure::Failure,
     libav::{frame::share, stream},
@@ -163,24 +166,17 @@ impl Course {
     /// If it can't be filtered or converted, or what `take` returns.
     pub(crate) fn push(&mut self, picture: Presented, take: Take<'_>) -> Result<(), Failure> {
         self.last = Some((picture.pts, picture.length));
-        let mut picture = Some(picture);
-        let last = self.lanes.len().saturating_sub(1);
-        for (i, lane) in self.lanes.iter_mut().enumerate() {
-            let own = if i == last {
-                picture.take()
-            } else {
-                picture.as_ref().map(Presented::share).transpose()?
-            };
-            let Some(own) = own else { continue };
+        let Self { lanes, start, has_captions, .. } = self;
+        share_out(lanes, picture, |lane, own| {
             let ready = match &mut lane.temporal {
                 Some(temporal) => temporal.push(own)?,
                 None => vec![own],
             };
             for picture in ready {
-                self.has_captions |= lane.present(picture, self.start, take)?;
+                *has_captions |= lane.present(picture, *start, take)?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Ends the pictures. `take` gets those that are left, unless `is_over`: then nobody takes them.
@@ -217,19 +213,11 @@ impl Lane {
 
     /// Sends a picture to all routes. Returns `true` if it has closed captions and a route leaves them out.
     fn present(&mut self, picture: Presented, start: Option<i64>, take: Take<'_>) -> Result<bool, Failure> {
-        let mut picture = Some(picture);
         let mut has_captions = false;
-        let last = self.routes.len().saturating_sub(1);
-        for (i, route) in self.routes.iter_mut().enumerate() {
-            let own = if i == last {
-                picture.take()
-            } else {
-                picture.as_ref().map(Presented::share).transpose()?
-            };
-            let Some(own) = own else { continue };
+        share_out(&mut self.routes, picture, |route, own| {
             has_captions |= route.is_resampled() && own.frame.side_data(Type::A53CC).is_some();
-            route.present(own, start, take)?;
-        }
+            route.present(own, start, take)
+        })?;
         Ok(has_captions)
     }
 }

@@ -4,7 +4,7 @@ use ffmpeg_next::frame;
 
 use crate::child::{failure::Failure, libav::frame::share};
 
-/// A picture with its time.
+/// A picture, and when it is shown.
 pub(crate) struct Presented {
     pub(crate) frame: frame::Video,
     /// Its presentation time, in ticks.
@@ -14,7 +14,23 @@ pub(crate) struct Presented {
 }
 
 impl Presented {
-    pub(super) fn share(&self) -> Result<Self, Failure> {
+    fn share(&self) -> Result<Self, Failure> {
         Ok(Self { frame: share(&self.frame)?, ..*self })
     }
+}
+
+/// Gives a picture to each of these, in order. The last one gets the picture itself, the others share its samples.
+///
+/// # Errors
+/// What `give` returns, or if there is no memory.
+pub(super) fn share_out<T>(
+    among: &mut [T],
+    picture: Presented,
+    mut give: impl FnMut(&mut T, Presented) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let Some((last, others)) = among.split_last_mut() else { return Ok(()) };
+    for other in others {
+        give(other, picture.share()?)?;
+    }
+    give(last, picture)
 }
