@@ -9,7 +9,7 @@ use millrace_topology::{StreamSpec, streams};
 use serde_json::Value;
 
 use crate::common::{
-    cluster::{Cluster, REGISTRY, put, until},
+    cluster::{Cluster, REGISTRY, Server, put, until},
     media::{self, Constant},
 };
 
@@ -63,6 +63,20 @@ async fn time_behind_poison(
     begun.elapsed()
 }
 
+/// Starts a process, and waits until the good uploads behind the poison are made.
+fn serve_past(cluster: &Cluster, poisons: usize, count: usize) -> Server {
+    let begun = std::time::Instant::now();
+    let server = cluster.serve("one", &[]).ready();
+    let ended = cluster.ended(count);
+    println!(
+        "{poisons} poisons, and {count} uploads behind them done {:.1} s after the start",
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(ended.iter().all(|one| one["state"] == "succeeded"), "partitions go on: {ended:?}");
+    assert_eq!(ended.len(), count);
+    server
+}
+
 #[test]
 fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on() {
     let cluster = Cluster::new();
@@ -111,15 +125,7 @@ fn poison_in_every_topic_is_a_dead_letter_with_its_reason_and_partitions_go_on()
         count = one_behind_each(&cluster, log.as_ref(), "behind").await;
     });
     let poisons = kinds.len() * poisoned.values().sum::<usize>();
-    let begun = std::time::Instant::now();
-    let server = cluster.serve("one", &[]).ready();
-    let ended = cluster.ended(count);
-    println!(
-        "{poisons} poisons, and {count} uploads behind them done {:.1} s after the start",
-        begun.elapsed().as_secs_f64()
-    );
-    assert!(ended.iter().all(|one| one["state"] == "succeeded"), "partitions go on: {ended:?}");
-    assert_eq!(ended.len(), count);
+    let server = serve_past(&cluster, poisons, count);
     let letters = || -> Vec<Value> {
         let called = cluster.call(&["dead", "list", "--json"]);
         assert_eq!(called.status, 0, "{}", called.stderr);
@@ -215,14 +221,7 @@ fn under_a_registry_what_claims_a_schema_holds_no_partition() {
         }
         count = one_behind_each(&cluster, log.as_ref(), "behind").await;
     });
-    let begun = std::time::Instant::now();
-    let server = cluster.serve("one", &[]).ready();
-    let ended = cluster.ended(count);
-    println!(
-        "{poisons} poisons, and {count} uploads behind them done {:.1} s after the start",
-        begun.elapsed().as_secs_f64()
-    );
-    assert!(ended.iter().all(|one| one["state"] == "succeeded"), "partitions go on: {ended:?}");
+    let server = serve_past(&cluster, poisons, count);
     let mut letters: Vec<Value> = Vec::new();
     until("all dead letters", || {
         let called = cluster.call(&["dead", "list", "--json"]);
