@@ -246,24 +246,17 @@ impl Maker {
             files.extend((0..ranges.len()).map(create));
             made = self.ask(&task(ranges.iter().map(range).collect(), Vec::new()), files).1;
         }
-        let mut sum = TrackSum {
-            plan: TrackPlan {
-                rendition: "v".into(),
-                kind: TrackKind::Video,
-                first_segment: 0,
-                segments: i32::try_from(ranges.len()).unwrap(),
-                video: Some(settings),
-                tags: None,
-                audio: None,
-                source: None,
-                order: Vec::new(),
-            },
-            units: 0,
-            packets: 0,
-            bytes: 0,
-            reorder: 0,
-            digest: 0,
-        };
+        let mut sum = TrackSum::new(TrackPlan {
+            rendition: "v".into(),
+            kind: TrackKind::Video,
+            first_segment: 0,
+            segments: i32::try_from(ranges.len()).unwrap(),
+            video: Some(settings),
+            tags: None,
+            audio: None,
+            source: None,
+            order: Vec::new(),
+        });
         for (made, index) in made.iter().zip(0..) {
             sum.add(made, index);
         }

@@ -157,11 +157,7 @@ fn begin(
         video_segments,
         reused: 0,
         outputs: outputs.collect(),
-        tracks: plan
-            .tracks
-            .into_iter()
-            .map(|plan| TrackSum { plan, units: 0, packets: 0, bytes: 0, reorder: 0, digest: 0 })
-            .collect(),
+        tracks: plan.tracks.into_iter().map(TrackSum::new).collect(),
         labels: plan.labels,
         started_ms: at_ms,
         ended_ms: None,

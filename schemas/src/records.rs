@@ -13,16 +13,17 @@ mod upload;
 mod work;
 
 pub use arrival::{Arrival, Seen};
-pub use assembly::{Again, Assembly, PlannedOutput, TrackSum};
+pub use assembly::{Again, Assembly, PlannedOutput, RatePass, TrackSum};
 pub use media::{
-    Area, AudioFacts, AudioFilters, AudioSettings, Color, Light, Made, OutputFacts, Overlay, PictureShape,
-    Ratio, Rendition, SideSettings, SourceRef, TrackKind, VideoFacts, VideoFilters, VideoSettings,
+    Area, AudioFacts, AudioFilters, AudioSettings, BitRate, Color, Light, Made, OutputFacts, Overlay,
+    PictureShape, Ratio, Rendition, SideSettings, SourceRef, TrackKind, VideoFacts, VideoFilters,
+    VideoSettings,
 };
 pub use merge::{Merge, Merged};
 pub use phase::{MergeStep, Phase, Standing};
 pub use plan::{Chapter, Extras, OutputPlan, TrackPlan, TrackTags};
 pub use segment::{Seek, SeekBy, Segment, TrackSource, Trim};
-pub use signal::{Cancelled, MergeOutcome, Refused, SegmentOutcome, Signal, Started, UncleanRun};
+pub use signal::{Cancelled, MergeOutcome, NextPass, Refused, SegmentOutcome, Signal, Started, UncleanRun};
 pub use status::{Control, ExecutionEvent, LogLine, Progress};
 pub use upload::{
     LAST_ATTEMPT, LONGEST_LABEL, LONGEST_LOCATION, LONGEST_NAME, LONGEST_PROFILE, MOST_FORMATS, MOST_LABELS,

@@ -152,6 +152,7 @@ impl VideoSettings {
             keyframe_seconds: 0.0,
             filters: None,
             light: None,
+            bit_rate: None,
         }
     }
 }

@@ -63,10 +63,12 @@ enum Fields {
     Steps,
     /// Profiles.
     Profiles,
-    /// Filters, light and bit rates. The latest group.
+    /// Filters, light and bit rates of audio.
     Filters,
+    /// Bit rates of video. The latest group.
+    Rates,
 }
-use Fields::{Early, Facts, Filters, Principals, Profiles, Seams, Steps};
+use Fields::{Early, Facts, Filters, Principals, Profiles, Rates, Seams, Steps};
 
 impl Fields {
     /// Returns the value if its group is among these, else the default.
@@ -134,6 +136,16 @@ fn settings(fields: Fields) -> VideoSettings {
         light: fields.since(
             Filters,
             Some(Light { mastering: vec![35_400, 14_600, 50], most: 1000, most_average: 400 }),
+        ),
+        bit_rate: fields.since(
+            Rates,
+            Some(BitRate {
+                average: 4_000_000,
+                most: 6_000_000,
+                buffer: 8_000_000,
+                segment_most: 5_500_000,
+                segment_buffer: 2_000_000,
+            }),
         ),
     }
 }
@@ -315,7 +327,8 @@ fn facts(fields: Fields) -> OutputFacts {
 }
 
 fn sum(fields: Fields) -> TrackSum {
-    TrackSum { plan: track(fields), units: 45, packets: 45, bytes: 99, reorder: 2, digest: -3 }
+    let passes = fields.since(Rates, vec![RatePass { quality: 23.5, bit_rate: 3_100_000 }]);
+    TrackSum { plan: track(fields), units: 45, packets: 45, bytes: 99, reorder: 2, digest: -3, passes }
 }
 
 /// A signal that says everything, which no real one does.
@@ -370,6 +383,8 @@ fn signal(fields: Fields) -> Signal {
         warnings: fields.since(Seams, vec!["sound runs 1.0 % fast".into()]),
         step: fields.since(Steps, MergeStep::Stage),
         token: fields.since(Steps, "00c0ffee00c0ffee".into()),
+        passes: fields
+            .since(Rates, vec![NextPass { rendition: "v-1".into(), bit_rate: 3_500_000, quality: 22.25 }]),
     });
     signal.cancelled = Some(Cancelled { reason: "asked".into() });
     signal
@@ -377,6 +392,7 @@ fn signal(fields: Fields) -> Signal {
 
 fn old_signal(version: usize) -> Signal {
     let mut signal = signal(match version {
+        9 => Filters,
         8 => Profiles,
         7 => Steps,
         6 => Principals,
@@ -473,31 +489,34 @@ fn warnings(fields: Fields) -> Vec<String> {
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
     golden("upload", &upload(Profiles), old_upload);
-    golden("segment", &segment(Filters), |version| match version {
+    golden("segment", &segment(Rates), |version| match version {
         1 => Segment { work: none(), ..segment(Early) },
         2 => segment(Early),
         3 => Segment { longest_gap: 0, last_time: 0, ..segment(Facts) },
         4 => segment(Facts),
         5 => segment(Seams),
-        _ => segment(Profiles),
+        6 => segment(Profiles),
+        _ => segment(Filters),
     });
-    golden("signal", &signal(Filters), old_signal);
-    golden("assembly", &assembly(Filters), |version| match version {
+    golden("signal", &signal(Rates), old_signal);
+    golden("assembly", &assembly(Rates), |version| match version {
         1 => Assembly { work: none(), upload: None, ..assembly(Early) },
         2 | 3 => Assembly { upload: Some(old_upload(version)), ..assembly(Early) },
         4 => assembly(Facts),
         5 => assembly(Seams),
         6 => assembly(Principals),
         7 => assembly(Steps),
-        _ => assembly(Profiles),
+        8 => assembly(Profiles),
+        _ => assembly(Filters),
     });
-    golden("merge", &merge(Filters), |version| match version {
+    golden("merge", &merge(Rates), |version| match version {
         1 => Merge { work: none(), ..merge(Early) },
         2 => merge(Early),
         3 => merge(Facts),
         4 => merge(Seams),
         5 => merge(Steps),
-        _ => merge(Profiles),
+        6 => merge(Profiles),
+        _ => merge(Filters),
     });
     golden("merged", &merged(Seams), |version| match version {
         1 => Merged { work: none(), ..merged(Early) },

@@ -35,6 +35,7 @@ fn video() -> VideoSettings {
         keyframe_seconds: 0.0,
         filters: None,
         light: None,
+        bit_rate: None,
     }
 }
 

@@ -169,6 +169,7 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         keyframe_seconds: 2.0,
         filters: None,
         light: None,
+        bit_rate: None,
     };
     let audio = AudioSettings {
         codec: "aac".into(),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RenditionId, RenditionKind, hash_of};
 use crate::{
-    Area, AudioFilters, AudioSettings, COPY, Color, Light, Overlay, Ratio, Rendition, SideSettings,
+    Area, AudioFilters, AudioSettings, BitRate, COPY, Color, Light, Overlay, Ratio, Rendition, SideSettings,
     SourceRef, VideoFilters, VideoSettings,
 };
 
@@ -117,6 +117,7 @@ impl Canonical {
             keyframe_seconds,
             filters,
             light,
+            bit_rate,
         } = settings;
         self.set("video.codec", codec);
         self.set("video.encoder", encoders.of(encoder, codec));
@@ -142,6 +143,9 @@ impl Canonical {
         }
         if let Some(Light { mastering, most, most_average }) = light {
             self.set("video.light", format!("{mastering:?} {most} {most_average}"));
+        }
+        if let Some(BitRate { average, most, buffer, segment_most, segment_buffer }) = bit_rate {
+            self.set("video.bit_rate", format!("{average} {most} {buffer} {segment_most} {segment_buffer}"));
         }
     }
 

@@ -110,7 +110,8 @@ crate::frame::record!(
         "assembly/6.avsc",
         "assembly/7.avsc",
         "assembly/8.avsc",
-        "assembly/9.avsc"
+        "assembly/9.avsc",
+        "assembly/10.avsc"
     ]
 );
 
@@ -160,9 +161,29 @@ pub struct TrackSum {
     pub reorder: i32,
     /// Wrapping sum over the segments of digest × (2 × index + 1): which objects a merge must find, and in which order.
     pub digest: i64,
+    /// Of a track with an average bit rate: the passes before this one, the first one first.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub passes: Vec<RatePass>,
+}
+
+/// A pass over all segments of a video track, with what it came to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct RatePass {
+    /// The constant quality (crf) of the pass.
+    pub quality: f64,
+    /// The average bit rate that it had, in bits per second.
+    pub bit_rate: i64,
 }
 
 impl TrackSum {
+    /// Returns a track of which no segment is transcoded yet.
+    #[must_use]
+    pub fn new(plan: TrackPlan) -> Self {
+        Self { plan, units: 0, packets: 0, bytes: 0, reorder: 0, digest: 0, passes: Vec::new() }
+    }
+
     /// Counts the work object of a segment.
     pub fn add(&mut self, made: &Made, index: i32) {
         self.units += made.units;

@@ -144,6 +144,27 @@ pub struct VideoSettings {
     #[serde(default)]
     #[avro(default = "null")]
     pub light: Option<Light>,
+    /// The bit rate that is asked for; null for constant quality without a bound. With an average, `crf` is the quality of the
+    /// pass: it is changed until the track has that average.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub bit_rate: Option<BitRate>,
+}
+
+/// The bit rate of a video track. Rates are in bits per second, of the packets alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct BitRate {
+    /// The average over the whole track; 0 for constant quality.
+    pub average: i64,
+    /// The rate at which a player's buffer fills; 0 for no bound.
+    pub most: i64,
+    /// The size of that buffer, in bits; 0 for no bound. A player that begins with a full buffer never finds it empty.
+    pub buffer: i64,
+    /// The rate that each segment's encoder is held to, so that the bound holds over the joins; 0 for no bound.
+    pub segment_most: i64,
+    /// The size of the buffer that each segment's encoder is held to, in bits; 0 for no bound.
+    pub segment_buffer: i64,
 }
 
 /// What pictures go through before they are encoded, in this order.

@@ -58,7 +58,8 @@ crate::frame::record!(
         "merge/4.avsc",
         "merge/5.avsc",
         "merge/6.avsc",
-        "merge/7.avsc"
+        "merge/7.avsc",
+        "merge/8.avsc"
     ]
 );
 

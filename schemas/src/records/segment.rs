@@ -126,7 +126,8 @@ crate::frame::record!(
         "segment/4.avsc",
         "segment/5.avsc",
         "segment/6.avsc",
-        "segment/7.avsc"
+        "segment/7.avsc",
+        "segment/8.avsc"
     ]
 );
 

@@ -56,7 +56,8 @@ crate::frame::record!(
         "signal/6.avsc",
         "signal/7.avsc",
         "signal/8.avsc",
-        "signal/9.avsc"
+        "signal/9.avsc",
+        "signal/10.avsc"
     ]
 );
 
@@ -183,6 +184,22 @@ pub struct MergeOutcome {
     #[serde(default)]
     #[avro(default = r#""""#)]
     pub token: String,
+    /// The tracks that have another average bit rate than is asked for: all of their segments are in `again`.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub passes: Vec<NextPass>,
+}
+
+/// A track whose segments are made again with another quality, because its average bit rate is not what is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct NextPass {
+    /// The id of the rendition.
+    pub rendition: String,
+    /// The average bit rate of the pass that has ended, in bits per second.
+    pub bit_rate: i64,
+    /// The constant quality (crf) of the next pass.
+    pub quality: f64,
 }
 
 /// Consecutive segments of a track to make again as one, because they decode differently when each is decoded by itself.

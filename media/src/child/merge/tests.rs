@@ -79,6 +79,7 @@ fn task(settings: &VideoSettings, made: &Made) -> MergeTask {
         bytes: made.bytes,
         reorder: made.reorder,
         digest: made.digest,
+        passes: Vec::new(),
     };
     let output = OutputPlan {
         url: "file:///o/a.ipod".into(),

@@ -81,8 +81,7 @@ pub struct Track {
 impl Track {
     /// What its workers report, added up, and its work objects, one behind the other.
     fn sum(&self) -> (TrackSum, Vec<u8>) {
-        let (units, packets, bytes, reorder, digest) = (0, 0, 0, 0, 0);
-        let mut sum = TrackSum { plan: self.plan.clone(), units, packets, bytes, reorder, digest };
+        let mut sum = TrackSum::new(self.plan.clone());
         let mut all = Vec::new();
         for (object, index) in self.objects.iter().zip(0..) {
             let made = object.write(&mut all);

@@ -79,7 +79,7 @@ fn track(settings: &AudioSettings, sound: &[Vec<f32>], cuts: &[i64]) -> (TrackSu
         source: None,
         order: Vec::new(),
     };
-    let mut sum = TrackSum { plan, units: 0, packets: 0, bytes: 0, reorder: 0, digest: 0 };
+    let mut sum = TrackSum::new(plan);
     let mut work = tempfile::tempfile().unwrap();
     for ((start, end), index) in starts.zip(ends).zip(0..) {
         sum.add(&encode(settings, sound, TimeRange { start, end }, &mut work), index);
