@@ -222,6 +222,7 @@ impl Maker {
                 kind: TrackKind::Video,
                 ranges,
                 seeks,
+                planned: Vec::new(),
                 jumps: Vec::new(),
                 longest_gap: 0,
                 last_time: 0,

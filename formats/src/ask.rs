@@ -1,6 +1,6 @@
 //! What is asked of a rendition. What is not asked for is the codec's default, or as the source has it.
 
-use millrace_schemas::AudioFilters;
+use millrace_schemas::{AudioFilters, BitRate};
 
 /// What is asked of a rendition of pictures.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -11,6 +11,8 @@ pub struct VideoAsk {
     pub preset: Option<String>,
     /// The quality, on the codec's own scale ([`VideoCodec::quality`](crate::codec::VideoCodec::quality)): less is better.
     pub quality: Option<f64>,
+    /// The average bit rate, which takes the place of a quality, and the bound; `None` for neither.
+    pub bit_rate: Option<BitRate>,
     /// The pixel format, by libavutil's name.
     pub pixel_format: Option<PixelAsk>,
     /// Whether high dynamic range is kept.

@@ -10,6 +10,7 @@ use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
 
 use crate::{
     ask::{AudioAsk, PixelAsk, VideoAsk},
+    bit_rate::first_quality,
     color,
     pixels::{HIGH_RANGE_DEPTH, Pixels, nearest},
 };
@@ -145,15 +146,12 @@ pub trait Codec: Debug + Sync {
     }
 }
 
-/// The scale of a codec's constant quality, on which less is better.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quality {
-    /// The best quality that can be asked for.
-    pub best: f64,
-    /// The worst quality that can be asked for.
-    pub worst: f64,
-    /// The quality of a rendition that asks for none.
-    pub usual: f64,
+pub use crate::quality::Quality;
+
+/// Returns libavcodec's options for the buffer that an encoder is held to.
+pub(crate) fn buffer_options(settings: &VideoSettings) -> Vec<(&'static str, String)> {
+    let Some(rate) = settings.bit_rate.filter(|rate| rate.segment_most > 0) else { return Vec::new() };
+    vec![("maxrate", rate.segment_most.to_string()), ("bufsize", rate.segment_buffer.to_string())]
 }
 
 /// What only a codec of pictures has.
@@ -169,6 +167,11 @@ pub trait VideoCodec: Debug + Sync {
 
     /// The scale of its constant quality.
     fn quality(&self) -> Quality;
+
+    /// Returns `true` if its encoder can be held to a buffer that fills with a rate.
+    fn holds_buffer(&self) -> bool {
+        false
+    }
 
     /// Returns the options with which its encoder writes its version, and nothing into logs.
     fn version_options(&self) -> Vec<(&'static str, String)> {
@@ -413,6 +416,12 @@ impl dyn Codec + '_ {
         };
         (settings.color, settings.tone_map) = (color, tone_map);
         settings.light = picture.light.clone().filter(|_| is_high_range);
+        settings.bit_rate = ask.bit_rate;
+        if let Some(rate) = ask.bit_rate.filter(|rate| rate.average > 0) {
+            let pixels = i64::from(width) * i64::from(height);
+            settings.crf =
+                first_quality(&codec.quality(), rate.average, pixels, settings.frame_rate.as_f64());
+        }
         settings.source_color = (settings.color != picture.color).then_some(picture.color);
         codec.fit(&mut settings);
         Some(settings)

@@ -17,6 +17,7 @@ macro_rules! table {
 }
 
 pub mod ask;
+pub mod bit_rate;
 mod bits;
 pub mod codec;
 mod color;
@@ -28,6 +29,7 @@ mod pcm;
 mod pixels;
 #[cfg(feature = "planted")]
 pub mod planted;
+mod quality;
 pub mod rate;
 mod sets;
 pub mod temporal;

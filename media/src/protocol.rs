@@ -6,8 +6,8 @@ mod inspection;
 mod verification;
 
 use millrace_schemas::{
-    AudioFacts, Encoders, Made, OutputPlan, PictureShape, Rendition, Seek, SourceRef, TrackKind, TrackSum,
-    Trim, VideoFacts, all_streams,
+    AudioFacts, Encoders, Made, NextPass, OutputPlan, PictureShape, Rendition, Seek, SourceRef, TrackKind,
+    TrackSum, Trim, VideoFacts, all_streams,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,9 @@ pub struct TranscodeTask {
     pub ranges: Vec<TimeRange>,
     /// The seek points from which to read for the first range, the best first.
     pub seeks: Vec<Seek>,
+    /// For each range, the best seek point from which to read if it is made by itself; empty if none is planned.
+    #[serde(default)]
+    pub planned: Vec<Option<Seek>>,
     /// The shift of each part of the source behind a timestamp discontinuity, in microseconds, in order.
     #[serde(default)]
     pub jumps: Vec<i64>,
@@ -135,8 +138,8 @@ pub struct UncleanSegments {
     pub start: Option<i64>,
     /// The end of their range in ticks of the stream's clock; `None` for the end of the source.
     pub end: Option<i64>,
-    /// The seek point from which to read; `None` for the start of the source.
-    pub from: Option<Seek>,
+    /// The seek points from which to read, the best first; empty for the start of the source.
+    pub seeks: Vec<Seek>,
 }
 
 /// A reply of a media process.
@@ -175,8 +178,13 @@ pub enum Reply {
     Transcoded,
     /// The final reply to [`Task::Merge`] and [`Task::Prove`] if the output is complete.
     Merged(Box<Merged>),
-    /// The final reply to [`Task::Merge`] and [`Task::Prove`] if seams are unclean. The output is not complete.
-    Unclean(Vec<UncleanSegments>),
+    /// The final reply to [`Task::Merge`] and [`Task::Prove`] if segments are to be made again. The output is not complete.
+    Again {
+        /// The segments, because seams between them are unclean, or because of `passes`.
+        segments: Vec<UncleanSegments>,
+        /// The tracks whose average bit rate is not what is asked for.
+        passes: Vec<NextPass>,
+    },
     /// The final reply to [`Task::Verify`].
     Verified(Box<Verified>),
     /// The final reply to [`Task::Measure`].

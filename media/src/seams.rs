@@ -47,6 +47,9 @@ pub struct Decoded {
     pub end: Option<i64>,
     /// The seek point from which it was read; `None` for the start of the source.
     pub from: Option<Seek>,
+    /// The seek point that was planned for it, from which it can be read by itself; `None` if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Seek>,
     /// What was decoded from the start of the range on.
     pub head: Overlap,
     /// What was decoded from the end of the range on.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_schemas::{Merge, MergeOutcome, MergeStep, RecordError, Signal, frame::Record as _};
+use millrace_schemas::{Merge, MergeOutcome, MergeStep, NextPass, RecordError, Signal, frame::Record as _};
 use millrace_topology::{
     Emit, Processor, ProcessorError, ProcessorSpec, Role, Task, Window,
     ports::{Controls, Joined, Media, PortError},
@@ -102,9 +102,9 @@ impl<P: Media> Merger<P> {
                     }
                     Ok(staged)
                 }
-                Joined::Unclean(runs) => {
-                    tracing::info!(execution, runs = runs.len(), "seams are not clean");
-                    Ok(MergeOutcome { again: runs, ..success(merge) })
+                Joined::Again { runs, passes } => {
+                    tracing::info!(execution, runs = runs.len(), passes = passes.len(), "made again");
+                    Ok(MergeOutcome { again: runs, passes, ..success(merge) })
                 }
             },
             MergeStep::Publish => {
@@ -132,6 +132,14 @@ fn failure(merge: &Merge, reason: String) -> MergeOutcome {
     MergeOutcome { failure: Some(reason), ..success(merge) }
 }
 
+/// Says what the passes came to.
+fn rates(passes: &[NextPass]) -> String {
+    let each = passes.iter().map(|pass| {
+        format!("{} kbit/s, so that the next quality is {:.2}", pass.bit_rate / 1000, pass.quality)
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
 /// Returns the records of an outcome: a signal and an event.
 fn records(
     merge: &Merge,
@@ -143,6 +151,9 @@ fn records(
     let url = &merge.output.url;
     let (event, detail) = match (&outcome.failure, merge.step) {
         (Some(reason), _) => ("merge-failed", format!("{url}: {reason}")),
+        (None, _) if !outcome.passes.is_empty() => {
+            ("rate-measured", format!("{url}: {}", rates(&outcome.passes)))
+        }
         (None, _) if !outcome.again.is_empty() => {
             let segments: usize = outcome.again.iter().map(|run| run.replaces.len()).sum();
             ("seams-unclean", format!("{url}: {segments} segments decode differently than in one piece"))

@@ -119,6 +119,26 @@ impl fmt::Display for BitRate {
     }
 }
 
+/// The size of a buffer in bits: `8000000`, `"800k"` or `"8M"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bits(pub i64);
+
+amount!(Bits, "a size in bits such as 8000000, \"800k\" or \"8M\"");
+
+impl FromStr for Bits {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        text.parse().map(|BitRate(bits)| Self(bits))
+    }
+}
+
+impl fmt::Display for Bits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        BitRate(self.0).fmt(f)
+    }
+}
+
 /// A level in decibels: `-3`, `"-3dB"` or `"+1.5 dB"`.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Decibels(pub f64);

@@ -14,3 +14,9 @@ pub(crate) const SAMPLE_RATES: (i32, i32) = (8000, 192_000);
 pub(crate) const MOST_CHANNELS: i32 = 8;
 /// The most outputs of a profile, and the most encodings of a kind.
 pub(crate) const MOST_OUTPUTS: usize = 32;
+/// The least and the greatest bit rate of pictures that can be asked for, in bits per second.
+pub(crate) const VIDEO_BIT_RATES: (i64, i64) = (10_000, 1_000_000_000);
+/// The least and the greatest size of a buffer, in seconds of the rate with which it fills.
+pub(crate) const BUFFER_SECONDS: (f64, f64) = (0.25, 60.0);
+/// The size of a buffer that is not asked for, as for [`BUFFER_SECONDS`].
+pub(crate) const USUAL_BUFFER_SECONDS: i64 = 2;

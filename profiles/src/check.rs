@@ -137,6 +137,7 @@ fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problem
         problems.add(at("codec"), format!("'{}' is no codec of video; known are {known}", asked.codec));
         return;
     };
+    bit_rates::check(tables, key, asked, codec, problems);
     let Quality { best, worst, .. } = codec.quality();
     problems.within(at("quality"), asked.quality, (best, worst), ", less is better");
     problems.one_of(at("preset"), asked.preset.as_ref(), codec.presets());
@@ -226,6 +227,7 @@ fn check_file_name(name: &str) -> Result<(), String> {
 }
 
 pub(crate) mod audio;
+mod bit_rates;
 mod codecs;
 mod copies;
 #[cfg(test)]

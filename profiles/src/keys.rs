@@ -8,7 +8,7 @@ use millrace_formats::{
 };
 
 use crate::{
-    bounds::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES},
+    bounds::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES, VIDEO_BIT_RATES},
     check::audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
     geometry::SMALLEST_SIDE,
     watermark::MOST_WATERMARKS,
@@ -85,6 +85,33 @@ pub const KEYS: &[Key] = &[
         default: "the codec's usual quality",
         example: "quality = 21",
         cost: "h264: 6 less is about twice the size",
+    },
+    Key {
+        path: "video.NAME.bitrate",
+        about: "The average bit rate over the whole length, in place of `quality`. All segments are encoded with one constant quality, their sizes are added up, and they are encoded again with a better one, until the average is within 2.5 %: pictures are as good in each segment. If six passes don't get within 3 %, a warning says so; an average that is too low for the codec's worst quality is refused.",
+        range: |_| format!("{} to {} bits per second, such as \"4M\"", VIDEO_BIT_RATES.0, VIDEO_BIT_RATES.1),
+        default: "constant quality",
+        example: "bitrate = \"4M\"",
+        cost: "two or three encodes of everything in place of one",
+    },
+    Key {
+        path: "video.NAME.max_bitrate",
+        about: "The rate at which a player's `buffer` fills. A player that begins with a full one never finds it empty, over the joins of segments, too; the proof of the output counts it. With `quality`, that is the quality where the bound leaves room for it; with `bitrate`, the average.",
+        range: |tables| {
+            let held = each(tables, |codec| codec.video()?.holds_buffer().then(|| "yes".into()));
+            format!("{} to {} bits per second; {held}", VIDEO_BIT_RATES.0, VIDEO_BIT_RATES.1)
+        },
+        default: "no bound",
+        example: "quality = 23\nmax_bitrate = \"6M\"\nbuffer = \"12M\"",
+        cost: "quality where pictures are hard; segments of a few seconds may use somewhat less than the rate",
+    },
+    Key {
+        path: "video.NAME.buffer",
+        about: "The size of a player's buffer (VBV).",
+        range: |_| "a quarter to 60 seconds of `max_bitrate`, in bits, such as \"8M\"".into(),
+        default: "two seconds of `max_bitrate`",
+        example: "max_bitrate = \"4M\"\nbuffer = \"8M\"",
+        cost: "a small one costs quality",
     },
     Key {
         path: "video.NAME.preset",

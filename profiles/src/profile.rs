@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    amounts::{BitRate, Decibels, Loudness, Seconds, Size},
+    amounts::{BitRate, Bits, Decibels, Loudness, Seconds, Size},
     asset::Asset,
     crop::{Crop, Rotate},
     timing::{Deinterlace, Denoise, FrameRate},
@@ -52,6 +52,15 @@ pub struct Video {
     /// The constant quality, on the codec's own scale: less is better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<f64>,
+    /// The average bit rate over the whole length, in place of a quality.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bitrate: Option<BitRate>,
+    /// The rate at which a player's buffer fills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bitrate: Option<BitRate>,
+    /// The size of a player's buffer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffer: Option<Bits>,
     /// The encoder's preset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,

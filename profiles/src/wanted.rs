@@ -2,11 +2,12 @@
 
 use millrace_formats::{AudioAsk, Codec, Container, PixelAsk, Tables, VideoAsk, is_high_range};
 use millrace_schemas::{
-    AudioFilters, AudioSettings, ImageFacts, Picture, Sound, VideoFilters, VideoSettings, path_encoded,
-    source_stem,
+    AudioFilters, AudioSettings, BitRate, ImageFacts, Picture, Sound, VideoFilters, VideoSettings,
+    path_encoded, source_stem,
 };
 
 use crate::{
+    bounds::USUAL_BUFFER_SECONDS,
     copying::Copying,
     geometry::{self, Geometry},
     over_time,
@@ -304,11 +305,24 @@ fn filters_of_audio(asked: &Audio) -> Option<AudioFilters> {
     Some(filters).filter(|filters| *filters != AudioFilters::default())
 }
 
+/// Returns the bit rate that is asked for; `None` for constant quality without a bound.
+fn bit_rate(asked: &Video) -> Option<BitRate> {
+    let most = asked.max_bitrate.map_or(0, |most| most.0);
+    let rate = BitRate {
+        average: asked.bitrate.map_or(0, |average| average.0),
+        most,
+        buffer: asked.buffer.map_or(USUAL_BUFFER_SECONDS * most, |buffer| buffer.0),
+        ..BitRate::default()
+    };
+    Some(rate).filter(|rate| *rate != BitRate::default())
+}
+
 fn ask_of_video(asked: &Video) -> VideoAsk {
     VideoAsk {
         encoder: None,
         preset: asked.preset.clone(),
         quality: asked.quality,
+        bit_rate: bit_rate(asked),
         pixel_format: asked.pixel_format.as_deref().map(|name| match name {
             AS_SOURCE => PixelAsk::AsSource,
             name => PixelAsk::Named(name.into()),

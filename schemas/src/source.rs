@@ -167,6 +167,13 @@ impl VideoSettings {
         self.filters.as_ref().is_some_and(|asked| asked.resample)
     }
 
+    /// Returns what the settings of all passes have in common: with an average bit rate, all but the quality.
+    #[must_use]
+    pub fn of_all_passes(&self) -> Self {
+        let is_found = self.bit_rate.is_some_and(|rate| rate.average > 0);
+        Self { crf: if is_found { 0.0 } else { self.crf }, ..self.clone() }
+    }
+
     /// Returns the settings of a copy of these pictures.
     #[must_use]
     pub fn copy(picture: &Picture, coded: &CodedStream) -> Self {

@@ -250,7 +250,7 @@ impl Media for Ports {
             let replaces: Vec<_> = unclean.iter().map(|run| &run.replaces).collect();
             self.world
                 .trace(|| format!("round {} of {}: {replaces:?} are unclean", merge.round, merge.output.url));
-            return Ok(Joined::Unclean(unclean));
+            return Ok(Joined::Again { runs: unclean, passes: Vec::new() });
         }
         let (mut pictures, mut samples) = (Vec::new(), 0);
         for sum in &merge.tracks {

@@ -126,7 +126,7 @@ fn count(number: usize, what: &str) -> String {
 }
 
 fn video_text(settings: &VideoSettings) -> String {
-    let VideoSettings { codec, width, height, crf, preset, pixel_format, .. } = settings;
+    let VideoSettings { codec, width, height, preset, pixel_format, .. } = settings;
     if settings.is_copy() {
         return format!("{codec} {width}x{height} {pixel_format}, copied");
     }
@@ -137,7 +137,26 @@ fn video_text(settings: &VideoSettings) -> String {
         false => "",
     };
     let over_time = over_time(settings);
-    format!("{codec} {width}x{height} {pixel_format}, quality {crf}{preset}{mapped}{over_time}")
+    let rate = rate_text(settings);
+    format!("{codec} {width}x{height} {pixel_format}, {rate}{preset}{mapped}{over_time}")
+}
+
+/// Says how the size of pictures is decided: by a constant quality or an average, and within which bound.
+fn rate_text(settings: &VideoSettings) -> String {
+    let rate = settings.bit_rate.unwrap_or_default();
+    let mut text = match rate.average {
+        0 => format!("quality {}", settings.crf),
+        average => format!("{} kbit/s on average, in passes over all segments", average / 1000),
+    };
+    if rate.most > 0 {
+        let _ = write!(
+            text,
+            ", at most {} kbit/s with a buffer of {} kbit",
+            rate.most / 1000,
+            rate.buffer / 1000
+        );
+    }
+    text
 }
 
 /// Says what becomes of pictures over time.

@@ -10,6 +10,7 @@ mod common;
 mod access;
 mod api;
 mod audio_codecs;
+mod bit_rates;
 mod chaos;
 mod cluster;
 mod codecs;

@@ -3,7 +3,9 @@
 
 use async_trait::async_trait;
 pub use millrace_schemas::UncleanRun;
-use millrace_schemas::{Encoders, Made, Merge, OutputFacts, Rendition, Segment, SourceFacts, SourceRef};
+use millrace_schemas::{
+    Encoders, Made, Merge, NextPass, OutputFacts, Rendition, Segment, SourceFacts, SourceRef,
+};
 
 use crate::processor::ProcessorError;
 
@@ -53,8 +55,13 @@ pub enum Joined {
         /// Texts for the user: damage of the source, and what the output could not carry over.
         warnings: Vec<String>,
     },
-    /// Nothing was staged: some segments decode differently than the whole source does.
-    Unclean(Vec<UncleanRun>),
+    /// Nothing was staged: some segments are to be made again.
+    Again {
+        /// The segments: they decode differently than the whole source does, or are of a track in `passes`.
+        runs: Vec<UncleanRun>,
+        /// The tracks whose average bit rate is not what is asked for.
+        passes: Vec<NextPass>,
+    },
 }
 
 /// The work on media. Every call runs in another process.

@@ -323,6 +323,7 @@ fn transcode_task(batch: &SegmentBatch, cores: &Cores) -> Option<TranscodeTask> 
         kind: first.segment.kind,
         ranges: batch.iter().map(range).collect(),
         seeks: first.segment.seeks.clone(),
+        planned: batch.iter().map(|queued| queued.segment.seeks.first().copied()).collect(),
         jumps: first.segment.jumps.clone(),
         longest_gap: first.segment.longest_gap,
         last_time: first.segment.last_time,

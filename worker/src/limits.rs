@@ -118,6 +118,7 @@ mod tests {
             kind: TrackKind::Audio,
             ranges: Vec::new(),
             seeks: Vec::new(),
+            planned: Vec::new(),
             jumps: Vec::new(),
             longest_gap: 0,
             last_time: 0,

@@ -108,7 +108,7 @@ impl VideoCodec for Av1 {
 
     /// 0 would be another rate control.
     fn quality(&self) -> Quality {
-        Quality { best: 1.0, worst: 63.0, usual: 35.0 }
+        Quality { best: 1.0, worst: 63.0, usual: 35.0, step: 1.0, halving: 12.0, bits: 0.04 }
     }
 
     /// It has no fields, and whole numbers of quality.

@@ -2,7 +2,7 @@
 
 use millrace_schemas::VideoSettings;
 
-use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
+use super::{Codec, Form, Kind, Quality, Seams, VideoCodec, buffer_options};
 use crate::{
     color::{levels, mastering},
     sets::{avc_record, has_more, refusal},
@@ -130,7 +130,11 @@ impl VideoCodec for H264 {
 
     /// 0 would be lossless, which is a profile of its own that few players have.
     fn quality(&self) -> Quality {
-        Quality { best: 1.0, worst: 51.0, usual: 23.0 }
+        Quality { best: 1.0, worst: 51.0, usual: 23.0, step: 0.0, halving: 5.5, bits: 0.08 }
+    }
+
+    fn holds_buffer(&self) -> bool {
+        true
     }
 
     fn version_text(&self) -> Option<(&'static str, &'static str)> {
@@ -172,13 +176,17 @@ impl VideoCodec for H264 {
         let area = i64::from(settings.width) * i64::from(settings.height);
         let light = light(settings);
         let x264 = format!("stitchable=1:sync-lookahead=0:zones=0,0,b=1.4{}{fields}{light}", lookahead(area));
-        vec![
+        // A segment begins with its buffer full.
+        let full = if settings.bit_rate.is_some_and(|rate| rate.segment_most > 0) { ":vbv-init=1" } else { "" };
+        let mut options = vec![
             ("preset", settings.preset.clone()),
             ("crf", settings.crf.to_string()),
             // Where a range begins, decoding can begin, and nothing before it is referred to.
             ("forced-idr", "1".into()),
-            ("x264-params", x264),
-        ]
+            ("x264-params", x264 + full),
+        ];
+        options.extend(buffer_options(settings));
+        options
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use millrace_schemas::VideoSettings;
 
-use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
+use super::{Codec, Form, Kind, Quality, Seams, VideoCodec, buffer_options};
 use crate::{
     bits::Bits,
     color::{levels, mastering},
@@ -217,11 +217,15 @@ impl VideoCodec for Hevc {
     }
 
     fn quality(&self) -> Quality {
-        Quality { best: 0.0, worst: 51.0, usual: 28.0 }
+        Quality { best: 0.0, worst: 51.0, usual: 28.0, step: 0.0, halving: 5.5, bits: 0.04 }
     }
 
     fn version_options(&self) -> Vec<(&'static str, String)> {
         vec![("x265-params", "log-level=none:pools=none:frame-threads=1:wpp=0".into())]
+    }
+
+    fn holds_buffer(&self) -> bool {
+        true
     }
 
     fn version_text(&self) -> Option<(&'static str, &'static str)> {
@@ -256,13 +260,16 @@ impl VideoCodec for Hevc {
             light(settings),
             threads.max(1)
         );
-        vec![
+        let full = if settings.bit_rate.is_some_and(|rate| rate.segment_most > 0) { ":vbv-init=1" } else { "" };
+        let mut options = vec![
             ("preset", settings.preset.clone()),
             ("crf", settings.crf.to_string()),
             // Where a range begins, decoding can begin, and nothing before it is referred to.
             ("forced-idr", "1".into()),
-            ("x265-params", x265),
-        ]
+            ("x265-params", x265 + full),
+        ];
+        options.extend(buffer_options(settings));
+        options
     }
 
     /// Of pictures with light, libx265 repeats the parameter sets at each keyframe, whatever it is told. A file that is tagged `hvc1` has

@@ -103,7 +103,7 @@ impl VideoCodec for Vp9 {
 
     /// 0 would be lossless.
     fn quality(&self) -> Quality {
-        Quality { best: 1.0, worst: 63.0, usual: 31.0 }
+        Quality { best: 1.0, worst: 63.0, usual: 31.0, step: 1.0, halving: 11.0, bits: 0.055 }
     }
 
     /// It has no fields, and whole numbers of quality.

@@ -214,6 +214,7 @@ fn object(header: &Header, rng: &mut Rng) -> io::Result<Vec<u8>> {
         start: Some(0),
         end: Some(12_000),
         from: Some(Seek { by: SeekBy::Time, at: -9, state: 0 }),
+        planned: Some(Seek { by: SeekBy::Time, at: -3, state: 0 }),
         head: Overlap { before: vec![shown(0)], pictures: (0..3).map(shown).collect(), ..Overlap::default() },
         tail: Overlap { samples: vec![1, -2, 3], ended: true, ..Overlap::default() },
     };

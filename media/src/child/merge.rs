@@ -5,6 +5,7 @@ use std::{fs::File, io::Seek};
 use millrace_formats::{Container, container::Priming};
 
 mod hold;
+mod rates;
 #[cfg(test)]
 mod tests;
 mod track;
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     protocol::{MergeTask, Reply, UncleanSegments},
-    seams::{self, SegmentRun},
+    seams::{self, Decoded, SegmentRun},
     timeline::{Clock, compare, seconds},
 };
 
@@ -49,8 +50,18 @@ pub(crate) fn merge(
     }
     let unclean = unclean(&mut tracks, task.round, reporter)?;
     if !unclean.is_empty() {
-        return Ok(Reply::Unclean(unclean));
+        return Ok(Reply::Again { segments: unclean, passes: Vec::new() });
     }
+    if let Some(empty_buffer) = tracks.iter().find_map(Track::empty_buffer) {
+        return Err(empty_buffer);
+    }
+    let rates::Verdict { passes, remarks } = rates::judge(&tracks)?;
+    if !passes.is_empty() {
+        let of_it = |track: &&Track| passes.iter().any(|pass| pass.rendition == track.sum.plan.rendition);
+        let segments = tracks.iter().filter(of_it).flat_map(each_again).collect();
+        return Ok(Reply::Again { segments, passes });
+    }
+    warnings.extend(remarks);
     warnings.extend(tracks.iter().chain(&empty).flat_map(|track| track.warnings.clone()));
     if let Some(first) = warnings.first().filter(|_| task.strict) {
         return Err(Failure::new(format!("the source can't be made as it is (strict): {first}")));
@@ -166,11 +177,29 @@ fn unclean(
                 replaces: order.get(first..=last).unwrap_or_default().to_vec(),
                 start: joints[first].decoded.start.filter(|_| first > 0),
                 end: joints[last].decoded.end,
-                from: before.and_then(|before| before.decoded.from),
+                seeks: before.and_then(|before| before.decoded.from).into_iter().collect(),
             });
         }
     }
     Ok(again)
+}
+
+/// Returns all segments of a track, each to be made again by itself.
+fn each_again(track: &Track) -> Vec<UncleanSegments> {
+    let order = track.sum.plan.indices();
+    let segments = order.iter().zip(&track.joints).enumerate();
+    let again = segments.map(|(position, (index, joint))| {
+        let Decoded { start, end, from, planned, .. } = joint.decoded;
+        UncleanSegments {
+            rendition: track.sum.plan.rendition.clone(),
+            replaces: vec![*index],
+            start: start.filter(|_| position > 0),
+            end,
+            // Several segments may have been read from one point, long before the last of them.
+            seeks: planned.into_iter().chain(from.filter(|from| Some(*from) != planned)).collect(),
+        }
+    });
+    again.collect()
 }
 
 /// Time zero of the output: the earliest start of its tracks; where the container can't say what comes before it, of their first

@@ -22,6 +22,8 @@ pub(crate) struct Notes {
     pub(crate) damage: Damage,
     /// Where reading began; `None` for the start of the source.
     pub(crate) from: Option<Seek>,
+    /// The starts of ranges, with the seek points that were planned for them.
+    planned: Vec<(Option<i64>, Seek)>,
     overlaps: Overlaps,
     /// The last pictures, and how many of them filters need before a seam.
     recent: VecDeque<PictureDigest>,
@@ -39,6 +41,12 @@ impl Notes {
         let boundaries = first.into_iter().chain(ranges.iter().filter_map(|range| range.end));
         let seams = boundaries.map(|at| Seam { at, ..Seam::default() }).collect();
         Self { overlaps: Overlaps { seams, ended: false }, lead_in, ..Self::default() }
+    }
+
+    /// Notes the seek points that were planned for these ranges, one for each.
+    pub(crate) fn plan_seeks(&mut self, ranges: &[TimeRange], seeks: &[Option<Seek>]) {
+        let starts = ranges.iter().map(|range| range.start);
+        self.planned = starts.zip(seeks).filter_map(|(start, seek)| Some((start, (*seek)?))).collect();
     }
 
     /// Notes a decoded picture.
@@ -83,7 +91,9 @@ impl Notes {
     /// Returns how the segment of this range was decoded.
     pub(crate) fn decoded(&self, range: TimeRange) -> Decoded {
         let TimeRange { start, end } = range;
-        Decoded { start, end, from: self.from, head: self.overlaps.at(start), tail: self.overlaps.at(end) }
+        let planned = self.planned.iter().find(|(of, _)| *of == start).map(|(_, seek)| *seek);
+        let (head, tail) = (self.overlaps.at(start), self.overlaps.at(end));
+        Decoded { start, end, from: self.from, planned, head, tail }
     }
 }
 

@@ -3,12 +3,18 @@
 
 use std::collections::BTreeSet;
 
+use millrace_formats::{
+    Codec,
+    bit_rate::{MOST_PASSES, segment_quality},
+};
 use millrace_schemas::{
-    Again, Assembly, Phase, RecordError, Rendition, Segment, TrackKind, TrackPlan, TrackSource, UncleanRun,
+    Again, Assembly, NextPass, Phase, RatePass, RecordError, Rendition, Segment, TrackKind, TrackPlan,
+    TrackSource, UncleanRun, VideoSettings,
 };
 use millrace_topology::{Emit, Fold, streams};
 
 use super::ending::{end, event};
+use crate::request::tables;
 
 /// The most rounds of an execution. Fewer are needed: after some rounds, `merge` requests each track in one piece.
 pub(super) const MOST_ROUNDS: i32 = 9;
@@ -31,17 +37,22 @@ pub(super) fn replacement_index(attempt: i32, round: i32, position: usize) -> Op
 pub(super) fn make_again(
     mut state: Assembly,
     runs: Vec<UncleanRun>,
+    passes: &[NextPass],
     at_ms: i64,
 ) -> Result<Fold<Assembly>, RecordError> {
     state.round += 1;
     state.phase = Phase::Transcoding;
+    begin_passes(&mut state, passes);
     let segments = match replacements(&state, runs) {
         Ok(segments) => segments,
         Err(reason) => return end(state, Phase::Failed, Some(reason), at_ms),
     };
     let count: usize = segments.iter().map(|segment| segment.replaces.len()).sum();
-    let detail =
-        format!("{count} segments, in {} pieces: they decode differently than in one piece", segments.len());
+    let detail = if passes.is_empty() {
+        format!("{count} segments, in {} pieces: they decode differently than in one piece", segments.len())
+    } else {
+        format!("{count} segments, with another quality: {}", describe_passes(&state, passes))
+    };
     let mut emits = Vec::new();
     for segment in segments {
         emits.push(Emit::dealt(streams::SEGMENTS, &state.execution, segment.index.unsigned_abs(), &segment)?);
@@ -49,6 +60,33 @@ pub(super) fn make_again(
     }
     emits.push(event(&state, at_ms, "making-again", detail).emit()?);
     Ok(Fold { state: Some(state), emits, changed: true })
+}
+
+/// Sets the quality of the next pass of tracks whose average bit rate is not what is asked for.
+fn begin_passes(state: &mut Assembly, passes: &[NextPass]) {
+    for NextPass { rendition, bit_rate, quality } in passes {
+        let of_it = state.tracks.iter_mut().filter(|track| track.plan.rendition == *rendition);
+        for track in of_it {
+            let Some(video) = &mut track.plan.video else { continue };
+            track.passes.push(RatePass { quality: video.crf, bit_rate: *bit_rate });
+            video.crf = *quality;
+        }
+    }
+}
+
+/// Says which average the pass before had, and which is asked for.
+fn describe_passes(state: &Assembly, passes: &[NextPass]) -> String {
+    let each = passes.iter().map(|pass| {
+        let track = state.tracks.iter().find(|track| track.plan.rendition == pass.rendition);
+        let rate = track.and_then(|track| track.plan.video.as_ref()?.bit_rate).unwrap_or_default();
+        let number = track.map_or(0, |track| track.passes.len()) + 1;
+        format!(
+            "pass {number}, of at most {MOST_PASSES}; the one before had {} kbit/s instead of {}",
+            pass.bit_rate / 1000,
+            rate.average / 1000
+        )
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// Returns the segments to make in place of these runs.
@@ -97,7 +135,7 @@ fn replacement(state: &Assembly, run: UncleanRun, index: i32) -> Result<Segment,
         )?;
     let renditions = plans.iter().map(|plan| Rendition {
         id: plan.rendition.clone(),
-        video: plan.video.clone(),
+        video: plan.video.as_ref().map(|video| of_segment(video, position(plan, &replaces).unwrap_or(0))),
         audio: plan.audio.clone(),
         side: None,
     });
@@ -124,6 +162,14 @@ fn replacement(state: &Assembly, run: UncleanRun, index: i32) -> Result<Segment,
         replaces,
         trim,
     })
+}
+
+/// Returns the settings of the segment at this position of a track: with an average bit rate, some have another quality than others.
+fn of_segment(video: &VideoSettings, position: usize) -> VideoSettings {
+    let has_average = video.bit_rate.is_some_and(|rate| rate.average > 0);
+    let codec = tables().codec(&video.codec).ok().and_then(<dyn Codec>::video).filter(|_| has_average);
+    let crf = codec.map_or(video.crf, |codec| segment_quality(&codec.quality(), video.crf, position));
+    VideoSettings { crf, ..video.clone() }
 }
 
 /// Returns the position of consecutive segments among those of a track; `None` if the track does not have them, or if they are not

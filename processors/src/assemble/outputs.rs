@@ -134,7 +134,7 @@ fn fold_staged(
         return end(state, Phase::Failed, Some(reason), at_ms);
     }
     if !outcome.again.is_empty() {
-        return make_again(state, outcome.again, at_ms);
+        return make_again(state, outcome.again, &outcome.passes, at_ms);
     }
     if outcome.facts.is_none() {
         return unchanged(Some(state));

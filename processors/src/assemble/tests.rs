@@ -1,5 +1,6 @@
 mod again;
 mod outputs;
+mod passes;
 
 use millrace_schemas::{
     Cancelled, Made, Merge, MergeOutcome, Merged, TrackPlan, TrackSource, Upload, frame::Record as _,

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use millrace_formats::{Seams, rate::Rate};
+use millrace_formats::{Seams, bit_rate::hold_segments, rate::Rate};
 use millrace_profiles::{Request, Wanted};
 use millrace_schemas::{
     AudioFilters, AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Ratio,
@@ -221,13 +221,21 @@ impl PlanBuilder<'_> {
             return Err(reason);
         }
         let is_trimmed = self.blank.trim.is_some();
+        let lengths = lengths(video, &ranges(video, seconds));
         let renditions = self.distinct(0, |wanted| {
-            let settings = wanted.pictures(tables(), video, is_trimmed)?.into_iter();
+            let mut settings = wanted.pictures(tables(), video, is_trimmed)?;
+            if let Some(rate) = settings.as_mut().and_then(|settings| settings.bit_rate.as_mut()) {
+                *rate = hold_segments(*rate, &lengths);
+            }
+            let settings = settings.into_iter();
             Ok(settings.map(|video| Rendition { video: Some(video), ..nothing() }).collect())
         })?;
         // A task encodes or copies. Encodes come first: they are what the progress of an execution is counted by.
         let (copies, encodes): (Vec<_>, Vec<_>) = renditions.into_iter().partition(is_copy);
+        // What is made in passes is made by itself, so that passes make nothing else again.
+        let (averages, encodes): (Vec<_>, Vec<_>) = encodes.into_iter().partition(has_average);
         self.add_pictures(video, &encodes, seconds)?;
+        self.add_pictures(video, &averages, seconds)?;
         self.add_pictures(video, &copies, seconds)
     }
 
@@ -429,6 +437,11 @@ fn nothing() -> Rendition {
 }
 
 /// Returns `true` for a rendition whose packets are those of the source.
+fn has_average(rendition: &Rendition) -> bool {
+    let rate = rendition.video.as_ref().and_then(|video| video.bit_rate);
+    rate.is_some_and(|rate| rate.average > 0)
+}
+
 fn is_copy(rendition: &Rendition) -> bool {
     let video = rendition.video.as_ref().is_some_and(VideoSettings::is_copy);
     video || rendition.audio.as_ref().is_some_and(AudioSettings::is_copy)
@@ -523,6 +536,16 @@ fn ranges(video: &VideoTrack, seconds: f64) -> Vec<cuts::Range> {
     let keyframes = if video.trusted { video.keyframes.as_slice() } else { &[] };
     let lead = ticks(video, cuts::LONGEST_LEAD_SECONDS);
     cuts::plan(video.first, video.end, keyframes, ticks(video, seconds), lead)
+}
+
+/// Returns the lengths of these ranges, in seconds.
+fn lengths(video: &VideoTrack, ranges: &[cuts::Range]) -> Vec<f64> {
+    let tick = video.picture.time_base.as_f64();
+    let length = |range: &cuts::Range| {
+        let (start, end) = (range.start.unwrap_or(video.first), range.end.unwrap_or(video.end));
+        end.saturating_sub(start) as f64 * tick
+    };
+    ranges.iter().map(length).collect()
 }
 
 /// Returns how many pictures a segment has in its first rendition.

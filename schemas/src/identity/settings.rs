@@ -144,8 +144,9 @@ impl Canonical {
         if let Some(Light { mastering, most, most_average }) = light {
             self.set("video.light", format!("{mastering:?} {most} {most_average}"));
         }
-        if let Some(BitRate { average, most, buffer, segment_most, segment_buffer }) = bit_rate {
-            self.set("video.bit_rate", format!("{average} {most} {buffer} {segment_most} {segment_buffer}"));
+        // What each segment is held to follows from these, and from where it is cut.
+        if let Some(BitRate { average, most, buffer, segment_most: _, segment_buffer: _ }) = bit_rate {
+            self.set("video.bit_rate", format!("{average} {most} {buffer}"));
         }
     }
 

@@ -23,6 +23,8 @@ struct View {
     /// The part that was done when this command began, from 0 to 1.
     at_first: Option<f64>,
     printed: Instant,
+    /// The round in which segments are made again, and how many there were in it.
+    most_again: (i32, usize),
 }
 
 /// The progress of all executions that a command follows.
@@ -59,6 +61,7 @@ impl Display {
             state: None,
             at_work: HashMap::new(),
             at_first: None,
+            most_again: (0, 0),
             printed: Instant::now(),
         };
         self.views.insert(execution.into(), view);
@@ -116,10 +119,28 @@ impl Display {
     }
 }
 
+/// Returns the part of the segments that are made again that is done, and a message. `most` is the round, and how many there were
+/// in it at most.
+fn again(state: &Assembly, most: &mut (i32, usize)) -> (f64, String) {
+    let left = state.again.len();
+    if most.0 != state.round {
+        *most = (state.round, left);
+    }
+    let all = most.1.max(left);
+    most.1 = all;
+    let pass = state.tracks.iter().map(|track| track.passes.len()).max().filter(|passes| *passes > 0);
+    let what = pass.map_or("again".into(), |passes| format!("in pass {}", passes + 1));
+    let done = all - left;
+    (done as f64 / all.max(1) as f64, format!("{done} of {all} segments {what}"))
+}
+
 impl View {
     /// Returns the part that is done, from 0 to 1, and a message.
     fn describe(&mut self, elapsed: f64) -> Option<(f64, String)> {
         let state = self.state.as_ref()?;
+        if !state.again.is_empty() {
+            return Some(again(state, &mut self.most_again));
+        }
         if state.segments > 0 && state.done == state.segments {
             return Some((1.0, "putting together".into()));
         }

@@ -68,8 +68,8 @@ impl Media for Ports {
         let descriptors = || merge_descriptors(&draft, &self.work, merge);
         let facts = match self.children.run(&display_url(&merge.output.url), ask, descriptors).await? {
             Reply::Merged(facts) => facts,
-            Reply::Unclean(runs) => {
-                return Ok(Joined::Unclean(runs.into_iter().map(unclean_run).collect()));
+            Reply::Again { segments, passes } => {
+                return Ok(Joined::Again { runs: segments.into_iter().map(unclean_run).collect(), passes });
             }
             reply => return Err(unexpected_reply(&reply)),
         };
@@ -170,6 +170,6 @@ fn output_facts(output: &OutputPlan, bytes: u64, facts: Merged) -> OutputFacts {
 }
 
 fn unclean_run(run: UncleanSegments) -> UncleanRun {
-    let UncleanSegments { rendition, replaces, start, end, from } = run;
-    UncleanRun { rendition, replaces, start, end, seeks: from.into_iter().collect() }
+    let UncleanSegments { rendition, replaces, start, end, seeks } = run;
+    UncleanRun { rendition, replaces, start, end, seeks }
 }

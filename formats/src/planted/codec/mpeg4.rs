@@ -57,7 +57,7 @@ impl VideoCodec for Mpeg4 {
     }
 
     fn quality(&self) -> Quality {
-        Quality { best: 0.0, worst: 0.0, usual: 0.0 }
+        Quality { best: 0.0, worst: 0.0, usual: 0.0, step: 0.0, halving: 6.0, bits: 0.1 }
     }
 
     fn fit(&self, settings: &mut VideoSettings) {

@@ -19,7 +19,9 @@ fn refused(what: &str) -> Failure {
 /// Holds a header to the settings of its plan, and to its own codec header.
 pub(super) fn settings(header: &Header, codec: &dyn Codec, plan: &TrackPlan) -> Result<(), Failure> {
     let differs = |planned: bool, same: bool| planned && !same;
-    if differs(plan.video.is_some(), plan.video == header.video)
+    // Passes for an average differ in quality.
+    let video = plan.video.as_ref().map(VideoSettings::of_all_passes);
+    if differs(plan.video.is_some(), video == header.video)
         || differs(plan.audio.is_some(), plan.audio == header.audio)
     {
         return Err(refused("they were made by other settings"));

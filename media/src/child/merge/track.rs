@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::VecDeque, fs::File, io::BufReader};
 
-use millrace_formats::{Container, container::Index};
+use millrace_formats::{Container, bit_rate::Buffer, container::Index};
 use millrace_schemas::{TrackSum, add_digest};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -71,6 +71,12 @@ pub(super) struct Track {
     pub(super) lengths: Vec<i64>,
     /// Of a cover: the digest of what is in it.
     pub(super) cover: Option<u64>,
+    /// Of pictures: the bytes of all packets.
+    pub(super) bytes: u64,
+    /// Of pictures with a bound of their rate: the buffer of a player.
+    buffer: Option<Buffer>,
+    /// When that is empty first, in the output's clock, and how many bits are missing then.
+    empty: Option<(i64, u64)>,
 }
 
 impl Track {
@@ -111,6 +117,9 @@ impl Track {
             discards: false,
             lengths: Vec::new(),
             cover: None,
+            bytes: 0,
+            buffer: header.video.as_ref().and_then(|video| Buffer::new(video.bit_rate?)),
+            empty: None,
             header,
         };
         hold::settings(&track.header, codec, &track.sum.plan)?;
@@ -202,6 +211,11 @@ impl Track {
         };
         if self.header.video.is_some() {
             self.shown_until = self.shown_until.max(pts + duration);
+            let size = packet.data.len() as u64;
+            self.bytes += size;
+            let missing =
+                self.buffer.as_mut().and_then(|buffer| buffer.take(seconds((dts, self.out)), 8 * size));
+            self.empty = self.empty.or(missing.map(|missing| (dts, missing)));
         } else {
             self.bytes_put.update(&packet.data);
         }
@@ -328,6 +342,27 @@ impl Track {
                 finer.map_or("", |finer| finer.name)
             ))
         })
+    }
+
+    /// Returns an error if the buffer of a player is empty at some time.
+    pub(super) fn empty_buffer(&self) -> Option<Failure> {
+        let (at, missing) = self.empty?;
+        let asked = self.header.video.as_ref()?.bit_rate?;
+        let at = seconds((at, self.out)) - seconds(self.origin).min(0.0);
+        Some(Failure::new(format!(
+            "the buffer of {} kbit, which fills with {} kbit/s, is empty at {at:.3} s, where a picture lacks {} kbit; set a larger \
+             buffer, a greater max_bitrate or a smaller size",
+            asked.buffer / 1000,
+            asked.most / 1000,
+            missing.div_ceil(1000)
+        )))
+    }
+
+    /// Returns the average bit rate of its pictures, in bits per second.
+    pub(super) fn bit_rate(&self) -> Option<i64> {
+        let start = rescale_timestamp(self.first?, self.clock, self.origin, self.out);
+        let shown = seconds((self.shown_until.saturating_sub(start), self.out));
+        (shown > 0.0).then(|| ((8 * self.bytes) as f64 / shown).round() as i64)
     }
 
     /// What is said of a track without a packet.

@@ -117,7 +117,7 @@ impl VideoSink {
         let header = Header {
             extradata: headers(&encoder),
             clock: (s.time_base.num, s.time_base.den),
-            video: Some(s.clone()),
+            video: Some(s.of_all_passes()),
             audio: None,
             side: None,
             size: None,

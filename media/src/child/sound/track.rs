@@ -316,6 +316,10 @@ impl<'a> Track<'a> {
         let overlap = |samples| Overlap { samples, ..Overlap::default() };
         let TimeRange { start, end } = self.range;
         let (head, tail) = (overlap(self.head), overlap(self.tail));
-        sink.finish(AudioEnd { ends, decoded: &Decoded { start, end, from: None, head, tail }, damage })
+        sink.finish(AudioEnd {
+            ends,
+            decoded: &Decoded { start, end, head, tail, ..Decoded::default() },
+            damage,
+        })
     }
 }

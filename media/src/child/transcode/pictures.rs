@@ -213,8 +213,10 @@ impl Work {
         for (rendition, outputs) in task.renditions.iter().zip(of_rendition) {
             sinks.push(VideoSink::open(rendition, (&task.ranges, clock), outputs, task.cores)?);
         }
+        let mut notes = Notes::new(&task.ranges, course.lead_in());
+        notes.plan_seeks(&task.ranges, &task.planned);
         Ok(Self {
-            notes: Notes::new(&task.ranges, course.lead_in()),
+            notes,
             course,
             changes: Changes::default(),
             sinks,

@@ -6,7 +6,7 @@ use super::*;
 use crate::assemble::again::{MOST_ROUNDS, replacement_index};
 
 /// The start of an execution: video of so many segments in the renditions v and w, and audio of two segments.
-fn plan(segments: i32) -> Signal {
+pub(super) fn plan(segments: i32) -> Signal {
     let mut signal = started(1, segments);
     let plan = signal.started.as_mut().unwrap();
     let sound = TrackPlan {
@@ -81,18 +81,18 @@ fn transcoded(index: i32, renditions: &[&str], replaces: &[i32]) -> Signal {
     signal
 }
 
-fn transcoded_again(segment: &Segment) -> Signal {
+pub(super) fn transcoded_again(segment: &Segment) -> Signal {
     let renditions: Vec<&str> = segment.renditions.iter().map(|rendition| rendition.id.as_str()).collect();
     transcoded(segment.index, &renditions, &segment.replaces)
 }
 
 /// The outcomes of all segments of a plan.
-fn all_transcoded(segments: i32) -> Vec<Signal> {
+pub(super) fn all_transcoded(segments: i32) -> Vec<Signal> {
     let video = (0..segments).map(|index| transcoded(index, &["v", "w"], &[]));
     video.chain((segments..segments + 2).map(|index| transcoded(index, &["a"], &[]))).collect()
 }
 
-fn unclean_run(rendition: &str, replaces: &[i32]) -> UncleanRun {
+pub(super) fn unclean_run(rendition: &str, replaces: &[i32]) -> UncleanRun {
     UncleanRun {
         rendition: rendition.into(),
         replaces: replaces.into(),
@@ -128,7 +128,7 @@ fn refused(format: &str, round: i32) -> Signal {
 
 /// The state of an execution, and all records that it emitted.
 #[derive(Default)]
-struct Execution {
+pub(super) struct Execution {
     state: Option<Assembly>,
     emits: Vec<Emit>,
 }
@@ -143,14 +143,14 @@ impl Execution {
     }
 
     /// Folds a signal; returns the records that it emitted.
-    fn fold(&mut self, signal: Signal) -> Vec<Emit> {
+    pub(super) fn fold(&mut self, signal: Signal) -> Vec<Emit> {
         let fold = fold(self.state.take(), signal).unwrap();
         self.state = fold.state;
         self.emits.extend(fold.emits.clone());
         fold.emits
     }
 
-    fn fold_all(&mut self, signals: impl IntoIterator<Item = Signal>) -> Vec<Emit> {
+    pub(super) fn fold_all(&mut self, signals: impl IntoIterator<Item = Signal>) -> Vec<Emit> {
         signals.into_iter().flat_map(|signal| self.fold(signal)).collect()
     }
 
@@ -168,7 +168,7 @@ impl Execution {
         self.fold_all(["mp4", "flv"].map(|format| of_round(published(1, format), round)));
     }
 
-    fn assert_unchanged_by(&self, signals: impl IntoIterator<Item = Signal>) {
+    pub(super) fn assert_unchanged_by(&self, signals: impl IntoIterator<Item = Signal>) {
         for signal in signals {
             let fold = fold(self.state.clone(), signal.clone()).unwrap();
             assert_eq!(check_redelivery(&self.state, &fold.state, fold.emits.len()), Ok(()), "{signal:?}");
@@ -176,12 +176,12 @@ impl Execution {
         }
     }
 
-    fn state(&self) -> &Assembly {
+    pub(super) fn state(&self) -> &Assembly {
         self.state.as_ref().unwrap()
     }
 
     /// Returns the indices of a rendition's segments, and checks that the sums are theirs.
-    fn used(&self, rendition: &str) -> Vec<i32> {
+    pub(super) fn used(&self, rendition: &str) -> Vec<i32> {
         let track = self.state().tracks.iter().find(|track| track.plan.rendition == rendition).unwrap();
         let used = track.plan.indices();
         let sums = sums(rendition, &used);
@@ -195,11 +195,11 @@ impl Execution {
     }
 }
 
-fn segments(emits: &[Emit]) -> Vec<Segment> {
+pub(super) fn segments(emits: &[Emit]) -> Vec<Segment> {
     on(emits, "segments").iter().map(|value| Segment::decode(value).unwrap()).collect()
 }
 
-fn merges(emits: &[Emit]) -> Vec<Merge> {
+pub(super) fn merges(emits: &[Emit]) -> Vec<Merge> {
     on(emits, "merges").iter().map(|value| Merge::decode(value).unwrap()).collect()
 }
 

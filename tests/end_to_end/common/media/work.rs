@@ -159,6 +159,7 @@ impl Workshop {
             kind: TrackKind::Video,
             ranges: vec![range],
             seeks,
+            planned: Vec::new(),
             jumps: found.facts.discontinuities.clone(),
             longest_gap: video.longest_gap,
             last_time: video.last_time,
@@ -181,6 +182,7 @@ impl Workshop {
             kind: TrackKind::Audio,
             ranges: vec![range],
             seeks: Vec::new(),
+            planned: Vec::new(),
             jumps: found.facts.discontinuities.clone(),
             longest_gap: 0,
             last_time: 0,
@@ -271,8 +273,8 @@ impl Workshop {
         };
         match self.run(&task(MergeTask { output, tracks, round: 0, strict: false }), files)? {
             Reply::Merged(merged) => Ok(*merged),
-            Reply::Unclean(runs) => {
-                let segments: Vec<i32> = runs.into_iter().flat_map(|run| run.replaces).collect();
+            Reply::Again { segments, .. } => {
+                let segments: Vec<i32> = segments.into_iter().flat_map(|run| run.replaces).collect();
                 Err(format!("segments {segments:?} are decoded otherwise than in one piece"))
             }
             other => Err(format!("{other:?}")),
