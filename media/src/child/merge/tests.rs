@@ -12,7 +12,8 @@ use std::{
 
 use ffmpeg_next::{format::Pixel, frame};
 use millrace_schemas::{
-    Color, Made, OutputPlan, Picture, Ratio, Rendition, TrackKind, TrackPlan, TrackSum, VideoSettings,
+    BitRate, Color, Made, OutputPlan, Picture, Ratio, Rendition, TrackKind, TrackPlan, TrackSum,
+    VideoSettings,
 };
 
 use super::*;
@@ -132,6 +133,24 @@ fn a_planted_codec_and_container_are_written_and_proven() {
     other.write_all(&[bytes[last + 6] ^ 1]).unwrap();
     let refused = put_together(&output, Some(&other), &task, &work).unwrap_err();
     assert!(refused.contains("pictures: number 9 is not the one that was put in"), "{refused}");
+}
+
+#[test]
+fn a_bound_and_an_average_that_are_not_kept_are_errors() {
+    let asked = |bit_rate: BitRate| {
+        let settings = VideoSettings { bit_rate: Some(bit_rate), ..settings() };
+        let (work, made) = encode(&settings);
+        let output = tempfile::tempfile().unwrap();
+        put_together(&output, None, &task(&settings, &made), &work)
+    };
+    let bound = |most, buffer| asked(BitRate { most, buffer, ..BitRate::default() });
+    let empty = bound(1000, 1000).unwrap_err();
+    assert!(empty.starts_with("the buffer of 1 kbit, which fills with 1 kbit/s, is empty at 0."), "{empty}");
+    assert!(bound(1_000_000, 1_000_000).is_ok());
+    let low = asked(BitRate { average: 1000, ..BitRate::default() }).unwrap_err();
+    assert!(low.starts_with("a bit rate of 1 kbit/s is too low: at the worst quality of mpeg4"), "{low}");
+    let high = asked(BitRate { average: 50_000_000, ..BitRate::default() }).unwrap();
+    assert!(high.warnings[0].ends_with("instead of 50000, at the best quality"), "{:?}", high.warnings);
 }
 
 #[test]
