@@ -8,6 +8,7 @@ use std::{borrow::Cow, fmt::Debug};
 
 use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
 
+pub use crate::quality::Quality;
 use crate::{
     ask::{AudioAsk, PixelAsk, VideoAsk},
     bit_rate::first_quality,
@@ -145,8 +146,6 @@ pub trait Codec: Debug + Sync {
         give(packet);
     }
 }
-
-pub use crate::quality::Quality;
 
 /// Returns libavcodec's options for the buffer that an encoder is held to.
 pub(crate) fn buffer_options(settings: &VideoSettings) -> Vec<(&'static str, String)> {

@@ -7,8 +7,8 @@ use fastrand::Rng;
 use millrace_engine::Ended;
 use millrace_runtime::simulated::ProcessFaults;
 use millrace_schemas::{
-    AudioFacts, AudioTrack, Encoders, Fingerprint, Keyframe, Made, Merge, OutputFacts, Picture, Ratio,
-    Rendition, Seek, SeekBy, Segment, Sound, SourceFacts, SourceRef, TrackKind, TrackPlan, TrackSum,
+    AudioFacts, AudioTrack, Encoders, Fingerprint, Keyframe, Made, Merge, NextPass, OutputFacts, Picture,
+    Ratio, Rendition, Seek, SeekBy, Segment, Sound, SourceFacts, SourceRef, TrackKind, TrackPlan, TrackSum,
     VideoFacts, VideoTrack, add_digest,
 };
 use millrace_topology::{
@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use crate::{
     clock,
     plan::{InjectedFault, Plan},
+    rates::next_pass,
     store::{Object, Output, Source, Staged},
     world::World,
 };
@@ -132,6 +133,19 @@ impl Ports {
                 .collect(),
         };
         Ok(runs.into_iter().map(run).collect())
+    }
+
+    /// Returns each segment of a track, to be made again by itself.
+    fn each_again(&self, merge: &Merge, plan: &TrackPlan) -> Result<Vec<UncleanRun>, PortError> {
+        let objects = self.objects(merge, plan)?;
+        let run = |(object, index): (&Object, i32)| UncleanRun {
+            rendition: plan.rendition.clone(),
+            replaces: vec![index],
+            start: object.start,
+            end: object.end,
+            seeks: object.from.map(seek).into_iter().collect(),
+        };
+        Ok(objects.iter().zip(plan.indices()).map(run).collect())
     }
 }
 
@@ -251,6 +265,15 @@ impl Media for Ports {
             self.world
                 .trace(|| format!("round {} of {}: {replaces:?} are unclean", merge.round, merge.output.url));
             return Ok(Joined::Again { runs: unclean, passes: Vec::new() });
+        }
+        let passes: Vec<NextPass> =
+            merge.tracks.iter().map(next_pass).collect::<Result<Vec<_>, _>>()?.concat();
+        if !passes.is_empty() {
+            let of_it = |sum: &&TrackSum| passes.iter().any(|pass| pass.rendition == sum.plan.rendition);
+            let runs = merge.tracks.iter().filter(of_it).map(|sum| self.each_again(merge, &sum.plan));
+            let runs = runs.collect::<Result<Vec<_>, _>>()?.concat();
+            self.world.trace(|| format!("round {} of {}: {passes:?}", merge.round, merge.output.url));
+            return Ok(Joined::Again { runs, passes });
         }
         let (mut pictures, mut samples) = (Vec::new(), 0);
         for sum in &merge.tracks {

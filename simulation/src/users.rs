@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use millrace_processors::cleanup;
-use millrace_processors::topology;
+use millrace_processors::{cleanup, request::pin_profile, topology};
 use millrace_runtime::{Log, LogError, NewRecord, Partition, Transaction, read_table};
 use millrace_schemas::{
     Assembly, Cancelled, Phase, Signal, SourceRef, Upload, execution_id, frame::Record as _,
@@ -29,6 +28,9 @@ async fn append(world: &World, emits: Vec<Emit>) {
     }
 }
 
+/// A profile whose pictures are made in passes.
+const AVERAGE: &str = r#"{"video": {"v": {"codec": "h264", "bitrate": "1M"}}, "output": [{"format": "mp4"}, {"format": "flv"}]}"#;
+
 /// Puts a source into the store and uploads it. Returns the execution.
 pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
     sleep(world.milliseconds(0, world.plan.seconds * 500)).await;
@@ -38,6 +40,11 @@ pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
     let mut upload = Upload { segment_time_seconds: 1.0, ..Upload::of(&url, "sim://out") };
     if world.random(Rng::bool) {
         upload.dst_formats = vec!["mp4".into(), "flv".into()];
+    }
+    if number % 3 == 1 {
+        upload.dst_formats = Upload::of("", "").dst_formats;
+        // As it is pinned: executions are named by that.
+        upload = pin_profile(Upload { profile: Some(AVERAGE.into()), ..upload }).ok()?;
     }
     match world.random(|rng| rng.u8(0..3)) {
         0 => upload.name = Some(format!("upload {number}")),

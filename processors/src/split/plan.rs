@@ -436,12 +436,13 @@ fn nothing() -> Rendition {
     Rendition { id: String::new(), video: None, audio: None, side: None }
 }
 
-/// Returns `true` for a rendition whose packets are those of the source.
+/// Returns `true` for a rendition that is made in passes, until it has the average bit rate that is asked for.
 fn has_average(rendition: &Rendition) -> bool {
     let rate = rendition.video.as_ref().and_then(|video| video.bit_rate);
     rate.is_some_and(|rate| rate.average > 0)
 }
 
+/// Returns `true` for a rendition whose packets are those of the source.
 fn is_copy(rendition: &Rendition) -> bool {
     let video = rendition.video.as_ref().is_some_and(VideoSettings::is_copy);
     video || rendition.audio.as_ref().is_some_and(AudioSettings::is_copy)

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    amounts::{BitRate, Decibels, Loudness, Seconds, Size},
+    amounts::{BitRate, Bits, Decibels, Loudness, Seconds, Size},
     crop::Rotate,
     profile::{Audio, ColorRange},
     timing::{Deinterlace, Denoise},
@@ -50,8 +50,21 @@ fn video() -> impl Strategy<Value = Video> {
     let color = prop::sample::select(vec![ColorRange::Sdr, ColorRange::Source]);
     let size = prop::option::of((1..9000_i32, 1..9000_i32));
     let sizes = (side(), side(), size, any::<bool>());
-    let plain = (codec(), quality, preset, sizes, interval, (pixel_format, color)).prop_map(
-        |(codec, quality, preset, (width, height, size, upscale), interval, (pixel_format, color))| Video {
+    let rate =
+        || prop::option::weighted(0.2, prop_oneof![Just(10_000), Just(1_000_000_000), 1..20_000_000_i64]);
+    let rates = (rate(), rate(), rate());
+    let plain = (codec(), (quality, rates), preset, sizes, interval, (pixel_format, color)).prop_map(
+        |(
+            codec,
+            (quality, (average, most, buffer)),
+            preset,
+            (width, height, size, upscale),
+            interval,
+            (pixel_format, color),
+        )| Video {
+            bitrate: average.map(BitRate),
+            max_bitrate: most.map(BitRate),
+            buffer: buffer.map(Bits),
             when_fits: (interval.is_none() && upscale).then(|| "copy".into()),
             codec,
             quality,
