@@ -305,6 +305,17 @@ pub trait AudioCodec: Debug + Sync {
     /// this priming; and what is to be said, if its channels can't stay as they are.
     fn settings(&self, sound: &Sound, priming: Priming) -> (AudioSettings, Option<String>);
 
+    /// Returns [`Self::settings`] in a container that does not state which channels there are; `None` if the codec says so itself.
+    fn unnamed_settings(&self, sound: &Sound) -> Option<(AudioSettings, Option<String>)> {
+        let _ = sound;
+        None
+    }
+
+    /// Returns `true` if packets are nothing but samples, so that a container may divide them otherwise than its encoder did.
+    fn is_uncompressed(&self) -> bool {
+        false
+    }
+
     /// Changes settings that follow from what is asked to those that the codec can hold.
     fn fit(&self, settings: &mut AudioSettings) {
         let _ = settings;
@@ -448,7 +459,8 @@ impl dyn Codec + '_ {
         if let Some(channels) = ask.channels.filter(|channels| *channels != sound.channels) {
             (asked.channels, asked.layout) = (channels, String::new());
         }
-        let (mut settings, remark) = codec.settings(&asked, priming);
+        let unnamed = ask.channels_unnamed.then(|| codec.unnamed_settings(&asked)).flatten();
+        let (mut settings, remark) = unnamed.unwrap_or_else(|| codec.settings(&asked, priming));
         settings.encoder = ask.encoder.clone().unwrap_or_default();
         settings.filters.clone_from(&ask.filters);
         if let Some(bit_rate) = ask.bit_rate {

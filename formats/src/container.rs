@@ -1,12 +1,15 @@
 //! The containers that outputs can be of, a file each. A container is what users call a format: it holds renditions, and those
 //! of equal settings cost one encode, whatever the containers.
 
+use std::marker::PhantomData;
+
 use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
 
 pub use crate::codec::Priming;
 use crate::{
     ask::{AudioAsk, VideoAsk},
-    codec::{Codec, Form},
+    codec::{Codec, Form, pcm_s16le::PcmS16le, pcm_s24le::PcmS24le},
+    pcm::Pcm,
 };
 
 table! {
@@ -75,6 +78,10 @@ pub struct Tracks {
 
 /// No tracks.
 pub const NO_TRACKS: Tracks = Tracks { codecs: &[], most: 0 };
+
+/// The codecs of PCM.
+const PCM_S16LE: PcmS16le = Pcm { samples: PhantomData };
+const PCM_S24LE: PcmS24le = Pcm { samples: PhantomData };
 
 /// What containers of one sound track and nothing else have in common; an entry fills in its names and its codecs.
 const SOUND_ALONE: Container = Container {
@@ -165,6 +172,13 @@ impl Index {
         self == Self::Blocks
     }
 
+    /// Returns `true` if it states which channels there are of a codec that does not say so itself; else readers take the usual
+    /// layout of so many (libavutil's `av_channel_layout_default`).
+    #[must_use]
+    pub fn names_channels(self) -> bool {
+        self != Self::Blocks
+    }
+
     /// Returns by how much the sample aspect of pictures of this width may be rounded: where the width as shown is stated in whole
     /// pixels, by half of one.
     #[must_use]
@@ -242,7 +256,20 @@ impl Container {
     /// stay as they are; `None` if it holds no sound.
     #[must_use]
     pub fn audio_settings(&self, sound: &Sound) -> Option<(AudioSettings, Option<String>)> {
-        self.audio_codec()?.audio_settings(sound, self.priming, &AudioAsk::default())
+        self.audio_settings_of(self.audio_codec()?, sound, &AudioAsk::default())
+    }
+
+    /// Returns the settings of a rendition of this sound in a codec, of which this is asked, as [`Self::audio_settings`] does; `None`
+    /// if the codec is none of sound.
+    #[must_use]
+    pub fn audio_settings_of(
+        &self,
+        codec: &dyn Codec,
+        sound: &Sound,
+        ask: &AudioAsk,
+    ) -> Option<(AudioSettings, Option<String>)> {
+        let unnamed = !self.index.names_channels();
+        codec.audio_settings(sound, self.priming, &AudioAsk { channels_unnamed: unnamed, ..ask.clone() })
     }
 
     /// Returns the codec in which it holds a track of text or a cover that is there in `codec`, and how many such tracks it holds;

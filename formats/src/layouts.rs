@@ -4,6 +4,9 @@ use millrace_schemas::{AudioSettings, Sound};
 
 use crate::codec::aac::layouts::{DEFAULTS, channel_names, channels_of, describe};
 
+/// The layouts that readers take channels for of which there are only so many: those of `av_channel_layout_default`.
+pub(crate) const USUAL: [&str; 8] = ["mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1"];
+
 /// Returns the settings of a rendition of this sound, without a bit rate, at this rate, in the held layout that keeps most of it, and what is to
 /// be said if its channels can't stay as they are. `codec` is the codec's name of libavcodec and that for people.
 pub(crate) fn settings(

@@ -96,6 +96,20 @@ impl<S: Samples> AudioCodec for Pcm<S> {
         layouts::settings((S::NAME, "PCM"), &LAYOUTS, sound, rate)
     }
 
+    fn unnamed_settings(&self, sound: &Sound) -> Option<(AudioSettings, Option<String>)> {
+        let rate = sound.sample_rate.clamp(1, HIGHEST_RATE);
+        Some(layouts::settings((S::NAME, "PCM that names no channels"), &layouts::USUAL, sound, rate))
+    }
+
+    fn is_uncompressed(&self) -> bool {
+        true
+    }
+
+    /// Containers divide it into packets as they like, and an encode has the same samples.
+    fn copy_refusal(&self, _: &[u8]) -> Option<String> {
+        Some(format!("PCM has no packets of its own; ask for codec = \"{}\", which keeps each sample", S::NAME))
+    }
+
     fn has_header(&self) -> bool {
         false
     }
@@ -129,5 +143,21 @@ mod tests {
         let sound = Sound { sample_rate: 44_100, channels: 6, layout: "5.1(side)".into() };
         let (settings, remark) = PCM.settings(&sound, Priming::Signalled);
         assert_eq!((settings.layout.as_str(), settings.sample_rate, remark), ("5.1(side)", 44_100, None));
+    }
+
+    #[test]
+    fn channels_that_a_container_does_not_name_are_the_usual_ones_of_so_many() {
+        let of = |layout: &str, channels| {
+            let sound = Sound { sample_rate: 48_000, channels, layout: layout.into() };
+            let (settings, remark) = PCM.unnamed_settings(&sound).unwrap();
+            (settings.channels, settings.layout, remark.unwrap_or_default())
+        };
+        assert_eq!(of("stereo", 2), (2, String::new(), String::new()));
+        assert_eq!(of("5.1", 6), (6, String::new(), String::new()));
+        assert_eq!(of("6.1", 7), (7, "6.1".into(), String::new()));
+        let renamed = "PCM that names no channels has no channel layout 5.1(side): its channels are called 5.1";
+        assert_eq!(of("5.1(side)", 6), (6, String::new(), renamed.into()));
+        let (channels, _, remark) = of("quad", 4);
+        assert!(channels == 5 && remark.contains("its channels are kept in 5.0"), "{channels}: {remark}");
     }
 }

@@ -238,9 +238,10 @@ impl Wanted {
             bit_rate: asked.as_ref().and_then(|asked| asked.bitrate).map(|rate| rate.0),
             sample_rate: asked.as_ref().and_then(|asked| asked.sample_rate),
             channels: asked.as_ref().and_then(|asked| asked.channels),
+            channels_unnamed: false,
             filters: asked.as_ref().and_then(filters_of_audio),
         };
-        codec.as_ref()?.audio_settings(sound, self.container.priming, &ask)
+        self.container.audio_settings_of(*codec.as_ref()?, sound, &ask)
     }
 
     /// Returns the languages of which audio is wanted; empty if it is of all, or none.

@@ -53,8 +53,7 @@ fn bits(codec: &dyn Codec) -> Option<u32> {
 }
 
 fn settings(found: &Inspected, container: &Container, codec: &dyn Codec) -> AudioSettings {
-    let ask = AudioAsk::default();
-    codec.audio_settings(&found.facts.audio[0].sound, container.priming, &ask).unwrap().0
+    container.audio_settings_of(codec, &found.facts.audio[0].sound, &AudioAsk::default()).unwrap().0
 }
 
 /// The sound of a source with these settings, cut there.

@@ -17,6 +17,9 @@ const RATE: i32 = 48_000;
 const FRAME_SIZE: i64 = 960;
 /// The layouts of channel mapping families 0 and 1 (RFC 7845, 5.1.1), by libav's names.
 const LAYOUTS: [&str; 8] = ["mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1"];
+/// The header up to its channels, and behind it up to its channel mapping: pre-skip, rate of the input and gain.
+const FIXED: usize = 10;
+const MAPPING: usize = 18;
 /// What the header begins with, and the only version of it.
 const MAGIC: &[u8; 8] = b"OpusHead";
 const VERSION: u8 = 1;
@@ -36,6 +39,12 @@ impl Codec for Opus {
 
     fn encoders(&self) -> &'static [&'static str] {
         &["libopus"]
+    }
+
+    /// A stream states the channels alone, and how they lie in packets.
+    fn stream_headers_agree(&self, encoder: &[u8], gathered: &[u8]) -> bool {
+        let stated = |header: &[u8]| Some((header.get(..FIXED)?.to_vec(), header.get(MAPPING..)?.to_vec()));
+        stated(encoder).is_some_and(|channels| stated(gathered) == Some(channels))
     }
 
     /// Packets depend on those before them, and after 25 of lead-in the difference could still be measured.
@@ -115,6 +124,19 @@ mod tests {
             header[at] = byte;
             assert_eq!(Opus.read_header(&header), None, "{at}");
         }
+    }
+
+    #[test]
+    fn a_stream_states_the_channels_and_no_pre_skip() {
+        let mut gathered = HEADER.to_vec();
+        gathered[10..18].fill(0);
+        assert!(Opus.stream_headers_agree(HEADER, &gathered) && Opus.stream_headers_agree(HEADER, HEADER));
+        for at in [0, 8, 9, 18] {
+            let mut other = gathered.clone();
+            other[at] ^= 1;
+            assert!(!Opus.stream_headers_agree(HEADER, &other), "{at}");
+        }
+        assert!(!Opus.stream_headers_agree(HEADER, &gathered[..18]) && !Opus.stream_headers_agree(HEADER, &[]));
     }
 
     #[test]

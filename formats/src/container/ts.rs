@@ -1,15 +1,15 @@
 //! MPEG transport streams (ISO/IEC 13818-1), for broadcast, HLS, and recorders that may lose power at any time.
 
 use super::{Container, Contents, Index, Layout, NO_TRACKS, Priming, STREAM_DELAY, Tracks};
-use crate::codec::{aac::Aac, ac3::Ac3, h264::H264, hevc::Hevc, mp3::Mp3};
+use crate::codec::{aac::Aac, ac3::Ac3, h264::H264, hevc::Hevc, mp3::Mp3, opus::Opus};
 
 pub(super) const ENTRY: &Container = &Container {
     name: "ts",
-    about: "MPEG transport stream: H.264 or HEVC, and AAC, AC-3 or MP3",
+    about: "MPEG transport stream: H.264 or HEVC, and AAC, AC-3, MP3 or Opus",
     muxer: "mpegts",
     demuxer: "mpegts",
     video: Tracks { codecs: &[&H264, &Hevc], most: 1 },
-    audio: Tracks { codecs: &[&Aac, &Ac3, &Mp3], most: usize::MAX },
+    audio: Tracks { codecs: &[&Aac, &Ac3, &Mp3, &Opus], most: usize::MAX },
     text: NO_TRACKS,
     covers: NO_TRACKS,
     chapters: false,

@@ -1,15 +1,6 @@
 //! WAV (Multimedia Programming Interface and Data Specifications 1.0; EBU Tech 3306 for more than 4 GiB): one sound track of samples.
 
-use std::marker::PhantomData;
-
-use super::{Container, Index, SOUND_ALONE, Tracks};
-use crate::{
-    codec::{pcm_s16le::PcmS16le, pcm_s24le::PcmS24le},
-    pcm::Pcm,
-};
-
-const PCM_S16LE: PcmS16le = Pcm { samples: PhantomData };
-const PCM_S24LE: PcmS24le = Pcm { samples: PhantomData };
+use super::{Container, Index, PCM_S16LE, PCM_S24LE, SOUND_ALONE, Tracks};
 
 pub(super) const ENTRY: &Container = &Container {
     name: "wav",

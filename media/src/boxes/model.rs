@@ -65,8 +65,11 @@ pub(crate) struct Samples {
     pub(crate) count: u64,
     /// Each sample in decoding order: its composition time in track ticks before edits, and its duration in track
     /// ticks (`ctts`, `stts`, 8.6.1). Empty above the limit given to [`movie`](super::movie); shorter than `count` if `stts` covers
-    /// fewer samples. Samples that `ctts` does not cover have an offset of 0.
+    /// fewer samples. Samples that `ctts` does not cover have an offset of 0. Empty if [`Self::is_each_tick`].
     pub(crate) times: Vec<(i64, u32)>,
+    /// True for samples of one size and one tick each in a track with the handler `soun`: those of PCM, of which there is one for
+    /// each time.
+    pub(crate) is_each_tick: bool,
     /// The version of `ctts`, 0 without one. Negative offsets need version 1 (8.6.1.3), but QuickTime files have them in
     /// version 0; they are negative in `times` in both.
     pub(crate) ctts_version: u8,

@@ -62,7 +62,7 @@ fn parse_track(content: &[u8], budget: &mut Budget) -> Parsed<Track> {
     let (entries, protection) = parse_entries(description, &handler, budget)?;
     let sample_rate = find_sample_rate(description, &handler);
     let entry = entry_boxes(description, &handler);
-    let samples = parse_samples(tables, budget)?;
+    let samples = parse_samples(tables, &handler, budget)?;
     let enabled = flags & 1 != 0;
     Ok(Track {
         id,
@@ -149,8 +149,8 @@ fn find_protection(code: &Code, entry: &[u8], version: u8, handler: &Code) -> Op
     scheme.or(entry_type).or(information.map(|(code, _)| code))
 }
 
-fn parse_samples(tables: &[u8], budget: &mut Budget) -> Parsed<Samples> {
-    let count = parse_sample_count(tables)?;
+fn parse_samples(tables: &[u8], handler: &Code, budget: &mut Budget) -> Parsed<Samples> {
+    let (count, has_one_size) = parse_sample_count(tables)?;
     let (_, deltas) = parse_runs(optional(tables, b"stts")?)?;
     let (ctts_version, offsets) = parse_runs(optional(tables, b"ctts")?)?;
     let (mut stts_count, mut total) = (0_u64, 0_u64);
@@ -159,7 +159,13 @@ fn parse_samples(tables: &[u8], budget: &mut Budget) -> Parsed<Samples> {
         total = total.checked_add(u64::from(run) * u64::from(delta)).ok_or(Malformed)?;
     }
     let mut times = Vec::new();
-    if count <= budget.samples {
+    let is_tick = |(_, delta): (u32, u32)| delta == 1;
+    let is_each_tick = handler == b"soun"
+        && has_one_size
+        && offsets.clone().next().is_none()
+        && stts_count == count
+        && deltas.clone().all(is_tick);
+    if count <= budget.samples && !is_each_tick {
         budget.samples -= count;
         let length = usize::try_from(count.min(stts_count)).map_err(|_| Malformed)?;
         times.reserve_exact(length);
@@ -174,15 +180,15 @@ fn parse_samples(tables: &[u8], budget: &mut Budget) -> Parsed<Samples> {
     }
     let keyframes = optional(tables, b"stss")?.map(|content| parse_table(content, [4, 4])).transpose()?;
     let (has_sync_table, keyframes) = keyframes.map_or((false, count), |(_, keys)| (true, keys.len() as u64));
-    Ok(Samples { count, times, ctts_version, stts_count, total, has_sync_table, keyframes })
+    Ok(Samples { count, times, is_each_tick, ctts_version, stts_count, total, has_sync_table, keyframes })
 }
 
-/// Returns the number of samples; an error if the box holds fewer sizes than it states.
-fn parse_sample_count(tables: &[u8]) -> Parsed<u64> {
+/// Returns the number of samples, and whether all have one size; an error if the box holds fewer sizes than it states.
+fn parse_sample_count(tables: &[u8]) -> Parsed<(u64, bool)> {
     let (content, compact) = match (optional(tables, b"stsz")?, optional(tables, b"stz2")?) {
         (Some(content), None) => (content, false),
         (None, Some(content)) => (content, true),
-        (None, None) => return Ok(0),
+        (None, None) => return Ok((0, false)),
         (Some(_), Some(_)) => return Err(Malformed),
     };
     let mut fields = Fields(content);
@@ -194,7 +200,7 @@ fn parse_sample_count(tables: &[u8]) -> Parsed<u64> {
         (true, bits @ (4 | 8 | 16)) => u64::from(bits),
         (true, _) => return Err(Malformed),
     };
-    if (count * bits).div_ceil(8) > fields.0.len() as u64 { Err(Malformed) } else { Ok(count) }
+    if (count * bits).div_ceil(8) > fields.0.len() as u64 { Err(Malformed) } else { Ok((count, bits == 0)) }
 }
 
 /// Returns the version and the runs of a run-length table: the number of samples and the value of each.

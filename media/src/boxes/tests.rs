@@ -110,6 +110,7 @@ fn a_track_holds_each_field_of_its_boxes() {
         count: 4,
         times: vec![(512, 512), (1536, 512), (1024, 512), (2048, 512)],
         ctts_version: 0,
+        is_each_tick: false,
         stts_count: 4,
         total: 2048,
         has_sync_table: true,

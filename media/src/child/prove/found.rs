@@ -4,6 +4,7 @@ use ffmpeg_next::ffi::{
     AV_DISPOSITION_ATTACHED_PIC, AVCodecParameters, AVFieldOrder, AVMediaType, AVPacketSideDataType, AVStream,
 };
 use millrace_schemas::{AudioFacts, Color, Light, VideoFacts};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     child::{
@@ -35,7 +36,6 @@ pub(super) enum Media {
 }
 
 /// What was found of a track. Times are in `clock`, counted from the output's time zero where the container states it.
-#[derive(Debug)]
 pub(super) struct Found {
     pub(super) media: Media,
     /// libavcodec's name of the codec, by the stream's `codec_id`.
@@ -52,6 +52,8 @@ pub(super) struct Found {
     pub(super) light: Option<Light>,
     pub(super) clock: Clock,
     language: String,
+    /// All bytes of the packets of sound that a container divided anew.
+    pub(super) bytes: Xxh3,
     /// Each packet in decoding order: its presentation time, and the digest of its bytes.
     pub(super) packets: Vec<(i64, u64)>,
     pub(super) first_dts: Option<i64>,
@@ -97,6 +99,7 @@ impl Found {
             ),
             clock: source.clock(i32::try_from(index).ok()?),
             language: metadata::of_stream(&stream, "language").filter(|l| l != "und").unwrap_or_default(),
+            bytes: Xxh3::new(),
             packets: Vec::new(),
             first_dts: None,
             last_dts: None,

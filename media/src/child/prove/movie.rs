@@ -7,7 +7,12 @@ use super::{
 };
 use crate::{
     boxes::{Movie, Presentation, Track},
-    child::{codec, failure::Failure, mux::is_cover, source::Source},
+    child::{
+        codec::{self, AudioCodec},
+        failure::Failure,
+        mux::is_cover,
+        source::Source,
+    },
     timeline::{Clock, rescale_timestamp},
 };
 
@@ -78,10 +83,7 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
             "the sample entry of its pictures states another codec than its settings".into(),
         ));
     }
-    if file.samples.times.len() != track.packets.len() {
-        let (found, asked) = (file.samples.times.len(), track.packets.len());
-        return Err(unproven(format!("its index lists {found} {what} instead of {asked}")));
-    }
+    counted(file, track)?;
     let ticks = |time: u64, timescale: u32| {
         let clock = Clock { num: 1, den: i64::from(timescale) };
         rescale_timestamp(i64::try_from(time).unwrap_or(i64::MAX), clock, (0, clock), track.clock)
@@ -111,9 +113,31 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
     skipped_samples(&shown, file, found).map_or(Ok(()), |skipped| as_many(track, found, skipped))
 }
 
+/// The index lists as many packets as were put in; of PCM, a sample for each time, whatever its packets were.
+fn counted(file: &Track, track: &Expected) -> Result<(), Failure> {
+    let (found, asked) = if is_divided(track) {
+        if !file.samples.is_each_tick {
+            return Err(unproven("its index does not list each sample of its sound by itself".into()));
+        }
+        (file.samples.count, u64::try_from(track.sum.units).unwrap_or(0))
+    } else {
+        (file.samples.times.len() as u64, track.packets.len() as u64)
+    };
+    if found != asked {
+        return Err(unproven(format!("its index lists {found} {} instead of {asked}", track.what())));
+    }
+    Ok(())
+}
+
+/// Returns `true` if a movie divides the packets of a track as it likes.
+pub(super) fn is_divided(track: &Expected) -> bool {
+    track.codec.audio().is_some_and(AudioCodec::is_uncompressed)
+}
+
 /// How many samples of an mp4's packets its edit list does not show before the first one; `None` without packets.
 fn skipped_samples(shown: &Presentation, file: &Track, found: &Found) -> Option<i64> {
-    let (first, _) = file.samples.times.first()?;
+    let each_tick = file.samples.is_each_tick.then_some(0);
+    let first = each_tick.or(file.samples.times.first().map(|(first, _)| *first))?;
     Some(found.as_samples(shown.media_time - first))
 }
 
@@ -125,7 +149,7 @@ fn lengths(movie: &Movie, file: &Track, end: i64, track: &Expected) -> Result<()
         Err(unproven(format!("{where_} of its {what} is {found} ticks instead of {asked}")))
     };
     let last = file.samples.times.last().map_or(0, |(_, length)| i64::from(*length));
-    if last != track.last_length {
+    if last != track.last_length && !is_divided(track) {
         return wrong("the length of the last", last, track.last_length);
     }
     let (media, asked) = (i64::try_from(file.media_duration).unwrap_or(i64::MAX), track.media_end - first);

@@ -1,5 +1,6 @@
 //! The proof of sound: what headers and packets state of it, and how many samples there are.
 
+use millrace_formats::container::Index;
 use millrace_schemas::{AudioFacts, AudioSettings};
 use millrace_topology::invariants::check_samples;
 
@@ -7,25 +8,30 @@ use super::{
     expected::{Differences, Expected, unproven},
     found::{Found, Media},
 };
-use crate::child::{codec::Form, failure::Failure, libav::layout::Layout};
+use crate::child::{
+    codec::{AudioCodec, Form},
+    failure::Failure,
+    libav::layout::Layout,
+};
 
 /// Holds what the headers of a file state of a sound track to its settings.
 pub(super) fn parameters(
     wrong: &mut Differences,
     (stated, file): (&AudioFacts, &Found),
     asked: &AudioSettings,
-    (track, form): (&Expected, Form),
+    (track, index): (&Expected, Index),
 ) -> Result<(), Failure> {
     wrong.hold("sample rate", stated.sample_rate, asked.sample_rate);
     wrong.hold("channels", stated.channels, asked.channels);
-    // Containers of one or two channels need not name them.
+    // Containers of one or two channels need not name them, and some name none: readers take the usual layout of so many.
+    let unnamed = !index.names_channels() && track.codec.audio().is_some_and(AudioCodec::is_uncompressed);
     let layout = match stated.layout.as_str() {
-        "" if stated.channels <= 2 => Layout::default(stated.channels).name(),
+        "" if stated.channels <= 2 || unnamed => Layout::default(stated.channels).name(),
         layout => layout.to_owned(),
     };
     wrong.hold("channel layout", layout, Layout::of(asked)?.name());
     // Without a codec header, each packet is held to the same.
-    if form == Form::Stream || track.codec.audio().is_some_and(|codec| !codec.has_header()) {
+    if index.form() == Form::Stream || track.codec.audio().is_some_and(|codec| !codec.has_header()) {
         return Ok(());
     }
     let Some(header) = file.sound else {
@@ -52,6 +58,27 @@ pub(super) fn packet(track: &Expected, found: &mut Found, form: Form, packet: &[
 pub(super) fn samples(track: &Expected, found: &mut Found, samples: &[u8]) -> Result<(), Failure> {
     let read = track.codec.audio().and_then(|codec| found.read_sound(codec, Form::File, samples));
     read.map(drop).ok_or_else(|| unproven("its sound can't be read".into()))
+}
+
+/// Holds a packet that a movie made of samples: it follows the one before it, at its time in ticks of a sample.
+pub(super) fn follows(found: &Found, pts: i64) -> Result<(), Failure> {
+    let asked = found.first_packet().saturating_add(found.samples_in_packets());
+    if found.packets.is_empty() || pts == asked {
+        return Ok(());
+    }
+    Err(unproven(format!("samples of its sound are at {pts} instead of {asked}")))
+}
+
+/// AU-1: all samples are those that were put in, in whatever packets.
+pub(super) fn same_samples(track: &Expected, found: &Found) -> Result<(), Failure> {
+    if found.bytes.digest() != track.bytes {
+        return Err(unproven("its sound is not the one that was put in".into()));
+    }
+    let samples = found.samples_in_packets();
+    if samples != track.sum.units {
+        return Err(unproven(format!("{samples} samples of its sound instead of {}", track.sum.units)));
+    }
+    Ok(())
 }
 
 /// AU-1: the samples in the packets of the file, less those that are skipped before the first one, are those that went in: of a

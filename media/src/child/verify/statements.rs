@@ -88,9 +88,11 @@ fn entries(segment: &Segment) -> Option<String> {
 fn overlong(movie: &Movie, number: usize, track: &Track) -> Option<String> {
     let shown = track.presentation(movie)?;
     let times = track.samples.times.iter();
-    let end = times.clone().map(|(time, length)| time + i64::from(*length)).max()?;
+    // Of PCM there is a sample for each time.
+    let all = track.samples.is_each_tick.then(|| i64::try_from(track.samples.total).unwrap_or(i64::MAX));
+    let end = all.or_else(|| times.clone().map(|(time, length)| time + i64::from(*length)).max())?;
     // Where pictures are decoded in another order, only the header says how long the last one is shown.
-    let first = times.map(|(time, _)| *time).min()?;
+    let first = times.map(|(time, _)| *time).min().unwrap_or(0);
     let end = end.max(first.saturating_add(i64::try_from(track.media_duration).unwrap_or(0)));
     let seconds = |ticks: f64, timescale: u32| ticks / f64::from(timescale);
     let lasts = seconds((end - shown.media_time) as f64, track.timescale);

@@ -157,7 +157,7 @@ fn each(check: impl Fn(&'static Container, &'static dyn Codec)) {
 
 fn settings(container: &Container, codec: &dyn Codec, channels: i32, rate: i32) -> AudioSettings {
     let sound = Sound { sample_rate: rate, channels, layout: String::new() };
-    codec.audio_settings(&sound, container.priming, &AudioAsk::default()).unwrap().0
+    container.audio_settings_of(codec, &sound, &AudioAsk::default()).unwrap().0
 }
 
 /// Puts an output together, and decodes it.
