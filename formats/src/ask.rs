@@ -43,6 +43,8 @@ pub struct AudioAsk {
     pub sample_rate: Option<i32>,
     /// The number of channels, in the usual layout of that many.
     pub channels: Option<i32>,
+    /// Bits of a sample, one of [`AudioCodec::depths`](crate::codec::AudioCodec::depths).
+    pub bits: Option<u32>,
     /// Whether its container does not state which channels there are, so that only a codec can.
     pub channels_unnamed: bool,
     /// What the audio goes through; `None` for nothing.

@@ -107,7 +107,7 @@ impl<S: Samples> AudioCodec for Pcm<S> {
 
     /// Containers divide it into packets as they like, and an encode has the same samples.
     fn copy_refusal(&self, _: &[u8]) -> Option<String> {
-        Some(format!("PCM has no packets of its own; ask for codec = \"{}\", which keeps each sample", S::NAME))
+        Some("PCM has no packets of its own, and an encode keeps each sample of it".into())
     }
 
     fn has_header(&self) -> bool {
@@ -155,7 +155,8 @@ mod tests {
         assert_eq!(of("stereo", 2), (2, String::new(), String::new()));
         assert_eq!(of("5.1", 6), (6, String::new(), String::new()));
         assert_eq!(of("6.1", 7), (7, "6.1".into(), String::new()));
-        let renamed = "PCM that names no channels has no channel layout 5.1(side): its channels are called 5.1";
+        let renamed =
+            "PCM that names no channels has no channel layout 5.1(side): its channels are called 5.1";
         assert_eq!(of("5.1(side)", 6), (6, String::new(), renamed.into()));
         let (channels, _, remark) = of("quad", 4);
         assert!(channels == 5 && remark.contains("its channels are kept in 5.0"), "{channels}: {remark}");

@@ -52,7 +52,10 @@ impl Wanted {
                 Copying::Never => usual(),
                 Copying::Always => Some(copy().map_err(|reason| self.refusal("audio", &reason))?),
                 Copying::IfItFits => match (usual(), copy()) {
-                    (Some((made, _)), Ok(copy)) if is_met(&made, encoding.asked_bit_rate(), track) => {
+                    (Some((made, _)), Ok(copy))
+                        if is_met(&made, encoding.asked_bit_rate(), track)
+                            && [0, copy.0.bits].contains(&made.bits) =>
+                    {
                         Some(copy)
                     }
                     (made, _) => made,
@@ -97,6 +100,10 @@ impl Wanted {
         is_trimmed: bool,
     ) -> Result<AudioSettings, String> {
         let AudioTrack { sound, coded, .. } = track;
+        let uncompressed = tables.codec(&coded.codec).ok().and_then(|codec| codec.audio());
+        if let Some(codec) = uncompressed.filter(|codec| codec.is_uncompressed()) {
+            return Err(codec.copy_refusal(&coded.headers).unwrap_or_default());
+        }
         let codec = copied_codec(tables, self.container, coded, is_trimmed)?;
         let held = codec.audio().filter(|_| holds(self.container.audio.codecs, coded));
         let Some(held) = held else {
@@ -112,7 +119,9 @@ impl Wanted {
                 ));
             }
         }
-        held.copy_refusal(&coded.headers).map_or_else(|| Ok(AudioSettings::copy(sound, coded)), Err)
+        let bits = held.stated_bits(&coded.headers);
+        let copy = || AudioSettings { bits, ..AudioSettings::copy(sound, coded) };
+        held.copy_refusal(&coded.headers).map_or_else(|| Ok(copy()), Err)
     }
 }
 

@@ -145,6 +145,9 @@ pub struct Audio {
     /// The number of channels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<i32>,
+    /// Bits of a sample, of a lossless codec that has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<u32>,
     /// The loudness over the whole length, in LUFS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loudness: Option<Loudness>,

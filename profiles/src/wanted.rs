@@ -238,6 +238,7 @@ impl Wanted {
             bit_rate: asked.as_ref().and_then(|asked| asked.bitrate).map(|rate| rate.0),
             sample_rate: asked.as_ref().and_then(|asked| asked.sample_rate),
             channels: asked.as_ref().and_then(|asked| asked.channels),
+            bits: asked.as_ref().and_then(|asked| asked.bits),
             channels_unnamed: false,
             filters: asked.as_ref().and_then(filters_of_audio),
         };

@@ -213,6 +213,7 @@ impl AudioSettings {
             layout: layout.clone(),
             encoder: String::new(),
             filters: None,
+            bits: 0,
         }
     }
 }

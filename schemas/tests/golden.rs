@@ -65,7 +65,7 @@ enum Fields {
     Profiles,
     /// Filters, light and bit rates of audio.
     Filters,
-    /// Bit rates of video. The latest group.
+    /// Bit rates of video, and bits of samples. The latest group.
     Rates,
 }
 use Fields::{Early, Facts, Filters, Principals, Profiles, Rates, Seams, Steps};
@@ -186,6 +186,7 @@ fn sound_settings(fields: Fields) -> AudioSettings {
                 fade_out: 2.0,
             }),
         ),
+        bits: fields.since(Rates, 16),
     }
 }
 

@@ -48,6 +48,7 @@ fn audio() -> AudioSettings {
         layout: String::new(),
         encoder: String::new(),
         filters: None,
+        bits: 0,
     }
 }
 

@@ -176,13 +176,14 @@ fn over_time(settings: &VideoSettings) -> String {
 }
 
 fn audio_text(settings: &AudioSettings) -> String {
-    let AudioSettings { codec, bit_rate, sample_rate, channels, layout, filters, .. } = settings;
+    let AudioSettings { codec, bit_rate, sample_rate, channels, layout, filters, bits, .. } = settings;
     let loudness = filters.as_ref().and_then(|filters| filters.loudness);
     let loudness = loudness.map(|loudness| format!(", {loudness} LUFS")).unwrap_or_default();
     let rate = if *bit_rate > 0 { format!(", {} kbit/s", bit_rate / 1000) } else { String::new() };
     let layout = if layout.is_empty() { format!("{channels} channels") } else { layout.clone() };
     let rate = if settings.is_copy() { ", copied".into() } else { rate };
-    format!("{codec} {sample_rate} Hz, {layout}{rate}{loudness}")
+    let bits = if *bits > 0 { format!(", {bits} bits") } else { String::new() };
+    format!("{codec} {sample_rate} Hz, {layout}{bits}{rate}{loudness}")
 }
 
 fn preview_json(preview: &Preview) -> Value {

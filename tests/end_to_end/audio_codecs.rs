@@ -43,17 +43,27 @@ fn decode(path: &Path) -> Vec<i32> {
     output.stdout.chunks_exact(4).map(|bytes| i32::from_le_bytes(*bytes.first_chunk().unwrap())).collect()
 }
 
-/// Each container with each codec of sound that it holds.
-fn each() -> impl Iterator<Item = (&'static Container, &'static dyn Codec)> {
-    CONTAINERS.iter().flat_map(|container| container.audio.codecs.iter().map(|codec| (*container, *codec)))
+/// A container, a codec of sound that it holds, and the bits of a sample that are asked for.
+type Pair = (&'static Container, &'static dyn Codec, Option<u32>);
+
+/// Each container with each codec of sound that it holds, in each of its depths.
+fn each() -> impl Iterator<Item = Pair> {
+    let pairs = CONTAINERS
+        .iter()
+        .flat_map(|container| container.audio.codecs.iter().map(|codec| (*container, *codec)));
+    pairs.flat_map(|(container, codec)| {
+        let depths = codec.audio().unwrap().depths().iter().skip(1).copied().map(Some);
+        std::iter::once(None).chain(depths).map(move |bits| (container, codec, bits))
+    })
 }
 
-fn bits(codec: &dyn Codec) -> Option<u32> {
-    codec.audio().unwrap().bits()
+fn bits((_, codec, asked): Pair) -> Option<u32> {
+    asked.or(codec.audio().unwrap().bits())
 }
 
-fn settings(found: &Inspected, container: &Container, codec: &dyn Codec) -> AudioSettings {
-    container.audio_settings_of(codec, &found.facts.audio[0].sound, &AudioAsk::default()).unwrap().0
+fn settings(found: &Inspected, (container, codec, bits): Pair) -> AudioSettings {
+    let ask = AudioAsk { bits, ..AudioAsk::default() };
+    container.audio_settings_of(codec, &found.facts.audio[0].sound, &ask).unwrap().0
 }
 
 /// The sound of a source with these settings, cut there.
@@ -75,15 +85,16 @@ fn each_codec_of_sound_decodes_without_a_word_from_each_container_and_lossless_o
         let path = shop.path("a.wav");
         source(&path, rate, channels, format);
         let (found, asked) = (shop.inspect(&path, 1.0), decode(&path));
-        for (container, codec) in each() {
-            let settings = settings(&found, container, codec);
+        for pair in each() {
+            let (container, codec, _) = pair;
+            let settings = settings(&found, pair);
             let output = shop.path(&format!("{}.{}", codec.name(), container.name));
             let made = sound(&shop, &path, &found, &settings, &[]);
             let what = format!("{format} to {} in {}", codec.name(), container.name);
             let merged = shop.merge(&vec![made], &output).unwrap_or_else(|reason| panic!("{what}: {reason}"));
             let decoded = decode(&output);
             reader::reads(&output, None);
-            if bits(codec).is_some_and(|bits| bits >= 24 || format == "pcm_s16le") {
+            if bits(pair).is_some_and(|bits| bits >= 24 || format == "pcm_s16le") {
                 assert!(decoded == asked, "{what}: {} samples, not those of the source", decoded.len());
                 assert_eq!(merged.audio.unwrap().samples, COUNT as i64, "{what}");
             } else if container.priming == Priming::Signalled && settings.sample_rate == rate {
@@ -102,10 +113,9 @@ fn lossless_sound_that_is_cut_comes_out_to_the_bit() {
     let path = shop.path("a.wav");
     source(&path, 44_100, "stereo", "pcm_s16le");
     let (found, asked) = (shop.inspect(&path, 1.0), decode(&path));
-    for (container, codec) in
-        each().filter(|(_, codec)| codec.seams() != Seams::Whole && bits(*codec).is_some())
-    {
-        let settings = settings(&found, container, codec);
+    for pair in each().filter(|pair| pair.1.seams() != Seams::Whole && bits(*pair).is_some()) {
+        let (container, codec, _) = pair;
+        let settings = settings(&found, pair);
         let frame = codec.audio().unwrap().frame_size();
         let made = sound(&shop, &path, &found, &settings, &[5 * frame, 6 * frame, 20 * frame]);
         let output = shop.path(&format!("{}.{}", codec.name(), container.name));
@@ -126,8 +136,9 @@ fn each_codec_of_sound_stays_in_step_with_pictures() {
     let work = shop.make(&path, &Wanted { seconds: 1.0, cuts: Vec::new() });
     let pictures = work[0].objects[0].header.video.as_ref().unwrap().codec.clone();
     let holds = |container: &Container| container.video.codecs.iter().any(|codec| codec.name() == pictures);
-    for (container, codec) in each().filter(|(container, _)| holds(container)) {
-        let settings = settings(&found, container, codec);
+    for pair in each().filter(|(container, ..)| holds(container)) {
+        let (container, codec, _) = pair;
+        let settings = settings(&found, pair);
         let mut work = work.clone();
         work[1] = sound(&shop, &path, &found, &settings, &[]);
         let output = shop.path(&format!("{}.{}", codec.name(), container.name));

@@ -97,6 +97,7 @@ impl AudioCodec for Aac {
             channels: count,
             layout: made.clone(),
             filters: None,
+            bits: 0,
         };
         let (from, to) = (layouts::describe(layout, channels), layouts::describe(&made, count));
         let remark = match fit {

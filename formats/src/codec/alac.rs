@@ -1,4 +1,4 @@
-//! ALAC (Apple Lossless), of 24 bits, which the samples of sources of fewer are exact in. Its header is the `alac` box with the
+//! ALAC (Apple Lossless), usually of 24 bits, which the samples of sources of fewer are exact in. Its header is the `alac` box with the
 //! `ALACSpecificConfig` ("Apple Lossless Format", ALACMagicCookieDescription.txt).
 
 use millrace_schemas::{AudioSettings, Sound};
@@ -8,8 +8,11 @@ use crate::layouts;
 
 pub(super) const ENTRY: &dyn Codec = &Alac;
 
-/// Bits of a sample.
+/// Bits of a sample. The lower 8 of 24 are not compressed (`ALACEncoder`, `mBytesShifted`), so samples of 16 take less in 16.
 const BITS: u32 = 24;
+const DEPTHS: [u32; 2] = [BITS, 16];
+/// Where the header states them.
+const BITS_AT: usize = 17;
 /// Samples in a packet: the only length that libavcodec's encoder makes.
 const FRAME_SIZE: i64 = 4096;
 /// The highest rate of which Apple's players are known to play files.
@@ -51,6 +54,18 @@ impl AudioCodec for Alac {
         Some(BITS)
     }
 
+    fn depths(&self) -> &'static [u32] {
+        &DEPTHS
+    }
+
+    fn stated_bits(&self, header: &[u8]) -> i32 {
+        header.get(BITS_AT).filter(|bits| u32::from(**bits) != BITS).map_or(0, |bits| i32::from(*bits))
+    }
+
+    fn sample_format_of(&self, settings: &AudioSettings) -> &'static str {
+        if self.bits_of(settings) == Some(BITS) { "s32p" } else { "s16p" }
+    }
+
     fn frame_size(&self) -> i64 {
         FRAME_SIZE
     }
@@ -65,14 +80,16 @@ impl AudioCodec for Alac {
         layouts::settings((self.name(), "ALAC"), &LAYOUTS, sound, rate)
     }
 
-    fn options(&self, _: &AudioSettings) -> Vec<(&'static str, String)> {
-        vec![("bits_per_raw_sample", BITS.to_string())]
+    fn options(&self, settings: &AudioSettings) -> Vec<(&'static str, String)> {
+        vec![("bits_per_raw_sample", self.bits_of(settings).unwrap_or(BITS).to_string())]
     }
 
     /// Files state the bits of a sample beside the header, too.
     fn copy_refusal(&self, headers: &[u8]) -> Option<String> {
-        let bits = headers.get(17).map_or(0, |bits| u32::from(*bits));
-        (bits != BITS).then(|| format!("copies of ALAC are of {BITS} bits a sample, not of {bits}"))
+        let bits = headers.get(BITS_AT).map_or(0, |bits| u32::from(*bits));
+        let known = DEPTHS.map(|bits| bits.to_string()).join(" or ");
+        (!DEPTHS.contains(&bits))
+            .then(|| format!("copies of ALAC are of {known} bits a sample, not of {bits}"))
     }
 
     fn read_header(&self, header: &[u8]) -> Option<SoundHeader> {
@@ -128,6 +145,21 @@ mod tests {
         let mut other = header();
         other[4] = b'A';
         assert_eq!(Alac.read_header(&other), None);
+    }
+
+    #[test]
+    fn bits_of_a_sample_are_24_unless_16_are_asked_for_or_stated() {
+        let sound = Sound { sample_rate: 48_000, channels: 2, layout: "stereo".into() };
+        let usual = Alac.settings(&sound, Priming::Signalled).0;
+        let few = AudioSettings { bits: 16, ..usual.clone() };
+        assert_eq!((Alac.bits_of(&usual), Alac.sample_format_of(&usual)), (Some(24), "s32p"));
+        assert_eq!((Alac.bits_of(&few), Alac.sample_format_of(&few)), (Some(16), "s16p"));
+        let mut header = header();
+        assert_eq!((Alac.stated_bits(&header), Alac.copy_refusal(&header)), (0, None));
+        header[BITS_AT] = 16;
+        assert_eq!((Alac.stated_bits(&header), Alac.copy_refusal(&header)), (16, None));
+        header[BITS_AT] = 20;
+        assert!(Alac.copy_refusal(&header).unwrap().contains("24 or 16 bits a sample, not of 20"));
     }
 
     #[test]

@@ -179,6 +179,7 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         layout: "stereo".into(),
         encoder: String::new(),
         filters: None,
+        bits: 0,
     };
     let empty = Header {
         extradata: vec![1, 100, 0, 31],

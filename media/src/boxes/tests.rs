@@ -103,6 +103,21 @@ fn file(tracks: &[Vec<u8>]) -> Vec<u8> {
 const RATE_1: u32 = 1 << 16;
 
 #[test]
+fn samples_of_one_tick_and_one_size_of_sound_are_counted_and_not_listed() {
+    let of = |handler: &[u8; 4], size: u32, delta: u32| {
+        let handler = [words(&[0, 0]), handler.to_vec(), vec![0; 12]].concat();
+        let sketch = Sketch::new().with("hdlr", handler).with("stts", words(&[0, 1, 4, delta]));
+        let sizes = if size > 0 { words(&[0, size, 4]) } else { words(&[0, 0, 4, 1, 2, 3, 4]) };
+        let track = read(&sketch.with("stsz", sizes).without("ctts").file()).unwrap().tracks.remove(0);
+        (track.samples.is_each_tick, track.samples.times.len())
+    };
+    assert_eq!(of(b"soun", 4, 1), (true, 0));
+    assert_eq!(of(b"soun", 0, 1), (false, 4), "of several sizes");
+    assert_eq!(of(b"soun", 4, 1024), (false, 4), "of more than a tick");
+    assert_eq!(of(b"vide", 4, 1), (false, 4), "pictures");
+}
+
+#[test]
 fn a_track_holds_each_field_of_its_boxes() {
     let movie = read(&Sketch::new().with("elst", words(&[0, 1, 160, 512, RATE_1])).file()).unwrap();
     assert_eq!((movie.timescale, movie.duration), (1000, 160));

@@ -131,9 +131,9 @@ pub(crate) fn sound(settings: &AudioSettings) -> Result<&'static dyn AudioCodec,
 /// Returns the samples that the encoder of these settings takes.
 pub(crate) fn samples(settings: &AudioSettings) -> Result<libav::sound::Samples, Failure> {
     let codec = sound(settings)?;
-    let format = libav::codec::sample_format(codec.sample_format());
+    let format = libav::codec::sample_format(codec.sample_format_of(settings));
     // A lossy codec that takes whole numbers takes all bits of them.
-    let bits = codec.bits().unwrap_or(8 * u32::try_from(format.bytes()).unwrap_or(0));
+    let bits = codec.bits_of(settings).unwrap_or(8 * u32::try_from(format.bytes()).unwrap_or(0));
     Ok(libav::sound::Samples { format, bits })
 }
 

@@ -24,7 +24,7 @@ use millrace_schemas::{Chapter, OutputPlan, TrackTags};
 
 use super::{
     alive,
-    codec::{self, Codec},
+    codec::{self, AudioCodec, Codec},
     failure::Failure,
     libav::{
         color::LibavColor,
@@ -271,13 +271,16 @@ impl Muxer {
                 p.codec_type = AVMediaType::AVMEDIA_TYPE_AUDIO;
                 p.sample_rate = audio.sample_rate;
                 p.bit_rate = audio.bit_rate;
-                p.frame_size = i32::try_from(header.frame_size).unwrap_or(0);
+                // A movie takes what has packets of more than a sample for compressed (movenc, `mov_init`).
+                let is_uncompressed = codec.audio().is_some_and(AudioCodec::is_uncompressed);
+                p.frame_size =
+                    if is_uncompressed { 0 } else { i32::try_from(header.frame_size).unwrap_or(0) };
                 if container.priming == Priming::Signalled {
                     p.initial_padding = i32::try_from(header.padding).unwrap_or(0);
                 }
                 // What the sample entry of a lossless codec states (movenc, `mov_write_audio_tag`).
                 p.bits_per_raw_sample =
-                    codec::sound(audio)?.bits().map_or(0, |bits| i32::try_from(bits).unwrap_or(0));
+                    codec::sound(audio)?.bits_of(audio).map_or(0, |bits| i32::try_from(bits).unwrap_or(0));
                 p.ch_layout = Layout::of(audio)?.raw();
             }
             if header.side.is_some() {

@@ -45,6 +45,19 @@ pub(super) fn check_audio(tables: &Tables, key: &str, asked: &Audio, problems: &
     }
     problems.within(at("sample_rate"), asked.sample_rate, SAMPLE_RATES, " Hz");
     problems.within(at("channels"), asked.channels, (1, MOST_CHANNELS), "");
+    if let Some(bits) = asked.bits.filter(|bits| !codec.depths().contains(bits)) {
+        let known: Vec<String> = codec.depths().iter().map(u32::to_string).collect();
+        problems.add(
+            at("bits"),
+            match known.is_empty() {
+                true => "samples of this codec have bits of its own; leave it out".into(),
+                false => format!(
+                    "{bits} bits of a sample are not known of this codec; known are {}",
+                    known.join(", ")
+                ),
+            },
+        );
+    }
     problems.within(at("loudness"), asked.loudness.map(|loudness| loudness.0), LOUDNESS, " LUFS");
     problems.within(at("gain"), asked.gain.map(|gain| gain.0), GAIN, " dB");
     problems.within(at("high_pass"), asked.high_pass, HIGH_PASS, " Hz");
@@ -168,6 +181,15 @@ mod tests {
         assert!(of("gain = \"61dB\"")[0].contains("-60 to 60 dB"));
         assert!(of("high_pass = 5")[0].contains("10 to 1000 Hz"));
         assert!(of("fade_out = \"2m\"")[0].contains("0 to 60 seconds"));
+        assert!(of("bits = 16")[0].contains("bits of its own; leave it out"));
+        let alac = |bits| {
+            problems(&format!("[audio.main]\ncodec = \"alac\"\nbits = {bits}\n[[output]]\nformat = \"m4a\""))
+        };
+        assert_eq!((alac(16), alac(24)), (Vec::new(), Vec::new()));
+        assert_eq!(
+            alac(20),
+            ["audio.main.bits: 20 bits of a sample are not known of this codec; known are 24, 16"]
+        );
         assert!(of("gain = -3\nloudness = -16")[0].contains("leave one of the two out"));
     }
 

@@ -119,6 +119,7 @@ fn audio() -> impl Strategy<Value = Audio> {
                 bitrate,
                 sample_rate,
                 channels,
+                bits: denoise.then_some(16),
                 loudness,
                 gain,
                 high_pass,

@@ -168,13 +168,15 @@ impl Canonical {
     }
 
     fn audio(&mut self, settings: &AudioSettings, encoders: &Encoders) {
-        let AudioSettings { codec, bit_rate, sample_rate, channels, layout, encoder, filters } = settings;
+        let AudioSettings { codec, bit_rate, sample_rate, channels, layout, encoder, filters, bits } =
+            settings;
         self.set("audio.codec", codec);
         self.set("audio.encoder", encoders.of(encoder, codec));
         self.set("audio.bit_rate", bit_rate);
         self.set("audio.sample_rate", sample_rate);
         self.set("audio.channels", channels);
         self.set_unless(&String::new(), "audio.layout", layout);
+        self.set_unless(&0, "audio.bits", bits);
         if let Some(AudioFilters { high_pass, denoise, gain, loudness, fade_in, fade_out }) = filters {
             self.set_unless(&0, "audio.high_pass", high_pass);
             self.set_unless(&false, "audio.denoise", denoise);

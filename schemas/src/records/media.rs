@@ -253,6 +253,10 @@ pub struct AudioSettings {
     #[serde(default)]
     #[avro(default = "null")]
     pub filters: Option<AudioFilters>,
+    /// Bits of a sample of a lossless codec that has several; 0 for its usual ones.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub bits: i32,
 }
 
 /// What audio goes through before it is encoded, in this order.
