@@ -36,6 +36,7 @@ table! {
         pcm_s24le,
         mov_text,
         subrip,
+        webvtt,
         mjpeg,
         png,
     }
