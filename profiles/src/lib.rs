@@ -18,6 +18,7 @@ mod problems;
 mod profile;
 mod request;
 mod shipped;
+mod timecode;
 mod timing;
 mod trim;
 mod wanted;

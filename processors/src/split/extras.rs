@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use millrace_profiles::Wanted;
-use millrace_schemas::{Extras, Ratio, SourceFacts};
+use millrace_schemas::{Extras, SourceFacts};
 
 /// The metadata keys of the location of the recording: libavformat's, and Apple's.
 const LOCATIONS: [&str; 3] = ["location", "location-eng", "com.apple.quicktime.location.iso6709"];
@@ -25,37 +25,29 @@ pub(super) fn copied(facts: &SourceFacts, wanted: &Wanted, keep_location: bool) 
     for (key, names) in told.into_iter().chain(located).filter(|_| format.metadata) {
         metadata.extend(of_source(names).map(|value| (key.to_owned(), value)));
     }
-    // It counts the source's pictures.
-    let rate = facts.video.as_ref().and_then(|video| {
-        let made = wanted.video_settings(&video.picture)?.frame_rate;
-        (made == video.picture.frame_rate).then_some(made)
-    });
-    let timecode = facts.timecode.clone().filter(|code| rate.is_some_and(|rate| counts(code, rate)));
     Extras {
         metadata,
         chapters: if format.chapters { facts.chapters.clone() } else { Vec::new() },
-        timecode: timecode.filter(|_| format.timecode),
+        timecode: wanted.timecode(facts),
     }
 }
 
-/// Returns whether a text is a timecode (SMPTE ST 12-1) and the frame rate is one that timecodes count.
-fn counts(code: &str, rate: Ratio) -> bool {
-    let shape = code.len() == 11
-        && code.bytes().enumerate().all(|(i, byte)| match i {
-            2 | 5 => byte == b':',
-            8 => matches!(byte, b':' | b';' | b'.'),
-            _ => byte.is_ascii_digit(),
-        });
-    let rate = rate.as_f64();
-    let nominal = [24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0, 150.0];
-    shape && nominal.iter().any(|n| (rate - n).abs() < 1e-3 || (rate - n / 1.001).abs() < 1e-3)
+/// Returns what is to be said of a source's timecode that an output lacks, though its format holds one; `None` if there is nothing.
+pub(super) fn timecode_remark(facts: &SourceFacts, wanted: &Wanted) -> Option<String> {
+    let (code, video) = (facts.timecode.as_ref()?, facts.video.as_ref()?);
+    let made = wanted.video_settings(&video.picture).filter(|_| wanted.container.timecode)?.frame_rate;
+    let is_other = made != video.picture.frame_rate && wanted.timecode(facts).is_none();
+    is_other.then(|| {
+        let rate = made.as_f64();
+        format!("the timecode {code} is left out: it can't be counted exactly at {rate:.3} pictures a second")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use millrace_formats::{CONTAINERS, TABLES};
     use millrace_profiles::Profile;
-    use millrace_schemas::{Picture, VideoTrack};
+    use millrace_schemas::{Picture, Ratio, VideoTrack};
 
     use super::*;
 
@@ -76,32 +68,23 @@ mod tests {
     }
 
     #[test]
-    fn a_timecode_goes_with_the_frame_rate_that_it_counts() {
-        let pal = Ratio { num: 25, den: 1 };
-        let picture = Picture::plain((64, 48), pal, Ratio { num: 1, den: 1000 });
+    fn a_timecode_that_is_left_out_for_the_frame_rate_is_said() {
+        let picture = Picture::plain((64, 48), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 1000 });
         let facts = SourceFacts {
             timecode: Some("01:00:00:00".into()),
             video: Some(VideoTrack::new(0, picture, (0, 1000))),
             ..SourceFacts::default()
         };
-        let of = |rate: &str| {
-            let text =
-                format!("[video.a]\ncodec = \"h264\"\nframe_rate = {rate}\n[[output]]\nformat = \"mov\"");
+        let of = |rate: &str, format: &str| {
+            let text = format!(
+                "[video.a]\ncodec = \"h264\"\nframe_rate = {rate}\n[[output]]\nformat = \"{format}\""
+            );
             let wanted = Profile::from_toml(&text).unwrap().wanted(&TABLES).unwrap();
-            copied(&facts, &wanted[0], false).timecode
+            (copied(&facts, &wanted[0], false).timecode, timecode_remark(&facts, &wanted[0]))
         };
-        assert_eq!(of("25"), facts.timecode);
-        assert_eq!(of("{ most = 30 }"), facts.timecode);
-        assert_eq!(of("50"), None);
-    }
-
-    #[test]
-    fn a_timecode_is_one_that_the_rate_can_count() {
-        let pal = Ratio { num: 25, den: 1 };
-        assert!(counts("01:00:00:00", pal));
-        assert!(counts("01:00:00;00", Ratio { num: 30_000, den: 1001 }));
-        assert!(!counts("01:00:00:00", Ratio { num: 1000, den: 33 }));
-        assert!(!counts("1:00:00:00", pal));
-        assert!(!counts("01:00:00:0x", pal));
+        assert_eq!(of("50", "mov"), (facts.timecode.clone(), None));
+        let (code, remark) = of("29.97", "mov");
+        assert!(code.is_none() && remark.unwrap().contains("01:00:00:00 is left out"));
+        assert_eq!(of("29.97", "flv"), (None, None), "flv holds none at any rate");
     }
 }

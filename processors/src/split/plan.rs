@@ -173,7 +173,7 @@ fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, want
         mark: String::new(),
         overwrite: upload.overwrite,
         extras: Some(extras::copied(facts, wanted, upload.keep_location)),
-        remarks: Vec::new(),
+        remarks: extras::timecode_remark(facts, wanted).into_iter().collect(),
     }
 }
 
