@@ -168,6 +168,18 @@ pub trait VideoCodec: Debug + Sync {
     /// The preset of a rendition that asks for none; empty if it has none.
     fn usual_preset(&self) -> &'static str;
 
+    /// Returns [`Self::presets`] of an encoder, by libavcodec's name; those of the first one if it is empty.
+    fn presets_of(&self, encoder: &str) -> &'static [&'static str] {
+        let _ = encoder;
+        self.presets()
+    }
+
+    /// Returns [`Self::usual_preset`] of an encoder, by libavcodec's name.
+    fn usual_preset_of(&self, encoder: &str) -> &'static str {
+        let _ = encoder;
+        self.usual_preset()
+    }
+
     /// The scale of its constant quality.
     fn quality(&self) -> Quality;
 
@@ -194,7 +206,8 @@ pub trait VideoCodec: Debug + Sync {
     /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (size, clock, colour).
     fn options(&self, settings: &VideoSettings) -> Vec<(&'static str, String)>;
 
-    /// Returns [`Self::options`] for an encoder that runs this many threads. Codec headers must not depend on their number.
+    /// Returns [`Self::options`] for the encoder that the settings name, or the first one, which runs this many threads. Codec headers
+    /// must not depend on their number.
     fn options_for(&self, settings: &VideoSettings, threads: i32) -> Vec<(&'static str, String)> {
         let _ = threads;
         self.options(settings)
@@ -273,8 +286,9 @@ impl dyn Codec + '_ {
         let (width, height) = ask.size.unwrap_or((picture.width, picture.height));
         let (color, tone_map) = color::shown(picture, ask.keeps_range);
         let is_high_range = color::is_high_range(color);
+        let encoder = ask.encoder.as_deref().unwrap_or_default();
         let mut settings = VideoSettings {
-            preset: ask.preset.clone().unwrap_or_else(|| codec.usual_preset().into()),
+            preset: ask.preset.clone().unwrap_or_else(|| codec.usual_preset_of(encoder).into()),
             crf: ask.quality.unwrap_or(codec.quality().usual),
             width,
             height,

@@ -7,7 +7,7 @@ use millrace_schemas::COPY;
 
 use self::{
     audio::check_audio,
-    codecs::{Choice, check_none, choose, find_codec, held, names},
+    codecs::{Choice, check_none, choose, find_codec, hardware_refusal, held, names},
 };
 use crate::{
     bounds::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_OUTPUTS, NONE},
@@ -132,15 +132,17 @@ fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problem
     if copies::check(key, asked, (&asked.codec, asked.when_fits.as_deref()), problems) {
         return;
     }
-    let Some(codec) = find_codec(tables, &asked.codec).ok().and_then(|(codec, _)| codec.video()) else {
+    let found = find_codec(tables, &asked.codec).ok();
+    let Some((codec, encoder)) = found.and_then(|(codec, encoder)| Some((codec.video()?, encoder))) else {
         let known = names(tables, |codec| codec.video().is_some());
-        problems.add(at("codec"), format!("'{}' is no codec of video; known are {known}", asked.codec));
+        let no_codec = || format!("'{}' is no codec of video; known are {known}", asked.codec);
+        problems.add(at("codec"), hardware_refusal(tables, &asked.codec).unwrap_or_else(no_codec));
         return;
     };
     bit_rates::check(tables, key, asked, codec, problems);
     let Quality { best, worst, .. } = codec.quality();
     problems.within(at("quality"), asked.quality, (best, worst), ", less is better");
-    problems.one_of(at("preset"), asked.preset.as_ref(), codec.presets());
+    problems.one_of(at("preset"), asked.preset.as_ref(), codec.presets_of(encoder.unwrap_or_default()));
     let pixel_formats = [codec.pixel_formats(), &[AS_SOURCE]].concat();
     problems.one_of(at("pixel_format"), asked.pixel_format.as_ref(), &pixel_formats);
     let sides = [
@@ -284,6 +286,21 @@ mod tests {
             problems("[video.a]\ncodec = \"h265x\"\n[[output]]\nformat = \"mp4\"")[0]
                 .contains("known are h264")
         );
+        let of_encoder = |encoder: &str, keys: &str| {
+            problems(&format!("[video.a]\ncodec = \"{encoder}\"\n{keys}\n[[output]]\nformat = \"mp4\""))
+        };
+        assert_eq!(of_encoder("libaom", "preset = \"1\""), [""; 0]);
+        assert!(of_encoder("libaom-av1", "preset = \"12\"")[0].contains("known are 8, 7, 6, 5, 4, 3, 2, 1"));
+        assert_eq!(of_encoder("svt-av1", "preset = \"12\""), [""; 0]);
+        for (encoder, instead) in [
+            ("h264_nvenc", "set codec to h264 (libx264)"),
+            ("hevc_vaapi", "set codec to hevc (libx265)"),
+            ("av1_qsv", "set codec to av1 (libsvtav1, libaom-av1)"),
+            ("nvenc", "set codec to one of h264, hevc, av1, vp9"),
+        ] {
+            let refused = of_encoder(encoder, "").remove(0);
+            assert!(refused.contains("have no access to devices") && refused.contains(instead), "{refused}");
+        }
         assert!(problems("[[output]]\nformat = \"mp5\"")[0].contains("known formats: mp4"));
     }
 

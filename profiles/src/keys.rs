@@ -57,7 +57,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "video.NAME.codec",
-        about: "The codec of the pictures, or one of its encoders: `x264` is the codec h264, made by libx264. `copy` takes the packets of an mp4, mov, mkv or webm as they are, of whatever codec they are; what can't be copied into the format is refused with the reason, before work begins. `none` is for no pictures. NAME is yours; outputs refer to it.",
+        about: "The codec of the pictures, or one of its encoders: `x264` is the codec h264, made by libx264. `copy` takes the packets of an mp4, mov, mkv or webm as they are, of whatever codec they are; what can't be copied into the format is refused with the reason, before work begins. `none` is for no pictures. NAME is yours; outputs refer to it. The first encoder of a codec is its usual one. Encoders on hardware (`h264_nvenc`, `hevc_vaapi`, `av1_qsv`) are refused: media processes have no access to devices.",
         range: |tables| {
             each(tables, |codec| codec.video().map(|_| format!("by {}", encoders(codec)))) + "; copy; none"
         },
@@ -120,7 +120,13 @@ pub const KEYS: &[Key] = &[
             each(tables, |codec| {
                 let video = codec.video()?;
                 let presets = video.presets().join(", ");
-                Some(format!("{presets}; usually {}", video.usual_preset()))
+                let others =
+                    codec.encoders().iter().filter(|encoder| video.presets_of(encoder) != video.presets());
+                let others = others.map(|encoder| {
+                    let presets = video.presets_of(encoder).join(", ");
+                    format!("; by {encoder} {presets}, usually {}", video.usual_preset_of(encoder))
+                });
+                Some(format!("{presets}; usually {}{}", video.usual_preset(), others.collect::<String>()))
             })
         },
         default: "the codec's usual preset",
@@ -218,7 +224,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "video.NAME.frame_rate",
-        about: "The frame rate: `25`, `\"30000/1001\"` (which is also 29.97), or `{ most = 30 }`, which divides the source's rate by the least whole number that brings it to at most that (50 to 25, 59.94 to 29.97), and leaves a source with fewer as it is. There is a picture at each multiple of its duration, counted from time zero of the source: the last one of the source that is due by then, each at the nearest multiple. Closed captions in the pictures, and a timecode, belong to the source's rate and are left out.",
+        about: "The frame rate: `25`, `\"30000/1001\"` (which is also 29.97), or `{ most = 30 }`, which divides the source's rate by the least whole number that brings it to at most that (50 to 25, 59.94 to 29.97), and leaves a source with fewer as it is. There is a picture at each multiple of its duration, counted from time zero of the source: the last one of the source that is due by then, each at the nearest multiple. Closed captions in the pictures belong to the source's rate and are left out. A timecode is counted at the new rate where that is exact: both rates are whole numbers, no numbers are dropped, and the first picture has a number at both; else it is left out.",
         range: |_| format!("{} to {} pictures a second", FRAME_RATES.0, FRAME_RATES.1),
         default: "the times of the source's pictures",
         example: "frame_rate = { most = 30 }",
@@ -294,6 +300,19 @@ pub const KEYS: &[Key] = &[
         default: "as in the source",
         example: "channels = 2",
         cost: "little",
+    },
+    Key {
+        path: "audio.NAME.bits",
+        about: "Bits of a sample of a lossless codec. Samples of more are rounded.",
+        range: |tables| {
+            each(tables, |codec| {
+                let depths: Vec<String> = codec.audio()?.depths().iter().map(u32::to_string).collect();
+                (!depths.is_empty()).then(|| depths.join(" or "))
+            })
+        },
+        default: "24 of alac and flac, which the samples of sources of fewer are exact in",
+        example: "[audio.main]\ncodec = \"alac\"\nbits = 16",
+        cost: "24 bits of a source of 16 take half as much more in alac, and no more in flac",
     },
     Key {
         path: "audio.NAME.loudness",

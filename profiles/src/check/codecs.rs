@@ -99,12 +99,49 @@ pub(crate) fn find_codec(tables: &Tables, name: &str) -> Result<Chosen, String> 
     }
     let plain = |name: &str| name.trim_start_matches("lib").replace(['-', '_'], "");
     for codec in encoded() {
-        let is_it = |encoder: &&&str| **encoder == name || plain(encoder) == plain(name);
+        // The library alone, such as `libaom` of `libaom-av1`.
+        let library = |encoder: &str| {
+            let plain_name = plain(encoder);
+            plain_name
+                .strip_suffix(&plain(codec.name()))
+                .filter(|library| !library.is_empty())
+                .map(str::to_owned)
+        };
+        let is_it = |encoder: &&&str| {
+            **encoder == name || plain(encoder) == plain(name) || library(encoder) == Some(plain(name))
+        };
         if let Some(encoder) = codec.encoders().iter().find(is_it) {
             return Ok((codec, Some(encoder)));
         }
     }
     Err(format!("'{name}' is no codec and no encoder that is known"))
+}
+
+/// What libavcodec's encoders on hardware end in, and what that is called.
+const HARDWARE: [(&str, &str); 8] = [
+    ("nvenc", "NVENC"),
+    ("vaapi", "VA-API"),
+    ("qsv", "Quick Sync"),
+    ("amf", "AMF"),
+    ("videotoolbox", "VideoToolbox"),
+    ("v4l2m2m", "V4L2"),
+    ("mediacodec", "MediaCodec"),
+    ("omx", "OpenMAX"),
+];
+
+/// Returns why an encoder on hardware can't be asked for, with what would work; `None` if the name is of none.
+pub(super) fn hardware_refusal(tables: &Tables, name: &str) -> Option<String> {
+    let (codec, ending) = name.split_once('_').unwrap_or(("", name));
+    let (_, called) = HARDWARE.iter().find(|(known, _)| *known == ending)?;
+    let made = |codec: &&&'static dyn Codec| codec.video().is_some();
+    let instead = match tables.codecs.iter().filter(made).find(|known| known.name() == codec) {
+        Some(known) => format!("{codec} ({})", known.encoders().join(", ")),
+        None => format!("one of {}", names(tables, |codec| codec.video().is_some())),
+    };
+    Some(format!(
+        "'{name}' encodes on hardware ({called}), and media processes have no access to devices; set codec to {instead}, which \
+         encodes on the processor"
+    ))
 }
 
 /// The names of the codecs that encodings can be of.
