@@ -1,6 +1,7 @@
 //! The command line.
 
 mod help;
+mod profiles;
 mod shared;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -14,7 +15,8 @@ use help::{
     CLEANUP_HELP, DEAD_HELP, EXECUTIONS_HELP, PROFILES_HELP, REPLAY_HELP, RUN_HELP, SERVE_HELP, SUBMIT_HELP,
     VERIFY_HELP,
 };
-pub(crate) use shared::{Data, Decoding, LogLocation};
+pub(crate) use profiles::{CheckProfile, ProfileLookup, Profiles};
+pub(crate) use shared::{Data, Decoding, LogLocation, OwnProfiles};
 
 /// Turns video into other formats: splits it at time intervals, transcodes the segments in parallel, joins them, and
 /// proves that the result is right.
@@ -59,7 +61,7 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Show what a media file holds
     Probe(Probe),
-    /// Show what can be made: the profiles that ship; check one of yours
+    /// Show what can be made: the profiles that ship, and yours; check one
     #[command(subcommand, after_help = PROFILES_HELP)]
     Profiles(Profiles),
     /// Hold an output to its source: the proof that it is right
@@ -130,6 +132,8 @@ pub(crate) struct Run {
     pub(crate) output: OsString,
     #[command(flatten)]
     pub(crate) order: Order,
+    #[command(flatten)]
+    pub(crate) own: OwnProfiles,
     /// How many cores to use [default: all]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
@@ -157,6 +161,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FROM=TO", env = "MILLRACE_WATCH")]
     #[serde(skip)]
     pub(crate) watch: Vec<OsString>,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub(crate) own: OwnProfiles,
     /// Where uploads may read sources: a folder, or a URL such as s3://videos/in/ or https://host/in/; may be given several times. Nothing else is read
     #[arg(
         long = "source-root",
@@ -217,6 +224,8 @@ pub(crate) struct Submit {
     pub(crate) record: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) order: Order,
+    #[command(flatten)]
+    pub(crate) own: OwnProfiles,
     /// Name the execution: submitted again under this name it is the same, and nothing is made twice
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -234,48 +243,6 @@ pub(crate) struct Submit {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) log: LogLocation,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Profiles {
-    /// List the profiles that ship
-    List {
-        /// Print a line of JSON for each
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print a profile, as it is written: a start for one of yours
-    Show {
-        /// The name of a profile that ships, or a file
-        name: String,
-        /// Print its canonical text, which is JSON and part of an execution's identity
-        #[arg(long)]
-        json: bool,
-    },
-    /// Say what is wrong with a profile and what would work; with --source what would be made
-    Check(CheckProfile),
-    /// Show in which keys two profiles differ
-    Diff {
-        /// A name, or a file
-        before: String,
-        /// A name, or a file
-        after: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CheckProfile {
-    /// A file, or the name of a profile that ships
-    #[arg(value_name = "FILE|NAME")]
-    pub(crate) profile: String,
-    /// Say what would be made of this source, a file or a URL
-    #[arg(long, value_name = "SOURCE")]
-    pub(crate) source: Option<OsString>,
-    /// Print what would be made as a line of JSON
-    #[arg(long, requires = "source")]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) decoding: Decoding,
 }
 
 #[derive(Debug, Subcommand)]
@@ -330,6 +297,8 @@ pub(crate) struct Verify {
     /// The profile by which it was made: a name, or a file; the output must have the name that the profile gives it
     #[arg(short, long, value_name = "NAME|FILE")]
     pub(crate) profile: Option<String>,
+    #[command(flatten)]
+    pub(crate) own: OwnProfiles,
     #[command(flatten)]
     pub(crate) decoding: Decoding,
     /// Print JSON: every check, and all that was measured
@@ -437,6 +406,8 @@ pub(crate) enum Executions {
         jobs: Option<std::num::NonZeroUsize>,
         #[command(flatten)]
         decoding: Decoding,
+        #[command(flatten)]
+        own: OwnProfiles,
         #[command(flatten)]
         log: LogLocation,
         /// Print a line of JSON for each as it ends

@@ -18,6 +18,7 @@ use millrace_kafka::{Guarantee, Settings};
 use millrace_media::Sandbox;
 use millrace_processors::{
     cleanup::RETRY_WINDOW_MS,
+    request::Catalog,
     trigger::rules::{self, Rule},
 };
 use millrace_storage::{Location, Scheme, Stores, WorkStore};
@@ -25,8 +26,9 @@ use millrace_worker::{DEFAULT_STORE, MediaProcessSettings};
 use serde::Deserialize;
 
 use crate::{
-    cli::LogLocation,
+    cli::{LogLocation, OwnProfiles, ProfileLookup},
     error::CommandError,
+    profile_file::read_catalog,
     shell::{data::DataFolder, watch::Folder},
 };
 use access::{AccessConfig, output_reach, reach};
@@ -76,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) sandbox: Sandbox,
     /// The longest that one task of a media process may take, in seconds.
     pub(crate) longest_task_seconds: Option<f64>,
+    /// The folder of profiles that uploads may name, beside those that ship.
+    pub(crate) profiles: Option<PathBuf>,
     /// Where uploads of the default principal may read: folders and URLs.
     #[serde(default)]
     pub(crate) source_roots: Vec<String>,
@@ -169,10 +173,30 @@ impl Config {
         Ok(named)
     }
 
+    /// Returns the profiles that can be named, as they are now.
+    pub(crate) fn catalog(&self) -> Result<Catalog, CommandError> {
+        read_catalog(self.profiles.as_deref()).map_err(CommandError::Call)
+    }
+
+    /// Returns the settings' folder of profiles, which flags override.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn profile_folder(lookup: &ProfileLookup) -> Result<Option<PathBuf>, CommandError> {
+        let location = LogLocation { config: lookup.config.clone(), ..LogLocation::default() };
+        Ok(Self::load(&location, &[])?.with_profiles(&lookup.own).profiles)
+    }
+
+    /// Returns the settings with the folder of profiles that a flag names, if it does.
+    pub(crate) fn with_profiles(self, flag: &OwnProfiles) -> Self {
+        // A path need not be UTF-8, as the values of layers are.
+        Self { profiles: flag.folder.clone().or(self.profiles), ..self }
+    }
+
     /// Returns the rules of what is watched.
     pub(crate) fn rules(&self) -> Result<Vec<Rule>, CommandError> {
         let found = self.watch.iter().map(Watch::rule).collect::<Result<Vec<_>, _>>()?;
-        rules::check(&found).map_err(CommandError::Call)?;
+        rules::check(&found, &self.catalog()?).map_err(CommandError::Call)?;
         Ok(found)
     }
 

@@ -6,6 +6,7 @@ mod config;
 mod error;
 mod inputs;
 mod order;
+mod profile_file;
 mod shell;
 mod terminal;
 

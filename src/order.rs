@@ -5,11 +5,13 @@ use std::path::Path;
 use clap::Args;
 use millrace_formats::CONTAINERS;
 use millrace_processors::request;
-use millrace_profiles::{Asset, Profile};
-use millrace_schemas::{LONGEST_PROFILE, Upload};
-use millrace_storage::as_url;
+use millrace_profiles::{Profile, ProfileReference};
+use millrace_schemas::Upload;
 
-use crate::{error::CommandError, inputs::parse_url};
+use crate::{
+    error::CommandError,
+    profile_file::{read_catalog, read_profile_file},
+};
 
 /// The length of a segment in seconds, unless it is set otherwise.
 pub(crate) const SEGMENT_TIME_SECONDS: f64 = 15.0;
@@ -20,7 +22,7 @@ pub(crate) struct Order {
     /// A format to make; may be given several times
     #[arg(short, long = "format", value_name = "FORMAT", help = help_on_formats())]
     pub(crate) formats: Vec<String>,
-    /// What to make: the name of a profile ('millrace profiles list'), or a file of one in TOML or JSON
+    /// What to make: the name of a profile ('millrace profiles list'), also as NAME@VERSION, or a file of one in TOML or JSON
     #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "formats")]
     pub(crate) profile: Option<String>,
     /// Length of a segment in seconds, at least 0.1; fractions are fine
@@ -62,12 +64,12 @@ impl Order {
         Upload { dst_formats, ..upload }
     }
 
-    /// Returns an upload of no source yet that asks for this order, with its profile read.
+    /// Returns an upload of no source yet that asks for this order, with its profile read. `folder` has the user's own profiles.
     ///
     /// # Errors
     /// If it asks for something that is not possible, or the segment time is out of range.
-    pub(crate) fn upload(&self, output_prefix: &str) -> Result<Upload, CommandError> {
-        let profile = self.profile.as_deref().map(read_profile).transpose()?;
+    pub(crate) fn upload(&self, output_prefix: &str, folder: Option<&Path>) -> Result<Upload, CommandError> {
+        let profile = self.profile.as_deref().map(|argument| read_profile(argument, folder)).transpose()?;
         let mut upload = Upload {
             segment_time_seconds: request::segment_time(self.segment_time).map_err(CommandError::Call)?,
             output_prefix: output_prefix.into(),
@@ -80,42 +82,42 @@ impl Order {
     }
 }
 
-/// Reads the profile that an argument names: a file, or one that ships.
+/// Reads the profile that an argument names: a file, one of the user's own in `folder`, or one that ships.
 ///
 /// # Errors
 /// If there is none, or it is none.
-pub(crate) fn read_profile(argument: &str) -> Result<Profile, CommandError> {
-    let wrong = |reason: &dyn std::fmt::Display| CommandError::Call(format!("{argument}: {reason}"));
-    let extension = Path::new(argument).extension().unwrap_or_default();
-    if !argument.contains('/') && extension.is_empty() {
-        return Profile::resolve(argument).map_err(|error| {
-            CommandError::Call(format!(
-                "{error}; a file of yours is named with its extension, such as ours.toml"
-            ))
-        });
+pub(crate) fn read_profile(argument: &str, folder: Option<&Path>) -> Result<Profile, CommandError> {
+    if is_file(argument) {
+        return read_profile_file(Path::new(argument))
+            .map_err(|reason| CommandError::Call(format!("{argument}: {reason}")));
     }
-    let text = std::fs::read_to_string(argument).map_err(|error| wrong(&error))?;
-    if text.len() > LONGEST_PROFILE {
-        return Err(wrong(&format!(
-            "{} bytes are too many for a profile: at most {LONGEST_PROFILE}",
-            text.len()
-        )));
+    let catalog = read_catalog(folder).map_err(CommandError::Call)?;
+    catalog.resolve(argument).map_err(|error| {
+        CommandError::Call(format!(
+            "{error}; a file of yours is named with its extension, such as ours.toml, or is in a folder that --profiles names"
+        ))
+    })
+}
+
+/// Returns a profile as an upload has it: a name as it is, to be looked up when the upload is accepted, and a file as the profile
+/// that it is now.
+///
+/// # Errors
+/// If the file can't be read, or is no profile.
+pub(crate) fn named_profile(argument: &str) -> Result<String, CommandError> {
+    if is_file(argument) {
+        return Ok(read_profile(argument, None)?.to_json());
     }
-    let profile = if text.trim_start().starts_with('{') {
-        Profile::from_json(&text)
-    } else {
-        Profile::from_toml(&text)
-    };
-    let mut profile = profile.map_err(|error| wrong(&error))?;
-    let folder = Path::new(argument).parent().unwrap_or(Path::new(""));
-    for asset in profile.assets_mut() {
-        if let Asset::Located(path) = asset
-            && as_url(path.as_ref()).is_none()
-        {
-            // A file of another machine would be another one: the profile that goes out names a URL.
-            *path = parse_url(folder.join(&*path).as_os_str())
-                .map_err(|error| wrong(&format!("{path}: {error}")))?;
-        }
-    }
-    Ok(profile)
+    Ok(argument.to_owned())
+}
+
+/// Returns whether the argument `--profile` names a file, and not a profile.
+fn is_file(argument: &str) -> bool {
+    argument.contains('/') || Path::new(argument).extension().is_some()
+}
+
+/// Returns the profile that an argument names, if it is well named and not known here: another process may know it.
+pub(crate) fn unknown_name(argument: &str) -> Option<&str> {
+    let is_name = !is_file(argument) && argument.parse::<ProfileReference>().is_ok();
+    Some(argument).filter(|_| is_name && Profile::resolve(argument).is_err())
 }

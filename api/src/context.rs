@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::http::StatusCode;
 use millrace_access::{Access, Location, Principal, Purpose, Right};
+use millrace_processors::Pinning;
 use millrace_runtime::{Log, NewRecord, Transaction};
 use millrace_topology::{
     Emit,
@@ -41,6 +42,8 @@ pub struct Api {
     pub retry_window_ms: i64,
     /// What each principal may do, read and write.
     pub access: Arc<Access>,
+    /// What pins uploads to profiles.
+    pub pinning: Pinning,
 }
 
 impl Api {

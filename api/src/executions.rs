@@ -53,8 +53,17 @@ pub fn execution_json(state: &Assembly) -> Value {
         "execution": state.execution, "attempt": state.attempt, "state": state.phase.as_str(), "reason": state.reason,
         "source": masked_url(&state.source.url), "segments": state.video_segments, "segments_done": state.video_done(),
         "started": time(state.started_ms), "ended": state.ended_ms.map(time), "outputs": outputs, "labels": state.labels,
-        "warnings": state.warnings, "principal": state.principal(),
+        "warnings": state.warnings, "principal": state.principal(), "profile": profile_json(state),
     })
+}
+
+/// Returns the name and the version of an execution's profile; null without one.
+fn profile_json(state: &Assembly) -> Value {
+    let profile = state.upload.as_ref().and_then(request::profile_and_version);
+    profile.map_or(
+        Value::Null,
+        |(name, version)| json!({"name": name, "version": version.map(|version| version.to_string())}),
+    )
 }
 
 /// Publishes an upload. Responds 202 once it is on the log, or 200 if its execution exists already.
@@ -80,8 +89,7 @@ pub(crate) async fn submit(
     }
     request::segment_time(upload.segment_time_seconds).map_err(Problem::unprocessable)?;
     request::deadline(upload.deadline_seconds).map_err(Problem::unprocessable)?;
-    let mut upload =
-        request::pin_profile(upload).map_err(|error| Problem::unprocessable(format!("profile: {error}")))?;
+    let mut upload = api.pinning.pin_profile(upload).await.map_err(Problem::unprocessable)?;
     let wanted = request::wanted(&upload).map_err(Problem::unprocessable)?;
     let url = source_url(&upload, &api.store).map_err(Problem::unprocessable)?;
     let prefix = output_prefix(&upload, &url).map_err(Problem::unprocessable)?;
@@ -247,6 +255,8 @@ pub(crate) async fn retry(
     let upload = upload.ok_or_else(|| {
         conflict("the execution was made by an older version, which did not keep its upload; submit it again")
     })?;
+    // A profile that was not found when the upload was accepted is looked up again; one that was stays as it was.
+    let upload = api.pinning.pin_profile(upload).await.map_err(|reason| conflict(&reason))?;
     let upload = cleanup::next_attempt(&state, upload, millis_now(), api.retry_window_ms);
     let attempt = upload.attempt;
     api.publish(vec![Emit::new(streams::ACCEPTED, &state.source.url, &upload)?]).await?;

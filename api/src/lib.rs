@@ -11,6 +11,7 @@ mod listener;
 mod notifications;
 mod probe;
 mod problem;
+mod profiles;
 mod view;
 
 use axum::{
@@ -43,6 +44,7 @@ impl Api {
             .route("/v1/executions/{id}/events", get(executions::events))
             .route("/v1/executions/{id}/cancel", post(executions::cancel))
             .route("/v1/executions/{id}/retry", post(executions::retry))
+            .route("/v1/profiles", get(profiles::list))
             .route("/v1/probe", post(probe::probe))
             .route("/v1/notifications", post(notifications::notify))
             .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use millrace_access::Access;
 use millrace_processors::{
-    Dependencies, Ports, Principals, ProcessorStarter, RunningExecutions, cleanup, split,
-    trigger::rules::Rule,
+    Dependencies, Pinning, Ports, Principals, ProcessorStarter, ProfileSource, RunningExecutions, cleanup,
+    request::Catalog, split, trigger::rules::Rule,
 };
 use millrace_runtime::{
     Backoff, Level, Log, LogError, Options, RunError, Stop, Stopper, Tail, read_table, run_aggregation,
@@ -39,6 +39,8 @@ pub struct Settings {
     pub principals: Principals,
     /// The rights and limits of each principal.
     pub access: Arc<Access>,
+    /// The profiles that uploads may name.
+    pub profiles: Arc<dyn ProfileSource>,
 }
 
 impl Settings {
@@ -52,6 +54,7 @@ impl Settings {
             rules: Vec::new(),
             principals: Principals::default(),
             access: Arc::new(Access::everything()),
+            profiles: Arc::new(Catalog::default()),
         }
     }
 }
@@ -129,6 +132,7 @@ impl Engine {
             rules: self.settings.rules.clone(),
             principals: self.settings.principals.clone(),
             access: self.settings.access.clone(),
+            pinning: Pinning::new(self.settings.profiles.clone(), self.settings.access.clone()),
             // Only `split` uses it.
             running: if runs(&split::spec()) {
                 self.running_executions()

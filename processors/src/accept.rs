@@ -6,18 +6,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_access::{Access, Location, Purpose};
 use millrace_schemas::{RecordError, Upload, source_url};
-use millrace_topology::{
-    Emit, Processor, ProcessorError, ProcessorSpec, Task,
-    ports::{PortError, Storage},
-    streams,
-};
+use millrace_topology::{Emit, Processor, ProcessorError, ProcessorSpec, Task, ports::Storage, streams};
 
 use crate::{
     dependencies::{Dependencies, Ports, ProcessorStarter},
+    pinning::Pinning,
     principals::Principals,
-    request::{pin_assets_of, pin_profile, unpinned_assets},
 };
 
 /// The name of the header with the principal of a record.
@@ -36,8 +31,8 @@ pub fn spec() -> ProcessorSpec {
 
 /// Makes the processor and starts it.
 pub fn start<P: Ports>(dependencies: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
-    let Dependencies { ports, principals, access, store, .. } = dependencies;
-    let accept = Accept::new(ports.clone(), principals.clone(), access.clone(), store);
+    let Dependencies { ports, principals, pinning, store, .. } = dependencies;
+    let accept = Accept::new(ports.clone(), principals.clone(), pinning.clone(), store);
     starter.start_processor(spec(), accept);
 }
 
@@ -53,8 +48,7 @@ pub struct IncomingUpload {
 pub struct Accept<P> {
     ports: Arc<P>,
     principals: Principals,
-    /// What each principal may read and write.
-    access: Arc<Access>,
+    pinning: Pinning,
     /// The URL scheme of the default object store.
     store: String,
 }
@@ -62,8 +56,8 @@ pub struct Accept<P> {
 impl<P: Storage> Accept<P> {
     /// Returns the processor. `store` is the URL scheme of the default object store, for uploads that name a bucket.
     #[must_use]
-    pub fn new(ports: Arc<P>, principals: Principals, access: Arc<Access>, store: &str) -> Self {
-        Self { ports, principals, access, store: store.into() }
+    pub fn new(ports: Arc<P>, principals: Principals, pinning: Pinning, store: &str) -> Self {
+        Self { ports, principals, pinning, store: store.into() }
     }
 
     /// Returns the upload with its principal.
@@ -79,29 +73,7 @@ impl<P: Storage> Accept<P> {
             }
             Some(_) | None => of_log,
         };
-        let upload = Upload { principal: principal.clone(), ..incoming.upload.clone() };
-        // `split` refuses a profile that is none: its execution fails with the reason.
-        Ok(pin_profile(upload.clone()).unwrap_or(upload))
-    }
-
-    /// Returns the upload with its profile's assets at their present versions, or as it is if its principal may not read them or
-    /// they are not there: `split` refuses it then, and its execution fails with the reason.
-    ///
-    /// # Errors
-    /// If a store can't be reached now.
-    async fn pin_assets(&self, upload: Upload) -> Result<Upload, ProcessorError> {
-        let Ok(principal) = self.access.principal(&upload.principal) else { return Ok(upload) };
-        let may_read = |url: &String| {
-            principal.reaches_everything()
-                || Location::parse(url).is_ok_and(|at| principal.check(Purpose::Source, &at).is_ok())
-        };
-        if !unpinned_assets(&upload).iter().all(may_read) {
-            return Ok(upload);
-        }
-        match pin_assets_of(self.ports.as_ref(), upload.clone()).await {
-            Err(PortError::Refused(_)) => Ok(upload),
-            pinned => Ok(pinned?),
-        }
+        Ok(Upload { principal: principal.clone(), ..incoming.upload.clone() })
     }
 }
 
@@ -126,7 +98,7 @@ impl<P: Storage> Processor for Accept<P> {
 
     async fn handle(&self, incoming: &IncomingUpload, _: Task) -> Result<Vec<Emit>, ProcessorError> {
         let upload = self.accept(incoming).map_err(ProcessorError::Permanent)?;
-        let upload = self.pin_assets(upload).await?;
+        let upload = self.pinning.pin(self.ports.as_ref(), upload).await?;
         // `split` refuses an upload that names no source, or two: its execution fails with the reason.
         let key = source_url(&upload, &self.store).unwrap_or_default();
         Ok(vec![Emit::new(streams::ACCEPTED, &key, &upload)?])
@@ -142,11 +114,18 @@ impl<P: Storage> Processor for Accept<P> {
 mod tests {
     use std::collections::HashMap;
 
-    use millrace_access::{Principal, Reach};
+    use std::sync::Mutex;
+
+    use millrace_access::{Access, Location, Principal, Reach};
+    use millrace_profiles::{Catalog, Profile};
     use millrace_schemas::{OutputFacts, SourceRef, frame::Record as _};
-    use millrace_topology::{millis_now, ports::Stored};
+    use millrace_topology::{
+        millis_now,
+        ports::{PortError, Stored},
+    };
 
     use super::*;
+    use crate::{pinning::ProfileSource, request::unpinned_assets};
 
     /// A store whose files are all of this version, but for what is called `none`.
     struct Files(&'static str);
@@ -187,7 +166,56 @@ mod tests {
 
     fn accept(trust_header: bool) -> Accept<Files> {
         let principals = Principals { of_log: "log".into(), trust_header };
-        Accept::new(Arc::new(Files("one")), principals, Arc::new(access()), "s3")
+        let pinning = Pinning::new(Arc::new(Catalog::default()), Arc::new(access()));
+        Accept::new(Arc::new(Files("one")), principals, pinning, "s3")
+    }
+
+    /// Profiles of a folder that changes: `ours` makes this format.
+    #[derive(Debug)]
+    struct Changing(Mutex<&'static str>);
+
+    #[async_trait]
+    impl ProfileSource for Changing {
+        async fn catalog(&self) -> Arc<Catalog> {
+            let text = format!("[[output]]\nformat = \"{}\"", self.0.lock().unwrap());
+            let own = [("ours".parse().unwrap(), Profile::from_toml(&text).unwrap())].into();
+            Arc::new(Catalog::of(own, [].into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_is_pinned_to_what_its_profile_is_when_it_is_accepted() {
+        let profiles = Arc::new(Changing(Mutex::new("mp4")));
+        let pinning = Pinning::new(profiles.clone(), Arc::new(access()));
+        let accept = Accept::new(Arc::new(Files("one")), Principals::default(), pinning.clone(), "s3");
+        let ours = Upload { profile: Some("ours".into()), ..upload() }.encode().unwrap();
+        let before = accepted(&accept, &ours, &[]).await.unwrap();
+        assert!(before.profile.as_ref().unwrap().contains(r#""format":"mp4""#));
+        *profiles.0.lock().unwrap() = "flv";
+        // What is on `accepted` is read again after a crash, by a retry and by a replay: it has the profile itself.
+        assert_eq!(pinning.pin_profile(before.clone()).await.unwrap(), before);
+        assert_eq!(pinning.check_pinned(&before).await, Ok(()));
+        let after = accepted(&accept, &ours, &[]).await.unwrap();
+        assert!(after.profile.unwrap().contains(r#""format":"flv""#));
+    }
+
+    #[tokio::test]
+    async fn a_profile_that_is_not_found_is_left_to_split_which_takes_none_that_comes_later() {
+        let profiles = Arc::new(Changing(Mutex::new("mp4")));
+        let pinning = Pinning::new(profiles, Arc::new(access()));
+        let accept = Accept::new(Arc::new(Files("one")), Principals::default(), pinning.clone(), "s3");
+        let named = |name: &str| Upload { profile: Some(name.into()), ..upload() };
+        let theirs = accepted(&accept, &named("theirs").encode().unwrap(), &[]).await.unwrap();
+        assert_eq!(theirs.profile.as_deref(), Some("theirs"));
+        let said = pinning.check_pinned(&theirs).await.unwrap_err();
+        assert!(
+            said.starts_with("profile: there is no profile 'theirs'; known profiles: ours, web"),
+            "{said}"
+        );
+        let said = pinning.check_pinned(&named("ours@0123456789ab")).await.unwrap_err();
+        assert!(said.contains("known versions: "), "{said}");
+        assert!(pinning.check_pinned(&named("ours")).await.unwrap_err().contains("retry the execution"));
+        assert_eq!(pinning.check_pinned(&named("web")).await, Ok(()), "of an earlier version of Millrace");
     }
 
     /// The principal of the log may read what is in the bucket `brand`.

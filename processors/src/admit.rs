@@ -5,7 +5,10 @@ use std::cmp::Ordering;
 use millrace_schemas::{Arrival, RecordError, Seen, Upload, frame::Record as _};
 use millrace_topology::{Aggregation, Emit, Fold, HORIZON_DAYS, ProcessorSpec, Role, streams};
 
-use crate::dependencies::{Dependencies, Ports, ProcessorStarter};
+use crate::{
+    dependencies::{Dependencies, Ports, ProcessorStarter},
+    request::lasting_profile,
+};
 
 /// For how long a source is remembered after its last arrival, in milliseconds; executions are remembered as long.
 const HORIZON_MS: i64 = HORIZON_DAYS as i64 * 24 * 3600 * 1000;
@@ -97,8 +100,14 @@ fn compare_sequencers(a: &str, b: &str) -> Ordering {
 fn hash_settings(uploads: &[Upload]) -> Result<String, RecordError> {
     let mut encoded = Vec::new();
     for upload in uploads {
-        // Labels have no order, and results do not depend on them.
-        let settings = Upload { labels: std::collections::HashMap::new(), version: None, ..upload.clone() };
+        // Labels have no order, and results do not depend on them. A profile counts by its name: a notification that comes again
+        // after the profile has changed is no other request.
+        let settings = Upload {
+            labels: std::collections::HashMap::new(),
+            version: None,
+            profile: lasting_profile(upload),
+            ..upload.clone()
+        };
         encoded.push(settings.encode()?);
     }
     Ok(millrace_schemas::hash_of(&encoded))
@@ -167,6 +176,26 @@ mod tests {
         let mut other = one.clone();
         other.uploads[0].dst_formats = vec!["flv".into()];
         assert_eq!(admitted(&[one.clone(), other, one]), ["1", "1", "1"]);
+    }
+
+    #[test]
+    fn a_version_is_admitted_once_though_its_profile_changes_in_between() {
+        let of = |profile: &str| {
+            let mut arrival = arrival("1", None, 5);
+            arrival.uploads[0].profile = Some(profile.into());
+            arrival
+        };
+        let named = |name: &str, format: &str| {
+            of(&format!(r#"{{"name": "{name}", "output": [{{"format": "{format}"}}]}}"#))
+        };
+        assert_eq!(admitted(&[named("ours", "mp4"), named("ours", "flv")]), ["1"]);
+        assert_eq!(admitted(&[named("ours", "mp4"), named("theirs", "mp4")]), ["1", "1"]);
+        assert_eq!(
+            admitted(&[named("", "mp4"), named("", "flv")]),
+            ["1", "1"],
+            "the rule itself has changed"
+        );
+        assert_eq!(admitted(&[of("ours"), named("ours", "mp4")]), ["1", "1"], "it was not found before");
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use millrace_topology::{
     ports::{Controls, Media, Storage},
 };
 
-use crate::{principals::Principals, running::RunningExecutions, trigger::rules::Rule};
+use crate::{pinning::Pinning, principals::Principals, running::RunningExecutions, trigger::rules::Rule};
 
 /// All ports that processors use.
 pub trait Ports: Media + Storage + Controls {}
@@ -27,6 +27,8 @@ pub struct Dependencies<P> {
     pub principals: Principals,
     /// What each principal may read and write, and its limits.
     pub access: Arc<Access>,
+    /// What pins uploads to profiles and to the versions of images.
+    pub pinning: Pinning,
     /// The count of each principal's running executions.
     pub running: RunningExecutions,
     /// Whether the work objects of a failed execution are kept for a new attempt.

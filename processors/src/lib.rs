@@ -10,6 +10,7 @@ pub mod cleanup;
 mod dependencies;
 mod events;
 pub mod merge;
+mod pinning;
 mod principals;
 pub mod request;
 mod running;
@@ -20,6 +21,7 @@ pub mod trigger;
 use millrace_topology::{Topology, streams};
 
 pub use dependencies::{Dependencies, Ports, ProcessorStarter};
+pub use pinning::{Pinning, ProfileSource};
 pub use principals::Principals;
 pub use running::RunningExecutions;
 

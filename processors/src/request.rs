@@ -2,7 +2,10 @@
 
 use millrace_formats::{Container, Tables};
 use millrace_profiles::Request;
-pub use millrace_profiles::{assets, pin_assets, pin_profile, unpinned_assets};
+pub use millrace_profiles::{
+    Catalog, assets, lasting_profile, pin_assets, pin_profile, profile_and_version, profile_reference,
+    unpinned_assets,
+};
 use millrace_schemas::{SourceRef, Upload};
 use millrace_topology::ports::{PortError, Storage};
 
@@ -10,7 +13,10 @@ use millrace_topology::ports::{PortError, Storage};
 ///
 /// # Errors
 /// If one can't be read.
-pub(crate) async fn pin_assets_of(storage: &impl Storage, upload: Upload) -> Result<Upload, PortError> {
+pub(crate) async fn pin_assets_of<S: Storage + ?Sized>(
+    storage: &S,
+    upload: Upload,
+) -> Result<Upload, PortError> {
     let mut pinned = Vec::new();
     for url in unpinned_assets(&upload) {
         let source = storage.pin(&url).await?;

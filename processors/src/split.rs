@@ -29,6 +29,7 @@ use tracing::Instrument as _;
 
 use crate::{
     dependencies::{Dependencies, Ports, ProcessorStarter},
+    pinning::Pinning,
     request::{self, pin_assets_of},
     running::RunningExecutions,
     trigger::rules,
@@ -46,8 +47,9 @@ pub fn spec() -> ProcessorSpec {
 
 /// Makes the processor and starts it.
 pub fn start<P: Ports>(dependencies: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
-    let Dependencies { ports, store, access, running, .. } = dependencies;
-    starter.start_processor(spec(), Split::new(ports.clone(), store, access.clone(), running.clone()));
+    let Dependencies { ports, store, access, pinning, running, .. } = dependencies;
+    let split = Split::new(ports.clone(), store, access.clone(), pinning.clone(), running.clone());
+    starter.start_processor(spec(), split);
 }
 
 /// The processor `split`.
@@ -57,14 +59,21 @@ pub struct Split<P> {
     store: String,
     /// What each principal may read and write, and its limits.
     access: Arc<Access>,
+    pinning: Pinning,
     running: RunningExecutions,
 }
 
 impl<P> Split<P> {
     /// Returns the processor with these ports. `store` is the URL scheme of the default object store, for uploads that name a bucket;
     /// `access` and `running` limit what uploads of each principal may do.
-    pub fn new(ports: Arc<P>, store: &str, access: Arc<Access>, running: RunningExecutions) -> Self {
-        Self { ports, store: store.into(), access, running }
+    pub fn new(
+        ports: Arc<P>,
+        store: &str,
+        access: Arc<Access>,
+        pinning: Pinning,
+        running: RunningExecutions,
+    ) -> Self {
+        Self { ports, store: store.into(), access, pinning, running }
     }
 }
 
@@ -170,9 +179,10 @@ impl<P> Split<P> {
 
 impl<P: Media + Storage> Split<P> {
     /// Returns the source at the version that the upload names, or at the current one, and the upload with its assets pinned, if
-    /// those of an earlier version of Millrace, or of a watched folder, are not yet.
+    /// those of an earlier version of Millrace are not yet.
     async fn pin(&self, upload: &Upload) -> Result<(Upload, SourceRef), PortError> {
         let url = source_url(upload, &self.store).map_err(PortError::Refused)?;
+        self.pinning.check_pinned(upload).await.map_err(PortError::Refused)?;
         limits::check_locations(&self.access, upload, &url).map_err(PortError::Refused)?;
         let source = self.ports.pin(&url).await?;
         limits::check_size(&self.access, upload, &source).map_err(PortError::Refused)?;

@@ -15,7 +15,10 @@ use millrace_topology::{
     streams,
 };
 
-use crate::dependencies::{Dependencies, Ports, ProcessorStarter};
+use crate::{
+    dependencies::{Dependencies, Ports, ProcessorStarter},
+    pinning::Pinning,
+};
 use notification::{Notification, ObjectEvent};
 use rules::Rule;
 
@@ -31,16 +34,15 @@ pub fn spec() -> ProcessorSpec {
 
 /// Makes the processor and starts it.
 pub fn start<P: Ports>(dependencies: &Dependencies<P>, starter: &mut impl ProcessorStarter) {
-    starter.start_processor(
-        spec(),
-        Trigger::new(dependencies.ports.clone(), dependencies.rules.clone(), &dependencies.store),
-    );
+    let Dependencies { ports, rules, pinning, store, .. } = dependencies;
+    starter.start_processor(spec(), Trigger::new(ports.clone(), rules.clone(), pinning.clone(), store));
 }
 
 /// The processor `trigger`.
 pub struct Trigger<P> {
     ports: Arc<P>,
     rules: Vec<Rule>,
+    pinning: Pinning,
     /// The scheme of the default object store, which has the buckets of the notifications.
     store: Option<Scheme>,
 }
@@ -48,8 +50,8 @@ pub struct Trigger<P> {
 impl<P> Trigger<P> {
     /// Returns the processor with these ports and rules. `store` is the URL scheme of the default object store, which sends the
     /// notifications.
-    pub fn new(ports: Arc<P>, rules: Vec<Rule>, store: &str) -> Self {
-        Self { ports, rules, store: Scheme::named(store) }
+    pub fn new(ports: Arc<P>, rules: Vec<Rule>, pinning: Pinning, store: &str) -> Self {
+        Self { ports, rules, pinning, store: Scheme::named(store) }
     }
 }
 
@@ -116,7 +118,10 @@ impl<P: Storage> Trigger<P> {
             );
             return Ok(None);
         }
-        let uploads = rules::uploads(&self.rules, location, source);
+        let mut uploads = Vec::new();
+        for upload in rules::uploads(&self.rules, location, source) {
+            uploads.push(self.pinning.pin(self.ports.as_ref(), upload).await?);
+        }
         if uploads.is_empty() {
             return Ok(None);
         }

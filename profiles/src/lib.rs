@@ -7,12 +7,14 @@
 mod amounts;
 mod asset;
 mod bounds;
+mod catalog;
 mod check;
 mod copies;
 mod copying;
 mod crop;
 mod geometry;
 mod keys;
+mod name;
 mod over_time;
 mod problems;
 mod profile;
@@ -26,11 +28,16 @@ mod watermark;
 
 pub use amounts::{BitRate, Seconds, Size};
 pub use asset::Asset;
+pub use catalog::{Catalog, CatalogEntry, Origin};
 pub use crop::{Crop, Rotate};
 pub use keys::{KEYS, Key, documentation};
+pub use name::{ProfileName, ProfileReference, ProfileVersion};
 pub use problems::Problem;
 pub use profile::{Audio, Output, Profile, ProfileError, SourceTerms, Video};
-pub use request::{Request, assets, pin_assets, pin_profile, unpinned_assets};
+pub use request::{
+    Request, assets, lasting_profile, pin_assets, pin_profile, profile_and_version, profile_reference,
+    unpinned_assets,
+};
 pub use shipped::{SHIPPED, shipped};
 pub use timing::{Deinterlace, Denoise, FrameRate, Rate};
 pub use trim::TrimTimes;

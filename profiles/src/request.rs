@@ -5,8 +5,9 @@ use millrace_schemas::{LONGEST_PROFILE, SourceFacts, SourceRef, Upload};
 
 use crate::{
     asset::Asset,
+    catalog::{Catalog, is_object},
+    name::ProfileVersion,
     profile::{Profile, ProfileError, SourceTerms},
-    shipped::{SHIPPED, shipped},
     wanted::Wanted,
 };
 
@@ -64,10 +65,43 @@ impl Request {
 /// Returns an upload whose profile is its canonical text, so that its execution is pinned to it, whatever its name stands for later.
 ///
 /// # Errors
-/// As [`Profile::resolve`].
-pub fn pin_profile(upload: Upload) -> Result<Upload, ProfileError> {
-    let profile = upload.profile.as_deref().map(Profile::resolve).transpose()?;
+/// As [`Catalog::resolve`].
+pub fn pin_profile(upload: Upload, catalog: &Catalog) -> Result<Upload, ProfileError> {
+    let profile = upload.profile.as_deref().map(|text| catalog.resolve(text)).transpose()?;
     Ok(Upload { profile: profile.map(|profile| profile.to_json()), ..upload })
+}
+
+/// Returns the name of an upload's profile, perhaps with a version, as it is written; `None` if the upload has no profile, or has
+/// one itself, as all uploads that are pinned.
+#[must_use]
+pub fn profile_reference(upload: &Upload) -> Option<&str> {
+    upload.profile.as_deref().filter(|text| !is_object(text))
+}
+
+/// Returns the name of an upload's profile, and its version; `None` without one. The name is empty if the upload has the profile
+/// itself, and the version is `None` if the profile was not found.
+#[must_use]
+pub fn profile_and_version(upload: &Upload) -> Option<(String, Option<ProfileVersion>)> {
+    let text = upload.profile.as_deref()?;
+    if !is_object(text) {
+        return Some((text.to_owned(), None));
+    }
+    let profile = Profile::from_json(text).ok()?;
+    let version = ProfileVersion::of(&profile);
+    Some((profile.name, Some(version)))
+}
+
+/// Returns a text of an upload's profile that stays the same while its file changes: its name. Of a profile without a name it is the
+/// version.
+#[must_use]
+pub fn lasting_profile(upload: &Upload) -> Option<String> {
+    let (name, version) = profile_and_version(upload)?;
+    Some(match version {
+        // It was not found: once it is, it is another.
+        None => format!("{name}?"),
+        Some(version) if name.is_empty() => version.to_string(),
+        Some(_) => name,
+    })
 }
 
 /// Returns the URLs of an upload's assets (images and alike) whose version is not set yet, each once; none if its profile is none.
@@ -120,15 +154,9 @@ impl Profile {
     /// Returns the profile that a text stands for: a profile in JSON, or the name of one that ships.
     ///
     /// # Errors
-    /// If it is no profile, or there is none of that name: the text lists the known ones.
+    /// As [`Catalog::resolve`].
     pub fn resolve(text: &str) -> Result<Self, ProfileError> {
-        if text.trim_start().starts_with('{') {
-            return Self::from_json(text);
-        }
-        shipped(text).ok_or_else(|| {
-            let known: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
-            ProfileError(format!("there is no profile '{text}'; known profiles: {}", known.join(", ")))
-        })
+        Catalog::default().resolve(text)
     }
 }
 
@@ -181,10 +209,16 @@ mod tests {
         let named = upload(r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "profile": "web"}"#);
         let request = Request::of(&named, &TABLES).unwrap();
         assert_eq!(request.outputs[0].file_name("a"), "a.mp4");
-        let pinned = pin_profile(named.clone()).unwrap();
+        assert_eq!(profile_reference(&named), Some("web"));
+        let pinned = pin_profile(named.clone(), &Catalog::default()).unwrap();
+        assert_eq!(profile_reference(&pinned), None);
         assert!(pinned.profile.as_ref().unwrap().starts_with(r#"{"name":"web","#));
         assert_eq!(Request::of(&pinned, &TABLES).unwrap(), request);
-        assert_eq!(pin_profile(pinned.clone()).unwrap(), pinned, "it is its own canonical text");
+        assert_eq!(
+            pin_profile(pinned.clone(), &Catalog::default()).unwrap(),
+            pinned,
+            "it is its own canonical text"
+        );
         let request = Request::of(&upload(OBJECT), &TABLES).unwrap();
         assert_eq!(request.outputs[0].file_name("a"), "a.flv");
     }
@@ -194,14 +228,24 @@ mod tests {
 
     #[test]
     fn assets_are_pinned_once_and_stay_so() {
-        let marked = pin_profile(upload(MARKED)).unwrap();
+        let marked = pin_profile(upload(MARKED), &Catalog::default()).unwrap();
         assert_eq!(unpinned_assets(&marked), ["s3://b/l.png"]);
         let version =
             |version: &str| SourceRef { url: "s3://b/l.png".into(), version: version.into(), bytes: 9 };
         let pinned = pin_assets(marked.clone(), &[version("one")]);
         assert_eq!((unpinned_assets(&pinned), assets(&pinned)), (Vec::new(), vec![version("one")]));
         assert_eq!(pin_assets(pinned.clone(), &[version("two")]), pinned);
-        assert_eq!(pin_profile(pinned.clone()).unwrap(), pinned, "it is its own canonical text");
+        assert_eq!(
+            pin_profile(pinned.clone(), &Catalog::default()).unwrap(),
+            pinned,
+            "it is its own canonical text"
+        );
+        assert_eq!(
+            profile_and_version(&pinned),
+            profile_and_version(&marked),
+            "images count by their location"
+        );
+        assert_eq!(lasting_profile(&pinned), lasting_profile(&marked));
         assert_ne!(pin_assets(marked, &[version("two")]).profile, pinned.profile);
         assert!(Request::of(&pinned, &TABLES).is_ok());
     }
@@ -230,6 +274,26 @@ mod tests {
         assert!(of(Upload { profile: Some("{".into()), ..base.clone() }).starts_with("profile: "));
         let both = of(Upload { dst_formats: vec!["flv".into()], ..base });
         assert!(both.contains("leave dst_formats out"), "{both}");
+    }
+
+    #[test]
+    fn a_profile_keeps_its_name_while_its_file_changes() {
+        let named = upload(r#"{"source": "file:///a.mov", "output_prefix": "file:///o", "profile": "ours"}"#);
+        assert_eq!(profile_and_version(&named), Some(("ours".into(), None)));
+        assert_eq!(lasting_profile(&named), Some("ours?".into()));
+        let pinned = |format: &str| {
+            let profile = Profile::from_toml(&format!("[[output]]\nformat = \"{format}\"")).unwrap();
+            let own = [("ours".parse().unwrap(), profile)].into();
+            pin_profile(named.clone(), &Catalog::of(own, [].into())).unwrap()
+        };
+        let (before, after) = (pinned("mp4"), pinned("flv"));
+        assert_ne!(profile_and_version(&before), profile_and_version(&after));
+        assert_eq!(lasting_profile(&before), Some("ours".into()));
+        assert_eq!(lasting_profile(&after), Some("ours".into()));
+        let given = upload(OBJECT);
+        let version = ProfileVersion::of(&Profile::from_json(given.profile.as_deref().unwrap()).unwrap());
+        assert_eq!(lasting_profile(&given), Some(version.to_string()));
+        assert_eq!(lasting_profile(&Upload::of("file:///a.mov", "file:///o")), None);
     }
 
     #[test]

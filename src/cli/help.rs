@@ -52,6 +52,9 @@ What a process had begun when it died is done again by another. SIGTERM takes no
 Whoever asks, sources are read below --source-root, outputs written below --output-root, and nowhere else; what is watched counts as both
 (docs/security.md).
 
+--profiles names a folder of profiles: each NAME.toml in it is the profile NAME of uploads and watches. What changes there is in force from
+the next upload on; a faulty file is warned of, and its last good version stays in force (docs/profiles.md).
+
 GET /healthz says that the process lives, /readyz that it works, /metrics tells Prometheus (docs/metrics.md). Programs submit,
 follow and cancel executions at /v1 (docs/api.md).
 
@@ -61,6 +64,7 @@ Examples:
   millrace serve --brokers kafka:9092 --work file:///mnt/work --source-root /mnt/in --output-root /mnt/out      all processors
   millrace serve --brokers kafka:9092 --work file:///mnt/work --processors transcode --jobs 8
   millrace serve --data /var/lib/millrace --watch /mnt/nas/in=/mnt/nas/out      what is put into a folder
+  millrace serve --data /var/lib/millrace --profiles /etc/millrace/profiles --source-root /mnt/in --output-root /mnt/out
   millrace serve --config /etc/millrace.toml --instance worker-3        docs/cluster.md has all settings";
 
 pub(super) const SUBMIT_HELP: &str = "\
@@ -72,11 +76,14 @@ Examples:
 
 pub(super) const PROFILES_HELP: &str = "\
 A profile says which outputs are made of a source, and what their video and audio are to be. docs/profiles.md has a page for each key.
+A folder that --profiles names has profiles of yours: each NAME.toml in it is the profile NAME. A version is a hash of what a profile
+says; NAME@VERSION asks for exactly that.
 
-Exit status of check: 0 if it is right, 1 if not; of diff: 0 if they say the same, 1 if not.
+Exit status of check: 0 if it is right, 1 if not; of list: 1 if one of yours is faulty; of diff: 0 if they say the same, 1 if not.
 
 Examples:
   millrace profiles list
+  millrace profiles list --profiles /etc/millrace/profiles
   millrace profiles show web > ours.toml
   millrace profiles check ours.toml
   millrace profiles check ours.toml --source holiday.mov         what would be made, and of how many renditions

@@ -1,6 +1,7 @@
 //! `millrace executions`: what reads the log, whoever else works on it.
 
 use millrace_api::execution_json;
+use millrace_processors::request::profile_and_version;
 use millrace_runtime::{read_partition_of_key, read_table};
 use millrace_schemas::{Assembly, ExecutionEvent, LogLine, masked_url};
 use millrace_topology::streams;
@@ -24,8 +25,8 @@ pub(super) async fn executions(call: Executions) -> Result<u8, CommandError> {
         Executions::Events { execution, log, json } => events(&execution, &log, json).await,
         Executions::Logs { execution, log, json } => logs(&execution, &log, json).await,
         Executions::Cancel { executions, reason, log } => act::cancel(&executions, &reason, &log).await,
-        Executions::Retry { executions, jobs, decoding, log, json } => {
-            act::retry(&executions, jobs, decoding, &log, json).await
+        Executions::Retry { executions, jobs, decoding, own, log, json } => {
+            act::retry(&executions, jobs, decoding, (&log, &own), json).await
         }
     }
 }
@@ -73,6 +74,11 @@ async fn show(id: &str, location: &LogLocation, json: bool) -> Result<u8, Comman
     print(&format!("execution  {} (attempt {})", state.execution, state.attempt));
     print(&format!("source     {}", masked_url(&state.source.url)));
     print(&format!("principal  {}", whose(&state)));
+    if let Some((name, version)) = state.upload.as_ref().and_then(profile_and_version) {
+        let name = if name.is_empty() { "(in the upload)" } else { &name };
+        let version = version.map(|version| format!("@{version}")).unwrap_or_default();
+        print(&format!("profile    {name}{version}"));
+    }
     print(&format!("state      {}", state.phase.as_str()));
     if let Some(reason) = &state.reason {
         print(&format!("reason     {reason}"));

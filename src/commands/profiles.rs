@@ -1,58 +1,99 @@
-//! `millrace profiles`: those that ship, what is wrong with one of a user's own, and what would be made of a source.
+//! `millrace profiles`: those that ship and a user's own, what is wrong with one of a user's own, and what would be made of a source.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use millrace_formats::{TABLES, is_high_range};
 use millrace_processors::split::{Preview, preview};
-use millrace_profiles::{Profile, SHIPPED, Wanted};
+use millrace_profiles::{Origin, Profile, ProfileReference, ProfileVersion, SHIPPED, Wanted, shipped};
 use millrace_schemas::{AudioSettings, SourceFacts, Upload, VideoSettings};
 use millrace_storage::Stores;
 use millrace_worker::{Probes, check_sandbox};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{CheckProfile, Profiles},
+    cli::{CheckProfile, ProfileLookup, Profiles},
     config::Config,
     error::CommandError,
     inputs::{display_name, parse_url},
     order::{SEGMENT_TIME_SECONDS, read_profile},
+    profile_file::read_catalog,
     terminal::{note, print, print_lines},
 };
 
 pub(super) async fn profiles(call: Profiles) -> Result<u8, CommandError> {
     match call {
-        Profiles::List { json } => list(json),
-        Profiles::Show { name, json } => show(&name, json),
+        Profiles::List { lookup, json } => list(&lookup, json),
+        Profiles::Show { name, lookup, json } => show(&name, &lookup, json),
         Profiles::Check(call) => check(&call).await,
-        Profiles::Diff { before, after } => diff(&before, &after),
+        Profiles::Diff { before, after, lookup } => diff(&before, &after, &lookup),
     }
 }
 
-fn list(json: bool) -> Result<u8, CommandError> {
-    for (name, _) in SHIPPED {
-        let profile = Profile::resolve(name).map_err(CommandError::failed)?;
+fn list(lookup: &ProfileLookup, json: bool) -> Result<u8, CommandError> {
+    let catalog = read_catalog(Config::profile_folder(lookup)?.as_deref()).map_err(CommandError::Call)?;
+    let entries = catalog.entries();
+    let names = entries.iter().map(|entry| &entry.profile.name).chain(catalog.faults().keys());
+    let width = names.map(String::len).max().unwrap_or(0).max(12);
+    for entry in &entries {
+        let (name, description) = (&entry.profile.name, &entry.profile.description);
+        let (version, origin) = (entry.version.to_string(), entry.origin.as_str());
         if json {
-            print(&json!({"name": name, "description": profile.description}).to_string());
+            let line =
+                json!({"name": name, "version": version, "origin": origin, "description": description});
+            print(&line.to_string());
+            continue;
+        }
+        let from = match entry.origin {
+            Origin::Shipped => String::new(),
+            Origin::Own | Origin::InPlaceOfShipped => format!(" ({origin})"),
+        };
+        print(&format!("{name:<width$}  {version}  {description}{from}"));
+    }
+    for (file, reason) in catalog.faults() {
+        if json {
+            print(&json!({"file": file, "fault": reason}).to_string());
         } else {
-            print(&format!("{name:<12}  {}", profile.description));
+            print_lines(&format!("{file:<width$}  faulty: {reason}"));
         }
     }
-    Ok(0)
+    Ok(u8::from(!catalog.faults().is_empty()))
 }
 
 /// Prints a profile as it is written, which is a start for one of a user's own.
-fn show(name: &str, json: bool) -> Result<u8, CommandError> {
-    let written = SHIPPED.iter().find(|(known, _)| *known == name);
-    match written {
-        Some((_, text)) if !json => print_lines(text.trim_end()),
-        _ => print(&read_profile(name)?.to_json()),
+fn show(name: &str, lookup: &ProfileLookup, json: bool) -> Result<u8, CommandError> {
+    let folder = Config::profile_folder(lookup)?;
+    let profile = read_profile(name, folder.as_deref())?;
+    if json {
+        print(&profile.to_json());
+        return Ok(0);
     }
+    let Ok(reference) = name.parse::<ProfileReference>() else {
+        print(&profile.to_json());
+        return Ok(0);
+    };
+    let name = reference.name.as_str();
+    let written = SHIPPED.iter().find(|(known, _)| *known == name);
+    // The text of the user's own file; of a profile that ships, its own.
+    let text = match (written, &folder) {
+        (Some((_, text)), _) if shipped(name).as_ref() == Some(&profile) => (*text).to_owned(),
+        (_, Some(folder)) => own_text(folder, name)?,
+        _ => profile.to_json(),
+    };
+    print(&format!("# {name}@{}", ProfileVersion::of(&profile)));
+    print_lines(text.trim_end());
     Ok(0)
+}
+
+/// Returns the text of a profile of the user's own.
+fn own_text(folder: &Path, name: &str) -> Result<String, CommandError> {
+    let path = folder.join(format!("{name}.toml"));
+    std::fs::read_to_string(&path)
+        .map_err(|error| CommandError::Failed(format!("{}: {error}", path.display())))
 }
 
 /// Says what is wrong with a profile, or what would be made of a source by it.
 async fn check(call: &CheckProfile) -> Result<u8, CommandError> {
-    let profile = read_profile(&call.profile)?;
+    let profile = read_profile(&call.profile, Config::profile_folder(&call.lookup)?.as_deref())?;
     let wanted = match profile.wanted(&TABLES) {
         Ok(wanted) => wanted,
         Err(problems) => {
@@ -200,9 +241,10 @@ fn preview_json(preview: &Preview) -> Value {
 }
 
 /// Prints the keys in which two profiles differ.
-fn diff(before: &str, after: &str) -> Result<u8, CommandError> {
+fn diff(before: &str, after: &str, lookup: &ProfileLookup) -> Result<u8, CommandError> {
+    let folder = Config::profile_folder(lookup)?;
     let value = |name: &str| -> Result<Value, CommandError> {
-        let profile = Profile { name: String::new(), ..read_profile(name)? };
+        let profile = Profile { name: String::new(), ..read_profile(name, folder.as_deref())? };
         serde_json::to_value(profile).map_err(CommandError::failed)
     };
     let mut lines = Vec::new();

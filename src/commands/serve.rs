@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millrace_processors::{Principals, topology};
+use millrace_processors::{Pinning, Principals, ProfileSource, request::Catalog, topology};
 use millrace_runtime::Log;
 use millrace_storage::Stores;
 use millrace_worker::{Worker, WorkerSettings, check_sandbox};
@@ -16,7 +16,9 @@ use crate::{
         connect::{connect_to_serve, new_log},
         data::DataFolder,
         http::{self, Listen},
-        logs, watch,
+        logs,
+        profiles::ProfileFolder,
+        watch,
     },
 };
 
@@ -46,6 +48,12 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
              address of this machine, such as {LISTEN}"
         )));
     }
+    let folder = config.profiles.clone().map(ProfileFolder::open).transpose()?;
+    let profiles: Arc<dyn ProfileSource> = match &folder {
+        Some(folder) => Arc::new(folder.clone()),
+        None => Arc::new(Catalog::default()),
+    };
+    let pinning = Pinning::new(profiles.clone(), access.clone());
     let (store, rules, folders) = (config.default_store()?.to_owned(), config.rules()?, config.folders()?);
     if rules.is_empty() && processors.iter().any(|name| name == "trigger") {
         return Err(CommandError::Call(
@@ -84,6 +92,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
             of_log: config.access.kafka.clone(),
             trust_header: config.access.trust_header,
         },
+        profiles,
     };
     logs::publish_lines(&log);
     let mut worker = Worker::start(&settings, &log)?;
@@ -97,6 +106,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
             retry_window_ms,
             media,
             access,
+            pinning: pinning.clone(),
         };
         let started = http::listen(listen, log.clone(), &worker, &stores, collected).await?;
         let address = &started.address;
@@ -105,7 +115,11 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     }
     let watches = settings.processors.is_empty() || settings.processors.iter().any(|name| name == "trigger");
     if watches && !folders.is_empty() {
-        tokio::spawn(watch::folders(log.clone(), folders, settings.rules.clone(), stores.clone()));
+        let making = watch::Making { rules: settings.rules.clone(), pinning, storage: worker.storage() };
+        tokio::spawn(watch::folders(log.clone(), folders, making, stores.clone()));
+    }
+    if let Some(folder) = folder {
+        tokio::spawn(folder.watch());
     }
     tracing::info!(
         brokers = config.brokers, work = work_url, jobs = settings.jobs, processors = ?settings.processors, "serving"
@@ -133,7 +147,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
 
 /// Returns the settings, overridden by the flags.
 fn settings(call: &Serve) -> Result<Config, CommandError> {
-    let mut config = Config::load(&call.log, &[call, &call.decoding])?;
+    let mut config = Config::load(&call.log, &[call, &call.decoding])?.with_profiles(&call.own);
     // A path need not be UTF-8, as the values of layers are.
     config.token_file = call.token_file.clone().or(config.token_file);
     for watch in &call.watch {

@@ -18,16 +18,18 @@ use crate::{
     config::Config,
     error::CommandError,
     inputs::{display_name, parse_output, parse_url},
+    order::{Order, unknown_name},
     shell::{
         connect::{existing_log, new_log, publish},
         data::DataFolder,
     },
-    terminal::print,
+    terminal::{note, print},
 };
 
 pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
-    let uploads = uploads(&call)?;
-    let config = Config::load(&call.log, &[])?;
+    let config = Config::load(&call.log, &[])?.with_profiles(&call.own);
+    let uploads = uploads(&call, &config)?;
+    let catalog = config.catalog()?;
     let store = config.default_store()?;
     let log = match existing_log(&call.log, true).await? {
         Some(log) => log,
@@ -40,17 +42,29 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
     let (mut emits, mut awaited) = (Vec::new(), HashMap::new());
     for upload in uploads {
         upload.check_by_others().map_err(CommandError::Call)?;
-        let upload =
-            request::pin_profile(upload).map_err(|error| CommandError::Call(format!("profile: {error}")))?;
+        let upload = match unknown_here(&upload, &config) {
+            Some(name) => {
+                note(&format!(
+                    "the profile '{name}' is not known here; the process that accepts the upload looks it up"
+                ));
+                upload
+            }
+            None => request::pin_profile(upload, &catalog)
+                .map_err(|error| CommandError::Call(format!("profile: {error}")))?,
+        };
         // What this process can't read, the one that accepts the upload pins.
         let upload = pin_assets(upload.clone(), &stores).await.unwrap_or(upload);
         let source = source_url(&upload, store).map_err(CommandError::Call)?;
         output_prefix(&upload, &source).map_err(CommandError::Call)?;
         let execution = named(&upload, &source, &stores).await;
         if call.wait && execution.is_none() {
+            let (what, source) = match request::profile_reference(&upload) {
+                Some(name) => (format!("the profile '{name}'"), String::new()),
+                None => ("the source".to_owned(), format!("{}: ", masked_url(&source))),
+            };
             return Err(CommandError::Call(format!(
-                "{} can't be looked at from here, and so its execution is not known before it is made; give it a --name to wait for",
-                masked_url(&source)
+                "{source}{what} can't be looked at from here, and so the execution is not known before it is made; give it a --name to \
+                 wait for"
             )));
         }
         emits.push(Emit::new(streams::UPLOADS, &source, &upload).map_err(CommandError::failed)?);
@@ -91,12 +105,19 @@ pub(super) async fn submit(call: Submit) -> Result<u8, CommandError> {
 }
 
 /// Returns the uploads that the arguments ask for.
-fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
+fn uploads(call: &Submit, config: &Config) -> Result<Vec<Upload>, CommandError> {
     if let Some(path) = &call.record {
         return records(path);
     }
     let output = call.output.as_deref().unwrap_or_default();
-    let template = call.order.upload("")?;
+    // A name that is not known here can't be checked here.
+    let named = call.order.profile.as_deref().and_then(unknown_name).filter(|_| config.profiles.is_none());
+    let order = match named {
+        Some(_) => &Order { profile: None, ..call.order.clone() },
+        None => &call.order,
+    };
+    let template = order.upload("", config.profiles.as_deref())?;
+    let template = Upload { profile: named.map(str::to_owned).or(template.profile), ..template };
     request::deadline(call.deadline).map_err(CommandError::Call)?;
     if call.name.is_some() && call.sources.len() > 1 {
         return Err(CommandError::Call("a name is of one source; submit the others on their own".into()));
@@ -122,6 +143,11 @@ fn uploads(call: &Submit) -> Result<Vec<Upload>, CommandError> {
     call.sources.iter().map(upload).collect()
 }
 
+/// Returns the name of an upload's profile if it is not known here, and no folder of profiles is named where it should be.
+fn unknown_here<'a>(upload: &'a Upload, config: &Config) -> Option<&'a str> {
+    request::profile_reference(upload).and_then(unknown_name).filter(|_| config.profiles.is_none())
+}
+
 /// Reads uploads as JSON, one per line.
 fn records(path: &Path) -> Result<Vec<Upload>, CommandError> {
     let wrong = |error: &dyn std::fmt::Display| CommandError::Call(format!("{}: {error}", path.display()));
@@ -144,6 +170,7 @@ fn records(path: &Path) -> Result<Vec<Upload>, CommandError> {
 async fn named(upload: &Upload, source: &str, stores: &Stores) -> Option<String> {
     let pinned = match &upload.name {
         // Assets that are pinned later are part of its id.
+        None if request::profile_reference(upload).is_some() => return None,
         None if !request::unpinned_assets(upload).is_empty() => return None,
         Some(_) => SourceRef { url: source.to_owned(), version: String::new(), bytes: 0 },
         None => stores.pin(source).await.ok()?,

@@ -25,7 +25,7 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     let (source, output) = (url(&call.source)?, url(&call.output)?);
     let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     let compared = (call.pictures, call.sound);
-    let wanted = wanted(call.profile.as_deref(), &source, &output)?;
+    let wanted = wanted(call, &source, &output)?;
     let settings = |video: &VideoTrack| {
         // What can't be copied was made otherwise, and is compared as it is.
         wanted.pictures(&TABLES, video, false).ok().flatten()
@@ -51,9 +51,9 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
 ///
 /// # Errors
 /// If the profile is none, or makes no such output.
-fn wanted(profile: Option<&str>, source: &str, output: &str) -> Result<Wanted, CommandError> {
-    let Some(argument) = profile else { return Ok(Wanted::of(CONTAINERS[0])) };
-    let profile = read_profile(argument)?;
+fn wanted(call: &Verify, source: &str, output: &str) -> Result<Wanted, CommandError> {
+    let Some(argument) = call.profile.as_deref() else { return Ok(Wanted::of(CONTAINERS[0])) };
+    let profile = read_profile(argument, call.own.folder.as_deref())?;
     if profile.source.trim.is_some() {
         return Err(CommandError::Call(format!(
             "{argument}: an output of a part of its source (source.trim) can't be compared with the source; cut that part out of it \

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::{
     error::CommandError,
-    order::{Order, SEGMENT_TIME_SECONDS, read_profile},
+    order::{Order, SEGMENT_TIME_SECONDS, named_profile},
     shell::watch::Folder,
 };
 
@@ -120,16 +120,12 @@ impl Watch {
         let from = watched_location(self.from.as_ref()).map_err(wrong)?;
         let to = Location::of_argument(self.to.as_ref()).map_err(|error| wrong(error.to_string()))?;
         Reach::Everything.check(Purpose::Output, &to).map_err(|refusal| wrong(refusal.to_string()))?;
-        let profile = self.profile.as_deref().map(read_profile).transpose()?;
+        let profile = self.profile.as_deref().map(named_profile).transpose()?;
         Ok(Rule {
             suffixes: self.suffixes.iter().map(|suffix| suffix.to_lowercase()).collect(),
             min_bytes: self.min_bytes,
             max_bytes: self.max_bytes.unwrap_or(i64::MAX),
-            upload: Upload {
-                labels: self.labels.clone(),
-                profile: profile.map(|profile| profile.to_json()),
-                ..self.order().unchecked_upload()
-            },
+            upload: Upload { labels: self.labels.clone(), profile, ..self.order().unchecked_upload() },
             ..Rule::new(from, to)
         })
     }

@@ -7,7 +7,7 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use millrace_access::Access;
 use millrace_api::{AllowedHosts, Api, Listener, Prober, Tokens, View};
-use millrace_processors::topology;
+use millrace_processors::{Pinning, topology};
 use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
 use millrace_storage::Stores;
 use millrace_topology::ports::PortError;
@@ -57,6 +57,8 @@ pub(crate) struct Listen {
     pub(crate) media: MediaProcessSettings,
     /// What each principal may reach and do.
     pub(crate) access: Arc<Access>,
+    /// What pins uploads to profiles.
+    pub(crate) pinning: Pinning,
 }
 
 /// A server that is listening.
@@ -105,6 +107,7 @@ pub(crate) async fn listen(
         store: settings.store,
         retry_window_ms: settings.retry_window_ms,
         access: settings.access,
+        pinning: settings.pinning,
     };
     let metrics_of = get(|State(shared): State<Shared>| async move { shared.metrics.render() });
     let guarded = Router::new()

@@ -9,11 +9,14 @@ use std::{
 };
 
 use millrace_access::Reach;
-use millrace_processors::trigger::rules::{Rule, any_matches, uploads};
+use millrace_processors::{
+    Pinning,
+    trigger::rules::{Rule, any_matches, uploads},
+};
 use millrace_runtime::{Log, LogError, NewRecord, Transaction, read_table};
 use millrace_schemas::{Arrival, Seen};
 use millrace_storage::{Location, LocationError, Stores};
-use millrace_topology::{Emit, millis_now, streams};
+use millrace_topology::{Emit, millis_now, ports::Storage, streams};
 use notify::{EventKind, RecursiveMode, Watcher as _, event::AccessKind, event::AccessMode};
 use tokio::sync::mpsc;
 
@@ -90,8 +93,19 @@ impl Settling {
     }
 }
 
+/// What is made of the files that are found.
+#[derive(Clone)]
+pub(crate) struct Making {
+    /// The rules that files are matched with.
+    pub(crate) rules: Vec<Rule>,
+    /// What pins uploads to profiles and to the versions of images.
+    pub(crate) pinning: Pinning,
+    /// Where images are.
+    pub(crate) storage: Arc<dyn Storage>,
+}
+
 /// Watches folders until the process ends.
-pub(crate) async fn folders(log: Arc<dyn Log>, all: Vec<Folder>, rules: Vec<Rule>, stores: Stores) {
+pub(crate) async fn folders(log: Arc<dyn Log>, all: Vec<Folder>, making: Making, stores: Stores) {
     let seen = loop {
         match read_table::<Seen>(log.as_ref(), streams::SOURCES).await {
             Ok(seen) => break seen,
@@ -107,7 +121,7 @@ pub(crate) async fn folders(log: Arc<dyn Log>, all: Vec<Folder>, rules: Vec<Rule
         match within(&folder.path, &stores) {
             Ok(stores) => {
                 tracing::info!(folder = %folder.path.display(), "watching");
-                tokio::spawn(watch(log.clone(), (folder, stores), rules.clone(), seen.clone()));
+                tokio::spawn(watch(log.clone(), (folder, stores), making.clone(), seen.clone()));
             }
             Err(error) => tracing::error!(%error, "a folder can't be watched"),
         }
@@ -123,7 +137,7 @@ fn within(folder: &Path, stores: &Stores) -> Result<Stores, LocationError> {
 async fn watch(
     log: Arc<dyn Log>,
     (folder, stores): (Folder, Stores),
-    rules: Vec<Rule>,
+    making: Making,
     seen: Arc<HashMap<String, String>>,
 ) {
     let (sender, mut events) = mpsc::unbounded_channel();
@@ -141,7 +155,7 @@ async fn watch(
     let mut settling = Settling::default();
     let mut complained = false;
     loop {
-        let (root, all) = (folder.path.clone(), rules.clone());
+        let (root, all) = (folder.path.clone(), making.rules.clone());
         let found = tokio::task::spawn_blocking(move || {
             let mut found = BTreeMap::new();
             look(&root, &all, &mut found).map(|()| found)
@@ -150,7 +164,7 @@ async fn watch(
             Ok(Ok(found)) => {
                 complained = false;
                 for path in settling.step(found, Instant::now(), folder.settle) {
-                    match announce(log.as_ref(), &stores, &rules, &path, &seen).await {
+                    match announce(log.as_ref(), &stores, &making, &path, &seen).await {
                         Ok(()) => settling.set_published(&path),
                         Err(error) => tracing::warn!(path = %path.display(), error, "told of later"),
                     }
@@ -235,7 +249,7 @@ fn look(folder: &Path, rules: &[Rule], found: &mut BTreeMap<PathBuf, FileState>)
 async fn announce(
     log: &dyn Log,
     stores: &Stores,
-    rules: &[Rule],
+    making: &Making,
     path: &Path,
     seen: &HashMap<String, String>,
 ) -> Result<(), String> {
@@ -245,7 +259,12 @@ async fn announce(
     if seen.get(&url) == Some(&source.version) {
         return Ok(());
     }
-    let uploads = uploads(rules, &location, Some(&source));
+    let mut pinned = Vec::new();
+    for upload in uploads(&making.rules, &location, Some(&source)) {
+        let upload = making.pinning.pin(making.storage.as_ref(), upload).await;
+        pinned.push(upload.map_err(|error| error.to_string())?);
+    }
+    let uploads = pinned;
     if uploads.is_empty() {
         return Ok(());
     }

@@ -30,6 +30,7 @@ mod loudness;
 mod marks;
 mod mutants;
 mod poison;
+mod profile_folder;
 mod profiles;
 mod random_profiles;
 mod rates;

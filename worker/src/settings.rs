@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use millrace_access::Access;
-use millrace_processors::{Principals, cleanup::RETRY_WINDOW_MS, trigger::rules::Rule};
+use millrace_processors::{
+    Principals, ProfileSource, cleanup::RETRY_WINDOW_MS, request::Catalog, trigger::rules::Rule,
+};
 use millrace_schemas::Encoders;
 use millrace_storage::{Stores, WorkStore};
 
@@ -37,6 +39,8 @@ pub struct WorkerSettings {
     pub access: Arc<Access>,
     /// Which principal an upload on the log belongs to.
     pub principals: Principals,
+    /// The profiles that uploads may name.
+    pub profiles: Arc<dyn ProfileSource>,
 }
 
 impl WorkerSettings {
@@ -55,6 +59,7 @@ impl WorkerSettings {
             encoders: Encoders::default(),
             access: Arc::new(Access::everything()),
             principals: Principals::default(),
+            profiles: Arc::new(Catalog::default()),
         }
     }
 }

@@ -57,6 +57,7 @@ impl Worker {
             rules: settings.rules.clone(),
             principals: settings.principals.clone(),
             access: settings.access.clone(),
+            profiles: settings.profiles.clone(),
             ..Settings::new(options)
         };
         let engine = Engine::new(log.clone(), engine_settings);

@@ -3,6 +3,7 @@
 //! Locations are compared by whole components, never as text: a rule for `s3://videos/in` does not match `s3://videos/inner/a.mov`.
 
 use millrace_access::{Location, LocationError};
+use millrace_profiles::Catalog;
 use millrace_schemas::{SourceRef, Upload};
 
 use crate::request;
@@ -122,13 +123,17 @@ pub fn uploads(rules: &[Rule], source: &Location, found: Option<&SourceRef>) -> 
         .collect()
 }
 
-/// Checks that rules are valid together.
+/// Checks that rules are valid together, with these profiles.
 ///
 /// # Errors
 /// If one is not, with what to change.
-pub fn check(rules: &[Rule]) -> Result<(), String> {
+pub fn check(rules: &[Rule], profiles: &Catalog) -> Result<(), String> {
     for rule in rules {
-        request::wanted(&rule.upload).map_err(|reason| format!("the watch of {}: {reason}", rule.from))?;
+        let pinned = request::pin_profile(rule.upload.clone(), profiles);
+        pinned
+            .map_err(|error| format!("profile: {error}"))
+            .and_then(|upload| request::wanted(&upload))
+            .map_err(|reason| format!("the watch of {}: {reason}", rule.from))?;
         request::segment_time(rule.upload.segment_time_seconds)?;
         if rule.min_bytes > rule.max_bytes {
             return Err(format!(
@@ -230,7 +235,7 @@ mod tests {
         }
         for suffix in ["", "raw/a.mov"] {
             let wrong = Rule { suffixes: vec![suffix.into()], ..rule("s3://b/in/", "s3://b/out") };
-            assert!(check(&[wrong]).unwrap_err().contains("ending of a file's name"));
+            assert!(check(&[wrong], &Catalog::default()).unwrap_err().contains("ending of a file's name"));
         }
     }
 
@@ -253,7 +258,7 @@ mod tests {
     #[test]
     fn outputs_never_trigger() {
         let rules = [rule("s3://b/", "s3://b/out")];
-        check(&rules).unwrap();
+        check(&rules, &Catalog::default()).unwrap();
         let any = |url: &str| any_matches(&rules, &at(url));
         assert!(any("s3://b/in/a.mov") && any("s3://b/outer/a.mov"));
         assert!(!any("s3://b/out/in/a.mp4"));
@@ -261,10 +266,14 @@ mod tests {
         for (from, to) in
             [("s3://b/in/", "s3://b/in"), ("s3://b/in/", "s3://b"), ("s3://b/in/x/", "s3://b/in/")]
         {
-            assert!(check(&[rule(from, to)]).is_err(), "{from} {to}");
+            assert!(check(&[rule(from, to)], &Catalog::default()).is_err(), "{from} {to}");
         }
         assert!(
-            check(&[rule("s3://b/in/", "s3://b/out"), rule("s3://b/out/", "s3://b/more")]).is_err(),
+            check(
+                &[rule("s3://b/in/", "s3://b/out"), rule("s3://b/out/", "s3://b/more")],
+                &Catalog::default()
+            )
+            .is_err(),
             "a ring"
         );
     }

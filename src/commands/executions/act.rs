@@ -3,6 +3,7 @@
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use millrace_engine::caught_up;
+use millrace_processors::request;
 use millrace_runtime::{Log, Tail};
 use millrace_schemas::{Assembly, Cancelled, Phase, Signal};
 use millrace_topology::{Emit, millis_now, streams};
@@ -10,7 +11,7 @@ use millrace_worker::{Worker, WorkerSettings, check_sandbox};
 
 use super::find::find_execution;
 use crate::{
-    cli::{Decoding, LogLocation},
+    cli::{Decoding, LogLocation, OwnProfiles},
     commands::{
         follow::{Awaited, Results, follow},
         run::next_attempt,
@@ -123,10 +124,12 @@ pub(super) async fn retry(
     ids: &[String],
     jobs: Option<NonZeroUsize>,
     decoding: Decoding,
-    location: &LogLocation,
+    (location, own): (&LogLocation, &OwnProfiles),
     json: bool,
 ) -> Result<u8, CommandError> {
     let (log, states) = chosen(ids, location).await?;
+    let config = Config::load(location, &[&decoding])?.with_profiles(own);
+    let catalog = config.catalog()?;
     let mut uploads = Vec::new();
     let mut awaited = HashMap::new();
     let mut results = Results::new(json);
@@ -145,6 +148,9 @@ pub(super) async fn retry(
                 "{id} is from an older version, which kept too little of it; upload it again"
             ))
         })?;
+        // A profile that was not found when the upload was accepted is looked up again; one that was stays as it was.
+        let upload = request::pin_profile(upload, &catalog)
+            .map_err(|error| CommandError::Call(format!("{id}: profile: {error}")))?;
         let upload = next_attempt(state, upload);
         let name = display_name(&state.source.url);
         let waiting =
@@ -155,7 +161,6 @@ pub(super) async fn retry(
         uploads.push((id.clone(), upload.attempt, emit));
     }
     let emits = uploads.iter().map(|(.., emit)| emit.clone()).collect();
-    let config = Config::load(location, &[&decoding])?;
     let holder = if config.brokers.is_some() {
         "whoever serves".to_owned()
     } else {
