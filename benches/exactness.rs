@@ -286,7 +286,13 @@ impl Maker {
             .open(work().join(name))
             .unwrap();
         let files = vec![out.into(), File::open(&joined).unwrap().into()];
-        let merge = Task::Merge(Box::new(MergeTask { output, tracks: vec![sum], round: 0, strict: false }));
+        let merge = Task::Merge(Box::new(MergeTask {
+            output,
+            tracks: vec![sum],
+            round: 0,
+            strict: false,
+            source_bytes: 0,
+        }));
         let (Reply::Merged(_), _) = self.ask(&merge, files) else { panic!("not merged") };
         made.iter().map(|made| made.units).collect()
     }

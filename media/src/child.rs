@@ -18,7 +18,9 @@ mod merge;
 mod mux;
 mod orientation;
 mod outliers;
+mod output_file;
 mod overlap;
+mod payload;
 #[allow(clippy::needless_pass_by_value, reason = "facts that are compared are numbers and short texts")]
 mod prove;
 mod report;
@@ -99,11 +101,13 @@ pub fn child_main() -> ExitCode {
         }),
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();
-            merge::merge(&fd(0), None, &task, tracks, &mut reporter)
+            let source = task.reads_source().then(|| fd(1 + task.tracks.len()));
+            merge::merge(&fd(0), None, &task, (tracks, source), &mut reporter)
         }
         Task::Prove(task) => {
             let tracks = (2..2 + task.tracks.len()).map(fd).collect();
-            merge::merge(&fd(1), Some(&fd(0)), &task, tracks, &mut reporter)
+            let source = task.reads_source().then(|| fd(2 + task.tracks.len()));
+            merge::merge(&fd(1), Some(&fd(0)), &task, (tracks, source), &mut reporter)
         }
         Task::Verify(task) => verify::verify(&fd(0), &fd(1), &task, &mut reporter)
             .map(|measured| Reply::Verified(Box::new(measured))),

@@ -90,9 +90,15 @@ pub(crate) fn heard(shown: &Shown, timescale: u32, rate: i32) -> Result<Heard, S
     if !shown.samples.windows(2).all(follows) {
         return Err("its packets do not follow each other".into());
     }
-    let (Some((first, usual)), Some((last, length))) = (shown.samples.first(), shown.samples.last()) else {
+    let (Some((first, usual)), Some(((last, length), others))) =
+        (shown.samples.first(), shown.samples.split_last())
+    else {
         return Err("it holds no packets".into());
     };
+    // Packets of files that were put together: what decodes of one overlaps the next.
+    if others.iter().any(|(_, length)| length != usual) {
+        return Err("its index states other lengths for some of its packets than for others".into());
+    }
     let (priming, behind) = (shown.first - first, last.saturating_add(*length) - shown.end);
     if !(0..=MOST_PRIMING).contains(&priming) || behind > *usual {
         return Err("its edit list leaves out a part of it".into());
@@ -125,5 +131,7 @@ mod tests {
         assert!(heard(&track(2048), 1000, 48_000).is_err(), "milliseconds");
         assert!(heard(&shown_of(&[0, 1024, 2049], 1024, (0, 3073)), 48_000, 48_000).is_err(), "a gap");
         assert!(heard(&shown_of(&[-9000], 9001, (0, 1)), 48_000, 48_000).is_err(), "a cut");
+        let uneven = Shown { samples: vec![(0, 1024), (1024, 1000), (2024, 1024)], first: 0, end: 3048 };
+        assert!(heard(&uneven, 48_000, 48_000).is_err(), "files that were put together");
     }
 }

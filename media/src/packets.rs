@@ -11,6 +11,9 @@
 //! ```
 //!
 //! Integers are little-endian. The digest is the first eight bytes of the BLAKE3 hash of all bytes in front of it.
+//!
+//! The work object of a copy has no packets: its header names the stream of the source that has them ([`Header::source_stream`]),
+//! and its facts say how many a merge finds there.
 
 use std::io::{self, Read, Write};
 
@@ -53,6 +56,9 @@ pub struct Header {
     pub padding: i64,
     /// The number of samples in a packet of an audio encoder.
     pub frame_size: i64,
+    /// Of a copy: the index of the stream of the source that has the packets. The work object has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_stream: Option<i32>,
 }
 
 impl Header {
@@ -64,9 +70,9 @@ impl Header {
     }
 }
 
-/// An encoded packet.
+/// An encoded packet, with its bytes as `D`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packet {
+pub struct Packet<D = Vec<u8>> {
     /// True if decoding can begin with this packet.
     pub key: bool,
     /// The presentation time, in ticks of the header's clock.
@@ -74,7 +80,7 @@ pub struct Packet {
     /// The duration, in ticks of the header's clock; 0 if unknown.
     pub duration: i64,
     /// The encoded bytes.
-    pub data: Vec<u8>,
+    pub data: D,
 }
 
 /// The facts of a work object that its trailer holds. [`Made`] has two more, which are known once it is written.
@@ -357,6 +363,7 @@ mod tests {
             size: None,
             padding: 1024,
             frame_size: 1024,
+            source_stream: None,
         }
     }
 

@@ -35,10 +35,10 @@ pub enum Task {
     /// assets.
     Transcode(Box<TranscodeTask>),
     /// Write an output from work objects. Descriptors: the output (read and written), then for each track a pipe with its work
-    /// objects, one after the other.
+    /// objects, one after the other, and last the source, if the task reads it.
     Merge(Box<MergeTask>),
     /// Compare an existing output with its work objects. Descriptors: the output, a scratch file (read and written), then the
-    /// tracks as for [`Task::Merge`]. The replies are those to [`Task::Merge`].
+    /// tracks and the source as for [`Task::Merge`]. The replies are those to [`Task::Merge`].
     Prove(Box<MergeTask>),
     /// Compare an output with its source. Descriptors: the source, the output.
     Verify(Box<VerifyTask>),
@@ -125,6 +125,23 @@ pub struct MergeTask {
     /// True if each warning about the source is a failure.
     #[serde(default)]
     pub strict: bool,
+    /// The size of the source in bytes, if tracks are copied from it; else 0, and the task does not read it.
+    #[serde(default)]
+    pub source_bytes: i64,
+}
+
+impl MergeTask {
+    /// Returns `true` if packets of the source are copied into the output.
+    #[must_use]
+    pub fn reads_source(&self) -> bool {
+        self.source_bytes > 0
+    }
+
+    /// Returns how many bytes the task reads: the work objects, and the source.
+    #[must_use]
+    pub fn bytes(&self) -> i64 {
+        self.tracks.iter().map(|track| track.bytes).fold(self.source_bytes, i64::saturating_add)
+    }
 }
 
 /// A run of segments of a track that must be encoded again as one segment, because a seam between them is unclean.

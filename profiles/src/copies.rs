@@ -2,7 +2,7 @@
 
 use millrace_formats::{Codec, Container, Tables};
 use millrace_schemas::{
-    AudioSettings, AudioTrack, COPY, CodedStream, Picture, Sound, VideoSettings, VideoTrack,
+    AudioSettings, AudioTrack, BitRate, COPY, CodedStream, Picture, Sound, VideoSettings, VideoTrack,
 };
 
 use crate::{copying::Copying, wanted::Wanted};
@@ -89,7 +89,13 @@ impl Wanted {
         if picture.rotation != 0 || picture.mirrored {
             return Err("players rotate or mirror its pictures, which only an encode keeps".into());
         }
-        let settings = VideoSettings::copy(picture, coded);
+        let states_light = self.container.index.states_light();
+        if picture.light.is_some() && !states_light {
+            return Err(
+                "their container states the light of its pictures, which files of this format can't".into()
+            );
+        }
+        let settings = VideoSettings { light: picture.light.clone(), ..VideoSettings::copy(picture, coded) };
         held.copy_refusal(&settings, &coded.headers).map_or(Ok(settings), Err)
     }
 
@@ -165,11 +171,18 @@ fn are_met(made: &VideoSettings, picture: &Picture, coded: &CodedStream) -> bool
         encoder: made.encoder.clone(),
         keyframe_seconds: made.keyframe_seconds,
         light: made.light.clone(),
+        bit_rate: made.bit_rate,
         ..as_coded
     };
+    let is_within_rate = made.bit_rate.is_none_or(|BitRate { average, most, .. }| {
+        let is_known = coded.bit_rate > 0;
+        is_known
+            && (average <= 0 || is_within(coded.bit_rate, average))
+            && (most <= 0 || coded.bit_rate <= most)
+    });
     let has_keyframes = made.keyframe_seconds <= 0.0
         || coded.keyframe_seconds.is_some_and(|seconds| seconds <= made.keyframe_seconds + 0.001);
-    changed == *made && has_keyframes
+    changed == *made && has_keyframes && is_within_rate
 }
 
 /// Returns `true` if audio already is what an encode of these settings would make of it, within the bit rate that is asked for.
@@ -193,7 +206,7 @@ fn is_within(bit_rate: i64, asked: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use millrace_formats::TABLES;
-    use millrace_schemas::Ratio;
+    use millrace_schemas::{Light, Ratio};
 
     use super::*;
     use crate::profile::Profile;
@@ -260,6 +273,22 @@ mod tests {
     }
 
     #[test]
+    fn a_bit_rate_of_pictures_bounds_that_of_a_copy() {
+        let VideoTrack { picture, coded, .. } = video();
+        let met = |average, most, bit_rate| {
+            let rate = BitRate { average, most, ..BitRate::default() };
+            let made = VideoSettings { bit_rate: Some(rate), ..VideoSettings::copy(&picture, &coded) };
+            are_met(&made, &picture, &CodedStream { bit_rate, ..coded.clone() })
+        };
+        assert!(met(0, 1_000_000, 1_000_000) && !met(0, 1_000_000, 1_000_001));
+        assert!(
+            met(1_000_000, 0, 1_040_000) && !met(1_000_000, 0, 1_060_000),
+            "encoders keep to it about as well"
+        );
+        assert!(met(2_000_000, 3_000_000, 500_000) && !met(2_000_000, 3_000_000, 0), "unknown");
+    }
+
+    #[test]
     fn a_bit_rate_that_is_asked_for_bounds_that_of_a_copy() {
         let copied = |keys: &str, track: &AudioTrack| {
             let text = format!("[audio.a]\ncodec = \"aac\"\nwhen_fits = \"copy\"\n{keys}");
@@ -291,6 +320,8 @@ mod tests {
         assert!(reason.contains("ask for a codec, with when_fits = \"copy\""), "{reason}");
         assert!(refused("mp4", |_| {}, true).contains("leave trim out"));
         assert!(refused("mp4", |video| video.picture.mirrored = true, false).contains("mirror"));
+        let lit = |video: &mut VideoTrack| video.picture.light = Some(Light::default());
+        assert!(refused("flv", lit, false).contains("light"));
         assert!(refused("mp4", |video| video.coded.headers[4] = 0xfd, false).contains("2 bytes"));
         assert!(refused("mp4", |video| video.coded = CodedStream::default(), false).contains("unknown"));
         assert!(wanted("mp4", COPIES).sound(&TABLES, &audio(), true).is_err());

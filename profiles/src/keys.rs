@@ -57,17 +57,17 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "video.NAME.codec",
-        about: "The codec of the pictures, or one of its encoders: `x264` is the codec h264, made by libx264. `copy` takes the packets of an mp4, mov, mkv or webm as they are, of whatever codec they are; what can't be copied into the format is refused with the reason, before work begins. `none` is for no pictures. NAME is yours; outputs refer to it. The first encoder of a codec is its usual one. Encoders on hardware (`h264_nvenc`, `hevc_vaapi`, `av1_qsv`) are refused: media processes have no access to devices.",
+        about: "The codec of the pictures, or one of its encoders: `x264` is the codec h264, made by libx264. `copy` takes the packets of an mp4, mov, mkv, webm or flv as they are, of whatever codec they are; what can't be copied into the format is refused with the reason, before work begins. `none` is for no pictures. NAME is yours; outputs refer to it. The first encoder of a codec is its usual one. Encoders on hardware (`h264_nvenc`, `hevc_vaapi`, `av1_qsv`) are refused: media processes have no access to devices.",
         range: |tables| {
             each(tables, |codec| codec.video().map(|_| format!("by {}", encoders(codec)))) + "; copy; none"
         },
         default: "none: it must be set",
         example: "[video.main]\ncodec = \"h264\"",
-        cost: "the encode is nearly all of the work; a copy costs reading and writing",
+        cost: "the encode is nearly all of the work; a copy costs reading the source once, writing the output once, and reading that again for its proof",
     },
     Key {
         path: "video.NAME.when_fits",
-        about: "`copy`: pictures that already are what is asked for (codec, size, pixel format, colour, keyframes) are copied, not encoded. Their quality is not looked at. What is otherwise, or can't be copied, is encoded.",
+        about: "`copy`: pictures that already are what is asked for (codec, size, pixel format, colour, keyframes, at most the bit rate) are copied, not encoded. Their quality is not looked at. What is otherwise, or can't be copied, is encoded.",
         range: |_| "copy".into(),
         default: "all is encoded",
         example: "when_fits = \"copy\"",

@@ -113,10 +113,79 @@ fn a_copy_into_flv_and_webm_is_exact_too() {
     let place = Place::new();
     source(&place.path("a.mkv"), "-c:v libx264 -preset veryfast -c:a aac");
     source(&place.path("b.mp4"), "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus");
-    for (name, format) in [("a.mkv", "flv"), ("b.mp4", "webm")] {
+    remux(&place.path("a.mkv"), &place.path("c.flv"), "");
+    for (name, format) in [("a.mkv", "flv"), ("b.mp4", "webm"), ("c.flv", "mp4"), ("c.flv", "mkv")] {
         let ours = profile(&place, COPY, &[format]);
         place.run(&[&place.path(name)], &["--profile", &ours]).success();
         same(&place.path(name), &place.path(&format!("out/{}.{format}", &name[..1])));
+    }
+}
+
+#[test]
+fn sound_whose_packets_overlap_is_refused_before_it_is_read() {
+    let place = Place::new();
+    source(&place.path("a.mp4"), "-c:v libx264 -preset veryfast -c:a aac");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-stream_loop", "1", "-i"]).arg(place.path("a.mp4")).args(["-c", "copy"]);
+    assert!(command.arg(place.path("b.mp4")).status().unwrap().success());
+    let ours = profile(&place, COPY, &["mkv"]);
+    let ran = place.run(&[&place.path("b.mp4")], &["--profile", &ours]);
+    let told = ran.failure();
+    assert!(told.contains("its index states other lengths for some of its packets"), "{told}");
+}
+
+#[test]
+fn tracks_that_lie_far_apart_are_copied_as_well() {
+    let place = Place::new();
+    let apart = place.path("a.mkv");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-y", "-f", "lavfi"]);
+    command.args(["-i", "testsrc2=size=1280x720:rate=25:duration=6,noise=alls=60:allf=t", "-itsoffset", "5"]);
+    command.args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=2"]);
+    command.args("-c:v libx264 -preset ultrafast -qp 1 -c:a aac".split(' ')).arg(&apart);
+    assert!(command.status().unwrap().success());
+    assert!(std::fs::metadata(&apart).unwrap().len() > 100 << 20, "more than waits in memory");
+    let ours = profile(&place, COPY, &["mp4"]);
+    place.run(&[&apart], &["--profile", &ours]).success();
+    for stream in ["v", "a"] {
+        assert_eq!(packets(&apart, stream), packets(&place.path("out/a.mp4"), stream), "{stream}");
+    }
+}
+
+#[test]
+fn what_a_container_states_of_light_is_kept() {
+    let place = Place::new();
+    let params = "log-level=error:keyint=25:open-gop=0:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)\
+                  L(10000000,50):max-cll=1000,400";
+    // Red, the luminances and both levels, in the order of their size: containers have other denominators, and another order.
+    let light = |path: &Path| {
+        let stated = probed(path, "stream_side_data=red_x,max_luminance,max_content,max_average");
+        let value = |text: &str| {
+            let (num, den) = text.trim().split_once('/').unwrap_or((text.trim(), "1"));
+            (num.parse::<f64>().unwrap() / den.parse::<f64>().unwrap() * 100.0).round() as i64
+        };
+        let mut all: Vec<i64> = stated.split([',', '\n']).map(value).collect();
+        all.sort_unstable();
+        all
+    };
+    source(
+        &place.path("a.mkv"),
+        &format!(
+            "-c:v libx265 -preset ultrafast -pix_fmt yuv420p10le -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc \
+             -x265-params {params} -c:a aac"
+        ),
+    );
+    // It is in the stream first, and from then on in the container, too.
+    let ours = profile(&place, COPY, &["mkv"]);
+    place.run(&[&place.path("a.mkv")], &["--profile", &ours]).success();
+    let stated = place.path("b.mkv");
+    std::fs::rename(place.path("out/a.mkv"), &stated).unwrap();
+    assert_eq!(light(&stated), [68, 40_000, 100_000, 100_000]);
+    let ours = profile(&place, COPY, &["mp4", "mkv"]);
+    place.run(&[&stated], &["--profile", &ours]).success();
+    for name in ["out/b.mp4", "out/b.mkv"] {
+        assert_eq!(light(&place.path(name)), light(&stated), "{name}");
+        same(&stated, &place.path(name));
     }
 }
 
@@ -189,7 +258,7 @@ fn what_can_not_be_copied_is_refused_with_the_reason_or_encoded() {
     source(&path("e.webm"), "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus");
     source(&path("f.mkv"), "-c:v mpeg4 -c:a aac");
     for (name, format, reason) in [
-        ("b.ts", "mp4", "copies are made of mp4, mov, mkv and webm alone"),
+        ("b.ts", "mp4", "copies are made of mp4, mov, mkv, webm and flv alone"),
         ("c.mp4", "mkv", "as in a fragmented file"),
         ("d.mp4", "mkv", "players rotate or mirror its pictures"),
         ("e.webm", "flv", "they are vp9, and it holds of such tracks: h264"),

@@ -81,9 +81,9 @@ pub(crate) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duratio
     limit(reading(bytes) + 2.0 * all)
 }
 
-/// Returns the limit for a merge, which writes an output and reads it again for the proof.
+/// Returns the limit for a merge, which reads work objects and what is copied, writes an output and reads it again for the proof.
 pub(crate) fn merge(task: &MergeTask) -> Duration {
-    limit(2.0 * reading(task.tracks.iter().map(|track| track.bytes).sum()))
+    limit(2.0 * reading(task.bytes()))
 }
 
 /// Returns the limit for a verification, which decodes a source and an output of `bytes` together, and of `seconds` each.

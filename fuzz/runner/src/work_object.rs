@@ -190,6 +190,7 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         size: None,
         padding: 0,
         frame_size: 0,
+        source_stream: None,
     };
     let headers = [
         Header { video: Some(video), clock: (1, 90_000), ..empty.clone() },

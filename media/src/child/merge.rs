@@ -1,6 +1,6 @@
 //! Puts an output together out of work objects, by copying packets, and proves it.
 
-use std::{fs::File, io::Seek};
+use std::{cell::RefCell, fs::File, io::Seek, rc::Rc};
 
 use millrace_formats::{Container, container::Priming};
 
@@ -10,8 +10,9 @@ mod rates;
 mod tests;
 mod track;
 
-use self::track::Track;
+use self::track::{Copies, Track};
 use super::{
+    copy::SharedSource,
     failure::Failure,
     mux::{self, Muxer, Planned, container},
     prove::{Expected, prove},
@@ -23,18 +24,23 @@ use crate::{
     timeline::{Clock, compare, seconds},
 };
 
-/// Puts an output together and proves it. With `other`, that file is proven in its place.
+/// Puts an output together out of work objects, and out of the source of copies, and proves it. With `other`, that file is proven in
+/// its place.
 pub(crate) fn merge(
     output: &File,
     other: Option<&File>,
     task: &MergeTask,
-    files: Vec<File>,
+    (files, source): (Vec<File>, Option<File>),
     reporter: &mut Reporter,
 ) -> Result<Reply, Failure> {
     let container = container(&task.output.format)?;
     let mut tracks = Vec::new();
     for (track, file) in task.tracks.iter().zip(files) {
         tracks.push(Track::open(track.clone(), file)?);
+    }
+    let copies = copies(&tracks, source)?;
+    for track in &mut tracks {
+        track.start(copies.as_ref())?;
     }
     // A track without a packet is in no output.
     let (mut tracks, empty): (Vec<Track>, Vec<Track>) =
@@ -80,6 +86,14 @@ pub(crate) fn merge(
     Ok(Reply::Merged(Box::new(merged)))
 }
 
+/// Opens the source of the tracks that are copied.
+fn copies(tracks: &[Track], source: Option<File>) -> Result<Option<Copies>, Failure> {
+    let streams: Vec<i32> = tracks.iter().filter_map(|track| track.header.source_stream).collect();
+    let Some(file) = source.filter(|_| !streams.is_empty()) else { return Ok(None) };
+    let shared = SharedSource::open(file, &streams)?;
+    Ok(Some(Rc::new(RefCell::new(shared))))
+}
+
 fn nothing(tracks: usize, is_part: bool) -> Failure {
     if is_part {
         return Failure::new(
@@ -107,7 +121,7 @@ fn write(
         .map(|track| Planned {
             header: &track.header,
             tags: track.sum.plan.tags.clone().unwrap_or_default(),
-            first: track.held.as_ref().map_or(&[], |packet| packet.data.as_slice()),
+            first: track.held.as_ref().map_or(&[], |packet| &*packet.data),
         })
         .collect();
     let packets = tracks.iter().map(|track| track.sum.packets).sum();
@@ -123,7 +137,7 @@ fn write(
             return Ok(None);
         }
         if let Some(packet) = tracks[next].ready.pop_front() {
-            muxer.write(next, &packet)?;
+            muxer.write(next, packet)?;
             written += i64::from(tracks[next].header.video.is_some());
             reporter.progress(0, written);
         }

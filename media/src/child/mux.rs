@@ -1,11 +1,6 @@
 //! The muxer: streams made from headers of work objects, in a container of the tables.
 
-use std::{
-    fs::File,
-    io::{self, Seek, SeekFrom, Write},
-    os::unix::fs::FileExt as _,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 use ffmpeg_next::{
     self as ff, Dictionary, Packet,
@@ -23,7 +18,6 @@ use millrace_formats::{
 use millrace_schemas::{Chapter, OutputPlan, TrackTags};
 
 use super::{
-    alive,
     codec::{self, AudioCodec, Codec},
     failure::Failure,
     libav::{
@@ -33,6 +27,8 @@ use super::{
         stream::{add_side_data, rational},
     },
     light,
+    output_file::{FirstError, OutputFile},
+    payload::Payload,
 };
 use crate::{
     boxes::edit::{self, NewEdits},
@@ -51,43 +47,6 @@ pub(crate) fn container(format: &str) -> Result<&'static Container, Failure> {
         Files::Package => {
             Err(Failure::new(format!("format '{format}' is a package, and a merge makes one file")))
         }
-    }
-}
-
-/// What writes the output, and keeps the first error: libav reports only that there was one.
-struct Bytes {
-    file: File,
-    error: Arc<Mutex<Option<io::Error>>>,
-}
-
-impl Bytes {
-    fn keep<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.inspect_err(|error| {
-            let mut kept = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.is_none() {
-                *kept = Some(
-                    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error),
-                );
-            }
-        })
-    }
-}
-
-impl Write for Bytes {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = alive::wait(|| self.file.write(bytes));
-        self.keep(result)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let result = self.file.flush();
-        self.keep(result)
-    }
-}
-
-impl Seek for Bytes {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
     }
 }
 
@@ -110,7 +69,7 @@ struct Padded {
 /// An output that is being written.
 pub(crate) struct Muxer {
     output: Output,
-    error: Arc<Mutex<Option<io::Error>>>,
+    error: FirstError,
     movie_ticks: Option<i64>,
     /// Whether each stream is an attached file, which lies in the header.
     attached: Vec<bool>,
@@ -132,8 +91,9 @@ impl Muxer {
         origin: f64,
         packets: i64,
     ) -> Result<Self, Failure> {
-        let error = Arc::new(Mutex::new(None));
-        let io = StreamIo::from_write_seek_with_capacity(Bytes { file, error: error.clone() }, 256 * 1024)
+        let error = FirstError::default();
+        let file = OutputFile::new(file, error.clone()).map_err(Failure::at("writing the output"))?;
+        let io = StreamIo::from_write_seek_with_capacity(file, 256 * 1024)
             .map_err(Failure::at("writing the output"))?;
         let context = ff::format::output_to_stream(io, None, Some(container.muxer))
             .map_err(Failure::at("beginning the output"))?;
@@ -177,7 +137,7 @@ impl Muxer {
     }
 
     fn failure(&self, doing: &str, error: ff::Error) -> Failure {
-        match self.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match self.error.take() {
             Some(io) => Failure::new(format!("{doing}: {io}")),
             None => Failure::new(format!("{doing}: {error}")),
         }
@@ -323,11 +283,11 @@ impl Muxer {
         Clock { num: i64::from(tb.numerator()), den: i64::from(tb.denominator().max(1)) }
     }
 
-    pub(crate) fn write(&mut self, stream: usize, packet: &Timed) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, stream: usize, packet: Timed) -> Result<(), Failure> {
         if self.attached.get(stream).copied().unwrap_or(false) {
             return Ok(());
         }
-        let mut out = Packet::copy(&packet.data);
+        let mut out = packet.data.into_packet();
         out.set_stream(stream);
         out.set_pts(Some(packet.pts));
         out.set_dts(Some(packet.dts));
@@ -371,9 +331,9 @@ impl Muxer {
         let ended = self.output.write_trailer();
         ended.map_err(|error| self.failure("ending the output", error))?;
         let error = self.error.clone();
+        // Waits until all is written.
         drop(self);
-        let kept = error.lock().unwrap_or_else(PoisonError::into_inner).take();
-        kept.map_or(Ok(()), |error| Err(Failure::at("ending the output")(error)))
+        error.take().map_or(Ok(()), |error| Err(Failure::at("ending the output")(error)))
     }
 }
 
@@ -465,7 +425,7 @@ pub(crate) struct Timed {
     pub(crate) dts: i64,
     pub(crate) duration: i64,
     pub(crate) key: bool,
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Payload,
     /// How many samples at its end are not heard, and the container is to say so.
     pub(crate) discard: i64,
 }

@@ -11,5 +11,5 @@ pub(crate) use self::{
     cover::{Cover, CoverSink},
     text::TextSink,
     video::{TimedPicture, VideoSink},
-    work_object::{Sink, WRITING, WorkObject, begin},
+    work_object::{Sink, WRITING, begin},
 };

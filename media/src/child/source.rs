@@ -153,6 +153,11 @@ impl Source {
         self.container().contains("matroska")
     }
 
+    /// Returns `true` for an flv.
+    pub(crate) fn is_flv(&self) -> bool {
+        self.container() == "flv"
+    }
+
     /// Returns the track of a movie box that a stream is: the one with its id.
     pub(crate) fn track_of<'a>(&self, movie: &'a Movie, stream: i32) -> Option<&'a Track> {
         let id = u32::try_from(self.input.stream(usize::try_from(stream).ok()?)?.id()).ok()?;

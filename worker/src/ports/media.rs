@@ -5,8 +5,8 @@ use std::{fs::File, io, os::fd::OwnedFd};
 use async_trait::async_trait;
 use millrace_media::{MergeTask, Merged, Reply, Task, TaskRequest, UncleanSegments, pipe};
 use millrace_schemas::{
-    Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceFacts, SourceRef,
-    TrackSum, masked_url,
+    AudioSettings, Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceFacts,
+    SourceRef, TrackSum, VideoSettings, masked_url,
 };
 use millrace_storage::{StagedWrite, StorageError, WorkStore, display_url};
 use millrace_topology::ports::{Joined, Media, PortError, Storage as _, Stored, UncleanRun};
@@ -18,6 +18,7 @@ use crate::{
     compute::{self, compute},
     error::{port_error, transient, unexpected_reply},
     limits,
+    sockets::SourceSockets,
 };
 
 #[async_trait]
@@ -61,12 +62,28 @@ impl Media for Ports {
             tracks: merge.tracks.clone(),
             round: merge.round,
             strict: merge.strict,
+            source_bytes: if merge.tracks.iter().any(is_copy) { merge.source.bytes } else { 0 },
         };
-        let (limit, bytes) = (limits::merge(&task), task.tracks.iter().map(|track| track.bytes).sum());
+        let source = if task.reads_source() {
+            Some(self.stores.open(&merge.source).await.map_err(port_error)?)
+        } else {
+            None
+        };
+        let (limit, bytes) = (limits::merge(&task), task.bytes());
         let task = Task::Merge(Box::new(task));
         let ask = TaskRequest { task: &task, limit, bytes };
-        let descriptors = || merge_descriptors(&draft, &self.work, merge);
-        let facts = match self.children.run(&display_url(&merge.output.url), ask, descriptors).await? {
+        let sockets = SourceSockets::default();
+        let descriptors = || {
+            let mut all = merge_descriptors(&draft, &self.work, merge)?;
+            if let Some(source) = &source {
+                all.push(sockets.open(source)?);
+            }
+            Ok(all)
+        };
+        let reply = self.children.run(&display_url(&merge.output.url), ask, descriptors).await;
+        // If a store could not be read, that is why the media process failed.
+        let reply = reply.map_err(|error| sockets.failure().unwrap_or(error))?;
+        let facts = match reply {
             Reply::Merged(facts) => facts,
             Reply::Again { segments, passes } => {
                 return Ok(Joined::Again { runs: segments.into_iter().map(unclean_run).collect(), passes });
@@ -127,7 +144,14 @@ impl Ports {
     }
 }
 
-/// Opens what a merge task names: the output, emptied, then a pipe for each track, into which its work objects are streamed.
+/// Returns `true` for a track whose packets a merge copies from the source.
+fn is_copy(track: &TrackSum) -> bool {
+    let video = track.plan.video.as_ref().is_some_and(VideoSettings::is_copy);
+    video || track.plan.audio.as_ref().is_some_and(AudioSettings::is_copy)
+}
+
+/// Opens what a merge task names, but for the source: the output, emptied, then a pipe for each track, into which its work objects are
+/// streamed.
 fn merge_descriptors(
     draft: &StagedWrite,
     work: &WorkStore,

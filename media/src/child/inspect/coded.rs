@@ -18,14 +18,9 @@ use crate::{
 };
 
 /// What a container says of pictures beside what an output says of them, and a copy would lose.
-const LOST: [(AVPacketSideDataType, &str); 6] = [
+const LOST: [(AVPacketSideDataType, &str); 4] = [
     (AVPacketSideDataType::AV_PKT_DATA_STEREO3D, "how its pictures are seen in three dimensions"),
     (AVPacketSideDataType::AV_PKT_DATA_SPHERICAL, "how its pictures lie on a sphere"),
-    (
-        AVPacketSideDataType::AV_PKT_DATA_MASTERING_DISPLAY_METADATA,
-        "the display that its colours were made on",
-    ),
-    (AVPacketSideDataType::AV_PKT_DATA_CONTENT_LIGHT_LEVEL, "the light levels of its pictures"),
     (AVPacketSideDataType::AV_PKT_DATA_DOVI_CONF, "layers of Dolby Vision"),
     (AVPacketSideDataType::AV_PKT_DATA_ICC_PROFILE, "a colour profile"),
 ];
@@ -36,8 +31,8 @@ pub(super) fn find(source: &Source, facts: &mut SourceFacts) {
     let is_cut_off = source.ended_early().is_some();
     let is_uneven = !facts.discontinuities.is_empty();
     let obstacle = |streams: usize| {
-        if !source.is_movie() && !source.is_matroska() {
-            return Some("copies are made of mp4, mov, mkv and webm alone");
+        if !source.is_movie() && !source.is_matroska() && !source.is_flv() {
+            return Some("copies are made of mp4, mov, mkv, webm and flv alone");
         }
         if is_cut_off || source.is_concatenated() {
             return Some("the file is cut off, or another one follows in it");

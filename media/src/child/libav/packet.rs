@@ -2,9 +2,9 @@
 
 use ffmpeg_next::{
     Error, Packet,
-    ffi::{AVPacketSideDataType, av_packet_new_side_data, av_write_frame},
+    ffi::{AVPacketSideDataType, av_packet_free_side_data, av_packet_new_side_data, av_write_frame},
     format::context::Output,
-    packet::{Mut as _, side_data::Type},
+    packet::{Flags, Mut as _, side_data::Type},
 };
 
 /// Adds codec headers to a packet's side data, as a demuxer does where they change.
@@ -45,4 +45,13 @@ fn add_side_data(packet: &mut Packet, kind: AVPacketSideDataType, bytes: &[u8]) 
 /// Returns the codec headers that come with a packet, if they change there.
 pub(crate) fn new_headers(packet: &Packet) -> Option<Vec<u8>> {
     packet.side_data().find(|data| data.kind() == Type::NewExtraData).map(|data| data.data().to_vec())
+}
+
+/// Returns a packet with the same bytes, without side data, times and flags.
+pub(crate) fn bare(mut packet: Packet) -> Packet {
+    // SAFETY: the packet is whole; its side data belongs to it, and is freed once.
+    unsafe { av_packet_free_side_data(packet.as_mut_ptr()) };
+    packet.set_flags(Flags::empty());
+    packet.set_position(-1);
+    packet
 }

@@ -7,6 +7,7 @@ use crate::{
     child::{
         codec::{self, Codec, Form},
         failure::Failure,
+        payload::Payload,
         samples::PacketLengths,
     },
     packets::{Header, Packet},
@@ -74,7 +75,7 @@ impl Packets {
         &mut self,
         header: &Header,
         codec: &dyn Codec,
-        packet: &Packet,
+        packet: &Packet<Payload>,
     ) -> Result<(), Failure> {
         // Where a segment begins, decoding can begin. A copy begins as its source does.
         let begins = || match codec::form(header) {

@@ -92,7 +92,7 @@ fn task(settings: &VideoSettings, made: &Made) -> MergeTask {
         extras: None,
         remarks: Vec::new(),
     };
-    MergeTask { output, tracks: vec![sum], round: 0, strict: false }
+    MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0 }
 }
 
 fn put_together(
@@ -104,7 +104,7 @@ fn put_together(
     let mut work = work.try_clone().unwrap();
     work.rewind().unwrap();
     let mut reporter = Reporter::new();
-    match merge(output, other, task, vec![work], &mut reporter) {
+    match merge(output, other, task, (vec![work], None), &mut reporter) {
         Ok(Reply::Merged(merged)) => Ok(*merged),
         Ok(reply) => Err(format!("{reply:?}")),
         Err(Failure(reason)) => Err(reason),
@@ -169,6 +169,7 @@ fn work_objects_of_a_codec_without_an_entry_or_of_another_kind_are_refused() {
             size: None,
             padding: 0,
             frame_size: 0,
+            source_stream: None,
         };
         let work = tempfile::tempfile().unwrap();
         let facts = TrailerFacts {

@@ -1,6 +1,6 @@
 //! A track of work objects, read for the muxer: its packets in decoding order, with their times in the output.
 
-use std::{cmp::Ordering, collections::VecDeque, fs::File, io::BufReader};
+use std::{cell::RefCell, cmp::Ordering, collections::VecDeque, fs::File, io::BufReader, rc::Rc};
 
 use millrace_formats::{Container, bit_rate::Buffer, container::Index};
 use millrace_schemas::{TrackSum, add_digest};
@@ -12,8 +12,10 @@ use crate::{
     child::{
         alive::Waiting,
         codec::{self, Codec, Form, Kind},
+        copy::{CopiedTrack, SharedSource},
         failure::Failure,
         mux::Timed,
+        payload::Payload,
         prove::Expected,
     },
     packets::{End, Header, Item, Packet, Reader},
@@ -21,10 +23,15 @@ use crate::{
     timeline::{Clock, Timeline, compare, picture_length, rescale_timestamp, seconds},
 };
 
+/// The source of the tracks that are copied.
+pub(super) type Copies = Rc<RefCell<SharedSource>>;
+
 /// A track that is being read.
 pub(super) struct Track {
     pub(super) sum: TrackSum,
     pub(super) reader: Reader<BufReader<Waiting>>,
+    /// Of a copy: where its packets are.
+    pub(super) copied: Option<(CopiedTrack, Copies)>,
     pub(super) header: Header,
     pub(super) codec: &'static dyn Codec,
     /// The clock of the work objects.
@@ -32,11 +39,11 @@ pub(super) struct Track {
     /// Time of the first picture or sample, in that clock.
     pub(super) first: Option<i64>,
     /// The first packet, read before the output is begun.
-    pub(super) held: Option<Packet>,
+    pub(super) held: Option<Packet<Payload>>,
     /// The clock of the output.
     pub(super) out: Clock,
     pub(super) origin: (i64, Clock),
-    pub(super) timeline: Timeline<Packet>,
+    pub(super) timeline: Timeline<Packet<Payload>>,
     pub(super) ready: VecDeque<Timed>,
     /// Presentation times in the output's clock and digests, for the proof.
     pub(super) put: Vec<(i64, u64)>,
@@ -80,6 +87,7 @@ pub(super) struct Track {
 }
 
 impl Track {
+    /// Opens the first work object of a track.
     pub(super) fn open(sum: TrackSum, file: File) -> Result<Self, Failure> {
         let mut reader = Reader::new(BufReader::with_capacity(256 * 1024, Waiting(file)));
         let header = reader.next_header().map_err(Failure::at("reading a work object"))?;
@@ -89,6 +97,7 @@ impl Track {
         let mut track = Self {
             sum,
             reader,
+            copied: None,
             codec,
             clock,
             first: None,
@@ -124,9 +133,19 @@ impl Track {
         };
         hold::settings(&track.header, codec, &track.sum.plan)?;
         track.order = track.sum.plan.indices();
-        track.held = track.read()?;
-        track.first = track.held.as_ref().map(|packet| packet.pts + track.header.padding);
         Ok(track)
+    }
+
+    /// Reads the first packet. `copies` is the source of a copy.
+    pub(super) fn start(&mut self, copies: Option<&Copies>) -> Result<(), Failure> {
+        if let Some(stream) = self.header.source_stream {
+            let copies = copies.ok_or_else(|| Failure::new("a copy has no source"))?;
+            let track = CopiedTrack::open(&copies.borrow().source, &self.header, stream)?;
+            self.copied = Some((track, copies.clone()));
+        }
+        self.held = self.read()?;
+        self.first = self.held.as_ref().map(|packet| packet.pts + self.header.padding);
+        Ok(())
     }
 
     /// The length of a picture in a clock, rounded down so that what is extrapolated never goes below zero.
@@ -158,7 +177,7 @@ impl Track {
         self.fill()
     }
 
-    pub(super) fn take(&mut self, packet: Packet) {
+    pub(super) fn take(&mut self, packet: Packet<Payload>) {
         let pts = rescale_timestamp(packet.pts, self.clock, self.origin, self.out);
         if self.header.video.is_some() {
             self.timeline.push(pts, packet);
@@ -170,7 +189,7 @@ impl Track {
     }
 
     /// A cover has no time; a text that is over before the output begins is not in it.
-    pub(super) fn take_beside(&mut self, pts: i64, packet: Packet) {
+    pub(super) fn take_beside(&mut self, pts: i64, packet: Packet<Payload>) {
         if packet.duration == 0 {
             self.cover = Some(codec::digest(self.codec, &packet.data, Form::Encoder));
             self.ready.push_back(Timed { key: true, data: packet.data, ..Timed::default() });
@@ -195,13 +214,13 @@ impl Track {
         let from = self.shown_until;
         let Kind::Text { empty } = self.codec.kind() else { return };
         if start > from && !empty.is_empty() {
-            let (duration, data) = (start - from, empty.to_vec());
+            let (duration, data) = (start - from, Payload::Object(empty.to_vec()));
             self.ready.push_back(Timed { pts: from, dts: from, duration, key: true, data, discard: 0 });
         }
     }
 
     /// Hands a packet to the muxer; `next` is when the next picture is shown, if there is one.
-    pub(super) fn hand_on(&mut self, pts: i64, dts: i64, next: Option<i64>, packet: Packet) {
+    pub(super) fn hand_on(&mut self, pts: i64, dts: i64, next: Option<i64>, packet: Packet<Payload>) {
         let zero = (0, self.clock);
         let own = rescale_timestamp(packet.duration, self.clock, zero, self.out);
         let duration = match next {
@@ -254,17 +273,39 @@ impl Track {
         Ok(())
     }
 
+    /// Reads the next packet that is in the source; `None` once all were read.
+    fn read_copied(&mut self) -> Result<Option<Packet<Payload>>, Failure> {
+        let Some((track, source)) = &mut self.copied else { return Ok(None) };
+        let packet = source.borrow_mut().next(track.stream())?;
+        match packet {
+            Some(packet) => track.take(packet).map(Some),
+            None => {
+                track.end()?;
+                self.copied = None;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Holds a packet that was read to what is known of its track.
+    fn hold(&mut self, packet: Packet<Payload>) -> Result<Option<Packet<Payload>>, Failure> {
+        self.packets_read.take(&self.header, self.codec, &packet)?;
+        if self.last.is_none_or(|(pts, _)| packet.pts >= pts) {
+            self.last = Some((packet.pts, packet.duration));
+        }
+        Ok(Some(packet))
+    }
+
     /// The next packet, across the work objects; `None` at the track's end.
-    pub(super) fn read(&mut self) -> Result<Option<Packet>, Failure> {
+    pub(super) fn read(&mut self) -> Result<Option<Packet<Payload>>, Failure> {
         let doing = "reading a work object";
+        if let Some(packet) = self.read_copied()? {
+            return self.hold(packet);
+        }
         loop {
             match self.reader.next_item().map_err(Failure::at(doing))? {
-                Item::Packet(packet) => {
-                    self.packets_read.take(&self.header, self.codec, &packet)?;
-                    if self.last.is_none_or(|(pts, _)| packet.pts >= pts) {
-                        self.last = Some((packet.pts, packet.duration));
-                    }
-                    return Ok(Some(packet));
+                Item::Packet(Packet { key, pts, duration, data }) => {
+                    return self.hold(Packet { key, pts, duration, data: Payload::Object(data) });
                 }
                 Item::End(end) => {
                     self.packets_read.end(&self.header, self.codec, &end.made)?;

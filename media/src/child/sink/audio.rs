@@ -137,6 +137,7 @@ impl AudioSink {
             size: None,
             padding,
             frame_size,
+            source_stream: None,
         };
         let writer = begin(out, &header)?;
         Ok(Self {

@@ -55,6 +55,7 @@ impl Sink for CoverSink {
             size: Some(size),
             padding: 0,
             frame_size: 0,
+            source_stream: None,
         };
         let mut writer = begin(self.output, &header)?;
         writer.write_packet(true, 0, 0, &data).map_err(Failure::at(WRITING))?;

@@ -169,6 +169,7 @@ impl Sink for TextSink {
             size: None,
             padding: 0,
             frame_size: 0,
+            source_stream: None,
         };
         let mut writer = begin(self.output, &header)?;
         for (pts, length, data) in &packets {

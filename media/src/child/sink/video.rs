@@ -126,6 +126,7 @@ impl VideoSink {
             size: None,
             padding: 0,
             frame_size: 0,
+            source_stream: None,
         };
         Ok(Self {
             encoder,

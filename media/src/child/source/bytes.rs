@@ -17,6 +17,9 @@ use crate::{
     read_at::ReadAt,
 };
 
+/// How many bytes are read at once at most: they are copied once more, while a processor's cache still has them.
+const MOST_AT_ONCE: usize = 256 << 10;
+
 /// Where bytes come from.
 pub(super) enum Origin {
     /// A file, read where it is.
@@ -114,7 +117,7 @@ pub(super) struct Bytes {
 impl Read for Bytes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let most = buffer.len().min(rest);
+        let most = buffer.len().min(rest).min(MOST_AT_ONCE);
         let left = self.left.load(Ordering::Relaxed);
         let got = if self.hollow.load(Ordering::Relaxed) || left == 0 {
             buffer[..most].fill(0);

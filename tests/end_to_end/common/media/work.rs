@@ -271,7 +271,9 @@ impl Workshop {
             extras: None,
             remarks: Vec::new(),
         };
-        match self.run(&task(MergeTask { output, tracks, round: 0, strict: false }), files)? {
+        match self
+            .run(&task(MergeTask { output, tracks, round: 0, strict: false, source_bytes: 0 }), files)?
+        {
             Reply::Merged(merged) => Ok(*merged),
             Reply::Again { segments, .. } => {
                 let segments: Vec<i32> = segments.into_iter().flat_map(|run| run.replaces).collect();

@@ -98,7 +98,7 @@ fn task(format: &str, sum: TrackSum) -> MergeTask {
         extras: None,
         remarks: Vec::new(),
     };
-    MergeTask { output, tracks: vec![sum], round: 0, strict: false }
+    MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0 }
 }
 
 /// What FFmpeg decodes of a file, without a word: whole numbers of 32 bits, the channels by turns.
