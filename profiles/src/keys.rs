@@ -67,7 +67,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "video.NAME.when_fits",
-        about: "`copy`: pictures that already are what is asked for (codec, size, pixel format, colour, keyframes, at most the bit rate) are copied, not encoded. Their quality is not looked at. What is otherwise, or can't be copied, is encoded.",
+        about: "`copy`: pictures that already are what is asked for (codec, size, pixel format, colour, keyframes, at most the bit rate, no bound of a buffer) are copied, not encoded. Their quality is not looked at. What is otherwise, or can't be copied, is encoded.",
         range: |_| "copy".into(),
         default: "all is encoded",
         example: "when_fits = \"copy\"",

@@ -4,7 +4,11 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use millrace_processors::{cleanup, request::pin_profile, topology};
+use millrace_processors::{
+    cleanup,
+    request::{Catalog, pin_profile},
+    topology,
+};
 use millrace_runtime::{Log, LogError, NewRecord, Partition, Transaction, read_table};
 use millrace_schemas::{
     Assembly, Cancelled, Phase, Signal, SourceRef, Upload, execution_id, frame::Record as _,
@@ -44,7 +48,7 @@ pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
     if number % 3 == 1 {
         upload.dst_formats = Upload::of("", "").dst_formats;
         // As it is pinned: executions are named by that.
-        upload = pin_profile(Upload { profile: Some(AVERAGE.into()), ..upload }).ok()?;
+        upload = pin_profile(Upload { profile: Some(AVERAGE.into()), ..upload }, &Catalog::default()).ok()?;
     }
     match world.random(|rng| rng.u8(0..3)) {
         0 => upload.name = Some(format!("upload {number}")),
