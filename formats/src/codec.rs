@@ -4,19 +4,19 @@
 //! How a codec's headers and packets lie in a file is particular to it. So a codec without an entry here is refused before an
 //! output is begun: its packets would be compared wrongly, and its headers not at all.
 
-mod sound;
-
 use std::{borrow::Cow, fmt::Debug};
 
 use millrace_schemas::{AudioSettings, Picture, Sound, VideoSettings};
 
-pub use self::sound::{AudioCodec, BitRates, Priming, SoundHeader, SoundPacket};
-pub use crate::quality::Quality;
 use crate::{
     ask::{AudioAsk, PixelAsk, VideoAsk},
     bit_rate::first_quality,
     color,
     pixels::{HIGH_RANGE_DEPTH, Pixels, nearest},
+};
+pub use crate::{
+    quality::Quality,
+    sound::{AudioCodec, BitRates, Priming, SoundHeader, SoundPacket},
 };
 
 table! {

@@ -32,6 +32,7 @@ pub mod planted;
 mod quality;
 pub mod rate;
 mod sets;
+mod sound;
 pub mod temporal;
 mod units;
 

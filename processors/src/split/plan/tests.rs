@@ -394,8 +394,8 @@ fn a_format_that_holds_one_sound_holds_the_one_that_plays() {
 #[test]
 fn text_of_a_codec_without_an_entry_is_refused() {
     let mut facts = facts();
-    facts.auxiliary = vec![AuxiliaryTrack { stream: 2, codec: "webvtt".into(), tags: TrackTags::default() }];
-    assert!(planned(&facts, BOTH).err().unwrap().starts_with("unknown codec 'webvtt'"));
+    facts.auxiliary = vec![AuxiliaryTrack { stream: 2, codec: "ttml".into(), tags: TrackTags::default() }];
+    assert!(planned(&facts, BOTH).err().unwrap().starts_with("unknown codec 'ttml'"));
 }
 
 #[test]
