@@ -259,3 +259,33 @@ fn what_can_not_hold_high_range_is_refused_before_work_begins_with_what_would_wo
         assert!(place.names("out").is_empty());
     }
 }
+
+#[test]
+fn pictures_that_are_tone_mapped_are_cropped_once() {
+    let place = Place::new();
+    let high = place.path("a.mkv");
+    source(&high, "yuv420p10le", "arib-std-b67", "");
+    let text = |keys: &str, name: &str| {
+        format!("[video.{name}]\ncodec = \"h264\"\nquality = 4\npreset = \"veryfast\"\n{keys}\n")
+    };
+    let output = |name: &str| {
+        format!("[[output]]\nformat = \"mp4\"\nvideo = \"{name}\"\nname = \"{{stem}}-{name}.{{ext}}\"\n")
+    };
+    let crop = "crop = { left = 160, top = 60 }";
+    let encodings = [
+        ("whole", String::new()),
+        ("part", crop.into()),
+        ("large", format!("{crop}\nwidth = 320\nupscale = true")),
+    ];
+    let tables: String = encodings.iter().map(|(name, keys)| text(keys, name)).collect();
+    let outputs: String = encodings.iter().map(|(name, _)| output(name)).collect();
+    let ours = profile(&place, &(tables + &outputs));
+    place.run(&[&high], &["--profile", &ours, "--segment-time", "1"]).success();
+    let made = |name: &str| place.path(&format!("out/a-{name}.mp4"));
+    for (name, filter) in
+        [("part", "crop=160:120:160:60"), ("large", "crop=160:120:160:60,scale=320:240:flags=bicubic")]
+    {
+        let alike = likeness_after(&made("whole"), filter, &made(name));
+        assert!(alike >= 35.0, "{name}: {alike} dB");
+    }
+}

@@ -140,8 +140,8 @@ impl PictureGraph {
         let mut picture = Some(picture);
         for (i, (branch, conversion)) in self.branches.iter_mut().zip(conversions).enumerate() {
             let mut converted = if let Some(mut mapped) = mapped.get_mut(i).and_then(Option::take) {
-                // It has the colour already, and the pixel format as far as it has not to be transposed.
-                let conversion = Conversion { color: branch.settings.color, ..conversion };
+                // It has the colour and the part already, and the pixel format as far as it has not to be transposed.
+                let conversion = Conversion { color: branch.settings.color, crop: None, ..conversion };
                 let scaled = branch.scale(&mut mapped, conversion)?;
                 branch.finish(scaled.unwrap_or(mapped), conversion)
             } else {
@@ -355,6 +355,32 @@ mod tests {
         };
         assert_eq!(luma(1), 40);
         assert_eq!(luma(17), 255 - 40);
+    }
+
+    #[test]
+    fn a_picture_that_a_filter_maps_is_cropped_once() {
+        let color = Color { primaries: 2, transfer: 17, matrix: 2, range: 1, chroma: 0 };
+        let crop = Some(Area { x: 32, y: 0, width: 32, height: 48 });
+        for (width, height) in [(32, 48), (64, 96)] {
+            let filters = Some(VideoFilters { crop, ..VideoFilters::default() });
+            let settings = [VideoSettings { color, filters, ..settings(width, height) }];
+            let mut graph = PictureGraph::build(&settings, None, 1);
+            let mut picture = frame::Video::new(Pixel::YUV420P, 64, 48);
+            let stride = picture.stride(0);
+            // Dark at the left, brighter at the right: a quarter each.
+            let columns = picture.data_mut(0).chunks_mut(stride);
+            columns.for_each(|row| (0..64).for_each(|x| row[x] = [40, 40, 80, 120][x / 16]));
+            (1..3).for_each(|plane| picture.data_mut(plane).fill(128));
+            let mut made = Vec::new();
+            let pushed = graph.push(picture, |_, picture| {
+                let row = picture.data(0);
+                made.push((picture.width(), picture.height(), row[2], row[width as usize - 3]));
+                Ok(())
+            });
+            assert!(pushed.is_ok(), "{:?}", pushed.err());
+            let (width, height) = (width as u32, height as u32);
+            assert_eq!(made, [(width, height, 255 - 80, 255 - 120)]);
+        }
     }
 
     /// Samples of more than a byte, and with chroma of each kind.
