@@ -30,7 +30,7 @@ use crate::{
     sandbox::{Layer, Sandbox},
     seal::{ResourceLimits, Seal},
 };
-use replies::{Exceeded, LONGEST_REPLY, Replies, SILENCE, read_replies};
+use replies::{Exceeded, LONGEST_REPLY, Replies, longest_silence, read_replies};
 
 pub use error::ChildError;
 
@@ -101,8 +101,8 @@ impl Launcher {
     /// Runs a task in a media process, and returns its final reply.
     ///
     /// `descriptors` are those that the task names, in its order. [`Reply::Progress`] and [`Reply::Made`] are passed on to
-    /// `on_progress` as they arrive. The process is ended if this future is dropped, at the time limit, after 50 seconds without a
-    /// reply, and if it uses more memory than its task may.
+    /// `on_progress` as they arrive. The process is ended if this future is dropped, at the time limit, without a reply for 50 seconds or
+    /// as long as a picture takes, and if it uses more memory than its task may.
     ///
     /// # Errors
     /// See [`ChildError`].
@@ -124,6 +124,7 @@ impl Launcher {
         on_progress: &mut (impl FnMut(Reply) + Send),
     ) -> Result<Replies, ChildError> {
         let limit = limit.min(self.longest_task);
+        let silence = longest_silence(task);
         let doing = activity(task);
         let mut line = serde_json::to_vec(task).map_err(|e| ChildError::Start(e.into()))?;
         line.push(b'\n');
@@ -148,7 +149,7 @@ impl Launcher {
         // Fails if the process could not seal itself and has exited. Its last log line says why.
         let sent = stdin.write_all(&line).await;
         let mut replies = match child.stdout.take() {
-            Some(stdout) => read_replies(stdout, pid, limit, &seal, on_progress).await,
+            Some(stdout) => read_replies(stdout, pid, (limit, silence), &seal, on_progress).await,
             None => Replies::default(),
         };
         // The final reply is all that is needed. Nothing waits for the exit, since the kernel takes milliseconds to remove a
@@ -171,7 +172,8 @@ impl Launcher {
         tracing::info!(target: "media", pid, "the media process has ended: {status}");
         let last_line = last_line.map_or(String::new(), |line| format!(": {line}"));
         let out_of_memory = || group.as_ref().is_some_and(Group::is_out_of_memory);
-        let cause = cause_of_end(&replies, status, out_of_memory, doing, limit, &seal.allowed, last_line);
+        let cause =
+            cause_of_end(&replies, status, out_of_memory, doing, (limit, silence), &seal.allowed, last_line);
         if let (ChildError::Died { .. }, Err(error)) = (&cause, sent) {
             tracing::debug!(%error, "a media process did not read its task");
         }
@@ -218,7 +220,7 @@ fn cause_of_end(
     status: ExitStatus,
     out_of_memory: impl FnOnce() -> bool,
     doing: &'static str,
-    limit: Duration,
+    (limit, silence): (Duration, Duration),
     allowed: &ResourceLimits,
     last_line: String,
 ) -> ChildError {
@@ -226,7 +228,7 @@ fn cause_of_end(
     match (replies.exceeded, &replies.unreadable) {
         (Some(Exceeded::Time), _) => ChildError::Late { doing, limit, counted: "", last_line },
         (Some(Exceeded::Silence), _) => {
-            ChildError::Late { doing, limit: SILENCE, counted: " without output", last_line }
+            ChildError::Late { doing, limit: silence, counted: " without output", last_line }
         }
         (Some(Exceeded::Memory), _) => large,
         (Some(Exceeded::ReplyLength), _) => {
