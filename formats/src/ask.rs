@@ -47,6 +47,8 @@ pub struct AudioAsk {
     pub bits: Option<u32>,
     /// Whether its container does not state which channels there are, so that only a codec can.
     pub channels_unnamed: bool,
+    /// Whether the packets are in a stream without codec headers in front ([`Form::Stream`](crate::codec::Form::Stream)).
+    pub is_stream: bool,
     /// What the audio goes through; `None` for nothing.
     pub filters: Option<AudioFilters>,
 }

@@ -333,7 +333,10 @@ impl dyn Codec + '_ {
             (asked.channels, asked.layout) = (channels, String::new());
         }
         let unnamed = ask.channels_unnamed.then(|| codec.unnamed_settings(&asked)).flatten();
-        let (mut settings, remark) = unnamed.unwrap_or_else(|| codec.settings(&asked, priming));
+        let (mut settings, mut remark) = unnamed.unwrap_or_else(|| codec.settings(&asked, priming));
+        if let Some(of_stream) = ask.is_stream.then(|| codec.fit_stream(&mut settings)).flatten() {
+            remark = Some(of_stream);
+        }
         settings.encoder = ask.encoder.clone().unwrap_or_default();
         settings.filters.clone_from(&ask.filters);
         let bits = ask.bits.filter(|bits| codec.bits() != Some(*bits));

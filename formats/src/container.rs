@@ -268,8 +268,9 @@ impl Container {
         sound: &Sound,
         ask: &AudioAsk,
     ) -> Option<(AudioSettings, Option<String>)> {
-        let unnamed = !self.index.names_channels();
-        codec.audio_settings(sound, self.priming, &AudioAsk { channels_unnamed: unnamed, ..ask.clone() })
+        let channels_unnamed = !self.index.names_channels();
+        let is_stream = self.index.form() == Form::Stream;
+        codec.audio_settings(sound, self.priming, &AudioAsk { channels_unnamed, is_stream, ..ask.clone() })
     }
 
     /// Returns the codec in which it holds a track of text or a cover that is there in `codec`, and how many such tracks it holds;

@@ -102,6 +102,13 @@ pub trait AudioCodec: Debug + Sync {
         let _ = settings;
     }
 
+    /// Changes settings to those of a stream ([`Form::Stream`](crate::codec::Form::Stream)), where each packet states its channels.
+    /// Returns what is to be said if they can't stay as they are.
+    fn fit_stream(&self, settings: &mut AudioSettings) -> Option<String> {
+        let _ = settings;
+        None
+    }
+
     /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (rate, channels, bit
     /// rate).
     fn options(&self, settings: &AudioSettings) -> Vec<(&'static str, String)> {

@@ -240,6 +240,7 @@ impl Wanted {
             channels: asked.as_ref().and_then(|asked| asked.channels),
             bits: asked.as_ref().and_then(|asked| asked.bits),
             channels_unnamed: false,
+            is_stream: false,
             filters: asked.as_ref().and_then(filters_of_audio),
         };
         self.container.audio_settings_of(*codec.as_ref()?, sound, &ask)

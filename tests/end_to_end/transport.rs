@@ -10,7 +10,7 @@ use crate::common::{
     Place,
     judge::{self, judge, probed},
     media::{
-        self, Constant, kinds,
+        self, Constant, ffmpeg, kinds,
         planted::{Output, Planter},
         scenes,
     },
@@ -189,4 +189,22 @@ fn what_a_stream_states_wrongly_is_refused_by_its_name() {
         file[at + 13] ^= 1;
     });
     planter.end(3);
+}
+
+#[test]
+fn each_channel_of_a_layout_that_a_stream_cannot_state_has_its_place_in_a_larger_one() {
+    let place = Place::new();
+    let source = place.path("a.mkv");
+    let tones = [300, 500, 700, 900].map(|hertz| format!("0.2*sin({hertz}*2*PI*t)")).join("|");
+    let sound = format!("aevalsrc={tones}:s=48000:c=quad:d=3");
+    ffmpeg(&["-f", "lavfi", "-i", &sound, "-c:a", "flac", source.to_str().unwrap()]);
+    let output = made(&place, &source, "1", &["-f", "ts"]);
+    assert_eq!(judge::field(&output, "a", "channel_layout"), "5.0");
+    assert_eq!(judge::sound_of_channel(&output, 2).iter().filter(|sample| sample.abs() > 0.01).count(), 0);
+    // Crossings of zero in a second: left and right, and both behind.
+    for (channel, hertz) in [(0, 300), (1, 500), (3, 700), (4, 900)] {
+        let samples = &judge::sound_of_channel(&output, channel)[48_000..96_000];
+        let crossings = samples.windows(2).filter(|pair| pair[0] < 0.0 && pair[1] >= 0.0).count();
+        assert!(crossings.abs_diff(hertz) <= 3, "channel {channel}: {crossings} Hz");
+    }
 }

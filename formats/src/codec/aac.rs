@@ -109,6 +109,16 @@ impl AudioCodec for Aac {
         (settings, remark)
     }
 
+    /// libavformat lists channels that have no configuration of their own in front of the first packet alone, so that nobody who begins
+    /// elsewhere could decode the sound.
+    fn fit_stream(&self, settings: &mut AudioSettings) -> Option<String> {
+        let from = layouts::describe(&settings.layout, settings.channels);
+        let (to, channels) = layouts::stream_layout(&settings.layout, settings.channels)?;
+        (settings.layout, settings.channels) = (to, channels);
+        let to = layouts::describe(&settings.layout, channels);
+        Some(format!("AAC in a stream has no channel layout {from}: its channels are kept in {to}"))
+    }
+
     fn read_header(&self, header: &[u8]) -> Option<SoundHeader> {
         let mut bits = Bits { bytes: header, at: 0 };
         if bits.take(5)? != LOW_COMPLEXITY {
@@ -214,6 +224,23 @@ mod tests {
         assert_eq!(remark("5.1(side)", 6).as_deref(), Some(side));
         let seven = "AAC has no channel layout of 7 channels: its channels are kept in 7.1";
         assert_eq!(remark("7 channels", 7).as_deref(), Some(seven));
+    }
+
+    #[test]
+    fn in_a_stream_channels_are_those_of_a_configuration() {
+        let fit = |layout: &str, channels: i32| {
+            let sound = Sound { sample_rate: 48_000, channels, layout: layout.into() };
+            let (mut settings, _) = Aac.settings(&sound, Priming::Heard);
+            let remark = Aac.fit_stream(&mut settings);
+            (settings.layout, settings.channels, remark)
+        };
+        let quad = "AAC in a stream has no channel layout quad: its channels are kept in 5.0";
+        assert_eq!(fit("quad", 4), (String::new(), 5, Some(quad.into())));
+        assert_eq!((fit("2.1", 3).1, fit("3.0(back)", 3).1), (6, 4));
+        for (layout, channels) in [("mono", 1), ("stereo", 2), ("3.0", 3), ("4.0", 4), ("5.0", 5), ("5.1", 6), ("7.1", 8)] {
+            let (_, made, remark) = fit(layout, channels);
+            assert_eq!((made, remark), (channels, None), "{layout}");
+        }
     }
 
     #[test]

@@ -77,6 +77,55 @@ pub fn has(path: &Path, kind: &str) -> bool {
     !text("ffprobe", &[&arguments[..], &[path.to_str().unwrap()]].concat()).trim().is_empty()
 }
 
+/// The number of streams of a kind.
+pub fn count(path: &Path, kind: &str) -> usize {
+    let arguments =
+        ["-v", "error", "-select_streams", kind, "-show_entries", "stream=index", "-of", "csv=p=0"];
+    text("ffprobe", &[&arguments[..], &[path.to_str().unwrap()]].concat()).split_whitespace().count()
+}
+
+/// The size of the pictures as they are shown but for the shape of their pixels.
+pub fn shown_size(path: &Path) -> Vec<i32> {
+    let side = |name: &str| field(path, "V", name).parse::<i32>().unwrap();
+    let rotation = probed(path, "stream_side_data=rotation");
+    let is_upright = rotation.lines().next().is_none_or(|angle| angle.parse::<i32>().unwrap_or(0) % 180 == 0);
+    let sides = if is_upright { ["width", "height"] } else { ["height", "width"] };
+    sides.iter().map(|name| side(name)).collect()
+}
+
+/// Times of all keyframes of the pictures.
+pub fn keyframes(path: &Path) -> Vec<f64> {
+    let path = path.to_str().unwrap();
+    let arguments = [
+        "-v",
+        "error",
+        "-select_streams",
+        "V:0",
+        "-show_entries",
+        "packet=pts_time,flags",
+        "-of",
+        "csv=p=0",
+        path,
+    ];
+    let lines = text("ffprobe", &arguments);
+    let time = |line: &str| {
+        let (time, flags) = line.split_once(',')?;
+        time.parse::<f64>().ok().filter(|_| flags.contains('K'))
+    };
+    lines.lines().filter_map(time).collect()
+}
+
+/// When the pictures start, or the sound if that is earlier and looked at.
+pub fn starts(path: &Path, with_sound: bool) -> f64 {
+    let first = decoded(path, if with_sound { &[&PICTURES, &SOUND] } else { &[&PICTURES] });
+    first.iter().filter_map(|pieces| pieces.first()).map(|piece| piece.0).fold(f64::INFINITY, f64::min)
+}
+
+/// Decodes all of a file. ffmpeg must say nothing.
+pub fn decodes(path: &Path) {
+    out("ffmpeg", &["-v", "error", "-xerror", "-i", path.to_str().unwrap(), "-f", "null", "-"]);
+}
+
 /// One field of the first stream of a kind.
 pub fn field(path: &Path, kind: &str, name: &str) -> String {
     let entry = format!("stream={name}");
@@ -118,7 +167,7 @@ fn output_has_no_decoding_times(output: &Path) -> bool {
 }
 
 /// Picture by picture, the PSNR of the output's and its own source picture, and of the output's and the source picture after it.
-fn likeness(source: &Path, output: &Path) -> [Vec<f64>; 2] {
+pub fn likeness(source: &Path, output: &Path) -> [Vec<f64>; 2] {
     let clock = "format=yuv420p,settb=1/1000,setpts=N*40";
     let next = tempfile::NamedTempFile::new().unwrap();
     let graph = format!(
@@ -385,6 +434,16 @@ pub fn sound_of(path: &Path) -> Vec<f32> {
     let raw = out(
         "ffmpeg",
         &["-v", "error", "-i", path, "-map", "0:a:0", "-ac", "1", "-ar", "48000", "-f", "f32le", "-"],
+    );
+    raw.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// All samples of a channel of the sound, 48,000 a second.
+pub fn sound_of_channel(path: &Path, channel: usize) -> Vec<f32> {
+    let (path, pan) = (path.to_str().unwrap(), format!("pan=mono|c0=c{channel}"));
+    let raw = out(
+        "ffmpeg",
+        &["-v", "error", "-i", path, "-map", "0:a:0", "-af", &pan, "-ar", "48000", "-f", "f32le", "-"],
     );
     raw.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }

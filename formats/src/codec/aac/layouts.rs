@@ -129,6 +129,19 @@ pub(super) fn aac_layout(source: &str, channels: i32) -> (String, i32, Fit) {
     (name.into(), i32::try_from(count).unwrap_or(i32::MAX), fit)
 }
 
+/// Returns the layout of a channelConfiguration that has a place for each channel of a rendition's layout, by its name and its channel
+/// count as [`aac_layout`] returns them; `None` if that layout has a channelConfiguration itself.
+pub(super) fn stream_layout(layout: &str, channels: i32) -> Option<(String, i32)> {
+    let wider = match (layout, channels) {
+        ("", 3) => "5.1",
+        ("3.0(back)", _) => "4.0",
+        ("quad", _) => "5.0",
+        _ => return None,
+    };
+    let (name, count, _) = aac_layout(wider, 0);
+    Some((name, count))
+}
+
 /// Returns how a layout is called in a message: its name, libav's default for the channel count if it is empty, else the
 /// count: "7.1", "of 7 channels".
 pub(crate) fn describe(layout: &str, channels: i32) -> String {
