@@ -10,8 +10,9 @@ use std::{
 use serde_json::Value;
 
 use crate::common::{
-    Place,
+    Place, judge,
     media::{
+        ffmpeg,
         index::Mp4,
         lengths::{self, AAC_PACKET, AAC_RATES, Kind, Sound},
     },
@@ -192,4 +193,32 @@ fn sound_around_a_packet_boundary_is_published_to_the_sample() {
 #[ignore = "make lengths"]
 fn sounds_of_thousands_of_lengths_are_published_to_the_sample() {
     check(number("FIRST", 1), number("COUNT", 10_000));
+}
+
+/// An MP3 encoder's delay and a decoder's make 1105 samples: those behind whole packets may need a packet that holds none of them.
+#[test]
+fn mp3_of_any_length_is_whole_to_the_sample() {
+    let place = Place::new();
+    for rate in ["22050", "44100"] {
+        for more in [0, 1, 20, 47, 48, 600, 1151] {
+            let samples = 20 * 1152 + more;
+            let source = place.path(&format!("{rate}-{more}.wav"));
+            let sound = format!("aevalsrc=0.3*sin(2*PI*(300+60*t)*t):s={rate},atrim=end_sample={samples}");
+            ffmpeg(&["-f", "lavfi", "-i", &sound, source.to_str().unwrap()]);
+            for format in ["mp3", "mka"] {
+                let text = format!("[audio.a]\ncodec = \"mp3\"\n[[output]]\nformat = \"{format}\"");
+                let profile = place.write("p.toml", text);
+                place.run(&[&source], &["--profile", profile.to_str().unwrap()]).success();
+                let output = place.path(&format!("out/{rate}-{more}.{format}"));
+                let found =
+                    (judge::span_of_sound(&output) * f64::from(rate.parse::<i32>().unwrap())).round() as i64;
+                if format == "mp3" {
+                    assert_eq!(found, samples, "{rate} and {more}");
+                } else {
+                    // Priming is heard in it.
+                    assert!((samples..=samples + 1152 + 48).contains(&found), "{rate} and {more}: {found}");
+                }
+            }
+        }
+    }
 }

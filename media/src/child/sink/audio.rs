@@ -107,6 +107,8 @@ pub(crate) struct AudioSink {
     lag: usize,
     /// When the sound ends, in samples, if the encoder is given more: what is padded is no part of its last packet's length.
     ends: Option<i64>,
+    /// The time behind the last packet, in samples.
+    next: Option<i64>,
     waiting: Vec<Vec<f32>>,
     start: i64,
     samples: i64,
@@ -150,6 +152,7 @@ impl AudioSink {
             frame_size: usize::try_from(frame_size).unwrap_or(0).max(1),
             lag,
             ends: None,
+            next: None,
             waiting: vec![Vec::new(); usize::try_from(s.channels).unwrap_or(0)],
             start,
             samples: 0,
@@ -199,6 +202,10 @@ impl AudioSink {
                 continue;
             }
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
+            // libavcodec counts times by the frames that it was given: a packet that holds nothing but what an encoder pads with (libmp3lame)
+            // would begin before the one in front of it ends.
+            let pts = self.next.map_or(pts, |next| pts.max(next));
+            self.next = Some(pts.saturating_add(self.frame_size()));
             let TimeRange { start, end } = self.range;
             if start.is_some_and(|start| pts < start) || end.is_some_and(|end| pts >= end) {
                 continue;
