@@ -49,6 +49,9 @@ impl Profile {
         if let Some(Err(reason)) = self.source.trim.as_ref().map(TrimTimes::check) {
             problems.add("source.trim", reason);
         }
+        for side in self.source.accept.max_size.into_iter().flat_map(|size| [size.width, size.height]) {
+            problems.within("source.accept.max_size".to_owned(), Some(side), (2, LARGEST_SIDE), " pixels");
+        }
         let mut wanted: Vec<Wanted> = Vec::new();
         for (i, output) in self.outputs.iter().enumerate() {
             let key = format!("output[{i}]");

@@ -24,6 +24,7 @@ mod exact;
 mod examples;
 mod hdr;
 mod http;
+mod key_ends;
 mod lengths;
 mod lies;
 mod loudness;

@@ -1,19 +1,16 @@
 //! Random profiles over sources of twenty kinds: each is refused with a reason, or what it makes is right. The same seeds make the same
-//! profiles: `make profiles FIRST=1 COUNT=500`. A key that the page of profiles lists is tried by its example, if not by values of its own.
+//! profiles: `make profiles FIRST=1 COUNT=500`. Keys are set to the ends of their ranges and to values in between; one of which neither is
+//! known here has its example.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
-use millrace_formats::{Container, TABLES, codec::Codec};
-use millrace_profiles::{KEYS, Profile};
+use millrace_formats::TABLES;
+use millrace_profiles::Profile;
 
 use crate::common::{
     Place, Ran, judge,
     media::{self, Constant, kinds, mutate::Rng},
+    profiles::{Asked, AskedOutput, logo, once_in},
 };
 
 fn number(name: &str, default: u64) -> u64 {
@@ -50,117 +47,22 @@ fn small(rate: &'static str, channels: u32) -> Constant<'static> {
     Constant { rate, channels, size: "160x90", seconds: "1.6", gop: 12, ..Constant::default() }
 }
 
-fn one_of<'a, T: ?Sized>(rng: &mut Rng, all: &[&'a T]) -> &'a T {
-    all[rng.below(all.len())]
-}
-
-/// Returns `true` once in so many times.
-fn once_in(rng: &mut Rng, times: usize) -> bool {
-    rng.below(times) == 0
-}
-
-/// Values of a key: at the ends of its range, and in between; `None` for a key of which no range is known here.
-fn value(rng: &mut Rng, key: &str, codec: &dyn Codec) -> Option<String> {
-    let text = |value: &str| format!("\"{value}\"");
-    Some(match (key, codec.video(), codec.audio()) {
-        ("quality", Some(video), _) => {
-            let quality = video.quality();
-            let values = [quality.best, quality.worst, quality.usual, (quality.best + quality.worst) / 2.0];
-            format!("{:?}", values[rng.below(values.len())])
-        }
-        // The first ones are the fast ones.
-        ("preset", Some(video), _) => {
-            let presets = video.presets();
-            text(one_of(rng, &presets[..presets.len().min(3)]))
-        }
-        ("size", Some(_), _) => text(one_of(rng, &["2x2", "64x64", "96x54", "400x90"])),
-        ("width" | "height", Some(_), _) => one_of(rng, &["2", "64", "90", "300"]).to_owned(),
-        ("upscale", Some(_), _) => "true".to_owned(),
-        ("keyframe_interval", Some(_), _) => text(one_of(rng, &["0.1s", "0.5s", "60s"])),
-        ("pixel_format", Some(video), _) => text(one_of(rng, video.pixel_formats())),
-        ("bitrate", _, Some(audio)) => {
-            let rates = audio.bit_rates()?;
-            let values = [rates.least, rates.most, rates.usual];
-            text(&values[rng.below(values.len())].to_string())
-        }
-        ("sample_rate", _, Some(_)) => {
-            one_of(rng, &["8000", "22050", "44100", "48000", "96000", "192000"]).to_owned()
-        }
-        ("channels", _, Some(_)) => one_of(rng, &["1", "2", "6", "8"]).to_owned(),
-        _ => return None,
-    })
-}
-
-/// The keys of a table, such as `video.NAME.`, each at random, with the lines of its example or a value of its own.
-fn keys(rng: &mut Rng, table: &str, codec: &dyn Codec, leave_out: &[&str]) -> String {
-    let mut lines: BTreeMap<String, String> = BTreeMap::new();
-    for key in KEYS {
-        let Some(name) = key.path.strip_prefix(table) else { continue };
-        if leave_out.contains(&name) || key.example.starts_with('[') || !once_in(rng, 3) {
-            continue;
-        }
-        if let Some(value) = value(rng, name, codec) {
-            lines.insert(name.to_owned(), format!("{name} = {value}"));
-            continue;
-        }
-        for line in key.example.lines() {
-            let name = line.split('=').next().unwrap_or_default().trim();
-            lines.entry(name.to_owned()).or_insert_with(|| line.to_owned());
-        }
-    }
-    lines.into_values().fold(String::new(), |text, line| text + &line + "\n")
-}
-
-/// A codec that a format holds, or now and then any.
-fn codec(rng: &mut Rng, held: &[&'static dyn Codec]) -> &'static dyn Codec {
-    if once_in(rng, 12) { one_of(rng, TABLES.codecs) } else { one_of(rng, held) }
-}
-
-fn profile(seed: u64) -> (String, &'static Container) {
-    let mut rng = Rng(seed);
-    let container = *TABLES.containers.get(rng.below(TABLES.containers.len())).unwrap();
-    let mut text = String::new();
-    let (mut video, mut audio) = ("none", "none");
-    if container.video.most > 0 && !once_in(&mut rng, 6) {
-        let codec = codec(&mut rng, container.video.codecs);
-        video = "v";
-        let _ = writeln!(text, "[video.v]\ncodec = \"{}\"", codec.name());
-        text += &keys(&mut rng, "video.NAME.", codec, &["codec"]);
-    }
-    if container.audio.most > 0 && !once_in(&mut rng, 6) {
-        let codec = codec(&mut rng, container.audio.codecs);
-        audio = "a";
-        let _ = writeln!(text, "[audio.a]\ncodec = \"{}\"", codec.name());
-        text += &keys(&mut rng, "audio.NAME.", codec, &["codec"]);
-    }
-    let _ = writeln!(
-        text,
-        "[[output]]\nformat = \"{}\"\nvideo = \"{video}\"\naudio = \"{audio}\"",
-        container.name
-    );
-    (text, container)
-}
-
-/// Keys by which an output has other pictures than its source, or at other times.
-const OTHER_PICTURES: [&str; 3] = ["frame_rate", "deinterlace", "trim"];
-
-/// Decodes all of a file. ffmpeg must say nothing.
-fn decodes(path: &Path) {
-    let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-v", "error", "-xerror", "-i"]).arg(path).args(["-f", "null", "-"]);
-    let ran = ffmpeg.output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr);
-    // The clock of a comparison that is written nowhere.
-    let is_harmless = |line: &str| line.starts_with("[null @") && line.contains("non monotonically");
-    assert!(ran.status.success() && said.lines().all(is_harmless), "{}: {said}", path.display());
-}
-
 /// Where sources lie, each made once.
 struct Sources {
     place: Place,
 }
 
 impl Sources {
+    fn new() -> Self {
+        let sources = Self { place: Place::new() };
+        logo(&sources.logo());
+        sources
+    }
+
+    fn logo(&self) -> PathBuf {
+        self.place.path("logo.png")
+    }
+
     fn get(&self, number: usize) -> PathBuf {
         let (name, make) = SOURCES[number];
         let path = self.place.path(name);
@@ -181,52 +83,220 @@ enum Outcome {
 
 /// Has a profile made of a source, and judges what comes out.
 fn run(sources: &Sources, seed: u64) -> Outcome {
-    let (text, container) = profile(seed);
-    if let Err(problems) = Profile::from_toml(&text).unwrap().wanted(&TABLES) {
+    let asked = Asked::random(seed, &sources.logo());
+    let text = &asked.text;
+    let profile = Profile::from_toml(text).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
+    if let Err(problems) = profile.wanted(&TABLES) {
         assert!(!problems.is_empty() && problems.iter().all(|problem| !problem.reason.is_empty()), "{text}");
         return Outcome::Impossible;
     }
-    let source = sources.get(Rng(!seed).below(SOURCES.len()));
-    let place = Place::new();
-    let file = place.write("p.toml", &text);
-    let asked = ["--profile", file.to_str().unwrap(), "--segment-time", "0.5"];
-    let ran: Ran = place.run(&[&source], &asked);
-    let what = format!("seed {seed}, {} by\n{text}\n{}", source.display(), ran.stderr);
-    assert!(!ran.stderr.contains("panicked"), "{what}");
-    if ran.status == 1 {
-        let reason = ran.failure();
-        assert!(!reason.is_empty() && place.names("out").is_empty(), "{what}");
-        for word in ["could not be proven", "ended with", "killed", "panicked"] {
-            assert!(!reason.contains(word), "{what}: {reason}");
+    let mut rng = Rng(!seed);
+    let source = sources.get(rng.below(SOURCES.len()));
+    let what = format!("seed {seed}, {} by\n{text}", source.display());
+    let Some(place) = made(&source, text, "0.5", &what) else { return Outcome::Refused };
+    for output in &asked.outputs {
+        judge_output(&source, &asked, output, &place, &what);
+    }
+    if once_in(&mut rng, 3) {
+        let whole = made(&source, text, "600", &what)
+            .unwrap_or_else(|| panic!("{what}\nin one piece alone it is refused"));
+        for output in &asked.outputs {
+            same_times(&path_of(&place, &source, output), &path_of(&whole, &source, output), &what);
         }
-        return Outcome::Refused;
-    }
-    assert_eq!(ran.status, 0, "{what}");
-    let stem = source.file_stem().unwrap().to_str().unwrap();
-    let output = place.path(&format!("out/{stem}.{}", container.name));
-    assert!(output.exists(), "{what}: {:?}", place.names("out"));
-    decodes(&output);
-    let has_pictures = judge::has(&source, "V") && text.contains("[video.v]");
-    let has_sound = judge::has(&source, "a") && text.contains("[audio.a]");
-    assert_eq!((judge::has(&output, "V"), judge::has(&output, "a")), (has_pictures, has_sound), "{what}");
-    if has_pictures && !OTHER_PICTURES.iter().any(|key| text.contains(key)) {
-        let (a, b) = (judge::pictures(&source), judge::pictures(&output));
-        assert_eq!(a.len(), b.len(), "{what}: pictures");
-        // A tick and a half of the coarsest clock, which counts milliseconds.
-        let off = a.iter().zip(&b).map(|(x, y)| ((y - b[0]) - (x - a[0])).abs()).fold(0.0, f64::max);
-        assert!(off <= 0.0016, "{what}: a picture is off by {off} s");
-    }
-    if has_sound {
-        let off = judge::span_of_sound(&source) - judge::span_of_sound(&output);
-        // Two packets of the longest ones at the lowest rate, which a codec primes and pads with.
-        assert!(off.abs() < 2.0 * 1152.0 / 8000.0, "{what}: the sound is off by {off} s");
     }
     Outcome::Right
 }
 
+fn path_of(place: &Place, source: &Path, output: &AskedOutput) -> PathBuf {
+    let stem = source.file_stem().unwrap().to_str().unwrap();
+    place
+        .path(&format!("out/{}", output.name.replace("{stem}", stem).replace("{ext}", output.container.name)))
+}
+
+/// Makes what a profile asks for; `None` if it is refused, which must have a reason and leave nothing.
+fn made(source: &Path, profile: &str, segment_time: &str, what: &str) -> Option<Place> {
+    let place = Place::new();
+    let file = place.write("p.toml", profile);
+    let asked = ["--profile", file.to_str().unwrap(), "--segment-time", segment_time];
+    let ran: Ran = place.run(&[source], &asked);
+    let what = format!("{what}\n{}", ran.stderr);
+    assert!(!ran.stderr.contains("panicked"), "{what}");
+    if ran.status == 1 {
+        let reason = ran.failure();
+        assert!(!reason.is_empty() && place.names("out").is_empty(), "{what}");
+        for word in ["could not be proven", "ended with", "killed", "panicked", "not proven"] {
+            assert!(!reason.contains(word), "{what}: {reason}");
+        }
+        if std::env::var_os("SHOW_REFUSALS").is_some() {
+            println!("refused: {reason}");
+        }
+        return None;
+    }
+    assert_eq!(ran.status, 0, "{what}");
+    Some(place)
+}
+
+/// Holds what is made in segments to what is made in one piece.
+fn same_times(segments: &Path, whole: &Path, what: &str) {
+    let has = |kind: &str| (judge::has(segments, kind), judge::has(whole, kind));
+    assert!([has("V"), has("a")].iter().all(|(a, b)| a == b), "{what}: tracks in segments and in one piece");
+    if has("V").0 {
+        let (a, b) = (judge::pictures(segments), judge::pictures(whole));
+        let off = a.iter().zip(&b).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+        assert!(
+            a.len() == b.len() && off <= 0.0011,
+            "{what}: {} pictures in segments, {} in one piece, {off} s",
+            a.len(),
+            b.len()
+        );
+    }
+    if has("a").0 {
+        let (a, b) = (judge::span_of_sound(segments), judge::span_of_sound(whole));
+        assert!((a - b).abs() < 0.002, "{what}: {a} s of sound in segments, {b} s in one piece");
+    }
+}
+
+fn judge_output(source: &Path, asked: &Asked, output: &AskedOutput, place: &Place, what: &str) {
+    let path = path_of(place, source, output);
+    assert!(path.exists(), "{what}: {:?}", place.names("out"));
+    judge::decodes(&path);
+    let has_pictures = judge::has(source, "V") && output.video.is_some();
+    let has_sound = judge::has(source, "a") && !output.audio.is_empty();
+    let found = (judge::has(&path, "V"), judge::has(&path, "a"));
+    if output.by_language {
+        assert!(found.0 == has_pictures && (has_sound || !found.1), "{what}: tracks");
+    } else {
+        assert_eq!(found, (has_pictures, has_sound), "{what}: tracks");
+    }
+    if has_pictures {
+        judge_pictures(source, &path, asked, output, what);
+    }
+    if found.1 && !output.by_language {
+        judge_sound(source, &path, asked, output, what);
+    }
+}
+
+fn judge_pictures(source: &Path, path: &Path, asked: &Asked, output: &AskedOutput, what: &str) {
+    let (a, b) = (judge::pictures(source), judge::pictures(path));
+    let video = output.video.as_deref().unwrap_or_default();
+    let key = |name: &str| asked.key("video", video, name);
+    // A tick and a half of the coarsest clock, which counts milliseconds.
+    let slack = 0.0016;
+    let rate = key("frame_rate").filter(|value| !value.contains("most"));
+    let zero = judge::starts(source, !output.audio.is_empty()).min(a[0]);
+    let (from, to) = asked.trim;
+    let is_used = |time: &&f64| **time - zero >= from - 1e-6 && **time - zero < to - 1e-6;
+    let used: Vec<f64> = a.iter().filter(is_used).copied().collect();
+    if let Some(rate) = rate {
+        let step = 1.0 / rate_of(rate);
+        let end = used.last().unwrap() - used[0];
+        let least = (end / step).floor() - 1.0;
+        let most = ((end + 1.0) / step).ceil() + 2.0;
+        assert!(
+            (least..=most).contains(&(b.len() as f64)),
+            "{what}: {} pictures of {} every {step} s",
+            b.len(),
+            used.len()
+        );
+        let off = b.windows(2).map(|pair| (pair[1] - pair[0] - step).abs()).fold(0.0, f64::max);
+        assert!(off <= slack, "{what}: {off} s beside a step");
+    } else if key("frame_rate").is_none() {
+        assert_eq!(used.len(), b.len(), "{what}: pictures");
+        let off = used.iter().zip(&b).map(|(x, y)| ((y - b[0]) - (x - used[0])).abs()).fold(0.0, f64::max);
+        assert!(off <= slack, "{what}: a picture is off by {off} s");
+    }
+    let size: Vec<i32> =
+        ["width", "height"].iter().map(|name| judge::field(path, "V", name).parse().unwrap()).collect();
+    if let Some(pad) = key("pad") {
+        assert_eq!(format!("\"{}x{}\"", size[0], size[1]), pad, "{what}: size of the frame");
+    } else {
+        let within = |name: &str, side: i32| {
+            let most = key(name).map_or(i32::MAX, |most| most.parse().unwrap());
+            assert!(side <= most, "{what}: {name} of {side}");
+        };
+        // The height is in pixels; the width is that of what is shown.
+        within("height", size[1]);
+        let wide = judge::field(path, "V", "sample_aspect_ratio");
+        if ["1:1", "N/A", "0:1"].contains(&wide.as_str()) {
+            within("width", size[0]);
+        }
+    }
+    if let Some(format) = key("pixel_format").filter(|format| *format != "\"source\"") {
+        if key("when_fits").is_none() {
+            let found = judge::field(path, "V", "pix_fmt");
+            // libavcodec's name of 4:2:0 in full range.
+            assert_eq!(format!("\"{}\"", found.replace("yuvj", "yuv")), format, "{what}: pixel format");
+        }
+    }
+    if let Some(longest) = key("keyframe_interval") {
+        let longest: f64 = longest.trim_matches(['"', 's']).parse().unwrap();
+        let keys = judge::keyframes(path);
+        let gap = keys.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+        let frame = b.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+        assert!(gap <= longest + frame + slack, "{what}: {gap} s between keyframes");
+    }
+    // Tone mapping makes other pictures, and in small ones there is little to tell them apart by.
+    let is_alike = !["high.mp4", "gamma.mp4", "tiny.mp4"].iter().any(|name| source.ends_with(name));
+    if is_alike && asked.keeps_pictures(video) && a.len() == b.len() && size == judge::shown_size(source) {
+        let [own, next] = judge::likeness(source, path);
+        for (i, psnr) in own.iter().enumerate() {
+            let other = next.get(i).copied().unwrap_or(0.0);
+            assert!(
+                other < psnr + 2.0,
+                "{what}: picture {i} looks like the one after it ({psnr:.1} dB, {other:.1} dB)"
+            );
+        }
+    }
+}
+
+/// A rate as a profile has it, in pictures a second.
+fn rate_of(text: &str) -> f64 {
+    let (num, den) = text.trim_matches('"').split_once('/').unwrap_or((text, "1"));
+    let rate = num.trim_matches('"').parse::<f64>().unwrap() / den.parse::<f64>().unwrap();
+    if (rate - 29.97).abs() < 0.005 { 30_000.0 / 1001.0 } else { rate }
+}
+
+fn judge_sound(source: &Path, path: &Path, asked: &Asked, output: &AskedOutput, what: &str) {
+    let tracks = judge::count(path, "a");
+    let most = output.container.audio.most;
+    let wanted = (judge::count(source, "a") * output.audio.len()).min(most);
+    // Encodings that would be equal are there once.
+    assert!(
+        tracks <= wanted && tracks >= wanted / output.audio.len(),
+        "{what}: {tracks} tracks of sound, not {wanted}"
+    );
+    let span = judge::span_of_sound(source);
+    let (from, to) = asked.trim;
+    let span = if from > 0.0 || to.is_finite() {
+        // Sound may begin later than pictures.
+        (span.min(to) - from).max(0.0)
+    } else {
+        span
+    };
+    let off = span - judge::span_of_sound(path);
+    // Two packets of the longest ones at the lowest rate, which a codec primes and pads with.
+    assert!(off.abs() < 2.0 * 1152.0 / 8000.0, "{what}: the sound is off by {off} s");
+    let key = |name: &str| asked.key("audio", &output.audio[0], name);
+    let codec = asked.codec("audio", &output.audio[0]);
+    if codec != "copy" && key("when_fits").is_none() {
+        let found = |name: &str| judge::field(path, "a", name).parse::<i32>().unwrap();
+        if let Some(channels) = key("channels") {
+            assert!(found("channels") <= channels.parse().unwrap(), "{what}: channels");
+        }
+        if let Some(rate) = key("sample_rate") {
+            let rate: i32 = rate.parse().unwrap();
+            let highest = [48_000, 96_000, 192_000];
+            assert!(
+                found("sample_rate") >= rate || highest.contains(&found("sample_rate")),
+                "{what}: sample rate"
+            );
+        }
+    }
+}
+
 /// Runs profiles from this seed on until so many are accepted, and counts outcomes.
 fn run_accepted(first: u64, count: u64) -> [u64; 3] {
-    let sources = Sources { place: Place::new() };
+    let sources = Sources::new();
     let mut counts = [0; 3];
     let mut seed = first;
     while counts[1] + counts[2] < count {

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod compare;
 pub mod judge;
 pub mod media;
+pub mod profiles;
 pub mod proxy;
 pub mod reader;
 pub mod serving;
