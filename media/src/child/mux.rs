@@ -64,8 +64,6 @@ struct Padded {
     frame: i64,
     /// Samples before the first one that is heard, of which the next packet is to say so.
     priming: i64,
-    /// Samples behind the last one that is heard: the last packet says so for all that hold some.
-    behind: i64,
 }
 
 /// An output that is being written.
@@ -112,11 +110,10 @@ impl Muxer {
             muxer.add_stream(container, planned, timecode)?;
             let codec = codec::of_header(planned.header)?.audio();
             let is_padded = !has_index && codec.is_some_and(|codec| codec.bits().is_none());
-            muxer.padded.push(is_padded.then_some(Padded {
-                frame: planned.header.frame_size,
-                priming: planned.header.padding,
-                behind: 0,
-            }));
+            muxer.padded.push(
+                is_padded
+                    .then_some(Padded { frame: planned.header.frame_size, priming: planned.header.padding }),
+            );
         }
         let mut metadata = Dictionary::new();
         for (key, value) in &extras.metadata {
@@ -300,10 +297,7 @@ impl Muxer {
         }
         let padded = self.padded.get_mut(stream).and_then(Option::as_mut);
         let skipped = match padded {
-            Some(padded) => {
-                padded.behind += padded.frame - packet.duration;
-                (std::mem::take(&mut padded.priming), padded.behind)
-            }
+            Some(padded) => (std::mem::take(&mut padded.priming), padded.frame - packet.duration),
             None => (0, packet.discard),
         };
         if skipped != (0, 0) {

@@ -226,7 +226,6 @@ impl Track {
         let duration = match next {
             Some(next) => next - pts,
             None if packet.duration > 0 => own.max(1),
-            None if self.is_padding(packet.pts) => 0,
             None => self.step(self.out),
         };
         if self.header.video.is_some() {
@@ -245,12 +244,6 @@ impl Track {
         self.media_end = self.media_end.max(pts + duration);
         let discard = self.discard(packet.pts);
         self.ready.push_back(Timed { pts, dts, duration, key: packet.key, data: packet.data, discard });
-    }
-
-    /// Whether a packet of an encoder of sound begins behind the last sample that is heard.
-    fn is_padding(&self, pts: i64) -> bool {
-        let is_encoded = self.header.audio.is_some() && !self.header.is_copy();
-        is_encoded && self.first.is_some_and(|first| pts >= first.saturating_add(self.sum.units))
     }
 
     /// How many samples at the end of a packet of sound at this time are not heard, and the container says so.

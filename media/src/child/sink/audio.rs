@@ -202,9 +202,11 @@ impl AudioSink {
                 continue;
             }
             let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
-            // libavcodec counts times by the frames that it was given: a packet that holds nothing but what an encoder pads with (libmp3lame)
-            // would begin before the one in front of it ends.
-            let pts = self.next.map_or(pts, |next| pts.max(next));
+            // Behind the last sample libmp3lame may give a packet that holds nothing but padding. libavcodec takes its time from the last
+            // frame, which is before the end of the packet in front of it. No decoder needs it.
+            if self.next.is_some_and(|next| pts < next) {
+                continue;
+            }
             self.next = Some(pts.saturating_add(self.frame_size()));
             let TimeRange { start, end } = self.range;
             if start.is_some_and(|start| pts < start) || end.is_some_and(|end| pts >= end) {
