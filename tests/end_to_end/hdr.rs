@@ -286,6 +286,7 @@ fn pictures_that_are_tone_mapped_are_cropped_once() {
         [("part", "crop=160:120:160:60"), ("large", "crop=160:120:160:60,scale=320:240:flags=bicubic")]
     {
         let alike = likeness_after(&made("whole"), filter, &made(name));
-        assert!(alike >= 35.0, "{name}: {alike} dB");
+        // Pictures are enlarged before they are mapped, and by another filter.
+        assert!(alike >= 30.0, "{name}: {alike} dB");
     }
 }

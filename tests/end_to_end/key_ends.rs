@@ -96,7 +96,7 @@ fn each_key_at_its_ends_makes_an_output_or_is_refused_with_the_reason() {
         let of_encodings =
             |(path, line): &(&str, String)| !path.starts_with("source") && line != "pad = \"8192x8192\"";
         for (path, line) in all_ends(*codec).filter(of_encodings) {
-            let line = line.replace(IMAGE, image.to_str().unwrap());
+            let line = line.replace(IMAGE, &format!("file://{}", image.display()));
             let text = profile_with(path, &line, *codec, format(*codec));
             match refusal(&text, &shop, &source).filter(|_| is_video) {
                 Some(reason) => refused.push((text, reason)),

@@ -166,7 +166,7 @@ impl Asked {
             asked.trim = trim;
             let _ = writeln!(asked.text, "[source]\ntrim = {{ {text} }}");
         }
-        let image = image.to_str().unwrap();
+        let image = &format!("file://{}", image.display());
         asked.text =
             asked.text.replace(IMAGE, image).replace("IMAGE", image).replace("s3://brand/logo.png", image);
         asked
