@@ -200,7 +200,7 @@ fn sounds_of_thousands_of_lengths_are_published_to_the_sample() {
 fn mp3_of_any_length_is_whole_to_the_sample() {
     let place = Place::new();
     for rate in ["22050", "44100"] {
-        for more in [0, 1, 20, 47, 48, 600, 1151] {
+        for more in [0, 1, 47, 48] {
             let samples = 20 * 1152 + more;
             let source = place.path(&format!("{rate}-{more}.wav"));
             let sound = format!("aevalsrc=0.3*sin(2*PI*(300+60*t)*t):s={rate},atrim=end_sample={samples}");
