@@ -150,7 +150,7 @@ pub trait AudioCodec: Debug + Sync {
         Some(SoundPacket::default())
     }
 
-    /// Reads what a packet of [`Form::Stream`](super::Form) states of itself, as [`Self::read_packet`] does.
+    /// Reads what a packet of [`Form::Stream`](crate::codec::Form) states of itself, as [`Self::read_packet`] does.
     fn read_stream_packet(&self, packet: &[u8], channels: i32) -> Option<SoundPacket> {
         self.read_packet(packet, channels)
     }
