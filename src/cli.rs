@@ -294,7 +294,8 @@ pub(crate) struct Verify {
     /// Compare sound second by second, too
     #[arg(long)]
     pub(crate) sound: bool,
-    /// The profile by which it was made: a name, or a file; the output must have the name that the profile gives it
+    /// The profile by which it was made: a name, or a file; the output must have the name that the profile gives it. Without one it
+    /// is judged by the format, and the codecs that it has
     #[arg(short, long, value_name = "NAME|FILE")]
     pub(crate) profile: Option<String>,
     #[command(flatten)]

@@ -7,6 +7,9 @@ first picture within 30 ms, without a hole of its own; all sound and text tracks
 holds them. With --pictures each picture looks like its own source picture (20 dB of PSNR at least) and not like its
 neighbours'; with --sound each second sounds like its own (correlation of 0.75 at least), within 8 ms and 1.5 dB.
 
+With --profile it is held to what the profile makes of the source: of a part (source.trim) to that part, of several encodings of audio
+to the track of each. Pictures under a watermark are not compared one by one, and it says so.
+
 Exit status:
   0  all of it holds
   1  something does not, or can't be read

@@ -4,15 +4,22 @@ mod checks;
 
 use std::ffi::OsStr;
 
-use millrace_formats::{CONTAINERS, TABLES};
-use millrace_profiles::Wanted;
-use millrace_schemas::{VideoTrack, masked_url};
+use millrace_formats::{CONTAINERS, Container, TABLES, container::Tracks};
+use millrace_media::Inspected;
+use millrace_processors::split::{OutputPreview, preview};
+use millrace_profiles::{Profile, Wanted};
+use millrace_schemas::{Encoders, Upload, VideoTrack, masked_url};
 use millrace_storage::Stores;
-use millrace_worker::Probes;
+use millrace_worker::{MadeOf, Probes};
 use serde_json::json;
 
 use crate::{
-    cli::Verify, config::Config, error::CommandError, inputs::parse_url, order::read_profile, terminal::print,
+    cli::Verify,
+    config::Config,
+    error::CommandError,
+    inputs::parse_url,
+    order::{SEGMENT_TIME_SECONDS, read_profile},
+    terminal::print,
 };
 use checks::{Check, checks};
 
@@ -24,48 +31,89 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     };
     let (source, output) = (url(&call.source)?, url(&call.output)?);
     let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
-    let compared = (call.pictures, call.sound);
-    let wanted = wanted(call, &source, &output)?;
+    let failed = CommandError::failed;
+    let folder = call.own.folder.as_deref();
+    let profile = call.profile.as_deref().map(|argument| read_profile(argument, folder)).transpose()?;
+    let (wanted, plan, made, mut left_out) = match (&profile, call.profile.as_deref()) {
+        (Some(profile), Some(argument)) => {
+            let wanted = wanted(argument, profile, &source, &output)?;
+            let is_planned = profile.source.trim.is_some() || !wanted.keeps_audio_tracks();
+            let planned =
+                if is_planned { Some(planned(&probes, profile, &source, &output).await?) } else { None };
+            let (plan, made) = planned.unzip();
+            (wanted, plan, made.unwrap_or_default(), left_out(profile))
+        }
+        _ => {
+            let (_, found) = probes.inspect(&output).await.map_err(failed)?;
+            let own = profile_of_file(&output, &found).and_then(|own| own.wanted(&TABLES).ok());
+            let own = own.and_then(|wanted| wanted.into_iter().next());
+            (own.unwrap_or_else(|| Wanted::of(CONTAINERS[0])), None, MadeOf::default(), Vec::new())
+        }
+    };
+    let pictures = call.pictures && left_out.is_empty();
+    if !call.pictures {
+        left_out.retain(|left: &String| !left.starts_with(EACH_PICTURE));
+    }
+    if made.trim.is_some() && call.sound {
+        left_out.push("each channel: its seconds are counted from the start of the source".into());
+    }
     let settings = |video: &VideoTrack| {
         // What can't be copied was made otherwise, and is compared as it is.
-        wanted.pictures(&TABLES, video, false).ok().flatten()
+        let made = || wanted.pictures(&TABLES, video, false).ok().flatten();
+        let mut settings = plan.as_ref().map_or_else(made, |plan| plan.video.clone());
+        // Images are not at hand.
+        let filters = settings.as_mut().and_then(|settings| settings.filters.as_mut());
+        filters.into_iter().for_each(|filters| filters.overlays.clear());
+        settings
     };
     let comparison =
-        probes.verify(&source, &output, compared, settings).await.map_err(CommandError::failed)?;
-    let checks = checks(&comparison, &wanted);
+        probes.verify(&source, &output, (pictures, call.sound), &made, settings).await.map_err(failed)?;
+    let checks = checks(&comparison, &wanted, plan.as_ref());
     let holds = checks.iter().all(|check| check.holds);
     if call.json {
         let line = json!({
             "source": masked_url(&source), "output": masked_url(&output), "holds": holds, "checks": checks,
-            "measured": comparison.measured,
+            "left_out": left_out, "measured": comparison.measured,
         });
         print(&line.to_string());
     } else {
-        show(&checks, holds);
+        show(&checks, holds, &left_out);
     }
     Ok(u8::from(!holds))
 }
 
-/// Returns what the output is to be: what a profile says of it, or what is made where nothing is asked, which is the same in all
-/// formats.
+/// The check of pictures, one by one.
+const EACH_PICTURE: &str = "each picture";
+
+/// Returns the checks that can't be made of outputs of a profile, each with the reason.
+fn left_out(profile: &Profile) -> Vec<String> {
+    let is_marked = profile.assets().next().is_some();
+    let marked = format!("{EACH_PICTURE}: a watermark is laid over them, which the source lacks");
+    is_marked.then_some(marked).into_iter().collect()
+}
+
+/// Returns the profile by which an output is judged that nobody gave: what the file has, where a format holds it; what is usual of the
+/// format otherwise.
+fn profile_of_file(output: &str, found: &Inspected) -> Option<Profile> {
+    let read = |container: &&&Container| container.demuxer == found.container;
+    let extension = output.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let named = CONTAINERS.iter().filter(read).find(|container| container.name == extension);
+    let usual = || TABLES.container_of_file(&found.container, found.facts.video.is_some());
+    let container = named.copied().or_else(usual)?;
+    let of = |kind: &str, tracks: Tracks| {
+        let held = |codec: &str| tracks.codecs.iter().any(|held| held.name() == codec);
+        let stream = found.streams.iter().find(|stream| stream.kind == kind && held(&stream.codec));
+        stream.map(|stream| format!("[{kind}.main]\ncodec = \"{}\"\n", stream.codec)).unwrap_or_default()
+    };
+    let (video, audio) = (of("video", container.video), of("audio", container.audio));
+    Profile::from_toml(&format!("{video}{audio}[[output]]\nformat = \"{}\"", container.name)).ok()
+}
+
+/// Returns what the output is to be by a profile that says so of a file of this name.
 ///
 /// # Errors
 /// If the profile is none, or makes no such output.
-fn wanted(call: &Verify, source: &str, output: &str) -> Result<Wanted, CommandError> {
-    let Some(argument) = call.profile.as_deref() else { return Ok(Wanted::of(CONTAINERS[0])) };
-    let profile = read_profile(argument, call.own.folder.as_deref())?;
-    if profile.source.trim.is_some() {
-        return Err(CommandError::Call(format!(
-            "{argument}: an output of a part of its source (source.trim) can't be compared with the source; cut that part out of it \
-             and compare with that, by a profile without source.trim"
-        )));
-    }
-    if profile.assets().next().is_some() {
-        return Err(CommandError::Call(format!(
-            "{argument}: pictures with a watermark can't be compared with their source; leave 'watermark' out to compare \
-             what else there is"
-        )));
-    }
+fn wanted(argument: &str, profile: &Profile, source: &str, output: &str) -> Result<Wanted, CommandError> {
     let all = profile.wanted(&TABLES).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         CommandError::Call(format!("{argument}: {}", problems.join("; ")))
@@ -73,14 +121,7 @@ fn wanted(call: &Verify, source: &str, output: &str) -> Result<Wanted, CommandEr
     let prefix = output.rsplit_once('/').map_or("", |(prefix, _)| prefix);
     let is_it = |wanted: &&Wanted| wanted.output_url(prefix, source) == output;
     let names = || all.iter().map(|wanted| wanted.file_name("{stem}")).collect::<Vec<_>>().join(", ");
-    let found = all.iter().find(is_it).cloned();
-    if found.as_ref().is_some_and(|wanted| !wanted.keeps_audio_tracks()) {
-        return Err(CommandError::Call(format!(
-            "{argument} chooses audio tracks by language, or encodes each several times; verify compares outputs that have each \
-             track once"
-        )));
-    }
-    found.ok_or_else(|| {
+    all.iter().find(is_it).cloned().ok_or_else(|| {
         CommandError::Call(format!(
             "{argument} makes no output of that name; of a source it makes {}",
             names()
@@ -88,8 +129,30 @@ fn wanted(call: &Verify, source: &str, output: &str) -> Result<Wanted, CommandEr
     })
 }
 
+/// Returns what a profile makes of a source, as an execution plans it, and of what of the source.
+///
+/// # Errors
+/// If the source can't be reached, or nothing would be made of it.
+async fn planned(
+    probes: &Probes,
+    profile: &Profile,
+    source: &str,
+    output: &str,
+) -> Result<(OutputPreview, MadeOf), CommandError> {
+    let (pinned, found) = probes.survey(source, SEGMENT_TIME_SECONDS).await.map_err(CommandError::failed)?;
+    let prefix = output.rsplit_once('/').map_or("", |(prefix, _)| prefix);
+    let upload = Upload { profile: Some(profile.to_json()), ..Upload::of(source, prefix) };
+    let preview = preview(&upload, &pinned, &found.facts, &Encoders::default()).map_err(|reason| {
+        CommandError::Failed(format!("nothing is made of the source by this profile: {reason}"))
+    })?;
+    let made = preview.outputs.into_iter().find(|made| made.url == output);
+    let made = made.ok_or_else(|| CommandError::Failed("the profile makes no output of that name".into()))?;
+    let of = MadeOf { trim: preview.part, audio: Some(made.audio_streams.clone()) };
+    Ok((made, of))
+}
+
 /// A table: what is held, what it is in the source and in the output, and whether it holds.
-fn show(checks: &[Check], holds: bool) {
+fn show(checks: &[Check], holds: bool, left_out: &[String]) {
     let width = |of: fn(&Check) -> &str, title: &str| {
         checks.iter().map(|check| of(check).chars().count()).max().unwrap_or(0).max(title.len())
     };
@@ -100,6 +163,9 @@ fn show(checks: &[Check], holds: bool) {
         let verdict = if check.holds { "holds" } else { "WRONG" };
         let why = if check.note.is_empty() { String::new() } else { format!(": {}", check.note) };
         print(&format!("{:a$}  {:b$}  {:c$}  {verdict}{why}", check.what, check.source, check.output));
+    }
+    for left in left_out {
+        print(&format!("not compared: {left}"));
     }
     let wrong = checks.iter().filter(|check| !check.holds).count();
     let last = if holds {

@@ -73,6 +73,71 @@ fn each_kind_of_wrong_is_told() {
     }
 }
 
+/// Makes outputs by a profile, and returns what `verify --profile` says of one of them.
+fn verified(place: &Place, source: &Path, profile: &str, output: &str) -> Value {
+    let profile = place.write("p.toml", profile);
+    place.run(&[source], &["--profile", profile.to_str().unwrap(), "--segment-time", "1"]).success();
+    let mut verify = place.millrace();
+    verify.arg("verify").arg(source).arg(place.path(output)).arg("--profile").arg(&profile);
+    let said = verify.args(["--pictures", "--sound", "--json"]).output().unwrap();
+    serde_json::from_slice(&said.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&said.stderr)))
+}
+
+#[test]
+fn an_output_of_a_part_of_its_source_is_held_to_that_part() {
+    let place = Place::new();
+    let source = place.path("a.mov");
+    media::clip(&source);
+    let profile = |from: &str| {
+        format!(
+            "[video.a]\ncodec = \"h264\"\npreset = \"veryfast\"\n[[output]]\nformat = \"mp4\"\n[source]\ntrim = {{ from = \"{from}\", to = \"2500ms\" }}"
+        )
+    };
+    let line = verified(&place, &source, &profile("900ms"), "out/a.mp4");
+    assert_eq!(line["holds"], true, "{line}");
+    assert!(line["left_out"][0].as_str().unwrap().starts_with("each channel"), "{line}");
+    // By another part it is wrong.
+    let other = place.write("other.toml", profile("1100ms"));
+    let mut verify = place.millrace();
+    verify.arg("verify").arg(&source).arg(place.path("out/a.mp4")).arg("--profile").arg(&other);
+    assert_eq!(verify.output().unwrap().status.code(), Some(1));
+}
+
+#[test]
+fn outputs_with_watermarks_and_several_encodings_of_audio_are_judged() {
+    let place = Place::new();
+    let (source, logo) = (place.path("a.mov"), place.path("logo.png"));
+    media::clip(&source);
+    ffmpeg(&["-f", "lavfi", "-i", "color=red:size=32x32", "-frames:v", "1", logo.to_str().unwrap()]);
+    let profile = "[video.a]\ncodec = \"h264\"\npreset = \"veryfast\"\nwatermark = { image = \"logo.png\" }\n\
+                   [audio.a]\ncodec = \"aac\"\n[audio.b]\ncodec = \"flac\"\n\
+                   [[output]]\nformat = \"mkv\"\naudio = [\"a\", \"b\"]";
+    let line = verified(&place, &source, profile, "out/a.mkv");
+    assert_eq!(line["holds"], true, "{line}");
+    assert!(line["left_out"][0].as_str().unwrap().starts_with("each picture"), "{line}");
+    let tracks = line["checks"].as_array().unwrap().iter().find(|check| check["what"] == "sound tracks");
+    assert_eq!(tracks.unwrap()["output"], "2");
+}
+
+#[test]
+fn an_output_is_judged_by_the_codecs_that_it_has() {
+    let place = Place::new();
+    let source = place.path("a.mov");
+    media::clip(&source);
+    for (name, options) in [
+        ("a.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus"),
+        ("a.mkv", "-c:v libx264 -preset veryfast -c:a pcm_s16le"),
+        ("a.ts", "-c:v libx264 -preset veryfast -c:a libopus"),
+    ] {
+        let output = place.path(name);
+        let mut arguments = vec!["-i", source.to_str().unwrap()];
+        arguments.extend(options.split_whitespace());
+        ffmpeg(&[&arguments[..], &[output.to_str().unwrap()]].concat());
+        assert_eq!(wrong(&place, &source, &output), [""; 0], "{name}");
+    }
+}
+
 #[test]
 fn a_wrong_call_says_what_to_do() {
     let place = Place::new();

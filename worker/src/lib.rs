@@ -24,7 +24,7 @@ mod worker;
 
 pub use error::WorkerError;
 pub use metrics::{count_profile_fault, describe as describe_metrics, set_faulty_profiles};
-pub use probe::{Comparison, Probes, probe_json};
+pub use probe::{Comparison, MadeOf, Probes, probe_json};
 pub use sandbox::{MediaProcessSettings, check_sandbox};
 pub use settings::{DEFAULT_STORE, WorkerSettings};
 pub use worker::Worker;

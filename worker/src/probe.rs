@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
 use millrace_media::{ComparedStreams, Inspected, Launcher, Reply, Task, Verified, VerifyTask};
-use millrace_schemas::{AudioTrack, SourceRef, VideoSettings, VideoTrack, masked_url};
+use millrace_schemas::{AudioTrack, SourceRef, Trim, VideoSettings, VideoTrack, masked_url};
 use millrace_storage::Stores;
 use millrace_topology::ports::PortError;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ impl Probes {
     }
 
     /// Decodes a source and an output, and measures how they differ; picture by picture or second by second if `pictures` or `sound`
-    /// is set. `expected` returns what encoder settings the source's pictures must have become.
+    /// is set. `expected` returns what encoder settings the source's pictures must have become; `made` says of what the output was made.
     ///
     /// # Errors
     /// Refused if one of them can't be reached, or is no media file.
@@ -77,6 +77,7 @@ impl Probes {
         source: &str,
         output: &str,
         (pictures, sound): (bool, bool),
+        made: &MadeOf,
         expected: impl Fn(&VideoTrack) -> Option<VideoSettings>,
     ) -> Result<Comparison, PortError> {
         let (a, b) = (self.open(source).await?, self.open(output).await?);
@@ -89,9 +90,20 @@ impl Probes {
             jumps: found.facts.discontinuities.clone(),
         };
         let video = source.facts.video.as_ref().and_then(expected);
+        let mut of_source = side(&source, &output);
+        let streams = |stream: &i32| {
+            let track = source.facts.audio.iter().find(|track| track.stream == *stream);
+            track.map_or_else(Vec::new, AudioTrack::streams)
+        };
+        let mut of_output = side(&output, &source);
+        if let Some(audio) = &made.audio {
+            of_source.sounds = audio.iter().map(streams).collect();
+            of_output.sounds = output.facts.audio.iter().map(AudioTrack::streams).collect();
+        }
         let task = VerifyTask {
-            source: side(&source, &output),
-            output: side(&output, &source),
+            source: of_source,
+            trim: made.trim,
+            output: of_output,
             video: video.clone(),
             pictures,
             sound,
@@ -123,6 +135,15 @@ impl Probes {
         let _slot = self.slots.acquire().await;
         self.children.run_on_sources(task, sources, limit).await
     }
+}
+
+/// Of what of a source an output was made.
+#[derive(Debug, Clone, Default)]
+pub struct MadeOf {
+    /// The part of the source; `None` for all of it.
+    pub trim: Option<Trim>,
+    /// The stream of the source that each audio track of the output was made of; `None` if each track is there once, in order.
+    pub audio: Option<Vec<i32>>,
 }
 
 /// What a source and an output hold, and how they differ.

@@ -33,24 +33,26 @@ pub(crate) fn verify(
         ..Verified::default()
     };
     if !task.source.video.is_empty() && !task.output.video.is_empty() {
-        let mut source = pictures::Reader::open(open(source, &task.source)?, &task.source.video)?;
-        let mut output = pictures::Reader::open(open(output, &task.output)?, &task.output.video)?;
+        let mut source = pictures::Reader::open(open(source, &task.source)?, &task.source.video, task.trim)?;
+        let mut output = pictures::Reader::open(open(output, &task.output)?, &task.output.video, None)?;
         let settings = (task.video.as_ref(), task.source.shape.as_ref());
         let (pictures, likeness) =
             pictures::measure(&mut source, &mut output, settings, task.pictures, reporter)?;
         (measured.pictures, measured.likeness) = (Some(pictures), likeness);
     }
     for (track, (a, b)) in task.source.sounds.iter().zip(&task.output.sounds).enumerate() {
-        let heard = sound::measure(open(source, &task.source)?, a, reporter)?;
-        let again = sound::measure(open(output, &task.output)?, b, reporter)?;
+        let heard = sound::measure(open(source, &task.source)?, a, task.trim, reporter)?;
+        let again = sound::measure(open(output, &task.output)?, b, None, reporter)?;
         if task.sound {
             // Both are counted from the first picture; sound alone from its own start.
             let first = measured.pictures.as_ref();
             let from = first.map_or((heard.start, again.start), |p| (p.source_first, p.output_first));
             let a = sound::Mono::open(open(source, &task.source)?, a, from.0)?;
             let b = sound::Mono::open(open(output, &task.output)?, b, from.1)?;
-            measured.seconds.extend(sound::compare(a, b, track, reporter)?);
-            if heard.channels == again.channels && heard.channels > 1 {
+            // Of a part no more than that; otherwise to the end of the source.
+            let until = task.trim.and_then(|trim| trim.to).map(|to| to as f64 / 1e6 - from.0);
+            measured.seconds.extend(sound::compare(a, b, (track, until), reporter)?);
+            if task.trim.is_none() && heard.channels == again.channels && heard.channels > 1 {
                 let a = channels::levels(open(source, &task.source)?, &task.source.sounds[track], reporter)?;
                 let b = channels::levels(open(output, &task.output)?, &task.output.sounds[track], reporter)?;
                 measured.channels.extend(channels::compare(&a, &b, track));

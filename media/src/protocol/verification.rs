@@ -1,6 +1,6 @@
 //! The comparison of an output with its source: both are decoded.
 
-use millrace_schemas::{PictureShape, VideoSettings};
+use millrace_schemas::{PictureShape, Trim, VideoSettings};
 use serde::{Deserialize, Serialize};
 
 /// The task of comparing an output with its source.
@@ -12,6 +12,9 @@ pub struct VerifyTask {
     pub output: ComparedStreams,
     /// The settings with which the source's pictures were encoded; `None` if it has none.
     pub video: Option<VideoSettings>,
+    /// The part of the source of which the output was made; `None` for all of it.
+    #[serde(default)]
+    pub trim: Option<Trim>,
     /// True if pictures are compared one by one.
     pub pictures: bool,
     /// True if sound is compared second by second.
@@ -51,7 +54,7 @@ pub struct Verified {
     /// The similarity of each second of each sound track; empty unless [`VerifyTask::sound`] is set.
     pub seconds: Vec<SecondSimilarity>,
     /// The similarity of each channel of each sound track that has the same number of channels in both files, and more than one;
-    /// empty unless [`VerifyTask::sound`] is set.
+    /// empty unless [`VerifyTask::sound`] is set, and of a part of the source.
     pub channels: Vec<ChannelSimilarity>,
 }
 

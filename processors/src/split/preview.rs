@@ -1,7 +1,9 @@
 //! What would be made of a source, before anything is.
 
 use millrace_profiles::TrimTimes;
-use millrace_schemas::{AudioSettings, Encoders, SourceFacts, SourceRef, Upload, VideoSettings};
+use millrace_schemas::{
+    AudioSettings, Encoders, Extras, SourceFacts, SourceRef, TrackPlan, Trim, Upload, VideoSettings,
+};
 
 use super::plan::plan;
 use crate::request;
@@ -21,6 +23,8 @@ pub struct Preview {
     pub seconds: Option<f64>,
     /// The part of the source that is used, as it was asked for; `None` for all of it.
     pub trim: Option<TrimTimes>,
+    /// The same part by the source's clock.
+    pub part: Option<Trim>,
 }
 
 /// An output that would be made.
@@ -34,6 +38,10 @@ pub struct OutputPreview {
     pub video: Option<VideoSettings>,
     /// The settings of its audio tracks.
     pub audio: Vec<AudioSettings>,
+    /// The stream of the source that each of them is made of.
+    pub audio_streams: Vec<i32>,
+    /// What it copies beside tracks.
+    pub extras: Extras,
     /// The ids of its renditions. Outputs with equal ids share an encode.
     pub renditions: Vec<String>,
     /// What it can't carry over as it is.
@@ -51,12 +59,16 @@ pub fn preview(
     encoders: &Encoders,
 ) -> Result<Preview, String> {
     let plan = plan(upload, source, "preview", facts, encoders)?;
+    let part = plan.segments.iter().find_map(|segment| segment.trim);
+    let stream = |track: &TrackPlan| track.source.as_ref().map_or(-1, |source| source.stream);
     let tracks = &plan.started.tracks;
     let outputs = plan.started.outputs.into_iter().map(|output| {
         let mine = || tracks.iter().filter(|track| output.renditions.contains(&track.rendition));
         OutputPreview {
             video: mine().find_map(|track| track.video.clone()),
             audio: mine().filter_map(|track| track.audio.clone()).collect(),
+            audio_streams: mine().filter(|track| track.audio.is_some()).map(stream).collect(),
+            extras: output.extras.clone().unwrap_or_default(),
             url: output.url.clone(),
             format: output.format.clone(),
             renditions: output.renditions.clone(),
@@ -72,5 +84,6 @@ pub fn preview(
         left_out: plan.left_out,
         seconds: plan.seconds,
         trim: request::wanted(upload)?.terms.trim,
+        part,
     })
 }

@@ -2,6 +2,7 @@
 
 use millrace_formats::{CONTAINERS, Codec, Container, TABLES, codec::AudioCodec, container::Priming};
 use millrace_media::{AudioMeasurement, Inspected, PicturesMeasured, Verified};
+use millrace_processors::split::OutputPreview;
 use millrace_profiles::Wanted;
 use millrace_schemas::{AudioFilters, AudioSettings, Light, Picture, Ratio, Sound};
 use millrace_worker::Comparison;
@@ -43,12 +44,13 @@ const LEAST_CHANNEL: f64 = 0.8;
 const SLACK_SOUND_MS: f64 = 8.0;
 const SLACK_LEVEL_DB: f64 = 1.5;
 
-/// All that is held.
-pub(super) fn checks(comparison: &Comparison, wanted: &Wanted) -> Vec<Check> {
+/// All that is held. `plan` is what was planned of the source, if that is more than `wanted` says of each track.
+pub(super) fn checks(comparison: &Comparison, wanted: &Wanted, plan: Option<&OutputPreview>) -> Vec<Check> {
     let mut checks = Vec::new();
-    pictures(comparison, &mut checks);
-    sound(comparison, wanted, &mut checks);
-    beside(comparison, &mut checks);
+    let made = made_as(&comparison.output, wanted);
+    pictures(comparison, made, &mut checks);
+    sound(comparison, (wanted, made), plan, &mut checks);
+    beside(comparison, (wanted, made), plan, &mut checks);
     let measured = &comparison.measured;
     hold(
         &mut checks,
@@ -79,12 +81,12 @@ fn hold(
     checks.push(Check { what: what.into(), source, output, holds, note: note.into() });
 }
 
-fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
+fn pictures(comparison: &Comparison, made_as: Option<&Container>, checks: &mut Vec<Check>) {
     let (source, output) = (&comparison.source.facts.video, &comparison.output.facts.video);
     let words = |there: bool| if there { "yes" } else { "none" };
     let (Some(source), Some(output), Some(asked)) = (source, output, &comparison.video) else {
         let (a, b) = (source.is_some(), output.is_some());
-        let left_out = !b && made_as(&comparison.output).is_some_and(|made| made.video.most == 0);
+        let left_out = !b && made_as.is_some_and(|made| made.video.most == 0);
         if (a || b) && !left_out {
             hold(checks, "pictures", (words(a), words(b)), false, "");
         }
@@ -100,7 +102,7 @@ fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
         measured.off <= slack,
         if measured.off > slack { format!("picture {}", measured.off_at) } else { String::new() },
     );
-    last_picture(comparison, &measured, slack, checks);
+    last_picture(made_as, &measured, slack, checks);
     let damaged = (measured.source_damaged, measured.output_damaged);
     hold(checks, "damaged pictures", damaged, measured.output_damaged == 0, "");
     let (was, made) = (&source.picture, &output.picture);
@@ -111,7 +113,7 @@ fn pictures(comparison: &Comparison, checks: &mut Vec<Check>) {
     hold(checks, "upright", (turned(was), turned(made)), upright, "");
     let aspect = |ratio: Ratio| if ratio.num > 0 { ratio.as_f64() } else { 1.0 };
     let (a, b) = (aspect(asked.sample_aspect), aspect(made.sample_aspect));
-    let rounded = made_as(&comparison.output).map_or(0.0, |as_is| as_is.index.aspect_slack(made.width));
+    let rounded = made_as.map_or(0.0, |as_is| as_is.index.aspect_slack(made.width));
     let same = (a - b).abs() <= (0.001 * a).max(rounded);
     hold(checks, "sample aspect", (format!("{a:.4}"), format!("{b:.4}")), same, "");
     let known = |a: i32, b: i32| a == b || matches!(a, 0 | 2);
@@ -151,9 +153,14 @@ fn light(asked: Option<&Light>, made: Option<&Light>, checks: &mut Vec<Check>) {
 }
 
 /// For how long the last picture is shown, where the source says so and the output's container can.
-fn last_picture(comparison: &Comparison, measured: &PicturesMeasured, slack: f64, checks: &mut Vec<Check>) {
+fn last_picture(
+    made_as: Option<&Container>,
+    measured: &PicturesMeasured,
+    slack: f64,
+    checks: &mut Vec<Check>,
+) {
     let (a, b) = (measured.source_last, measured.output_last);
-    if a <= 0.0 || made_as(&comparison.output).is_some_and(|made| !made.last_length) {
+    if a <= 0.0 || made_as.is_some_and(|made| !made.last_length) {
         return;
     }
     let text = |seconds: f64| format!("{seconds:.3} s");
@@ -161,7 +168,10 @@ fn last_picture(comparison: &Comparison, measured: &PicturesMeasured, slack: f64
 }
 
 /// What a file is, if outputs are made as such.
-fn made_as(output: &Inspected) -> Option<&'static Container> {
+fn made_as(output: &Inspected, wanted: &Wanted) -> Option<&'static Container> {
+    if wanted.container.demuxer == output.container {
+        return Some(wanted.container);
+    }
     TABLES.container_of_file(&output.container, output.facts.video.is_some())
 }
 
@@ -193,20 +203,29 @@ fn like(measured: &Verified, checks: &mut Vec<Check>) {
     hold(checks, "like a neighbour", ("", misplaced), misplaced == 0, first);
 }
 
-fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
+fn sound(
+    comparison: &Comparison,
+    (wanted, made): (&Wanted, Option<&Container>),
+    plan: Option<&OutputPreview>,
+    checks: &mut Vec<Check>,
+) {
     let (source, output) = (&comparison.source, &comparison.output);
     let (a, b) = (source.facts.audio.len(), output.facts.audio.len());
-    let asked = made_as(output).map_or(a, |made| a.min(made.audio.most));
+    let asked = made.map_or(a, |made| a.min(made.audio.most));
+    let asked = plan.map_or(if wanted.is_without_audio() { 0 } else { asked }, |plan| plan.audio.len());
     if a + b > 0 {
         hold(checks, "sound tracks", (a, b), b == asked, "");
     }
     let first = comparison.measured.pictures.as_ref().map(|p| (p.source_first, p.output_first));
-    let primed = made_as(output).is_some_and(|made| made.priming == Priming::Heard);
+    let primed = made.is_some_and(|made| made.priming == Priming::Heard);
     for (i, pair) in comparison.measured.sounds.iter().enumerate() {
-        let of = |what: &str| if a > 1 { format!("{what} {i}") } else { what.to_owned() };
+        let of = |what: &str| if a.max(b) > 1 { format!("{what} {i}") } else { what.to_owned() };
         let (x, y) = (&pair.source, &pair.output);
         let span = |heard: &AudioMeasurement| heard.end - heard.start;
-        let frame = usual_frame(output) / f64::from(y.rate.max(8000));
+        let sound = Sound { sample_rate: x.rate, channels: x.channels, layout: x.layout.clone() };
+        let (asked, remark) = wanted.audio_settings(&sound, "").unzip();
+        let asked = plan.and_then(|plan| plan.audio.get(i)).cloned().or(asked);
+        let frame = frame_size(asked.as_ref(), made) / f64::from(y.rate.max(8000));
         // A codec pads its last packet, and not everybody says by how much. Nothing may be missing.
         let more = 2.0 * frame + 0.005;
         let less = if primed || x.holes > 0 { more } else { 0.006 };
@@ -230,19 +249,17 @@ fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
         }
         hold(checks, &of("holes in sound"), (x.holes, y.holes), y.holes <= x.holes, "");
         hold(checks, &of("damaged sound"), (x.damaged, y.damaged), y.damaged == 0, "");
-        let sound = Sound { sample_rate: x.rate, channels: x.channels, layout: x.layout.clone() };
-        let (asked, remark) = wanted.audio_settings(&sound, "").unzip();
         let name = |layout: &str, channels: i32| match layout {
             "" => format!("{channels} channels"),
             layout => layout.to_owned(),
         };
-        let made = (name(&x.layout, x.channels), name(&y.layout, y.channels));
+        let names = (name(&x.layout, x.channels), name(&y.layout, y.channels));
         let layout_of = |asked: &AudioSettings| y.layout == asked.layout || asked.layout.is_empty();
         let same = y.layout == x.layout || asked.as_ref().is_some_and(layout_of);
         let filters = asked.as_ref().and_then(|asked| asked.filters.clone()).unwrap_or_default();
         let as_many = asked.is_some_and(|asked| y.channels == asked.channels) || y.channels == x.channels;
         let same = same && as_many;
-        hold(checks, &of("channels"), made, same, remark.flatten().unwrap_or_default());
+        hold(checks, &of("channels"), names, same, remark.flatten().unwrap_or_default());
         swapped(&comparison.measured, i, checks);
         // Sound alone is counted from its own start, which priming moves.
         let slack = SLACK_SOUND_MS + if primed && first.is_none() { 1000.0 * frame } else { 0.0 };
@@ -250,10 +267,11 @@ fn sound(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
     }
 }
 
-/// The length of a packet of the sound that a file usually holds, in samples.
-fn usual_frame(output: &Inspected) -> f64 {
-    let usual = made_as(output).unwrap_or(CONTAINERS[0]).audio_codec();
-    usual.and_then(<dyn Codec>::audio).map_or(0, AudioCodec::frame_size) as f64
+/// The length of a packet of sound of these settings, or of what a file usually holds, in samples.
+fn frame_size(asked: Option<&AudioSettings>, made: Option<&Container>) -> f64 {
+    let asked = asked.and_then(|asked| TABLES.codec(&asked.codec).ok());
+    let codec = asked.or_else(|| made.unwrap_or(CONTAINERS[0]).audio_codec());
+    codec.and_then(<dyn Codec>::audio).map_or(0, AudioCodec::frame_size) as f64
 }
 
 /// Second by second. What `filters` change is not held against the source.
@@ -290,9 +308,14 @@ fn swapped(measured: &Verified, track: usize, checks: &mut Vec<Check>) {
 }
 
 /// What lies beside, where the container holds it.
-fn beside(comparison: &Comparison, checks: &mut Vec<Check>) {
+fn beside(
+    comparison: &Comparison,
+    (wanted, made): (&Wanted, Option<&Container>),
+    plan: Option<&OutputPreview>,
+    checks: &mut Vec<Check>,
+) {
     let (source, output) = (&comparison.source, &comparison.output);
-    if made_as(output).is_some_and(|made| made.text.most == 0 && !made.chapters && !made.timecode) {
+    if made.is_some_and(|made| made.text.most == 0 && !made.chapters && !made.timecode) {
         return;
     }
     let is_text = |codec: &str| TABLES.codec(codec).is_ok_and(<dyn Codec>::is_text);
@@ -301,15 +324,14 @@ fn beside(comparison: &Comparison, checks: &mut Vec<Check>) {
     let (a, b) = (texts(source).min(comparison.measured.texts.0), comparison.measured.texts.1);
     if a + b > 0 {
         // Chapters are text, too, in mp4.
-        hold(
-            checks,
-            "text tracks",
-            (a, b),
-            b == a || b == a + usize::from(!output.facts.chapters.is_empty()),
-            "",
-        );
+        let more = usize::from(!output.facts.chapters.is_empty());
+        let held = made.map_or(a, |made| a.min(made.text.most));
+        // In a part of the source a track may have no text.
+        let least = if plan.is_some() { 0 } else { held };
+        hold(checks, "text tracks", (held, b), b == held + more || (least..=held).contains(&b), "");
     }
     let (a, b) = (source.facts.chapters.len(), output.facts.chapters.len());
+    let a = plan.map_or(a, |plan| plan.extras.chapters.len());
     if a + b > 0 {
         hold(checks, "chapters", (a, b), a == b, "");
     }
@@ -321,9 +343,12 @@ fn beside(comparison: &Comparison, checks: &mut Vec<Check>) {
     if !a.is_empty() {
         hold(checks, "title", (&a, &b), a == b, "");
     }
-    if let Some(code) = &source.facts.timecode {
-        let made = output.facts.timecode.clone().unwrap_or_default();
-        let same = *code == made;
-        hold(checks, "timecode", (code, &made), same, "");
+    let asked = match plan {
+        Some(plan) => plan.extras.timecode.clone(),
+        None => wanted.timecode(&source.facts),
+    };
+    if let Some(code) = asked {
+        let found = output.facts.timecode.clone().unwrap_or_default();
+        hold(checks, "timecode", (&code, &found), code == found, "");
     }
 }

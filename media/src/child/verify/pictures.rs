@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use ffmpeg_next::frame;
-use millrace_schemas::{PictureShape, Ratio, VideoSettings};
+use millrace_schemas::{PictureShape, Ratio, Trim, VideoSettings};
 
 use super::reading::Reading;
 use crate::{
@@ -37,28 +37,39 @@ pub(super) struct Reader {
     clock: Ratio,
     step: i64,
     field_order: i32,
+    /// The part that is read, in ticks.
+    part: (i64, Option<i64>),
 }
 
 impl Reader {
-    pub(super) fn open(source: Source, streams: &[i32]) -> Result<Self, Failure> {
+    pub(super) fn open(source: Source, streams: &[i32], part: Option<Trim>) -> Result<Self, Failure> {
         let ends = streams.first().and_then(|stream| lengths::track_end(&source, *stream));
         let stream = streams.first().copied().unwrap_or(-1);
         let (clock, step, field_order) = usual_pictures(&source, stream, None)?;
         let reading = Reading::open(source, streams)?;
-        Ok(Self { reading, last: None, ends, length: 0.0, last_length: 0, clock, step, field_order })
+        let ticks = (i64::from(clock.num), i64::from(clock.den));
+        let part = part.map_or((i64::MIN, None), |part| part.ticks(ticks));
+        Ok(Self { reading, last: None, ends, length: 0.0, last_length: 0, clock, step, field_order, part })
     }
 
     /// The next picture, as it came.
     fn next_decoded(&mut self) -> Result<Option<(frame::Video, i64)>, Failure> {
-        let Some(picture) = self.reading.next()? else {
-            // Only now it is known which was the last.
-            self.length = self.last_length as f64 * self.tick();
-            return Ok(None);
-        };
-        let time = picture.timestamp().or(self.last.map(|last| last + 1)).unwrap_or(0);
-        self.last = Some(time);
-        self.last_length = lengths::last_length(&picture, time, self.ends);
-        Ok(Some((picture, time)))
+        loop {
+            let Some(picture) = self.reading.next()? else {
+                // Only now it is known which was the last.
+                self.length = self.last_length as f64 * self.tick();
+                return Ok(None);
+            };
+            let time = picture.timestamp().or(self.last.map(|last| last + 1)).unwrap_or(0);
+            self.last = Some(time);
+            if self.part.1.is_some_and(|to| time >= to) {
+                return Ok(None);
+            }
+            if time >= self.part.0 {
+                self.last_length = lengths::last_length(&picture, time, self.ends);
+                return Ok(Some((picture, time)));
+            }
+        }
     }
 
     fn incoming(&self) -> Incoming<'static> {

@@ -1,6 +1,7 @@
 //! Sound: when it is heard, and how much it is alike.
 
 use ffmpeg_next::frame;
+use millrace_schemas::Trim;
 
 use super::reading::Reading;
 use crate::{
@@ -33,10 +34,11 @@ const SILENT: f64 = 1e-3;
 /// The longest hole that is filled, in seconds. It lies in memory.
 const LONGEST_HOLE_SECONDS: i64 = 3600;
 
-/// Decodes a track to its end.
+/// Decodes a track, or a part of it, to its end.
 pub(super) fn measure(
     source: Source,
     streams: &[i32],
+    part: Option<Trim>,
     reporter: &mut Reporter,
 ) -> Result<AudioMeasurement, Failure> {
     let first = streams.first().copied().unwrap_or(-1);
@@ -48,7 +50,20 @@ pub(super) fn measure(
     while let Some(frame) = reading.next()? {
         reporter.progress(0, 0);
         let (rate, samples) = (f64::from(frame.rate().max(1)), frame.samples() as f64);
-        let at = frame.timestamp().map_or(heard.end, |pts| pts as f64 * tick);
+        let mut at = frame.timestamp().map_or(heard.end, |pts| pts as f64 * tick);
+        let mut samples = samples;
+        if let Some(part) = part {
+            let (from, to) = part_of(part, frame.rate());
+            let end = (at + samples / rate).min(to);
+            at = at.max(from);
+            if at >= to {
+                break;
+            }
+            samples = ((end - at) * rate).round();
+            if samples < 1.0 {
+                continue;
+            }
+        }
         if !std::mem::replace(&mut begun, true) {
             heard = AudioMeasurement {
                 start: at,
@@ -61,7 +76,7 @@ pub(super) fn measure(
             heard.holes += 1;
         }
         heard.end = at + samples / rate;
-        heard.samples += frame.samples() as i64;
+        heard.samples += samples as i64;
     }
     // A decoder gives the padding of the last packet, too.
     if let Some(end) = ends.map(|end| end as f64 * tick).filter(|end| *end < heard.end) {
@@ -70,6 +85,13 @@ pub(super) fn measure(
     }
     heard.damaged = reading.damaged;
     Ok(heard)
+}
+
+/// When a part begins and ends, in seconds: at whole samples.
+fn part_of(part: Trim, rate: u32) -> (f64, f64) {
+    let (from, to) = part.samples(i64::from(rate.max(1)));
+    let seconds = |samples: i64| samples as f64 / f64::from(rate.max(1));
+    (seconds(from), to.map_or(f64::INFINITY, seconds))
 }
 
 /// A track as one channel of few samples a second, each in its place.
@@ -202,10 +224,12 @@ impl Mono {
 }
 
 /// Compares two tracks, second by second of the first.
+///
+/// `until` is where it ends, in seconds from time zero; `None` for the end of the source.
 pub(super) fn compare(
     mut a: Mono,
     mut b: Mono,
-    track: usize,
+    (track, until): (usize, Option<f64>),
     reporter: &mut Reporter,
 ) -> Result<Vec<SecondSimilarity>, Failure> {
     let window = RATE as usize;
@@ -215,8 +239,11 @@ pub(super) fn compare(
     loop {
         let reach = REACH as i64;
         // The last one may be shorter.
-        let whole = a.need(at, at + window as i64)?;
-        let window = if whole { window } else { usize::try_from(a.end() - at).unwrap_or(0) };
+        let is_there = a.need(at, at + window as i64)?;
+        let until = until.map_or(i64::MAX, |seconds| (seconds * RATE as f64) as i64);
+        let end = if is_there { until } else { a.end().min(until) };
+        let whole = is_there && at + window as i64 <= until;
+        let window = if whole { window } else { usize::try_from(end - at).unwrap_or(0) };
         if window < SHORTEST {
             return Ok(measured);
         }
