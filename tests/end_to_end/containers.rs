@@ -120,6 +120,46 @@ fn text_chapters_and_tags_go_over_to_matroska() {
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
 
+#[test]
+fn text_becomes_web_vtt_in_webm() {
+    let place = Place::new();
+    let source = place.path("a.mkv");
+    kinds::annotated(&source);
+    let output = made(&place, &source, "webm", "1");
+    assert!(probed(&output, "stream=codec_name:stream_tags=language").contains("webvtt,deu"));
+    let texts = judge::texts(&output);
+    assert!(
+        texts.contains("Guten <b>Tag</b>\n") && texts.contains("Guten <b>Tag</b>\nzusammen\n"),
+        "{texts}"
+    );
+    let mut verify = place.millrace();
+    let verified = verify.arg("verify").args([&source, &output]).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    let Some(described) = said("mkvmerge", &["-J", output.to_str().unwrap()]) else { return };
+    assert!(described.contains("D_WEBVTT/SUBTITLES"), "{described}");
+}
+
+#[test]
+fn a_timecode_is_counted_at_another_frame_rate_where_that_is_exact() {
+    let place = Place::new();
+    let source = place.path("a.mov");
+    let pictures = "testsrc2=size=160x90:rate=25,trim=end_frame=30";
+    let coded =
+        ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-timecode", "01:02:03:07"];
+    ffmpeg(&[&["-f", "lavfi", "-i", pictures], &coded[..], &[source.to_str().unwrap()]].concat());
+    for (rate, code) in [("50", "01:02:03:14"), ("30", "")] {
+        let profile = format!(
+            "[video.a]\ncodec = \"h264\"\npreset = \"ultrafast\"\nframe_rate = {rate}\n[[output]]\nformat = \"mkv\""
+        );
+        let profile = place.write("rate.toml", profile);
+        let ran = place.run(&[&source], &["--profile", profile.to_str().unwrap(), "--overwrite"]);
+        let warnings = ran.success()["warnings"].to_string();
+        assert_eq!(warnings.contains("01:02:03:07 is left out"), code.is_empty(), "{warnings}");
+        let found = probed(&place.path("out/a.mkv"), "stream_tags=timecode");
+        assert_eq!(found.trim(), code, "{rate}");
+    }
+}
+
 /// A cover lies behind what mp4 makes of chapters.
 #[test]
 fn a_cover_goes_over_with_chapters() {

@@ -136,7 +136,9 @@ mod tests {
             other[at] ^= 1;
             assert!(!Opus.stream_headers_agree(HEADER, &other), "{at}");
         }
-        assert!(!Opus.stream_headers_agree(HEADER, &gathered[..18]) && !Opus.stream_headers_agree(HEADER, &[]));
+        assert!(
+            !Opus.stream_headers_agree(HEADER, &gathered[..18]) && !Opus.stream_headers_agree(HEADER, &[])
+        );
     }
 
     #[test]

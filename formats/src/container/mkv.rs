@@ -2,8 +2,8 @@
 
 use super::{Container, Contents, Index, Layout, PCM_S16LE, PCM_S24LE, Priming, Tracks};
 use crate::codec::{
-    aac::Aac, ac3::Ac3, av1::Av1, flac::Flac, h264::H264, hevc::Hevc, mjpeg::Mjpeg, mp3::Mp3,
-    opus::Opus, png::Png, subrip::SubRip, vp9::Vp9,
+    aac::Aac, ac3::Ac3, av1::Av1, flac::Flac, h264::H264, hevc::Hevc, mjpeg::Mjpeg, mp3::Mp3, opus::Opus,
+    png::Png, subrip::SubRip, vp9::Vp9,
 };
 
 pub(super) const ENTRY: &Container = &Container {
