@@ -11,9 +11,6 @@ use obus::{FRAME, FRAME_HEADER, METADATA, SEQUENCE_HEADER, is_separator, obus, s
 
 pub(super) const ENTRY: &dyn Codec = &Av1;
 
-/// libavcodec's name of libaom's encoder.
-const LIBAOM: &str = "libaom-av1";
-
 /// AV1.
 #[derive(Debug)]
 pub(crate) struct Av1;
@@ -28,10 +25,10 @@ impl Codec for Av1 {
     }
 
     fn encoders(&self) -> &'static [&'static str] {
-        &["libsvtav1", LIBAOM]
+        &["libsvtav1"]
     }
 
-    /// Its encoders place keyframes by themselves.
+    /// Its encoder places keyframes by itself.
     fn seams(&self) -> Seams {
         Seams::OwnEncode
     }
@@ -109,15 +106,6 @@ impl VideoCodec for Av1 {
         "8"
     }
 
-    /// Of libaom the values of `cpu-used`. Its slowest, 0, takes three times as long as that of SVT-AV1.
-    fn presets_of(&self, encoder: &str) -> &'static [&'static str] {
-        if encoder == LIBAOM { &["8", "7", "6", "5", "4", "3", "2", "1"] } else { self.presets() }
-    }
-
-    fn usual_preset_of(&self, encoder: &str) -> &'static str {
-        if encoder == LIBAOM { "6" } else { self.usual_preset() }
-    }
-
     /// 0 would be another rate control.
     fn quality(&self) -> Quality {
         Quality { best: 1.0, worst: 63.0, usual: 35.0, step: 1.0, halving: 12.0, bits: 0.04 }
@@ -129,19 +117,12 @@ impl VideoCodec for Av1 {
         settings.crf = settings.crf.round();
     }
 
-    /// Those for one thread.
+    /// Those of SVT-AV1, for one thread.
     fn options(&self, settings: &VideoSettings) -> Vec<(&'static str, String)> {
         self.options_for(settings, 1)
     }
 
     fn options_for(&self, settings: &VideoSettings, threads: i32) -> Vec<(&'static str, String)> {
-        if settings.encoder == LIBAOM {
-            // A bit rate of 0: constant quality. `row-mt`: threads share a picture.
-            let options = [("cpu-used", &*settings.preset), ("b", "0"), ("row-mt", "1")];
-            let mut options: Vec<_> = options.map(|(key, value)| (key, value.to_owned())).into();
-            options.push(("crf", settings.crf.to_string()));
-            return options;
-        }
         // `irefresh-type=2`: no picture behind a keyframe needs one before it. `lp`: the cores that it starts threads for; more
         // hold more pictures and are no faster (its own documentation).
         let svt = format!("irefresh-type=2:lp={}{}", threads.clamp(1, 16), light(settings));
@@ -161,12 +142,10 @@ impl VideoCodec for Av1 {
     fn refusal(&self, settings: &VideoSettings) -> Option<String> {
         let (width, height) = (settings.width, settings.height);
         if width.min(height) < SMALLEST_SIDE {
-            return Some(format!(
-                "pictures of {width}x{height} are too small for AV1, whose encoder takes {SMALLEST_SIDE} pixels a side or more; ask for another codec"
-            ));
+            return Some(format!("pictures of {width}x{height} are too small for AV1, whose encoder takes {SMALLEST_SIDE} pixels a side or more; ask for another codec"));
         }
         (settings.keyframe_seconds > 0.0).then(|| {
-            "the encoders of AV1 place keyframes by themselves; leave the keyframe interval out, or ask for another codec".into()
+            "the encoder of AV1 places keyframes by itself; leave the keyframe interval out, or ask for another codec".into()
         })
     }
 
@@ -225,19 +204,6 @@ mod tests {
         assert_eq!(svt, format!("irefresh-type=2:lp=1:{told}:content-light=1000,0"));
         let mapped = ENTRY.video_settings(&source, &VideoAsk::default()).unwrap();
         assert_eq!((mapped.light, mapped.pixel_format.as_str(), mapped.tone_map), (None, "yuv420p", true));
-    }
-
-    #[test]
-    fn each_encoder_has_its_own_presets_and_options() {
-        let picture = Picture::plain((1280, 720), Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 90_000 });
-        let ask = VideoAsk { encoder: Some(LIBAOM.into()), ..VideoAsk::default() };
-        let settings = ENTRY.video_settings(&picture, &ask).unwrap();
-        assert_eq!((settings.encoder.as_str(), settings.preset.as_str()), (LIBAOM, "6"));
-        let options = Av1.options_for(&settings, 8);
-        assert!(options.contains(&("cpu-used", "6".into())) && options.contains(&("crf", "35".into())));
-        assert_eq!(options, Av1.options_for(&settings, 1));
-        assert_eq!(ENTRY.video_settings(&picture, &VideoAsk::default()).unwrap().preset, "8");
-        assert!(!Av1.presets_of(LIBAOM).contains(&"12") && Av1.presets_of("libsvtav1").contains(&"12"));
     }
 
     #[test]

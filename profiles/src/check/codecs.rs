@@ -99,7 +99,7 @@ pub(crate) fn find_codec(tables: &Tables, name: &str) -> Result<Chosen, String> 
     }
     let plain = |name: &str| name.trim_start_matches("lib").replace(['-', '_'], "");
     for codec in encoded() {
-        // The library alone, such as `libaom` of `libaom-av1`.
+        // The library alone, such as `libvpx` of `libvpx-vp9`.
         let library = |encoder: &str| {
             let plain_name = plain(encoder);
             plain_name

@@ -107,11 +107,8 @@ impl VideoSink {
             )));
         }
         let threads = threads(cores, area);
-        let found = encoding::encoder(&s.codec, &s.encoder)?;
-        // Settings need not name the first encoder that there is.
-        let named = VideoSettings { encoder: found.name().into(), ..s.clone() };
-        let context = video_encoder(found, s, threads)?;
-        let options = encoding::dictionary(&codec.options_for(&named, threads));
+        let context = video_encoder(encoding::encoder(&s.codec, &s.encoder)?, s, threads)?;
+        let options = encoding::dictionary(&codec.options_for(s, threads));
         let encoder = context
             .encoder()
             .video()

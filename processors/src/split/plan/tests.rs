@@ -354,9 +354,7 @@ fn pictures_that_no_encoder_makes_are_refused_before_any_work() {
     let named = VideoSettings { encoder: "h264_nvenc".into(), ..settings("h264") };
     assert!(choose(&named, &only).unwrap_err().contains("no encoder 'h264_nvenc'"));
     let every_second = VideoSettings { keyframe_seconds: 1.0, ..settings("av1") };
-    assert!(
-        choose(&every_second, &Encoders::default()).unwrap_err().contains("place keyframes by themselves")
-    );
+    assert!(choose(&every_second, &Encoders::default()).unwrap_err().contains("places keyframes by itself"));
     let small = VideoSettings { width: 32, height: 32, ..settings("av1") };
     assert!(choose(&small, &Encoders::default()).unwrap_err().contains("too small"));
 }

@@ -231,34 +231,6 @@ fn headers_are_the_same_over_one_and_many_threads_and_each_segment_begins_with_a
     }
 }
 
-#[test]
-fn each_further_encoder_of_a_codec_makes_segments_that_are_joined_and_the_same_headers_over_threads() {
-    let mut count = 0;
-    for (codec, containers) in each_codec() {
-        let video = codec.video().unwrap();
-        for encoder in codec.encoders().iter().skip(1) {
-            let preset = (*video.presets_of(encoder).first().unwrap()).to_owned();
-            let usual = settings_of(codec, None);
-            let settings = VideoSettings { encoder: (*encoder).into(), preset, ..usual };
-            let made = encode_segments(codec, &settings);
-            let headers: Vec<Header> = made.iter().map(|(bytes, _)| read(bytes).0).collect();
-            assert!(headers.iter().all(|header| *header == headers[0]), "{encoder}");
-            let many = encode_ranges(&settings, &[(0, SEGMENT)], 8);
-            assert_eq!(read(&many[0].0).0, headers[0], "{encoder}");
-            for container in &containers {
-                let output = tempfile::tempfile().unwrap();
-                let merged = Job::new(container, &settings, &made).merge(&output, None);
-                let merged =
-                    merged.unwrap_or_else(|reason| panic!("{encoder} in {}: {reason}", container.name));
-                assert_eq!(merged.video.unwrap().frames, LAST, "{encoder} in {}", container.name);
-                assert_eq!(i64::try_from(decoded(&output, container.name).len()).unwrap(), LAST, "{encoder}");
-            }
-            count += 1;
-        }
-    }
-    assert!(count > 0);
-}
-
 /// Settings of each codec with each of its pixel formats but the first; of 10 bits with high dynamic range and its light.
 fn deep_settings(codec: &dyn Codec) -> Vec<VideoSettings> {
     let light = Light {
