@@ -255,8 +255,8 @@ pub(crate) async fn retry(
     let upload = upload.ok_or_else(|| {
         conflict("the execution was made by an older version, which did not keep its upload; submit it again")
     })?;
-    // A profile that was not found when the upload was accepted is looked up again; one that was stays as it was.
-    let upload = api.pinning.pin_profile(upload).await.map_err(|reason| conflict(&reason))?;
+    let catalog = api.pinning.catalog().await;
+    let upload = request::pin_again(upload, &catalog).map_err(|reason| conflict(&reason))?;
     let upload = cleanup::next_attempt(&state, upload, millis_now(), api.retry_window_ms);
     let attempt = upload.attempt;
     api.publish(vec![Emit::new(streams::ACCEPTED, &state.source.url, &upload)?]).await?;

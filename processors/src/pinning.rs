@@ -90,7 +90,8 @@ impl Pinning {
             Err(error) => Err(format!("profile: {error}")),
             found if found == shipped => Ok(()),
             Ok(_) => Err(format!(
-                "profile: there was no profile '{reference}' where the upload was accepted; there is by now: retry the execution"
+                "profile: there was no profile '{reference}' where the upload was accepted; there is by now: retry the execution if it has a name, or \
+                 else submit it again"
             )),
         }
     }

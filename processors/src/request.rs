@@ -26,6 +26,21 @@ pub(crate) async fn pin_assets_of<S: Storage + ?Sized>(
     Ok(pin_assets(upload, &pinned))
 }
 
+/// Returns the upload of a failed execution for another attempt. It keeps the profile that it was accepted with; one that was not found
+/// then is looked up again.
+///
+/// # Errors
+/// If the profile is not found now, or if the upload with it would be another execution, since it has no name.
+pub fn pin_again(upload: Upload, profiles: &Catalog) -> Result<Upload, String> {
+    match profile_reference(&upload) {
+        None => Ok(upload),
+        Some(reference) if upload.name.is_none() => Err(format!(
+            "the profile '{reference}' was not found when the upload was accepted, and with it the execution is another one: submit it again"
+        )),
+        Some(_) => pin_profile(upload, profiles).map_err(|error| format!("profile: {error}")),
+    }
+}
+
 /// The tables of formats; in unit tests, with what those plant.
 pub(crate) fn tables() -> &'static Tables {
     #[cfg(not(test))]
@@ -83,6 +98,22 @@ pub fn deadline(seconds: Option<f64>) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_attempt_keeps_its_profile_and_looks_up_one_that_was_not_found() {
+        let profiles = Catalog::default();
+        let of = |profile: &str, name: Option<&str>| Upload {
+            profile: Some(profile.into()),
+            name: name.map(str::to_owned),
+            ..Upload::of("s3://in/a.mov", "s3://out")
+        };
+        let pinned = of(r#"{ "name": "web", "output": [{"format": "flv"}]}"#, None);
+        assert_eq!(pin_again(pinned.clone(), &profiles), Ok(pinned), "to the letter: it is part of the id");
+        let found = pin_again(of("web", Some("friday")), &profiles).unwrap();
+        assert_eq!(profile_reference(&found), None);
+        assert!(pin_again(of("wib", Some("friday")), &profiles).unwrap_err().contains("known profiles"));
+        assert!(pin_again(of("web", None), &profiles).unwrap_err().contains("submit it again"));
+    }
 
     #[test]
     fn a_segment_time_is_a_tenth_of_a_second_at_least() {

@@ -126,14 +126,18 @@ impl Catalog {
 
     /// Returns the names that are known, for messages.
     fn known(&self) -> String {
-        let all = self.entries();
-        let names: Vec<&str> =
-            all.iter().take(MOST_LISTED).map(|entry| entry.profile.name.as_str()).collect();
+        let own = self.own.keys().map(ProfileName::as_str);
+        let shipped = SHIPPED.iter().map(|(name, _)| *name);
+        let shipped = shipped.filter(|name| !self.own.keys().any(|own| own.as_str() == *name));
+        let all: Vec<&str> = own.chain(shipped).collect();
         let more = match all.len().saturating_sub(MOST_LISTED) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        format!("known profiles: {}{more}", names.join(", "))
+        format!(
+            "known profiles: {}{more}",
+            all.iter().take(MOST_LISTED).copied().collect::<Vec<_>>().join(", ")
+        )
     }
 }
 

@@ -148,9 +148,8 @@ pub(super) async fn retry(
                 "{id} is from an older version, which kept too little of it; upload it again"
             ))
         })?;
-        // A profile that was not found when the upload was accepted is looked up again; one that was stays as it was.
-        let upload = request::pin_profile(upload, &catalog)
-            .map_err(|error| CommandError::Call(format!("{id}: profile: {error}")))?;
+        let upload = request::pin_again(upload, &catalog)
+            .map_err(|reason| CommandError::Call(format!("{id}: {reason}")))?;
         let upload = next_attempt(state, upload);
         let name = display_name(&state.source.url);
         let waiting =
