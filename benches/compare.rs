@@ -52,14 +52,16 @@ fn main() {
         format!("{millrace} run {input} --output out --data data {formats} 2>/dev/null")
     };
 
-    sandboxed(&work, rounds, run);
-    // `cargo bench --bench compare -- sandbox` asks for that alone.
-    if std::env::args().any(|argument| argument == "sandbox") {
+    // `cargo bench --bench compare -- sandbox` asks for what is in the sandbox alone, `-- copy` for copies.
+    let is_asked = |name: &str| std::env::args().any(|argument| argument == name);
+    if !is_asked("sandbox") {
+        copied(&work, rounds, millrace);
+    }
+    if is_asked("copy") {
         return;
     }
-    copied(&work, rounds, millrace);
-    // `cargo bench --bench compare -- copy` asks for that alone.
-    if std::env::args().any(|argument| argument == "copy") {
+    sandboxed(&work, rounds, run);
+    if is_asked("sandbox") {
         return;
     }
     let two = [
