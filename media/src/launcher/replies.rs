@@ -165,11 +165,12 @@ mod tests {
     fn silence(codec: &str, size: (i32, i32)) -> Duration {
         let picture = Picture::plain(size, Ratio { num: 25, den: 1 }, Ratio { num: 1, den: 1000 });
         let video = Some(VideoSettings::of(codec, &picture));
-        longest_silence(&Task::Transcode(TranscodeTask {
+        longest_silence(&Task::Transcode(Box::new(TranscodeTask {
             stream: 0,
             kind: TrackKind::Video,
             ranges: Vec::new(),
             seeks: Vec::new(),
+            planned: Vec::new(),
             jumps: Vec::new(),
             longest_gap: 0,
             last_time: 0,
@@ -180,7 +181,7 @@ mod tests {
             renditions: vec![Rendition { id: String::new(), video, audio: None, side: None }],
             assets: Vec::new(),
             cores: 1,
-        }))
+        })))
     }
 
     #[test]
