@@ -15,9 +15,9 @@ use millrace_processors::assemble::Assemble;
 use millrace_processors::topology;
 use millrace_runtime::{Level, Log, Options, Stopper, Tail, Transaction, run_aggregation};
 use millrace_schemas::{
-    Encoders, Keyframe, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Picture, Ratio, Rendition, Seek,
-    SeekBy, Segment, SegmentOutcome, Signal, SourceFacts, SourceRef, Started, TrackKind, TrackPlan, Upload,
-    VideoSettings, VideoTrack,
+    AssetKind, Encoders, Keyframe, Made, Merge, Merged, OutputFacts, OutputPlan, Phase, Picture, Ratio,
+    Rendition, Seek, SeekBy, Segment, SegmentOutcome, Signal, SourceFacts, SourceRef, Started, TrackKind,
+    TrackPlan, Upload, VideoSettings, VideoTrack,
 };
 use millrace_topology::{
     Emit,
@@ -59,7 +59,7 @@ impl Media for Null {
         Ok(SourceFacts { video: Some(video), ..SourceFacts::default() })
     }
 
-    async fn measure(&self, _: &SourceRef) -> Result<(i32, i32), PortError> {
+    async fn measure(&self, _: &SourceRef, _: AssetKind) -> Result<(i32, i32), PortError> {
         Ok((64, 64))
     }
 

@@ -290,7 +290,7 @@ mod tests {
             format!("{}\n[video.a]\ncodec = \"h264\"\nwatermark = {{ image = \"l.png\" }}", text("mp4"));
         fs::write(place.path().join("ours.toml"), text).unwrap();
         let profile = read_catalog(Some(place.path())).unwrap().resolve("ours").unwrap();
-        let url = profile.assets().next().unwrap().url().to_owned();
+        let url = profile.assets().next().unwrap().1.url().to_owned();
         assert_eq!(url, parse_url(place.path().join("l.png").as_os_str()).unwrap());
     }
 }

@@ -17,6 +17,7 @@ macro_rules! table {
 }
 
 pub mod ask;
+pub mod asset;
 pub mod bit_rate;
 mod bits;
 pub mod codec;

@@ -1,6 +1,7 @@
 //! The child: one task, from stdin; replies on stdout. The only code that runs libav.
 
 mod alive;
+mod assets;
 mod codec;
 mod copy;
 mod damage;
@@ -30,6 +31,7 @@ mod seal;
 mod sink;
 mod sound;
 mod source;
+mod texts;
 mod transcode;
 mod verify;
 
@@ -95,10 +97,9 @@ pub fn child_main() -> ExitCode {
             let assets = (count + 1..=count + task.assets.len()).map(fd).collect();
             transcode::transcode(fd(0), &task, outputs, assets, &mut reporter).map(|()| Reply::Transcoded)
         }
-        Task::Measure => image::read(fd(0)).map(|image| Reply::Measured {
-            width: image.width().cast_signed(),
-            height: image.height().cast_signed(),
-        }),
+        Task::Measure(kind) => {
+            assets::measure(fd(0), kind).map(|(width, height)| Reply::Measured { width, height })
+        }
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();
             let source = task.reads_source().then(|| fd(1 + task.tracks.len()));

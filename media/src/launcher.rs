@@ -206,7 +206,7 @@ fn activity(task: &Task) -> &'static str {
     match task {
         Task::Check => "sealing itself",
         Task::Inspect(_) => "reading its headers",
-        Task::Measure => "decoding an image",
+        Task::Measure(_) => "reading a file of the profile",
         Task::Transcode(_) => "transcoding it",
         Task::Merge(_) => "putting it together",
         Task::Prove(_) => "proving it",

@@ -22,10 +22,12 @@ mod read_at;
 mod sandbox;
 mod seal;
 pub mod seams;
+pub mod subtitles;
 #[expect(unsafe_code, reason = "system calls that the standard library has no function for")]
 mod system;
 mod timeline;
 mod transport;
+pub mod typesetter;
 
 pub use child::{child_main, seal};
 pub use claims::pixel_budget;

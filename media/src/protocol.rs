@@ -6,8 +6,8 @@ mod inspection;
 mod verification;
 
 use millrace_schemas::{
-    AudioFacts, Encoders, Made, NextPass, OutputPlan, PictureShape, Rendition, Seek, SourceRef, TrackKind,
-    TrackSum, Trim, VideoFacts, all_streams,
+    AssetKind, AudioFacts, Encoders, Made, NextPass, OutputPlan, PictureShape, Rendition, Seek, SourceRef,
+    TrackKind, TrackSum, Trim, VideoFacts, all_streams,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,8 +42,9 @@ pub enum Task {
     Prove(Box<MergeTask>),
     /// Compare an output with its source. Descriptors: the source, the output.
     Verify(Box<VerifyTask>),
-    /// Decode an image that is laid over pictures, and report its size. Descriptors: the image.
-    Measure,
+    /// Read a file that a profile names beside the source: decode an image and report its size, or open a font, or read subtitles.
+    /// Descriptors: the file.
+    Measure(AssetKind),
     /// Apply the sandbox and open each encoder, to find out what this machine can do. No descriptors.
     Check,
 }
@@ -204,7 +205,7 @@ pub enum Reply {
     },
     /// The final reply to [`Task::Verify`].
     Verified(Box<Verified>),
-    /// The final reply to [`Task::Measure`].
+    /// The final reply to [`Task::Measure`]. Sizes are 0 of what is no image.
     Measured {
         /// The width of the image, in pixels.
         width: i32,

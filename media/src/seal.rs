@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use millrace_formats::{Codec, Pixels, TABLES, codec::VideoCodec, temporal};
-use millrace_schemas::{PictureShape, VideoSettings};
+use millrace_schemas::{PictureShape, VideoFilters, VideoSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -80,6 +80,8 @@ impl ResourceLimits {
                 let laid = laid
                     .map(|overlay| area(overlay.area.width, overlay.area.height))
                     .fold(0, u64::saturating_add);
+                let written = task.renditions.iter().filter_map(|r| r.video.as_ref()).map(written);
+                let laid = written.fold(laid, u64::saturating_add);
                 let images =
                     laid.saturating_mul(IMAGE).saturating_add(task.assets.len() as u64 * DECODED_IMAGE);
                 (decoded.saturating_add(encoded).saturating_add(images), cores)
@@ -93,7 +95,7 @@ impl ResourceLimits {
             _ => (0, 1),
         };
         let writes = match task {
-            Task::Check | Task::Inspect(_) | Task::Measure | Task::Verify(_) => 0,
+            Task::Check | Task::Inspect(_) | Task::Measure(_) | Task::Verify(_) => 0,
             Task::Transcode(_) => bytes.saturating_mul(16).saturating_add(1 << 30),
             Task::Merge(_) | Task::Prove(_) => bytes.saturating_mul(2).saturating_add(1 << 30),
         };
@@ -117,6 +119,13 @@ impl ResourceLimits {
 /// Returns how many decoded pictures filters hold for a rendition.
 fn filtered(settings: &VideoSettings) -> u64 {
     settings.filters.as_ref().map_or(0, temporal::held_pictures) as u64
+}
+
+/// Returns how many pixels the texts have that are drawn for a rendition, of subtitles at the bottom and at the top.
+fn written(settings: &VideoSettings) -> u64 {
+    let texts = |filters: &VideoFilters| filters.texts.len() + 2 * usize::from(filters.subtitles.is_some());
+    let count = settings.filters.as_ref().map_or(0, texts) as u64;
+    area(settings.width, settings.height).saturating_mul(count)
 }
 
 /// The number of pixels of a picture; 0 if there is none.

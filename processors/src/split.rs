@@ -16,7 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_access::Access;
 use millrace_schemas::{
-    Fingerprint, ImageFacts, OutputPlan, RecordError, SourceRef, Upload, execution_id, masked_url, source_url,
+    AssetKind, Fingerprint, ImageFacts, OutputPlan, RecordError, SourceRef, Upload, execution_id, masked_url,
+    source_url,
 };
 use millrace_topology::{
     Emit, Processor, ProcessorError, ProcessorSpec, Task,
@@ -100,9 +101,11 @@ impl<P: Media + Storage> Processor for Split<P> {
                 .map_err(PortError::Refused)?;
             let mut facts = self.ports.inspect(&source, upload.segment_time_seconds).await?;
             facts.images.clear();
-            for image in request::assets(upload) {
-                let (width, height) = self.ports.measure(&image).await?;
-                facts.images.push(ImageFacts { image, width, height });
+            for (kind, asset) in request::assets(upload) {
+                let (width, height) = self.ports.measure(&asset, kind).await?;
+                if kind == AssetKind::Image {
+                    facts.images.push(ImageFacts { image: asset, width, height });
+                }
             }
             if upload.labels.contains_key(rules::LABEL)
                 && facts.comment().is_some_and(|comment| Fingerprint::read(comment).is_some())

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use millrace_formats::image::LARGEST_FILE;
-use millrace_schemas::SourceRef;
+use millrace_formats::asset::largest_file;
+use millrace_schemas::{AssetKind, SourceRef};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, value::MapAccessDeserializer},
@@ -59,8 +59,9 @@ impl Asset {
         }
     }
 
-    /// Returns what is wrong with it; `None` if nothing is.
-    pub(crate) fn problem(&self) -> Option<String> {
+    /// Returns what is wrong with it as a file of this kind; `None` if nothing is.
+    pub(crate) fn problem(&self, kind: AssetKind) -> Option<String> {
+        let most = largest_file(kind);
         let url = self.url();
         if !url.contains("://") {
             return Some(format!(
@@ -74,8 +75,8 @@ impl Asset {
             );
         }
         match self {
-            Self::Pinned(source) if !(0..=LARGEST_FILE).contains(&source.bytes) => {
-                let mebibytes = LARGEST_FILE >> 20;
+            Self::Pinned(source) if !(0..=most).contains(&source.bytes) => {
+                let mebibytes = most >> 20;
                 Some(format!("{url} has {} bytes; at most {mebibytes} MiB are taken", source.bytes))
             }
             _ => None,

@@ -190,6 +190,9 @@ fn check_geometry(at: &impl Fn(&str) -> String, asked: &Video, problems: &mut Pr
         let count = asked.watermark.len();
         problems.add(at("watermark"), format!("{count} are too many: at most {MOST_WATERMARKS}"));
     }
+    if let Some(subtitles) = &asked.subtitles {
+        subtitles.check(&at("subtitles"), problems);
+    }
     for (i, watermark) in asked.watermark.iter().enumerate() {
         watermark.check(&at(&format!("watermark[{i}]")), problems);
     }

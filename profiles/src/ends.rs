@@ -6,7 +6,10 @@ use millrace_formats::{
 };
 
 use crate::{
-    bounds::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES},
+    bounds::{
+        BUFFER_SECONDS, FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES,
+        TEXT_SIZES, VIDEO_BIT_RATES,
+    },
     check::audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
     geometry::SMALLEST_SIDE,
     trim::LATEST_SECONDS,
@@ -71,6 +74,16 @@ fn size(key: &str, least: i32) -> Ends {
     Ends::new(key, [least, LARGEST_SIDE].map(text), [least - 2, LARGEST_SIDE + 2].map(text))
 }
 
+/// A bit rate of pictures.
+fn rates(key: &str) -> Ends {
+    let (least, most) = VIDEO_BIT_RATES;
+    Ends::new(
+        key,
+        [least, most].map(|rate| rate.to_string()),
+        [least - 1, most + 1].map(|rate| rate.to_string()),
+    )
+}
+
 /// A duration up to a greatest one.
 fn seconds(key: &str, most: f64) -> Ends {
     Ends::new(key, [0.0, most].map(number), [-1.0, most + 1.0].map(number))
@@ -119,6 +132,29 @@ fn of_video(key: &str, codec: &dyn Codec, video: &dyn VideoCodec) -> Option<Ends
         "quality" => {
             let quality = video.quality();
             Ends::numbers(key, (quality.best, quality.worst), 1.0)
+        }
+        "bitrate" => rates(key),
+        "max_bitrate" if video.holds_buffer() => rates(key),
+        "max_bitrate" => Ends::new(key, [], [quoted("1M")]),
+        "buffer" if video.holds_buffer() => {
+            let (least, most) = BUFFER_SECONDS;
+            let buffer = |bits: f64| format!("1000000\nbuffer = {bits:.0}");
+            Ends::new(
+                "max_bitrate",
+                [1e6 * least, 1e6 * most].map(buffer),
+                [1e6 * least - 1.0, 1e6 * most + 1.0].map(buffer),
+            )
+        }
+        "buffer" => Ends::new(key, [], [quoted("1M")]),
+        "subtitles" => {
+            let (least, most) = TEXT_SIZES;
+            let sized = |size: i32| format!("{{ burn = \"deu\", size = {size} }}");
+            let file = |name: &str| format!("{{ file = \"file:///{name}\" }}");
+            Ends::new(
+                key,
+                ["\"burn\"".into(), sized(least), sized(most), file("a.srt"), file("a.vtt")],
+                [sized(least - 1), sized(most + 1), "{ burn = \"German\" }".into()],
+            )
         }
         "preset" => {
             let presets = video.presets();
@@ -190,6 +226,8 @@ fn of_audio(key: &str, codec: &dyn Codec, audio: &dyn AudioCodec) -> Option<Ends
         },
         "sample_rate" => Ends::numbers(key, whole(SAMPLE_RATES), 1.0),
         "channels" => Ends::numbers(key, (1.0, MOST_CHANNELS.into()), 1.0),
+        "bits" if audio.depths().is_empty() => Ends::new(key, [], ["16".into()]),
+        "bits" => Ends::new(key, audio.depths().iter().map(u32::to_string), ["8".into(), "32".into()]),
         "loudness" => Ends::numbers(key, LOUDNESS, 0.5),
         "gain" => Ends::amounts(key, GAIN, 0.5, "dB"),
         "high_pass" => Ends::numbers(key, whole(HIGH_PASS), 1.0),

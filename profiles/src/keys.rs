@@ -4,11 +4,15 @@ use std::fmt::Write as _;
 
 use millrace_formats::{
     Codec, Tables,
+    asset::LARGEST_SUBTITLES,
     image::{LARGEST_FILE, LARGEST_IMAGE},
 };
 
 use crate::{
-    bounds::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_CHANNELS, SAMPLE_RATES, VIDEO_BIT_RATES},
+    bounds::{
+        FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, LONGEST_TEXT, MOST_CHANNELS, SAMPLE_RATES, TEXT_SIZES,
+        VIDEO_BIT_RATES,
+    },
     check::audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
     geometry::SMALLEST_SIDE,
     watermark::MOST_WATERMARKS,
@@ -195,16 +199,34 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "video.NAME.watermark",
-        about: "An image that is laid over the pictures, or a list of them, in order. Its file is read at the version that is there when the execution is accepted, and the principal must be allowed to read it as it is a source. In a profile's file, a path begins at the folder of that file; elsewhere it is a URL. Lengths are pixels, or parts of the frame's width; times are counted from the start of the output, so with `source.trim` from that of the part, and with `frame_rate` by the times of the pictures that are made.",
+        about: "An image or a text that is laid over the pictures, or a list of them; images are in order, and texts, which are white with a black outline, are over them. In a text, `{stem}` is the source's name without its extension, and lines are broken where they are as wide as `width`; `font` is a file, and characters that are not in it are taken from DejaVu Sans, which is the font where none is named. A file is read at the version that is there when the execution is accepted, and the principal must be allowed to read it as it is a source. In a profile's file, a path begins at the folder of that file; elsewhere it is a URL. Lengths are pixels, or parts of the frame's width, but for `size`, the height of a font, which is a part of the frame's height; times are counted from the start of the output, so with `source.trim` from that of the part, and with `frame_rate` by the times of the pictures that are made.",
         range: |_| {
             format!(
-                "image: PNG, JPEG or WebP of at most {LARGEST_IMAGE}x{LARGEST_IMAGE} pixels and {} MiB; place: top-left, top-right, bottom-left, bottom-right or center; margin, width: pixels or \"2%\"; opacity: 0 to 1; from, to: durations; at most {MOST_WATERMARKS} images",
-                LARGEST_FILE >> 20
+                "image: PNG, JPEG or WebP of at most {LARGEST_IMAGE}x{LARGEST_IMAGE} pixels and {} MiB; place: top-left, top-right, bottom-left, bottom-right or center; margin, width: pixels or \"2%\"; opacity: 0 to 1; from, to: durations; text: at most {LONGEST_TEXT} bytes; font: TrueType or OpenType of at most {} MiB; size: {} to {} pixels, or \"1%\" to \"50%\"; at most {MOST_WATERMARKS} images and texts",
+                LARGEST_FILE >> 20,
+                LARGEST_FILE >> 20,
+                TEXT_SIZES.0,
+                TEXT_SIZES.1
             )
         },
-        default: "none; place bottom-right, margin 2%, width 10%, opacity 1, shown all the time",
-        example: "watermark = { image = \"s3://brand/logo.png\", place = \"top-right\", opacity = 0.8, from = \"2s\", to = \"12s\" }",
+        default: "none; place bottom-right, margin 2%, width 10% (of a text: the whole within margins), size 5%, opacity 1, shown all the time",
+        example: "watermark = { image = \"s3://brand/logo.png\", place = \"top-right\", opacity = 0.8, from = \"2s\", to = \"12s\" }    # or { text = \"© Brand {stem}\", font = \"s3://brand/font.ttf\", size = \"4%\" }",
         cost: "little",
+    },
+    Key {
+        path: "video.NAME.subtitles",
+        about: "Subtitles that are laid over the pictures (burnt in), white with a black outline, in the lower part of the frame, or at its top where a text asks for that (`{\\an8}`, `line:0`). `\"burn\"`: the first text track of the source; `{ burn = \"deu\" }`: the first one in a language (ISO 639-2; `und` is a track without one); `{ file = \"subs.srt\" }`: a file of SubRip or WebVTT, which is read as an image of `watermark` is. `font` and `size` may be beside these, as for a text of `watermark`. Other marks in texts (italics, colours, positions) are left out. Texts that are shown at the same time are below each other. Times are those of the source, also with `source.trim` and `frame_rate`; those of a file are counted from time zero of the source. In Matroska, a text of a track is shown for at most 30 seconds. A track that is burnt in is not kept beside the pictures; others are. A source without such a track, or with pictures of text (PGS, DVD) alone, is refused, and so are pictures of high dynamic range that is kept.",
+        range: |_| {
+            format!(
+                "burn, or a table of burn, file, font, size; a file has at most {} MiB; size: {} to {} pixels, or \"1%\" to \"50%\" of the frame's height",
+                LARGEST_SUBTITLES >> 20,
+                TEXT_SIZES.0,
+                TEXT_SIZES.1
+            )
+        },
+        default: "text is kept as a track; font DejaVu Sans, size 5%",
+        example: "subtitles = \"burn\"    # or { burn = \"deu\" }, or { file = \"subs.srt\", size = \"6%\" }",
+        cost: "a few milliseconds for each text. Of a track in Matroska, the 35 seconds of the source before each segment are read, too; of one in a container other than that, mp4 and mov, all of it up to the segment",
     },
     Key {
         path: "video.NAME.keyframe_interval",

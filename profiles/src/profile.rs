@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use millrace_schemas::AssetKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     amounts::{BitRate, Bits, Decibels, Loudness, Seconds, Size},
     asset::Asset,
     crop::{Crop, Rotate},
+    subtitles::{Subtitles, burn_or_table},
     timing::{Deinterlace, Denoise, FrameRate},
     trim::TrimTimes,
     watermark::{Watermark, one_or_many},
@@ -85,9 +87,12 @@ pub struct Video {
     /// The size of the frame in whose middle the pictures are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pad: Option<Size>,
-    /// The images that are laid over the pictures, in order.
+    /// The images and texts that are laid over the pictures, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     pub watermark: Vec<Watermark>,
+    /// The subtitles that are laid over the pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "burn_or_table")]
+    pub subtitles: Option<Subtitles>,
     /// The longest time between keyframes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyframe_interval: Option<Seconds>,
@@ -289,14 +294,36 @@ impl Profile {
         Ok(profile)
     }
 
-    /// Returns the files that it names beside the source.
-    pub fn assets(&self) -> impl Iterator<Item = &Asset> {
-        self.video.values().flat_map(|video| &video.watermark).map(|mark| &mark.image)
+    /// Returns the files that it names beside the source, with what each is for.
+    pub fn assets(&self) -> impl Iterator<Item = (AssetKind, &Asset)> {
+        let kind = |kind: AssetKind| move |asset| (kind, asset);
+        self.video.values().flat_map(move |video| {
+            let marks = video.watermark.iter().flat_map(move |mark| {
+                let images = mark.image.iter().map(kind(AssetKind::Image));
+                images.chain(mark.font.iter().map(kind(AssetKind::Font)))
+            });
+            let subtitles = video.subtitles.iter().flat_map(move |subtitles| {
+                let files = subtitles.file.iter().map(kind(AssetKind::Subtitles));
+                files.chain(subtitles.font.iter().map(kind(AssetKind::Font)))
+            });
+            marks.chain(subtitles)
+        })
+    }
+
+    /// Returns `true` if anything is laid over pictures, so that they differ from those of the source.
+    #[must_use]
+    pub fn lays_over_pictures(&self) -> bool {
+        self.video.values().any(|video| !video.watermark.is_empty() || video.subtitles.is_some())
     }
 
     /// Returns the files that it names beside the source, to be changed.
     pub fn assets_mut(&mut self) -> impl Iterator<Item = &mut Asset> {
-        self.video.values_mut().flat_map(|video| &mut video.watermark).map(|mark| &mut mark.image)
+        self.video.values_mut().flat_map(|video| {
+            let marks =
+                video.watermark.iter_mut().flat_map(|mark| mark.image.iter_mut().chain(&mut mark.font));
+            let subtitles = video.subtitles.iter_mut();
+            marks.chain(subtitles.flat_map(|subtitles| subtitles.file.iter_mut().chain(&mut subtitles.font)))
+        })
     }
 
     /// Returns its canonical text, which is JSON.

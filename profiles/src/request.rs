@@ -1,7 +1,7 @@
 //! What an upload asks for: the outputs that are wanted, and what sources must be like.
 
 use millrace_formats::Tables;
-use millrace_schemas::{LONGEST_PROFILE, SourceFacts, SourceRef, Upload};
+use millrace_schemas::{AssetKind, LONGEST_PROFILE, SourceFacts, SourceRef, Upload};
 
 use crate::{
     asset::Asset,
@@ -47,11 +47,11 @@ impl Request {
             return Err("a profile names the formats itself; leave dst_formats out".into());
         }
         let profile = Profile::resolve(text).map_err(|error| format!("profile: {error}"))?;
-        let unpinned = profile.assets().filter(|asset| matches!(asset, Asset::Located(_))).count();
+        let unpinned = profile.assets().filter(|(_, asset)| matches!(asset, Asset::Located(_))).count();
         let length = profile.to_json().len().saturating_add(LONGEST_PIN.saturating_mul(unpinned));
         if length > LONGEST_PROFILE {
             return Err(format!(
-                "profile: it has {length} bytes with the versions of its images; at most {LONGEST_PROFILE} are taken"
+                "profile: it has {length} bytes with the versions of its files; at most {LONGEST_PROFILE} are taken"
             ));
         }
         let outputs = profile.wanted(tables).map_err(|problems| {
@@ -104,12 +104,12 @@ pub fn lasting_profile(upload: &Upload) -> Option<String> {
     })
 }
 
-/// Returns the URLs of an upload's assets (images and alike) whose version is not set yet, each once; none if its profile is none.
+/// Returns the URLs of an upload's assets (images, fonts, subtitles) whose version is not set yet, each once; none if its profile is none.
 #[must_use]
 pub fn unpinned_assets(upload: &Upload) -> Vec<String> {
     let Some(profile) = profile_of(upload) else { return Vec::new() };
     let mut urls: Vec<String> = Vec::new();
-    for asset in profile.assets() {
+    for (_, asset) in profile.assets() {
         if let Asset::Located(url) = asset
             && !urls.contains(url)
         {
@@ -133,14 +133,14 @@ pub fn pin_assets(upload: Upload, pinned: &[SourceRef]) -> Upload {
     Upload { profile: Some(profile.to_json()), ..upload }
 }
 
-/// Returns the assets of an upload, each once; the version of one that is not pinned is empty.
+/// Returns the assets of an upload with what they are for, each once; the version of one that is not pinned is empty.
 #[must_use]
-pub fn assets(upload: &Upload) -> Vec<SourceRef> {
-    let mut found: Vec<SourceRef> = Vec::new();
-    for asset in profile_of(upload).iter().flat_map(Profile::assets) {
-        let source = asset.source();
-        if !found.contains(&source) {
-            found.push(source);
+pub fn assets(upload: &Upload) -> Vec<(AssetKind, SourceRef)> {
+    let mut found: Vec<(AssetKind, SourceRef)> = Vec::new();
+    for (kind, asset) in profile_of(upload).iter().flat_map(Profile::assets) {
+        let asset = (kind, asset.source());
+        if !found.contains(&asset) {
+            found.push(asset);
         }
     }
     found
@@ -233,7 +233,10 @@ mod tests {
         let version =
             |version: &str| SourceRef { url: "s3://b/l.png".into(), version: version.into(), bytes: 9 };
         let pinned = pin_assets(marked.clone(), &[version("one")]);
-        assert_eq!((unpinned_assets(&pinned), assets(&pinned)), (Vec::new(), vec![version("one")]));
+        assert_eq!(
+            (unpinned_assets(&pinned), assets(&pinned)),
+            (Vec::new(), vec![(AssetKind::Image, version("one"))])
+        );
         assert_eq!(pin_assets(pinned.clone(), &[version("two")]), pinned);
         assert_eq!(
             pin_profile(pinned.clone(), &Catalog::default()).unwrap(),

@@ -2,14 +2,15 @@
 
 use millrace_formats::{AudioAsk, Codec, Container, PixelAsk, Tables, VideoAsk, is_high_range};
 use millrace_schemas::{
-    AudioFilters, AudioSettings, BitRate, ImageFacts, Picture, Sound, VideoFilters, VideoSettings,
-    path_encoded, source_stem,
+    AudioFilters, AudioSettings, BitRate, ImageFacts, Picture, Sound, SourceFacts, VideoFilters,
+    VideoSettings, path_encoded, source_stem,
 };
 
 use crate::{
     bounds::USUAL_BUFFER_SECONDS,
     copying::Copying,
     geometry::{self, Geometry},
+    language::terminology,
     over_time,
     profile::{Audio, ColorRange, Video},
     watermark,
@@ -31,10 +32,22 @@ pub struct Wanted {
     video: Option<Encoding<Video>>,
     /// What is wanted of its audio, each with the language of the tracks of which it is wanted, if it is not all of them.
     audio: Vec<(Option<String>, Encoding<Audio>)>,
-    /// The images that are laid over its pictures, once they are measured.
+    /// What it is made of.
+    source: Origin,
+}
+
+/// What is laid over pictures by.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Origin {
+    /// The name of the source without its extension.
+    stem: String,
+    /// The images that are laid over pictures, once they are measured.
     images: Vec<ImageFacts>,
-    /// When its time zero is, in seconds of the source's clock.
+    /// When time zero of the output and that of the source are, in seconds of the source's clock.
     zero: f64,
+    source_zero: f64,
+    /// The stream of the text track that is laid over pictures.
+    text_track: Option<i32>,
 }
 
 /// The codec of a track, and what is asked of it.
@@ -120,8 +133,7 @@ impl Wanted {
                 .into_iter()
                 .map(|AudioChosen { language, codec, asked }| (language, Encoding::new(codec, asked)))
                 .collect(),
-            images: Vec::new(),
-            zero: 0.0,
+            source: Origin::default(),
         }
     }
 
@@ -131,11 +143,30 @@ impl Wanted {
         asked.map_or(Copying::Never, |asked| Copying::of(&asked.codec, asked.when_fits.as_deref()))
     }
 
-    /// Sets the images of a profile as they are measured, and when time zero of the output is, in seconds of the source's clock:
-    /// times of images are counted from there.
-    pub fn set_images(&mut self, images: &[ImageFacts], zero: f64) {
-        self.images = images.to_vec();
-        self.zero = zero;
+    /// Sets what is laid over pictures by: the facts and the URL of the source, and when time zero of the output and that of the
+    /// source are, in seconds of the source's clock. Times of images and texts are counted from the first, those of a file of
+    /// subtitles from the second.
+    ///
+    /// # Errors
+    /// If a text track is asked for that the source does not have.
+    pub fn set_source(
+        &mut self,
+        (facts, url): (&SourceFacts, &str),
+        (zero, source_zero): (f64, f64),
+        tables: &Tables,
+    ) -> Result<(), String> {
+        let asked = self.video.as_ref().and_then(|video| video.asked.as_ref()?.subtitles.as_ref());
+        let asked = asked.filter(|_| facts.video.is_some());
+        let text_track = asked.map(|asked| asked.track(facts, tables)).transpose()?.flatten();
+        let (stem, images) = (source_stem(url).to_owned(), facts.images.clone());
+        self.source = Origin { stem, images, zero, source_zero, text_track };
+        Ok(())
+    }
+
+    /// Returns the stream of the text track that is laid over its pictures, once its source is set.
+    #[must_use]
+    pub fn burnt_track(&self) -> Option<i32> {
+        self.source.text_track
     }
 
     /// Returns the name of the file that is made of a source whose name without its extension is `stem`.
@@ -171,8 +202,15 @@ impl Wanted {
             geometry.set(&mut settings);
         }
         if let Some(marks) = asked.as_ref().map(|asked| &asked.watermark).filter(|marks| !marks.is_empty()) {
-            let overlays = watermark::overlays(marks, &settings, &self.images, self.zero);
-            settings.filters.get_or_insert_default().overlays = overlays;
+            let Origin { stem, images, zero, .. } = &self.source;
+            let overlays = watermark::overlays(marks, &settings, images, *zero);
+            let texts = watermark::texts(marks, &settings, stem, *zero);
+            let filters = settings.filters.get_or_insert_default();
+            (filters.overlays, filters.texts) = (overlays, texts);
+        }
+        if let Some(subtitles) = asked.as_ref().and_then(|asked| asked.subtitles.as_ref()) {
+            let burnt = subtitles.burnt(self.source.text_track, self.source.source_zero, &settings);
+            settings.filters.get_or_insert_default().subtitles = Some(burnt);
         }
         Some(settings)
     }
@@ -181,11 +219,12 @@ impl Wanted {
     #[must_use]
     pub fn picture_refusal(&self, picture: &Picture) -> Option<String> {
         let asked = self.video.as_ref()?.asked.as_ref()?;
-        if !asked.watermark.is_empty() && is_high_range(self.video_settings(picture)?.color) {
+        let lays_over = !asked.watermark.is_empty() || asked.subtitles.is_some();
+        if lays_over && is_high_range(self.video_settings(picture)?.color) {
             // White of an image would be as bright as the display can be.
             return Some(
-                "images are laid over pictures of standard dynamic range only; leave watermark out, or \
-                 have the pictures tone-mapped"
+                "images and texts are laid over pictures of standard dynamic range only; leave watermark and subtitles out, \
+                 or have the pictures tone-mapped"
                     .into(),
             );
         }
@@ -263,36 +302,6 @@ impl Wanted {
     pub fn is_without_audio(&self) -> bool {
         self.audio.is_empty()
     }
-}
-
-/// Languages that have two codes in ISO 639-2, the bibliographic one and the one for terms.
-const TWO_CODES: [(&str, &str); 20] = [
-    ("alb", "sqi"),
-    ("arm", "hye"),
-    ("baq", "eus"),
-    ("bur", "mya"),
-    ("chi", "zho"),
-    ("cze", "ces"),
-    ("dut", "nld"),
-    ("fre", "fra"),
-    ("geo", "kat"),
-    ("ger", "deu"),
-    ("gre", "ell"),
-    ("ice", "isl"),
-    ("mac", "mkd"),
-    ("mao", "mri"),
-    ("may", "msa"),
-    ("per", "fas"),
-    ("rum", "ron"),
-    ("slo", "slk"),
-    ("tib", "bod"),
-    ("wel", "cym"),
-];
-
-/// Returns the code for terms of a language, and `und` of one that is unknown.
-fn terminology(language: &str) -> &str {
-    let known = TWO_CODES.iter().find(|(bibliographic, _)| *bibliographic == language);
-    known.map_or(if language.is_empty() { "und" } else { language }, |(_, terms)| terms)
 }
 
 /// Returns what audio goes through; `None` for nothing.

@@ -26,7 +26,7 @@ pub use identity::{
 };
 pub use records::*;
 pub use source::{
-    AudioTrack, AuxiliaryTrack, COPY, CodedStream, ImageFacts, Keyframe, Picture, Sound, SourceFacts,
-    VideoTrack, all_streams,
+    AssetKind, AudioTrack, AuxiliaryTrack, COPY, CodedStream, ImageFacts, Keyframe, Picture, Sound,
+    SourceFacts, VideoTrack, all_streams,
 };
 pub use urls::masked_url;

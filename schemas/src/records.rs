@@ -15,9 +15,9 @@ mod work;
 pub use arrival::{Arrival, Seen};
 pub use assembly::{Again, Assembly, PlannedOutput, RatePass, TrackSum};
 pub use media::{
-    Area, AudioFacts, AudioFilters, AudioSettings, BitRate, Color, Light, Made, OutputFacts, Overlay,
-    PictureShape, Ratio, Rendition, SideSettings, SourceRef, TrackKind, VideoFacts, VideoFilters,
-    VideoSettings,
+    Area, AudioFacts, AudioFilters, AudioSettings, BitRate, BurntSubtitles, Color, Light, Made, OutputFacts,
+    Overlay, PictureShape, Ratio, Rendition, SideSettings, SourceRef, TextOverlay, TextStyle, TrackKind,
+    VideoFacts, VideoFilters, VideoSettings,
 };
 pub use merge::{Merge, Merged};
 pub use phase::{MergeStep, Phase, Standing};

@@ -35,6 +35,18 @@ pub struct SourceFacts {
     pub images: Vec<ImageFacts>,
 }
 
+/// What a file beside the source is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AssetKind {
+    /// An image that is laid over pictures.
+    Image,
+    /// A font.
+    Font,
+    /// Subtitles.
+    Subtitles,
+}
+
 /// The facts of an image that is laid over pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFacts {

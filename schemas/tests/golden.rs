@@ -132,7 +132,7 @@ fn settings(fields: Fields) -> VideoSettings {
         tone_map: fields >= Facts,
         encoder: fields.since(Profiles, "libx264".into()),
         keyframe_seconds: fields.since(Profiles, 2.0),
-        filters: fields.since(Filters, Some(video_filters())),
+        filters: fields.since(Filters, Some(video_filters(fields))),
         light: fields.since(
             Filters,
             Some(Light { mastering: vec![35_400, 14_600, 50], most: 1000, most_average: 400 }),
@@ -150,7 +150,7 @@ fn settings(fields: Fields) -> VideoSettings {
     }
 }
 
-fn video_filters() -> VideoFilters {
+fn video_filters(fields: Fields) -> VideoFilters {
     VideoFilters {
         deinterlace: true,
         denoise: "light".into(),
@@ -164,7 +164,26 @@ fn video_filters() -> VideoFilters {
             from: 2.0,
             to: Some(12.5),
         }],
+        texts: fields.since(
+            Rates,
+            vec![TextOverlay {
+                text: "© Brand".into(),
+                style: text_style(9),
+                opacity: 0.5,
+                from: 1.0,
+                to: Some(3.0),
+            }],
+        ),
+        subtitles: fields.since(
+            Rates,
+            Some(BurntSubtitles { file: Some(source()), stream: -1, shift: 40, style: text_style(2) }),
+        ),
     }
+}
+
+fn text_style(alignment: i32) -> TextStyle {
+    let area = Area { x: 96, y: 54, width: 1728, height: 972 };
+    TextStyle { font: Some(source()), size: 54, area, alignment }
 }
 
 fn sound_settings(fields: Fields) -> AudioSettings {

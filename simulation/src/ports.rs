@@ -7,9 +7,9 @@ use fastrand::Rng;
 use millrace_engine::Ended;
 use millrace_runtime::simulated::ProcessFaults;
 use millrace_schemas::{
-    AudioFacts, AudioTrack, Encoders, Fingerprint, Keyframe, Made, Merge, NextPass, OutputFacts, Picture,
-    Ratio, Rendition, Seek, SeekBy, Segment, Sound, SourceFacts, SourceRef, TrackKind, TrackPlan, TrackSum,
-    VideoFacts, VideoTrack, add_digest,
+    AssetKind, AudioFacts, AudioTrack, Encoders, Fingerprint, Keyframe, Made, Merge, NextPass, OutputFacts,
+    Picture, Ratio, Rendition, Seek, SeekBy, Segment, Sound, SourceFacts, SourceRef, TrackKind, TrackPlan,
+    TrackSum, VideoFacts, VideoTrack, add_digest,
 };
 use millrace_topology::{
     invariants::check_own_source,
@@ -187,7 +187,7 @@ impl Media for Ports {
         Ok(SourceFacts { video, audio: audio.into_iter().collect(), ..SourceFacts::default() })
     }
 
-    async fn measure(&self, _: &SourceRef) -> Result<(i32, i32), PortError> {
+    async fn measure(&self, _: &SourceRef, _: AssetKind) -> Result<(i32, i32), PortError> {
         Ok((64, 64))
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 use millrace_formats::{TABLES, is_high_range};
 use millrace_processors::split::{Preview, preview};
 use millrace_profiles::{Origin, Profile, ProfileReference, ProfileVersion, SHIPPED, Wanted, shipped};
-use millrace_schemas::{AudioSettings, SourceFacts, Upload, VideoSettings};
+use millrace_schemas::{AudioSettings, SourceFacts, Upload, VideoSettings, source_stem};
 use millrace_storage::Stores;
 use millrace_worker::{Probes, check_sandbox};
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ fn show_preview(name: &str, facts: &SourceFacts, wanted: &[Wanted], preview: &Pr
     holds.push(format!("{tracks} audio track{}", if tracks == 1 { "" } else { "s" }));
     print(&format!("{name}: {}", holds.join(", ")));
     for (output, wanted) in preview.outputs.iter().zip(wanted) {
-        print(&format!("  {}", wanted.file_name(millrace_schemas::source_stem(name))));
+        print(&format!("  {}", wanted.file_name(source_stem(name))));
         output.video.iter().for_each(|settings| print(&format!("    video  {}", video_text(settings))));
         output.audio.iter().for_each(|settings| print(&format!("    audio  {}", audio_text(settings))));
         output.remarks.iter().for_each(|remark| print(&format!("    note   {remark}")));
@@ -212,6 +212,18 @@ fn over_time(settings: &VideoSettings) -> String {
     }
     if !filters.denoise.is_empty() {
         let _ = write!(text, ", {} denoising", filters.denoise);
+    }
+    let count = |number: usize, what: &str| match number {
+        0 => String::new(),
+        1 => format!(", with {what}"),
+        _ => format!(", with {number} {what}s"),
+    };
+    text.push_str(&count(filters.overlays.len(), "image"));
+    text.push_str(&count(filters.texts.len(), "text"));
+    if let Some(subtitles) = &filters.subtitles {
+        let of = subtitles.file.as_ref().map(|file| source_stem(&file.url));
+        let of = of.map_or_else(|| format!("stream {}", subtitles.stream), |stem| format!("file {stem}"));
+        let _ = write!(text, ", subtitles of {of} burnt in");
     }
     text
 }

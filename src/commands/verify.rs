@@ -61,9 +61,10 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
         // What can't be copied was made otherwise, and is compared as it is.
         let made = || wanted.pictures(&TABLES, video, false).ok().flatten();
         let mut settings = plan.as_ref().map_or_else(made, |plan| plan.video.clone());
-        // Images are not at hand.
-        let filters = settings.as_mut().and_then(|settings| settings.filters.as_mut());
-        filters.into_iter().for_each(|filters| filters.overlays.clear());
+        // Images, fonts and subtitles are not at hand.
+        if let Some(filters) = settings.as_mut().and_then(|settings| settings.filters.as_mut()) {
+            (filters.overlays, filters.texts, filters.subtitles) = (Vec::new(), Vec::new(), None);
+        }
         settings
     };
     let comparison =
@@ -87,9 +88,9 @@ const EACH_PICTURE: &str = "each picture";
 
 /// Returns the checks that can't be made of outputs of a profile, each with the reason.
 fn left_out(profile: &Profile) -> Vec<String> {
-    let is_marked = profile.assets().next().is_some();
-    let marked = format!("{EACH_PICTURE}: a watermark is laid over them, which the source lacks");
-    is_marked.then_some(marked).into_iter().collect()
+    let marked =
+        format!("{EACH_PICTURE}: a watermark or subtitles are laid over them, which the source lacks");
+    profile.lays_over_pictures().then_some(marked).into_iter().collect()
 }
 
 /// Returns the profile by which an output is judged that nobody gave: what the file has, where a format holds it; what is usual of the

@@ -11,6 +11,7 @@ mod access;
 mod api;
 mod audio_codecs;
 mod bit_rates;
+mod burnt;
 mod chaos;
 mod cluster;
 mod codecs;

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 pub use millrace_schemas::UncleanRun;
 use millrace_schemas::{
-    Encoders, Made, Merge, NextPass, OutputFacts, Rendition, Segment, SourceFacts, SourceRef,
+    AssetKind, Encoders, Made, Merge, NextPass, OutputFacts, Rendition, Segment, SourceFacts, SourceRef,
 };
 
 use crate::processor::ProcessorError;
@@ -74,8 +74,9 @@ pub trait Media: Send + Sync + 'static {
     /// `segment_seconds`.
     async fn inspect(&self, source: &SourceRef, segment_seconds: f64) -> Result<SourceFacts, PortError>;
 
-    /// Returns the width and height of an image that is laid over pictures, in pixels.
-    async fn measure(&self, image: &SourceRef) -> Result<(i32, i32), PortError>;
+    /// Reads a file that a profile names beside the source. Returns the width and height of an image, in pixels; of another file, 0.
+    /// [`PortError::Refused`] if it is no file of its kind.
+    async fn measure(&self, asset: &SourceRef, kind: AssetKind) -> Result<(i32, i32), PortError>;
 
     /// Runs a computation that takes longer than a moment, such as a plan of 100,000 segments. The program
     /// runs it on a thread that blocks no other work, for a limited time; the default runs it at once.

@@ -292,8 +292,8 @@ impl SegmentBatches {
             file.rewind().map_err(transient)?;
             descriptors.push(file.into());
         }
-        for asset in batch.front().map_or_else(Vec::new, |first| assets(&first.renditions)) {
-            check_asset(&asset)?;
+        for (kind, asset) in batch.front().map_or_else(Vec::new, |first| assets(&first.renditions)) {
+            check_asset(&asset, kind)?;
             let opened = self.stores.open(&asset).await.map_err(port_error)?;
             descriptors.push(sockets.open(&opened)?);
         }
@@ -332,7 +332,7 @@ fn transcode_task(batch: &SegmentBatch, cores: &Cores) -> Option<TranscodeTask> 
         states: first.segment.states.clone(),
         trim: first.segment.trim,
         renditions: first.renditions.clone(),
-        assets: assets(&first.renditions),
+        assets: assets(&first.renditions).into_iter().map(|(_, asset)| asset).collect(),
         cores: cores.count,
     })
 }

@@ -9,6 +9,7 @@ mod location;
 mod mutate;
 mod notification;
 mod run;
+mod subtitles;
 mod upload;
 mod work_object;
 
@@ -36,11 +37,13 @@ pub use captions::TARGET as CAPTIONS;
 pub use frame::TARGET as FRAME;
 pub use location::TARGET as LOCATION;
 pub use notification::TARGET as NOTIFICATION;
+pub use subtitles::TARGET as SUBTITLES;
 pub use upload::TARGET as UPLOAD;
 pub use work_object::TARGET as WORK_OBJECT;
 
 /// The targets, in the order in which a run without `TARGET=` takes them.
-pub const TARGETS: [&Target; 6] = [&FRAME, &NOTIFICATION, &WORK_OBJECT, &LOCATION, &UPLOAD, &CAPTIONS];
+pub const TARGETS: [&Target; 7] =
+    [&FRAME, &NOTIFICATION, &WORK_OBJECT, &LOCATION, &UPLOAD, &CAPTIONS, &SUBTITLES];
 
 /// Returns the target of this name.
 #[must_use]

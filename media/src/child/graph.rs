@@ -2,7 +2,7 @@
 //! filters over time, and other frame rates ([`course`]).
 //!
 //! ```text
-//! decoded ─► shape ─► crop ─┬─► tone mapping, of each colour once, split by size ─┬─► orient ─► fit ─► images ─► rendition
+//! decoded ─► shape ─► crop ─┬─► tone mapping, of each colour once, split by size ─┬─► orient ─► fit ─► images ─► texts ─► rendition
 //!                           └─► scale ────────────────────────────────────────────┘
 //! ```
 //!
@@ -21,6 +21,7 @@ pub(crate) mod course;
 mod crop;
 mod filters;
 mod fit;
+mod lettering;
 mod orient;
 mod overlay;
 pub(crate) mod presented;
@@ -30,10 +31,11 @@ mod temporal;
 
 use ffmpeg_next::{format::Pixel, frame};
 use millrace_formats::filter::{Graph, Pictures};
-use millrace_schemas::{Area, Color, PictureShape, SourceRef, VideoSettings};
+use millrace_schemas::{Area, Color, PictureShape, VideoSettings};
 
 use self::filters::Filters;
 use super::{
+    assets::Assets,
     codec::{Codec, tables},
     failure::Failure,
     libav::{
@@ -71,6 +73,8 @@ struct Branch {
     scaler: Option<Scaler>,
     /// The images that are laid over its pictures.
     marks: Vec<overlay::Mark>,
+    /// The texts that are laid over its pictures.
+    letters: lettering::Letters,
 }
 
 /// How one picture is converted for one rendition.
@@ -109,13 +113,14 @@ impl PictureGraph {
         shape::of(picture, &mut self.orientation);
     }
 
-    /// Sets the images that are laid over pictures, from `images`, which has them by their sources. Without that, none is.
+    /// Sets the images and texts that are laid over pictures, of these assets. Without that, none is.
     ///
     /// # Errors
     /// If one is missing, or can't be laid over pictures of a branch's pixel format.
-    pub(crate) fn set_images(&mut self, images: &[(SourceRef, frame::Video)]) -> Result<(), Failure> {
+    pub(crate) fn set_assets(&mut self, assets: &Assets) -> Result<(), Failure> {
         self.branches.iter_mut().try_for_each(|branch| {
-            branch.marks = overlay::marks(&branch.settings, branch.format, images)?;
+            branch.marks = overlay::marks(&branch.settings, branch.format, &assets.images)?;
+            branch.letters = lettering::Letters::new(&branch.settings, branch.format, assets)?;
             Ok(())
         })
     }
@@ -152,6 +157,7 @@ impl PictureGraph {
                 branch.finish(scaled.unwrap_or(input), conversion)
             };
             overlay::lay_over(&branch.marks, &mut converted, ticks, branch.settings.time_base)?;
+            branch.letters.lay_over(&mut converted, ticks, branch.settings.time_base)?;
             take(i, converted)?;
         }
         Ok(())
@@ -211,7 +217,8 @@ impl Branch {
         let size = if settings.rotation % 180 == 0 { inside } else { (height, width) };
         let crop = filters.and_then(|filters| filters.crop);
         let format = settings.pixel_format.parse().unwrap_or(Pixel::YUV420P);
-        Self { settings: settings.clone(), size, inside, crop, format, scaler: None, marks: Vec::new() }
+        let (marks, letters) = (Vec::new(), lettering::Letters::default());
+        Self { settings: settings.clone(), size, inside, crop, format, scaler: None, marks, letters }
     }
 
     /// Returns how a picture is converted: by its own shape, as far as that is another than the first one's.

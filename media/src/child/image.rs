@@ -1,22 +1,15 @@
-//! Images that are laid over pictures: read whole, and decoded.
-
-use std::fs::File;
+//! Images that are laid over pictures.
 
 use ffmpeg_next::{self as ff, Packet, codec, frame};
-use millrace_formats::image::{LARGEST_FILE, LARGEST_IMAGE, image_decoder};
+use millrace_formats::image::{LARGEST_IMAGE, image_decoder};
 
-use super::{failure::Failure, libav::codec::set_up_picture_decoder, source::read_whole};
+use super::{failure::Failure, libav::codec::set_up_picture_decoder};
 
-/// Reads and decodes an image.
+/// Decodes an image.
 ///
 /// # Errors
-/// If it can't be read, is too large, or is no image of a known kind.
-pub(super) fn read(file: File) -> Result<frame::Video, Failure> {
-    let bytes = read_whole(file, LARGEST_FILE.unsigned_abs()).map_err(Failure::at("reading an image"))?;
-    decode(&bytes)
-}
-
-fn decode(bytes: &[u8]) -> Result<frame::Video, Failure> {
+/// If it is too large, or is no image of a known kind.
+pub(super) fn decode(bytes: &[u8]) -> Result<frame::Video, Failure> {
     let doing = "decoding an image";
     let name = image_decoder(bytes).map_err(|reason| Failure::new(format!("{doing}: {reason}")))?;
     let decoder = ff::decoder::find_by_name(name)

@@ -2,6 +2,7 @@
 //! none of these.
 
 mod auxiliary;
+mod burnt;
 mod entry;
 mod opened;
 mod pictures;

@@ -18,7 +18,7 @@ pub(super) fn check_locations(access: &Access, upload: &Upload, source: &str) ->
     }
     let parse = |url: &str| Location::parse(url).map_err(|error| error.to_string());
     principal.check(Purpose::Source, &parse(source)?)?;
-    for asset in request::assets(upload) {
+    for (_, asset) in request::assets(upload) {
         principal.check(Purpose::Source, &parse(&asset.url)?)?;
     }
     let prefix = output_prefix(upload, source)?;

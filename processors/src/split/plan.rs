@@ -71,13 +71,15 @@ pub(super) fn plan(
     {
         return Err(reason);
     }
+    let whole = facts;
     let part = terms.trim.as_ref().map(|asked| trim::resolve(asked, facts, &wanted)).transpose()?;
     let cut = part.map(|part| trim::cut(facts, part));
     let facts = cut.as_ref().unwrap_or(facts);
     let seconds_made = trim::duration(facts, &wanted);
     for wanted in &mut wanted {
-        let zero = trim::zero(facts, std::slice::from_ref(wanted));
-        wanted.set_images(&facts.images, zero);
+        let zero = |facts| trim::zero(facts, std::slice::from_ref(wanted));
+        let zeros = (zero(facts), zero(whole));
+        wanted.set_source((facts, &source.url), zeros, tables())?;
     }
     longest::check(facts, wanted.iter().map(|wanted| wanted.container))?;
     let prefix = output_prefix(upload, &source.url)?;
@@ -133,7 +135,9 @@ pub(super) fn plan(
         };
         let rank = facts.auxiliary.iter().take(number).filter(is_like).count();
         let renditions = builder.distinct(number, |wanted| {
-            let held = wanted.container.side(codec).filter(|(_, most)| rank < *most).into_iter();
+            // What is laid over the pictures is not shown twice.
+            let is_burnt = wanted.burnt_track() == Some(side.stream);
+            let held = wanted.container.side(codec).filter(|(_, most)| rank < *most && !is_burnt).into_iter();
             let side = held.map(|(held, _)| SideSettings { codec: held.name().into() });
             Ok(side.map(|side| Rendition { side: Some(side), ..nothing() }).collect())
         })?;

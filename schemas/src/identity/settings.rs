@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{RenditionId, RenditionKind, hash_of};
 use crate::{
-    Area, AudioFilters, AudioSettings, BitRate, COPY, Color, Light, Overlay, Ratio, Rendition, SideSettings,
-    SourceRef, VideoFilters, VideoSettings,
+    Area, AudioFilters, AudioSettings, BitRate, BurntSubtitles, COPY, Color, Light, Overlay, Ratio,
+    Rendition, SideSettings, SourceRef, TextOverlay, TextStyle, VideoFilters, VideoSettings,
 };
 
 /// The encoders of this machine, with their versions: another version may make other bytes of the same settings. Each has an entry
@@ -151,7 +151,8 @@ impl Canonical {
     }
 
     fn video_filters(&mut self, filters: &VideoFilters) {
-        let VideoFilters { deinterlace, denoise, resample, crop, inside, overlays } = filters;
+        let VideoFilters { deinterlace, denoise, resample, crop, inside, overlays, texts, subtitles } =
+            filters;
         self.set_unless(&false, "video.deinterlace", deinterlace);
         self.set_unless(&String::new(), "video.denoise", denoise);
         self.set_unless(&false, "video.resample", resample);
@@ -164,6 +165,15 @@ impl Canonical {
         if !overlays.is_empty() {
             let parts: Vec<String> = overlays.iter().flat_map(overlay).collect();
             self.set("video.overlays", hash_of(&parts));
+        }
+        if !texts.is_empty() {
+            let parts: Vec<String> = texts.iter().flat_map(text_overlay).collect();
+            self.set("video.texts", format!("{LETTERING} {}", hash_of(&parts)));
+        }
+        if let Some(BurntSubtitles { file, stream, shift, style }) = subtitles {
+            let of = file.as_ref().map_or_else(|| stream.to_string(), source);
+            let parts = [vec![of, shift.to_string()], text_style(style)].concat();
+            self.set("video.subtitles", format!("{LETTERING} {}", hash_of(&parts)));
         }
     }
 
@@ -218,6 +228,22 @@ fn overlay(overlay: &Overlay) -> [String; 5] {
     let Overlay { image, area: place, opacity, from, to } = overlay;
     let to = to.map_or(String::new(), |to| to.to_string());
     [source(image), area(*place), opacity.to_string(), from.to_string(), to]
+}
+
+/// The version of how text is set: the font that Millrace has, and what draws it. Another one makes other pictures of the same
+/// settings.
+const LETTERING: i32 = 1;
+
+fn text_style(style: &TextStyle) -> Vec<String> {
+    let TextStyle { font, size, area: place, alignment } = style;
+    let font = font.as_ref().map_or(String::new(), source);
+    vec![font, size.to_string(), area(*place), alignment.to_string()]
+}
+
+fn text_overlay(overlay: &TextOverlay) -> Vec<String> {
+    let TextOverlay { text, style, opacity, from, to } = overlay;
+    let to = to.map_or(String::new(), |to| to.to_string());
+    [vec![text.clone(), opacity.to_string(), from.to_string(), to], text_style(style)].concat()
 }
 
 /// Colour as primaries, transfer, matrix, range and chroma location.

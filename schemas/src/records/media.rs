@@ -184,6 +184,14 @@ pub struct VideoFilters {
     pub inside: Option<Area>,
     /// The images that are laid over the pictures, in order.
     pub overlays: Vec<Overlay>,
+    /// The texts that are laid over pictures and images, in order.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub texts: Vec<TextOverlay>,
+    /// The subtitles that are laid over all of that; null for none.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub subtitles: Option<BurntSubtitles>,
 }
 
 /// A rectangle in pixels, from the top left.
@@ -214,6 +222,50 @@ pub struct Overlay {
     pub from: f64,
     /// Until when it is shown, in seconds of the source's clock; null for the end.
     pub to: Option<f64>,
+}
+
+/// How text is set that is laid over pictures.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct TextStyle {
+    /// The font, at its version; null for the one that Millrace has.
+    pub font: Option<SourceRef>,
+    /// The height of the font, in pixels.
+    pub size: i32,
+    /// The part of the frame that the text stays within. Lines are broken at its width.
+    pub area: Area,
+    /// Where in that area it is, as on the keys of a numeric keypad: 1 is at the bottom left, 9 at the top right.
+    pub alignment: i32,
+}
+
+/// A text that is laid over pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct TextOverlay {
+    /// The text.
+    pub text: String,
+    /// How it is set.
+    pub style: TextStyle,
+    /// How opaque it is, from 0 to 1.
+    pub opacity: f64,
+    /// From when on it is shown, in seconds of the source's clock.
+    pub from: f64,
+    /// Until when it is shown, in seconds of the source's clock; null for the end.
+    pub to: Option<f64>,
+}
+
+/// Subtitles that are laid over pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct BurntSubtitles {
+    /// The file that they are in, at its version; null for a text track of the source.
+    pub file: Option<SourceRef>,
+    /// The index of the text track's stream in the source, if they are in no file.
+    pub stream: i32,
+    /// What is added to their times to have them on the source's clock, in milliseconds.
+    pub shift: i64,
+    /// How they are set. Texts that ask for it are at the top of the area instead.
+    pub style: TextStyle,
 }
 
 /// What a stream of high dynamic range says of its light. Lengths are zero where nothing is said.

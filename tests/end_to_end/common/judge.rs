@@ -359,6 +359,20 @@ pub fn likeness_after(source: &Path, filter: &str, output: &Path) -> f64 {
     listing.lines().filter_map(value).reduce(f64::min).unwrap()
 }
 
+/// The time of each picture in seconds, with the brightest luma of it behind this filter of ffmpeg's.
+pub fn brightest(path: &Path, filter: &str) -> Vec<(f64, f64)> {
+    let graph = format!("{filter},signalstats,metadata=mode=print:key=lavfi.signalstats.YMAX:file=-");
+    let arguments = ["-v", "error", "-i", path.to_str().unwrap(), "-vf", &graph, "-f", "null", "/dev/null"];
+    let listing = text("ffmpeg", &arguments);
+    let value = |line: &str, key: &str| {
+        line.split(key).nth(1).map(|text| text.split_whitespace().next().unwrap().parse::<f64>().unwrap())
+    };
+    let (times, levels): (Vec<&str>, Vec<&str>) =
+        listing.lines().partition(|line| line.contains("pts_time:"));
+    let both = times.into_iter().zip(levels);
+    both.map(|(time, level)| (value(time, "pts_time:").unwrap(), value(level, "YMAX=").unwrap())).collect()
+}
+
 /// The darkest and the brightest luma of the first picture.
 pub fn levels(path: &Path) -> (f64, f64) {
     let entries = "frame_tags=lavfi.signalstats.YLOW,lavfi.signalstats.YHIGH";

@@ -5,8 +5,8 @@ use std::{fs::File, io, os::fd::OwnedFd};
 use async_trait::async_trait;
 use millrace_media::{MergeTask, Merged, Reply, Task, TaskRequest, UncleanSegments, pipe};
 use millrace_schemas::{
-    AudioSettings, Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment, SourceFacts,
-    SourceRef, TrackSum, VideoSettings, masked_url,
+    AssetKind, AudioSettings, Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment,
+    SourceFacts, SourceRef, TrackSum, VideoSettings, masked_url,
 };
 use millrace_storage::{StagedWrite, StorageError, WorkStore, display_url};
 use millrace_topology::ports::{Joined, Media, PortError, Storage as _, Stored, UncleanRun};
@@ -35,11 +35,15 @@ impl Media for Ports {
         Ok(found.facts)
     }
 
-    async fn measure(&self, image: &SourceRef) -> Result<(i32, i32), PortError> {
-        check_asset(image)?;
-        let opened = self.stores.open(image).await.map_err(port_error)?;
-        let pinned = PinnedSource { source: image.clone(), opened };
-        match self.children.run_on_sources(&Task::Measure, &[&pinned], limits::inspect(image.bytes)).await? {
+    async fn measure(&self, asset: &SourceRef, kind: AssetKind) -> Result<(i32, i32), PortError> {
+        check_asset(asset, kind)?;
+        let opened = self.stores.open(asset).await.map_err(port_error)?;
+        let pinned = PinnedSource { source: asset.clone(), opened };
+        match self
+            .children
+            .run_on_sources(&Task::Measure(kind), &[&pinned], limits::inspect(asset.bytes))
+            .await?
+        {
             Reply::Measured { width, height } => Ok((width, height)),
             reply => Err(unexpected_reply(&reply)),
         }

@@ -15,7 +15,7 @@ use millrace_formats::{
     rate::{Rate, Resampler},
     temporal::{Chain, chain},
 };
-use millrace_schemas::{PictureShape, Ratio, SourceRef, VideoSettings};
+use millrace_schemas::{PictureShape, Ratio, VideoSettings};
 
 use super::{
     PictureGraph,
@@ -23,6 +23,7 @@ use super::{
     temporal::Temporal,
 };
 use crate::child::{
+    assets::Assets,
     failure::Failure,
     libav::{frame::share, stream},
     source::Source,
@@ -131,13 +132,13 @@ impl Course {
         Self { lanes: sketches.into_iter().map(lane).collect(), start, step, last: None, has_captions: false }
     }
 
-    /// Sets the images that are laid over pictures, from `images`, which has them by their sources. Without that, none is.
+    /// Sets the images and texts that are laid over pictures, of these assets. Without that, none is.
     ///
     /// # Errors
     /// If one is missing, or can't be laid over pictures of a rendition's pixel format.
-    pub(crate) fn set_images(&mut self, images: &[(SourceRef, frame::Video)]) -> Result<(), Failure> {
+    pub(crate) fn set_assets(&mut self, assets: &Assets) -> Result<(), Failure> {
         let mut routes = self.lanes.iter_mut().flat_map(|lane| &mut lane.routes);
-        routes.try_for_each(|route| route.graph.set_images(images))
+        routes.try_for_each(|route| route.graph.set_assets(assets))
     }
 
     /// Returns how many pictures before the start are of use.

@@ -15,7 +15,7 @@ use crate::child::{
 /// What stands for a sample that is wholly the image's.
 const OPAQUE: f64 = 32_768.0;
 /// How far a picture's time may be off, in seconds: times are fractions, and pictures a thousand times as far apart.
-const TOLERANCE: f64 = 1e-6;
+pub(super) const TOLERANCE: f64 = 1e-6;
 
 /// An image that is laid over pictures of one rendition.
 pub(super) struct Mark {
@@ -35,6 +35,19 @@ struct Layer {
     samples: Vec<(u16, u16)>,
 }
 
+impl Mark {
+    /// Returns an image of these pixels, each as red, green, blue and alpha, which fills an area of pictures of this colour. It is shown
+    /// in these times, in seconds.
+    pub(super) fn new(
+        (pixels, area): (&[[u8; 4]], Area),
+        opacity: f64,
+        (color, layout): (Color, PlanarLayout),
+        (from, to): (f64, f64),
+    ) -> Self {
+        Self { layers: layers(pixels, area, opacity, color, layout), from, to }
+    }
+}
+
 /// Returns the images of a rendition, whose pictures have this pixel format.
 ///
 /// # Errors
@@ -46,9 +59,7 @@ pub(super) fn marks(
 ) -> Result<Vec<Mark>, Failure> {
     let overlays = settings.filters.iter().flat_map(|filters| &filters.overlays);
     let mark = |overlay: &Overlay| {
-        let layout = planar_layout(format).ok_or_else(|| {
-            Failure::new(format!("images can't be laid over pictures of {}", settings.pixel_format))
-        })?;
+        let layout = layout(settings, format)?;
         let (_, image) = images
             .iter()
             .find(|(source, _)| *source == overlay.image)
@@ -59,17 +70,24 @@ pub(super) fn marks(
         let rows = scaled.data(0).chunks(stride).take(area.height.unsigned_abs() as usize);
         let pixels: Vec<[u8; 4]> =
             rows.flat_map(|row| row[..width * 4].as_chunks::<4>().0.to_vec()).collect();
-        Ok(Mark {
-            layers: layers(&pixels, area, overlay.opacity, settings.color, layout),
-            from: overlay.from,
-            to: overlay.to.unwrap_or(f64::INFINITY),
-        })
+        let times = (overlay.from, overlay.to.unwrap_or(f64::INFINITY));
+        Ok(Mark::new((&pixels, area), overlay.opacity, (settings.color, layout), times))
     };
     overlays.map(mark).collect()
 }
 
+/// Returns the layout of pictures of this pixel format.
+///
+/// # Errors
+/// If it has other planes than luma and chroma.
+pub(super) fn layout(settings: &VideoSettings, format: Pixel) -> Result<PlanarLayout, Failure> {
+    planar_layout(format).ok_or_else(|| {
+        Failure::new(format!("images and texts can't be laid over pictures of {}", settings.pixel_format))
+    })
+}
+
 /// Returns the part of an area that is within the frame, of one pixel at least.
-fn within(area: Area, settings: &VideoSettings) -> Area {
+pub(super) fn within(area: Area, settings: &VideoSettings) -> Area {
     let side = |from: i32, length: i32, whole: i32| {
         let from = from.clamp(0, whole.max(1) - 1);
         (from, length.clamp(1, whole.max(1) - from))

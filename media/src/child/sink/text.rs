@@ -7,40 +7,30 @@ use millrace_schemas::{Made, Rendition, SideSettings, Trim};
 
 use super::work_object::{Sink, WRITING, begin};
 use crate::{
-    captions::{self, Caption, combine_overlapping},
+    captions::combine_overlapping,
     child::{
         codec::encoder,
         damage::{self, Damage},
         failure::Failure,
-        libav::subtitle::{Shown, TextCoder},
+        texts::{MILLISECONDS, Texts},
     },
     packets::{Header, TrailerFacts},
     seams::Decoded,
-    timeline::{Clock, rescale_timestamp},
+    timeline::Clock,
 };
 
-const MILLISECONDS: Clock = Clock { num: 1, den: 1000 };
-/// For how long a text is shown that has no end, in milliseconds, unless another follows before.
-const SHOWN: i64 = 5000;
-/// How many captions are taken, how long each is, and all together, in bytes.
-const MOST_CAPTIONS: usize = 200_000;
-const LONGEST_CAPTION: usize = 8 << 10;
-const MOST_TEXT: usize = 64 << 20;
 /// The longest packet of text, in milliseconds: mp4's microseconds of it fit 31 bits. What is shown for longer is repeated, up to a day.
 const LONGEST_PACKET: i64 = 1_800_000;
 const LONGEST_SHOWN: i64 = 86_400_000;
 
 /// The work object of a text track.
 pub(crate) struct TextSink {
-    coder: TextCoder,
+    texts: Texts,
     /// The clock of the packets that come in.
     clock: Clock,
     settings: SideSettings,
     rendition: String,
     output: File,
-    captions: Vec<Caption>,
-    /// The length of all captions together, in bytes.
-    length: usize,
     /// The start and the end of the part of the source that is used, in milliseconds.
     part: (i64, i64),
     is_full: bool,
@@ -56,17 +46,15 @@ impl TextSink {
         rendition: &Rendition,
         (settings, trim): (SideSettings, Option<Trim>),
         output: File,
-        (parameters, clock): (&codec::Parameters, Clock),
+        track: (&codec::Parameters, Clock),
     ) -> Result<Self, Failure> {
         let part = trim.map(|trim| trim.samples(MILLISECONDS.den));
         Ok(Self {
-            coder: TextCoder::open(parameters, clock, encoder(&settings.codec, "")?)?,
-            clock,
+            texts: Texts::open(track, encoder(&settings.codec, "")?)?,
+            clock: track.1,
             settings,
             rendition: rendition.id.clone(),
             output,
-            captions: Vec::new(),
-            length: 0,
             part: (part.map_or(i64::MIN, |part| part.0), part.and_then(|part| part.1).unwrap_or(i64::MAX)),
             is_full: false,
             damage: Damage::default(),
@@ -78,30 +66,9 @@ impl TextSink {
         self.is_full
     }
 
-    /// Notes the texts of a packet at `start`, which lasts for `length`, both in milliseconds.
-    fn note(&mut self, shown: Vec<Shown>, start: i64, length: i64) {
-        // A text without an end is shown until the next packet: one that is empty ends it.
-        for last in self.captions.iter_mut().rev().take_while(|last| last.end == i64::MAX) {
-            last.end = start.max(last.start);
-        }
-        for Shown { from, to, text } in shown {
-            let end = match (to, length) {
-                (Some(to), _) if to > from => start.saturating_add(to),
-                (_, length) if length > 0 => start.saturating_add(length),
-                _ => i64::MAX,
-            };
-            let text = captions::shortened(text, LONGEST_CAPTION);
-            self.length += text.len();
-            self.captions.push(Caption { start: start.saturating_add(from), end, text });
-        }
-    }
-
     /// Returns the packets of all captions: time and length in milliseconds, and what is in them.
     fn packets(&mut self) -> Result<Vec<(i64, i64, Vec<u8>)>, Failure> {
-        let mut captions = std::mem::take(&mut self.captions);
-        for last in captions.iter_mut().filter(|last| last.end == i64::MAX) {
-            last.end = last.start.saturating_add(SHOWN);
-        }
+        let mut captions = self.texts.take();
         // Of many texts none is shown for hours.
         let longest = if captions.len() > 1000 { 2 * LONGEST_PACKET } else { LONGEST_SHOWN };
         for caption in &mut captions {
@@ -117,7 +84,7 @@ impl TextSink {
         }
         let mut packets = Vec::new();
         for caption in layout.captions {
-            let data = self.coder.encode(&caption.text, caption.end.saturating_sub(caption.start))?;
+            let data = self.texts.coder.encode(&caption.text, caption.end.saturating_sub(caption.start))?;
             let mut start = caption.start;
             while start < caption.end {
                 let end = caption.end.min(start.saturating_add(LONGEST_PACKET));
@@ -135,25 +102,14 @@ impl Sink for TextSink {
 
     /// Takes a packet of the stream. One that can't be decoded is noted as damage.
     fn push(&mut self, packet: &mut Packet) -> Result<Vec<Made>, Failure> {
-        let Some(pts) = packet.pts().or(packet.dts()) else { return Ok(Vec::new()) };
-        let start = rescale_timestamp(pts, self.clock, (0, MILLISECONDS), MILLISECONDS);
+        let Some(start) = self.texts.start(packet) else { return Ok(Vec::new()) };
         if start >= self.part.1 {
             self.is_full = true;
             return Ok(Vec::new());
         }
-        let length = rescale_timestamp(packet.duration().max(0), self.clock, (0, MILLISECONDS), MILLISECONDS);
-        self.coder.make_utf8(packet);
-        match self.coder.decode(packet) {
-            Ok(shown) => self.note(shown, start, length),
-            Err(_) => {
-                let tick = self.clock.num as f64 / self.clock.den as f64;
-                self.damage.packet(damage::at(packet, tick));
-            }
-        }
-        if self.captions.len() > MOST_CAPTIONS || self.length > MOST_TEXT {
-            return Err(Failure::new(format!(
-                "there are more than {MOST_CAPTIONS} texts in one track, or more than {MOST_TEXT} bytes of them; leave it out"
-            )));
+        if !self.texts.push(packet, start)? {
+            let tick = self.clock.num as f64 / self.clock.den as f64;
+            self.damage.packet(damage::at(packet, tick));
         }
         Ok(Vec::new())
     }
@@ -161,7 +117,7 @@ impl Sink for TextSink {
     fn finish(mut self, (): ()) -> Result<Vec<Made>, Failure> {
         let packets = self.packets()?;
         let header = Header {
-            extradata: self.coder.headers(),
+            extradata: self.texts.coder.headers(),
             clock: (1, 1000),
             video: None,
             audio: None,

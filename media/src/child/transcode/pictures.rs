@@ -7,15 +7,16 @@ use std::{
 };
 
 use ffmpeg_next as ff;
-use millrace_schemas::{Made, Seek, SeekBy, SourceRef};
+use millrace_schemas::{Made, Seek, SeekBy};
 
 use super::{
-    entry,
+    burnt, entry,
     opened::{open, state},
 };
 use crate::{
     child::{
         alive,
+        assets::Assets,
         damage::Damage,
         decode::{Event, TrackDecoder, lengths},
         failure::Failure,
@@ -26,7 +27,6 @@ use crate::{
                 presented::Presented,
             },
         },
-        image,
         libav::stream,
         outliers::{OutlierFilter, Timed},
         overlap::Notes,
@@ -51,14 +51,14 @@ pub(super) fn transcode(
         let entry = task.trim.and_then(|_| entry::proven(file, task, reporter).transpose()).transpose()?;
         places = entry.map(Some).into_iter().chain([None]).collect();
     }
-    let read = |(source, file)| Ok::<_, Failure>((SourceRef::clone(source), image::read(file)?));
-    let images = task.assets.iter().zip(assets).map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut assets = Assets::read(task, assets)?;
+    burnt::add_tracks(file, task, &mut assets)?;
     let mut outputs = Some(outputs);
     let mut work = None;
     while let Some(place) = places.pop_front() {
         let mut decoder = open(file, task)?;
         let work = match outputs.take() {
-            Some(outputs) => work.insert(Work::new(task, outputs, &images, &decoder.source)?),
+            Some(outputs) => work.insert(Work::new(task, outputs, &assets, &decoder.source)?),
             None => work.as_mut().ok_or_else(|| Failure::new("a task without ranges"))?,
         };
         if let Some(place) = place {
@@ -188,7 +188,7 @@ impl Work {
     fn new(
         task: &TranscodeTask,
         outputs: Vec<File>,
-        images: &[(SourceRef, ff::frame::Video)],
+        assets: &Assets,
         source: &Source,
     ) -> Result<Self, Failure> {
         let in_middle = task.ranges.first().and_then(|range| range.start);
@@ -203,7 +203,7 @@ impl Work {
         let start = in_middle.or(part.0);
         let incoming = Incoming { first, clock, step, field_order, start: in_middle };
         let mut course = Course::build(all_settings(), incoming, task.cores);
-        course.set_images(images)?;
+        course.set_assets(assets)?;
         // They come range by range; a sink takes those of one rendition.
         let mut of_rendition: Vec<VecDeque<File>> = task.renditions.iter().map(|_| VecDeque::new()).collect();
         for (i, output) in outputs.into_iter().enumerate() {

@@ -511,3 +511,37 @@ fn times_of_images_are_moved_from_the_output_to_the_source() {
     assert_eq!(of("", 1_500_000), (2.5, Some(4.5)), "the audio begins earlier");
     assert_eq!(of(r#""trim": {"from": "4s"}"#, 2_000_000), (7.0, Some(9.0)));
 }
+
+#[test]
+fn a_text_track_that_is_burnt_in_is_not_kept_and_times_of_a_file_begin_with_the_source() {
+    let of = |keys: &str| {
+        let mut facts = facts();
+        let video = facts.video.as_mut().unwrap();
+        (video.first, video.end) = (2000, 30_000);
+        facts.audio[0].start_us = 1_500_000;
+        let text = |stream, language: &str| {
+            let tags = TrackTags { language: language.into(), ..TrackTags::default() };
+            AuxiliaryTrack { stream, codec: "mov_text".into(), tags }
+        };
+        facts.auxiliary = vec![text(2, "eng"), text(3, "ger")];
+        let json = format!(
+            r#"{{"source": "file:///my%20a.mov", "output_prefix": "file:///o", "profile": {{"output": [{{"format": "mp4"}}],
+            "source": {{"trim": {{"from": "4s"}}}}, "video": {{"a": {{"codec": "h264", {keys}}}}}}}}}"#
+        );
+        planned(&facts, &json).map(|plan| {
+            let settings = plan.segments.iter().find_map(|segment| segment.renditions.first()?.video.clone());
+            let texts =
+                plan.started.tracks.iter().filter(|track| track.video.is_none() && track.audio.is_none());
+            (settings.unwrap().filters.unwrap(), texts.count())
+        })
+    };
+    let (filters, kept) = of(r#""subtitles": {"burn": "deu"}"#).unwrap();
+    let subtitles = filters.subtitles.unwrap();
+    assert_eq!((subtitles.stream, subtitles.shift, kept), (3, 0, 1));
+    let (filters, kept) =
+        of(r#""subtitles": {"file": "file:///s.srt"}, "watermark": {"text": "© {stem}"}"#).unwrap();
+    let subtitles = filters.subtitles.unwrap();
+    assert_eq!((subtitles.stream, subtitles.shift, kept), (-1, 1500, 2), "not those of the part");
+    assert_eq!((filters.texts[0].text.as_str(), filters.texts[0].from), ("© my a", 5.5));
+    assert!(of(r#""subtitles": {"burn": "fra"}"#).unwrap_err().contains("it has: eng, deu"));
+}

@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = (millrace_fuzz::SUBTITLES.check)(bytes);
+});
