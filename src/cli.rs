@@ -452,3 +452,15 @@ pub(crate) enum Dead {
         log: LogLocation,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn each_command_has_arguments_of_different_names() {
+        Cli::command().debug_assert();
+    }
+}

@@ -190,7 +190,7 @@ impl Config {
     /// Returns the settings with the folder of profiles that a flag names, if it does.
     pub(crate) fn with_profiles(self, flag: &OwnProfiles) -> Self {
         // A path need not be UTF-8, as the values of layers are.
-        Self { profiles: flag.folder.clone().or(self.profiles), ..self }
+        Self { profiles: flag.profiles.clone().or(self.profiles), ..self }
     }
 
     /// Returns the rules of what is watched.

@@ -19,8 +19,8 @@ pub(crate) struct Data {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct OwnProfiles {
     /// A folder with profiles of yours: each NAME.toml in it is the profile NAME, and stands over one that ships under that name
-    #[arg(long = "profiles", value_name = "DIR", env = "MILLRACE_PROFILES")]
-    pub(crate) folder: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", env = "MILLRACE_PROFILES")]
+    pub(crate) profiles: Option<PathBuf>,
 }
 
 /// Where the log is: a cluster, or a data folder.

@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
-    let template = call.order.upload("", call.own.folder.as_deref())?;
+    let template = call.order.upload("", call.own.profiles.as_deref())?;
     let prefix = parse_output(&call.output).map_err(CommandError::Call)?;
     let template = Upload { output_prefix: prefix.clone(), ..template };
     let stores = Stores::default();

@@ -32,7 +32,7 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     let (source, output) = (url(&call.source)?, url(&call.output)?);
     let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     let failed = CommandError::failed;
-    let folder = call.own.folder.as_deref();
+    let folder = call.own.profiles.as_deref();
     let profile = call.profile.as_deref().map(|argument| read_profile(argument, folder)).transpose()?;
     let (wanted, plan, made, mut left_out) = match (&profile, call.profile.as_deref()) {
         (Some(profile), Some(argument)) => {

@@ -525,7 +525,7 @@ fn a_text_track_that_is_burnt_in_is_not_kept_and_times_of_a_file_begin_with_the_
         };
         facts.auxiliary = vec![text(2, "eng"), text(3, "ger")];
         let json = format!(
-            r#"{{"source": "file:///my%20a.mov", "output_prefix": "file:///o", "profile": {{"output": [{{"format": "mp4"}}],
+            r#"{{"source": "file:///a.mov", "output_prefix": "file:///o", "profile": {{"output": [{{"format": "mp4"}}],
             "source": {{"trim": {{"from": "4s"}}}}, "video": {{"a": {{"codec": "h264", {keys}}}}}}}}}"#
         );
         planned(&facts, &json).map(|plan| {
@@ -542,6 +542,6 @@ fn a_text_track_that_is_burnt_in_is_not_kept_and_times_of_a_file_begin_with_the_
         of(r#""subtitles": {"file": "file:///s.srt"}, "watermark": {"text": "© {stem}"}"#).unwrap();
     let subtitles = filters.subtitles.unwrap();
     assert_eq!((subtitles.stream, subtitles.shift, kept), (-1, 1500, 2), "not those of the part");
-    assert_eq!((filters.texts[0].text.as_str(), filters.texts[0].from), ("© my a", 5.5));
+    assert_eq!((filters.texts[0].text.as_str(), filters.texts[0].from), ("© a", 5.5));
     assert!(of(r#""subtitles": {"burn": "fra"}"#).unwrap_err().contains("it has: eng, deu"));
 }
