@@ -106,7 +106,7 @@ impl Wanted {
         is_trimmed: bool,
     ) -> Result<AudioSettings, String> {
         let AudioTrack { sound, coded, .. } = track;
-        let uncompressed = tables.codec(&coded.codec).ok().and_then(|codec| codec.audio());
+        let uncompressed = tables.codec(&coded.codec).ok().and_then(<dyn Codec>::audio);
         if let Some(codec) = uncompressed.filter(|codec| codec.is_uncompressed()) {
             return Err(codec.copy_refusal(&coded.headers).unwrap_or_default());
         }

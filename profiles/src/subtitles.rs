@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use millrace_formats::Tables;
+use millrace_formats::{Codec, Tables};
 use millrace_schemas::{Area, AssetKind, AuxiliaryTrack, BurntSubtitles, SourceFacts, VideoSettings};
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -107,7 +107,7 @@ impl Subtitles {
         if self.file.is_some() {
             return Ok(None);
         }
-        let is_text = |track: &&AuxiliaryTrack| tables.codec(&track.codec).is_ok_and(|codec| codec.is_text());
+        let is_text = |track: &&AuxiliaryTrack| tables.codec(&track.codec).is_ok_and(<dyn Codec>::is_text);
         let texts: Vec<&AuxiliaryTrack> = facts.auxiliary.iter().filter(is_text).collect();
         let is_wanted = |track: &&&AuxiliaryTrack| {
             self.burn

@@ -221,12 +221,12 @@ fn judge_pictures(source: &Path, path: &Path, asked: &Asked, output: &AskedOutpu
             within("width", size[0]);
         }
     }
-    if let Some(format) = key("pixel_format").filter(|format| *format != "\"source\"") {
-        if key("when_fits").is_none() {
-            let found = judge::field(path, "V", "pix_fmt");
-            // libavcodec's name of 4:2:0 in full range.
-            assert_eq!(format!("\"{}\"", found.replace("yuvj", "yuv")), format, "{what}: pixel format");
-        }
+    if let Some(format) = key("pixel_format").filter(|format| *format != "\"source\"")
+        && key("when_fits").is_none()
+    {
+        let found = judge::field(path, "V", "pix_fmt");
+        // libavcodec's name of 4:2:0 in full range.
+        assert_eq!(format!("\"{}\"", found.replace("yuvj", "yuv")), format, "{what}: pixel format");
     }
     if let Some(longest) = key("keyframe_interval") {
         let longest: f64 = longest.trim_matches(['"', 's']).parse().unwrap();

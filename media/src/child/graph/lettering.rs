@@ -194,7 +194,7 @@ mod tests {
     fn bright(rows: &[Vec<u8>]) -> Option<(usize, usize)> {
         let is_bright = |(_, row): &(usize, &Vec<u8>)| row.iter().any(|luma| *luma > 200);
         let mut found = rows.iter().enumerate().filter(is_bright).map(|(y, _)| y);
-        found.next().map(|first| (first, found.last().unwrap_or(first)))
+        found.next().map(|first| (first, found.next_back().unwrap_or(first)))
     }
 
     const TEXTS: [(i64, i64, &str); 3] =
