@@ -6,6 +6,7 @@ mod limits;
 mod longest;
 mod plan;
 mod preview;
+mod ranges;
 mod ranks;
 mod records;
 mod timecode;
