@@ -108,6 +108,7 @@ lengths: setup
 profiles: setup
 	cargo build --release --locked
 	FIRST=$(or $(FIRST),1) COUNT=$(or $(COUNT),500) cargo test --release --locked --test end_to_end random_profiles::hundreds -- --ignored --nocapture
+	cargo test --release --locked --test end_to_end key_ends::each_key_of_each_codec -- --ignored --nocapture
 
 security: setup
 	cargo build --release --locked

@@ -269,8 +269,12 @@ fn another_part_is_another_output_and_the_same_one_is_made_once() {
     let profile = profile(&place, "{ from = \"500ms\", to = 2 }");
     let (_, check) = said(&["profiles", "check", &profile, "--source", source.to_str().unwrap()]);
     assert!(check.contains("1.500 s of the source, from 0.5s to 2s"), "{check}");
-    let (status, verify) = said(&["verify", source.to_str().unwrap(), "out/a.mkv", "--profile", &profile]);
-    assert!(status == Some(2) && verify.contains("source.trim"), "{verify}");
+    let verify =
+        |profile: &str| said(&["verify", source.to_str().unwrap(), "out/a.mkv", "--profile", profile]);
+    let (status, other) = verify(&profile);
+    assert!(status == Some(1) && other.contains("WRONG"), "the output of another part: {other}");
+    let (status, same) = verify(&self::profile(&place, "{ to = 1 }"));
+    assert!(status == Some(0) && !same.contains("WRONG"), "{same}");
 }
 
 /// Makes a part with these keys of pictures and of sound; returns the output.
