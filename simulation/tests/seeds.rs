@@ -27,7 +27,9 @@ fn the_invariants_hold_in_two_hundred_runs() {
 #[test]
 fn segments_are_made_again_in_up_to_three_rounds() {
     let plans = (1..=100).map(Plan::from_seed).filter(|plan| plan.has(InjectedFault::FalseKeyframes));
-    let trace: Vec<String> = plans.flat_map(|plan| run(&plan, true).trace).collect();
+    let trace = plans.flat_map(|plan| run(&plan, true).trace);
+    // Further rounds are passes for an average bit rate: those keep seams clean.
+    let trace: Vec<String> = trace.filter(|line| line.ends_with("are unclean")).collect();
     for round in ["round 0 ", "round 1 ", "round 2 "] {
         assert!(trace.iter().any(|line| line.contains(round)), "{round}");
     }
