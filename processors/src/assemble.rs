@@ -247,19 +247,14 @@ fn fold_segment(
         return fold_again(state, again, outcome, at_ms);
     }
     let Some(slot) = slot else { return unchanged(Some(state)) };
-    // A redelivered upload that another version of the encoder planned has other renditions: its plan was not taken, and neither
-    // are its segments.
+    // An upload that is published again may be planned otherwise: by another version of the encoder, or, if it is named, with other
+    // settings. That plan was not taken, and neither are its segments, which have other renditions, or not all of them.
     let planned = |made: &Made| {
         state.tracks.iter().any(|sum| sum.plan.rendition == made.rendition && sum.plan.holds(outcome.index))
     };
-    if !outcome.made.iter().all(planned) {
-        return unchanged(Some(state));
-    }
     let expected = state.tracks.iter().filter(|track| track.plan.holds(outcome.index)).count();
-    if outcome.made.len() != expected {
-        let reason =
-            format!("segment {}: {} renditions instead of {expected}", outcome.index, outcome.made.len());
-        return end(state, Phase::Failed, Some(reason), at_ms);
+    if outcome.made.len() != expected || !outcome.made.iter().all(planned) {
+        return unchanged(Some(state));
     }
     // Not yet a reason to fail: which segments are used is known once their seams are proven, by merge.
     warn(&mut state.segment_warnings, outcome.warnings);

@@ -363,6 +363,15 @@ fn a_segment_that_can_not_be_made_again_fails_the_execution() {
 }
 
 #[test]
+fn segments_of_a_plan_that_was_not_taken_change_nothing() {
+    let mut execution = Execution::default();
+    execution.fold(plan(3));
+    execution.assert_unchanged_by([transcoded(0, &["v"], &[]), transcoded(0, &["v", "x"], &[])]);
+    execution.fold_all(all_transcoded(3));
+    assert_eq!(execution.state().phase, Phase::Merging);
+}
+
+#[test]
 fn a_segment_made_again_without_one_of_its_renditions_fails_the_execution() {
     let mut execution = Execution::merging(3);
     let again = segments(&execution.fold(unclean("mp4", 0, vec![unclean_run("v", &[1])])));
