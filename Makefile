@@ -55,7 +55,7 @@ RELEASE = target/release/millrace
 release: setup
 	cargo build --release --locked
 	objcopy --only-keep-debug $(RELEASE) $(RELEASE).debug
-	objcopy --strip-debug --add-gnu-debuglink=$(RELEASE).debug $(RELEASE) $(RELEASE).small
+	objcopy --strip-all --add-gnu-debuglink=$(RELEASE).debug $(RELEASE) $(RELEASE).small
 	mv $(RELEASE).small $(RELEASE)
 
 # Neither of these needs anything but Rust and a C compiler. Both are one build, in which faults can be planted: `simulate` plants none.
