@@ -1,4 +1,4 @@
-//! Constant quality.
+//! The scale on which a codec's quality is asked for (crf), and how sizes follow from it.
 
 /// The scale of a codec's constant quality, on which less is better.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -96,7 +96,7 @@ pub const KEYS: &[Key] = &[
         range: |_| format!("{} to {} bits per second, such as \"4M\"", VIDEO_BIT_RATES.0, VIDEO_BIT_RATES.1),
         default: "constant quality",
         example: "bitrate = \"4M\"",
-        cost: "two or three encodes of everything in place of one",
+        cost: "usually three encodes of everything in place of one, seven at most",
     },
     Key {
         path: "video.NAME.max_bitrate",
