@@ -234,6 +234,7 @@ fn started(execution: &str) -> Signal {
         overwrite: false,
         extras: None,
         remarks: Vec::new(),
+        package: None,
     };
     signal.started = Some(Started {
         upload: Some(Upload::of(&source.url, "file:///out")),

@@ -277,6 +277,7 @@ impl Maker {
             overwrite: true,
             extras: None,
             remarks: Vec::new(),
+            package: None,
         };
         let out = File::options()
             .read(true)

@@ -239,4 +239,21 @@ pub struct Merged {
     /// Warnings: damage of the source, and what of it the output does not have.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The further video tracks, which show the same in other sizes.
+    #[serde(default)]
+    pub more_video: Vec<VideoFacts>,
+    /// The objects of a package, in the order in which they are put: what makes it visible comes last. Empty for a file.
+    #[serde(default)]
+    pub parts: Vec<Part>,
+}
+
+/// An object of a package: bytes of what the task wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its name, relative to the place of the object that makes the package visible; components are parted by slashes.
+    pub name: String,
+    /// Where it begins in the output's descriptor, in bytes.
+    pub offset: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
 }

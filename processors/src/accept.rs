@@ -299,6 +299,8 @@ mod tests {
             more_audio: Vec::new(),
             text: Vec::new(),
             chapters: 0,
+            more_video: Vec::new(),
+            objects: 0,
         };
         let forged = [
             ("principal", Upload { principal: "press".into(), ..upload() }),

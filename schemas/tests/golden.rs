@@ -65,10 +65,12 @@ enum Fields {
     Profiles,
     /// Filters, light and bit rates of audio.
     Filters,
-    /// Bit rates of video, and bits of samples. The latest group.
+    /// Bit rates of video, and bits of samples.
     Rates,
+    /// Packages. The latest group.
+    Packages,
 }
-use Fields::{Early, Facts, Filters, Principals, Profiles, Rates, Seams, Steps};
+use Fields::{Early, Facts, Filters, Packages, Principals, Profiles, Rates, Seams, Steps};
 
 impl Fields {
     /// Returns the value if its group is among these, else the default.
@@ -104,7 +106,8 @@ fn old_upload(version: usize) -> Upload {
         3 => upload(Early),
         4 => upload(Facts),
         5 => upload(Seams),
-        _ => upload(Steps),
+        6 => upload(Steps),
+        _ => upload(Profiles),
     }
 }
 
@@ -301,6 +304,10 @@ fn output(fields: Fields) -> OutputPlan {
             }),
         ),
         remarks: fields.since(Seams, vec!["AAC has no channel layout 5.1(side)".into()]),
+        package: fields.since(
+            Packages,
+            Some(PackagePlan { segment_seconds: 6.0, single: true, folder: "3f2a9c1b".into() }),
+        ),
     }
 }
 
@@ -318,31 +325,33 @@ fn facts(fields: Fields) -> OutputFacts {
         language: text("eng"),
         headers: text("0022"),
     };
+    let video = VideoFacts {
+        codec: "h264".into(),
+        width: 1920,
+        height: 1080,
+        frames: 45,
+        first_seconds: seconds(0.5),
+        last_seconds: seconds(1.5),
+        end_seconds: fields.since(Seams, 1.54),
+        frame_rate: seconds(30.0),
+        pixel_format: text("yuv420p"),
+        sample_aspect: seconds(1.0),
+        color: fields.since(Facts, Some(Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 })),
+        field_order: fields.since(Facts, 1),
+        headers: text("0011"),
+    };
     OutputFacts {
         url: "file:///out/a.mp4".into(),
         format: "mp4".into(),
         bytes: 123,
         duration_seconds: 1.5,
-        video: Some(VideoFacts {
-            codec: "h264".into(),
-            width: 1920,
-            height: 1080,
-            frames: 45,
-            first_seconds: seconds(0.5),
-            last_seconds: seconds(1.5),
-            end_seconds: fields.since(Seams, 1.54),
-            frame_rate: seconds(30.0),
-            pixel_format: text("yuv420p"),
-            sample_aspect: seconds(1.0),
-            color: fields
-                .since(Facts, Some(Color { primaries: 1, transfer: 1, matrix: 1, range: 1, chroma: 1 })),
-            field_order: fields.since(Facts, 1),
-            headers: text("0011"),
-        }),
+        video: Some(video.clone()),
         audio: Some(sound.clone()),
         more_audio: fields.since(Facts, vec![sound]),
         text: fields.since(Facts, vec!["deu".into()]),
         chapters: fields.since(Facts, 2),
+        more_video: fields.since(Packages, vec![VideoFacts { width: 1280, height: 720, ..video }]),
+        objects: fields.since(Packages, 12),
     }
 }
 
@@ -412,6 +421,7 @@ fn signal(fields: Fields) -> Signal {
 
 fn old_signal(version: usize) -> Signal {
     let mut signal = signal(match version {
+        10 => Rates,
         9 => Filters,
         8 => Profiles,
         7 => Steps,
@@ -508,7 +518,7 @@ fn warnings(fields: Fields) -> Vec<String> {
 #[test]
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
-    golden("upload", &upload(Profiles), old_upload);
+    golden("upload", &upload(Packages), old_upload);
     golden("segment", &segment(Rates), |version| match version {
         1 => Segment { work: none(), ..segment(Early) },
         2 => segment(Early),
@@ -518,8 +528,8 @@ fn what_was_once_written_is_read_for_good() {
         6 => segment(Profiles),
         _ => segment(Filters),
     });
-    golden("signal", &signal(Rates), old_signal);
-    golden("assembly", &assembly(Rates), |version| match version {
+    golden("signal", &signal(Packages), old_signal);
+    golden("assembly", &assembly(Packages), |version| match version {
         1 => Assembly { work: none(), upload: None, ..assembly(Early) },
         2 | 3 => Assembly { upload: Some(old_upload(version)), ..assembly(Early) },
         4 => assembly(Facts),
@@ -527,21 +537,24 @@ fn what_was_once_written_is_read_for_good() {
         6 => assembly(Principals),
         7 => assembly(Steps),
         8 => assembly(Profiles),
-        _ => assembly(Filters),
+        9 => assembly(Filters),
+        _ => assembly(Rates),
     });
-    golden("merge", &merge(Rates), |version| match version {
+    golden("merge", &merge(Packages), |version| match version {
         1 => Merge { work: none(), ..merge(Early) },
         2 => merge(Early),
         3 => merge(Facts),
         4 => merge(Seams),
         5 => merge(Steps),
         6 => merge(Profiles),
-        _ => merge(Filters),
+        7 => merge(Filters),
+        _ => merge(Rates),
     });
-    golden("merged", &merged(Seams), |version| match version {
+    golden("merged", &merged(Packages), |version| match version {
         1 => Merged { work: none(), ..merged(Early) },
         2 => merged(Early),
-        _ => merged(Facts),
+        3 => merged(Facts),
+        _ => merged(Rates),
     });
     let event = ExecutionEvent {
         execution: "e".into(),
@@ -578,7 +591,8 @@ fn what_was_once_written_is_read_for_good() {
     };
     golden("arrival", &arrival, |version| Arrival {
         uploads: vec![Upload {
-            principal: if version == 4 { "press".into() } else { String::new() },
+            principal: if version >= 4 { "press".into() } else { String::new() },
+            profile: (version >= 5).then(|| "web".into()),
             ..Upload::of("s3://videos/in/a.mov", "s3://videos/out")
         }],
         ..arrival.clone()
@@ -596,8 +610,8 @@ fn what_was_once_written_is_read_for_good() {
 #[test]
 fn a_record_that_claims_a_newer_version_is_told_from_what_is_none() {
     let mut newer = upload(Seams).encode().unwrap();
-    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 8).to_be_bytes());
-    assert!(matches!(Upload::decode(&newer), Err(RecordError::Claimed { found: 8, known: 7, .. })));
+    newer[1..5].copy_from_slice(&frame::schema_id(Upload::NUMBER, 9).to_be_bytes());
+    assert!(matches!(Upload::decode(&newer), Err(RecordError::Claimed { found: 9, known: 8, .. })));
     newer[1..5].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
     assert!(matches!(Upload::decode(&newer), Err(RecordError::UnknownSchema { .. })));
     let mut long = upload(Seams).encode().unwrap();

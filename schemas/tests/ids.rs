@@ -75,7 +75,7 @@ fn a_registrys_ids_are_read_as_what_they_stand_for() {
     let newer = newer.to_string();
     let value = value.resolve(&Schema::parse_str(&newer).unwrap()).unwrap();
     let value = framed(9, &newer, value);
-    assert!(matches!(Upload::decode(&value), Err(RecordError::Newer { found: 8, known: 7, .. })));
+    assert!(matches!(Upload::decode(&value), Err(RecordError::Newer { found: 9, known: 8, .. })));
     // The same schema under another subject: anybody can register it there.
     let mut claimed = value;
     claimed[4] = 12;

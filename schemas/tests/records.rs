@@ -123,7 +123,7 @@ fn upload() -> Upload {
 #[test]
 fn a_record_survives_the_frame() {
     let framed = upload().encode().unwrap();
-    assert_eq!(framed[..5], [0, 0, 0, 0x17, 0x71], "version 7 of record 1");
+    assert_eq!(framed[..5], [0, 0, 0, 0x1b, 0x59], "version 8 of record 1");
     assert_eq!(Upload::decode(&framed).unwrap(), upload());
 
     let mut signal = Signal::new("e", 1, 7);
@@ -179,7 +179,7 @@ fn what_is_not_a_record_is_an_error_and_not_a_panic() {
         assert!(Upload::decode(&good[..cut]).is_err(), "cut at {cut}");
     }
     assert!(matches!(Upload::decode(&[1, 0, 0, 0, 1, 0]), Err(RecordError::NotFramed)));
-    assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 6001, .. })));
+    assert!(matches!(Segment::decode(&good), Err(RecordError::UnknownSchema { found: 7001, .. })));
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn output(format: &str) -> OutputPlan {
         overwrite: false,
         extras: None,
         remarks: Vec::new(),
+        package: None,
     }
 }
 

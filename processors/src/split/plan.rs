@@ -174,6 +174,7 @@ fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, want
         overwrite: upload.overwrite,
         extras: Some(extras::copied(facts, wanted, upload.keep_location)),
         remarks: extras::timecode_remark(facts, wanted).into_iter().collect(),
+        package: None,
     }
 }
 

@@ -26,7 +26,14 @@ crate::frame::record!(
     Arrival,
     "Arrival",
     11,
-    ["arrival/1.avsc", "arrival/2.avsc", "arrival/3.avsc", "arrival/4.avsc", "arrival/5.avsc"]
+    [
+        "arrival/1.avsc",
+        "arrival/2.avsc",
+        "arrival/3.avsc",
+        "arrival/4.avsc",
+        "arrival/5.avsc",
+        "arrival/6.avsc"
+    ]
 );
 
 /// The newest arrival of a source. Key: the source's URL.

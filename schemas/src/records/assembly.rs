@@ -111,7 +111,8 @@ crate::frame::record!(
         "assembly/7.avsc",
         "assembly/8.avsc",
         "assembly/9.avsc",
-        "assembly/10.avsc"
+        "assembly/10.avsc",
+        "assembly/11.avsc"
     ]
 );
 

@@ -411,6 +411,14 @@ pub struct OutputFacts {
     #[serde(default)]
     #[avro(default = "0")]
     pub chapters: i32,
+    /// The further video tracks, which show the same in other sizes.
+    #[serde(default)]
+    #[avro(default = "[]")]
+    pub more_video: Vec<VideoFacts>,
+    /// The number of objects of a package; 0 for a file.
+    #[serde(default)]
+    #[avro(default = "0")]
+    pub objects: i32,
 }
 
 /// The facts of a video track, as read from the finished file.

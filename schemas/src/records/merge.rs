@@ -59,7 +59,8 @@ crate::frame::record!(
         "merge/5.avsc",
         "merge/6.avsc",
         "merge/7.avsc",
-        "merge/8.avsc"
+        "merge/8.avsc",
+        "merge/9.avsc"
     ]
 );
 
@@ -105,5 +106,5 @@ crate::frame::record!(
     Merged,
     "Merged",
     6,
-    ["merged/1.avsc", "merged/2.avsc", "merged/3.avsc", "merged/4.avsc"]
+    ["merged/1.avsc", "merged/2.avsc", "merged/3.avsc", "merged/4.avsc", "merged/5.avsc"]
 );

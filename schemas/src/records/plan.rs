@@ -131,4 +131,24 @@ pub struct OutputPlan {
     #[serde(default)]
     #[avro(default = "[]")]
     pub remarks: Vec<String>,
+    /// Of a package, which is many objects: how it is divided. The URL is then that of the object that makes it visible. Null for a
+    /// file.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub package: Option<PackagePlan>,
+}
+
+/// How a package is divided into objects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct PackagePlan {
+    /// The length of its segments, in seconds, more than 0.
+    pub segment_seconds: f64,
+    /// Whether the segments of a track lie in one object, of which manifests name ranges of bytes.
+    #[serde(default)]
+    #[avro(default = "false")]
+    pub single: bool,
+    /// The name of the folder beside the manifests in which all else lies. Each attempt has another: what a player reads is never
+    /// replaced.
+    pub folder: String,
 }

@@ -57,7 +57,8 @@ crate::frame::record!(
         "signal/7.avsc",
         "signal/8.avsc",
         "signal/9.avsc",
-        "signal/10.avsc"
+        "signal/10.avsc",
+        "signal/11.avsc"
     ]
 );
 

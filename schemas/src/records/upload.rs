@@ -136,7 +136,8 @@ crate::frame::record!(
         "upload/4.avsc",
         "upload/5.avsc",
         "upload/6.avsc",
-        "upload/7.avsc"
+        "upload/7.avsc",
+        "upload/8.avsc"
     ]
 );
 

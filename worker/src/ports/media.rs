@@ -194,6 +194,8 @@ fn output_facts(output: &OutputPlan, bytes: u64, facts: Merged) -> OutputFacts {
         more_audio: facts.more_audio,
         text: facts.text,
         chapters: facts.chapters,
+        more_video: facts.more_video,
+        objects: i32::try_from(facts.parts.len()).unwrap_or(i32::MAX),
     }
 }
 

@@ -91,6 +91,7 @@ fn task(settings: &VideoSettings, made: &Made) -> MergeTask {
         overwrite: false,
         extras: None,
         remarks: Vec::new(),
+        package: None,
     };
     MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0 }
 }

@@ -226,10 +226,18 @@ pub(super) fn facts(source: &Source, found: &[Found], length: Option<f64>) -> Me
         text: Vec::new(),
         chapters: i32::try_from(source.input.nb_chapters()).unwrap_or(i32::MAX),
         warnings: Vec::new(),
+        more_video: Vec::new(),
+        parts: Vec::new(),
     };
     for found in found {
         match &found.media {
-            Media::Video(stated) => merged.video = Some(found.with_times_of_pictures(stated.clone())),
+            Media::Video(stated) => {
+                let video = found.with_times_of_pictures(stated.clone());
+                match merged.video {
+                    None => merged.video = Some(video),
+                    Some(_) => merged.more_video.push(video),
+                }
+            }
             Media::Audio(stated) => {
                 let audio = found.with_times_of_sound(stated.clone());
                 match merged.audio {

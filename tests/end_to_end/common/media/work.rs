@@ -270,6 +270,7 @@ impl Workshop {
             overwrite: true,
             extras: None,
             remarks: Vec::new(),
+            package: None,
         };
         match self
             .run(&task(MergeTask { output, tracks, round: 0, strict: false, source_bytes: 0 }), files)?

@@ -97,6 +97,7 @@ fn task(format: &str, sum: TrackSum) -> MergeTask {
         overwrite: false,
         extras: None,
         remarks: Vec::new(),
+        package: None,
     };
     MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0 }
 }
