@@ -159,7 +159,7 @@ fn memory(store: &Store) {
     let place = "0123456789abcdef-1";
     let put = async |name: &str, size: u64| {
         let url = format!("s3://videos/{name}");
-        let draft = stores.begin_output(&url, place, work.marker(place, 1)).await.unwrap();
+        let draft = stores.begin_output(&url, work.marker(place, 1)).await.unwrap();
         let mut file = draft.descriptor().unwrap();
         file.write_all(b"begin").unwrap();
         file.set_len(size).unwrap();

@@ -36,8 +36,8 @@ pub use exit::exit_now;
 pub use launcher::{Checked, ChildError, LONGEST_TASK, Launcher, TaskRequest, pipe};
 pub use protocol::{
     AudioMeasurement, CHILD_ARGUMENT, ChannelSimilarity, ComparedStreams, FIRST_FD, InspectTask, Inspected,
-    MergeTask, Merged, PicturePsnr, PicturesMeasured, ProbedStream, Reply, SecondSimilarity, SoundMeasured,
-    Task, TimeRange, TranscodeTask, UncleanSegments, Verified, VerifyTask,
+    MergeTask, Merged, Part, PicturePsnr, PicturesMeasured, ProbedStream, Reply, SecondSimilarity,
+    SoundMeasured, Task, TimeRange, TranscodeTask, UncleanSegments, Verified, VerifyTask,
 };
 pub use sandbox::{Layer, Sandbox};
 pub use seal::{ResourceLimits, Seal};

@@ -218,7 +218,10 @@ impl<P: Media + Storage> Split<P> {
     /// # Errors
     /// [`PortError::Refused`] if another file is at the URL that may not be replaced.
     async fn is_made(&self, output: &OutputPlan) -> Result<bool, PortError> {
-        self.ports.writable(&output.url).await?;
+        // The folder of a package is a part of it, and is made with it.
+        let place =
+            output.package.as_ref().and_then(|_| output.url.rsplit_once('/')).map(|(folder, _)| folder);
+        self.ports.writable(place.unwrap_or(&output.url)).await?;
         if self.ports.size(&output.url).await?.is_none() {
             return Ok(false);
         }

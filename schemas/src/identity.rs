@@ -120,6 +120,15 @@ impl Fingerprint {
         };
         Some(Self { source: source.into(), content: content.into() })
     }
+
+    /// Finds it in a line of text, whatever is around it.
+    #[must_use]
+    pub fn find(line: &str) -> Option<Self> {
+        let (_, rest) = line.split_once("millrace ")?;
+        let is_digest = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut words = rest.split(' ').filter(|word| !word.is_empty()).take_while(is_digest);
+        Some(Self { source: words.next()?.into(), content: words.next()?.into() })
+    }
 }
 
 /// The URL of an object, by its store's scheme, its bucket and its key as they are.
@@ -266,6 +275,21 @@ mod tests {
         assert_eq!(source_stem("s3://b/.hidden"), ".hidden");
         assert_eq!(source_stem("https://h/in/a%20b.mov?sig=x/y.z"), "a%20b");
         assert_eq!(source_stem("s3://b/what?.mov"), "what?");
+    }
+
+    #[test]
+    fn a_mark_is_found_in_a_comment_of_a_manifest() {
+        let mark = Fingerprint::new(&source(), "mp4", &["v-1"]);
+        for line in [
+            format!("# {}", mark.mark()),
+            format!("<!-- {} -->", mark.mark()),
+            format!("# {} 0a1b2c3d", mark.mark()),
+        ] {
+            assert_eq!(Fingerprint::find(&line), Some(mark.clone()), "{line}");
+        }
+        for other in ["# millrace", "# millrace 1.0 of today", "", "#EXTM3U"] {
+            assert_eq!(Fingerprint::find(other), None, "{other}");
+        }
     }
 
     #[test]

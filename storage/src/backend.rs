@@ -3,7 +3,7 @@
 //! implements these traits, a line in [`Stores`](crate::stores::Stores), and a line in the conformance suite
 //! (`storage/tests/stores.rs`).
 
-use std::{fmt::Debug, fs::File, sync::Arc};
+use std::{collections::HashMap, fmt::Debug, fs::File, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use millrace_schemas::SourceRef;
@@ -83,6 +83,33 @@ pub(crate) trait Entry: SourceEntry {
     /// # Errors
     /// If it does not exist, or the pipe's reader is gone.
     async fn copy_to(&self, pipe: &File) -> Result<(), StorageError>;
+
+    /// Writes a range of a file's bytes under this name, in place of what has it. On disk they are durable once what lies beside them
+    /// is [settled](Self::settle).
+    async fn put_range(
+        &self,
+        file: &Arc<File>,
+        range: Range<u64>,
+        work_prefix: &str,
+    ) -> Result<(), StorageError>;
+
+    /// Makes durable what was put below the folder of this name.
+    async fn settle(&self) -> Result<(), StorageError>;
+
+    /// Writes these bytes, in place of what has this name, atomically and durably.
+    async fn replace(&self, bytes: Vec<u8>) -> Result<(), StorageError>;
+
+    /// Removes everything below the folder or prefix of this name, and the folder.
+    async fn remove_tree(&self) -> Result<(), StorageError>;
+
+    /// Returns the sizes in bytes of everything below the folder or prefix of this name, by their names relative to it.
+    async fn sizes_below(&self) -> Result<HashMap<String, u64>, StorageError>;
+
+    /// Returns the folders of packages beside this name.
+    async fn folders_beside(&self) -> Result<Vec<String>, StorageError>;
+
+    /// Removes the folder that this name is in, if it is empty.
+    async fn remove_empty_folder(&self);
 
     /// Writes these bytes, in place of what has this name.
     async fn overwrite(&self, bytes: Vec<u8>) -> Result<(), StorageError>;

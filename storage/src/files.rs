@@ -2,11 +2,14 @@
 
 pub(crate) mod folder;
 pub(crate) mod hidden;
+mod tree;
 
 use std::{
+    collections::HashMap,
     ffi::OsStr,
     fs::{self, File, Metadata},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::UNIX_EPOCH,
@@ -144,6 +147,43 @@ impl Entry for FilePath {
             io::copy(&mut &file, &mut pipe).map(drop).map_err(path.failed("streaming"))
         })
         .await
+    }
+
+    async fn put_range(&self, file: &Arc<File>, range: Range<u64>, _: &str) -> Result<(), StorageError> {
+        let (path, file) = (self.clone(), file.clone());
+        blocking(move || tree::put_range(&path, &file, range)).await
+    }
+
+    async fn settle(&self) -> Result<(), StorageError> {
+        let path = self.clone();
+        blocking(move || path.folder(false)?.sync_all().map_err(path.failed("writing"))).await
+    }
+
+    async fn replace(&self, bytes: Vec<u8>) -> Result<(), StorageError> {
+        let path = self.clone();
+        blocking(move || hidden::create(&path)?.replace(&path, &bytes)).await
+    }
+
+    async fn remove_tree(&self) -> Result<(), StorageError> {
+        let path = self.clone();
+        blocking(move || tree::remove(&path)).await
+    }
+
+    async fn sizes_below(&self) -> Result<HashMap<String, u64>, StorageError> {
+        let path = self.clone();
+        blocking(move || tree::sizes(&path)).await
+    }
+
+    async fn folders_beside(&self) -> Result<Vec<String>, StorageError> {
+        let path = self.clone();
+        blocking(move || tree::packages_beside(&path)).await
+    }
+
+    async fn remove_empty_folder(&self) {
+        let Some(parent) = self.parent() else { return };
+        let removed = move || Ok(parent.folder(false)?.remove_folder(parent.name()).is_ok());
+        // If it holds anything, it stays.
+        let _ = blocking(removed).await;
     }
 
     async fn overwrite(&self, bytes: Vec<u8>) -> Result<(), StorageError> {

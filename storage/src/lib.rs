@@ -14,6 +14,7 @@ mod names;
 mod objects;
 mod open_source;
 mod output;
+mod package;
 mod range_reader;
 mod range_server;
 mod record;
@@ -31,6 +32,7 @@ pub use millrace_access::{
 };
 pub use names::is_work_prefix;
 pub use open_source::{ObjectSource, OpenSource};
+pub use package::{Package, PackagePart, is_manifest};
 pub use range_reader::RangeReader;
 pub use range_server::RangeServer;
 pub use staged_output::StagedOutput;

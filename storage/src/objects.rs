@@ -6,7 +6,15 @@ mod multipart;
 mod ranges;
 mod upload;
 
-use std::{collections::BTreeMap, fs::File, io::Write as _, path::Path, sync::Arc, time::UNIX_EPOCH};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::Write as _,
+    ops::Range,
+    path::Path,
+    sync::Arc,
+    time::UNIX_EPOCH,
+};
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -22,6 +30,7 @@ use crate::{
     names::{is_work_object, is_work_prefix},
     objects::{bucket::Bucket, ranges::ObjectRanges, upload::Upload},
     open_source::{ObjectSource, OpenSource},
+    package::is_folder,
     range_reader::{RangeReader, Ranges},
     record::{CLOCK_SKEW_MS, StagedRecord},
 };
@@ -169,6 +178,56 @@ impl Entry for ObjectEntry {
         Ok(())
     }
 
+    async fn put_range(
+        &self,
+        file: &Arc<File>,
+        range: Range<u64>,
+        work_prefix: &str,
+    ) -> Result<(), StorageError> {
+        self.upload(work_prefix).put_range(file, range).await
+    }
+
+    async fn settle(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    async fn replace(&self, bytes: Vec<u8>) -> Result<(), StorageError> {
+        self.overwrite(bytes).await
+    }
+
+    async fn remove_tree(&self) -> Result<(), StorageError> {
+        let all = self.bucket.list(&self.key).await?;
+        self.bucket.remove(all.into_iter().map(|meta| meta.location).collect()).await?;
+        // Parts of large objects, whose process was killed.
+        for upload in self.bucket.uploads(&format!("{}/", self.key)).await? {
+            if let Ok(key) = Key::parse(&upload.key) {
+                self.bucket.abort_upload(&key, &upload.upload_id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sizes_below(&self) -> Result<HashMap<String, u64>, StorageError> {
+        let all = self.bucket.list(&self.key).await?;
+        let name = |meta: &ObjectMeta| {
+            let parts: Vec<_> =
+                meta.location.prefix_match(&self.key)?.map(|part| part.as_ref().to_owned()).collect();
+            Some(parts.join("/"))
+        };
+        Ok(all.iter().filter_map(|meta| Some((name(meta)?, meta.size))).collect())
+    }
+
+    async fn folders_beside(&self) -> Result<Vec<String>, StorageError> {
+        let parts: Vec<_> = self.key.parts().collect();
+        let above: Key = parts.iter().take(parts.len().saturating_sub(1)).cloned().collect();
+        let found = self.bucket.store.list_with_delimiter(Some(&above)).await;
+        let found = found.map_err(StorageError::store("listing", &self.display()))?;
+        let names = found.common_prefixes.iter().filter_map(|prefix| prefix.parts().next_back());
+        Ok(names.map(|name| name.as_ref().to_owned()).filter(|name| is_folder(name)).collect())
+    }
+
+    async fn remove_empty_folder(&self) {}
+
     async fn overwrite(&self, bytes: Vec<u8>) -> Result<(), StorageError> {
         let put = self.bucket.store.put(&self.key, PutPayload::from(bytes)).await;
         put.map(drop).map_err(StorageError::store("writing", &self.display()))
@@ -227,7 +286,7 @@ impl EntryWrite for ObjectWrite {
         let id = self.upload.begin().await?;
         let record = StagedRecord { id: Some(id.clone()), ..record };
         marker.overwrite(record.to_json()).await?;
-        let parts = match self.upload.put_parts(&self.file, record.bytes, &id).await {
+        let parts = match self.upload.put_parts(&self.file, 0..record.bytes, &id).await {
             Ok(parts) => parts,
             Err(error) => {
                 // If it can't be aborted now, it is found by its marker.

@@ -1,22 +1,18 @@
 //! Outputs.
 
 use crate::{
-    blocking::blocking, error::StorageError, marker::Marker, staged_write::StagedWrite, stores::Stores,
+    blocking::blocking, error::StorageError, marker::Marker, package::Place, staged_write::StagedWrite,
+    stores::Stores,
 };
 
 impl Stores {
-    /// Begins an output of an execution's attempt, whose work prefix is `work_prefix`. It has its name once it is staged and published.
+    /// Begins an output of the execution's attempt that the marker is of. It has its name once it is staged and published.
     ///
     /// # Errors
     /// If the URL may not be written, or its folder can't be made or written.
-    pub async fn begin_output(
-        &self,
-        url: &str,
-        work_prefix: &str,
-        marker: Marker,
-    ) -> Result<StagedWrite, StorageError> {
-        let (entry, url, work_prefix) = (self.output(url)?, url.to_owned(), work_prefix.to_owned());
-        blocking(move || StagedWrite::of_output(entry, url, &work_prefix, marker)).await
+    pub async fn begin_output(&self, url: &str, marker: Marker) -> Result<StagedWrite, StorageError> {
+        let (entry, url, stores) = (self.output(url)?, url.to_owned(), self.clone());
+        blocking(move || StagedWrite::of_output(entry, url, marker, stores)).await
     }
 
     /// Returns the size in bytes of what is at a URL, or `None` if nothing is.
@@ -25,6 +21,24 @@ impl Stores {
     /// If the URL may be neither read nor written, or the store can't be read.
     pub async fn size(&self, url: &str) -> Result<Option<u64>, StorageError> {
         self.output_or_source(url)?.size().await
+    }
+
+    /// Returns the size in bytes of all objects of the package whose main manifest is at a URL, or `None` if some are missing, or there
+    /// is none.
+    ///
+    /// # Errors
+    /// If the URL may not be written, or the store can't be read.
+    pub async fn package_size(&self, url: &str) -> Result<Option<u64>, StorageError> {
+        let output = self.output(url)?;
+        Place { stores: self, output: &output, url, work_prefix: "" }.size().await
+    }
+
+    /// Returns the last bytes of what is at a URL, at most `most`, or `None` if nothing is.
+    ///
+    /// # Errors
+    /// If the URL may not be written, or the store can't be read.
+    pub async fn end_of_output(&self, url: &str, most: u64) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(self.output(url)?.read_end(most).await?.map(|(_, bytes)| bytes))
     }
 
     /// Returns the URLs of all objects below a prefix, in order.

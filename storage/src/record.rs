@@ -8,6 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::package::PackageRecord;
+
 /// How far the store's clock and this machine's may be apart, in milliseconds, when an upload and its record are matched.
 pub(crate) const CLOCK_SKEW_MS: i64 = 60_000;
 
@@ -41,6 +43,9 @@ pub(crate) struct StagedRecord {
     /// True once the output was published.
     #[serde(default)]
     pub(crate) is_published: bool,
+    /// What else there is of a package; `None` for a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) package: Option<PackageRecord>,
     /// The ETag of the published object, if the store returned it.
     #[serde(default)]
     pub(crate) tag: Option<String>,

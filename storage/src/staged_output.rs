@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::{backend::Entry, error::StorageError, marker::Marker, record::StagedRecord};
+use crate::{
+    backend::Entry, error::StorageError, marker::Marker, package::Place, record::StagedRecord, stores::Stores,
+};
 
 /// A staged output.
 #[derive(Debug)]
@@ -11,6 +13,7 @@ pub struct StagedOutput {
     pub(crate) output: Arc<dyn Entry>,
     pub(crate) marker: Marker,
     pub(crate) record: StagedRecord,
+    pub(crate) stores: Stores,
 }
 
 impl StagedOutput {
@@ -28,7 +31,10 @@ impl StagedOutput {
         if self.record.is_published {
             return Ok(true);
         }
-        self.output.is_published(&self.record, &self.marker.work_prefix).await
+        match &self.record.package {
+            Some(package) => self.place().is_shown(package).await,
+            None => self.output.is_published(&self.record, &self.marker.work_prefix).await,
+        }
     }
 
     /// Gives it its name, in place of what has that name, atomically and durably. Does nothing if it was published already.
@@ -37,13 +43,35 @@ impl StagedOutput {
     /// If what was staged no longer exists, or the output can't be written.
     pub async fn publish(mut self) -> Result<(), StorageError> {
         if self.is_published().await? {
+            self.remove_replaced().await;
             return Ok(());
+        }
+        if let Some(package) = &self.record.package {
+            self.place().show_manifests(package).await?;
         }
         self.record.tag = self.output.publish(&self.record, &self.marker.work_prefix).await?;
         self.record.is_published = true;
         // If the marker can't be written, `is_published` looks at the output itself.
         let _ = self.marker.write(&self.record).await;
+        self.remove_replaced().await;
         Ok(())
+    }
+
+    /// Removes the objects of the package that it replaced.
+    async fn remove_replaced(&self) {
+        let Some(package) = &self.record.package else { return };
+        if let Err(error) = self.place().remove_others(package).await {
+            tracing::warn!(output = self.output.display(), %error, "objects of a replaced package stay");
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            stores: &self.stores,
+            output: &self.output,
+            url: &self.record.url,
+            work_prefix: &self.marker.work_prefix,
+        }
     }
 
     /// Removes it, whether it was published or not, so that nobody can publish it any more. What others published under its name
@@ -52,6 +80,14 @@ impl StagedOutput {
     /// # Errors
     /// If it can't be removed.
     pub async fn withdraw(self) -> Result<(), StorageError> {
-        self.output.withdraw(&self.record, &self.marker.work_prefix).await
+        let Some(package) = &self.record.package else {
+            return self.output.withdraw(&self.record, &self.marker.work_prefix).await;
+        };
+        if self.place().is_shown(package).await? {
+            self.output.withdraw(&self.record, &self.marker.work_prefix).await?;
+        } else {
+            self.output.remove_staged(&self.record).await?;
+        }
+        self.place().remove(package).await
     }
 }

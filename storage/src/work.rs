@@ -8,6 +8,7 @@ use crate::{
     files::WorkFolder,
     marker::{LONGEST_MARKER, Marker},
     names::{MARKERS, check_names, is_work_prefix},
+    package,
     record::StagedRecord,
     staged_output::StagedOutput,
     staged_write::StagedWrite,
@@ -141,7 +142,7 @@ impl WorkStore {
         let output = self.stores.output(url)?;
         let url = output.recorded_url(url);
         match marker.read().await?.filter(|record| record.url == url && record.is_staged()) {
-            Some(record) => Ok(StagedOutput { output, marker, record }),
+            Some(record) => Ok(StagedOutput { output, marker, record, stores: self.stores.clone() }),
             None => Err(StorageError::Unstaged { path: millrace_access::display_url(&url) }),
         }
     }
@@ -173,7 +174,10 @@ impl WorkStore {
         for record in records.filter(|record| !record.is_published && record.attempt <= attempt) {
             // Others may be able to write markers: nothing is removed that could not be written as an output.
             match self.stores.output(&record.url) {
-                Ok(output) => any |= output.remove_staged(&record).await?,
+                Ok(output) => {
+                    any |= output.remove_staged(&record).await?;
+                    package::remove_staged(&self.stores, &output, &record, work_prefix).await?;
+                }
                 Err(error) => {
                     tracing::warn!(url = record.url, %error, "a staged output is not removed");
                 }

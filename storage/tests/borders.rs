@@ -473,7 +473,7 @@ async fn a_forged_marker_ends_no_upload_outside_of_the_outputs_reach() {
     let folder = tempfile::tempdir().unwrap();
     let victim = "s3://videos/private/a.mp4";
     let marker = WorkStore::in_folder(folder.path().join("other"), &all).marker(PLACE, 1);
-    let open = all.begin_output(victim, PLACE, marker);
+    let open = all.begin_output(victim, marker);
     let open = open.await.unwrap();
     open.descriptor().unwrap().write_all(&vec![7; 30 << 20]).unwrap();
     {

@@ -15,7 +15,9 @@ use millrace_schemas::{
     range_protocol::{RangeRequest, decode_reply_length},
 };
 use millrace_servers::{Azurite, Store};
-use millrace_storage::{Location, OpenSource, Scheme, StorageError, Stores, WorkStore, object_url};
+use millrace_storage::{
+    Location, OpenSource, Package, PackagePart, Scheme, StorageError, Stores, WorkStore, object_url,
+};
 
 /// One S3 store for all tests of this program, which ends with it.
 static S3: LazyLock<Store> = LazyLock::new(|| {
@@ -92,7 +94,7 @@ impl Place {
     async fn put(&self, name: &str, bytes: &[u8]) -> String {
         let url = self.url(name);
         let marker = self.work().marker(PLACE, 1);
-        let draft = self.stores.begin_output(&url, PLACE, marker).await.unwrap();
+        let draft = self.stores.begin_output(&url, marker).await.unwrap();
         draft.descriptor().unwrap().write_all(bytes).unwrap();
         draft.stage().await.unwrap().publish().await.unwrap();
         url
@@ -306,7 +308,7 @@ async fn an_output_appears_whole_or_not_at_all(place: Place) {
     let url = place.url("out/a b.mp4");
     let marker = || place.work().marker(PLACE, 1);
     place.stores.check_writable(&url).await.unwrap();
-    let draft = place.stores.begin_output(&url, PLACE, marker()).await.unwrap();
+    let draft = place.stores.begin_output(&url, marker()).await.unwrap();
     draft.descriptor().unwrap().write_all(b"half").unwrap();
     assert_eq!(place.stores.size(&url).await.unwrap(), None);
     drop(draft);
@@ -326,7 +328,7 @@ async fn an_output_appears_whole_or_not_at_all(place: Place) {
 async fn stage(place: &Place, name: &str, attempt: i32, bytes: &[u8]) -> (String, String) {
     let url = place.url(name);
     let marker = place.work().marker(PLACE, attempt);
-    let draft = place.stores.begin_output(&url, PLACE, marker).await.unwrap();
+    let draft = place.stores.begin_output(&url, marker).await.unwrap();
     draft.descriptor().unwrap().write_all(bytes).unwrap();
     let token = draft.stage().await.unwrap().token().to_owned();
     (url, token)
@@ -374,7 +376,7 @@ async fn what_is_withdrawn_is_gone_whether_it_was_published_or_not(place: Place)
     // What another execution published there later.
     let (url, token) = stage(&place, "out/b.mp4", 1, &noise(3)).await;
     place.work().staged(PLACE, &token, &url).await.unwrap().publish().await.unwrap();
-    let draft = place.stores.begin_output(&url, OTHER, place.work().marker(OTHER, 1)).await.unwrap();
+    let draft = place.stores.begin_output(&url, place.work().marker(OTHER, 1)).await.unwrap();
     draft.descriptor().unwrap().write_all(b"another's").unwrap();
     draft.stage().await.unwrap().publish().await.unwrap();
     place.work().staged(PLACE, &token, &url).await.unwrap().withdraw().await.unwrap();
@@ -403,6 +405,96 @@ async fn what_is_staged_goes_with_its_attempt(place: Place) {
     }
 }
 
+/// Stages a package of two manifests and two segments, and forgets it; returns its URL and token.
+async fn stage_package(place: &Place, folder: &str, attempt: i32) -> (String, String) {
+    let url = place.url("out/v/master.m3u8");
+    let draft = place.stores.begin_output(&url, place.work().marker(PLACE, attempt)).await.unwrap();
+    let (large, mut bytes, mut parts) = (noise(9 << 20), Vec::new(), Vec::new());
+    for (name, content) in [
+        (format!("{folder}/v/1.m4s"), large.as_slice()),
+        (format!("{folder}/v/2.m4s"), b"two"),
+        ("manifest.mpd".to_owned(), format!("names {folder}").as_bytes()),
+        ("master.m3u8".to_owned(), format!("{folder} is named").as_bytes()),
+    ] {
+        parts.push(PackagePart { name, offset: bytes.len() as u64, bytes: content.len() as u64 });
+        bytes.extend_from_slice(content);
+    }
+    draft.descriptor().unwrap().write_all(&bytes).unwrap();
+    let package = Package { folder: folder.into(), parts };
+    let token = draft.stage_package(&package).await.unwrap().token().to_owned();
+    (url, token)
+}
+
+/// Returns the sizes of what is there of a package.
+async fn sizes(place: &Place, names: &[&str]) -> Vec<Option<u64>> {
+    let mut found = Vec::new();
+    for name in names {
+        found.push(place.stores.size(&place.url(&format!("out/v/{name}"))).await.unwrap());
+    }
+    found
+}
+
+/// Returns how many files are below the folder of the package; 0 where they can't be counted so.
+fn files_left(place: &Place) -> usize {
+    fn count(folder: &std::path::Path) -> usize {
+        let all = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        all.map(|entry| if entry.path().is_dir() { 1 + count(&entry.path()) } else { 1 }).sum()
+    }
+    millrace_storage::path_of(&place.url("out")).map_or(0, |path| count(&path))
+}
+
+async fn a_package_is_visible_whole_or_not_at_all(place: Place) {
+    let (url, token) = stage_package(&place, "0123abcd", 1).await;
+    assert_eq!(sizes(&place, &["master.m3u8", "manifest.mpd"]).await, [None, None], "nobody sees it yet");
+    assert_eq!(place.stores.package_size(&url).await.unwrap(), None);
+    let staged = async || place.work().staged(PLACE, &token, &url).await.unwrap();
+    staged().await.publish().await.unwrap();
+    staged().await.publish().await.unwrap();
+    let names = ["master.m3u8", "manifest.mpd", "0123abcd/v/1.m4s", "0123abcd/v/2.m4s"];
+    assert_eq!(sizes(&place, &names).await, [Some(17), Some(14), Some(9 << 20), Some(3)]);
+    assert_eq!(place.stores.package_size(&url).await.unwrap(), Some((9 << 20) + 3 + 14 + 17));
+    // A later version of the source: another folder, and the first one goes once nothing names it.
+    let (_, token) = stage_package(&place, "89abcdef", 2).await;
+    assert_eq!(sizes(&place, &names).await[2..], [Some(9 << 20), Some(3)], "what is read is not touched");
+    let end = || async { place.stores.end_of_output(&url, 100).await.unwrap().unwrap() };
+    assert_eq!(end().await, b"0123abcd is named");
+    place.work().staged(PLACE, &token, &url).await.unwrap().publish().await.unwrap();
+    assert_eq!(end().await, b"89abcdef is named");
+    assert_eq!(sizes(&place, &names).await, [Some(17), Some(14), None, None]);
+    // One that lost an object is no longer there.
+    place
+        .stores
+        .begin_output(&place.url("out/v/89abcdef/v/2.m4s"), place.work().marker(PLACE, 3))
+        .await
+        .unwrap();
+    assert!(place.stores.package_size(&url).await.unwrap().is_some());
+    place.put("out/v/89abcdef/v/2.m4s", b"damaged").await;
+    assert_eq!(place.stores.package_size(&url).await.unwrap(), None);
+}
+
+async fn a_package_that_is_withdrawn_or_abandoned_leaves_nothing(place: Place) {
+    for is_published in [true, false] {
+        let (url, token) = stage_package(&place, "0123abcd", 1).await;
+        let staged = async || place.work().staged(PLACE, &token, &url).await.unwrap();
+        if is_published {
+            staged().await.publish().await.unwrap();
+        }
+        staged().await.withdraw().await.unwrap();
+        let names = ["master.m3u8", "manifest.mpd", "0123abcd/v/1.m4s", "0123abcd/package.json"];
+        assert_eq!(sizes(&place, &names).await, [None; 4], "{is_published}");
+        assert_eq!(files_left(&place), 0, "{is_published}");
+        place.work().remove(PLACE).await.unwrap();
+    }
+    let (url, token) = stage_package(&place, "0123abcd", 1).await;
+    let (_, second) = stage_package(&place, "89abcdef", 2).await;
+    assert!(place.work().remove_staged(PLACE, 1).await.unwrap());
+    assert_eq!(sizes(&place, &["0123abcd/v/2.m4s", "89abcdef/v/2.m4s"]).await, [None, Some(3)]);
+    drop(token);
+    place.work().staged(PLACE, &second, &url).await.unwrap().publish().await.unwrap();
+    place.work().remove(PLACE).await.unwrap();
+    assert_eq!(sizes(&place, &["master.m3u8", "89abcdef/v/2.m4s"]).await, [Some(17), Some(3)], "it stays");
+}
+
 macro_rules! conforms {
     ($name:ident, $place:expr) => {
         conforms! { @ $name, $place,
@@ -418,6 +510,8 @@ macro_rules! conforms {
             what_one_process_staged_is_published_by_another_once
             what_is_withdrawn_is_gone_whether_it_was_published_or_not
             what_is_staged_goes_with_its_attempt
+            a_package_is_visible_whole_or_not_at_all
+            a_package_that_is_withdrawn_or_abandoned_leaves_nothing
         }
     };
     (@ $name:ident, $place:expr, $($fact:ident)+) => {
@@ -443,7 +537,7 @@ async fn an_upload_that_a_killed_process_left_open_is_ended_with_its_work_and_no
     let url = place.url("out/a.mp4");
     let bystander = place.url("out/b.mp4");
     let open = async |url: &str, marker| {
-        let draft = place.stores.begin_output(url, PLACE, marker).await.unwrap();
+        let draft = place.stores.begin_output(url, marker).await.unwrap();
         draft.descriptor().unwrap().write_all(&noise(30 << 20)).unwrap();
         // Dropped while parts are being uploaded, as a process that dies drops it.
         let publishing = draft.stage();

@@ -239,7 +239,7 @@ async fn nothing_is_written_to_a_web_server() {
     let folder = tempfile::tempdir().unwrap();
     let marker = WorkStore::in_folder(folder.path().into(), &stores).marker("0123456789abcdef-1", 1);
     let url = web.url("out/a.mp4?s3cr3t");
-    let refused = stores.begin_output(&url, "0123456789abcdef-1", marker).await.unwrap_err().to_string();
+    let refused = stores.begin_output(&url, marker).await.unwrap_err().to_string();
     assert!(refused.contains("can't be an output: web servers are only read"), "{refused}");
     assert!(stores.check_writable(&url).await.is_err());
     let work = WorkStore::at(&web.url("work"), &stores).unwrap_err().to_string();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_engine::Ended;
 use millrace_schemas::{Encoders, SourceRef};
-use millrace_storage::{Stores, WorkStore};
+use millrace_storage::{Stores, WorkStore, is_manifest};
 use millrace_topology::ports::{Controls, PortError, Storage, Stored};
 
 use crate::{batch::SegmentBatches, children::Children, error::port_error, stored::read_stored};
@@ -35,7 +35,13 @@ impl Storage for Ports {
     }
 
     async fn size(&self, url: &str) -> Result<Option<i64>, PortError> {
-        Ok(self.stores.size(url).await.map_err(port_error)?.map(u64::cast_signed))
+        let whole = if is_manifest(url) { self.stores.package_size(url).await } else { Ok(None) };
+        // What has the name of a manifest and is no whole package has a size all the same.
+        let size = match whole.map_err(port_error)? {
+            None => self.stores.size(url).await.map_err(port_error)?,
+            whole => whole,
+        };
+        Ok(size.map(u64::cast_signed))
     }
 
     async fn writable(&self, url: &str) -> Result<(), PortError> {

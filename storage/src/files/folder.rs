@@ -88,6 +88,16 @@ impl FilePath {
         self.path.file_name().unwrap_or_default()
     }
 
+    /// Returns the path of the folder that it is in, unless that is the root or above.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        let path = self.path.parent()?.to_owned();
+        let above = self.parts.split_last().map_or(&[][..], |(_, above)| above);
+        if (self.root.is_some() && above.is_empty()) || path.file_name().is_none() {
+            return None;
+        }
+        Some(Self { path, parts: above.to_vec(), ..self.clone() })
+    }
+
     /// Translates an error of the operating system.
     pub(crate) fn failed<'a>(&'a self, doing: &'static str) -> impl Fn(io::Error) -> StorageError + 'a {
         move |error| {
@@ -335,6 +345,12 @@ impl Folder {
             }
         }
         Ok(names)
+    }
+
+    /// Makes everything on this folder's file system durable.
+    pub(crate) fn sync_all(&self) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(sys::syncfs(sys::openat(&self.fd, ".", flags, Mode::empty())?)?)
     }
 
     /// Makes the names in this folder durable, if the file system can.

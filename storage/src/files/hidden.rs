@@ -8,7 +8,7 @@
 use std::{
     ffi::OsStr,
     fs::{File, TryLockError},
-    io,
+    io::{self, Write as _},
     sync::Arc,
 };
 
@@ -128,6 +128,21 @@ impl Hidden {
             }
             Err(_) => Ok(false),
         }
+    }
+
+    /// Writes these bytes, and gives the file its final name, in place of what has it.
+    ///
+    /// # Errors
+    /// If the disk is full, or the file can't be renamed.
+    pub(crate) fn replace(self, path: &FilePath, bytes: &[u8]) -> Result<(), StorageError> {
+        let written = (&*self.file).write_all(bytes).and_then(|()| self.file.sync_data());
+        let renamed = written.and_then(|()| self.folder.rename(&self.name, path.name()));
+        if let Err(error) = renamed {
+            self.remove();
+            return Err(path.failed("writing")(error));
+        }
+        self.folder.sync();
+        Ok(())
     }
 
     /// Removes the hidden name. If that fails, the file is removed when the same output is written again.

@@ -1,6 +1,6 @@
 //! Uploads to object stores: in one request or in parts, unconditionally or only if the key is new.
 
-use std::{ffi::OsStr, fs::File, os::unix::fs::FileExt as _, path::Path, sync::Arc};
+use std::{ffi::OsStr, fs::File, ops::Range, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use object_store::{
@@ -53,7 +53,7 @@ impl Upload {
     /// parts under another key, and copied on condition.
     pub(super) async fn put_new(&self, file: &Arc<File>, size: u64) -> Result<bool, StorageError> {
         if size <= IN_ONE {
-            return self.put_in_one(file, size, PutMode::Create).await;
+            return self.put_in_one(file, 0..size, PutMode::Create).await;
         }
         if self.bucket.head(&self.key).await?.is_some() {
             return Ok(false);
@@ -65,7 +65,7 @@ impl Upload {
             key: parent.join(name.as_str()),
             work_prefix: self.work_prefix.clone(),
         };
-        staged.put_in_parts(file, size).await?;
+        staged.put_in_parts(file, 0..size).await?;
         let only_new = CopyOptions::new().with_mode(CopyMode::Create);
         let mut copied = self.bucket.store.copy_opts(&staged.key, &self.key, only_new).await;
         if matches!(
@@ -85,10 +85,23 @@ impl Upload {
         }
     }
 
-    /// Uploads a file in one request; returns `false` if the key exists and `mode` is to create it.
-    async fn put_in_one(&self, file: &Arc<File>, size: u64, mode: PutMode) -> Result<bool, StorageError> {
+    /// Uploads a range of a file's bytes, in place of what has the key.
+    pub(super) async fn put_range(&self, file: &Arc<File>, range: Range<u64>) -> Result<(), StorageError> {
+        if range.end - range.start <= IN_ONE {
+            return self.put_in_one(file, range, PutMode::Overwrite).await.map(drop);
+        }
+        self.put_in_parts(file, range).await
+    }
+
+    /// Uploads a range of a file's bytes in one request; returns `false` if the key exists and `mode` is to create it.
+    async fn put_in_one(
+        &self,
+        file: &Arc<File>,
+        range: Range<u64>,
+        mode: PutMode,
+    ) -> Result<bool, StorageError> {
         let _room = self.bucket.parts.acquire().await;
-        let bytes = part(file, 0, size).await?;
+        let bytes = part(file, range.start, range.end - range.start).await?;
         let mut tries = 0;
         loop {
             let options =
@@ -121,10 +134,10 @@ impl Upload {
         }
     }
 
-    /// Uploads a file in parts, and completes the upload.
-    async fn put_in_parts(&self, file: &Arc<File>, size: u64) -> Result<(), StorageError> {
-        let (id, begun_ms) = (self.begin().await?, now_ms());
-        let done = match self.put_parts(file, size, &id).await {
+    /// Uploads a range of a file's bytes in parts, and completes the upload.
+    async fn put_in_parts(&self, file: &Arc<File>, range: Range<u64>) -> Result<(), StorageError> {
+        let (id, begun_ms, size) = (self.begin().await?, now_ms(), range.end - range.start);
+        let done = match self.put_parts(file, range, &id).await {
             Ok(parts) => self.complete(&id, parts, (size, begun_ms)).await.map(drop),
             Err(error) => Err(error),
         };
@@ -164,13 +177,14 @@ impl Upload {
         }
     }
 
-    /// Uploads all parts of a file; few of them are in memory at once.
+    /// Uploads all parts of a range of a file's bytes; few of them are in memory at once.
     pub(super) async fn put_parts(
         &self,
         file: &Arc<File>,
-        size: u64,
+        range: Range<u64>,
         id: &MultipartId,
     ) -> Result<Vec<PartId>, StorageError> {
+        let size = range.end - range.start;
         let part_length = PART.max(size.div_ceil(MOST_PARTS).next_multiple_of(1 << 20));
         let count = size.div_ceil(part_length);
         let mut parts: Vec<Option<PartId>> = (0..count).map(|_| None).collect();
@@ -194,7 +208,7 @@ impl Upload {
                 running.spawn(async move {
                     let _room = room;
                     let offset = index * part_length;
-                    let bytes = part(&file, offset, part_length.min(size - offset)).await?;
+                    let bytes = part(&file, range.start + offset, part_length.min(size - offset)).await?;
                     let number = usize::try_from(index).unwrap_or(usize::MAX);
                     let mut tries = 0;
                     loop {

@@ -19,7 +19,7 @@ impl Output {
     pub async fn of(stores: &Stores, url: &str) -> Result<Self, StorageError> {
         let work = tempfile::tempdir().unwrap();
         let marker = WorkStore::in_folder(work.path().to_owned(), stores).marker(PLACE, 1);
-        Ok(Self { draft: stores.begin_output(url, PLACE, marker).await?, _work: work })
+        Ok(Self { draft: stores.begin_output(url, marker).await?, _work: work })
     }
 
     pub fn write(&self, bytes: &[u8]) {

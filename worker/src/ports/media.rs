@@ -3,12 +3,14 @@
 use std::{fs::File, io, os::fd::OwnedFd};
 
 use async_trait::async_trait;
-use millrace_media::{MergeTask, Merged, Reply, Task, TaskRequest, UncleanSegments, pipe};
+use millrace_media::{MergeTask, Merged, Part, Reply, Task, TaskRequest, UncleanSegments, pipe};
 use millrace_schemas::{
-    AssetKind, AudioSettings, Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, Rendition, Segment,
-    SourceFacts, SourceRef, TrackSum, VideoSettings, masked_url,
+    AssetKind, AudioSettings, Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, PackagePlan, Rendition,
+    Segment, SourceFacts, SourceRef, TrackSum, VideoSettings, masked_url,
 };
-use millrace_storage::{StagedWrite, StorageError, WorkStore, display_url};
+use millrace_storage::{
+    Package, PackagePart, StagedWrite, StorageError, WorkStore, display_url, is_manifest,
+};
 use millrace_topology::ports::{Joined, Media, PortError, Storage as _, Stored, UncleanRun};
 
 use super::Ports;
@@ -59,8 +61,7 @@ impl Media for Ports {
 
     async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
         let marker = self.work.marker(merge.work(), merge.attempt);
-        let draft =
-            self.stores.begin_output(&merge.output.url, merge.work(), marker).await.map_err(port_error)?;
+        let draft = self.stores.begin_output(&merge.output.url, marker).await.map_err(port_error)?;
         let task = MergeTask {
             output: merge.output.clone(),
             tracks: merge.tracks.clone(),
@@ -97,7 +98,11 @@ impl Media for Ports {
         // An output is made of one version of its source: no segment may be of a later one.
         self.stores.check_unchanged(&merge.source).await.map_err(port_error)?;
         let bytes = draft.size().map_err(port_error)?;
-        let staged = draft.stage().await.map_err(port_error)?;
+        let staged = match &merge.output.package {
+            Some(plan) => draft.stage_package(&package(plan, &facts.parts)).await,
+            None => draft.stage().await,
+        };
+        let staged = staged.map_err(port_error)?;
         let warnings = facts.warnings.clone();
         let facts = Box::new(output_facts(&merge.output, bytes, *facts));
         Ok(Joined::Proven { facts, token: staged.token().to_owned(), warnings })
@@ -106,7 +111,8 @@ impl Media for Ports {
     async fn publish(&self, merge: &Merge, token: &str) -> Result<(), PortError> {
         let staged = self.work.staged(merge.work(), token, &merge.output.url).await.map_err(port_error)?;
         if staged.is_published().await.map_err(port_error)? {
-            return Ok(());
+            // What it replaced may still be there.
+            return staged.publish().await.map_err(port_error);
         }
         self.check_replaceable(&merge.output).await?;
         self.stores.check_unchanged(&merge.source).await.map_err(port_error)?;
@@ -123,6 +129,9 @@ impl Media for Ports {
     }
 
     async fn comment(&self, url: &str) -> Result<Option<String>, PortError> {
+        if is_manifest(url) {
+            return self.mark_of_package(url).await;
+        }
         let Ok((source, opened)) = self.stores.open_output(url).await else { return Ok(None) };
         match self.children.inspect(&PinnedSource { source, opened }, None).await {
             Ok(found) => Ok(found.facts.comment().map(str::to_owned)),
@@ -134,6 +143,18 @@ impl Media for Ports {
 }
 
 impl Ports {
+    /// Returns the mark in the manifest of a package. Of one that is not whole it tells the source alone, so that it is made again.
+    async fn mark_of_package(&self, url: &str) -> Result<Option<String>, PortError> {
+        let is_whole = self.stores.package_size(url).await.map_err(port_error)?.is_some();
+        let Some(bytes) = self.stores.end_of_output(url, MARKED_END).await.map_err(port_error)? else {
+            return Ok(None);
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let Some(mark) = text.lines().rev().find_map(Fingerprint::find) else { return Ok(None) };
+        let mark = if is_whole { mark } else { Fingerprint { content: "incomplete".into(), ..mark } };
+        Ok(Some(mark.mark()))
+    }
+
     /// Checks again, once the output is ready, that nothing of another source has appeared at its URL since the plan was made.
     async fn check_replaceable(&self, output: &OutputPlan) -> Result<(), PortError> {
         if output.overwrite || self.size(&output.url).await?.is_none() {
@@ -147,6 +168,9 @@ impl Ports {
         Err(port_error(StorageError::Occupied { path: display_url(&output.url) }))
     }
 }
+
+/// How many bytes at the end of a manifest are read for its mark.
+const MARKED_END: u64 = 64 << 10;
 
 /// Returns `true` for a track whose packets a merge copies from the source.
 fn is_copy(track: &TrackSum) -> bool {
@@ -181,6 +205,12 @@ async fn stream_track(work: &WorkStore, prefix: &str, track: &TrackSum, pipe: Fi
             return tracing::warn!(prefix, index, %error, "a work object was not read to its end");
         }
     }
+}
+
+/// Returns the package that a media process says it wrote. Whether it can be is held where it is staged.
+fn package(plan: &PackagePlan, parts: &[Part]) -> Package {
+    let part = |part: &Part| PackagePart { name: part.name.clone(), offset: part.offset, bytes: part.bytes };
+    Package { folder: plan.folder.clone(), parts: parts.iter().map(part).collect() }
 }
 
 fn output_facts(output: &OutputPlan, bytes: u64, facts: Merged) -> OutputFacts {
