@@ -157,6 +157,9 @@ pub(crate) fn buffer_options(settings: &VideoSettings) -> Vec<(&'static str, Str
     vec![("maxrate", rate.segment_most.to_string()), ("bufsize", rate.segment_buffer.to_string())]
 }
 
+/// The most threads that decode before a quarter of the cores is more: four decode faster than any encoder of these takes pictures.
+const MOST_DECODER_THREADS: usize = 4;
+
 /// What only a codec of pictures has.
 pub trait VideoCodec: Debug + Sync {
     /// libavutil's names of the pixel formats that it is made of, the usual one first.
@@ -211,6 +214,20 @@ pub trait VideoCodec: Debug + Sync {
     fn options_for(&self, settings: &VideoSettings, threads: i32) -> Vec<(&'static str, String)> {
         let _ = threads;
         self.options(settings)
+    }
+
+    /// Returns how many threads its encoder runs on so many cores, 1 or more.
+    fn encoder_threads(&self, cores: usize) -> usize {
+        cores.max(1)
+    }
+
+    /// Returns how many threads decode pictures for its encoder, which runs on so many cores: 1 or more. One of them decodes while no
+    /// picture is being sent to the encoder; more decode beside it. Each holds a picture.
+    ///
+    /// Encoders that work in the thread that sends pictures (libvpx), or that need many before they have work for all cores
+    /// (SVT-AV1 at the start of a segment), leave cores idle while that thread decodes.
+    fn decoder_threads(&self, cores: usize) -> usize {
+        cores.clamp(1, MOST_DECODER_THREADS).max(cores.div_ceil(4))
     }
 
     /// Returns a packet of its encoder without what files have in codec headers alone.

@@ -160,6 +160,16 @@ impl VideoCodec for H264 {
         has_more(avc_record(headers), packet, is_set)
     }
 
+    /// Two for a core, or the cores idle while threads wait for each other's rows. On one core they would only hold pictures.
+    fn encoder_threads(&self, cores: usize) -> usize {
+        if cores <= 1 { 1 } else { cores * 2 }
+    }
+
+    /// Decoding is a small part of the work, and the encoder's threads go on meanwhile: a second thread pays where there are many cores.
+    fn decoder_threads(&self, cores: usize) -> usize {
+        cores.div_ceil(4).max(1)
+    }
+
     /// Those of libx264.
     fn options(&self, settings: &VideoSettings) -> Vec<(&'static str, String)> {
         // `stitchable`: codec headers that depend on the settings alone, so that segments can be joined.

@@ -40,7 +40,7 @@ pub(crate) struct TrackDecoder<F> {
     /// The clock of the track, which is the one of its first stream.
     pub(crate) clock: Clock,
     decoder: Decoder<F>,
-    cores: usize,
+    threads: usize,
     packet: Packet,
     /// Packets that are to be decoded before anything else is read.
     queue: VecDeque<Packet>,
@@ -57,17 +57,17 @@ pub(crate) struct TrackDecoder<F> {
 }
 
 impl<F: Media> TrackDecoder<F> {
-    /// Opens a track: its first stream and those in which it goes on.
-    pub(crate) fn open(mut source: Source, streams: &[i32], cores: usize) -> Result<Self, Failure> {
+    /// Opens a track: its first stream and those in which it goes on. Pictures are decoded in so many threads.
+    pub(crate) fn open(mut source: Source, streams: &[i32], threads: usize) -> Result<Self, Failure> {
         let current = *streams.first().ok_or_else(|| Failure::new("a track without a stream"))?;
         source.only(streams)?;
         Ok(Self {
-            decoder: Decoder::open(&source, current, cores)?,
+            decoder: Decoder::open(&source, current, threads)?,
             clock: source.clock(current),
             source,
             streams: streams.to_vec(),
             current,
-            cores,
+            threads,
             packet: Packet::empty(),
             queue: VecDeque::new(),
             waits: None,
@@ -115,7 +115,7 @@ impl<F: Media> TrackDecoder<F> {
                 }
                 self.is_draining = false;
                 self.current = stream;
-                self.decoder = Decoder::open(&self.source, stream, self.cores)?;
+                self.decoder = Decoder::open(&self.source, stream, self.threads)?;
                 self.packet = packet;
                 return Ok(self.send());
             }

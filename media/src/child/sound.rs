@@ -91,7 +91,7 @@ fn pass(
     let mut source = Source::open(file, Depth::Decoding)?;
     source.set_discontinuities(&task.jumps);
     let range = task.ranges.first().copied().unwrap_or(TimeRange { start: None, end: None });
-    let mut decoder = TrackDecoder::<ff::frame::Audio>::open(source, &task.streams(), task.cores)?;
+    let mut decoder = TrackDecoder::<ff::frame::Audio>::open(source, &task.streams(), 1)?;
     let (clock, tick) = (decoder.clock, decoder.tick());
     if let Some((begins, rate)) = tracks.first().and_then(|track| Some((track.begins()?, track.rate()))) {
         seek(&mut decoder.source, task.stream, begins, rate);

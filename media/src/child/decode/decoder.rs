@@ -23,7 +23,7 @@ pub(crate) trait Media: Deref<Target = Frame> + DerefMut + Sized {
 
     /// Sets up a decoder before it is opened. Returns `true` if frames that refer to what was never decoded come out marked as
     /// corrupt, and are to be left out.
-    fn set_up(decoder: &mut ff::decoder::Decoder, source: &Source, cores: usize) -> bool;
+    fn set_up(decoder: &mut ff::decoder::Decoder, source: &Source, threads: usize) -> bool;
 }
 
 impl Media for frame::Video {
@@ -33,10 +33,8 @@ impl Media for frame::Video {
         Self::empty()
     }
 
-    fn set_up(decoder: &mut ff::decoder::Decoder, source: &Source, cores: usize) -> bool {
-        // Decoding is a small part of the work: a second thread pays where there are many cores, and each costs pictures
-        // of memory.
-        let mut threading = codec::threading::Config::count(cores.div_ceil(4));
+    fn set_up(decoder: &mut ff::decoder::Decoder, source: &Source, threads: usize) -> bool {
+        let mut threading = codec::threading::Config::count(threads);
         // It has a third field with some releases of FFmpeg, and not with others.
         threading.kind = codec::threading::Type::Frame;
         decoder.set_threading(threading);
@@ -74,17 +72,17 @@ pub(crate) struct Decoder<F> {
 }
 
 impl<F: Media> Decoder<F> {
-    /// Opens the decoder of a stream, to use about so many cores.
+    /// Opens the decoder of a stream. One of pictures decodes so many of them at once, each in a thread of its own.
     ///
     /// # Errors
     /// If this FFmpeg has no decoder for its codec, or the decoder refuses the stream's headers.
-    pub(crate) fn open(source: &Source, stream: i32, cores: usize) -> Result<Self, Failure> {
+    pub(crate) fn open(source: &Source, stream: i32, threads: usize) -> Result<Self, Failure> {
         let doing = F::OPENING;
         let context = codec::Context::from_parameters(source.parameters(stream)?);
         let mut decoder = context.map_err(Failure::at(doing))?.decoder();
         let clock = source.clock(stream);
         decoder.set_packet_time_base(ff::Rational::new(clock.num as i32, clock.den as i32));
-        let leaves_out_corrupt = F::set_up(&mut decoder, source, cores);
+        let leaves_out_corrupt = F::set_up(&mut decoder, source, threads);
         let codec = ff::decoder::find(decoder.id());
         let codec = codec.ok_or_else(|| Failure::new(format!("{doing}: this FFmpeg has none for it")))?;
         let opened = decoder.open_as(codec).map_err(Failure::at(doing))?;

@@ -106,7 +106,7 @@ impl VideoSink {
                 ranges.len()
             )));
         }
-        let threads = threads(cores, area);
+        let threads = threads(codec.encoder_threads(cores), area);
         let context = video_encoder(encoding::encoder(&s.codec, &s.encoder)?, s, threads)?;
         let options = encoding::dictionary(&codec.options_for(s, threads));
         let encoder = context
@@ -308,11 +308,10 @@ impl Intervals {
     }
 }
 
-/// Returns how many threads the encoder uses: two for a core, or the cores idle while threads wait for each other's rows. Each holds pictures: of large ones
-/// there are fewer.
-fn threads(cores: usize, area: i64) -> i32 {
+/// Returns how many of the threads that a codec asks for an encoder gets. Each holds pictures: of large ones there are fewer.
+fn threads(asked: usize, area: i64) -> i32 {
     let most = if area > LARGE_PICTURE { 4 } else { usize::MAX };
-    i32::try_from(if cores <= 1 { 1 } else { (cores * 2).min(most) }).unwrap_or(1)
+    i32::try_from(asked.clamp(1, most)).unwrap_or(1)
 }
 
 #[cfg(test)]

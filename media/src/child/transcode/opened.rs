@@ -8,6 +8,7 @@ use millrace_schemas::Seek;
 
 use crate::{
     child::{
+        codec,
         decode::TrackDecoder,
         failure::Failure,
         source::{Depth, Source},
@@ -23,7 +24,14 @@ pub(super) fn open(file: &File, task: &TranscodeTask) -> Result<TrackDecoder<ff:
     if let Some(shape) = &task.shape {
         source.admit(i64::from(shape.width) * i64::from(shape.height));
     }
-    TrackDecoder::open(source, &task.streams(), task.cores)
+    TrackDecoder::open(source, &task.streams(), decoder_threads(task)?)
+}
+
+/// Returns how many threads decode: as many as the encoder wants that wants most of them.
+fn decoder_threads(task: &TranscodeTask) -> Result<usize, Failure> {
+    let all_settings = task.renditions.iter().filter_map(|rendition| rendition.video.as_ref());
+    let threads = all_settings.map(|settings| Ok(codec::video(settings)?.decoder_threads(task.cores)));
+    Ok(threads.collect::<Result<Vec<_>, Failure>>()?.into_iter().max().unwrap_or(1))
 }
 
 /// Returns the codec headers that hold at a seek point, if they are not those of the container's header.

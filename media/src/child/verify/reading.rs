@@ -20,7 +20,7 @@ impl<F: Media> Reading<F> {
     pub(super) fn open(source: Source, streams: &[i32]) -> Result<Self, Failure> {
         // Nothing is encoded beside it: it may have all cores.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { track: TrackDecoder::open(source, streams, 4 * cores)?, damaged: 0, wary: 0 })
+        Ok(Self { track: TrackDecoder::open(source, streams, cores)?, damaged: 0, wary: 0 })
     }
 
     /// Whether there was damage shortly before the last frame.
