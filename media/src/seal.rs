@@ -38,6 +38,9 @@ const BASE: u64 = 512 * MIB;
 const PIXEL: u64 = 4;
 /// How many pictures a decoder holds, plus one for each core.
 const DECODED: u64 = 24;
+/// How many decoded pictures wait while an encoder that makes one range ends, for the one of the next range: a keyframe and two groups
+/// of 16, with which SVT-AV1 begins to encode. They take less memory than a second encoder.
+pub(crate) const HANDED_OVER: usize = 33;
 /// How many pictures an encoder of a codec without an entry holds, plus three for each core.
 const ENCODED: u64 = 70;
 /// How many pictures of its area an image is that is laid over pictures: scaled, and as samples with their shares.
@@ -62,7 +65,9 @@ impl ResourceLimits {
                 let cores = task.cores as u64;
                 let held = |v: &VideoSettings| {
                     let codec = TABLES.codec(&v.codec).ok().and_then(<dyn Codec>::video);
-                    codec.map_or(ENCODED, VideoCodec::held_pictures).saturating_add(3 * cores)
+                    let held = codec.map_or(ENCODED, VideoCodec::held_pictures).saturating_add(3 * cores);
+                    let hands_over = task.ranges.len() > 1 && codec.is_some_and(|codec| !codec.places_keyframes());
+                    held + if hands_over { HANDED_OVER as u64 } else { 0 }
                 };
                 // Of the memory of a pixel below, what samples of 4:4:4 of more than 8 bits take.
                 let deep =

@@ -2,6 +2,7 @@
 
 mod audio;
 mod cover;
+mod handover;
 mod text;
 mod video;
 mod work_object;

@@ -6,7 +6,10 @@ use ffmpeg_next::{self as ff, Packet, frame};
 use millrace_formats::rate::Rate;
 use millrace_schemas::{Made, Ratio, Rendition, VideoSettings};
 
-use super::work_object::{Sink, WRITING, WorkObject, begin};
+use super::{
+    handover::Handover,
+    work_object::{Sink, WRITING, WorkObject, begin},
+};
 use crate::{
     child::{
         alive,
@@ -32,11 +35,17 @@ pub(crate) struct TimedPicture<'a> {
     pub(crate) notes: &'a Notes,
 }
 
-/// A video encoder, and the work objects that it fills: one for each range, each beginning with a keyframe.
+/// A video encoder, and the work objects that it fills: one for each range, each beginning with a keyframe. An encoder that places
+/// keyframes by itself fills one, and is followed by another.
 ///
 /// It is set up by the settings of its rendition alone: two workers with the same settings make streams that can be joined.
 pub(crate) struct VideoSink {
-    encoder: ff::encoder::video::Encoder,
+    /// `None` between two encoders.
+    encoder: Option<ff::encoder::video::Encoder>,
+    /// The first pictures of a range whose encoder is not open yet.
+    handover: Option<Handover>,
+    settings: VideoSettings,
+    threads: i32,
     codec: &'static dyn VideoCodec,
     header: Header,
     rendition: String,
@@ -45,7 +54,8 @@ pub(crate) struct VideoSink {
     intervals: Option<Intervals>,
     /// The time of the first picture behind the last range.
     behind: Option<i64>,
-    /// Whether the encoder was told that no picture follows.
+    /// Whether the encoder was told that no picture follows, and whether all of its packets were written then.
+    is_ended: bool,
     is_flushed: bool,
     ranges: Vec<Span>,
     /// How long a tick of the source is, in seconds.
@@ -99,21 +109,8 @@ impl VideoSink {
         let area = i64::from(s.width) * i64::from(s.height);
         let codec = encoding::video(s)?;
         let places_keyframes = codec.places_keyframes();
-        if !places_keyframes && ranges.len() > 1 {
-            return Err(Failure::new(format!(
-                "the encoder of {} makes one segment, not {}",
-                s.codec,
-                ranges.len()
-            )));
-        }
         let threads = threads(codec.encoder_threads(cores), area);
-        let context = video_encoder(encoding::encoder(&s.codec, &s.encoder)?, s, threads)?;
-        let options = encoding::dictionary(&codec.options_for(s, threads));
-        let encoder = context
-            .encoder()
-            .video()
-            .and_then(|video| video.open_with(options))
-            .map_err(Failure::at("opening the video encoder"))?;
+        let encoder = open_encoder(codec, s, threads)?;
         let header = Header {
             extradata: headers(&encoder),
             clock: (s.time_base.num, s.time_base.den),
@@ -126,13 +123,17 @@ impl VideoSink {
             source_stream: None,
         };
         Ok(Self {
-            encoder,
+            encoder: Some(encoder),
+            handover: None,
+            settings: s.clone(),
+            threads,
             codec,
             header,
             rendition: rendition.id.clone(),
             places_keyframes,
             intervals: Intervals::new(s),
             behind: None,
+            is_ended: false,
             is_flushed: false,
             ranges: ranges.iter().map(|range| Span::new(*range, clock, s)).collect(),
             source_tick: clock.as_f64(),
@@ -157,32 +158,77 @@ impl VideoSink {
         self.filling == self.ranges.len()
     }
 
+    fn encoder(&mut self) -> Result<&mut ff::encoder::video::Encoder, Failure> {
+        self.encoder.as_mut().ok_or_else(|| Failure::new("a picture without an encoder"))
+    }
+
     /// Writes what comes out of the encoder. Returns the work objects that became whole.
     fn write_packets(&mut self, notes: &Notes) -> Result<Vec<Made>, Failure> {
         let mut whole = Vec::new();
         let mut packet = Packet::empty();
-        while self.encoder.receive_packet(&mut packet).is_ok() {
+        while self.encoder()?.receive_packet(&mut packet).is_ok() {
             alive::sign();
-            let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
-            while self.ranges.get(self.filling).is_some_and(|range| range.end.is_some_and(|end| pts >= end)) {
-                whole.push(self.end_range(Some(pts), pts, notes)?);
-            }
-            if self.is_done() {
-                self.lengths.clear();
-                continue;
-            }
-            self.times.push(pts);
-            let sent = self.lengths.iter().position(|(sent, _)| *sent == pts);
-            let length = sent.and_then(|at| self.lengths.remove(at)).map_or(0, |(_, length)| length);
-            let data = packet.data().unwrap_or_default();
-            let data = match &self.header.video {
-                Some(settings) => self.codec.without_headers(settings, data),
-                None => data.into(),
-            };
-            let written = self.writer()?.write_packet(packet.is_key(), pts, length, &data);
-            written.map_err(Failure::at(WRITING))?;
+            whole.extend(self.write_packet(&packet, notes)?);
         }
         Ok(whole)
+    }
+
+    /// Writes a packet. Returns the work objects that end before it.
+    fn write_packet(&mut self, packet: &Packet, notes: &Notes) -> Result<Vec<Made>, Failure> {
+        let mut whole = Vec::new();
+        let pts = packet.pts().ok_or_else(|| Failure::new("the encoder gave a packet without a time"))?;
+        while self.ranges.get(self.filling).is_some_and(|range| range.end.is_some_and(|end| pts >= end)) {
+            whole.push(self.end_range(Some(pts), pts, notes)?);
+        }
+        if self.is_done() {
+            self.lengths.clear();
+            return Ok(whole);
+        }
+        self.times.push(pts);
+        let sent = self.lengths.iter().position(|(sent, _)| *sent == pts);
+        let length = sent.and_then(|at| self.lengths.remove(at)).map_or(0, |(_, length)| length);
+        let data = packet.data().unwrap_or_default();
+        let data = match &self.header.video {
+            Some(settings) => self.codec.without_headers(settings, data),
+            None => data.into(),
+        };
+        let written = self.writer()?.write_packet(packet.is_key(), pts, length, &data);
+        written.map_err(Failure::at(WRITING))?;
+        Ok(whole)
+    }
+
+    /// Tells the encoder that no picture follows. Its threads go on with what it holds.
+    fn end_encoder(&mut self) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.is_ended, true) {
+            return Ok(());
+        }
+        self.encoder()?.send_eof().map_err(Failure::at("encoding the last pictures"))
+    }
+
+    /// Ends the encoder and its range, and begins another one with the pictures that wait for it. Returns the work objects that became
+    /// whole.
+    fn hand_over(&mut self, notes: &Notes) -> Result<Vec<Made>, Failure> {
+        let Some(Handover { next, pictures }) = self.handover.take() else { return Ok(Vec::new()) };
+        let mut whole = self.write_packets(notes)?;
+        whole.push(self.end_range(Some(next), next, notes)?);
+        // The one before is closed first: two would need twice the memory.
+        self.encoder = None;
+        let encoder = open_encoder(self.codec, &self.settings, self.threads)?;
+        if headers(&encoder) != self.header.extradata {
+            return Err(Failure::new("two encoders with the same settings gave other headers"));
+        }
+        self.encoder = Some(encoder);
+        self.is_ended = false;
+        for frame in pictures {
+            whole.extend(self.encode(&frame, notes)?);
+        }
+        Ok(whole)
+    }
+
+    /// Encodes a picture, and writes what comes out.
+    fn encode(&mut self, frame: &frame::Video, notes: &Notes) -> Result<Vec<Made>, Failure> {
+        self.encoder()?.send_frame(frame).map_err(Failure::at("encoding a picture"))?;
+        self.write_packets(notes)
     }
 
     /// The work object of the range that is being filled.
@@ -199,8 +245,9 @@ impl VideoSink {
         if std::mem::replace(&mut self.is_flushed, true) {
             return Ok(Vec::new());
         }
-        self.encoder.send_eof().map_err(Failure::at("encoding the last pictures"))?;
-        let mut whole = self.write_packets(notes)?;
+        let mut whole = self.hand_over(notes)?;
+        self.end_encoder()?;
+        whole.extend(self.write_packets(notes)?);
         let next = self.behind;
         // What stands for a range without a picture.
         let empty_at = next.or_else(|| self.ranges.first()?.start).unwrap_or(0);
@@ -257,19 +304,39 @@ impl Sink for VideoSink {
         }
         if !self.places_keyframes && self.sending == self.ranges.len() {
             // One behind the end may be coded before the last ones of the range, which would need it. As many are seen as seams
-            // are compared by.
+            // are compared by, while the encoder goes on with what it holds.
+            if self.handover.is_none() {
+                self.end_encoder()?;
+            }
             let end = self.ranges.last().and_then(|range| range.of_source.end);
             if end.is_some_and(|end| !notes.has_seen_enough(end)) {
                 return Ok(Vec::new());
             }
             return self.flush(notes);
         }
+        let mut whole = Vec::new();
+        if !self.places_keyframes && self.sending > before && self.sent[before] > 0 {
+            whole = self.hand_over(notes)?;
+            // Its threads go on with what it holds.
+            self.end_encoder()?;
+            self.handover = Some(Handover::new(pts));
+        }
         let begins = self.sending > before || begins_interval;
         frame.set_pts(Some(pts));
         frame.set_kind(if begins { ff::picture::Type::I } else { ff::picture::Type::None });
         self.lengths.push_back((pts, length));
-        self.encoder.send_frame(&frame).map_err(Failure::at("encoding a picture"))?;
-        self.write_packets(notes)
+        match &mut self.handover {
+            None => whole.extend(self.encode(&frame, notes)?),
+            Some(handover) => {
+                handover.pictures.push(frame);
+                // The end of the range before is compared by the pictures behind it.
+                let end = self.ranges.get(self.filling).and_then(|range| range.of_source.end);
+                if handover.is_full() && end.is_none_or(|end| notes.has_seen_enough(end)) {
+                    whole.extend(self.hand_over(notes)?);
+                }
+            }
+        }
+        Ok(whole)
     }
 
     fn finish(mut self, notes: &Notes) -> Result<Vec<Made>, Failure> {
@@ -279,6 +346,18 @@ impl Sink for VideoSink {
         }
         self.flush(notes)
     }
+}
+
+/// Opens an encoder by its settings alone.
+fn open_encoder(
+    codec: &dyn VideoCodec,
+    settings: &VideoSettings,
+    threads: i32,
+) -> Result<ff::encoder::video::Encoder, Failure> {
+    let context = video_encoder(encoding::encoder(&settings.codec, &settings.encoder)?, settings, threads)?;
+    let options = encoding::dictionary(&codec.options_for(settings, threads));
+    let opened = context.encoder().video().and_then(|video| video.open_with(options));
+    opened.map_err(Failure::at("opening the video encoder"))
 }
 
 /// Where keyframes are asked for at intervals.
