@@ -60,7 +60,7 @@ pub enum Seams {
     /// Their packets are put one behind the other: codec headers depend on the settings alone, so one encoder may make several
     /// segments, and several encoders one track.
     Stitch,
-    /// As for [`Seams::Stitch`], but each segment is an encode of its own: an encoder makes one.
+    /// As for [`Seams::Stitch`], but each segment is an encode of its own: an encoder makes one, and is followed by another.
     OwnEncode,
     /// Not at all: the track is one segment.
     Whole,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use millrace_formats::{Codec, Pixels, TABLES, codec::VideoCodec, temporal};
+use millrace_formats::{Codec, Pixels, Seams, TABLES, codec::VideoCodec, temporal};
 use millrace_schemas::{PictureShape, VideoFilters, VideoSettings};
 use serde::{Deserialize, Serialize};
 
@@ -64,9 +64,11 @@ impl ResourceLimits {
             Task::Transcode(task) => {
                 let cores = task.cores as u64;
                 let held = |v: &VideoSettings| {
-                    let codec = TABLES.codec(&v.codec).ok().and_then(<dyn Codec>::video);
+                    let codec = TABLES.codec(&v.codec).ok();
+                    let hands_over =
+                        task.ranges.len() > 1 && codec.is_some_and(|codec| codec.seams() == Seams::OwnEncode);
+                    let codec = codec.and_then(<dyn Codec>::video);
                     let held = codec.map_or(ENCODED, VideoCodec::held_pictures).saturating_add(3 * cores);
-                    let hands_over = task.ranges.len() > 1 && codec.is_some_and(|codec| !codec.places_keyframes());
                     held + if hands_over { HANDED_OVER as u64 } else { 0 }
                 };
                 // Of the memory of a pixel below, what samples of 4:4:4 of more than 8 bits take.

@@ -25,7 +25,10 @@ impl QueuedSegment {
             && b.start.is_some()
             && b.start == a.end
             && self.renditions == other.renditions
-            && self.renditions.iter().all(|rendition| TABLES.seams(rendition).is_some_and(|seams| seams != Seams::Whole))
+            && self
+                .renditions
+                .iter()
+                .all(|rendition| TABLES.seams(rendition).is_some_and(|seams| seams != Seams::Whole))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, fs::File};
 
 use ffmpeg_next::{self as ff, Packet, frame};
-use millrace_formats::rate::Rate;
+use millrace_formats::{Seams, rate::Rate};
 use millrace_schemas::{Made, Ratio, Rendition, VideoSettings};
 
 use super::{
@@ -35,8 +35,8 @@ pub(crate) struct TimedPicture<'a> {
     pub(crate) notes: &'a Notes,
 }
 
-/// A video encoder, and the work objects that it fills: one for each range, each beginning with a keyframe. An encoder that places
-/// keyframes by itself fills one, and is followed by another.
+/// A video encoder, and the work objects that it fills: one for each range, each beginning with a keyframe. An encoder of a
+/// codec whose segments are encodes of their own fills one, and is followed by another.
 ///
 /// It is set up by the settings of its rendition alone: two workers with the same settings make streams that can be joined.
 pub(crate) struct VideoSink {
@@ -51,6 +51,8 @@ pub(crate) struct VideoSink {
     rendition: String,
     /// Whether the encoder makes a keyframe where it is asked to.
     places_keyframes: bool,
+    /// Whether an encoder makes one range alone.
+    makes_one: bool,
     intervals: Option<Intervals>,
     /// The time of the first picture behind the last range.
     behind: Option<i64>,
@@ -131,6 +133,7 @@ impl VideoSink {
             header,
             rendition: rendition.id.clone(),
             places_keyframes,
+            makes_one: encoding::find(&s.codec)?.seams() == Seams::OwnEncode,
             intervals: Intervals::new(s),
             behind: None,
             is_ended: false,
@@ -315,7 +318,11 @@ impl Sink for VideoSink {
             return self.flush(notes);
         }
         let mut whole = Vec::new();
-        if !self.places_keyframes && self.sending > before && self.sent[before] > 0 {
+        if self.makes_one
+            && self.sending > before
+            && self.sent[before] > 0
+            && self.sending < self.ranges.len()
+        {
             whole = self.hand_over(notes)?;
             // Its threads go on with what it holds.
             self.end_encoder()?;

@@ -377,18 +377,34 @@ fn keyframes_at_intervals_are_where_one_encode_has_them() {
 }
 
 #[test]
-fn an_encoder_that_places_keyframes_by_itself_makes_one_segment() {
+fn an_encoder_that_places_keyframes_by_itself_makes_one_segment_and_another_one_the_next() {
+    let mut count = 0;
     for (codec, _) in each_codec() {
         if codec.video().unwrap().places_keyframes() {
             continue;
         }
-        assert_ne!(codec.seams(), Seams::Stitch, "{}", codec.name());
+        count += 1;
+        assert_eq!(codec.seams(), Seams::OwnEncode, "{}", codec.name());
         let settings = settings_of(codec, None);
-        let clock = settings.time_base;
-        let rendition = Rendition { id: "v".into(), video: Some(settings), audio: None, side: None };
-        let ranges =
-            [TimeRange { start: None, end: Some(LENGTH) }, TimeRange { start: Some(LENGTH), end: None }];
-        let refused = VideoSink::open(&rendition, (&ranges, clock), VecDeque::new(), 1).err().unwrap().0;
-        assert!(refused.contains("makes one segment, not 2"), "{refused}");
+        let ranges: Vec<(i64, i64)> = (0..SEGMENTS).map(|i| (i * SEGMENT, (i + 1) * SEGMENT)).collect();
+        let facts = |(bytes, made): &(Vec<u8>, Made)| {
+            let (header, packets, _) = read(bytes);
+            let packets =
+                packets.into_iter().map(|packet| (packet.key, packet.pts, packet.duration, packet.data));
+            (header, packets.collect::<Vec<_>>(), made.first, made.next, made.units)
+        };
+        let together: Vec<_> = encode_ranges(&settings, &ranges, 2).iter().map(facts).collect();
+        let alone = ranges.chunks(1).flat_map(|range| encode_ranges(&settings, range, 2));
+        let alone: Vec<_> = alone.map(|made| facts(&made)).collect();
+        assert!(together == alone, "{}", codec.name());
+        // Shorter than what is decoded while an encoder ends.
+        let short: Vec<(i64, i64)> = (0..LAST).map(|i| (i, i + 1)).take(4).collect();
+        let made = encode_ranges(&settings, &short, 1);
+        assert!(
+            made.iter().zip(0..).all(|((_, made), i)| (made.first, made.units) == (i * LENGTH, 1)),
+            "{}",
+            codec.name()
+        );
     }
+    assert!(count > 0);
 }
