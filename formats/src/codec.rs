@@ -407,3 +407,20 @@ impl dyn Codec + '_ {
         self.audio().filter(|_| self.seams() != Seams::Whole).map(AudioCodec::frame_size)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_follow_from_cores_by_the_codec_and_there_is_always_one() {
+        for codec in CODECS.iter().filter_map(|codec| codec.video().map(|video| (codec.name(), video))) {
+            let threads = |cores| (codec.1.encoder_threads(cores), codec.1.decoder_threads(cores));
+            let expected = match codec.0 {
+                name if name == CODECS[0].name() => [(1, 1), (1, 1), (4, 1), (16, 2), (64, 8)],
+                _ => [(1, 1), (1, 1), (2, 2), (8, 4), (32, 8)],
+            };
+            assert_eq!([0, 1, 2, 8, 32].map(threads), expected, "{}", codec.0);
+        }
+    }
+}
