@@ -242,6 +242,13 @@ pub trait VideoCodec: Debug + Sync {
         true
     }
 
+    /// The shorter sides of the rungs of a ladder that is made of a source's size, in pixels, the largest first: each has about half
+    /// the bits of the one before, as Apple's "HLS Authoring Specification for Apple Devices" asks of variants (1.5 to 2 times,
+    /// 2.28). A codec that needs fewer bits for a picture needs no rung below 360.
+    fn rungs(&self) -> &'static [i32] {
+        &[4320, 2880, 2160, 1440, 1080, 720, 480, 360]
+    }
+
     /// Returns why it can't be made with these settings, with what to do; `None` if it can.
     fn refusal(&self, settings: &VideoSettings) -> Option<String> {
         let _ = settings;

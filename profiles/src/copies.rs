@@ -172,6 +172,7 @@ fn are_met(made: &VideoSettings, picture: &Picture, coded: &CodedStream) -> bool
         keyframe_seconds: made.keyframe_seconds,
         light: made.light.clone(),
         bit_rate: made.bit_rate,
+        keyframe_grid: made.keyframe_grid,
         ..as_coded
     };
     // An average says nothing of a player's buffer: with a bound they are encoded.

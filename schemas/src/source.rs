@@ -165,6 +165,7 @@ impl VideoSettings {
             filters: None,
             light: None,
             bit_rate: None,
+            keyframe_grid: None,
         }
     }
 }

@@ -67,10 +67,12 @@ enum Fields {
     Filters,
     /// Bit rates of video, and bits of samples.
     Rates,
-    /// Packages. The latest group.
+    /// Packages.
     Packages,
+    /// Grids of keyframes. The latest group.
+    Grids,
 }
-use Fields::{Early, Facts, Filters, Packages, Principals, Profiles, Rates, Seams, Steps};
+use Fields::{Early, Facts, Filters, Grids, Packages, Principals, Profiles, Rates, Seams, Steps};
 
 impl Fields {
     /// Returns the value if its group is among these, else the default.
@@ -150,6 +152,7 @@ fn settings(fields: Fields) -> VideoSettings {
                 segment_buffer: 2_000_000,
             }),
         ),
+        keyframe_grid: fields.since(Grids, Some(-3600)),
     }
 }
 
@@ -421,6 +424,7 @@ fn signal(fields: Fields) -> Signal {
 
 fn old_signal(version: usize) -> Signal {
     let mut signal = signal(match version {
+        11 => Packages,
         10 => Rates,
         9 => Filters,
         8 => Profiles,
@@ -519,17 +523,18 @@ fn warnings(fields: Fields) -> Vec<String> {
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
     golden("upload", &upload(Packages), old_upload);
-    golden("segment", &segment(Rates), |version| match version {
+    golden("segment", &segment(Grids), |version| match version {
         1 => Segment { work: none(), ..segment(Early) },
         2 => segment(Early),
         3 => Segment { longest_gap: 0, last_time: 0, ..segment(Facts) },
         4 => segment(Facts),
         5 => segment(Seams),
         6 => segment(Profiles),
-        _ => segment(Filters),
+        7 => segment(Filters),
+        _ => segment(Packages),
     });
-    golden("signal", &signal(Packages), old_signal);
-    golden("assembly", &assembly(Packages), |version| match version {
+    golden("signal", &signal(Grids), old_signal);
+    golden("assembly", &assembly(Grids), |version| match version {
         1 => Assembly { work: none(), upload: None, ..assembly(Early) },
         2 | 3 => Assembly { upload: Some(old_upload(version)), ..assembly(Early) },
         4 => assembly(Facts),
@@ -538,9 +543,10 @@ fn what_was_once_written_is_read_for_good() {
         7 => assembly(Steps),
         8 => assembly(Profiles),
         9 => assembly(Filters),
-        _ => assembly(Rates),
+        10 => assembly(Rates),
+        _ => assembly(Packages),
     });
-    golden("merge", &merge(Packages), |version| match version {
+    golden("merge", &merge(Grids), |version| match version {
         1 => Merge { work: none(), ..merge(Early) },
         2 => merge(Early),
         3 => merge(Facts),
@@ -548,7 +554,8 @@ fn what_was_once_written_is_read_for_good() {
         5 => merge(Steps),
         6 => merge(Profiles),
         7 => merge(Filters),
-        _ => merge(Rates),
+        8 => merge(Rates),
+        _ => merge(Packages),
     });
     golden("merged", &merged(Packages), |version| match version {
         1 => Merged { work: none(), ..merged(Early) },

@@ -36,6 +36,7 @@ fn video() -> VideoSettings {
         filters: None,
         light: None,
         bit_rate: None,
+        keyframe_grid: None,
     }
 }
 

@@ -137,6 +137,11 @@ impl VideoCodec for H264 {
         true
     }
 
+    /// With one more for slow connections than codecs that need fewer bits.
+    fn rungs(&self) -> &'static [i32] {
+        &[4320, 2880, 2160, 1440, 1080, 720, 480, 360, 240]
+    }
+
     fn version_text(&self) -> Option<(&'static str, &'static str)> {
         Some(("x264 - ", " - "))
     }
@@ -185,7 +190,11 @@ impl VideoCodec for H264 {
         };
         let area = i64::from(settings.width) * i64::from(settings.height);
         let light = light(settings);
-        let x264 = format!("stitchable=1:sync-lookahead=0:zones=0,0,b=1.4{}{fields}{light}", lookahead(area));
+        // Keyframes at the same times in several renditions: nowhere but where they are asked for.
+        let keyframes = if settings.keyframe_grid.is_some() { ":keyint=infinite:scenecut=0" } else { "" };
+        let lookahead = lookahead(area);
+        let x264 =
+            format!("stitchable=1:sync-lookahead=0:zones=0,0,b=1.4{lookahead}{fields}{light}{keyframes}");
         // A segment begins with its buffer full.
         let full = if settings.bit_rate.is_some_and(|rate| rate.segment_most > 0) { ":vbv-init=1" } else { "" };
         let mut options = vec![

@@ -255,8 +255,10 @@ impl VideoCodec for Hevc {
             side if side < 64 => ":ctu=32",
             _ => "",
         };
+        // Keyframes at the same times in several renditions: nowhere but where they are asked for.
+        let keyframes = if settings.keyframe_grid.is_some() { ":keyint=-1:scenecut=0" } else { "" };
         let x265 = format!(
-            "open-gop=0:repeat-headers=0:info=0:wpp=1:fps={num}/{den}:frame-threads=3{small}{}:log-level=warning:pools={}",
+            "open-gop=0:repeat-headers=0:info=0:wpp=1:fps={num}/{den}:frame-threads=3{small}{}{keyframes}:log-level=warning:pools={}",
             light(settings),
             threads.max(1)
         );

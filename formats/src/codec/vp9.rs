@@ -87,6 +87,9 @@ fn specified(point: i32) -> u8 {
     u8::try_from(point).ok().filter(|point| *point != 0).unwrap_or(2)
 }
 
+/// More pictures than an interval of keyframes has.
+const MOST_PICTURES: i32 = 1_000_000;
+
 impl VideoCodec for Vp9 {
     fn pixel_formats(&self) -> &'static [&'static str] {
         &["yuv420p", "yuv420p10le"]
@@ -114,7 +117,7 @@ impl VideoCodec for Vp9 {
 
     /// Those of libvpx.
     fn options(&self, settings: &VideoSettings) -> Vec<(&'static str, String)> {
-        vec![
+        let mut options = vec![
             ("deadline", "good".into()),
             ("cpu-used", settings.preset.clone()),
             ("crf", settings.crf.to_string()),
@@ -126,7 +129,14 @@ impl VideoCodec for Vp9 {
             ("row-mt", "1".into()),
             // As many columns as the width allows, whatever the threads: libvpx takes fewer where there is no room.
             ("tile-columns", "6".into()),
-        ]
+        ];
+        if settings.keyframe_grid.is_some() {
+            // Keyframes at the same times in several renditions: where both distances are equal, libvpx places none by itself but at
+            // that distance, which no interval reaches.
+            options.push(("g", MOST_PICTURES.to_string()));
+            options.push(("keyint_min", MOST_PICTURES.to_string()));
+        }
+        options
     }
 
     /// Files state profile and depth beside the packets (VP Codec ISO Media File Format Binding 1.0), which are those of 8 bits.

@@ -170,6 +170,7 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         filters: None,
         light: None,
         bit_rate: None,
+        keyframe_grid: Some(-3600),
     };
     let audio = AudioSettings {
         codec: "aac".into(),

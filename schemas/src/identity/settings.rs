@@ -118,6 +118,7 @@ impl Canonical {
             filters,
             light,
             bit_rate,
+            keyframe_grid,
         } = settings;
         self.set("video.codec", codec);
         self.set("video.encoder", encoders.of(encoder, codec));
@@ -138,6 +139,9 @@ impl Canonical {
         }
         self.set_unless(&false, "video.tone_map", tone_map);
         self.set_unless(&0.0, "video.keyframe_seconds", keyframe_seconds);
+        if let Some(zero) = keyframe_grid {
+            self.set("video.keyframe_grid", zero);
+        }
         if let Some(filters) = filters {
             self.video_filters(filters);
         }

@@ -112,7 +112,8 @@ crate::frame::record!(
         "assembly/8.avsc",
         "assembly/9.avsc",
         "assembly/10.avsc",
-        "assembly/11.avsc"
+        "assembly/11.avsc",
+        "assembly/12.avsc"
     ]
 );
 

@@ -149,6 +149,12 @@ pub struct VideoSettings {
     #[serde(default)]
     #[avro(default = "null")]
     pub bit_rate: Option<BitRate>,
+    /// The time, in ticks of the time base, from which the intervals of keyframes are counted, of a rendition that has keyframes at the
+    /// first picture of each interval and nowhere else, so that several renditions have them at the same times; null if intervals are
+    /// counted from time zero of the source, and the encoder adds keyframes.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub keyframe_grid: Option<i64>,
 }
 
 /// The bit rate of a video track. Rates are in bits per second, of the packets alone.

@@ -60,7 +60,8 @@ crate::frame::record!(
         "merge/6.avsc",
         "merge/7.avsc",
         "merge/8.avsc",
-        "merge/9.avsc"
+        "merge/9.avsc",
+        "merge/10.avsc"
     ]
 );
 

@@ -127,7 +127,8 @@ crate::frame::record!(
         "segment/5.avsc",
         "segment/6.avsc",
         "segment/7.avsc",
-        "segment/8.avsc"
+        "segment/8.avsc",
+        "segment/9.avsc"
     ]
 );
 

@@ -58,7 +58,8 @@ crate::frame::record!(
         "signal/8.avsc",
         "signal/9.avsc",
         "signal/10.avsc",
-        "signal/11.avsc"
+        "signal/11.avsc",
+        "signal/12.avsc"
     ]
 );
 
