@@ -24,6 +24,7 @@ pub mod codec;
 mod color;
 pub mod container;
 pub mod filter;
+pub mod grid;
 pub mod image;
 mod layouts;
 mod pcm;

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, fs::File};
 
 use ffmpeg_next::{self as ff, Packet, frame};
-use millrace_formats::{Seams, rate::Rate};
+use millrace_formats::{Seams, grid::Grid, rate::Rate};
 use millrace_schemas::{Made, Ratio, Rendition, VideoSettings};
 
 use super::{
@@ -370,26 +370,26 @@ fn open_encoder(
 /// Where keyframes are asked for at intervals.
 #[derive(Debug)]
 struct Intervals {
-    /// The length of an interval, in microseconds.
-    length: i128,
-    /// The clock of the times, in seconds.
-    clock: (i128, i128),
+    grid: Grid,
+    /// Whether the intervals begin with the first picture.
+    begins_first: bool,
     /// The interval of the picture before.
-    last: Option<i128>,
+    last: Option<i64>,
 }
 
 impl Intervals {
     /// Returns the intervals of these settings; `None` if they leave keyframes to the encoder.
     fn new(settings: &VideoSettings) -> Option<Self> {
-        let length = (settings.keyframe_seconds * 1e6).round();
-        let clock = (i128::from(settings.time_base.num), i128::from(settings.time_base.den.max(1)));
-        (length >= 1.0).then_some(Self { length: length as i128, clock, last: None })
+        let begins_first = settings.keyframe_grid.is_some();
+        Grid::of(settings).map(|grid| Self { grid, begins_first, last: None })
     }
 
-    /// Takes the next picture. Returns `true` if it is the first one of an interval, counted from time zero of the source, so that
-    /// it does not depend on where segments begin. The first picture of all is a keyframe anyway.
+    /// Takes the next picture. Returns `true` if it is the first one of an interval, counted from time zero of the source or of the
+    /// grid, so that it does not depend on where segments begin. The first picture of all is a keyframe anyway.
     fn begins_one(&mut self, pts: i64) -> bool {
-        let number = (i128::from(pts) * self.clock.0 * 1_000_000).div_euclid(self.length * self.clock.1);
+        let number = self.grid.number(pts);
+        // A picture before the first one was damaged or dropped in the index.
+        let number = if self.begins_first { number.max(0) } else { number };
         self.last.replace(number).is_some_and(|last| last != number)
     }
 }
