@@ -7,6 +7,7 @@ mod outputs;
 mod replaced;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use millrace_schemas::{
     Assembly, Made, MergeStep, OutputFacts, OutputPlan, Phase, PlannedOutput, RecordError, Refused,
@@ -169,6 +170,7 @@ fn begin(
         round: 0,
         again: Vec::new(),
         step: MergeStep::Stage,
+        waiting: None,
     };
     warn(&mut state.warnings, plan.warnings);
     if let Some(first) = state.warnings.first().filter(|_| is_strict(&state)) {
@@ -217,6 +219,7 @@ fn refuse(
         round: 0,
         again: Vec::new(),
         step: MergeStep::Stage,
+        waiting: None,
     };
     end(state, Phase::Failed, Some(refusal.reason), at_ms)
 }

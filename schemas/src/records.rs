@@ -13,7 +13,7 @@ mod upload;
 mod work;
 
 pub use arrival::{Arrival, Seen};
-pub use assembly::{Again, Assembly, PlannedOutput, RatePass, TrackSum};
+pub use assembly::{Again, Assembly, PlannedOutput, RatePass, TrackSum, Waiting};
 pub use media::{
     Area, AudioFacts, AudioFilters, AudioSettings, BitRate, BurntSubtitles, Color, Light, Made, OutputFacts,
     Overlay, PictureShape, Ratio, Rendition, SideSettings, SourceRef, TextOverlay, TextStyle, TrackKind,

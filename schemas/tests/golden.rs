@@ -479,7 +479,20 @@ fn assembly(fields: Fields) -> Assembly {
         round: fields.since(Seams, 1),
         again: fields.since(Seams, vec![Again { index: 2_100_001, replaces: vec![3, 4] }]),
         step: fields.since(Steps, MergeStep::Publish),
+        waiting: fields.since(Grids, Some(waiting())),
     }
+}
+
+fn waiting() -> Waiting {
+    let run = UncleanRun {
+        rendition: "v-1".into(),
+        replaces: vec![3],
+        start: Some(100),
+        end: None,
+        seeks: vec![Seek { by: SeekBy::Byte, at: 77, state: 1 }],
+    };
+    let pass = NextPass { rendition: "v-1".into(), bit_rate: 3_500_000, quality: 22.25 };
+    Waiting { urls: vec!["file:///out/a.mp4".into()], again: vec![run], passes: vec![pass] }
 }
 
 fn merge(fields: Fields) -> Merge {

@@ -53,6 +53,7 @@ pub(super) fn end(
     at_ms: i64,
 ) -> Result<Fold<Assembly>, RecordError> {
     state.phase = phase;
+    state.waiting = None;
     state.ended_ms = Some(at_ms);
     state.reason = reason;
     let succeeded = phase == Phase::Succeeded;

@@ -2,13 +2,14 @@
 //! can't be made leaves none of the others behind. If one can't be published, those that were are withdrawn.
 
 use millrace_schemas::{
-    Assembly, Merge, MergeOutcome, MergeStep, Phase, PlannedOutput, RecordError, Standing,
+    Assembly, Merge, MergeOutcome, MergeStep, Phase, PlannedOutput, RecordError, Standing, Waiting,
 };
 use millrace_topology::{Emit, Fold, faults::Fault, streams};
 
 use super::{
     again::make_again,
     ending::{end, event, is_strict, unchanged, warn},
+    waiting,
 };
 
 /// Returns whether the outputs are being published or withdrawn. A cancel or a deadline is then too late: a worker may be publishing
@@ -127,6 +128,9 @@ fn fold_staged(
     outcome: MergeOutcome,
     at_ms: i64,
 ) -> Result<Fold<Assembly>, RecordError> {
+    if state.waiting.as_ref().is_some_and(|waiting| waiting.urls.contains(&outcome.url)) {
+        return unchanged(Some(state));
+    }
     let Some(output) = find_awaited(&mut state, &outcome.url, |output| output.facts.is_none()) else {
         return unchanged(Some(state));
     };
@@ -134,7 +138,8 @@ fn fold_staged(
         return end(state, Phase::Failed, Some(reason), at_ms);
     }
     if !outcome.again.is_empty() {
-        return make_again(state, outcome.again, &outcome.passes, at_ms);
+        waiting::add(&mut state, outcome);
+        return make_again_or_wait(state, at_ms);
     }
     if outcome.facts.is_none() {
         return unchanged(Some(state));
@@ -146,7 +151,15 @@ fn fold_staged(
     if state.outputs.iter().all(|output| output.facts.is_some()) {
         return publish(state, at_ms);
     }
-    Ok(Fold { state: Some(state), emits: Vec::new(), changed: true })
+    make_again_or_wait(state, at_ms)
+}
+
+/// Begins the round that outputs ask for, unless more are to be judged for it.
+fn make_again_or_wait(mut state: Assembly, at_ms: i64) -> Result<Fold<Assembly>, RecordError> {
+    match waiting::take(&mut state) {
+        Some(Waiting { again, passes, .. }) => make_again(state, again, &passes, at_ms),
+        None => Ok(Fold { state: Some(state), emits: Vec::new(), changed: true }),
+    }
 }
 
 fn fold_published(

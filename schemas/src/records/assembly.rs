@@ -7,6 +7,7 @@ use super::{
     media::{Made, OutputFacts, SourceRef},
     phase::{MergeStep, Phase, Standing},
     plan::{OutputPlan, TrackPlan},
+    signal::{NextPass, UncleanRun},
     upload::Upload,
 };
 use crate::identity::add_digest;
@@ -85,6 +86,22 @@ pub struct Assembly {
     #[serde(default)]
     #[avro(default = r#""whole""#)]
     pub step: MergeStep,
+    /// What outputs ask for while others of this round are awaited, whose average bit rates are judged as well; null if none does.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub waiting: Option<Waiting>,
+}
+
+/// What is made again once all outputs with average bit rates are judged, in one round.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Waiting {
+    /// The URLs of the outputs that ask for it.
+    pub urls: Vec<String>,
+    /// The segments, each once.
+    pub again: Vec<UncleanRun>,
+    /// The qualities of the next passes, one for each rendition.
+    pub passes: Vec<NextPass>,
 }
 
 /// A segment that is being made in place of others, because a seam between those was unclean.

@@ -110,7 +110,7 @@ fn unclean(format: &str, round: i32, again: Vec<UncleanRun>) -> Signal {
 }
 
 /// The outcome of staging an output in a round, successfully.
-fn proven(format: &str, round: i32) -> Signal {
+pub(super) fn proven(format: &str, round: i32) -> Signal {
     of_round(staged(1, format), round)
 }
 
