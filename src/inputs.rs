@@ -107,8 +107,7 @@ pub(crate) fn check_outputs(inputs: &[Input], prefix: &str, wanted: &[Wanted]) -
     let mut writers: HashMap<String, &str> = HashMap::new();
     for input in inputs {
         let Ok(source) = &input.source else { continue };
-        for output in wanted {
-            let url = output.output_url(prefix, source);
+        for url in wanted.iter().flat_map(|output| output.output_urls(prefix, source)) {
             if inputs.iter().any(|other| other.source.as_ref() == Ok(&url)) {
                 return Err(CommandError::Call(format!(
                     "{} would be written over an input; choose another --output folder",

@@ -95,8 +95,8 @@ pub(crate) async fn submit(
     let prefix = output_prefix(&upload, &url).map_err(Problem::unprocessable)?;
     // First of all: a principal learns nothing about what it may not read or write.
     check_reach(principal, Purpose::Source, &url)?;
-    for output in &wanted.outputs {
-        check_reach(principal, Purpose::Output, &output.output_url(&prefix, &url))?;
+    for output in wanted.outputs.iter().flat_map(|output| output.output_urls(&prefix, &url)) {
+        check_reach(principal, Purpose::Output, &output)?;
     }
     let assets = request::unpinned_assets(&upload);
     for asset in &assets {

@@ -2,6 +2,7 @@
 
 pub mod cuts;
 mod extras;
+mod grid;
 mod limits;
 mod longest;
 mod plan;

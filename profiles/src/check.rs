@@ -13,6 +13,7 @@ use crate::{
     bounds::{FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, MOST_OUTPUTS, NONE},
     crop::Crop,
     geometry::SMALLEST_SIDE,
+    ladder::{self, RUNG, USUAL_RUNG_NAME},
     problems::{Problem, Problems},
     profile::{AudioTracks, Output, Profile, Video},
     timing::FrameRate,
@@ -56,9 +57,9 @@ impl Profile {
         for (i, output) in self.outputs.iter().enumerate() {
             let key = format!("output[{i}]");
             if let Some(output) = self.output(tables, &key, output, &mut problems) {
-                let twin = |other: &Wanted| other.file_name("{}") == output.file_name("{}");
-                if wanted.iter().any(twin) {
-                    let name = output.file_name("{stem}");
+                let names: Vec<String> = wanted.iter().flat_map(|other| other.file_names("{}")).collect();
+                let twin = output.file_names("{}").iter().position(|name| names.contains(name));
+                if let Some(name) = twin.and_then(|at| output.file_names("{stem}").into_iter().nth(at)) {
                     problems.add(
                         format!("{key}.name"),
                         format!("another output is called {name}, too; set another name"),
@@ -66,6 +67,9 @@ impl Profile {
                 }
                 wanted.push(output);
             }
+        }
+        if let Err(reason) = ladder::check_count(&wanted) {
+            problems.add("output", reason);
         }
         self.unused(&mut problems);
         if problems.0.is_empty() { Ok(wanted) } else { Err(problems.0) }
@@ -75,11 +79,6 @@ impl Profile {
     fn output(&self, tables: &Tables, key: &str, output: &Output, problems: &mut Problems) -> Option<Wanted> {
         let container = tables.container(&output.format);
         let container = container.map_err(|reason| problems.add(format!("{key}.format"), reason)).ok()?;
-        let name = output.name.as_deref().unwrap_or(USUAL_NAME);
-        if let Err(reason) = check_file_name(name) {
-            problems.add(format!("{key}.name"), reason);
-            return None;
-        }
         let before = problems.0.len();
         let asked = choose(&self.video, output.video.as_ref(), "video", key, problems);
         let video = match asked {
@@ -101,6 +100,16 @@ impl Profile {
         }
         if video.is_none() && audio.is_empty() {
             problems.add(key, "it would hold neither video nor audio");
+            return None;
+        }
+        let is_ladder = container.video.most == 1
+            && video
+                .as_ref()
+                .is_some_and(|(_, asked)| asked.as_ref().is_some_and(|asked| asked.rungs.is_some()));
+        let usual = if is_ladder { USUAL_RUNG_NAME } else { USUAL_NAME };
+        let name = output.name.as_deref().unwrap_or(usual);
+        if let Err(reason) = check_file_name(name, is_ladder) {
+            problems.add(format!("{key}.name"), reason);
             return None;
         }
         Some(Wanted::new(container, name, video, audio))
@@ -134,6 +143,9 @@ fn check_video(tables: &Tables, key: &str, asked: &Video, problems: &mut Problem
     }
     if copies::check(key, asked, (&asked.codec, asked.when_fits.as_deref()), problems) {
         return;
+    }
+    if let Some(rungs) = &asked.rungs {
+        return rungs::check(tables, key, asked, rungs, problems);
     }
     let found = find_codec(tables, &asked.codec).ok();
     let Some((codec, encoder)) = found.and_then(|(codec, encoder)| Some((codec.video()?, encoder))) else {
@@ -204,9 +216,14 @@ fn check_geometry(at: &impl Fn(&str) -> String, asked: &Video, problems: &mut Pr
     }
 }
 
-fn check_name(kind: &str, name: &str, problems: &mut Problems) {
+/// Returns `true` if a name has 1 to 64 letters, digits, - and _.
+fn is_plain_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if name.is_empty() || name.len() > 64 || name == NONE || !name.bytes().all(is_plain) {
+    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
+fn check_name(kind: &str, name: &str, problems: &mut Problems) {
+    if name == NONE || !is_plain_name(name) {
         problems.add(
             format!("{kind}.{name}"),
             format!("a name has 1 to 64 letters, digits, - and _, and is not '{NONE}'"),
@@ -215,15 +232,28 @@ fn check_name(kind: &str, name: &str, problems: &mut Problems) {
 }
 
 /// Checks the name of an output's file: it stays in its folder, and differs from source to source.
-fn check_file_name(name: &str) -> Result<(), String> {
+/// That of a ladder differs from rung to rung, too.
+fn check_file_name(name: &str, is_ladder: bool) -> Result<(), String> {
     if !name.contains("{stem}") {
         return Err(
             "all sources would have the same output; put {stem} into it, the source's name without extension"
                 .into(),
         );
     }
-    if name.replace("{stem}", "").replace("{ext}", "").contains(['{', '}']) {
-        return Err("only {stem} and {ext} are known between braces".into());
+    if is_ladder && !name.contains(RUNG) {
+        return Err(
+            "all rungs would have the same output; put {rung} into it, which is 720p and alike".into()
+        );
+    }
+    if !is_ladder && name.contains(RUNG) {
+        return Err(
+            "{rung} is known of encodings with rungs, in formats that hold one of them; leave it out".into(),
+        );
+    }
+    if name.replace("{stem}", "").replace("{ext}", "").replace(RUNG, "").contains(['{', '}']) {
+        return Err(
+            "only {stem} and {ext} are known between braces, and {rung} of encodings with rungs".into()
+        );
     }
     if name.len() > 200 || name.contains(['/', '\\', '\0']) || name.chars().any(char::is_control) {
         return Err("it is the name of a file, not a path, of at most 200 bytes".into());
@@ -240,6 +270,7 @@ mod codecs;
 mod copies;
 #[cfg(test)]
 mod random;
+mod rungs;
 #[cfg(test)]
 mod tests {
     use millrace_formats::TABLES;

@@ -261,7 +261,8 @@ mod tests {
     use crate::{keys::KEYS, profile::Profile};
 
     /// Keys whose values are names or free text.
-    const NAMES: [&str; 5] = ["description", "output.format", "output.video", "output.audio", "output.name"];
+    const NAMES: [&str; 6] =
+        ["video.NAME.rungs", "description", "output.format", "output.video", "output.audio", "output.name"];
 
     fn codecs() -> impl Iterator<Item = &'static dyn Codec> {
         TABLES.codecs.iter().copied().filter(|codec| codec.video().is_some() || codec.audio().is_some())

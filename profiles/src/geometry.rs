@@ -92,25 +92,41 @@ pub(crate) fn refusal(asked: &Video, picture: &Picture) -> Option<String> {
 
 /// Returns the largest even size within `within`, in square pixels, in the shape of the pictures as they are shown.
 fn square_size_within(asked: &Video, within: Size, picture: &Picture) -> (i32, i32) {
-    let aspect = if picture.sample_aspect.num > 0 { picture.sample_aspect.as_f64() } else { 1.0 };
+    let aspect = aspect_of(picture);
     let width = ((f64::from(picture.width) * aspect / 2.0).round() as i32).saturating_mul(2).max(2);
     let square = Picture { width, sample_aspect: Ratio { num: 1, den: 1 }, ..picture.clone() };
     let asked = Video { size: Some(within), width: None, height: None, ..asked.clone() };
     size_within(&asked, &square).unwrap_or((width, picture.height))
 }
 
+fn aspect_of(picture: &Picture) -> f64 {
+    if picture.sample_aspect.num > 0 { picture.sample_aspect.as_f64() } else { 1.0 }
+}
+
+/// Returns the greatest width and height that are asked for.
+fn most_sides(asked: &Video) -> [Option<i32>; 2] {
+    let size = asked.size;
+    [(asked.width, size.map(|size| size.width)), (asked.height, size.map(|size| size.height))]
+        .map(|(side, of_size)| [side, of_size].into_iter().flatten().min())
+}
+
+/// Returns how many times their size pictures would have if they filled what is asked; `None` if no size is.
+pub(crate) fn factor_within(asked: &Video, picture: &Picture) -> Option<f64> {
+    let [most_width, most_height] = most_sides(asked);
+    let factors = [
+        most_width.map(|most| f64::from(most) / (f64::from(picture.width) * aspect_of(picture))),
+        most_height.map(|most| f64::from(most) / f64::from(picture.height)),
+    ];
+    factors.into_iter().flatten().reduce(f64::min)
+}
+
 /// Returns the largest even size within what is asked, in the shape of the pictures as they are shown; `None` if they stay as they
 /// are.
-fn size_within(asked: &Video, picture: &Picture) -> Option<(i32, i32)> {
-    let aspect = if picture.sample_aspect.num > 0 { picture.sample_aspect.as_f64() } else { 1.0 };
-    let (shown_width, height) = (f64::from(picture.width) * aspect, f64::from(picture.height));
-    let most_width = [asked.width, asked.size.map(|size| size.width)].into_iter().flatten().min();
-    let most_height = [asked.height, asked.size.map(|size| size.height)].into_iter().flatten().min();
-    let factors = [
-        most_width.map(|most| f64::from(most) / shown_width),
-        most_height.map(|most| f64::from(most) / height),
-    ];
-    let factor = factors.into_iter().flatten().reduce(f64::min)?;
+pub(crate) fn size_within(asked: &Video, picture: &Picture) -> Option<(i32, i32)> {
+    let aspect = aspect_of(picture);
+    let height = f64::from(picture.height);
+    let [most_width, most_height] = most_sides(asked);
+    let factor = factor_within(asked, picture)?;
     let factor = if asked.upscale { factor } else { factor.min(1.0) };
     // Rows and columns of chroma are two pixels; rounding up to more than was asked for is no choice.
     let even = |pixels: f64, most: Option<i32>, aspect: f64| {

@@ -15,6 +15,7 @@ use crate::{
     },
     check::audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
     geometry::SMALLEST_SIDE,
+    rungs::MOST_RUNGS,
     watermark::MOST_WATERMARKS,
 };
 
@@ -232,7 +233,7 @@ pub const KEYS: &[Key] = &[
         path: "video.NAME.keyframe_interval",
         about: "The longest time between keyframes: there is one at the first picture of each such interval of the source's time, whatever the segments.",
         range: |_| format!("{} to {} seconds", KEYFRAME_INTERVALS.0, KEYFRAME_INTERVALS.1),
-        default: "the encoder's own, and one at the start of each segment",
+        default: "the encoder's own, and one at the start of each segment; of a ladder 2 seconds",
         example: "keyframe_interval = \"2s\"",
         cost: "a keyframe is several times as large as another picture",
     },
@@ -275,6 +276,20 @@ pub const KEYS: &[Key] = &[
         default: "sdr",
         example: "color = \"source\"",
         cost: "less than tone mapping, and 10 bits",
+    },
+    Key {
+        path: "video.NAME.rungs",
+        about: "The sizes of a ladder: there is a rendition of each, which a player can switch between. A list of tables, each with `height`, `width` or `size`, and what differs for it: `quality`, `bitrate`, `max_bitrate`, `buffer`, `preset`, and a `name`; all other keys of the encoding hold for all. Sizes are those of landscape pictures; of portrait pictures they lie on their side, so that a rung of 720p is 720 wide. Rungs that are larger than the source are left out (if all are, the smallest one is there, in the source's size); nothing is enlarged. `\"auto\"`: the source's own size, after `crop` and `rotate` and within `size`, `width` and `height` if they are set, and the usual ones below it. All are made of one decode, and all have keyframes at the same times, each `keyframe_interval` from the first picture on (2 seconds if it is not set) and nowhere else; segments begin there, so none is shorter than that. In a format of one video track each rung is an output, whose name has `{rung}` in it. Encoders that place keyframes by themselves (av1) make no ladders.",
+        range: |tables| {
+            let rungs = each(tables, |codec| {
+                let video = codec.video().filter(|video| video.places_keyframes())?;
+                Some(video.rungs().iter().map(i32::to_string).collect::<Vec<_>>().join(", "))
+            });
+            format!("\"auto\", of these heights: {rungs}; or a list of 1 to {MOST_RUNGS} sizes")
+        },
+        default: "one size",
+        example: "rungs = [{ height = 1080, quality = 22 }, { height = 720 }, { height = 360, name = \"small\" }]    # or \"auto\"",
+        cost: "an encode for each rung: those of 720p, 480p and 360p together take as much as one of 1080p alone",
     },
     Key {
         path: "audio.NAME.codec",
@@ -412,9 +427,9 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "output.name",
-        about: "The name of its file. `{stem}` is the source's name without its extension, `{ext}` the format's.",
-        range: |_| "at most 200 bytes, with {stem} in it".into(),
-        default: "{stem}.{ext}",
+        about: "The name of its file. `{stem}` is the source's name without its extension, `{ext}` the format's, and `{rung}`, of an encoding with `rungs`, that of the rung: its `name`, or its shorter side, such as `720p` (of one with a `width` alone that, such as `1280w`).",
+        range: |_| "at most 200 bytes, with {stem} in it, and {rung} if the encoding has rungs".into(),
+        default: "{stem}.{ext}; of a ladder {stem}-{rung}.{ext}",
         example: "[[output]]\nformat = \"mp4\"\nname = \"{stem}-web.{ext}\"",
         cost: "nothing",
     },

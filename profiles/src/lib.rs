@@ -15,6 +15,7 @@ mod crop;
 mod ends;
 mod geometry;
 mod keys;
+mod ladder;
 mod language;
 mod length;
 mod lettering;
@@ -23,6 +24,7 @@ mod over_time;
 mod problems;
 mod profile;
 mod request;
+mod rungs;
 mod shipped;
 mod subtitles;
 mod timecode;
@@ -37,6 +39,7 @@ pub use catalog::{Catalog, CatalogEntry, Origin};
 pub use crop::{Crop, Rotate};
 pub use ends::{Ends, IMAGE, ends, profile_with};
 pub use keys::{KEYS, Key, documentation};
+pub use ladder::for_source;
 pub use length::Length;
 pub use name::{ProfileName, ProfileReference, ProfileVersion};
 pub use problems::Problem;
@@ -45,6 +48,7 @@ pub use request::{
     Request, assets, lasting_profile, pin_assets, pin_profile, profile_and_version, profile_reference,
     unpinned_assets,
 };
+pub use rungs::{Rung, Rungs};
 pub use shipped::{SHIPPED, shipped};
 pub use subtitles::Subtitles;
 pub use timing::{Deinterlace, Denoise, FrameRate, Rate};

@@ -9,6 +9,7 @@ use crate::{
     amounts::{BitRate, Bits, Decibels, Loudness, Seconds, Size},
     asset::Asset,
     crop::{Crop, Rotate},
+    rungs::Rungs,
     subtitles::{Subtitles, burn_or_table},
     timing::{Deinterlace, Denoise, FrameRate},
     trim::TrimTimes,
@@ -111,6 +112,9 @@ pub struct Video {
     /// What becomes of high dynamic range.
     #[serde(default, skip_serializing_if = "ColorRange::is_default")]
     pub color: ColorRange,
+    /// The sizes of which there is a rendition each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rungs: Option<Rungs>,
 }
 
 /// What becomes of high dynamic range.

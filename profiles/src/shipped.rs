@@ -5,6 +5,7 @@ use crate::profile::Profile;
 /// The shipped profiles: a name, and a text in TOML.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("web", include_str!("../shipped/web.toml")),
+    ("ladder", include_str!("../shipped/ladder.toml")),
     ("web-av1", include_str!("../shipped/web-av1.toml")),
     ("hdr", include_str!("../shipped/hdr.toml")),
     ("archive", include_str!("../shipped/archive.toml")),

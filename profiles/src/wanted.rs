@@ -10,6 +10,7 @@ use crate::{
     bounds::USUAL_BUFFER_SECONDS,
     copying::Copying,
     geometry::{self, Geometry},
+    ladder::RUNG,
     language::terminology,
     over_time,
     profile::{Audio, ColorRange, Video},
@@ -26,10 +27,14 @@ pub(crate) const USUAL_NAME: &str = "{stem}.{ext}";
 pub struct Wanted {
     /// Its container.
     pub container: &'static Container,
-    /// The name of its file, with `{stem}` and `{ext}` in it.
+    /// The name of its file, with `{stem}` and `{ext}` in it, and `{rung}` if it is a rung of a ladder.
     name: String,
+    /// The name of the rung that it is; `None` if it is none.
+    pub(crate) rung: Option<String>,
     /// What is wanted of its pictures; `None` for no pictures.
-    video: Option<Encoding<Video>>,
+    pub(crate) video: Option<Encoding<Video>>,
+    /// What is wanted of further renditions of its pictures, of a format that holds several.
+    pub(crate) smaller: Vec<Encoding<Video>>,
     /// What is wanted of its audio, each with the language of the tracks of which it is wanted, if it is not all of them.
     audio: Vec<(Option<String>, Encoding<Audio>)>,
     /// What it is made of.
@@ -54,11 +59,11 @@ struct Origin {
 #[derive(Debug, Clone)]
 pub(crate) struct Encoding<T> {
     /// `None` for that of the source, whose packets are copied.
-    codec: Option<&'static dyn Codec>,
+    pub(crate) codec: Option<&'static dyn Codec>,
     /// libavcodec's name of the encoder that is asked for.
     encoder: Option<&'static str>,
     /// `None` for the codec's defaults.
-    asked: Option<T>,
+    pub(crate) asked: Option<T>,
 }
 
 impl<T: PartialEq> PartialEq for Encoding<T> {
@@ -73,6 +78,13 @@ impl<T> Encoding<T> {
     fn new(chosen: Option<Chosen>, asked: Option<T>) -> Self {
         let (codec, encoder) = chosen.unzip();
         Self { codec, encoder: encoder.flatten(), asked }
+    }
+}
+
+impl Encoding<Video> {
+    /// Returns the same codec and encoder, of which this is asked.
+    pub(crate) fn with(&self, asked: Video) -> Self {
+        Self { asked: Some(asked), ..self.clone() }
     }
 }
 
@@ -128,6 +140,8 @@ impl Wanted {
         Self {
             container,
             name: name.into(),
+            rung: None,
+            smaller: Vec::new(),
             video: video.map(|(chosen, asked)| Encoding::new(chosen, asked)),
             audio: audio
                 .into_iter()
@@ -135,6 +149,11 @@ impl Wanted {
                 .collect(),
             source: Origin::default(),
         }
+    }
+
+    /// Returns the same output with one rendition of pictures.
+    pub(crate) fn with_pictures(&self, video: Encoding<Video>) -> Self {
+        Self { video: Some(video), smaller: Vec::new(), ..self.clone() }
     }
 
     /// Returns whether its pictures are copied.
@@ -172,7 +191,9 @@ impl Wanted {
     /// Returns the name of the file that is made of a source whose name without its extension is `stem`.
     #[must_use]
     pub fn file_name(&self, stem: &str) -> String {
-        self.name.replace("{ext}", self.container.name).replace("{stem}", stem)
+        let name = self.name.replace("{ext}", self.container.name);
+        let name = self.rung.as_ref().map_or(name.clone(), |rung| name.replace(RUNG, rung));
+        name.replace("{stem}", stem)
     }
 
     /// Returns the URL of the output that is made of a source, in the folder or bucket of this URL.

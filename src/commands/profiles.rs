@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use millrace_formats::{TABLES, is_high_range};
 use millrace_processors::split::{Preview, preview};
-use millrace_profiles::{Origin, Profile, ProfileReference, ProfileVersion, SHIPPED, Wanted, shipped};
+use millrace_profiles::{
+    Origin, Profile, ProfileReference, ProfileVersion, SHIPPED, Wanted, for_source, shipped,
+};
 use millrace_schemas::{AudioSettings, SourceFacts, Upload, VideoSettings, source_stem};
 use millrace_storage::Stores;
 use millrace_worker::{Probes, check_sandbox};
@@ -104,7 +106,7 @@ async fn check(call: &CheckProfile) -> Result<u8, CommandError> {
         }
     };
     let Some(source) = &call.source else {
-        let names: Vec<String> = wanted.iter().map(|wanted| wanted.file_name("{stem}")).collect();
+        let names: Vec<String> = wanted.iter().flat_map(|wanted| wanted.file_names("{stem}")).collect();
         note(&format!("{}: it is right, and makes {}", call.profile, names.join(", ")));
         return Ok(0);
     };
@@ -116,7 +118,10 @@ async fn check(call: &CheckProfile) -> Result<u8, CommandError> {
     let upload = Upload { profile: Some(profile.to_json()), ..Upload::of(&url, "file:///") };
     match preview(&upload, &source, &found.facts, &encoders) {
         Ok(preview) if call.json => print(&preview_json(&preview).to_string()),
-        Ok(preview) => show_preview(&display_name(&url), &found.facts, &wanted, &preview),
+        Ok(preview) => {
+            let wanted = for_source(wanted, &found.facts).map_err(CommandError::Failed)?;
+            show_preview(&display_name(&url), &found.facts, &wanted, &preview);
+        }
         Err(reason) => {
             print(&reason);
             return Ok(1);
@@ -141,7 +146,11 @@ fn show_preview(name: &str, facts: &SourceFacts, wanted: &[Wanted], preview: &Pr
     print(&format!("{name}: {}", holds.join(", ")));
     for (output, wanted) in preview.outputs.iter().zip(wanted) {
         print(&format!("  {}", wanted.file_name(source_stem(name))));
-        output.video.iter().for_each(|settings| print(&format!("    video  {}", video_text(settings))));
+        output
+            .video
+            .iter()
+            .chain(&output.more_video)
+            .for_each(|settings| print(&format!("    video  {}", video_text(settings))));
         output.audio.iter().for_each(|settings| print(&format!("    audio  {}", audio_text(settings))));
         output.remarks.iter().for_each(|remark| print(&format!("    note   {remark}")));
     }

@@ -37,7 +37,8 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     let (wanted, plan, made, mut left_out) = match (&profile, call.profile.as_deref()) {
         (Some(profile), Some(argument)) => {
             let wanted = wanted(argument, profile, &source, &output)?;
-            let is_planned = profile.source.trim.is_some() || !wanted.keeps_audio_tracks();
+            let is_planned =
+                profile.source.trim.is_some() || !wanted.keeps_audio_tracks() || wanted.is_ladder_of_files();
             let planned =
                 if is_planned { Some(planned(&probes, profile, &source, &output).await?) } else { None };
             let (plan, made) = planned.unzip();
@@ -120,8 +121,8 @@ fn wanted(argument: &str, profile: &Profile, source: &str, output: &str) -> Resu
         CommandError::Call(format!("{argument}: {}", problems.join("; ")))
     })?;
     let prefix = output.rsplit_once('/').map_or("", |(prefix, _)| prefix);
-    let is_it = |wanted: &&Wanted| wanted.output_url(prefix, source) == output;
-    let names = || all.iter().map(|wanted| wanted.file_name("{stem}")).collect::<Vec<_>>().join(", ");
+    let is_it = |wanted: &&Wanted| wanted.may_make((prefix, source), output);
+    let names = || all.iter().flat_map(|wanted| wanted.file_names("{stem}")).collect::<Vec<_>>().join(", ");
     all.iter().find(is_it).cloned().ok_or_else(|| {
         CommandError::Call(format!(
             "{argument} makes no output of that name; of a source it makes {}",

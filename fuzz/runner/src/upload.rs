@@ -92,8 +92,7 @@ fn check_meaning(upload: &Upload) {
     assert_eq!(execution_id(upload, &source), execution_id(&upload.clone(), &source));
     let Ok(prefix) = output_prefix(upload, &url) else { return };
     let outputs = request::wanted(upload).map_or_else(|_| Vec::new(), |wanted| wanted.outputs);
-    for output in outputs {
-        let output = output.output_url(&prefix, &url);
+    for output in outputs.iter().flat_map(|output| output.output_urls(&prefix, &url)) {
         let places = (Location::parse(&url), Location::parse(&prefix), Location::parse(&output));
         if let (Ok(_), Ok(prefix), Ok(output)) = places {
             assert_eq!(output.parent().as_ref(), Some(&prefix), "{output} lies elsewhere than in {prefix}");

@@ -58,6 +58,62 @@ pub fn plan(first: i64, end: i64, keyframes: &[Keyframe], step: i64, longest_lea
         let Some(next) = step.checked_mul(steps).and_then(|by| target.checked_add(by)) else { break };
         target = next;
     }
+    ranges_between(&cuts, keyframes)
+}
+
+/// A time of a grid, on the source's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GridTime {
+    /// The time, in ticks.
+    pub time: i64,
+    /// Whether a segment that begins then begins on the grid.
+    pub is_exact: bool,
+}
+
+/// Returns the ranges of a video that is cut on a grid: at each time of it whose number is a multiple of `every`, or at the next one
+/// that is exact. There is no cut where the lead-in, which is the time since the previous keyframe, is more than `longest_lead`.
+///
+/// `grid` has a function that returns the time with a number, which is 0 at the start, and one that returns the number of the first time
+/// that is not before another. All times are in ticks of one time base; `keyframes` are sorted by time. Without keyframes there is one
+/// range. The cost is bounded as that of [`plan`].
+#[must_use]
+pub fn plan_on_grid(
+    (first, end): (i64, i64),
+    keyframes: &[Keyframe],
+    every: i64,
+    (time, number_from): (&dyn Fn(i64) -> GridTime, &dyn Fn(i64) -> i64),
+    longest_lead: i64,
+) -> Vec<Range> {
+    let every = every.max(1);
+    let mut cuts: Vec<i64> = Vec::new();
+    let mut number = every;
+    let rest = time(every).time.saturating_sub(time(0).time) / 2;
+    // Times that are not exact cost something, too.
+    for _ in 0..4 * MOST_SEGMENTS {
+        let GridTime { time, is_exact } = time(number);
+        if keyframes.is_empty() || time >= end.saturating_sub(rest) || cuts.len() > MOST_SEGMENTS {
+            break;
+        }
+        let before = keyframes.partition_point(|keyframe| keyframe.pts <= time).checked_sub(1);
+        let lead = before.map(|before| time.saturating_sub(keyframes[before].pts));
+        if lead.is_none_or(|lead| lead > longest_lead) {
+            // Up to the next keyframe no cut is possible.
+            let Some(next) = keyframes.get(before.map_or(0, |before| before + 1)) else { break };
+            number = number_from(next.pts).max(number.saturating_add(1));
+            continue;
+        }
+        if is_exact && time > *cuts.last().unwrap_or(&first) {
+            cuts.push(time);
+            number = (number / every).saturating_add(1).saturating_mul(every);
+        } else {
+            number = number.saturating_add(1);
+        }
+    }
+    ranges_between(&cuts, keyframes)
+}
+
+/// Returns the ranges between these cuts, with their seek points.
+fn ranges_between(cuts: &[i64], keyframes: &[Keyframe]) -> Vec<Range> {
     let starts = std::iter::once(None).chain(cuts.iter().copied().map(Some));
     let ends = cuts.iter().copied().map(Some).chain(std::iter::once(None));
     let ranges: Vec<Range> = starts

@@ -23,7 +23,9 @@ pub(super) fn check_locations(access: &Access, upload: &Upload, source: &str) ->
     }
     let prefix = output_prefix(upload, source)?;
     for output in request::wanted(upload)?.outputs {
-        principal.check(Purpose::Output, &parse(&output.output_url(&prefix, source))?)?;
+        for url in output.output_urls(&prefix, source) {
+            principal.check(Purpose::Output, &parse(&url)?)?;
+        }
     }
     Ok(())
 }

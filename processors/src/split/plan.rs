@@ -4,7 +4,7 @@
 mod tests;
 
 use millrace_formats::{Seams, bit_rate::hold_segments};
-use millrace_profiles::{Request, Wanted};
+use millrace_profiles::{Request, Wanted, for_source};
 use millrace_schemas::{
     AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Ratio, Rendition, Seek,
     SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Trim,
@@ -12,7 +12,9 @@ use millrace_schemas::{
 };
 
 use super::{
-    cuts, extras, longest,
+    cuts, extras,
+    grid::{SourceGrid, by_grid},
+    longest,
     ranges::{expected_pictures, lengths, parts, ranges},
     ranks::{DEFAULT, audio_ranks},
     trim,
@@ -60,6 +62,7 @@ pub(super) fn plan(
     let work = work.to_string();
     let Request { outputs: mut wanted, terms } = request::wanted(upload)?;
     terms.check(facts)?;
+    wanted = for_source(wanted, facts)?;
     if let Some(reason) = facts
         .video
         .as_ref()
@@ -222,30 +225,28 @@ impl PlanBuilder<'_> {
             return Err(reason);
         }
         let is_trimmed = self.blank.trim.is_some();
-        let lengths = lengths(video, &ranges(video, seconds));
         let renditions = self.distinct(0, |wanted| {
-            let mut settings = wanted.pictures(tables(), video, is_trimmed)?;
-            if let Some(rate) = settings.as_mut().and_then(|settings| settings.bit_rate.as_mut()) {
-                *rate = hold_segments(*rate, &lengths);
-            }
-            let settings = settings.into_iter();
+            let settings = wanted.all_pictures(tables(), video, is_trimmed)?.into_iter();
             Ok(settings.map(|video| Rendition { video: Some(video), ..nothing() }).collect())
         })?;
         // A task encodes or copies. Encodes come first: they are what the progress of an execution is counted by.
         let (copies, encodes): (Vec<_>, Vec<_>) = renditions.into_iter().partition(is_copy);
         // What is made in passes is made by itself, so that passes make nothing else again.
         let (averages, encodes): (Vec<_>, Vec<_>) = encodes.into_iter().partition(has_average);
-        self.add_pictures(video, &encodes, seconds)?;
-        self.add_pictures(video, &averages, seconds)?;
-        self.add_pictures(video, &copies, seconds)
+        let clock = video.picture.time_base;
+        for (grid, renditions) in [encodes, averages].into_iter().flat_map(|all| by_grid(all, clock)) {
+            self.add_pictures(video, renditions, seconds, grid)?;
+        }
+        self.add_pictures(video, copies, seconds, None)
     }
 
-    /// Adds the segments of a track of pictures for these renditions.
+    /// Adds the segments of a track of pictures for these renditions, cut on their grid of keyframes if they have one.
     fn add_pictures(
         &mut self,
         video: &VideoTrack,
-        renditions: &[Rendition],
+        mut renditions: Vec<Rendition>,
         seconds: f64,
+        grid: Option<SourceGrid>,
     ) -> Result<(), String> {
         if renditions.is_empty() {
             return Ok(());
@@ -256,8 +257,13 @@ impl PlanBuilder<'_> {
         let mut ranges = if renditions.iter().any(is_whole) {
             vec![cuts::Range { start: None, end: None, seeks: Vec::new() }]
         } else {
-            ranges(video, seconds)
+            grid.map_or_else(|| ranges(video, seconds), |grid| grid.ranges(video, seconds))
         };
+        let lengths = lengths(video, &ranges);
+        let settings = renditions.iter_mut().filter_map(|rendition| rendition.video.as_mut());
+        for rate in settings.filter_map(|settings| settings.bit_rate.as_mut()) {
+            *rate = hold_segments(*rate, &lengths);
+        }
         let Ratio { num, den } = video.picture.time_base;
         let from = self.blank.trim.map(|trim| trim.ticks((i64::from(num), i64::from(den))).0);
         if let Some(first) = ranges.first_mut().filter(|_| from == Some(video.first)) {
@@ -268,7 +274,7 @@ impl PlanBuilder<'_> {
         let blank = Segment {
             video_segments: count,
             stream: video.stream,
-            renditions: renditions.to_vec(),
+            renditions: renditions.clone(),
             longest_gap: video.longest_gap,
             last_time: video.last_time,
             also: video.more_streams.clone(),
@@ -284,7 +290,7 @@ impl PlanBuilder<'_> {
             ..track(rendition, TrackKind::Video, first, count, None)
         }));
         for (range, index) in ranges.into_iter().zip(first..) {
-            let expected_units = expected_pictures(video, &range, renditions);
+            let expected_units = expected_pictures(video, &range, &renditions);
             let cuts::Range { start, end, seeks } = range;
             self.segments.push(Segment { index, start, end, seeks, expected_units, ..blank.clone() });
         }

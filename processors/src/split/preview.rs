@@ -36,6 +36,8 @@ pub struct OutputPreview {
     pub format: String,
     /// The settings of its video.
     pub video: Option<VideoSettings>,
+    /// The settings of its further video tracks, which show the same in other sizes.
+    pub more_video: Vec<VideoSettings>,
     /// The settings of its audio tracks.
     pub audio: Vec<AudioSettings>,
     /// The stream of the source that each of them is made of.
@@ -66,6 +68,7 @@ pub fn preview(
         let mine = || tracks.iter().filter(|track| output.renditions.contains(&track.rendition));
         OutputPreview {
             video: mine().find_map(|track| track.video.clone()),
+            more_video: mine().filter_map(|track| track.video.clone()).skip(1).collect(),
             audio: mine().filter_map(|track| track.audio.clone()).collect(),
             audio_streams: mine().filter(|track| track.audio.is_some()).map(stream).collect(),
             extras: output.extras.clone().unwrap_or_default(),
