@@ -12,6 +12,8 @@ use std::{
 
 #[path = "compare/codecs.rs"]
 mod codecs;
+#[path = "compare/ladder.rs"]
+mod ladder;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -45,6 +47,11 @@ fn main() {
     // `cargo bench --bench compare -- codecs` asks for that alone.
     if std::env::args().any(|argument| argument == "codecs") {
         codecs::run(&work, rounds, |name, arguments| make(&work, name, arguments), millrace);
+        return;
+    }
+    // `cargo bench --bench compare -- ladder` for that.
+    if std::env::args().any(|argument| argument == "ladder") {
+        ladder::run(&work, rounds, |name, arguments| make(&work, name, arguments), millrace);
         return;
     }
     let source = "long.mp4";

@@ -26,6 +26,7 @@ mod examples;
 mod hdr;
 mod http;
 mod key_ends;
+mod ladder;
 mod lengths;
 mod lies;
 mod loudness;

@@ -423,6 +423,10 @@ mod tests {
             VideoSettings { keyframe_seconds: 0.1, time_base: Ratio { num: 1, den: 10 }, ..settings.clone() };
         let mut intervals = Intervals::new(&tenths).unwrap();
         assert_eq!((0..10).filter(|pts| intervals.begins_one(*pts)).count(), 9, "0.3 s is the third one");
-        assert!(Intervals::new(&VideoSettings { keyframe_seconds: 0.0, ..settings }).is_none());
+        assert!(Intervals::new(&VideoSettings { keyframe_seconds: 0.0, ..settings.clone() }).is_none());
+        let on_grid = VideoSettings { keyframe_grid: Some(7), ..settings };
+        let mut intervals = Intervals::new(&on_grid).unwrap();
+        let begun: Vec<i64> = (5..40).filter(|pts| intervals.begins_one(*pts)).collect();
+        assert_eq!(begun, [22, 37], "from the grid's own zero on, before which there is no interval");
     }
 }

@@ -1,3 +1,5 @@
+mod ladder;
+
 use millrace_schemas::{
     CodedStream, Encoders, Keyframe, Picture, Ratio, Seek, SeekBy, Signal, Sound, VideoSettings,
     frame::Record as _,
