@@ -28,10 +28,9 @@ fn ladder(codec: &str, keys: &str, output: &str) -> String {
     format!("[video.main]\ncodec = \"{codec}\"\n{keys}\n[[output]]\n{output}")
 }
 
-fn made(place: &Place, source: &Path, profile: &str, more: &[&str]) -> Ran {
+fn made(place: &Place, source: &Path, profile: &str) -> Ran {
     let file = place.write("ladder.toml", profile);
-    let asked = ["--profile", file.to_str().unwrap(), "--segment-time", "1"];
-    place.run(&[source], &[&asked[..], more].concat())
+    place.run(&[source], &["--profile", file.to_str().unwrap(), "--segment-time", "1"])
 }
 
 fn outputs(place: &Place) -> Vec<PathBuf> {
@@ -64,7 +63,7 @@ fn each_rung_is_a_file_and_all_have_keyframes_on_one_grid() {
     let source = place.path("film.mp4");
     scenes(&source, ("640x360", "25"));
     let keys = format!("quality = 8\nkeyframe_interval = \"0.5s\"\n{RUNGS}");
-    let ran = made(&place, &source, &ladder("h264", &keys, "format = \"mp4\""), &[]);
+    let ran = made(&place, &source, &ladder("h264", &keys, "format = \"mp4\""));
     assert_eq!(ran.success()["segments"], 4, "of a second, and the rest");
     assert_eq!(place.names("out"), ["film-240p.mp4", "film-360p.mp4", "film-small.mp4"]);
     let all = outputs(&place);
@@ -102,7 +101,7 @@ fn rungs_of_the_sources_size_are_never_enlarged_and_portrait_pictures_keep_their
         let place = Place::new();
         let source = place.path("a.mp4");
         media::constant(&source, Constant { size, seconds: "1", ..Constant::default() });
-        made(&place, &source, &ladder("h264", "rungs = \"auto\"", "format = \"mkv\""), &[]).success();
+        made(&place, &source, &ladder("h264", "rungs = \"auto\"", "format = \"mkv\"")).success();
         let mut names: Vec<String> = rungs.iter().map(|(rung, _)| format!("a-{rung}.mkv")).collect();
         names.sort();
         assert_eq!(place.names("out"), names);
@@ -114,7 +113,7 @@ fn rungs_of_the_sources_size_are_never_enlarged_and_portrait_pictures_keep_their
     let source = place.path("small.mp4");
     media::constant(&source, Constant { size: "160x90", seconds: "1", ..Constant::default() });
     let listed = ladder("h264", "rungs = [{ height = 720 }, { height = 360 }]", "format = \"mp4\"");
-    made(&place, &source, &listed, &[]).success();
+    made(&place, &source, &listed).success();
     assert_eq!(place.names("out"), ["small-360p.mp4"], "the smallest rung, in the source's size");
     assert_eq!(shown_size(&place.path("out/small-360p.mp4")), [160, 90]);
 }
@@ -145,7 +144,7 @@ fn the_grid_of_a_part_and_of_another_frame_rate_is_that_of_the_output() {
         scenes(&source, ("320x180", "25"));
         let keys = format!("keyframe_interval = 1\nrungs = [{{ height = 180 }}, {{ height = 90 }}]\n{keys}");
         let profile = ladder("h264", &keys, &format!("format = \"mp4\"\n{source_terms}"));
-        let ran = made(&place, &source, &profile, &[]);
+        let ran = made(&place, &source, &profile);
         assert!(ran.success()["segments"].as_u64().unwrap() >= 3, "{source_terms}");
         assert_eq!(shared_keyframes(&outputs(&place)), expected, "{keys} {source_terms}");
     }
@@ -157,7 +156,7 @@ fn variable_times_and_other_codecs_have_keyframes_on_one_grid() {
     let source = place.path("variable.mkv");
     media::variable(&source);
     let keys = "keyframe_interval = \"0.5s\"\nrungs = [{ height = 180 }, { height = 90 }]";
-    made(&place, &source, &ladder("h264", keys, "format = \"mp4\""), &[]).success();
+    made(&place, &source, &ladder("h264", keys, "format = \"mp4\"")).success();
     let all = outputs(&place);
     let times = pictures(&all[0]);
     let found = shared_keyframes(&all);
@@ -177,7 +176,7 @@ fn variable_times_and_other_codecs_have_keyframes_on_one_grid() {
         let source = place.path("film.mp4");
         scenes(&source, ("320x180", "25"));
         let keys = "keyframe_interval = 1\nrungs = [{ height = 180 }, { height = 90 }]";
-        made(&place, &source, &ladder(codec, keys, "format = \"mkv\""), &[]).success();
+        made(&place, &source, &ladder(codec, keys, "format = \"mkv\"")).success();
         assert_eq!(shared_keyframes(&outputs(&place)), [0.0, 1.0, 2.0, 3.0, 4.0], "{codec}");
     }
 }
@@ -190,7 +189,7 @@ fn each_rung_has_the_average_that_is_asked_for() {
     let keys = "keyframe_interval = 1\nrungs = [{ height = 360, bitrate = \"800k\" }, { height = 240, bitrate = \"400k\" }, \
                 { height = 180, bitrate = \"250k\" }, { height = 120, bitrate = \"120k\" }]";
     let profile = ladder("h264", keys, "format = \"mp4\"\naudio = \"none\"");
-    made(&place, &source, &profile, &["--segment-time", "2"]).success();
+    made(&place, &source, &profile).success();
     let all = outputs(&place);
     for (path, asked) in all.iter().zip([800.0, 400.0, 250.0, 120.0]) {
         let rate = probed(path, "stream=bit_rate").parse::<f64>().unwrap() / 1000.0;
@@ -205,7 +204,7 @@ fn a_rung_is_verified_and_shown_before_it_is_made() {
     let source = place.path("a.mp4");
     media::clip(&source);
     let profile = ladder("h264", "rungs = [{ height = 180 }, { height = 90 }]", "format = \"mp4\"");
-    made(&place, &source, &profile, &[]).success();
+    made(&place, &source, &profile).success();
     let call = |arguments: &[&str]| {
         let output = place.millrace().args(arguments).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
@@ -238,7 +237,7 @@ fn what_is_no_ladder_is_refused_with_what_would_work() {
         ),
         (ladder("h264", "rungs = [{ height = 90 }]\npad = \"64x64\"", "format = \"mp4\""), "leave it out"),
     ] {
-        let ran = made(&place, &source, &profile, &[]);
+        let ran = made(&place, &source, &profile);
         assert!(ran.status == 2 && ran.stderr.contains(reason), "{}", ran.stderr);
         assert!(place.names("out").is_empty());
     }
