@@ -1,6 +1,7 @@
 //! The command line.
 
 mod help;
+mod light;
 mod profiles;
 mod shared;
 
@@ -12,9 +13,10 @@ use serde::Serialize;
 
 use crate::order::Order;
 use help::{
-    CLEANUP_HELP, DEAD_HELP, EXECUTIONS_HELP, PROFILES_HELP, REPLAY_HELP, RUN_HELP, SERVE_HELP, SUBMIT_HELP,
-    VERIFY_HELP,
+    CLEANUP_HELP, DEAD_HELP, EXECUTIONS_HELP, GIF_HELP, PROBE_HELP, PROFILES_HELP, REPLAY_HELP, RUN_HELP,
+    SERVE_HELP, SUBMIT_HELP, THUMBNAIL_HELP, VERIFY_HELP,
 };
+pub(crate) use light::{Gif, LightOutput, Thumbnail};
 pub(crate) use profiles::{CheckProfile, ProfileLookup, Profiles};
 pub(crate) use shared::{Data, Decoding, LogLocation, OwnProfiles};
 
@@ -29,6 +31,8 @@ Examples:
   millrace serve --brokers kafka:9092 --work file:///work  one of the processes of a cluster
   millrace submit holiday.mov --output out --wait          an upload for whoever serves
   millrace probe holiday.mov                               what a file holds
+  millrace thumbnail holiday.mov --output holiday.jpg      a picture of it
+  millrace gif holiday.mov --output holiday.gif            three seconds of it, animated
   millrace verify holiday.mov out/holiday.mp4              the proof that an output is right
   millrace executions list                                 what was made, and what failed
   millrace executions logs 5e2ea7                          all that was logged about one of them
@@ -59,8 +63,15 @@ pub(crate) enum Command {
     /// Offsets that were set back with Kafka's own tools are redeliveries, and change nothing: this is how to process again.
     #[command(subcommand, after_help = REPLAY_HELP)]
     Replay(Replay),
-    /// Show what a media file holds
+    /// Show what a media file holds, or one fact of it
+    #[command(after_help = PROBE_HELP)]
     Probe(Probe),
+    /// Make a picture of a video, at once
+    #[command(after_help = THUMBNAIL_HELP)]
+    Thumbnail(Thumbnail),
+    /// Make an animated GIF or WebP of some seconds of a video, at once
+    #[command(after_help = GIF_HELP)]
+    Gif(Gif),
     /// Show what can be made: the profiles that ship, and yours; check one
     #[command(subcommand, after_help = PROFILES_HELP)]
     Profiles(Profiles),
@@ -280,6 +291,36 @@ pub(crate) struct Probe {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) fact: Fact,
+}
+
+/// The one fact to print.
+#[derive(Debug, Args)]
+#[group(multiple = false, conflicts_with = "json")]
+#[expect(clippy::struct_excessive_bools, reason = "at most one of them is set: they are flags")]
+pub(crate) struct Fact {
+    /// Print the duration alone, in seconds
+    #[arg(long)]
+    pub(crate) duration: bool,
+    /// Print the size of the pictures alone, as they are shown: WIDTHxHEIGHT
+    #[arg(long)]
+    pub(crate) size: bool,
+    /// Print the number of pictures alone
+    #[arg(long)]
+    pub(crate) frames: bool,
+    /// Print the pictures per second alone
+    #[arg(long)]
+    pub(crate) frame_rate: bool,
+    /// Print the codec of the pictures alone, or of the sound if there are none
+    #[arg(long)]
+    pub(crate) codec: bool,
+    /// Print the bit rate alone, in bits per second
+    #[arg(long)]
+    pub(crate) bit_rate: bool,
+    /// Print the name of the container alone
+    #[arg(long)]
+    pub(crate) container: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,8 @@ mod cleanup;
 mod dead;
 mod executions;
 mod follow;
+mod gif;
+pub(crate) mod light;
 mod man;
 mod probe;
 mod profiles;
@@ -11,6 +13,7 @@ mod replay;
 mod run;
 mod serve;
 mod submit;
+mod thumbnail;
 mod topology;
 mod verify;
 
@@ -29,6 +32,8 @@ pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {
         Command::Submit(call) => Box::pin(submit::submit(*call)).await,
         Command::Replay(call) => Box::pin(replay::replay(call)).await,
         Command::Probe(call) => probe::probe(&call).await,
+        Command::Thumbnail(call) => Box::pin(thumbnail::thumbnail(&call)).await,
+        Command::Gif(call) => Box::pin(gif::gif(&call)).await,
         Command::Profiles(call) => Box::pin(profiles::profiles(call)).await,
         Command::Verify(call) => Box::pin(verify::verify(&call)).await,
         Command::Topology(call) => topology::topology(&call).await,

@@ -13,7 +13,7 @@ use millrace_topology::{
 };
 use serde_json::Value;
 
-use crate::{auth::Caller, problem::Problem, view::View};
+use crate::{auth::Caller, light::LightWork, problem::Problem, view::View};
 
 /// Reads media files for `/v1/probe`, without an execution.
 #[async_trait]
@@ -34,6 +34,8 @@ pub struct Api {
     pub storage: Arc<dyn Storage>,
     /// Reads the headers of media files, for `POST /v1/probe`.
     pub prober: Arc<dyn Prober>,
+    /// Makes pictures of media files, for `POST /v1/thumbnail` and `/v1/gif`.
+    pub light: Arc<dyn LightWork>,
     /// The states of executions.
     pub view: View,
     /// The URL scheme of uploads that name only a bucket.

@@ -7,6 +7,7 @@ mod auth;
 mod connections;
 mod context;
 mod executions;
+mod light;
 mod listener;
 mod notifications;
 mod probe;
@@ -28,6 +29,7 @@ pub use auth::Tokens;
 pub use connections::serve;
 pub use context::{Api, Prober};
 pub use executions::execution_json;
+pub use light::{Bounds, LightError, LightFile, LightTask, LightWork};
 pub use listener::{Listener, is_local};
 pub use view::View;
 
@@ -46,6 +48,8 @@ impl Api {
             .route("/v1/executions/{id}/retry", post(executions::retry))
             .route("/v1/profiles", get(profiles::list))
             .route("/v1/probe", post(probe::probe))
+            .route("/v1/thumbnail", post(light::thumbnail))
+            .route("/v1/gif", post(light::gif))
             .route("/v1/notifications", post(notifications::notify))
             .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
             .method_not_allowed_fallback(async || {

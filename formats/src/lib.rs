@@ -28,6 +28,7 @@ pub mod grid;
 pub mod image;
 mod layouts;
 mod pcm;
+pub mod picture;
 mod pixels;
 #[cfg(feature = "planted")]
 pub mod planted;

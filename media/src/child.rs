@@ -1,12 +1,14 @@
 //! The child: one task, from stdin; replies on stdout. The only code that runs libav.
 
 mod alive;
+mod animation;
 mod assets;
 mod codec;
 mod copy;
 mod damage;
 mod decode;
 mod encoders;
+mod excerpt;
 mod failure;
 mod graph;
 mod image;
@@ -22,6 +24,8 @@ mod outliers;
 mod output_file;
 mod overlap;
 mod payload;
+mod picture;
+mod picture_file;
 #[allow(clippy::needless_pass_by_value, reason = "facts that are compared are numbers and short texts")]
 mod prove;
 mod report;
@@ -100,6 +104,8 @@ pub fn child_main() -> ExitCode {
         Task::Measure(kind) => {
             assets::measure(fd(0), kind).map(|(width, height)| Reply::Measured { width, height })
         }
+        Task::Picture(task) => picture::picture(fd(0), &task, fd(1)).map(Reply::Drawn),
+        Task::Animation(task) => animation::animation(fd(0), &task, fd(1)).map(Reply::Drawn),
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();
             let source = task.reads_source().then(|| fd(1 + task.tracks.len()));

@@ -207,6 +207,8 @@ fn activity(task: &Task) -> &'static str {
         Task::Check => "sealing itself",
         Task::Inspect(_) => "reading its headers",
         Task::Measure(_) => "reading a file of the profile",
+        Task::Picture(_) => "making a picture of it",
+        Task::Animation(_) => "making an animation of it",
         Task::Transcode(_) => "transcoding it",
         Task::Merge(_) => "putting it together",
         Task::Prove(_) => "proving it",

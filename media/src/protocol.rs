@@ -3,6 +3,7 @@
 //! order that the task names.
 
 mod inspection;
+mod light;
 mod verification;
 
 use millrace_schemas::{
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::sandbox::Layer;
 
 pub use inspection::{InspectTask, Inspected, ProbedStream};
+pub use light::{
+    AnimationTask, Drawn, MOST_ANIMATED, MOST_ANIMATED_PICTURES, MOST_CANDIDATES, PictureTask,
+};
 pub use verification::{
     AudioMeasurement, ChannelSimilarity, ComparedStreams, PicturePsnr, PicturesMeasured, SecondSimilarity,
     SoundMeasured, Verified, VerifyTask,
@@ -45,6 +49,10 @@ pub enum Task {
     /// Read a file that a profile names beside the source: decode an image and report its size, or open a font, or read subtitles.
     /// Descriptors: the file.
     Measure(AssetKind),
+    /// Code one picture of a source. Descriptors: the source, then a pipe or a file, to which the coded picture is written.
+    Picture(PictureTask),
+    /// Code some seconds of a source as an animation. Descriptors: as for [`Task::Picture`].
+    Animation(AnimationTask),
     /// Apply the sandbox and open each encoder, to find out what this machine can do. No descriptors.
     Check,
 }
@@ -212,6 +220,8 @@ pub enum Reply {
         /// The height of the image, in pixels.
         height: i32,
     },
+    /// The final reply to [`Task::Picture`] and [`Task::Animation`], once all is written.
+    Drawn(Drawn),
     /// The final reply to [`Task::Check`].
     Checked {
         /// The encoder of each codec, with its version.

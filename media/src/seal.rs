@@ -8,7 +8,7 @@ use millrace_schemas::{PictureShape, VideoFilters, VideoSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    protocol::Task,
+    protocol::{MOST_ANIMATED, Task},
     sandbox::{Layer, Sandbox},
 };
 
@@ -99,10 +99,17 @@ impl ResourceLimits {
                 let held = DECODED.saturating_add(task.video.as_ref().map_or(0, filtered));
                 (both.saturating_mul(held), 2)
             }
+            Task::Picture(task) => (drawn(task.cores, 1), task.cores as u64),
+            Task::Animation(task) => {
+                // As they are scaled, with a palette, and the encoder's and the file's own.
+                (drawn(task.cores, 0).saturating_add(MOST_ANIMATED.saturating_mul(4)), task.cores as u64)
+            }
             _ => (0, 1),
         };
         let writes = match task {
             Task::Check | Task::Inspect(_) | Task::Measure(_) | Task::Verify(_) => 0,
+            // To a pipe.
+            Task::Picture(_) | Task::Animation(_) => 0,
             Task::Transcode(_) => bytes.saturating_mul(16).saturating_add(1 << 30),
             Task::Merge(_) | Task::Prove(_) => bytes.saturating_mul(2).saturating_add(1 << 30),
         };
@@ -121,6 +128,12 @@ impl ResourceLimits {
             threads: 64 + 8 * cores,
         }
     }
+}
+
+/// Returns how many pixels a decoder of so many cores and a graph hold, of pictures as large as those of 8K: their size is known only
+/// once the source is open. `drawn` of them are converted and coded.
+fn drawn(cores: usize, drawn: u64) -> u64 {
+    area(7680, 4320).saturating_mul(DECODED + cores as u64 + 4 * drawn)
 }
 
 /// Returns how many decoded pictures filters hold for a rendition.

@@ -1,5 +1,37 @@
 //! What long help says after the flags.
 
+pub(super) const PROBE_HELP: &str = "\
+With one of --duration, --size, --frames, --frame-rate, --codec, --bit-rate and --container, that fact alone is printed, on one line, for
+scripts. What the file does not state is an error, with exit status 1.
+
+Examples:
+  millrace probe holiday.mov
+  millrace probe holiday.mov --json
+  millrace probe --duration holiday.mov                    12.480
+  millrace probe --size s3://videos/in/holiday.mov         1920x1080";
+
+pub(super) const THUMBNAIL_HELP: &str = "\
+The picture is the one that is shown at --at: the last whose time is at or before it, to the millisecond, counted from the start
+of the source. Without --at it is the best of 12 near the start. It is upright, of square pixels and of the standard range, and never
+enlarged. Only the index is read, and from the keyframe before; also from a bucket or a web server.
+
+The format is that of the extension: .jpg, .jpeg, .png or .webp.
+
+Examples:
+  millrace thumbnail holiday.mov --output holiday.jpg
+  millrace thumbnail holiday.mov --output holiday.png --at 00:01:30.5 --width 1280
+  millrace thumbnail s3://videos/in/a.mov --output s3://videos/out/a.webp --at 60 --best 10
+  millrace thumbnail holiday.mov --at 3s --output - | magick - -negate negative.png";
+
+pub(super) const GIF_HELP: &str = "\
+All pictures of a GIF share one palette. The format is that of the extension: .gif or .webp.
+
+Examples:
+  millrace gif holiday.mov --output holiday.gif                              the first three seconds
+  millrace gif holiday.mov --output holiday.gif --from 00:01:30 --to 00:01:34
+  millrace gif holiday.mov --output holiday.webp --from 90s --duration 5s --width 640 --fps 20
+  millrace gif s3://videos/in/a.mov --output - --loop 1 > once.gif";
+
 pub(super) const VERIFY_HELP: &str = "\
 What must hold: as many pictures, each in its time within a tick and a half of the coarser clock; decoding times that increase;
 no errors; size, sample aspect, colour and fields; sound as long as the source's within two codec frames, begun as far from the

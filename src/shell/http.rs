@@ -6,15 +6,20 @@ use async_trait::async_trait;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use millrace_access::Access;
-use millrace_api::{AllowedHosts, Api, Listener, Prober, Tokens, View};
+use millrace_api::{
+    AllowedHosts, Api, LightError, LightFile, LightTask, Listener, Prober, Tokens, View,
+};
 use millrace_processors::{Pinning, topology};
 use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
-use millrace_storage::Stores;
+use millrace_storage::{StorageError, Stores};
 use millrace_topology::ports::PortError;
-use millrace_worker::{MediaProcessSettings, Probes, Worker, describe_metrics};
+use millrace_worker::{LightWork, MediaProcessSettings, Probes, Worker, describe_metrics};
 use tokio::task::JoinHandle;
 
-use crate::error::CommandError;
+use crate::{
+    commands::light::{DrawTask, facts},
+    error::CommandError,
+};
 
 /// How often the lag of processors is measured.
 const LAG_EVERY: Duration = Duration::from_secs(10);
@@ -103,6 +108,7 @@ pub(crate) async fn listen(
         log: log.clone(),
         storage: worker.storage(),
         prober: Arc::new(HttpProber(Probes::new(stores.clone(), settings.media)?)),
+        light: Arc::new(HttpLight(LightWork::new(stores.clone(), settings.media)?)),
         view,
         store: settings.store,
         retry_window_ms: settings.retry_window_ms,
@@ -137,6 +143,41 @@ struct HttpProber(Probes);
 impl Prober for HttpProber {
     async fn probe(&self, url: &str) -> Result<serde_json::Value, PortError> {
         self.0.probe(url).await
+    }
+}
+
+/// Pictures for callers of the API.
+struct HttpLight(LightWork);
+
+#[async_trait]
+impl millrace_api::LightWork for HttpLight {
+    async fn make(
+        &self,
+        source: &str,
+        task: &LightTask,
+        format: Option<&str>,
+        most: u64,
+    ) -> Result<LightFile, LightError> {
+        let refused = |reason| LightError::Port(PortError::Refused(reason));
+        let (task, format) = DrawTask::new(task, format).map_err(refused)?;
+        let made = task.run(&self.0, source, most).await.map_err(LightError::Port)?;
+        Ok(LightFile { facts: facts(&made.drawn), bytes: made.bytes, media_type: format.media_type })
+    }
+
+    async fn check_free(&self, url: &str, replaces: bool) -> Result<(), LightError> {
+        self.0.check_free(url, replaces).await.map_err(light_error)
+    }
+
+    async fn write(&self, url: &str, bytes: Vec<u8>, replaces: bool) -> Result<(), LightError> {
+        self.0.write(url, bytes, replaces).await.map_err(light_error)
+    }
+}
+
+fn light_error(error: StorageError) -> LightError {
+    match &error {
+        StorageError::Exists { .. } => LightError::Exists(error.to_string()),
+        _ if error.is_transient() => LightError::Port(PortError::Transient(error.to_string())),
+        _ => LightError::Port(PortError::Refused(error.to_string())),
     }
 }
 

@@ -130,6 +130,9 @@ pub(crate) trait EntryWrite: Debug + Send + Sync {
     /// Publishes it, unless something has its name: returns `false` then.
     async fn publish_new(self: Box<Self>) -> Result<bool, StorageError>;
 
+    /// Publishes it, in place of what has its name.
+    async fn publish_over(self: Box<Self>) -> Result<(), StorageError>;
+
     /// Makes it complete, durable and invisible, so that any process can publish it by the record that is returned.
     ///
     /// The record is written to the marker before there is something to remove, and again when it changes.

@@ -55,6 +55,12 @@ pub enum StorageError {
         /// The path or URL.
         path: String,
     },
+    /// Something has the name of an output that is to be new.
+    #[error("{path} is there already")]
+    Exists {
+        /// The path or URL.
+        path: String,
+    },
     /// The output's name, or its whole path, is longer than its file system allows.
     #[error(
         "{path} can't be written: its name is longer than the file system allows (255 bytes are usual, and 4,096 for a whole path); \

@@ -301,6 +301,16 @@ impl EntryWrite for HiddenWrite {
         .await
     }
 
+    async fn publish_over(self: Box<Self>) -> Result<(), StorageError> {
+        blocking(move || {
+            self.hidden.file.sync_data().map_err(StorageError::io("writing", self.path.path()))?;
+            self.hidden.publish_over(&self.path)?;
+            self.hidden.folder.sync();
+            Ok(())
+        })
+        .await
+    }
+
     async fn stage(
         mut self: Box<Self>,
         record: StagedRecord,

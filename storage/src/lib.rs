@@ -18,6 +18,7 @@ mod package;
 mod range_reader;
 mod range_server;
 mod record;
+mod small_output;
 mod source;
 mod staged_output;
 mod staged_write;

@@ -11,6 +11,7 @@ use std::{
     fs::File,
     io::Write as _,
     ops::Range,
+    os::unix::fs::FileExt as _,
     path::Path,
     sync::Arc,
     time::UNIX_EPOCH,
@@ -275,6 +276,22 @@ impl EntryWrite for ObjectWrite {
         let metadata = self.file.metadata();
         let size = metadata.map_err(StorageError::io("writing", Path::new(&self.display())))?.len();
         self.upload.put_new(&self.file, size).await
+    }
+
+    async fn publish_over(self: Box<Self>) -> Result<(), StorageError> {
+        let (file, path) = (self.file.clone(), self.display());
+        let bytes = blocking(move || {
+            let read = || {
+                let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
+                file.read_exact_at(&mut bytes, 0)?;
+                Ok(bytes)
+            };
+            read().map_err(|source| StorageError::Io { doing: "writing", path, source })
+        })
+        .await?;
+        let Upload { bucket, key, .. } = &self.upload;
+        let put = bucket.store.put(key, PutPayload::from(bytes)).await;
+        put.map(drop).map_err(StorageError::store("writing", &self.display()))
     }
 
     async fn stage(

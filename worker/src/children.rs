@@ -87,13 +87,25 @@ impl Children {
         sources: &[&PinnedSource],
         limit: Duration,
     ) -> Result<Reply, PortError> {
+        self.run_with_outputs(task, sources, limit, || Ok(Vec::new())).await
+    }
+
+    /// Runs a task as [`Self::run_on_sources`] does; `outputs` opens the descriptors behind those of the sources, for each process.
+    pub(crate) async fn run_with_outputs(
+        &self,
+        task: &Task,
+        sources: &[&PinnedSource],
+        limit: Duration,
+        outputs: impl Fn() -> Result<Vec<OwnedFd>, PortError>,
+    ) -> Result<Reply, PortError> {
         let name = sources.first().map_or(String::new(), |pinned| display_url(&pinned.source.url));
         let bytes = sources.iter().map(|pinned| pinned.source.bytes).sum();
         let mut restarts = Restarts::default();
         loop {
             let sockets = SourceSockets::default();
-            let descriptors =
-                sources.iter().map(|pinned| sockets.open(&pinned.opened)).collect::<Result<_, _>>()?;
+            let mut descriptors =
+                sources.iter().map(|pinned| sockets.open(&pinned.opened)).collect::<Result<Vec<_>, _>>()?;
+            descriptors.extend(outputs()?);
             let reply = self.launcher.run(TaskRequest { task, limit, bytes }, descriptors, drop).await;
             match (reply, sockets.failure()) {
                 (Ok(reply), _) => return Ok(reply),

@@ -54,6 +54,10 @@ pub(crate) struct TrackDecoder<F> {
     state: Option<Vec<u8>>,
     ended: bool,
     error: Option<Error>,
+    /// Frames before this time that no other needs are not decoded.
+    wanted_from: Option<i64>,
+    /// The presentation time of the last packet that may not have been decoded.
+    last_left_out: Option<i64>,
 }
 
 impl<F: Media> TrackDecoder<F> {
@@ -77,7 +81,35 @@ impl<F: Media> TrackDecoder<F> {
             state: None,
             ended: false,
             error: None,
+            wanted_from: None,
+            last_left_out: None,
         })
+    }
+
+    /// Goes to a seek point, and decodes from there on with an empty decoder. Returns `false` if the source has no such point.
+    ///
+    /// Frames before `wanted_from`, in ticks, need not come out if no other frame needs them ([`Self::last_left_out`]).
+    ///
+    /// # Errors
+    /// If the decoder can't be opened again.
+    pub(crate) fn restart(&mut self, place: Seek, wanted_from: Option<i64>) -> Result<bool, Failure> {
+        let first = self.streams[0];
+        if !self.source.seek(first, place) {
+            return Ok(false);
+        }
+        self.decoder = Decoder::open(&self.source, first, self.cores)?;
+        self.current = first;
+        self.queue.clear();
+        self.waits = None;
+        (self.is_draining, self.ended, self.error) = (false, false, None);
+        (self.last_at, self.since) = (-1, -1);
+        (self.wanted_from, self.last_left_out) = (wanted_from, None);
+        Ok(true)
+    }
+
+    /// Returns the latest presentation time of a frame that may have been left out since [`Self::restart`], in ticks.
+    pub(crate) fn last_left_out(&self) -> Option<i64> {
+        self.last_left_out
     }
 
     /// Sets the codec headers that hold where reading begins, if those of the container's header do not.
@@ -174,6 +206,11 @@ impl<F: Media> TrackDecoder<F> {
             add_headers(&mut self.packet, &headers);
         }
         let times = Times { pts: self.packet.pts(), dts: self.packet.dts() };
+        if let Some(from) = self.wanted_from {
+            let leaves_out = times.pts.filter(|pts| *pts < from);
+            self.decoder.leave_out_unreferenced(leaves_out.is_some());
+            self.last_left_out = self.last_left_out.max(leaves_out);
+        }
         // A damaged packet costs its frames, as it does in every player.
         match self.decoder.send(&self.packet) {
             Ok(()) => Event::Packet(times),

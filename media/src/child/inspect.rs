@@ -15,7 +15,7 @@ use std::fs::File;
 
 use ffmpeg_next as ff;
 use millrace_formats::container::Index;
-use millrace_schemas::SourceFacts;
+use millrace_schemas::{SourceFacts, VideoTrack};
 
 use super::{
     codec,
@@ -25,6 +25,7 @@ use super::{
     source::{Depth, Source},
 };
 use crate::protocol::{InspectTask, Inspected, ProbedStream};
+pub(crate) use pictures::apply_shape;
 use streams::{HOLDS_NONE, probed};
 use survey::Survey;
 
@@ -34,8 +35,6 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
     let streams: Vec<ProbedStream> = source.input.streams().map(|stream| probed(&stream)).collect();
     let format = &source.input;
     let mut found = Inspected {
-        duration_seconds: (format.duration() as f64 / f64::from(ff::ffi::AV_TIME_BASE)).max(0.0),
-        bit_rate: format.bit_rate(),
         streams,
         facts: SourceFacts {
             metadata: metadata::of_input_all(format).into_iter().chain(mark(format, &container)).collect(),
@@ -43,8 +42,7 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
             timecode: auxiliary::timecode(&source),
             ..SourceFacts::default()
         },
-        bytes_read: 0,
-        container,
+        ..empty(&source)
     };
     found.facts.warnings.extend(source.ended_early());
     let protected = protection::protected(&source);
@@ -75,6 +73,36 @@ pub(crate) fn inspect(file: File, task: &InspectTask, reporter: &mut Reporter) -
     }
     found.bytes_read = source.bytes_read();
     Ok(found)
+}
+
+/// Returns the video track that plays, as the container states it, without a look at packets.
+///
+/// # Errors
+/// If there is none, or it is encrypted, or this FFmpeg can't decode it.
+pub(crate) fn video_track(source: &Source) -> Result<VideoTrack, Failure> {
+    let mut found = empty(source);
+    let streams = choice::video(source, None, &mut found);
+    let stream = streams.and_then(|streams| streams.first().copied());
+    let stream = stream.ok_or_else(|| Failure::new("there is no video in it"))?;
+    protection::refuse(&protection::protected(source), stream)?;
+    pictures::facts(source, usize::try_from(stream).unwrap_or(usize::MAX))
+}
+
+/// What is found in a source before anything is looked at.
+fn empty(source: &Source) -> Inspected {
+    Inspected {
+        duration_seconds: duration_seconds(source),
+        bit_rate: source.input.bit_rate(),
+        streams: Vec::new(),
+        facts: SourceFacts::default(),
+        bytes_read: 0,
+        container: source.container(),
+    }
+}
+
+/// Returns how long a source is, in seconds; 0 if it does not say.
+pub(crate) fn duration_seconds(source: &Source) -> f64 {
+    (source.input.duration() as f64 / f64::from(ff::ffi::AV_TIME_BASE)).max(0.0)
 }
 
 /// The text that says where an output came from, of a container that has it elsewhere than in a comment, as if it were one.

@@ -73,6 +73,8 @@ pub(crate) const COUNTED: [&str; 6] = ["wav", "flac", "aiff", "w64", "caf", "au"
 pub(crate) enum Depth {
     /// At most 500 kB of frame data.
     Header,
+    /// What a decoder needs to begin, at the first opening of a source: of an mp4 no frame data. What its headers claim is checked.
+    First,
     /// What a decoder needs to begin: of containers that say it in their headers, no frame data.
     Decoding,
     /// As for decoding, but packets come as they lie in the file, whatever edit lists say of them.
@@ -106,7 +108,7 @@ impl Source {
     fn of(origin: Origin, size: u64, depth: Depth) -> Result<Self, Failure> {
         let reading = "reading the source";
         // Checked at the first opening only: others open the same bytes.
-        if depth == Depth::Header
+        if matches!(depth, Depth::Header | Depth::First)
             && let Some(reason) = claims::overclaimed(size, &origin)
         {
             return Err(Failure::new(reason));
@@ -338,6 +340,12 @@ impl Source {
         }
     }
 
+    /// Returns when the source begins, in microseconds: when the first of its streams does, as far as they say it.
+    pub(crate) fn start(&self) -> i64 {
+        let of_streams = || self.input.streams().filter_map(|stream| stream::start_micros(&stream)).min();
+        input::known_start_time(&self.input).or_else(of_streams).unwrap_or(0)
+    }
+
     /// Goes back to the start, as far as the container lets it.
     pub(crate) fn rewind(&mut self, stream: i32) {
         let first = input::start_time(&self.input);
@@ -416,7 +424,7 @@ fn open(io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failure> 
     let has_index = name.contains("mp4") || name.contains("matroska");
     if has_index {
         header.set_probe_size(MOST_FRAME_DATA.cast_signed());
-    } else if depth == Depth::Header {
+    } else if matches!(depth, Depth::Header | Depth::First) {
         header.set_probe_size(MOST_TO_LEARN);
     }
     if depth == Depth::Header && name.contains("mp4") {
@@ -427,7 +435,12 @@ fn open(io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failure> 
         return Err(Failure::new(oversized(width, height)));
     }
     // libavformat decodes pictures to learn their codecs; large ones are errors there.
-    let learnt = if depth != Depth::Header && has_index {
+    let says_all = match depth {
+        Depth::Header => false,
+        Depth::First => name.contains("mp4"),
+        Depth::Decoding | Depth::Packets => has_index,
+    };
+    let learnt = if says_all {
         Ok(())
     } else {
         header.learn_codecs(("max_pixels", &MOST_PIXELS.to_string()))

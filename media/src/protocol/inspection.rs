@@ -45,6 +45,9 @@ pub struct ProbedStream {
     /// The average number of frames per second, of video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame_rate: Option<f64>,
+    /// The number of frames, of video, if the container states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<i64>,
     /// libav's name for the pixel format, of video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel_format: Option<String>,

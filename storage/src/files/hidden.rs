@@ -136,13 +136,21 @@ impl Hidden {
     /// If the disk is full, or the file can't be renamed.
     pub(crate) fn replace(self, path: &FilePath, bytes: &[u8]) -> Result<(), StorageError> {
         let written = (&*self.file).write_all(bytes).and_then(|()| self.file.sync_data());
-        let renamed = written.and_then(|()| self.folder.rename(&self.name, path.name()));
-        if let Err(error) = renamed {
+        let renamed = written.map_err(path.failed("writing")).and_then(|()| self.publish_over(path));
+        if renamed.is_err() {
             self.remove();
-            return Err(path.failed("writing")(error));
         }
         self.folder.sync();
-        Ok(())
+        renamed
+    }
+
+    /// Gives the file its name, in place of what has it.
+    ///
+    /// # Errors
+    /// If the hidden file or the folder was replaced meanwhile, or the file can't be renamed.
+    pub(crate) fn publish_over(&self, path: &FilePath) -> Result<(), StorageError> {
+        self.check(path)?;
+        self.folder.rename(&self.name, path.name()).map_err(path.failed("publishing"))
     }
 
     /// Removes the hidden name. If that fails, the file is removed when the same output is written again.

@@ -9,7 +9,7 @@ use ffmpeg_next::{self as ff, Error, Frame, Packet, codec, error::EAGAIN, frame}
 
 use crate::child::{
     failure::Failure,
-    libav::codec::{sample_rate, set_up_picture_decoder},
+    libav::codec::{leave_out_unreferenced, sample_rate, set_up_picture_decoder},
     source::Source,
 };
 
@@ -87,6 +87,11 @@ impl<F: Media> Decoder<F> {
         let codec = codec.ok_or_else(|| Failure::new(format!("{doing}: this FFmpeg has none for it")))?;
         let opened = decoder.open_as(codec).map_err(Failure::at(doing))?;
         Ok(Self { opened, leaves_out_corrupt, frames: PhantomData })
+    }
+
+    /// Sets whether frames that no other needs are decoded, of the packets that are sent from here on.
+    pub(crate) fn leave_out_unreferenced(&mut self, leaves_out: bool) {
+        leave_out_unreferenced(&mut self.opened, leaves_out);
     }
 
     /// Sends a packet.

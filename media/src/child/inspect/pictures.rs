@@ -61,7 +61,7 @@ pub(super) fn find(
 }
 
 /// Takes size, pixel format, aspect and colour from the first decoded picture: a container may not know them, or tell others.
-fn apply_shape(facts: &mut VideoTrack) {
+pub(crate) fn apply_shape(facts: &mut VideoTrack) {
     let Some(shape) = &facts.shape else { return };
     let picture = &mut facts.picture;
     let is_transposed = picture.rotation % 180 != 0;
@@ -86,7 +86,7 @@ fn apply_shape(facts: &mut VideoTrack) {
     fill(&mut color.chroma, shape.color.chroma, 0);
 }
 
-fn facts(source: &Source, index: usize) -> Result<VideoTrack, Failure> {
+pub(super) fn facts(source: &Source, index: usize) -> Result<VideoTrack, Failure> {
     let stream = source.input.stream(index).ok_or_else(|| Failure::new("a stream went missing"))?;
     let (s, parameters) = fields(&stream);
     need_decoder(parameters)?;

@@ -81,6 +81,7 @@ pub(super) fn probed(stream: &ff::Stream<'_>) -> ProbedStream {
         codec: codec_name(parameters),
         width: is_video.then_some(parameters.width),
         height: is_video.then_some(parameters.height),
+        frames: (is_video && s.nb_frames > 0).then_some(s.nb_frames),
         frame_rate: (is_video && rate > 0.0).then_some(rate),
         pixel_format: is_video.then(|| pixel_format_name(parameters.format)).flatten(),
         sample_rate: is_audio.then_some(parameters.sample_rate),

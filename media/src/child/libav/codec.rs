@@ -7,7 +7,7 @@ use ffmpeg_next::{
     ffi::{
         AV_CODEC_FLAG_GLOBAL_HEADER, AV_CODEC_FLAG_INTERLACED_DCT, AV_CODEC_FLAG_OUTPUT_CORRUPT,
         AV_CODEC_PROP_INTRA_ONLY, AV_CODEC_PROP_TEXT_SUB, AV_NOPTS_VALUE, AVCodecContext, AVCodecID,
-        AVCodecParameters, AVCodecParserContext, AVPixelFormat, PARSER_FLAG_COMPLETE_FRAMES,
+        AVCodecParameters, AVCodecParserContext, AVDiscard, AVPixelFormat, PARSER_FLAG_COMPLETE_FRAMES,
         av_get_pix_fmt_name, av_get_sample_fmt, av_parser_close, av_parser_init, av_parser_parse2,
         av_pix_fmt_desc_get_id, av_pix_fmt_desc_next, avcodec_alloc_context3, avcodec_descriptor_get,
         avcodec_descriptor_get_by_name, avcodec_find_decoder, avcodec_free_context, avcodec_get_name,
@@ -120,6 +120,19 @@ pub(crate) fn set_up_picture_decoder(decoder: &mut ff::decoder::Decoder, most_pi
             context.flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT as i32;
         }
         gives_corrupt
+    }
+}
+
+/// Sets whether an open decoder decodes pictures that no other refers to. It heeds that for codecs whose packets state it of
+/// themselves; in others, a picture may be needed by those of another layer.
+pub(crate) fn leave_out_unreferenced(decoder: &mut codec::Context, leaves_out: bool) {
+    use AVCodecID::{AV_CODEC_ID_H264, AV_CODEC_ID_MPEG2VIDEO, AV_CODEC_ID_MPEG4};
+    // SAFETY: a context of this type owns an allocated `AVCodecContext`; libavcodec reads this field with each packet.
+    unsafe {
+        let context = &mut *decoder.as_mut_ptr();
+        let states_it = matches!(context.codec_id, AV_CODEC_ID_H264 | AV_CODEC_ID_MPEG2VIDEO | AV_CODEC_ID_MPEG4);
+        context.skip_frame =
+            if leaves_out && states_it { AVDiscard::AVDISCARD_NONREF } else { AVDiscard::AVDISCARD_DEFAULT };
     }
 }
 

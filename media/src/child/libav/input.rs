@@ -165,10 +165,15 @@ fn seek(input: &mut Input, stream: i32, at: i64, flags: i32) -> bool {
 
 /// Returns when a container begins, in microseconds; 0 if it does not say.
 pub(crate) fn start_time(input: &Input) -> i64 {
+    known_start_time(input).unwrap_or(0)
+}
+
+/// Returns when a container begins, in microseconds; `None` if it does not say.
+pub(crate) fn known_start_time(input: &Input) -> Option<i64> {
     // SAFETY: the context is open; this is a plain number in it.
     match unsafe { (*input.as_ptr()).start_time } {
-        AV_NOPTS_VALUE => 0,
-        first => first,
+        AV_NOPTS_VALUE => None,
+        first => Some(first),
     }
 }
 

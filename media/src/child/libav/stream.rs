@@ -3,7 +3,7 @@
 use ffmpeg_next::{
     self as ff, Rational,
     ffi::{
-        AVCodecParameters, AVFieldOrder, AVINDEX_KEYFRAME, AVPacketSideDataType, AVRational,
+        AV_NOPTS_VALUE, AVCodecParameters, AVFieldOrder, AVINDEX_KEYFRAME, AVMediaType, AVPacketSideDataType, AVRational,
         AVSEEK_FLAG_BACKWARD, AVStream, av_free, av_guess_frame_rate, av_index_search_timestamp, av_memdup,
         av_stream_add_side_data, av_stream_get_side_data, avformat_index_get_entries_count,
         avformat_index_get_entry,
@@ -98,6 +98,16 @@ pub(crate) fn guess_frame_rate(input: &Input, stream: &ff::Stream<'_>) -> AVRati
     unsafe {
         av_guess_frame_rate(input.as_ptr().cast_mut(), stream.as_ptr().cast_mut(), std::ptr::null_mut())
     }
+}
+
+/// Returns when a stream of pictures or sound begins, in microseconds; `None` if it does not say, or is of another kind.
+pub(crate) fn start_micros(stream: &ff::Stream<'_>) -> Option<i64> {
+    let (s, parameters) = fields(stream);
+    let is_played =
+        matches!(parameters.codec_type, AVMediaType::AVMEDIA_TYPE_VIDEO | AVMediaType::AVMEDIA_TYPE_AUDIO);
+    let is_known = s.start_time != AV_NOPTS_VALUE && is_played;
+    // The cast saturates.
+    is_known.then(|| (s.start_time as f64 * ratio(s.time_base).as_f64() * 1e6) as i64)
 }
 
 /// An entry of a container's index.

@@ -1,0 +1,233 @@
+//! `/v1/thumbnail` and `/v1/gif`: small files that are made at once, without an execution.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use millrace_access::{Purpose, Right};
+use millrace_profiles::{Seconds, Size};
+use millrace_topology::ports::PortError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    auth::Caller,
+    context::{Api, check_reach},
+    problem::{self, Body, Problem},
+};
+
+/// The longest body of a response, in bytes.
+const LONGEST_RESPONSE: u64 = 16 << 20;
+/// The longest file that is written, in bytes.
+const LONGEST_OUTPUT: u64 = 256 << 20;
+/// The longest that a request may take, its wait for a free process included.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A file that is to be made of a source.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LightTask {
+    /// One picture.
+    Thumbnail {
+        /// When it is shown, in seconds from the start; `None` for the best near the start.
+        at: Option<f64>,
+        /// The number of pictures of which the best is taken; `None` for the usual.
+        best: Option<u32>,
+        /// The bounds of its width and height in pixels; `None` for the usual width.
+        size: Option<Bounds>,
+    },
+    /// An animation.
+    Gif {
+        /// When it begins, in seconds from the start.
+        from: f64,
+        /// When it ends, in seconds from the start; `None` for the usual length.
+        to: Option<f64>,
+        /// The bounds of its width and height in pixels; `None` for the usual width.
+        size: Option<Bounds>,
+        /// Pictures per second; `None` for the usual.
+        fps: Option<f64>,
+        /// How often it is shown; 0 for without end.
+        plays: u32,
+    },
+}
+
+/// The greatest width and height, in pixels; 0 does not bound.
+pub type Bounds = (i32, i32);
+
+/// A file that was made.
+#[derive(Debug)]
+pub struct LightFile {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// What it shows: `width`, `height` and more.
+    pub facts: Value,
+}
+
+/// Why a file can't be made or written.
+#[derive(Debug)]
+pub enum LightError {
+    /// Something has its URL.
+    Exists(String),
+    /// Another reason.
+    Port(PortError),
+}
+
+/// Makes small files of sources, without an execution.
+#[async_trait]
+pub trait LightWork: Send + Sync + 'static {
+    /// Makes a file of at most `most` bytes. `format` is an extension, or a name that ends in one; `None` for the usual format.
+    ///
+    /// # Errors
+    /// If the source can't be read, or holds no such pictures.
+    async fn make(
+        &self,
+        source: &str,
+        task: &LightTask,
+        format: Option<&str>,
+        most: u64,
+    ) -> Result<LightFile, LightError>;
+
+    /// Checks that an output could be written.
+    ///
+    /// # Errors
+    /// If it is there and `replaces` is false, or may not be written.
+    async fn check_free(&self, url: &str, replaces: bool) -> Result<(), LightError>;
+
+    /// Writes an output, whole or not at all.
+    ///
+    /// # Errors
+    /// As [`Self::check_free`], or if it can't be written.
+    async fn write(&self, url: &str, bytes: Vec<u8>, replaces: bool) -> Result<(), LightError>;
+}
+
+/// What both requests have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Thumbnail {
+    source: String,
+    at: Option<Seconds>,
+    best: Option<u32>,
+    width: Option<u16>,
+    height: Option<u16>,
+    size: Option<Size>,
+    format: Option<String>,
+    output: Option<String>,
+    #[serde(default)]
+    overwrite: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gif {
+    source: String,
+    from: Option<Seconds>,
+    to: Option<Seconds>,
+    duration: Option<Seconds>,
+    width: Option<u16>,
+    height: Option<u16>,
+    fps: Option<f64>,
+    #[serde(default, rename = "loop")]
+    plays: u32,
+    format: Option<String>,
+    output: Option<String>,
+    #[serde(default)]
+    overwrite: bool,
+}
+
+/// Where a file is made of, and goes to.
+struct Ends {
+    source: String,
+    format: Option<String>,
+    output: Option<String>,
+    overwrite: bool,
+}
+
+/// Returns one picture of a media file, or writes it.
+pub(crate) async fn thumbnail(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let Thumbnail { source, at, best, width, height, size, format, output, overwrite } = problem::json(&body)?;
+    let size = bounds(width, height, size)?;
+    let task = LightTask::Thumbnail { at: at.map(|at| at.0), best, size };
+    make(&api, &caller, task, Ends { source, format, output, overwrite }).await
+}
+
+/// Returns some seconds of a media file as an animation, or writes it.
+pub(crate) async fn gif(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let Gif { source, from, to, duration, width, height, fps, plays, format, output, overwrite } =
+        problem::json(&body)?;
+    let from = from.map_or(0.0, |from| from.0);
+    let to = match (to, duration) {
+        (Some(_), Some(_)) => return Err(Problem::unprocessable("'to' and 'duration' say the same; give one")),
+        (to, duration) => to.map(|to| to.0).or(duration.map(|duration| from + duration.0)),
+    };
+    let task = LightTask::Gif { from, to, size: bounds(width, height, None)?, fps, plays };
+    make(&api, &caller, task, Ends { source, format, output, overwrite }).await
+}
+
+fn bounds(
+    width: Option<u16>,
+    height: Option<u16>,
+    size: Option<Size>,
+) -> Result<Option<Bounds>, Problem> {
+    let side = |side: Option<u16>| side.map_or(0, i32::from);
+    match size {
+        Some(_) if width.is_some() || height.is_some() => {
+            Err(Problem::unprocessable("'size' is both width and height; give one of them"))
+        }
+        Some(size) => Ok(Some((size.width, size.height))),
+        None => Ok((width.is_some() || height.is_some()).then_some((side(width), side(height)))),
+    }
+}
+
+async fn make(api: &Api, caller: &Caller, task: LightTask, ends: Ends) -> Result<Response, Problem> {
+    let Ends { source, format, output, overwrite } = ends;
+    let principal = api.caller(caller, Right::Submit)?;
+    check_reach(principal, Purpose::Source, &source)?;
+    if let Some(output) = &output {
+        check_reach(principal, Purpose::Output, output)?;
+        api.light.check_free(output, overwrite).await?;
+    }
+    let most = if output.is_some() { LONGEST_OUTPUT } else { LONGEST_RESPONSE };
+    let named = format.as_deref().or(output.as_deref());
+    let made = tokio::time::timeout(LONGEST, api.light.make(&source, &task, named, most)).await;
+    let LightFile { bytes, media_type, facts } = made.map_err(|_| {
+        let detail = format!("it took longer than {} s; try again later, or 'millrace' on the command line", LONGEST.as_secs());
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, &detail)
+    })??;
+    if let Some(output) = output {
+        let length = bytes.len();
+        api.light.write(&output, bytes, overwrite).await?;
+        return Ok(Json(json!({"output": output, "bytes": length, "facts": facts})).into_response());
+    }
+    let mut response = bytes.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    // It comes out of a process that reads media of strangers.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
+}
+
+impl From<LightError> for Problem {
+    fn from(error: LightError) -> Self {
+        match error {
+            LightError::Exists(detail) => {
+                let detail = format!("{detail}; send \"overwrite\": true to replace it");
+                Self::new(StatusCode::CONFLICT, &detail)
+            }
+            LightError::Port(error) => error.into(),
+        }
+    }
+}
