@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use millrace_access::{Purpose, Right};
+use millrace_access::{Purpose, Right, UploadUsage};
 use millrace_profiles::{Seconds, Size};
 use millrace_topology::ports::PortError;
 use serde::Deserialize;
@@ -25,8 +25,8 @@ use crate::{
 const LONGEST_RESPONSE: u64 = 16 << 20;
 /// The longest file that is written, in bytes.
 const LONGEST_OUTPUT: u64 = 256 << 20;
-/// The longest that a request may take, its wait for a free process included.
-const LONGEST: Duration = Duration::from_secs(60);
+/// The longest that a file may take, its wait for a free process included: the server ends requests after 60 s.
+const LONGEST: Duration = Duration::from_secs(50);
 
 /// A file that is to be made of a source.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +106,6 @@ pub trait LightWork: Send + Sync + 'static {
     async fn write(&self, url: &str, bytes: Vec<u8>, replaces: bool) -> Result<(), LightError>;
 }
 
-/// What both requests have.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Thumbnail {
@@ -200,6 +199,8 @@ async fn make(api: &Api, caller: &Caller, task: LightTask, ends: Ends) -> Result
         check_reach(principal, Purpose::Output, output)?;
         api.light.check_free(output, overwrite).await?;
     }
+    let bytes = api.storage.pin(&source).await?.bytes.unsigned_abs();
+    principal.limits.check(&UploadUsage { bytes, ..UploadUsage::default() }).map_err(Problem::unprocessable)?;
     let most = if output.is_some() { LONGEST_OUTPUT } else { LONGEST_RESPONSE };
     let named = format.as_deref().or(output.as_deref());
     let made = tokio::time::timeout(LONGEST, api.light.make(&source, &task, named, most)).await;

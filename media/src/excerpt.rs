@@ -37,6 +37,33 @@ impl Instants {
     }
 }
 
+/// Which pictures of a track are shown at some instants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needed {
+    /// The time of the first instant on the track's clock, in seconds.
+    pub(crate) from: f64,
+    /// The length of a tick, in seconds.
+    pub(crate) tick: f64,
+    pub(crate) instants: Instants,
+}
+
+impl Needed {
+    /// Returns the number of instants before a time, which is in ticks.
+    pub(crate) fn before(self, ticks: i64) -> u32 {
+        self.instants.before(ticks as f64 * self.tick - self.from)
+    }
+
+    /// Returns `true` if a picture that is shown from `pts` on is shown at an instant, or nothing says for how long it is shown, in ticks.
+    pub(crate) fn is_shown(self, pts: i64, length: i64) -> bool {
+        length <= 0 || self.before(pts) < self.before(pts.saturating_add(length))
+    }
+
+    /// Returns the last tick of an instant.
+    pub(crate) fn last_tick(self, number: u32) -> i64 {
+        last_tick(self.from + self.instants.time(number), self.tick)
+    }
+}
+
 /// What is seen of a picture by its luma, of 8 bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Look {
@@ -122,6 +149,18 @@ mod tests {
         assert_eq!(twelve.before(1.0), 12, "one at an instant is shown at it");
         assert_eq!(twelve.before(1000.0), 36);
         assert!((twelve.time(12) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_picture_between_two_instants_is_not_needed() {
+        let needed = Needed { from: 10.0, tick: 0.04, instants: Instants::within(1.0, 12.5) };
+        assert!(!needed.is_shown(100, 1), "long before");
+        assert!(!needed.is_shown(249, 1), "before");
+        assert!(needed.is_shown(249, 2) && needed.is_shown(250, 1));
+        assert!(!needed.is_shown(251, 1) && needed.is_shown(252, 1), "each second one");
+        assert!(!needed.is_shown(275, 1), "behind");
+        assert!(needed.is_shown(0, 0), "nothing says for how long");
+        assert_eq!(needed.last_tick(1), 252);
     }
 
     fn look(rows: &[&[u8]]) -> Look {

@@ -29,6 +29,7 @@ mod key_ends;
 mod ladder;
 mod lengths;
 mod lies;
+mod light;
 mod loudness;
 mod marks;
 mod mutants;

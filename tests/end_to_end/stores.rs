@@ -212,6 +212,29 @@ fn of_500_notifications_twice_and_out_of_order_each_source_is_made_once() {
 }
 
 #[test]
+fn a_picture_of_an_object_costs_few_requests_and_is_put_as_another() {
+    let place = Place::new();
+    let clip = place.path("a.mp4");
+    media::constant(&clip, Constant { seconds: "60", gop: 250, size: "1280x720", ..small() });
+    put(&STORE, "videos", &[(&clip, "light/a.mp4")]);
+    for (command, from, output) in [("thumbnail", "--at", "t.jpg"), ("gif", "--from", "t.gif")] {
+        let proxy = Proxy::before(STORE.port(), Weather::Calm);
+        let output = format!("s3://videos/light/{output}");
+        let mut called = place.millrace();
+        called.args([command, "s3://videos/light/a.mp4", "--output", &output, from, "45", "--json"]);
+        called.envs(STORE.variables()).env("AWS_ENDPOINT_URL", format!("http://{}", proxy.address));
+        let ran = Ran::of(called.output().unwrap());
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        let requests = proxy.requests();
+        eprintln!("{command}: {requests} requests");
+        assert!(requests <= 20, "{command}: {requests} requests");
+        let name = output.rsplit('/').next().unwrap();
+        let bytes = std::fs::metadata(STORE.folder().join("videos/light").join(name)).unwrap().len();
+        assert_eq!(ran.lines[0]["bytes"], bytes);
+    }
+}
+
+#[test]
 fn a_network_in_trouble_fails_nothing_and_is_not_stormed() {
     let place = Place::new();
     let clip = place.path("a.mp4");

@@ -12,7 +12,7 @@ pub(super) const ENTRY: &PictureFormat = &PictureFormat {
     animation: Some(Animation {
         coding: Coding {
             encoders: &["gif"],
-            scaled_format: "yuv444p",
+            scaled_format: "yuv420p",
             pixel_format: "pal8",
             color: RGB,
             options: &[],

@@ -10,7 +10,10 @@ use millrace_schemas::{Seek, SeekBy};
 
 pub(crate) use self::decoder::{Decoder, Media, Received};
 use super::{alive, failure::Failure, libav::packet::add_headers, source::Source};
-use crate::timeline::{Clock, rescale_timestamp};
+use crate::{
+    excerpt::Needed,
+    timeline::{Clock, rescale_timestamp},
+};
 
 /// What happened next in a track.
 pub(crate) enum Event<F> {
@@ -54,10 +57,10 @@ pub(crate) struct TrackDecoder<F> {
     state: Option<Vec<u8>>,
     ended: bool,
     error: Option<Error>,
-    /// Frames before this time that no other needs are not decoded.
-    wanted_from: Option<i64>,
-    /// The presentation time of the last packet that may not have been decoded.
-    last_left_out: Option<i64>,
+    /// Which frames must come out, if not all.
+    needed: Option<Needed>,
+    /// The presentation times of packets that may not have been decoded, in ticks.
+    left_out: Vec<i64>,
 }
 
 impl<F: Media> TrackDecoder<F> {
@@ -81,18 +84,19 @@ impl<F: Media> TrackDecoder<F> {
             state: None,
             ended: false,
             error: None,
-            wanted_from: None,
-            last_left_out: None,
+            needed: None,
+            left_out: Vec::new(),
         })
     }
 
     /// Goes to a seek point, and decodes from there on with an empty decoder. Returns `false` if the source has no such point.
     ///
-    /// Frames before `wanted_from`, in ticks, need not come out if no other frame needs them ([`Self::last_left_out`]).
+    /// Frames that are not `needed`, by what their packets say, do not come out if no other frame needs them either
+    /// ([`Self::has_left_out`]). Without it, all come out.
     ///
     /// # Errors
     /// If the decoder can't be opened again.
-    pub(crate) fn restart(&mut self, place: Seek, wanted_from: Option<i64>) -> Result<bool, Failure> {
+    pub(crate) fn restart(&mut self, place: Seek, needed: Option<Needed>) -> Result<bool, Failure> {
         let first = self.streams[0];
         if !self.source.seek(first, place) {
             return Ok(false);
@@ -103,13 +107,16 @@ impl<F: Media> TrackDecoder<F> {
         self.waits = None;
         (self.is_draining, self.ended, self.error) = (false, false, None);
         (self.last_at, self.since) = (-1, -1);
-        (self.wanted_from, self.last_left_out) = (wanted_from, None);
+        self.needed = needed;
+        self.left_out.clear();
         Ok(true)
     }
 
-    /// Returns the latest presentation time of a frame that may have been left out since [`Self::restart`], in ticks.
-    pub(crate) fn last_left_out(&self) -> Option<i64> {
-        self.last_left_out
+    /// Returns `true` if a frame may have been left out that is shown after `pts`, at `last` or before, in ticks. Forgets those up to
+    /// `pts`.
+    pub(crate) fn has_left_out(&mut self, pts: i64, last: i64) -> bool {
+        self.left_out.retain(|left_out| *left_out > pts);
+        self.left_out.iter().any(|left_out| *left_out <= last)
     }
 
     /// Sets the codec headers that hold where reading begins, if those of the container's header do not.
@@ -206,10 +213,11 @@ impl<F: Media> TrackDecoder<F> {
             add_headers(&mut self.packet, &headers);
         }
         let times = Times { pts: self.packet.pts(), dts: self.packet.dts() };
-        if let Some(from) = self.wanted_from {
-            let leaves_out = times.pts.filter(|pts| *pts < from);
-            self.decoder.leave_out_unreferenced(leaves_out.is_some());
-            self.last_left_out = self.last_left_out.max(leaves_out);
+        if let Some(needed) = self.needed {
+            let length = self.packet.duration();
+            let unneeded = times.pts.filter(|pts| !needed.is_shown(*pts, length));
+            self.decoder.leave_out_unreferenced(unneeded.is_some());
+            self.left_out.extend(unneeded);
         }
         // A damaged packet costs its frames, as it does in every player.
         match self.decoder.send(&self.packet) {

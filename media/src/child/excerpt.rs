@@ -1,7 +1,7 @@
 //! The pictures of a source from a time on, without a look at all of it: its headers and its index are read, and from the keyframe
 //! before.
 
-use std::{fs::File, ops::ControlFlow};
+use std::fs::File;
 
 use ffmpeg_next::frame;
 use millrace_schemas::{Seek, SeekBy, VideoTrack};
@@ -15,15 +15,15 @@ use super::{
     orientation::Orientation,
     source::{Depth, Source, oversized},
 };
-use crate::{claims::MOST_PIXELS, excerpt};
+use crate::{
+    claims::MOST_PIXELS,
+    excerpt::{Instants, Needed, last_tick},
+};
 
 /// How much earlier reading begins, in seconds, where the index has no keyframe before the last attempt; doubled each time.
 const EARLIER: f64 = 2.0;
 /// How often an earlier start is tried before reading begins at the start of the source.
 const MOST_ATTEMPTS: u32 = 6;
-/// How long before the wanted time pictures are left out that no other picture needs, in seconds: longer than a picture is usually
-/// shown.
-const LEFT_OUT: f64 = 1.0;
 
 /// A source that is opened for some of its pictures.
 pub(super) struct Excerpt {
@@ -36,11 +36,17 @@ pub(super) struct Excerpt {
     seconds: f64,
 }
 
-/// A picture with its time in ticks of the track.
-struct Timed {
-    frame: frame::Video,
-    pts: i64,
+/// A picture that is shown at an instant.
+pub(super) struct Shown {
+    pub(super) frame: frame::Video,
+    /// Its time in ticks of the track.
+    pub(super) pts: i64,
+    /// The number of the first instant at which it is shown.
+    pub(super) number: u32,
 }
+
+/// Takes a picture. One of number 0 comes first; if it comes again, what was taken before is void.
+pub(super) type Take<'a> = &'a mut dyn FnMut(&Excerpt, Shown) -> Result<(), Failure>;
 
 /// What came of an attempt.
 enum Attempt {
@@ -49,14 +55,6 @@ enum Attempt {
     TooLate,
     /// Pictures that were left out are needed after all.
     LeftOut,
-}
-
-/// How the pictures of one attempt are read.
-struct Reading {
-    /// The wanted time in ticks.
-    at: i64,
-    /// True if nothing lies before where reading began.
-    is_start: bool,
 }
 
 impl Excerpt {
@@ -75,62 +73,54 @@ impl Excerpt {
         Ok(Self { decoder, stream, facts, zero, seconds })
     }
 
-    /// Returns the video track; of the first picture that was given on.
+    /// Returns the video track, with the shape of the first picture that was given.
     pub(super) fn facts(&self) -> &VideoTrack {
         &self.facts
     }
 
-    /// Returns how long a tick of the track is, in seconds.
-    pub(super) fn tick(&self) -> f64 {
-        self.decoder.tick()
-    }
-
     /// Returns the time of a picture in seconds from the start of the source.
     pub(super) fn seconds_of(&self, pts: i64) -> f64 {
-        (pts as f64 * self.tick() - self.zero).max(0.0)
+        (pts as f64 * self.decoder.tick() - self.zero).max(0.0)
     }
 
-    /// Returns the last tick of a time, which is in seconds from the start of the source.
-    pub(super) fn ticks_of(&self, seconds: f64) -> i64 {
-        excerpt::last_tick(self.zero + seconds, self.tick())
-    }
-
-    /// Decodes the pictures from the one that is shown at a time, in seconds from the start of the source, and calls `take` with each
-    /// and its time in ticks until that breaks. Returns the end of the last picture in ticks, if the source has ended.
+    /// Gives each picture that is shown at one of these instants, which begin at a time, in seconds from the start of the source.
+    /// Returns when the source ended, in seconds from its start; `None` if it goes on.
     ///
     /// # Errors
-    /// If the source ends before that time, or no picture can be decoded there, or what `take` returns.
+    /// If the source ends before the first instant, or no picture can be decoded there, or what `take` returns.
     pub(super) fn pictures(
         &mut self,
         at: f64,
-        take: &mut dyn FnMut(&Self, frame::Video, i64) -> Result<ControlFlow<()>, Failure>,
-    ) -> Result<Option<i64>, Failure> {
-        if self.seconds > 0.0 && at >= self.seconds && at > 0.0 {
+        instants: Instants,
+        take: Take<'_>,
+    ) -> Result<Option<f64>, Failure> {
+        if self.seconds > 0.0 && at >= self.seconds {
             return Err(past_the_end(at, self.seconds));
         }
-        let ticks = self.ticks_of(at);
-        let mut place = ticks;
-        let mut leaves_out = true;
-        let mut attempts: u32 = 0;
-        let mut is_start = self.ticks_of(0.0) >= ticks;
+        let tick = self.decoder.tick();
+        let needed = Needed { from: self.zero + at, tick, instants };
+        let start = last_tick(self.zero, tick);
+        let wanted = needed.last_tick(0);
+        let (mut place, mut attempts, mut leaves_out) = (wanted, 0_u32, true);
+        let mut is_start = wanted <= start;
         loop {
-            let wanted_from = leaves_out.then(|| ticks.saturating_sub((LEFT_OUT / self.tick()) as i64));
-            if !is_start && !self.restart(place, wanted_from)? {
+            let skipping = leaves_out.then_some(needed);
+            let has_sought = !is_start && self.restart(SeekBy::Time, place, skipping)?;
+            if !has_sought {
                 is_start = true;
-            }
-            if is_start && attempts > 0 {
-                self.rewind(wanted_from)?;
+                // It stands there when it was just opened, and may not be able to seek.
+                if attempts > 0 && !self.rewind(start.min(0), skipping)? {
+                    return Err(Failure::new("its container can't be read from the start again"));
+                }
             }
             let mut end = None;
-            match self.attempt(Reading { at: ticks, is_start }, at, take, &mut end)? {
+            match self.attempt((at, needed), is_start, take, &mut end)? {
                 Attempt::Done => return Ok(end),
                 Attempt::LeftOut => leaves_out = false,
                 Attempt::TooLate => {
-                    let earlier = self.before(place).unwrap_or_else(|| {
-                        place.saturating_sub((EARLIER * 2_f64.powi(attempts.cast_signed()) / self.tick()) as i64)
-                    });
-                    is_start = attempts >= MOST_ATTEMPTS || earlier <= self.ticks_of(0.0);
-                    place = earlier;
+                    let earlier = EARLIER * 2_f64.powi(attempts.cast_signed()) / tick;
+                    place = self.before(place).unwrap_or_else(|| place.saturating_sub(earlier as i64));
+                    is_start = attempts >= MOST_ATTEMPTS || place <= start;
                 }
             }
             attempts += 1;
@@ -140,77 +130,61 @@ impl Excerpt {
     /// Reads on from where the source stands.
     fn attempt(
         &mut self,
-        reading: Reading,
-        at: f64,
-        take: &mut dyn FnMut(&Self, frame::Video, i64) -> Result<ControlFlow<()>, Failure>,
-        end: &mut Option<i64>,
+        (at, needed): (f64, Needed),
+        is_start: bool,
+        take: Take<'_>,
+        end: &mut Option<f64>,
     ) -> Result<Attempt, Failure> {
-        let Reading { at: wanted, is_start } = reading;
-        // The last picture at or before the wanted time, until one behind it shows that it is the last.
-        let mut held: Option<Timed> = None;
-        let mut has_given = false;
+        let wanted = needed.last_tick(0);
+        // The last picture, until the next one shows at which instants it is shown.
+        let mut held: Option<Shown> = None;
         let mut last: Option<(i64, i64)> = None;
         loop {
             let frame = match self.decoder.next()? {
                 Event::Packet(_) | Event::Damaged(_) => continue,
-                Event::Frame(frame) => Some(frame),
-                Event::End(_) => None,
-            };
-            let Some(frame) = frame else {
-                let Some((pts, length)) = last else {
-                    return if is_start { Err(nothing(at)) } else { Ok(Attempt::TooLate) };
-                };
-                let ends = lengths::track_end(&self.decoder.source, self.stream);
-                let length = ends.map_or(length, |ends| ends.saturating_sub(pts).max(length));
-                if let Some(held) = held {
-                    if self.is_left_out_behind(held.pts, wanted) {
-                        return Ok(Attempt::LeftOut);
-                    }
-                    // Nothing says how long the source is: its last picture does.
-                    if self.seconds <= 0.0 && length > 0 && pts.saturating_add(length) <= wanted {
-                        return Err(past_the_end(at, self.seconds_of(pts + length)));
-                    }
-                    // Nothing follows that it could break.
-                    let _ = self.give(held, take)?;
-                }
-                *end = Some(pts.saturating_add(length));
-                return Ok(Attempt::Done);
+                Event::Frame(frame) => frame,
+                Event::End(_) => break,
             };
             let pts = frame.timestamp().or(last.map(|(pts, _)| pts + 1)).unwrap_or(0);
             last = Some((pts, lengths::length(&frame)));
-            let picture = Timed { frame, pts };
-            if !has_given && pts <= wanted {
-                held = Some(picture);
-                continue;
+            if held.is_none() && pts > wanted && !is_start {
+                return Ok(Attempt::TooLate);
             }
-            if !has_given {
-                has_given = true;
-                match held.take() {
-                    Some(shown) => {
-                        if self.is_left_out_behind(shown.pts, wanted) {
-                            return Ok(Attempt::LeftOut);
-                        }
-                        if self.give(shown, take)?.is_break() {
-                            return Ok(Attempt::Done);
-                        }
-                    }
-                    None if !is_start => return Ok(Attempt::TooLate),
-                    None => {}
+            // The first picture of a source stands for what comes before it.
+            let number = if held.is_some() { needed.before(pts) } else { 0 };
+            if let Some(shown) = held.take_if(|held| held.number < number) {
+                if self.decoder.has_left_out(shown.pts, needed.last_tick(number - 1)) {
+                    return Ok(Attempt::LeftOut);
                 }
+                self.give(shown, take)?;
             }
-            if self.give(picture, take)?.is_break() {
+            if number >= needed.instants.count {
                 return Ok(Attempt::Done);
             }
+            held = Some(Shown { frame, pts, number });
         }
+        let (Some(shown), Some((pts, length))) = (held, last) else {
+            return if is_start { Err(nothing(at)) } else { Ok(Attempt::TooLate) };
+        };
+        if self.decoder.has_left_out(shown.pts, i64::MAX) {
+            return Ok(Attempt::LeftOut);
+        }
+        let ends = lengths::track_end(&self.decoder.source, self.stream);
+        let ended = pts.saturating_add(ends.map_or(length, |ends| ends.saturating_sub(pts).max(length)));
+        // Nothing says how long the source is: its last picture does.
+        if self.seconds <= 0.0 && length > 0 && shown.number == 0 && ended <= wanted {
+            return Err(past_the_end(at, self.seconds_of(ended)));
+        }
+        if shown.number == 0 || needed.before(ended) > shown.number {
+            self.give(shown, take)?;
+        }
+        *end = Some(self.seconds_of(ended));
+        Ok(Attempt::Done)
     }
 
-    fn give(
-        &mut self,
-        Timed { frame, pts }: Timed,
-        take: &mut dyn FnMut(&Self, frame::Video, i64) -> Result<ControlFlow<()>, Failure>,
-    ) -> Result<ControlFlow<()>, Failure> {
+    fn give(&mut self, shown: Shown, take: Take<'_>) -> Result<(), Failure> {
         if self.facts.shape.is_none() {
-            self.facts.shape = Some(shape::of(&frame, &mut { Orientation::UPRIGHT }));
+            self.facts.shape = Some(shape::of(&shown.frame, &mut { Orientation::UPRIGHT }));
             apply_shape(&mut self.facts);
             let (width, height) = (self.facts.picture.width, self.facts.picture.height);
             if width < 2 || height < 2 {
@@ -220,28 +194,19 @@ impl Excerpt {
                 return Err(Failure::new(oversized(width, height)));
             }
         }
-        take(self, frame, pts)
+        take(self, shown)
     }
 
-    /// Returns `true` if a picture was left out that is shown after this one, at the wanted time or before.
-    fn is_left_out_behind(&self, pts: i64, wanted: i64) -> bool {
-        self.decoder.last_left_out().is_some_and(|last| last > pts && last <= wanted)
+    fn restart(&mut self, by: SeekBy, at: i64, needed: Option<Needed>) -> Result<bool, Failure> {
+        self.decoder.restart(Seek { by, at, state: 0 }, needed)
     }
 
-    fn restart(&mut self, place: i64, wanted_from: Option<i64>) -> Result<bool, Failure> {
-        self.decoder.restart(Seek { by: SeekBy::Time, at: place, state: 0 }, wanted_from)
+    /// Goes back to the start of the source; `false` if that is not possible.
+    fn rewind(&mut self, start: i64, needed: Option<Needed>) -> Result<bool, Failure> {
+        Ok(self.restart(SeekBy::Time, start, needed)? || self.restart(SeekBy::Byte, 0, needed)?)
     }
 
-    /// Goes back to the start of the source.
-    fn rewind(&mut self, wanted_from: Option<i64>) -> Result<(), Failure> {
-        let start = self.ticks_of(0.0).min(0);
-        if self.restart(start, wanted_from)? || self.decoder.restart(Seek { by: SeekBy::Byte, at: 0, state: 0 }, wanted_from)? {
-            return Ok(());
-        }
-        Err(Failure::new("its container can't be read from the middle, nor again from the start"))
-    }
-
-    /// Returns the time of the keyframe before a place, by the container's index.
+    /// Returns the time of the keyframe before the one at a place, by the container's index.
     fn before(&self, place: i64) -> Option<i64> {
         let stream = self.decoder.source.input.stream(usize::try_from(self.stream).ok()?)?;
         let at = stream::keyframe_before(&stream, place)?;

@@ -1,13 +1,13 @@
 //! One picture of a source.
 
-use std::{fs::File, io::Write as _, ops::ControlFlow};
+use std::{fs::File, io::Write as _};
 
 use ffmpeg_next::frame;
 use millrace_formats::picture::picture_format;
 
 use super::{
     alive,
-    excerpt::Excerpt,
+    excerpt::{Excerpt, Shown},
     failure::Failure,
     picture_file::{Drawing, still},
 };
@@ -34,23 +34,19 @@ pub(super) fn picture(source: File, task: &PictureTask, output: File) -> Result<
     let mut excerpt = Excerpt::open(source, task.cores)?;
     let mut drawing: Option<Drawing> = None;
     let mut best: Option<Best> = None;
-    let mut next = 0;
-    excerpt.pictures(task.at, &mut |excerpt, picture, pts| {
-        // The first is the one that is shown then; of the others those that come first behind their times.
-        let since = excerpt.seconds_of(pts) - task.at;
-        if next > 0 && since < instants.time(next) {
-            return Ok(ControlFlow::Continue(()));
+    excerpt.pictures(task.at, instants, &mut |excerpt, Shown { frame, pts, number }| {
+        if number == 0 {
+            best = None;
         }
-        next = instants.before(since).max(next) + 1;
         let drawing = drawing.get_or_insert_with(|| {
             Drawing::new(format, coding, excerpt.facts(), task.within(), task.cores)
         });
-        let picture = drawing.draw(picture)?;
+        let picture = drawing.draw(frame)?;
         let look = if count > 1 { look(&picture) } else { Look::of(std::iter::empty()) };
         if best.as_ref().is_none_or(|best| look.is_better_than(best.look)) {
             best = Some(Best { picture, look, pts });
         }
-        Ok(if next >= count { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(())
     })?;
     let (Some(best), Some(drawing)) = (best, drawing) else {
         return Err(Failure::new("no picture can be decoded"));

@@ -122,7 +122,7 @@ pub(crate) fn still(coding: &Coding, picture: &frame::Video, color: Color) -> Re
 }
 
 /// A drawn picture of an animation.
-pub(crate) struct Shown {
+pub(crate) struct Frame {
     /// The picture.
     pub(crate) picture: frame::Video,
     /// When it is shown, in seconds from the start of the animation.
@@ -136,7 +136,7 @@ pub(crate) struct Shown {
 /// If this FFmpeg has no encoder, filter or muxer for it, or one of them fails.
 pub(crate) fn animation(
     format: &Animation,
-    pictures: Vec<Shown>,
+    pictures: Vec<Frame>,
     color: Color,
     (plays, seconds): (u32, f64),
 ) -> Result<Vec<u8>, Failure> {
@@ -186,7 +186,7 @@ pub(crate) fn animation(
 fn palettized(
     palette: &Palette,
     coding: &Coding,
-    pictures: Vec<Shown>,
+    pictures: Vec<Frame>,
     color: Color,
     size: (i32, i32),
 ) -> Result<Vec<frame::Video>, Failure> {
