@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use crate::order::Order;
 use help::{
-    CLEANUP_HELP, DEAD_HELP, EXECUTIONS_HELP, GIF_HELP, PROBE_HELP, PROFILES_HELP, REPLAY_HELP, RUN_HELP,
-    SERVE_HELP, SUBMIT_HELP, THUMBNAIL_HELP, VERIFY_HELP,
+    CLEANUP_HELP, CLIP_HELP, DEAD_HELP, EXECUTIONS_HELP, GIF_HELP, PROBE_HELP, PROFILES_HELP, REPLAY_HELP,
+    RUN_HELP, SERVE_HELP, SUBMIT_HELP, THUMBNAIL_HELP, VERIFY_HELP,
 };
-pub(crate) use light::{Gif, LightOutput, Thumbnail};
+pub(crate) use light::{Clip, Gif, LightOutput, Thumbnail};
 pub(crate) use profiles::{CheckProfile, ProfileLookup, Profiles};
 pub(crate) use shared::{Data, Decoding, LogLocation, OwnProfiles};
 
@@ -33,6 +33,7 @@ Examples:
   millrace probe holiday.mov                               what a file holds
   millrace thumbnail holiday.mov --output holiday.jpg      a picture of it
   millrace gif holiday.mov --output holiday.gif            three seconds of it, animated
+  millrace clip holiday.mov --output a.mp4 --to 30s        the first half minute, copied
   millrace verify holiday.mov out/holiday.mp4              the proof that an output is right
   millrace executions list                                 what was made, and what failed
   millrace executions logs 5e2ea7                          all that was logged about one of them
@@ -72,6 +73,9 @@ pub(crate) enum Command {
     /// Make an animated GIF or WebP of some seconds of a video, at once
     #[command(after_help = GIF_HELP)]
     Gif(Gif),
+    /// Copy a part of a video into a file without encoding it, at once
+    #[command(after_help = CLIP_HELP)]
+    Clip(Clip),
     /// Show what can be made: the profiles that ship, and yours; check one
     #[command(subcommand, after_help = PROFILES_HELP)]
     Profiles(Profiles),

@@ -1,6 +1,7 @@
 //! The commands, a file for each.
 
 mod cleanup;
+mod clip;
 mod dead;
 mod executions;
 mod follow;
@@ -34,6 +35,7 @@ pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {
         Command::Probe(call) => probe::probe(&call).await,
         Command::Thumbnail(call) => Box::pin(thumbnail::thumbnail(&call)).await,
         Command::Gif(call) => Box::pin(gif::gif(&call)).await,
+        Command::Clip(call) => Box::pin(clip::clip(&call)).await,
         Command::Profiles(call) => Box::pin(profiles::profiles(call)).await,
         Command::Verify(call) => Box::pin(verify::verify(&call)).await,
         Command::Topology(call) => topology::topology(&call).await,

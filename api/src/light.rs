@@ -153,7 +153,8 @@ pub(crate) async fn thumbnail(
     Extension(caller): Extension<Caller>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let Thumbnail { source, at, best, width, height, size, format, output, overwrite } = problem::json(&body)?;
+    let Thumbnail { source, at, best, width, height, size, format, output, overwrite } =
+        problem::json(&body)?;
     let size = bounds(width, height, size)?;
     let task = LightTask::Thumbnail { at: at.map(|at| at.0), best, size };
     make(&api, &caller, task, Ends { source, format, output, overwrite }).await
@@ -169,18 +170,16 @@ pub(crate) async fn gif(
         problem::json(&body)?;
     let from = from.map_or(0.0, |from| from.0);
     let to = match (to, duration) {
-        (Some(_), Some(_)) => return Err(Problem::unprocessable("'to' and 'duration' say the same; give one")),
+        (Some(_), Some(_)) => {
+            return Err(Problem::unprocessable("'to' and 'duration' say the same; give one"));
+        }
         (to, duration) => to.map(|to| to.0).or(duration.map(|duration| from + duration.0)),
     };
     let task = LightTask::Gif { from, to, size: bounds(width, height, None)?, fps, plays };
     make(&api, &caller, task, Ends { source, format, output, overwrite }).await
 }
 
-fn bounds(
-    width: Option<u16>,
-    height: Option<u16>,
-    size: Option<Size>,
-) -> Result<Option<Bounds>, Problem> {
+fn bounds(width: Option<u16>, height: Option<u16>, size: Option<Size>) -> Result<Option<Bounds>, Problem> {
     let side = |side: Option<u16>| side.map_or(0, i32::from);
     match size {
         Some(_) if width.is_some() || height.is_some() => {
@@ -200,12 +199,18 @@ async fn make(api: &Api, caller: &Caller, task: LightTask, ends: Ends) -> Result
         api.light.check_free(output, overwrite).await?;
     }
     let bytes = api.storage.pin(&source).await?.bytes.unsigned_abs();
-    principal.limits.check(&UploadUsage { bytes, ..UploadUsage::default() }).map_err(Problem::unprocessable)?;
+    principal
+        .limits
+        .check(&UploadUsage { bytes, ..UploadUsage::default() })
+        .map_err(Problem::unprocessable)?;
     let most = if output.is_some() { LONGEST_OUTPUT } else { LONGEST_RESPONSE };
     let named = format.as_deref().or(output.as_deref());
     let made = tokio::time::timeout(LONGEST, api.light.make(&source, &task, named, most)).await;
     let LightFile { bytes, media_type, facts } = made.map_err(|_| {
-        let detail = format!("it took longer than {} s; try again later, or 'millrace' on the command line", LONGEST.as_secs());
+        let detail = format!(
+            "it took longer than {} s; try again later, or 'millrace' on the command line",
+            LONGEST.as_secs()
+        );
         Problem::new(StatusCode::GATEWAY_TIMEOUT, &detail)
     })??;
     if let Some(output) = output {

@@ -3,6 +3,7 @@
 mod alive;
 mod animation;
 mod assets;
+mod clip;
 mod codec;
 mod copy;
 mod damage;
@@ -106,6 +107,7 @@ pub fn child_main() -> ExitCode {
         }
         Task::Picture(task) => picture::picture(fd(0), &task, fd(1)).map(Reply::Drawn),
         Task::Animation(task) => animation::animation(fd(0), &task, fd(1)).map(Reply::Drawn),
+        Task::Clip(task) => clip::clip(fd(0), &task, fd(1)).map(Reply::Clipped),
         Task::Merge(task) => {
             let tracks = (1..=task.tracks.len()).map(fd).collect();
             let source = task.reads_source().then(|| fd(1 + task.tracks.len()));

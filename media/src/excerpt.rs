@@ -1,7 +1,7 @@
 //! Which pictures are shown at which times, and which of several pictures is the best. Pure.
 
 /// Times are taken to the half of a millisecond: people write them with three decimals.
-const TOLERANCE: f64 = 0.0005;
+pub(crate) const TOLERANCE: f64 = 0.0005;
 
 /// Returns the last tick that is not after a time, which is given in seconds, to the half of a millisecond; ticks have `tick` seconds.
 pub(crate) fn last_tick(seconds: f64, tick: f64) -> i64 {

@@ -16,7 +16,8 @@ use crate::sandbox::Layer;
 
 pub use inspection::{InspectTask, Inspected, ProbedStream};
 pub use light::{
-    AnimationTask, Drawn, MOST_ANIMATED, MOST_ANIMATED_PICTURES, MOST_CANDIDATES, PictureTask,
+    AnimationTask, ClipTask, Clipped, Drawn, MOST_ANIMATED, MOST_ANIMATED_PICTURES, MOST_CANDIDATES,
+    PictureTask,
 };
 pub use verification::{
     AudioMeasurement, ChannelSimilarity, ComparedStreams, PicturePsnr, PicturesMeasured, SecondSimilarity,
@@ -53,6 +54,8 @@ pub enum Task {
     Picture(PictureTask),
     /// Code some seconds of a source as an animation. Descriptors: as for [`Task::Picture`].
     Animation(AnimationTask),
+    /// Copy the packets of a part of a source into a file. Descriptors: the source, then the file to write.
+    Clip(ClipTask),
     /// Apply the sandbox and open each encoder, to find out what this machine can do. No descriptors.
     Check,
 }
@@ -222,6 +225,8 @@ pub enum Reply {
     },
     /// The final reply to [`Task::Picture`] and [`Task::Animation`], once all is written.
     Drawn(Drawn),
+    /// The final reply to [`Task::Clip`], once all is written.
+    Clipped(Clipped),
     /// The final reply to [`Task::Check`].
     Checked {
         /// The encoder of each codec, with its version.

@@ -111,7 +111,9 @@ impl ResourceLimits {
             // To a pipe.
             Task::Picture(_) | Task::Animation(_) => 0,
             Task::Transcode(_) => bytes.saturating_mul(16).saturating_add(1 << 30),
-            Task::Merge(_) | Task::Prove(_) => bytes.saturating_mul(2).saturating_add(1 << 30),
+            Task::Merge(_) | Task::Prove(_) | Task::Clip(_) => {
+                bytes.saturating_mul(2).saturating_add(1 << 30)
+            }
         };
         let stacks = STACK * (8 + 4 * cores);
         let memory = AT_LEAST.max(BASE.saturating_add(stacks).saturating_add(pixels.saturating_mul(PIXEL)));

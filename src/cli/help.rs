@@ -32,6 +32,15 @@ Examples:
   millrace gif holiday.mov --output holiday.webp --from 90s --duration 5s --width 640 --fps 20
   millrace gif s3://videos/in/a.mov --output - --loop 1 > once.gif";
 
+pub(super) const CLIP_HELP: &str = "\
+The packets of pictures and sound are copied as they are, so the clip begins at a keyframe. If there is none at --from, the
+keyframes before and behind are named, and nothing is made; --from-keyframe takes the one before. At the end some pictures more may
+stay, which others need. To begin and end at any picture, encode the part: 'millrace run' with a profile that has [source] trim.
+
+Examples:
+  millrace clip holiday.mov --output start.mp4 --to 30s
+  millrace clip holiday.mov --output part.mkv --from 00:01:30 --to 00:02:00 --from-keyframe";
+
 pub(super) const VERIFY_HELP: &str = "\
 What must hold: as many pictures, each in its time within a tick and a half of the coarser clock; decoding times that increase;
 no errors; size, sample aspect, colour and fields; sound as long as the source's within two codec frames, begun as far from the

@@ -60,6 +60,32 @@ pub(crate) struct Thumbnail {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Clip {
+    /// The source: a file, or a URL
+    pub(crate) input: OsString,
+    /// The file to make, by path or URL. Its extension says the format
+    #[arg(short, long, value_name = "FILE|URL")]
+    pub(crate) output: OsString,
+    /// When it begins, from the start of the source: at a keyframe [default: 0]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) from: Option<f64>,
+    /// When it ends, from the start of the source [default: where the source does]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) to: Option<f64>,
+    /// Begin at the keyframe before --from where there is none
+    #[arg(long)]
+    pub(crate) from_keyframe: bool,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Print a line of JSON on what was made
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) decoding: Decoding,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Gif {
     /// The source: a file, or a URL
     pub(crate) input: OsString,

@@ -43,7 +43,10 @@ impl DrawTask {
     ///
     /// # Errors
     /// If the format is not known, or a number can't be.
-    pub(crate) fn new(task: &LightTask, format: Option<&str>) -> Result<(Self, &'static PictureFormat), String> {
+    pub(crate) fn new(
+        task: &LightTask,
+        format: Option<&str>,
+    ) -> Result<(Self, &'static PictureFormat), String> {
         let find = |usual: &str, animated: bool| match format {
             None => picture_format(usual, animated),
             Some(name) if name.contains(['.', '/']) => format_of_name(name, animated),
@@ -68,12 +71,22 @@ impl DrawTask {
                 }
                 let rate = fps.unwrap_or(USUAL_RATE);
                 if !(LEAST_RATE..=MOST_RATE).contains(&rate) {
-                    return Err(format!("fps is {LEAST_RATE} to {MOST_RATE} pictures per second, not {rate}"));
+                    return Err(format!(
+                        "fps is {LEAST_RATE} to {MOST_RATE} pictures per second, not {rate}"
+                    ));
                 }
                 let (width, height) = sides(size, USUAL_ANIMATED_WIDTH);
                 let format_name = format.name.into();
-                let task =
-                    AnimationTask { from, seconds, rate, plays, width, height, format: format_name, cores: 1 };
+                let task = AnimationTask {
+                    from,
+                    seconds,
+                    rate,
+                    plays,
+                    width,
+                    height,
+                    format: format_name,
+                    cores: 1,
+                };
                 (Self::Animation(task), format)
             }
         })
@@ -133,7 +146,8 @@ pub(super) async fn make(
     let target = if is_stdout {
         if io::stdout().is_terminal() {
             return Err(CommandError::Call(
-                "stdout is a terminal, which shows no pictures: name a file, or send it on with '|' or '>'".into(),
+                "stdout is a terminal, which shows no pictures: name a file, or send it on with '|' or '>'"
+                    .into(),
             ));
         }
         Target::Stdout
@@ -171,7 +185,7 @@ pub(super) async fn make(
     Ok(0)
 }
 
-fn occupied(error: StorageError) -> CommandError {
+pub(super) fn occupied(error: StorageError) -> CommandError {
     match error {
         StorageError::Exists { .. } => {
             CommandError::Failed(format!("{error}; name another file, or replace it with --overwrite"))
@@ -206,7 +220,8 @@ mod tests {
             panic!("a picture")
         };
         assert_eq!((task.candidates, task.width, format.media_type), (12, 640, "image/jpeg"));
-        let (DrawTask::Picture(task), format) = DrawTask::new(&thumbnail(Some(3.0)), Some("PNG")).unwrap() else {
+        let (DrawTask::Picture(task), format) = DrawTask::new(&thumbnail(Some(3.0)), Some("PNG")).unwrap()
+        else {
             panic!("a picture")
         };
         assert_eq!((task.candidates, task.at, format.name), (1, 3.0, "png"));

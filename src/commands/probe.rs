@@ -5,7 +5,13 @@ use millrace_schemas::masked_url;
 use millrace_storage::Stores;
 use millrace_worker::{Probes, probe_json};
 
-use crate::{cli::{Fact, Probe}, config::Config, error::CommandError, inputs::parse_url, terminal::print};
+use crate::{
+    cli::{Fact, Probe},
+    config::Config,
+    error::CommandError,
+    inputs::parse_url,
+    terminal::print,
+};
 
 pub(super) async fn probe(call: &Probe) -> Result<u8, CommandError> {
     let name = masked_url(&call.input.to_string_lossy());

@@ -6,9 +6,7 @@ use async_trait::async_trait;
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use millrace_access::Access;
-use millrace_api::{
-    AllowedHosts, Api, LightError, LightFile, LightTask, Listener, Prober, Tokens, View,
-};
+use millrace_api::{AllowedHosts, Api, LightError, LightFile, LightTask, Listener, Prober, Tokens, View};
 use millrace_processors::{Pinning, topology};
 use millrace_runtime::{Backoff, Level, Log, Stop, metrics};
 use millrace_storage::{StorageError, Stores};

@@ -36,6 +36,7 @@ pub use open_source::{ObjectSource, OpenSource};
 pub use package::{Package, PackagePart, is_manifest};
 pub use range_reader::RangeReader;
 pub use range_server::RangeServer;
+pub use small_output::SmallOutput;
 pub use staged_output::StagedOutput;
 pub use staged_write::StagedWrite;
 pub use stores::Stores;

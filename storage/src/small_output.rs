@@ -1,8 +1,11 @@
 //! Outputs that are made at once, without an execution.
 
-use std::io::Write as _;
+use std::{
+    fs::File,
+    io::{self, Write as _},
+};
 
-use crate::{blocking::blocking, error::StorageError, stores::Stores};
+use crate::{backend::EntryWrite, blocking::blocking, error::StorageError, stores::Stores};
 
 /// Stands for the work prefix in the metadata of objects that no execution made.
 const NO_WORK: &str = "";
@@ -26,20 +29,61 @@ impl Stores {
     /// # Errors
     /// If it can't be written, or [`StorageError::Exists`].
     pub async fn write_output(&self, url: &str, bytes: Vec<u8>, replaces: bool) -> Result<(), StorageError> {
+        let output = self.begin_small_output(url).await?;
+        let output = blocking(move || {
+            output.0.file().as_ref().write_all(&bytes).map_err(|error| output.failed(error))?;
+            Ok(output)
+        });
+        output.await?.publish(replaces).await
+    }
+}
+
+/// An output that is being written, without an execution. If it is dropped before it is published, nothing of it stays.
+#[derive(Debug)]
+pub struct SmallOutput(Box<dyn EntryWrite>);
+
+impl Stores {
+    /// Begins an output. It has its name once it is published.
+    ///
+    /// # Errors
+    /// If the URL may not be written, or its folder can't be made or written.
+    pub async fn begin_small_output(&self, url: &str) -> Result<SmallOutput, StorageError> {
         let entry = self.output(url)?;
-        let path = entry.display();
-        let shown = path.clone();
-        let write = blocking(move || {
-            let write = entry.create_output(NO_WORK)?;
-            let failed = |source| StorageError::Io { doing: "writing", path: shown.clone(), source };
-            write.file().as_ref().write_all(&bytes).map_err(failed)?;
-            Ok(write)
-        })
-        .await?;
+        Ok(SmallOutput(blocking(move || entry.create_output(NO_WORK)).await?))
+    }
+}
+
+impl SmallOutput {
+    /// Returns a copy of the descriptor to write to.
+    ///
+    /// # Errors
+    /// If this process has no descriptors left.
+    pub fn descriptor(&self) -> Result<File, StorageError> {
+        self.0.file().try_clone().map_err(|error| self.failed(error))
+    }
+
+    /// Returns how many bytes were written.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn size(&self) -> Result<u64, StorageError> {
+        Ok(self.0.file().metadata().map_err(|error| self.failed(error))?.len())
+    }
+
+    fn failed(&self, source: io::Error) -> StorageError {
+        StorageError::Io { doing: "writing", path: self.0.display(), source }
+    }
+
+    /// Publishes it, whole; in place of what has its name if `replaces` is true.
+    ///
+    /// # Errors
+    /// As [`Stores::write_output`].
+    pub async fn publish(self, replaces: bool) -> Result<(), StorageError> {
+        let path = self.0.display();
         if replaces {
-            return write.publish_over().await;
+            return self.0.publish_over().await;
         }
-        if write.publish_new().await? { Ok(()) } else { Err(StorageError::Exists { path }) }
+        if self.0.publish_new().await? { Ok(()) } else { Err(StorageError::Exists { path }) }
     }
 }
 

@@ -31,8 +31,7 @@ fn made(place: &Place, arguments: &[&str]) -> Value {
 
 /// The number of the source's picture that this one is, of some: it is far more alike than the others.
 fn number_of(source: &Path, candidates: std::ops::Range<usize>, picture: &Path) -> usize {
-    let likeness =
-        |number: usize| likeness_after(source, &format!("select=eq(n\\,{number})"), picture);
+    let likeness = |number: usize| likeness_after(source, &format!("select=eq(n\\,{number})"), picture);
     let found = candidates.map(|number| (number, likeness(number)));
     let (number, likeness) = found.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
     assert!(likeness > 35.0, "picture {number} is the nearest, with {likeness} dB");
@@ -48,9 +47,16 @@ fn a_thumbnail_is_the_picture_that_is_shown_at_its_time() {
         ffmpeg(&["-i", source.to_str().unwrap(), "-c", "copy", place.path(name).to_str().unwrap()]);
     }
     // Pictures 37 and 38 are shown from 1.48 s and 1.52 s on.
-    for (at, number) in
-        [("0", 0), ("1.48", 37), ("1.5s", 37), ("1519ms", 37), ("00:00:01.52", 38), ("1.999", 49), ("2", 50), ("2.999", 74)]
-    {
+    for (at, number) in [
+        ("0", 0),
+        ("1.48", 37),
+        ("1.5s", 37),
+        ("1519ms", 37),
+        ("00:00:01.52", 38),
+        ("1.999", 49),
+        ("2", 50),
+        ("2.999", 74),
+    ] {
         for name in ["a.mp4", "a.mkv", "a.ts", "a.flv"] {
             let facts = made(&place, &["thumbnail", name, "--output", "t.png", "--at", at]);
             let near = number.max(1) - 1..(number + 2).min(75);
@@ -119,7 +125,8 @@ fn a_thumbnail_is_upright_of_square_pixels_and_of_the_standard_range() {
     let high = place.path("high.mp4");
     let graph = "testsrc2=size=320x180:rate=25:duration=1";
     let color = ["-color_primaries", "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc"];
-    let line = ["-f", "lavfi", "-i", graph, "-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le"];
+    let line =
+        ["-f", "lavfi", "-i", graph, "-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le"];
     let parameters = ["-x265-params", "log-level=error", high.to_str().unwrap()];
     ffmpeg(&[&line[..], &color, &parameters].concat());
     place.run(&[&high], &[]).success();
@@ -149,9 +156,15 @@ fn a_gif_shows_the_pictures_of_its_times_of_one_palette() {
     for name in ["a.gif", "a.webp"] {
         let facts = made(
             &place,
-            &["gif", "a.mp4", "--output", name, "--from", "0.8", "--to", "1.8s", "--fps", "5", "--width", "200"],
+            &[
+                "gif", "a.mp4", "--output", name, "--from", "0.8", "--to", "1.8s", "--fps", "5", "--width",
+                "200",
+            ],
         );
-        assert_eq!(facts, json!({"width": 200, "height": 112, "at": 0.8, "pictures": 5, "duration_seconds": 1.0}));
+        assert_eq!(
+            facts,
+            json!({"width": 200, "height": 112, "at": 0.8, "pictures": 5, "duration_seconds": 1.0})
+        );
     }
     let gif = place.path("a.gif");
     let times = probed(&gif, "frame=pts_time,pkt_duration_time");
@@ -218,7 +231,8 @@ fn what_can_not_be_is_refused_with_what_can_and_leaves_nothing() {
     }
     assert_eq!(place.names(""), ["a.mp4", "there.jpg", "tone.m4a"]);
     assert_eq!(std::fs::read(place.path("there.jpg")).unwrap(), b"a file of mine");
-    let output = place.millrace().args(["thumbnail", "a.mp4", "--output", "-", "--format", "png"]).output().unwrap();
+    let output =
+        place.millrace().args(["thumbnail", "a.mp4", "--output", "-", "--format", "png"]).output().unwrap();
     assert!(output.stdout.starts_with(b"\x89PNG"), "to a pipe: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -256,7 +270,10 @@ fn one_fact_is_printed_alone() {
         ("--container", "mov,mp4"),
     ] {
         let (status, stdout, stderr) = call(&place, &["probe", flag, "a.mp4"]);
-        assert!(status == 0 && stdout.starts_with(fact) && stdout.lines().count() == 1, "{flag}: {stdout}{stderr}");
+        assert!(
+            status == 0 && stdout.starts_with(fact) && stdout.lines().count() == 1,
+            "{flag}: {stdout}{stderr}"
+        );
     }
     media::tone(&place.path("tone.wav"));
     let (status, stdout, stderr) = call(&place, &["probe", "--size", "tone.wav"]);
@@ -283,11 +300,16 @@ fn over_http_a_picture_is_the_body_or_is_written_where_the_caller_may() {
         command.env_remove("MILLRACE_SOURCE_ROOTS").env_remove("MILLRACE_OUTPUT_ROOTS");
     });
     let source = url(&place, "a.mp4");
-    let (status, kind, body) = post(&serving, "/v1/thumbnail", &json!({"source": source, "at": "00:00:01", "format": "png"}));
+    let (status, kind, body) =
+        post(&serving, "/v1/thumbnail", &json!({"source": source, "at": "00:00:01", "format": "png"}));
     assert_eq!((status, kind.as_str()), (200, "image/png"));
     place.write("t.png", &body);
     assert_eq!(number_of(&place.path("a.mp4"), 24..27, &place.path("t.png")), 25);
-    let (status, kind, body) = post(&serving, "/v1/gif", &json!({"source": source, "from": 1, "duration": "1s", "fps": 5, "width": 100}));
+    let (status, kind, body) = post(
+        &serving,
+        "/v1/gif",
+        &json!({"source": source, "from": 1, "duration": "1s", "fps": 5, "width": 100}),
+    );
     assert_eq!((status, kind.as_str(), &body[..6]), (200, "image/gif", &b"GIF89a"[..]));
 
     let written = json!({"source": source, "at": 1.5, "width": 160, "output": url(&place, "out/t.jpg")});
@@ -326,14 +348,69 @@ fn times_are_counted_from_the_start_as_ffmpeg_does() {
     let source = place.path("a.ts");
     media::constant(&place.path("a.mp4"), Constant { gop: 50, ..Constant::default() });
     let mp4 = place.path("a.mp4");
-    ffmpeg(&["-i", mp4.to_str().unwrap(), "-c", "copy", "-output_ts_offset", "100", source.to_str().unwrap()]);
+    ffmpeg(&[
+        "-i",
+        mp4.to_str().unwrap(),
+        "-c",
+        "copy",
+        "-output_ts_offset",
+        "100",
+        source.to_str().unwrap(),
+    ]);
     let theirs = place.path("theirs.png");
     for at in ["0.8", "1.2", "2.4"] {
         made(&place, &["thumbnail", "a.ts", "--output", "ours.png", "--at", at]);
         let mut command = Command::new("ffmpeg");
-        command.args(["-v", "error", "-y", "-ss", at, "-i"]).arg(&source).args(["-frames:v", "1"]).arg(&theirs);
+        command
+            .args(["-v", "error", "-y", "-ss", at, "-i"])
+            .arg(&source)
+            .args(["-frames:v", "1"])
+            .arg(&theirs);
         assert!(command.status().unwrap().success());
         let likeness = likeness_after(&theirs, "null", &place.path("ours.png"));
         assert!(likeness > 35.0, "at {at}: {likeness} dB");
     }
+}
+
+#[test]
+fn a_clip_is_a_copy_from_a_keyframe_on_and_elsewhere_the_keyframes_are_named() {
+    let place = Place::new();
+    let source = place.path("a.mp4");
+    media::constant(&source, Constant { seconds: "6", gop: 50, ..Constant::default() });
+    let clip = |name: &str, flags: &[&str]| {
+        made(&place, &[&["clip", "a.mp4", "--output", name, "--from", "2", "--to", "4"], flags].concat())
+    };
+    for name in ["c.mp4", "c.mkv", "c.mov", "c.ts"] {
+        let facts = clip(name, &[]);
+        assert_eq!(
+            (facts["from"].as_f64(), facts["audio_tracks"].as_u64()),
+            (Some(2.0), Some(1)),
+            "{name}: {facts}"
+        );
+        let pictures = facts["pictures"].as_u64().unwrap();
+        assert!((50..54).contains(&pictures), "{name}: {facts}");
+        // The same samples: what was copied is decoded as it was.
+        let likeness = likeness_after(&source, "select=between(n\\,50\\,97)", &place.path(name));
+        assert!(likeness > 90.0, "{name}: {likeness} dB");
+    }
+    let (status, _, stderr) = call(&place, &["clip", "a.mp4", "--output", "d.mp4", "--from", "3"]);
+    assert!(status == 1 && stderr.contains("is at 2.000 s, and the one behind at 4.000 s"), "{stderr}");
+    let facts = made(&place, &["clip", "a.mp4", "--output", "d.mp4", "--from", "3", "--from-keyframe"]);
+    assert_eq!((facts["from"].as_f64(), facts["pictures"].as_u64()), (Some(2.0), Some(100)), "{facts}");
+    let whole = made(&place, &["clip", "a.mp4", "--output", "e.mp4"]);
+    assert_eq!((whole["from"].as_f64(), whole["pictures"].as_u64()), (Some(0.0), Some(150)), "{whole}");
+    for (arguments, status, said) in [
+        (&["clip", "a.mp4", "--output", "x.avi"][..], 2, ".mp4, .flv"),
+        (&["clip", "a.mp4", "--output", "a.mp4"], 2, "over its source"),
+        (&["clip", "a.mp4", "--output", "x.mp4", "--from", "7"], 1, "it is 6.0"),
+        (&["clip", "a.mp4", "--output", "x.mp4", "--from", "2", "--to", "1"], 2, "ends before it begins"),
+        (&["clip", "a.mp4", "--output", "d.mp4"], 1, "--overwrite"),
+    ] {
+        let (found, _, stderr) = call(&place, arguments);
+        assert!(found == status && stderr.contains(said), "{arguments:?}: {found}, {stderr}");
+    }
+    assert!(!place.path("x.mp4").exists());
+    media::turned(&place.path("turned.mp4"));
+    made(&place, &["clip", "turned.mp4", "--output", "t.mp4", "--to", "1"]);
+    assert_eq!(shown_size(&place.path("t.mp4")), [180, 320], "turned as before");
 }

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use millrace_media::{AnimationTask, Drawn, PictureTask, Reply, Task};
+use millrace_media::{AnimationTask, ClipTask, Clipped, Drawn, PictureTask, Reply, Task};
 use millrace_storage::{StorageError, Stores};
 use millrace_topology::ports::PortError;
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -85,11 +85,49 @@ impl LightWork {
         self.stores.write_output(url, bytes, replaces).await
     }
 
-    async fn make(&self, source: &str, task: Task, most: u64) -> Result<Made, PortError> {
-        let most = most.min(LONGEST_PICTURE_FILE);
+    /// Copies the packets of a part of a source into a file at a URL, which appears whole or not at all. Returns what it holds, and
+    /// its size in bytes.
+    ///
+    /// # Errors
+    /// Refused if the source can't be reached, is no media file, or does not begin with a keyframe there, and if something has the URL
+    /// and `replaces` is false.
+    pub async fn clip(
+        &self,
+        source: &str,
+        task: ClipTask,
+        (url, replaces): (&str, bool),
+    ) -> Result<(Clipped, u64), PortError> {
+        let pinned = self.open(source).await?;
+        let file = self.stores.begin_small_output(url).await.map_err(port_error)?;
+        let outputs = || -> Result<Vec<OwnedFd>, PortError> {
+            let descriptor = file.descriptor().map_err(port_error)?;
+            // What a process that has died has written is void.
+            descriptor.set_len(0).map_err(transient)?;
+            Ok(vec![descriptor.into()])
+        };
+        // The semaphore is never closed.
+        let _slot = self.slots.acquire().await;
+        let limit = limits::inspect(pinned.source.bytes);
+        let task = Task::Clip(task);
+        match self.children.run_with_outputs(&task, &[&pinned], limit, outputs).await? {
+            Reply::Clipped(clipped) => {
+                let bytes = file.size().map_err(port_error)?;
+                file.publish(replaces).await.map_err(port_error)?;
+                Ok((clipped, bytes))
+            }
+            other => Err(unexpected_reply(&other)),
+        }
+    }
+
+    async fn open(&self, source: &str) -> Result<PinnedSource, PortError> {
         let source = self.stores.pin(source).await.map_err(port_error)?;
         let opened = self.stores.open(&source).await.map_err(port_error)?;
-        let pinned = PinnedSource { source, opened };
+        Ok(PinnedSource { source, opened })
+    }
+
+    async fn make(&self, source: &str, task: Task, most: u64) -> Result<Made, PortError> {
+        let most = most.min(LONGEST_PICTURE_FILE);
+        let pinned = self.open(source).await?;
         // The semaphore is never closed.
         let _slot = self.slots.acquire().await;
         let reading: Arc<Mutex<Option<Reading>>> = Arc::default();

@@ -188,7 +188,9 @@ impl Excerpt {
             apply_shape(&mut self.facts);
             let (width, height) = (self.facts.picture.width, self.facts.picture.height);
             if width < 2 || height < 2 {
-                return Err(Failure::new(format!("pictures of {width}x{height} are too small: at least 2x2")));
+                return Err(Failure::new(format!(
+                    "pictures of {width}x{height} are too small: at least 2x2"
+                )));
             }
             if i64::from(width) * i64::from(height) > MOST_PIXELS {
                 return Err(Failure::new(oversized(width, height)));

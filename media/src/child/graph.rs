@@ -75,6 +75,8 @@ struct Branch {
     marks: Vec<overlay::Mark>,
     /// The texts that are laid over its pictures.
     letters: lettering::Letters,
+    /// True if samples are rounded as is quickest.
+    is_quick: bool,
 }
 
 /// How one picture is converted for one rendition.
@@ -106,6 +108,12 @@ impl PictureGraph {
             filters: None,
             cores,
         }
+    }
+
+    /// Rounds samples as is quickest, from here on.
+    pub(crate) fn quick(mut self) -> Self {
+        self.branches.iter_mut().for_each(|branch| branch.is_quick = true);
+        self
     }
 
     /// Sees a picture that is not sent in: those behind it may be oriented by it.
@@ -218,7 +226,17 @@ impl Branch {
         let crop = filters.and_then(|filters| filters.crop);
         let format = settings.pixel_format.parse().unwrap_or(Pixel::YUV420P);
         let (marks, letters) = (Vec::new(), lettering::Letters::default());
-        Self { settings: settings.clone(), size, inside, crop, format, scaler: None, marks, letters }
+        Self {
+            settings: settings.clone(),
+            size,
+            inside,
+            crop,
+            format,
+            scaler: None,
+            marks,
+            letters,
+            is_quick: false,
+        }
     }
 
     /// Returns how a picture is converted: by its own shape, as far as that is another than the first one's.
@@ -298,7 +316,7 @@ impl Branch {
                 let in_fields = self.settings.field_order != 0
                     && size.1.is_multiple_of(4)
                     && conversion.size.1.is_multiple_of(4);
-                Scaler::new(from, to, in_fields)?
+                if self.is_quick { Scaler::quick(from, to)? } else { Scaler::new(from, to, in_fields)? }
             }
         };
         // A new one for each picture: the encoder may still hold the last.

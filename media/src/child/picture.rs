@@ -38,9 +38,8 @@ pub(super) fn picture(source: File, task: &PictureTask, output: File) -> Result<
         if number == 0 {
             best = None;
         }
-        let drawing = drawing.get_or_insert_with(|| {
-            Drawing::new(format, coding, excerpt.facts(), task.within(), task.cores)
-        });
+        let drawing = drawing
+            .get_or_insert_with(|| Drawing::new(format, coding, excerpt.facts(), task.within(), task.cores));
         let picture = drawing.draw(frame)?;
         let look = if count > 1 { look(&picture) } else { Look::of(std::iter::empty()) };
         if best.as_ref().is_none_or(|best| look.is_better_than(best.look)) {

@@ -47,7 +47,7 @@ impl Drawing {
     ) -> Self {
         let size = format.size(&track.picture, within);
         let settings = format.video_settings(coding, &track.picture, size);
-        let graph = PictureGraph::build([&settings], track.shape.as_ref(), cores);
+        let graph = PictureGraph::build([&settings], track.shape.as_ref(), cores).quick();
         Self { settings, graph, size }
     }
 
@@ -215,11 +215,7 @@ fn palettized(
     }
 }
 
-fn open_encoder(
-    coding: &Coding,
-    size: (i32, i32),
-    clock: (i32, i32),
-) -> Result<ff::encoder::Video, Failure> {
+fn open_encoder(coding: &Coding, size: (i32, i32), clock: (i32, i32)) -> Result<ff::encoder::Video, Failure> {
     let doing = "coding a picture";
     let found = coding.encoders.iter().find_map(|name| ff::encoder::find_by_name(name));
     let found = found.ok_or_else(|| {

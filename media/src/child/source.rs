@@ -440,11 +440,8 @@ fn open(io: StreamIo, depth: Depth, left: &AtomicU64) -> Result<Input, Failure> 
         Depth::First => name.contains("mp4"),
         Depth::Decoding | Depth::Packets => has_index,
     };
-    let learnt = if says_all {
-        Ok(())
-    } else {
-        header.learn_codecs(("max_pixels", &MOST_PIXELS.to_string()))
-    };
+    let learnt =
+        if says_all { Ok(()) } else { header.learn_codecs(("max_pixels", &MOST_PIXELS.to_string())) };
     left.store(u64::MAX, Ordering::Relaxed);
     learnt.map_err(refusal)?;
     if header.streams() == 0 {

@@ -65,6 +65,32 @@ impl AnimationTask {
     }
 }
 
+/// The task of copying the packets of a part of a source into a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClipTask {
+    /// The start, in seconds from the start of the source.
+    pub from: f64,
+    /// The end, in seconds from the start of the source; `None` for the end of the source.
+    pub to: Option<f64>,
+    /// True if it begins at the keyframe before where there is none at `from`; else that is a failure.
+    pub snaps: bool,
+    /// The container, by its name in the table of formats.
+    pub container: String,
+}
+
+/// A clip that was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Clipped {
+    /// The time of the first picture, in seconds from the start of the source.
+    pub from: f64,
+    /// The end of the last picture, in seconds from the start of the source.
+    pub to: f64,
+    /// The number of pictures.
+    pub pictures: u32,
+    /// The number of tracks of sound.
+    pub sounds: u32,
+}
+
 /// A picture or an animation that was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drawn {

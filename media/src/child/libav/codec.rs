@@ -130,7 +130,8 @@ pub(crate) fn leave_out_unreferenced(decoder: &mut codec::Context, leaves_out: b
     // SAFETY: a context of this type owns an allocated `AVCodecContext`; libavcodec reads this field with each packet.
     unsafe {
         let context = &mut *decoder.as_mut_ptr();
-        let states_it = matches!(context.codec_id, AV_CODEC_ID_H264 | AV_CODEC_ID_MPEG2VIDEO | AV_CODEC_ID_MPEG4);
+        let states_it =
+            matches!(context.codec_id, AV_CODEC_ID_H264 | AV_CODEC_ID_MPEG2VIDEO | AV_CODEC_ID_MPEG4);
         context.skip_frame =
             if leaves_out && states_it { AVDiscard::AVDISCARD_NONREF } else { AVDiscard::AVDISCARD_DEFAULT };
     }

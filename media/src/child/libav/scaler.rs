@@ -38,8 +38,20 @@ impl Scaler {
     /// # Errors
     /// If libswscale can't convert one into the other.
     pub(crate) fn new(from: Form, to: Form, in_fields: bool) -> Result<Self, Failure> {
+        let exact = scaling::Flags::ACCURATE_RND | scaling::Flags::FULL_CHR_H_INT;
+        Self::of(from, to, in_fields, scaling::Flags::BICUBIC | exact)
+    }
+
+    /// Returns a scaler that rounds as is quickest: in less than half of the time.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn quick(from: Form, to: Form) -> Result<Self, Failure> {
+        Self::of(from, to, false, scaling::Flags::BICUBIC)
+    }
+
+    fn of(from: Form, to: Form, in_fields: bool, flags: scaling::Flags) -> Result<Self, Failure> {
         let fields = if in_fields { 2 } else { 1 };
-        let flags = scaling::Flags::BICUBIC | scaling::Flags::ACCURATE_RND | scaling::Flags::FULL_CHR_H_INT;
         let mut context = scaling::Context::get(
             from.format,
             from.size.0,

@@ -3,9 +3,9 @@
 use ffmpeg_next::{
     self as ff, Rational,
     ffi::{
-        AV_NOPTS_VALUE, AVCodecParameters, AVFieldOrder, AVINDEX_KEYFRAME, AVMediaType, AVPacketSideDataType, AVRational,
-        AVSEEK_FLAG_BACKWARD, AVStream, av_free, av_guess_frame_rate, av_index_search_timestamp, av_memdup,
-        av_stream_add_side_data, av_stream_get_side_data, avformat_index_get_entries_count,
+        AV_NOPTS_VALUE, AVCodecParameters, AVFieldOrder, AVINDEX_KEYFRAME, AVMediaType, AVPacketSideDataType,
+        AVRational, AVSEEK_FLAG_BACKWARD, AVStream, av_free, av_guess_frame_rate, av_index_search_timestamp,
+        av_memdup, av_stream_add_side_data, av_stream_get_side_data, avformat_index_get_entries_count,
         avformat_index_get_entry,
     },
     format::context::{Input, Output},
@@ -82,6 +82,35 @@ pub(crate) fn add_side_data(
         added
     };
     if added < 0 { Err(Failure::new(format!("{doing}: out of memory"))) } else { Ok(()) }
+}
+
+/// Adds a stream to an output whose header is not written yet, for packets that are copied from a stream of a source. `tag` is the code
+/// of its codec there; `None` leaves the choice to the muxer.
+///
+/// # Errors
+/// If there is no memory.
+pub(crate) fn add_copy(
+    output: &mut Output,
+    source: &ff::Stream<'_>,
+    tag: Option<[u8; 4]>,
+) -> Result<(), Failure> {
+    let doing = "beginning the output";
+    let (parameters, metadata) = (source.parameters(), source.metadata().to_owned());
+    let (clock, aspect) = (source.time_base(), fields(source).0.sample_aspect_ratio);
+    let (rate, disposition) = (fields(source).0.avg_frame_rate, fields(source).0.disposition);
+    let mut stream = output.add_stream(ff::codec::Id::None).map_err(Failure::at(doing))?;
+    stream.set_parameters(parameters);
+    stream.set_time_base(clock);
+    stream.set_metadata(metadata);
+    // SAFETY: the stream was just made and has parameters; these are plain fields of both.
+    unsafe {
+        let stream = &mut *stream.as_mut_ptr();
+        stream.sample_aspect_ratio = aspect;
+        stream.avg_frame_rate = rate;
+        stream.disposition = disposition;
+        (*stream.codecpar).codec_tag = tag.map_or(0, u32::from_le_bytes);
+    }
+    Ok(())
 }
 
 /// Returns the bytes of the attached picture (cover) of a stream, if it has one.

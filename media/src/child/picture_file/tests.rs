@@ -30,10 +30,8 @@ fn a_still_is_a_file_of_its_format() {
 fn an_animation_is_a_file_of_its_format_that_plays_as_often_as_asked() {
     let made = |name: &str, plays: u32| {
         let format = picture_format(name, true).unwrap().animation.as_ref().unwrap();
-        let shown = |number: u8| Frame {
-            picture: drawn(&format.coding, 20 * number),
-            at: f64::from(number) / 12.0,
-        };
+        let shown =
+            |number: u8| Frame { picture: drawn(&format.coding, 20 * number), at: f64::from(number) / 12.0 };
         animation(format, (0..4).map(shown).collect(), BT601, (plays, 0.4)).unwrap()
     };
     let gif = made("gif", 0);
