@@ -38,8 +38,8 @@ pub use launcher::{Checked, ChildError, LONGEST_TASK, Launcher, TaskRequest, pip
 pub use protocol::{
     AnimationTask, AudioMeasurement, CHILD_ARGUMENT, ChannelSimilarity, ClipTask, Clipped, ComparedStreams,
     Drawn, FIRST_FD, InspectTask, Inspected, MOST_ANIMATED, MOST_ANIMATED_PICTURES, MOST_CANDIDATES,
-    MergeTask, Merged, Part, PicturePsnr, PictureTask, PicturesMeasured, ProbedStream, Reply, SecondSimilarity,
-    SoundMeasured, Task, TimeRange, TranscodeTask, UncleanSegments, Verified, VerifyTask,
+    MergeTask, Merged, Part, PicturePsnr, PictureTask, PicturesMeasured, ProbedStream, Reply,
+    SecondSimilarity, SoundMeasured, Task, TimeRange, TranscodeTask, UncleanSegments, Verified, VerifyTask,
 };
 pub use sandbox::{Layer, Sandbox};
 pub use seal::{ResourceLimits, Seal};

@@ -124,8 +124,7 @@ fn a_source_that_is_turned_has_the_rungs_of_what_players_show() {
     let source = place.path("turned.mp4");
     media::turned(&source);
     let shown = shown_size(&source);
-    made(&place, &source, &ladder("h264", "rungs = \"auto\"\nheight = 144", "format = \"mp4\""), &[])
-        .success();
+    made(&place, &source, &ladder("h264", "rungs = \"auto\"\nheight = 144", "format = \"mp4\"")).success();
     let all = outputs(&place);
     let made = shown_size(&all[0]);
     assert_eq!(made.iter().min(), Some(&144), "{made:?}");

@@ -101,7 +101,7 @@ impl<F: Media> TrackDecoder<F> {
         if !self.source.seek(first, place) {
             return Ok(false);
         }
-        self.decoder = Decoder::open(&self.source, first, self.cores)?;
+        self.decoder = Decoder::open(&self.source, first, self.threads)?;
         self.current = first;
         self.queue.clear();
         self.waits = None;

@@ -69,7 +69,7 @@ impl Excerpt {
         let seconds = duration_seconds(&source);
         let stream = facts.stream;
         // Nothing is encoded beside it: it may have all cores.
-        let decoder = TrackDecoder::open(source, &[stream], 4 * cores)?;
+        let decoder = TrackDecoder::open(source, &[stream], cores)?;
         Ok(Self { decoder, stream, facts, zero, seconds })
     }
 
