@@ -109,6 +109,12 @@ pub trait AudioCodec: Debug + Sync {
         None
     }
 
+    /// Returns `false` if readers cut another packet than the last when a file states how many of its samples are not heard. Such sound
+    /// is heard to the end of its last packet.
+    fn can_discard(&self) -> bool {
+        true
+    }
+
     /// Returns the options of libavcodec's encoder for these settings, beside those that every encoder has (rate, channels, bit
     /// rate).
     fn options(&self, settings: &AudioSettings) -> Vec<(&'static str, String)> {

@@ -167,3 +167,21 @@ fn a_format_without_pictures_holds_the_sound_of_a_video() {
     assert_eq!(ran.success()["outputs"].as_array().unwrap().len(), 2);
     assert!(has(&place.path("out/a.mp4"), "v") && !has(&place.path("out/a.m4a"), "v"));
 }
+
+/// FFmpeg 5.1 cuts a packet before the last one where the padding of AC-3 is stated in Matroska.
+#[test]
+fn ac3_in_matroska_has_no_hole_and_is_heard_to_the_end_of_its_last_packet() {
+    let place = Place::new();
+    let source = place.path("a.wav");
+    self::source(&source, 48_000, "stereo", "pcm_s16le");
+    let profile = "[audio.a]\ncodec = \"ac3\"\n[[output]]\nformat = \"mka\"\naudio = \"a\"\n";
+    let profile = place.write("p.toml", profile);
+    let ran = place.run(&[&source], &["--profile", profile.to_str().unwrap()]);
+    ran.success();
+    let output = place.path("out/a.mka");
+    let samples = decode(&output).len() / 2;
+    assert!(samples >= COUNT && samples.is_multiple_of(1536), "{samples}");
+    let verified = place.millrace().arg("verify").args([&source, &output]).output().unwrap();
+    let said = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success() && said.contains("holes in sound  0        0         holds"), "{said}");
+}

@@ -88,6 +88,12 @@ impl AudioCodec for Ac3 {
         false
     }
 
+    /// FFmpeg 5.1 takes the padding of AC-3 in Matroska (DiscardPadding, RFC 9559, 5.1.3.5.7) off the packet before the last one, which
+    /// leaves a hole of 27 ms.
+    fn can_discard(&self) -> bool {
+        false
+    }
+
     /// `syncinfo` and the begin of `bsi` (5.3.1 and 5.3.2).
     fn read_packet(&self, packet: &[u8], _: i32) -> Option<SoundPacket> {
         let [0x0b, 0x77, _, _, code, bsid, modes, more] = *packet.first_chunk()? else { return None };

@@ -2,7 +2,7 @@
 
 use super::{Container, Contents, Index, Layout, PCM_S16LE, PCM_S24LE, Priming, Tracks};
 use crate::codec::{
-    aac::Aac, av1::Av1, flac::Flac, h264::H264, hevc::Hevc, mjpeg::Mjpeg, mp3::Mp3, opus::Opus,
+    aac::Aac, ac3::Ac3, av1::Av1, flac::Flac, h264::H264, hevc::Hevc, mjpeg::Mjpeg, mp3::Mp3, opus::Opus,
     png::Png, subrip::SubRip, vp9::Vp9,
 };
 
@@ -12,7 +12,7 @@ pub(super) const ENTRY: &Container = &Container {
     muxer: "matroska",
     demuxer: "matroska,webm",
     video: Tracks { codecs: &[&H264, &Hevc, &Av1, &Vp9], most: 1 },
-    audio: Tracks { codecs: &[&Aac, &Opus, &Mp3, &Flac, &PCM_S16LE, &PCM_S24LE], most: usize::MAX },
+    audio: Tracks { codecs: &[&Aac, &Opus, &Mp3, &Ac3, &Flac, &PCM_S16LE, &PCM_S24LE], most: usize::MAX },
     text: Tracks { codecs: &[&SubRip], most: usize::MAX },
     covers: Tracks { codecs: &[&Mjpeg, &Png], most: usize::MAX },
     chapters: true,

@@ -250,7 +250,7 @@ impl Track {
     pub(super) fn discard(&self, pts: i64) -> i64 {
         let (true, Some(_), Some(first)) = (self.discards, &self.header.audio, self.first) else { return 0 };
         // The last packet of a lossless codec is as short as what it holds.
-        if self.codec.audio().is_some_and(|codec| codec.bits().is_some()) {
+        if self.codec.audio().is_some_and(|codec| codec.bits().is_some() || !codec.can_discard()) {
             return 0;
         }
         let end = pts.saturating_add(self.header.frame_size);
