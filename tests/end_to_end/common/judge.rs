@@ -1,6 +1,6 @@
 //! Outputs held against their sources, by decoding both with ffmpeg. None of it is taken from what Millrace says.
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
 /// What a program prints; it must have nothing to complain of.
 fn out(program: &str, arguments: &[&str]) -> Vec<u8> {
@@ -81,7 +81,9 @@ pub fn has(path: &Path, kind: &str) -> bool {
 pub fn count(path: &Path, kind: &str) -> usize {
     let arguments =
         ["-v", "error", "-select_streams", kind, "-show_entries", "stream=index", "-of", "csv=p=0"];
-    text("ffprobe", &[&arguments[..], &[path.to_str().unwrap()]].concat()).split_whitespace().count()
+    let found = text("ffprobe", &[&arguments[..], &[path.to_str().unwrap()]].concat());
+    // Those of a transport stream are listed with their program, too.
+    found.split_whitespace().collect::<BTreeSet<_>>().len()
 }
 
 /// The size of the pictures as they are shown but for the shape of their pixels.

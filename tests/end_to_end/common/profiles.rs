@@ -99,7 +99,10 @@ fn lines(rng: &mut Rng, path: &'static str, table: &str, key: &str, codec: &dyn 
         Some(ends) if ends.within.is_empty() => Vec::new(),
         Some(ends) => ends.within[rng.below(ends.within.len())].lines().map(str::to_owned).collect(),
         None => {
-            KEYS.iter().find(|known| known.path == path).unwrap().example.lines().map(str::to_owned).collect()
+            let example = KEYS.iter().find(|known| known.path == path).unwrap().example;
+            // Some have the table and the codec that they are of.
+            let of_encoding = |line: &&str| line.starts_with('[') || line.starts_with("codec");
+            example.lines().filter(|line| !of_encoding(line)).map(str::to_owned).collect()
         }
     }
 }
@@ -143,7 +146,7 @@ fn codec(rng: &mut Rng, held: &[&'static dyn Codec]) -> &'static dyn Codec {
 }
 
 impl Asked {
-    /// The profile of a seed, whose images are this one.
+    /// The profile of a seed, whose images are this one. Files of subtitles are `a.srt` and `a.vtt` beside it.
     pub fn random(seed: u64, image: &Path) -> Self {
         let mut rng = Rng(seed);
         let mut asked = Self { trim: (0.0, f64::INFINITY), ..Self::default() };
@@ -165,6 +168,10 @@ impl Asked {
             );
             asked.trim = trim;
             let _ = writeln!(asked.text, "[source]\ntrim = {{ {text} }}");
+        }
+        for subtitles in ["a.srt", "a.vtt"] {
+            let url = format!("file://{}", image.with_file_name(subtitles).display());
+            asked.text = asked.text.replace(&format!("file:///{subtitles}"), &url);
         }
         let image = &format!("file://{}", image.display());
         asked.text =
