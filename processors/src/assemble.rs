@@ -16,7 +16,7 @@ use millrace_schemas::{
 use millrace_topology::{
     Aggregation, Emit, Fold, HORIZON_DAYS, Placement, ProcessorSpec, Role,
     faults::Fault,
-    invariants::{check_merge_inputs, check_stays_ended, debug_check},
+    invariants::{check_merge_inputs, check_renditions, check_stays_ended, debug_check},
     streams,
 };
 
@@ -259,6 +259,13 @@ fn fold_segment(
     if outcome.made.len() != expected || !outcome.made.iter().all(planned) {
         return unchanged(Some(state));
     }
+    // PR-1: only here, where what is counted is of the plan that was taken.
+    debug_check(|| {
+        let made = outcome.made.iter().map(|made| made.rendition.as_str());
+        check_renditions(&state.execution, made, |rendition| {
+            state.tracks.iter().any(|track| track.plan.rendition == rendition)
+        })
+    });
     // Not yet a reason to fail: which segments are used is known once their seams are proven, by merge.
     warn(&mut state.segment_warnings, outcome.warnings);
     for made in &outcome.made {

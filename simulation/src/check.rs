@@ -14,7 +14,8 @@ use millrace_schemas::{
 use millrace_topology::{
     invariants::{
         CheckResult, Invariant, check_frames, check_increasing, check_merge_inputs, check_merged_once,
-        check_plan, check_ranges, check_samples, check_visible_output, ensure,
+        check_plan, check_profile, check_ranges, check_renditions, check_samples, check_visible_output,
+        ensure,
     },
     streams,
 };
@@ -202,6 +203,34 @@ impl Facts {
         Ok(())
     }
 
+    /// Checks PR-1: each plan is by a profile that was accepted for its attempt, and each merge joins renditions of the plan that was
+    /// taken, which is the first one.
+    fn check_profiles(&self) -> CheckResult {
+        let mut accepted: BTreeMap<&Attempt, Vec<Option<String>>> = BTreeMap::new();
+        for (attempt, record) in &self.accepted {
+            let upload = record.value.as_deref().and_then(|value| Upload::read(value).ok());
+            let profiles = accepted.entry(attempt).or_default();
+            profiles.extend(upload.map(|upload| upload.profile));
+        }
+        for (attempt, plans) in &self.started {
+            for upload in plans.iter().filter_map(|(_, plan)| plan.upload.as_ref()) {
+                let profiles = accepted.get(attempt).into_iter().flatten().map(Option::as_deref);
+                check_profile(&attempt.0, profiles, upload.profile.as_deref())?;
+            }
+        }
+        for (_, merge) in &self.merges {
+            let attempt = (merge.execution.clone(), merge.attempt);
+            let Some((_, plan)) = self.started.get(&attempt).and_then(|plans| plans.first()) else {
+                continue;
+            };
+            let used = merge.tracks.iter().map(|track| track.plan.rendition.as_str());
+            check_renditions(&merge.execution, used, |rendition| {
+                plan.tracks.iter().any(|track| track.rendition == rendition)
+            })?;
+        }
+        Ok(())
+    }
+
     /// Checks LG-2: a segment is replaced once.
     fn check_replacements(&self) -> CheckResult {
         let mut requested = BTreeSet::new();
@@ -353,6 +382,7 @@ impl Facts {
     fn check_records(&self, expected: &[String], offsets_reset: bool) -> CheckResult {
         self.check_plans()?;
         self.check_merges()?;
+        self.check_profiles()?;
         self.check_replacements()?;
         self.check_ends()?;
         self.check_all_ended(expected)?;

@@ -7,6 +7,7 @@ mod clock;
 mod plan;
 mod ports;
 mod process;
+mod profiles;
 mod rates;
 mod store;
 mod users;

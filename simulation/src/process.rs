@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use crate::{clock, plan::InjectedFault, ports::Ports, world::World};
+use crate::{clock, plan::InjectedFault, ports::Ports, profiles::ChangingProfiles, world::World};
 
 /// The session timeout of group members.
 const SESSION: Duration = Duration::from_secs(10);
@@ -117,8 +117,12 @@ pub(crate) async fn keep_running(world: Arc<World>, over: Watched<bool>) {
         let number = world.next_process();
         let state = Arc::new(ProcessState::new(&world, number));
         let log = Arc::new(world.log.connect(number, state.clone()));
-        let mut engine =
-            Engine::new(log, Settings { rules: vec![watch_rule()], ..Settings::new(options(&world)) });
+        let settings = Settings {
+            rules: vec![watch_rule()],
+            profiles: Arc::new(ChangingProfiles),
+            ..Settings::new(options(&world))
+        };
+        let mut engine = Engine::new(log, settings);
         let ports = Arc::new(Ports { world: world.clone(), faults: state.clone(), ended: engine.ended() });
         world.trace(|| format!("process {number} starts"));
         engine.start(&ports, 2, &[]);

@@ -16,7 +16,13 @@ use millrace_schemas::{
 use millrace_topology::{Emit, streams};
 use tokio::time::sleep;
 
-use crate::{clock, plan::InjectedFault, ports::random_source, world::World};
+use crate::{
+    clock,
+    plan::InjectedFault,
+    ports::random_source,
+    profiles::{CHANGING, average},
+    world::World,
+};
 
 /// Appends records until the commit is acknowledged.
 async fn append(world: &World, emits: Vec<Emit>) {
@@ -32,9 +38,6 @@ async fn append(world: &World, emits: Vec<Emit>) {
     }
 }
 
-/// A profile whose pictures are made in passes.
-const AVERAGE: &str = r#"{"video": {"v": {"codec": "h264", "bitrate": "1M"}}, "output": [{"format": "mp4"}, {"format": "flv"}]}"#;
-
 /// Puts a source into the store and uploads it. Returns the execution.
 pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
     sleep(world.milliseconds(0, world.plan.seconds * 500)).await;
@@ -48,12 +51,16 @@ pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
     if number % 3 == 1 {
         upload.dst_formats = Upload::of("", "").dst_formats;
         // As it is pinned: executions are named by that.
-        upload = pin_profile(Upload { profile: Some(AVERAGE.into()), ..upload }, &Catalog::default()).ok()?;
+        upload = pin_profile(Upload { profile: Some(average("1M")), ..upload }, &Catalog::default()).ok()?;
     }
     match world.random(|rng| rng.u8(0..3)) {
         0 => upload.name = Some(format!("upload {number}")),
         1 => upload.version = Some("1".into()),
         _ => {}
+    }
+    if upload.name.is_some() && upload.profile.is_some() {
+        // Its execution has the same id in whatever version it is accepted.
+        upload.profile = Some(CHANGING.into());
     }
     if world.plan.has(InjectedFault::Deadline) && world.random(Rng::bool) {
         upload.deadline_seconds = Some(world.random(Rng::f64) * 60.0 + 0.5);

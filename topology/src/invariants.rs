@@ -36,6 +36,8 @@ pub enum Invariant {
     Se1,
     /// No principal reads, changes, names or overwrites what belongs to another.
     Ac1,
+    /// An execution is made, wholly, by the profile version that it was accepted with.
+    Pr1,
 }
 
 impl Invariant {
@@ -56,6 +58,7 @@ impl Invariant {
             Self::Gc1 => "GC-1",
             Self::Se1 => "SE-1",
             Self::Ac1 => "AC-1",
+            Self::Pr1 => "PR-1",
         }
     }
 }
@@ -256,9 +259,54 @@ pub fn check_principal(execution: &str, owner: &str, caller: &str, administers: 
     })
 }
 
+/// Checks PR-1: a plan asks for the profile of a record that was accepted for its attempt. Both are whole profiles, or names that
+/// were not found; `None` is an upload that asks for formats.
+///
+/// # Errors
+/// Fails if no such record has this profile.
+pub fn check_profile<'a>(
+    execution: &str,
+    accepted: impl IntoIterator<Item = Option<&'a str>>,
+    planned: Option<&str>,
+) -> CheckResult {
+    let is_accepted = accepted.into_iter().any(|profile| profile == planned);
+    ensure(Invariant::Pr1, is_accepted, || {
+        format!("{execution} is planned by a profile that it was not accepted with: {planned:?}")
+    })
+}
+
+/// Checks PR-1: what is joined are renditions of one plan. `used` are ids of renditions, which differ wherever settings do.
+///
+/// # Errors
+/// Fails if one is of another plan.
+pub fn check_renditions<'a>(
+    execution: &str,
+    used: impl IntoIterator<Item = &'a str>,
+    mut is_planned: impl FnMut(&str) -> bool,
+) -> CheckResult {
+    let other = used.into_iter().find(|rendition| !is_planned(rendition));
+    ensure(Invariant::Pr1, other.is_none(), || {
+        format!("{execution} is made with rendition {other:?}, which is not of its plan")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_or_a_rendition_that_was_not_accepted_is_found() {
+        assert!(check_profile("x", [Some("a"), Some("b")], Some("b")).is_ok());
+        assert!(check_profile("x", [None], None).is_ok());
+        for (accepted, planned) in
+            [(vec![Some("a")], Some("b")), (vec![Some("a")], None), (vec![], Some("a"))]
+        {
+            let error = check_profile("x", accepted, planned).unwrap_err();
+            assert!(error.to_string().starts_with("PR-1"), "{error}");
+        }
+        assert!(check_renditions("x", ["v", "a"], |rendition| ["a", "v"].contains(&rendition)).is_ok());
+        assert!(check_renditions("x", ["v", "a"], |rendition| rendition == "v").is_err());
+    }
 
     #[test]
     fn a_gap_and_an_overlap_of_ranges_are_found() {
