@@ -193,6 +193,30 @@ mod tests {
         assert_eq!((video.end - video.first, behind.audio[0].samples), (0, 302_400));
     }
 
+    /// A part of as long as 16 pictures of 30000/1001 a second (0.534 s, rounded up) has 16 or 17 of them where the source's clock
+    /// counts milliseconds: which one depends on how its times are rounded, and on nothing else.
+    #[test]
+    fn pictures_of_a_clock_in_milliseconds_are_used_by_the_times_that_the_source_has() {
+        let rounded = |number: i64| 7 + (number * 1_001_000 + 15_000) / 30_000;
+        let mut source = facts();
+        let video = source.video.as_mut().unwrap();
+        video.picture.time_base = Ratio { num: 1, den: 1000 };
+        (video.first, video.end) = (rounded(0), rounded(60));
+        source.audio.clear();
+        let used = |text: &str| {
+            let trim = resolve(&asked(text), &source, &[Wanted::of(CONTAINERS[0])]).unwrap();
+            let (from, to) = trim.ticks((1, 1000));
+            let part = super::cut(&source, trim).video.unwrap();
+            assert_eq!((part.first, part.end), (from, to.unwrap()));
+            (0..60).filter(|number| (from..to.unwrap()).contains(&rounded(*number))).collect::<Vec<_>>()
+        };
+        // A picture at the start of the part is used, and one at its end is not; a microsecond moves both.
+        assert_eq!((rounded(6) - rounded(0), rounded(22) - rounded(0)), (200, 734));
+        assert_eq!(used("{ from = 0.2, to = 0.734 }"), (6..22).collect::<Vec<_>>());
+        assert_eq!(used("{ from = 0.2, to = 0.734001 }"), (6..23).collect::<Vec<_>>());
+        assert_eq!(used("{ from = 0.200001, to = 0.734 }"), (7..22).collect::<Vec<_>>());
+    }
+
     proptest! {
         /// What is cut is never more than what is there, whatever a source and a profile say.
         #[test]
