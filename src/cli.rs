@@ -1,5 +1,6 @@
 //! The command line.
 
+mod completion;
 mod help;
 mod light;
 mod profiles;
@@ -7,11 +8,12 @@ mod shared;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use millrace_topology::Drawing;
 use serde::Serialize;
 
 use crate::order::Order;
+pub(crate) use completion::{Shell, answer_shell, complete_formats, complete_profiles, write_registration};
 use help::{
     CLEANUP_HELP, CLIP_HELP, DEAD_HELP, EXECUTIONS_HELP, GIF_HELP, PROBE_HELP, PROFILES_HELP, REPLAY_HELP,
     RUN_HELP, SERVE_HELP, SUBMIT_HELP, THUMBNAIL_HELP, VERIFY_HELP,
@@ -107,12 +109,13 @@ pub(crate) enum Command {
         /// The folder for the pages, such as ~/.local/share/man/man1; made if it is not there
         folder: Option<PathBuf>,
     },
-    /// Print completions for a shell
+    /// Print completions for a shell: commands, flags, files, and names of formats and profiles
     ///
+    /// The shell calls 'millrace' for them, so they are those of the version that is installed, and of the profiles that are there.
     /// For bash: millrace completions bash > ~/.local/share/bash-completion/completions/millrace
     Completions {
         /// The shell
-        shell: clap_complete::Shell,
+        shell: Shell,
     },
 }
 
@@ -140,10 +143,10 @@ pub(crate) struct Cleanup {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// Files or object URLs; folders, or URLs that end in '/', whose media files are taken
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required = true, value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub(crate) inputs: Vec<OsString>,
     /// Where the outputs go: a folder, made if it is not there, or a URL
-    #[arg(short, long, value_name = "DIR|URL")]
+    #[arg(short, long, value_name = "DIR|URL", value_hint = ValueHint::AnyPath)]
     pub(crate) output: OsString,
     #[command(flatten)]
     pub(crate) order: Order,
@@ -182,6 +185,7 @@ pub(crate) struct Serve {
     /// Where uploads may read sources: a folder, or a URL such as s3://videos/in/ or https://host/in/; may be given several times. Nothing else is read
     #[arg(
         long = "source-root",
+        value_hint = ValueHint::AnyPath,
         value_name = "DIR|URL",
         env = "MILLRACE_SOURCE_ROOTS",
         value_delimiter = ','
@@ -190,6 +194,7 @@ pub(crate) struct Serve {
     /// Where uploads may write outputs: a folder, or a URL; may be given several times. Nothing else is written
     #[arg(
         long = "output-root",
+        value_hint = ValueHint::AnyPath,
         value_name = "DIR|URL",
         env = "MILLRACE_OUTPUT_ROOTS",
         value_delimiter = ','
@@ -229,10 +234,10 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 pub(crate) struct Submit {
     /// The sources: files, or URLs; or with --record none
-    #[arg(required_unless_present = "record", value_name = "SOURCE")]
+    #[arg(required_unless_present = "record", value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub(crate) sources: Vec<OsString>,
     /// Where the outputs go: a folder, or a URL
-    #[arg(short, long, value_name = "DIR|URL", required_unless_present = "record")]
+    #[arg(short, long, value_name = "DIR|URL", required_unless_present = "record", value_hint = ValueHint::AnyPath)]
     pub(crate) output: Option<OsString>,
     /// An upload as JSON, from a file or with '-' from stdin; a line each
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sources", "output"])]
@@ -289,6 +294,7 @@ pub(crate) enum Replay {
 #[derive(Debug, Args)]
 pub(crate) struct Probe {
     /// The file, or an object's URL
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) input: OsString,
     #[command(flatten)]
     pub(crate) decoding: Decoding,
@@ -330,8 +336,10 @@ pub(crate) struct Fact {
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The source: a file, or an object's URL
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) source: OsString,
     /// What was made of it
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) output: OsString,
     /// Compare picture by picture, too
     #[arg(long)]

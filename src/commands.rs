@@ -18,10 +18,8 @@ mod thumbnail;
 mod topology;
 mod verify;
 
-use clap::CommandFactory;
-
 use crate::{
-    cli::{Cli, Command},
+    cli::{Command, write_registration},
     error::CommandError,
 };
 
@@ -44,7 +42,7 @@ pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {
         Command::Dead(call) => dead::dead(call).await,
         Command::Man { folder } => man::man(folder.as_deref()),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "millrace", &mut std::io::stdout());
+            write_registration(shell, &mut std::io::stdout()).map_err(CommandError::failed)?;
             Ok(0)
         }
     }

@@ -2,9 +2,13 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 
-use super::shared::{Decoding, OwnProfiles};
+use super::{
+    completion::complete_profiles,
+    shared::{Decoding, OwnProfiles},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Profiles {
@@ -19,6 +23,7 @@ pub(crate) enum Profiles {
     /// Print a profile, as it is written: a start for one of yours
     Show {
         /// The name of a profile, also as NAME@VERSION, or a file
+        #[arg(add = ArgValueCompleter::new(complete_profiles))]
         name: String,
         #[command(flatten)]
         lookup: ProfileLookup,
@@ -31,8 +36,10 @@ pub(crate) enum Profiles {
     /// Show in which keys two profiles differ
     Diff {
         /// A name, or a file
+        #[arg(add = ArgValueCompleter::new(complete_profiles))]
         before: String,
         /// A name, or a file
+        #[arg(add = ArgValueCompleter::new(complete_profiles))]
         after: String,
         #[command(flatten)]
         lookup: ProfileLookup,
@@ -52,10 +59,10 @@ pub(crate) struct ProfileLookup {
 #[derive(Debug, Args)]
 pub(crate) struct CheckProfile {
     /// A file, or the name of a profile
-    #[arg(value_name = "FILE|NAME")]
+    #[arg(value_name = "FILE|NAME", add = ArgValueCompleter::new(complete_profiles))]
     pub(crate) profile: String,
     /// Say what would be made of this source, a file or a URL
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub(crate) source: Option<OsString>,
     /// Print what would be made as a line of JSON
     #[arg(long, requires = "source")]

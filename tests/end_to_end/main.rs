@@ -16,6 +16,7 @@ mod chaos;
 mod cluster;
 mod codecs;
 mod commands;
+mod completion;
 mod containers;
 mod copies;
 mod crash;
