@@ -15,8 +15,9 @@ const SHORTEST: u64 = 64 << 10;
 const LONGEST: u64 = 4 << 20;
 /// A gap of less than this, in bytes, continues a sequential run of reads.
 const GAP: u64 = 1 << 20;
-/// How many ranges are kept in memory.
-const KEPT: usize = 3;
+/// How many bytes are kept in memory: three of the longest ranges, or more shorter ones. An index that is read several times is
+/// requested once.
+const KEPT: u64 = 3 * LONGEST;
 /// How often a lost connection is resumed.
 const LOSSES: u32 = 8;
 
@@ -122,10 +123,14 @@ impl RangeReader {
     }
 
     fn keep(&mut self, start: u64, bytes: Bytes) {
-        if self.kept.len() >= KEPT {
-            self.kept.pop_front();
-        }
         self.kept.push_back((start, bytes));
+        let mut kept: u64 = self.kept.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        while kept > KEPT
+            && self.kept.len() > 1
+            && let Some((_, oldest)) = self.kept.pop_front()
+        {
+            kept -= oldest.len() as u64;
+        }
     }
 
     /// Requests the next range, while the present one is used.

@@ -42,7 +42,8 @@ fn number_of(source: &Path, candidates: std::ops::Range<usize>, picture: &Path) 
 fn a_thumbnail_is_the_picture_that_is_shown_at_its_time() {
     let place = Place::new();
     let source = place.path("a.mp4");
-    media::constant(&source, Constant { gop: 50, ..Constant::default() });
+    // Without sound, which begins before the pictures in some containers.
+    media::constant(&source, Constant { gop: 50, channels: 0, ..Constant::default() });
     for name in ["a.mkv", "a.ts", "a.flv"] {
         ffmpeg(&["-i", source.to_str().unwrap(), "-c", "copy", place.path(name).to_str().unwrap()]);
     }
@@ -131,7 +132,8 @@ fn a_thumbnail_is_upright_of_square_pixels_and_of_the_standard_range() {
     ffmpeg(&[&line[..], &color, &parameters].concat());
     place.run(&[&high], &[]).success();
     made(&place, &["thumbnail", "high.mp4", "--at", "0.4", "--output", "t.png"]);
-    let likeness = likeness_after(&place.path("out/high.mp4"), "select=eq(n\\,10)", &place.path("t.png"));
+    made(&place, &["thumbnail", "out/high.mp4", "--at", "0.4", "--output", "o.png"]);
+    let likeness = likeness_after(&place.path("o.png"), "null", &place.path("t.png"));
     assert!(likeness > 28.0, "it is tone-mapped as an output is: {likeness} dB");
 }
 
@@ -163,7 +165,7 @@ fn a_gif_shows_the_pictures_of_its_times_of_one_palette() {
         );
         assert_eq!(
             facts,
-            json!({"width": 200, "height": 112, "at": 0.8, "pictures": 5, "duration_seconds": 1.0})
+            json!({"width": 200, "height": 113, "at": 0.8, "pictures": 5, "duration_seconds": 1.0})
         );
     }
     let gif = place.path("a.gif");
@@ -171,8 +173,8 @@ fn a_gif_shows_the_pictures_of_its_times_of_one_palette() {
     let times: Vec<&str> = times.lines().map(|line| line.split(',').next().unwrap()).collect();
     assert_eq!(times, ["0.000000", "0.200000", "0.400000", "0.600000", "0.800000"]);
     assert_eq!(probed(&gif, "stream=duration"), "1.000000");
-    let shown = "select=between(n\\,20\\,44)*not(mod(n\\,5)),scale=200:112";
-    let beside = "select=between(n\\,21\\,45)*not(mod(n-1\\,5)),scale=200:112";
+    let shown = "select=between(n\\,20\\,44)*not(mod(n\\,5)),scale=200:113";
+    let beside = "select=between(n\\,21\\,45)*not(mod(n-1\\,5)),scale=200:113";
     let (own, other) = (likeness_after(&source, shown, &gif), likeness_after(&source, beside, &gif));
     assert!(own > 24.0 && own > other + 2.0, "{own} dB, and {other} dB of those beside");
     // Image descriptors without a palette of their own (GIF89a, 20): one for all.
@@ -346,7 +348,7 @@ fn over_http_a_picture_is_the_body_or_is_written_where_the_caller_may() {
 fn times_are_counted_from_the_start_as_ffmpeg_does() {
     let place = Place::new();
     let source = place.path("a.ts");
-    media::constant(&place.path("a.mp4"), Constant { gop: 50, ..Constant::default() });
+    media::constant(&place.path("a.mp4"), Constant { gop: 50, channels: 0, ..Constant::default() });
     let mp4 = place.path("a.mp4");
     ffmpeg(&[
         "-i",
