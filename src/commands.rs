@@ -6,7 +6,7 @@ mod dead;
 mod executions;
 mod follow;
 mod gif;
-pub(crate) mod light;
+mod light;
 mod man;
 mod probe;
 mod profiles;

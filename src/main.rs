@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod error;
 mod inputs;
+mod light;
 mod order;
 mod profile_file;
 mod shell;

@@ -5,12 +5,12 @@ use millrace_schemas::{Color, Picture, Ratio, VideoSettings};
 use crate::color;
 
 table! {
-    /// All formats of pictures.
+    /// All formats of pictures, the usual ones first.
     PICTURES: &'static PictureFormat {
+        gif,
         jpg,
         png,
         webp,
-        gif,
     }
 }
 
@@ -92,11 +92,6 @@ pub struct Within {
 }
 
 impl PictureFormat {
-    /// The name of the usual format of a picture, which every program shows.
-    pub const USUAL_STILL: &str = jpg::ENTRY.name;
-    /// The name of the usual format of an animation, which every program shows.
-    pub const USUAL_ANIMATION: &str = gif::ENTRY.name;
-
     /// Returns the settings by which decoded pictures become what [`Coding::scaled_format`] is made of: upright, of this size and of
     /// the standard range, with the matrix that they have.
     #[must_use]
@@ -147,6 +142,12 @@ pub fn format_of_name(name: &str, animated: bool) -> Result<&'static PictureForm
     picture_format(&extension, animated).map_err(|reason| format!("'{file}': {reason}"))
 }
 
+/// Returns the format of pictures for which none is asked, or of animations if `animated` is true; `None` if there is none.
+#[must_use]
+pub fn usual_format(animated: bool) -> Option<&'static PictureFormat> {
+    PICTURES.iter().copied().find(|format| format.is_of(animated))
+}
+
 /// Returns the format of this name or extension.
 ///
 /// # Errors
@@ -190,7 +191,7 @@ mod tests {
         assert_eq!(name("c.webp", true), Ok("webp"));
         let refused = name("out/c.bmp", false).unwrap_err();
         assert_eq!(refused, "'c.bmp': pictures are not made as .bmp; these work: .jpg, .jpeg, .png, .webp");
-        assert!(name("c.png", true).unwrap_err().ends_with("these work: .webp, .gif"));
+        assert!(name("c.png", true).unwrap_err().ends_with("these work: .gif, .webp"));
         assert!(name("c.gif", false).is_err(), "one picture");
         assert!(name("a.b/c", false).unwrap_err().contains("'c' has no extension"));
     }
@@ -208,6 +209,12 @@ mod tests {
         assert_eq!(size(&picture(720, 576, (16, 11)), 0, 0), (1047, 576));
         assert_eq!(size(&picture(720, 576, (0, 1)), 0, 0), (720, 576), "of unknown aspect");
         assert_eq!(size(&picture(2, 4000, (1, 1000)), 1, 0), (1, 4000));
+    }
+
+    #[test]
+    fn what_every_program_shows_is_usual() {
+        let usual = |animated| usual_format(animated).map(|format| format.name);
+        assert_eq!((usual(false), usual(true)), (Some("jpg"), Some("gif")));
     }
 
     #[test]

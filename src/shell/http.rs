@@ -15,8 +15,8 @@ use millrace_worker::{LightWork, MediaProcessSettings, Probes, Worker, describe_
 use tokio::task::JoinHandle;
 
 use crate::{
-    commands::light::{DrawTask, facts},
     error::CommandError,
+    light::{DrawTask, facts},
 };
 
 /// How often the lag of processors is measured.

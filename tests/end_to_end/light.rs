@@ -222,7 +222,7 @@ fn what_can_not_be_is_refused_with_what_can_and_leaves_nothing() {
         (&["thumbnail", "a.mp4", "--output", "there.jpg"], 1, "--overwrite"),
         (&["thumbnail", "tone.m4a", "--output", "t.jpg"], 1, "there is no video in it"),
         (&["thumbnail", "none.mp4", "--output", "t.jpg"], 1, "none.mp4"),
-        (&["gif", "a.mp4", "--output", "t.mp4"], 2, ".webp, .gif"),
+        (&["gif", "a.mp4", "--output", "t.mp4"], 2, ".gif, .webp"),
         (&["gif", "a.mp4", "--output", "t.gif", "--from", "9"], 1, "it is 3.0"),
         (&["gif", "a.mp4", "--output", "t.gif", "--from", "2", "--to", "1"], 2, "ends before it begins"),
         (&["gif", "a.mp4", "--output", "t.gif", "--to", "1", "--duration", "1"], 2, "cannot be used with"),

@@ -15,7 +15,7 @@ use super::{
     codec::{dictionary, tables},
     failure::Failure,
     inspect::{duration_seconds, video_track},
-    libav::{codec::name_of, stream},
+    libav::{codec::name_of, metadata, stream},
     output_file::{FirstError, OutputFile},
     source::{Depth, Source},
 };
@@ -238,7 +238,13 @@ impl Writer {
                 }
             }
         }
-        output.set_metadata(source.input.metadata().to_owned());
+        let mut metadata = ff::Dictionary::new();
+        // Where the source was recorded is private.
+        let all = metadata::of_input_all(&source.input).into_iter();
+        for (key, value) in all.filter(|(key, _)| !key.to_ascii_lowercase().contains("location")) {
+            metadata.set(&key, &value);
+        }
+        output.set_metadata(metadata);
         // The clock of the movie, as fine as players of old can hold.
         let contents = Contents { packets: MOST_PACKETS, text: 1 << 16, covers: 0, movie_ticks: 90_000 };
         let options = dictionary(&(container.options)(&contents));
