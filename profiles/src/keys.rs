@@ -289,7 +289,7 @@ pub const KEYS: &[Key] = &[
         },
         default: "one size",
         example: "rungs = [{ height = 1080, quality = 22 }, { height = 720 }, { height = 360, name = \"small\" }]    # or \"auto\"",
-        cost: "an encode for each rung: those of 720p, 480p and 360p together take as much as one of 1080p alone",
+        cost: "an encode for each rung, of one decode: 720p, 480p and 360p together have three quarters of the pixels of 1080p",
     },
     Key {
         path: "audio.NAME.codec",

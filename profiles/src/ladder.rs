@@ -9,14 +9,10 @@ use crate::{
     geometry::{self, Geometry},
     over_time,
     profile::Video,
-    rungs::{Rung, Rungs},
+    rungs::{RUNG, Rung, Rungs},
     wanted::{Encoding, Wanted},
 };
 
-/// What stands for the name of a rung in the name of an output.
-pub(crate) const RUNG: &str = "{rung}";
-/// The name of the file of a rung, if none is asked for.
-pub(crate) const USUAL_RUNG_NAME: &str = "{stem}-{rung}.{ext}";
 /// The interval of keyframes of a ladder that asks for none, in seconds: the least that players switch within, and what Apple asks
 /// for ("HLS Authoring Specification for Apple Devices", 1.13).
 const USUAL_INTERVAL: f64 = 2.0;
@@ -211,7 +207,7 @@ fn first_tick(settings: &VideoSettings, video: &VideoTrack, is_trimmed: bool) ->
 /// Returns the rungs of a list that are no larger than the pictures; the smallest one in their size if all are.
 fn listed(ladder: &Video, rungs: &[Rung], shown: &Picture) -> Vec<Made> {
     let made = |rung: &Rung| {
-        let asked = on_side(rung.of(ladder), shown);
+        let asked = on_side(encoding_of(rung, ladder), shown);
         let factor = geometry::factor_within(&asked, shown).unwrap_or(1.0);
         let name = rung.name().unwrap_or_default();
         (factor, Made { name, size: size_of(&asked, shown), asked })
@@ -237,10 +233,29 @@ fn auto(ladder: &Video, sides: &[i32], shown: &Picture) -> Vec<Made> {
     let side = shown_side(size, shown);
     let smaller = sides.iter().filter(|smaller| f64::from(**smaller) <= f64::from(side) * NEAREST);
     let smaller = smaller.map(|side| {
-        let asked = on_side(Rung::of_side(*side).of(ladder), shown);
+        let asked = on_side(encoding_of(&Rung::of_side(*side), ladder), shown);
         Made { name: format!("{side}p"), size: size_of(&asked, shown), asked }
     });
     std::iter::once(Made { name: format!("{side}p"), asked: top.clone(), size }).chain(smaller).collect()
+}
+
+/// Returns the encoding of a rung: the ladder's, with what differs for it. Of quality and bit rate one takes the other's place.
+pub(crate) fn encoding_of(rung: &Rung, ladder: &Video) -> Video {
+    let ladder = ladder.clone();
+    let has_own_rate = rung.quality.is_some() || rung.bitrate.is_some();
+    Video {
+        size: rung.size,
+        width: rung.width,
+        height: rung.height,
+        quality: if has_own_rate { rung.quality } else { ladder.quality },
+        bitrate: if has_own_rate { rung.bitrate } else { ladder.bitrate },
+        max_bitrate: rung.max_bitrate.or(ladder.max_bitrate),
+        // A size of a buffer belongs to the rate that fills it.
+        buffer: rung.buffer.or(ladder.buffer.filter(|_| rung.max_bitrate.is_none())),
+        preset: rung.preset.clone().or_else(|| ladder.preset.clone()),
+        rungs: None,
+        ..ladder
+    }
 }
 
 /// Returns sizes of landscape pictures as those of pictures like these.

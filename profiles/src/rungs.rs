@@ -4,11 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{
-    amounts::{BitRate, Bits, Size},
-    profile::Video,
-};
+use crate::amounts::{BitRate, Bits, Size};
 
+/// What stands for the name of a rung in the name of an output.
+pub(crate) const RUNG: &str = "{rung}";
+/// The name of the file of a rung, if none is asked for.
+pub(crate) const USUAL_RUNG_NAME: &str = "{stem}-{rung}.{ext}";
 /// The value of `rungs` that makes them of the source's size.
 const AUTO: &str = "auto";
 /// The most rungs of a ladder.
@@ -39,19 +40,19 @@ pub struct Rung {
     /// The greatest height of landscape pictures, in pixels; of portrait pictures, the width.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<i32>,
-    /// As [`Video::quality`].
+    /// As `quality` of the encoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<f64>,
-    /// As [`Video::bitrate`].
+    /// As `bitrate` of the encoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bitrate: Option<BitRate>,
-    /// As [`Video::max_bitrate`].
+    /// As `max_bitrate` of the encoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bitrate: Option<BitRate>,
-    /// As [`Video::buffer`].
+    /// As `buffer` of the encoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buffer: Option<Bits>,
-    /// As [`Video::preset`].
+    /// As `preset` of the encoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
 }
@@ -69,25 +70,6 @@ impl Rung {
         let of_side = || side.map(|side| format!("{side}p"));
         let of_width = || self.width.map(|width| format!("{width}w"));
         self.name.clone().or_else(of_side).or_else(of_width)
-    }
-
-    /// Returns the encoding of this rung: the ladder's, with what differs for it. Of quality and bit rate one takes the other's place.
-    pub(crate) fn of(&self, ladder: &Video) -> Video {
-        let ladder = ladder.clone();
-        let has_own_rate = self.quality.is_some() || self.bitrate.is_some();
-        Video {
-            size: self.size,
-            width: self.width,
-            height: self.height,
-            quality: if has_own_rate { self.quality } else { ladder.quality },
-            bitrate: if has_own_rate { self.bitrate } else { ladder.bitrate },
-            max_bitrate: self.max_bitrate.or(ladder.max_bitrate),
-            // A size of a buffer belongs to the rate that fills it.
-            buffer: self.buffer.or(ladder.buffer.filter(|_| self.max_bitrate.is_none())),
-            preset: self.preset.clone().or_else(|| ladder.preset.clone()),
-            rungs: None,
-            ..ladder
-        }
     }
 
     /// Returns whether it sets this key itself.
@@ -149,7 +131,7 @@ impl<'de> Deserialize<'de> for Rungs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Profile;
+    use crate::profile::{Profile, Video};
 
     fn ladder(keys: &str) -> Result<Video, String> {
         let text = format!("[video.a]\ncodec = \"h264\"\n{keys}");
@@ -184,26 +166,5 @@ mod tests {
         let all = "rungs = [{ height = 720 }, { size = \"854x480\" }, { size = \"360x640\" }, { width = 416 }, \
                    { height = 240, name = \"low\" }, {}]";
         assert_eq!(names(all), "720p 480p 360p 416w low");
-    }
-
-    #[test]
-    fn a_rung_has_the_keys_of_the_ladder_but_for_its_own() {
-        let of = |keys: &str, rung: &str| {
-            let ladder = ladder(&format!("{keys}\nrungs = [{rung}]")).unwrap();
-            match &ladder.rungs {
-                Some(Rungs::Listed(rungs)) => rungs[0].of(&ladder),
-                _ => unreachable!(),
-            }
-        };
-        let made = of("quality = 20\npreset = \"fast\"\ndenoise = \"light\"", "{ height = 720 }");
-        assert_eq!(
-            (made.quality, made.preset.as_deref(), made.height),
-            (Some(20.0), Some("fast"), Some(720))
-        );
-        assert!(made.denoise.is_some() && made.rungs.is_none());
-        let made = of("quality = 20", "{ height = 720, bitrate = \"1M\" }");
-        assert_eq!((made.quality, made.bitrate.map(|rate| rate.0)), (None, Some(1_000_000)));
-        let made = of("max_bitrate = \"6M\"\nbuffer = \"12M\"", "{ height = 720, max_bitrate = \"3M\" }");
-        assert_eq!((made.max_bitrate.map(|rate| rate.0), made.buffer), (Some(3_000_000), None));
     }
 }

@@ -10,10 +10,10 @@ use crate::{
     bounds::USUAL_BUFFER_SECONDS,
     copying::Copying,
     geometry::{self, Geometry},
-    ladder::RUNG,
     language::terminology,
     over_time,
     profile::{Audio, ColorRange, Video},
+    rungs::RUNG,
     watermark,
 };
 

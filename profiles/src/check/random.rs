@@ -1,14 +1,16 @@
 //! Random profiles: each is refused with a reason, or what it asks for is possible.
 
 use millrace_formats::TABLES;
-use millrace_schemas::{Area, Picture, Ratio, Sound, VideoSettings};
+use millrace_schemas::{Area, Picture, Ratio, Sound, SourceFacts, VideoSettings, VideoTrack};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     amounts::{BitRate, Bits, Decibels, Loudness, Seconds, Size},
     crop::Rotate,
+    ladder::for_source,
     profile::{Audio, ColorRange},
+    rungs::{Rung, Rungs},
     timing::{Deinterlace, Denoise},
 };
 
@@ -74,6 +76,7 @@ fn video() -> impl Strategy<Value = Video> {
             height,
             upscale,
             keyframe_interval: interval.map(Seconds),
+            rungs: rungs_of(average, &width, &height),
             pixel_format: pixel_format.map(str::to_owned),
             color,
             ..Video::default()
@@ -90,6 +93,16 @@ fn video() -> impl Strategy<Value = Video> {
             ..plain
         },
     )
+}
+
+/// Rungs of some sizes that are there anyway.
+fn rungs_of(seed: Option<i64>, width: &Option<i32>, height: &Option<i32>) -> Option<Rungs> {
+    let rung = |width, height| Rung { width, height, quality: Some(30.0), ..Rung::default() };
+    match seed? % 4 {
+        0 => Some(Rungs::Auto),
+        1 => Some(Rungs::Listed(vec![rung(*width, *height), rung(None, Some(360))])),
+        _ => None,
+    }
 }
 
 fn over_time() -> impl Strategy<Value = (Option<FrameRate>, Option<Deinterlace>, Option<Denoise>)> {
@@ -140,7 +153,14 @@ fn output() -> impl Strategy<Value = Output> {
         prop::collection::vec(name(), 0..3).prop_map(AudioTracks::Each),
         prop::collection::btree_map("[a-z]{3}", name(), 0..3).prop_map(AudioTracks::ByLanguage),
     ];
-    let file = prop::sample::select(vec!["{stem}.{ext}", "{stem}", "a", "../{stem}", "{stem}{x}"]);
+    let file = prop::sample::select(vec![
+        "{stem}.{ext}",
+        "{stem}-{rung}.{ext}",
+        "{stem}",
+        "a",
+        "../{stem}",
+        "{stem}{x}",
+    ]);
     (prop::sample::select(formats), prop::option::of(name()), prop::option::of(audio), prop::option::of(file))
         .prop_map(|(format, video, audio, name)| Output {
             format,
@@ -248,7 +268,11 @@ proptest! {
             Ok(wanted) => {
                 prop_assert_eq!(wanted.len(), profile.outputs.len());
                 for (picture, sound) in sources() {
-                    wanted.iter().for_each(|wanted| check_wanted(wanted, &picture, &sound));
+                    let video = VideoTrack::new(0, picture.clone(), (0, 90_000));
+                    let facts = SourceFacts { video: Some(video), ..SourceFacts::default() };
+                    let made = for_source(wanted.clone(), &facts).unwrap();
+                    prop_assert!(made.len() >= wanted.len() && made.len() <= MOST_OUTPUTS);
+                    made.iter().for_each(|wanted| check_wanted(wanted, &picture, &sound));
                 }
             }
         }

@@ -4,6 +4,7 @@ use millrace_formats::{Tables, codec::VideoCodec};
 
 use super::{check_video, codecs::find_codec, is_plain_name};
 use crate::{
+    ladder::encoding_of,
     problems::Problems,
     profile::Video,
     rungs::{MOST_RUNGS, Rung, Rungs},
@@ -94,7 +95,7 @@ fn check_listed(tables: &Tables, key: &str, asked: &Video, rungs: &[Rung], probl
             problems.add(own.clone(), "which size? set height, width or size");
         }
         let mut found = Problems::default();
-        check_video(tables, "", &rung.of(&plain), &mut found);
+        check_video(tables, "", &encoding_of(rung, &plain), &mut found);
         for problem in found.0 {
             let name = problem.key.trim_start_matches('.').to_owned();
             if rung.sets(&name) {

@@ -161,6 +161,25 @@ fn a_format_of_many_video_tracks_has_all_rungs_in_one_output() {
     );
 }
 
+#[test]
+fn a_rung_has_the_keys_of_the_ladder_but_for_its_own() {
+    let of = |keys: &str, rung: &str| {
+        let text = format!("[video.a]\ncodec = \"h264\"\n{keys}\nrungs = [{rung}]");
+        let ladder = Profile::from_toml(&text).unwrap().video.remove("a").unwrap();
+        match &ladder.rungs {
+            Some(Rungs::Listed(rungs)) => encoding_of(&rungs[0], &ladder),
+            other => panic!("{other:?}"),
+        }
+    };
+    let made = of("quality = 20\npreset = \"fast\"\ndenoise = \"light\"", "{ height = 720 }");
+    assert_eq!((made.quality, made.preset.as_deref(), made.height), (Some(20.0), Some("fast"), Some(720)));
+    assert!(made.denoise.is_some() && made.rungs.is_none());
+    let made = of("quality = 20", "{ height = 720, bitrate = \"1M\" }");
+    assert_eq!((made.quality, made.bitrate.map(|rate| rate.0)), (None, Some(1_000_000)));
+    let made = of("max_bitrate = \"6M\"\nbuffer = \"12M\"", "{ height = 720, max_bitrate = \"3M\" }");
+    assert_eq!((made.max_bitrate.map(|rate| rate.0), made.buffer), (Some(3_000_000), None));
+}
+
 fn rung() -> impl Strategy<Value = String> {
     let side = || 2..3000_i32;
     prop_oneof![
