@@ -120,8 +120,7 @@ impl Look {
     /// Returns `true` if it is better than another: it shows something, then it is sharper.
     pub(crate) fn is_better_than(self, other: Self) -> bool {
         let rank = |look: Self| (look.shows_something(), look.sharpness);
-        let (own, other) = (rank(self), rank(other));
-        own.0 > other.0 || (own.0 == other.0 && own.1 > other.1)
+        rank(self) > rank(other)
     }
 }
 

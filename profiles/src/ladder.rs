@@ -1,6 +1,6 @@
 //! What a ladder becomes of a source: which rungs it has, in which sizes, and with which names. Pure.
 
-use millrace_formats::{Tables, rate::Rate};
+use millrace_formats::{Tables, codec::VideoCodec, rate::Rate};
 use millrace_schemas::{Picture, SourceFacts, VideoSettings, VideoTrack};
 
 use crate::{
@@ -182,7 +182,7 @@ impl Wanted {
         }
         for settings in all.iter_mut().filter(|settings| is_switched && !settings.is_copy()) {
             let codec = tables.codec(&settings.codec)?.video();
-            if settings.keyframe_seconds > 0.0 && codec.is_some_and(|codec| codec.places_keyframes()) {
+            if settings.keyframe_seconds > 0.0 && codec.is_some_and(<dyn VideoCodec>::places_keyframes) {
                 settings.keyframe_grid = Some(first_tick(settings, video, is_trimmed));
             }
         }

@@ -206,7 +206,7 @@ mod tests {
         let used = |text: &str| {
             let trim = resolve(&asked(text), &source, &[Wanted::of(CONTAINERS[0])]).unwrap();
             let (from, to) = trim.ticks((1, 1000));
-            let part = super::cut(&source, trim).video.unwrap();
+            let part = cut(&source, trim).video.unwrap();
             assert_eq!((part.first, part.end), (from, to.unwrap()));
             (0..60).filter(|number| (from..to.unwrap()).contains(&rounded(*number))).collect::<Vec<_>>()
         };

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     child::{
-        codec::{self, Form},
+        codec::{self, AudioCodec, Form},
         failure::Failure,
         mux::{LARGEST_COVER, is_cover},
         source::Source,
@@ -177,7 +177,7 @@ fn heard(file: &Track, track: &Expected, found: &mut Found) -> Result<(), Failur
     let samples = found.samples_in_packets() - priming - discarded;
     let asked = track.sum.units + track.header.padding - priming;
     // What can't be cut is heard to the end of its last packet.
-    let padding = if codec.is_none_or(|codec| codec.can_discard()) { 0 } else { sound.frame_length - 1 };
+    let padding = if codec.is_none_or(<dyn AudioCodec>::can_discard) { 0 } else { sound.frame_length - 1 };
     if !(asked..=asked + padding.max(0)).contains(&samples)
         || whole
         || file.blocks.iter().any(|block| block.discard < 0)
