@@ -76,7 +76,7 @@ fn video() -> impl Strategy<Value = Video> {
             height,
             upscale,
             keyframe_interval: interval.map(Seconds),
-            rungs: rungs_of(average, &width, &height),
+            rungs: rungs_of(average, width, height),
             pixel_format: pixel_format.map(str::to_owned),
             color,
             ..Video::default()
@@ -96,11 +96,11 @@ fn video() -> impl Strategy<Value = Video> {
 }
 
 /// Rungs of some sizes that are there anyway.
-fn rungs_of(seed: Option<i64>, width: &Option<i32>, height: &Option<i32>) -> Option<Rungs> {
+fn rungs_of(seed: Option<i64>, width: Option<i32>, height: Option<i32>) -> Option<Rungs> {
     let rung = |width, height| Rung { width, height, quality: Some(30.0), ..Rung::default() };
     match seed? % 4 {
         0 => Some(Rungs::Auto),
-        1 => Some(Rungs::Listed(vec![rung(*width, *height), rung(None, Some(360))])),
+        1 => Some(Rungs::Listed(vec![rung(width, height), rung(None, Some(360))])),
         _ => None,
     }
 }

@@ -13,10 +13,10 @@ use crate::{
 /// Checks an encoding with rungs.
 pub(super) fn check(tables: &Tables, key: &str, asked: &Video, rungs: &Rungs, problems: &mut Problems) {
     let at = |name: &str| format!("{key}.{name}");
-    let places = |codec: &dyn VideoCodec| codec.places_keyframes();
     let codec = find_codec(tables, &asked.codec).ok().and_then(|(codec, _)| codec.video());
-    if codec.is_some_and(|codec| !places(codec)) {
-        let others = tables.codecs.iter().filter(|codec| codec.video().is_some_and(places));
+    if codec.is_some_and(|codec| !codec.places_keyframes()) {
+        let others =
+            tables.codecs.iter().filter(|codec| codec.video().is_some_and(VideoCodec::places_keyframes));
         let others: Vec<&str> = others.map(|codec| codec.name()).collect();
         problems.add(
             at("rungs"),
