@@ -77,7 +77,11 @@ impl SourceEntry for ObjectEntry {
         let is_tag = !source.version.starts_with(&format!("{:x}-", source.bytes));
         let is_weak = source.version.starts_with("W/");
         let tag = (is_tag && !is_weak).then(|| format!("\"{}\"", source.version));
-        Ok(OpenSource::Object(ObjectSource { ranges: self.ranges(tag), size: source.bytes.unsigned_abs() }))
+        Ok(OpenSource::Object(ObjectSource {
+            ranges: self.ranges(tag),
+            size: source.bytes.unsigned_abs(),
+            is_eager: false,
+        }))
     }
 
     async fn size(&self) -> Result<Option<u64>, StorageError> {
@@ -164,7 +168,7 @@ impl Entry for ObjectEntry {
     async fn copy_to(&self, pipe: &File) -> Result<(), StorageError> {
         let url = self.display();
         let meta = self.meta().await?;
-        let mut object = RangeReader::new(self.ranges(meta.e_tag), meta.size);
+        let mut object = RangeReader::new(self.ranges(meta.e_tag), meta.size, false);
         let mut at = 0;
         while at < meta.size {
             let bytes = object.read(at, CHUNK).await?;

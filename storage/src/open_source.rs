@@ -22,6 +22,8 @@ pub struct ObjectSource {
     pub(crate) ranges: Arc<dyn Ranges>,
     /// The size in bytes.
     pub(crate) size: u64,
+    /// True if few requests count for more than few bytes.
+    pub(crate) is_eager: bool,
 }
 
 impl OpenSource {
@@ -35,12 +37,21 @@ impl OpenSource {
             Self::Object(object) => serve_ranges(object.reader()),
         }
     }
+
+    /// Requests longer ranges from here on: for a task that reads little, and takes as long as its requests.
+    #[must_use]
+    pub fn eager(mut self) -> Self {
+        if let Self::Object(object) = &mut self {
+            object.is_eager = true;
+        }
+        self
+    }
 }
 
 impl ObjectSource {
     /// Returns a reader at the object's beginning.
     #[must_use]
     pub fn reader(&self) -> RangeReader {
-        RangeReader::new(self.ranges.clone(), self.size)
+        RangeReader::new(self.ranges.clone(), self.size, self.is_eager)
     }
 }

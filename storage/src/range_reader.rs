@@ -11,6 +11,8 @@ use crate::error::StorageError;
 
 /// The range that the first read at a new offset requests, in bytes.
 const SHORTEST: u64 = 64 << 10;
+/// The same, where few requests count for more than few bytes.
+const EAGER: u64 = 1 << 20;
 /// The longest range that is requested, in bytes. Longer ones are not faster, and this bounds the memory.
 const LONGEST: u64 = 4 << 20;
 /// A gap of less than this, in bytes, continues a sequential run of reads.
@@ -28,15 +30,19 @@ struct Ahead {
     end: u64,
     /// The length of the last requested range.
     step: u64,
+    /// True if the first range at a new offset is [`EAGER`] long, and begins before it: headers are read front to back and back again.
+    is_eager: bool,
 }
 
 impl Ahead {
     /// Returns the range to request for a read that is not in memory.
     fn next(&mut self, at: u64, length: u64, size: u64) -> Range<u64> {
         let is_sequential = self.step > 0 && at >= self.end.saturating_sub(SHORTEST) && at <= self.end + GAP;
-        self.step = if is_sequential { (self.step * 2).min(LONGEST) } else { SHORTEST };
-        self.end = at.saturating_add(self.step.max(length)).min(size);
-        at..self.end
+        let shortest = if self.is_eager { EAGER } else { SHORTEST };
+        self.step = if is_sequential { (self.step * 2).min(LONGEST) } else { shortest };
+        let start = if self.is_eager && !is_sequential { at - at % SHORTEST } else { at };
+        self.end = start.saturating_add(self.step).max(at.saturating_add(length)).min(size);
+        start..self.end
     }
 
     /// Returns the range to request in advance, or `None` if the run is still short.
@@ -72,8 +78,14 @@ pub struct RangeReader {
 }
 
 impl RangeReader {
-    pub(crate) fn new(object: Arc<dyn Ranges>, size: u64) -> Self {
-        Self { object, size, ahead: Ahead::default(), kept: VecDeque::new(), coming: None }
+    pub(crate) fn new(object: Arc<dyn Ranges>, size: u64, is_eager: bool) -> Self {
+        Self {
+            object,
+            size,
+            ahead: Ahead { is_eager, ..Ahead::default() },
+            kept: VecDeque::new(),
+            coming: None,
+        }
     }
 
     /// Returns the object's size in bytes.
@@ -204,6 +216,19 @@ mod tests {
             at = range.end;
         }
         assert!(requests <= 8 && read <= index + LONGEST, "{requests} requests, {read} bytes");
+    }
+
+    #[test]
+    fn where_few_requests_count_the_first_range_is_long_and_begins_before() {
+        let mut ahead = Ahead { is_eager: true, ..Ahead::default() };
+        let at = 10 * SHORTEST;
+        assert_eq!(ahead.next(at + 4, 100, u64::MAX), at..at + EAGER);
+        assert_eq!(ahead.next(at + EAGER, 100, u64::MAX), at + EAGER..at + 3 * EAGER, "a run");
+        assert_eq!(
+            ahead.next(SHORTEST - 1, 2 * EAGER, u64::MAX),
+            0..SHORTEST - 1 + 2 * EAGER,
+            "all that is read"
+        );
     }
 
     #[test]

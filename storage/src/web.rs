@@ -180,7 +180,7 @@ impl SourceEntry for WebEntry {
         let version = version.ok_or_else(|| StorageError::Changed { path: self.display() })?;
         check_version(&source.version, &version.recorded(size), || self.display())?;
         let ranges = Arc::new(WebRanges { file: self.clone(), version, size });
-        Ok(OpenSource::Object(ObjectSource { ranges, size }))
+        Ok(OpenSource::Object(ObjectSource { ranges, size, is_eager: false }))
     }
 
     async fn size(&self) -> Result<Option<u64>, StorageError> {

@@ -122,7 +122,7 @@ impl LightWork {
     async fn open(&self, source: &str) -> Result<PinnedSource, PortError> {
         let source = self.stores.pin(source).await.map_err(port_error)?;
         let opened = self.stores.open(&source).await.map_err(port_error)?;
-        Ok(PinnedSource { source, opened })
+        Ok(PinnedSource { source, opened: opened.eager() })
     }
 
     async fn make(&self, source: &str, task: Task, most: u64) -> Result<Made, PortError> {

@@ -57,6 +57,8 @@ pub(crate) struct TrackDecoder<F> {
     state: Option<Vec<u8>>,
     ended: bool,
     error: Option<Error>,
+    /// True until a keyframe comes: packets before it are not decoded.
+    awaits_keyframe: bool,
     /// Which frames must come out, if not all.
     needed: Option<Needed>,
     /// The presentation times of packets that may not have been decoded, in ticks.
@@ -84,19 +86,25 @@ impl<F: Media> TrackDecoder<F> {
             state: None,
             ended: false,
             error: None,
+            awaits_keyframe: false,
             needed: None,
             left_out: Vec::new(),
         })
     }
 
-    /// Goes to a seek point, and decodes from there on with an empty decoder. Returns `false` if the source has no such point.
+    /// Goes to a seek point, and decodes with an empty decoder: from the first keyframe on, or from the first packet at the start of
+    /// the source. Returns `false` if the source has no such point.
     ///
     /// Frames that are not `needed`, by what their packets say, do not come out if no other frame needs them either
     /// ([`Self::has_left_out`]). Without it, all come out.
     ///
     /// # Errors
     /// If the decoder can't be opened again.
-    pub(crate) fn restart(&mut self, place: Seek, needed: Option<Needed>) -> Result<bool, Failure> {
+    pub(crate) fn restart(
+        &mut self,
+        (place, is_start): (Seek, bool),
+        needed: Option<Needed>,
+    ) -> Result<bool, Failure> {
         let first = self.streams[0];
         if !self.source.seek(first, place) {
             return Ok(false);
@@ -107,7 +115,7 @@ impl<F: Media> TrackDecoder<F> {
         self.waits = None;
         (self.is_draining, self.ended, self.error) = (false, false, None);
         (self.last_at, self.since) = (-1, -1);
-        self.needed = needed;
+        (self.needed, self.awaits_keyframe) = (needed, !is_start);
         self.left_out.clear();
         Ok(true)
     }
@@ -213,6 +221,10 @@ impl<F: Media> TrackDecoder<F> {
             add_headers(&mut self.packet, &headers);
         }
         let times = Times { pts: self.packet.pts(), dts: self.packet.dts() };
+        self.awaits_keyframe &= !self.packet.is_key();
+        if self.awaits_keyframe {
+            return Event::Packet(times);
+        }
         if let Some(needed) = self.needed {
             let length = self.packet.duration();
             let unneeded = times.pts.filter(|pts| !needed.is_shown(*pts, length));

@@ -105,7 +105,7 @@ impl Excerpt {
         let mut is_start = wanted <= start;
         loop {
             let skipping = leaves_out.then_some(needed);
-            let has_sought = !is_start && self.restart(SeekBy::Time, place, skipping)?;
+            let has_sought = !is_start && self.restart(SeekBy::Time, (place, false), skipping)?;
             if !has_sought {
                 is_start = true;
                 // It stands there when it was just opened, and may not be able to seek.
@@ -199,13 +199,19 @@ impl Excerpt {
         take(self, shown)
     }
 
-    fn restart(&mut self, by: SeekBy, at: i64, needed: Option<Needed>) -> Result<bool, Failure> {
-        self.decoder.restart(Seek { by, at, state: 0 }, needed)
+    fn restart(
+        &mut self,
+        by: SeekBy,
+        (at, is_start): (i64, bool),
+        needed: Option<Needed>,
+    ) -> Result<bool, Failure> {
+        self.decoder.restart((Seek { by, at, state: 0 }, is_start), needed)
     }
 
     /// Goes back to the start of the source; `false` if that is not possible.
     fn rewind(&mut self, start: i64, needed: Option<Needed>) -> Result<bool, Failure> {
-        Ok(self.restart(SeekBy::Time, start, needed)? || self.restart(SeekBy::Byte, 0, needed)?)
+        Ok(self.restart(SeekBy::Time, (start, true), needed)?
+            || self.restart(SeekBy::Byte, (0, true), needed)?)
     }
 
     /// Returns the time of the keyframe before the one at a place, by the container's index.
