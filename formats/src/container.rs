@@ -27,6 +27,9 @@ table! {
         mp3,
         opus,
         wav,
+        cmaf,
+        hls,
+        dash,
     }
 }
 
@@ -120,6 +123,9 @@ pub enum Index {
     /// Nowhere: a stream that is received from anywhere on, in which clock references lie between packets that have their times
     /// (ISO/IEC 13818-1, transport streams). Codec headers lie before each keyframe.
     Stream,
+    /// In movie fragments, each of which states its times (ISO/IEC 14496-12, 8.8). A track is a movie of its own, in the form of
+    /// CMAF (ISO/IEC 23000-19).
+    Fragments,
 }
 
 /// By how much a stream's times are behind its clock, in microseconds: a receiver has as long to fill its buffers. libavformat's
@@ -190,7 +196,7 @@ impl Index {
     /// `clli`, or the element Colour (RFC 9559, 5.1.4.1.28.16).
     #[must_use]
     pub fn states_light(self) -> bool {
-        matches!(self, Self::Movie | Self::Blocks)
+        matches!(self, Self::Movie | Self::Blocks | Self::Fragments)
     }
 
     /// Returns `true` if the last packet of sound can state how many of its samples are not heard.
@@ -205,8 +211,49 @@ impl Index {
 pub enum Layout {
     /// A file.
     OneFile,
-    /// Many files under one prefix.
-    Package,
+    /// Many objects under one prefix, which manifests name.
+    Package(Package),
+}
+
+/// How a package is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Package {
+    /// Its manifests. The last one makes the package visible: its URL is the output's.
+    pub manifests: &'static [Manifest],
+    /// The name of the object that a player begins a track with.
+    pub initialization: &'static str,
+    /// The extension of segments.
+    pub segment: &'static str,
+    /// The name of the one object of a track whose segments are ranges of it.
+    pub single: &'static str,
+}
+
+/// A kind of manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manifest {
+    /// Playlists of HLS (RFC 8216).
+    Hls,
+    /// A presentation description of DASH (ISO/IEC 23009-1).
+    Dash,
+}
+
+impl Manifest {
+    /// Returns the name of the manifest at the package's top.
+    #[must_use]
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Hls => "master.m3u8",
+            Self::Dash => "manifest.mpd",
+        }
+    }
+}
+
+impl Package {
+    /// Returns the name of the manifest that makes the package visible.
+    #[must_use]
+    pub fn main_manifest(&self) -> &'static str {
+        self.manifests.last().map_or("", |manifest| manifest.file_name())
+    }
 }
 
 /// What goes into an output, as far as a muxer's options depend on it.
@@ -229,6 +276,15 @@ impl PartialEq for Container {
 }
 
 impl Container {
+    /// Returns how its outputs are laid out if they are packages.
+    #[must_use]
+    pub fn package(&self) -> Option<&Package> {
+        match &self.layout {
+            Layout::OneFile => None,
+            Layout::Package(package) => Some(package),
+        }
+    }
+
     /// All codecs that it holds.
     pub fn codecs(&self) -> impl Iterator<Item = &'static dyn Codec> {
         [self.video, self.audio, self.text, self.covers].into_iter().flat_map(|tracks| tracks.codecs).copied()
