@@ -4,6 +4,7 @@
 //! nothing recurses. Clauses are those of ISO/IEC 14496-12:2015.
 
 pub(crate) mod edit;
+mod fragments;
 mod layout;
 mod model;
 mod tables;
@@ -12,6 +13,7 @@ mod tests;
 
 use crate::read_at::ReadAt;
 
+pub(crate) use fragments::{Fragment, fragment, fragments};
 pub(crate) use model::{Movie, Presentation, Track};
 
 /// Reads the movie box of a file of `size` bytes.

@@ -126,6 +126,18 @@ pub(crate) fn into_space(movie: Vec<u8>, old: usize, free: usize) -> Option<Vec<
     Some(bytes)
 }
 
+/// Returns an initialization segment whose only track has these edits. `None` if there is no movie box with a track in it.
+pub(crate) fn in_initialization(segment: &[u8], edits: NewEdits) -> Option<Vec<u8>> {
+    let (_, movie) = children(segment, 0, segment.len()).into_iter().find(|(kind, _)| kind == b"moov")?;
+    let changed = with_edits(segment.get(movie.at..movie.end)?, &[(0, edits)])?;
+    Some([segment.get(..movie.at)?, &changed, segment.get(movie.end..)?].concat())
+}
+
+/// Returns a box of free space of so many bytes, at least 8 (8.1.2).
+pub(crate) fn free_space(bytes: usize) -> Vec<u8> {
+    boxed(b"free", &vec![0; bytes.saturating_sub(8)])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

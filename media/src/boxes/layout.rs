@@ -39,7 +39,7 @@ pub(super) fn read_movie_box(size: u64, file: &impl ReadAt) -> Option<Vec<u8>> {
 }
 
 /// Reads all of a range, in steps, so that a range beyond the end of the file takes no memory.
-fn read_range(file: &impl ReadAt, at: u64, length: u64) -> Option<Vec<u8>> {
+pub(super) fn read_range(file: &impl ReadAt, at: u64, length: u64) -> Option<Vec<u8>> {
     const STEP: usize = 1 << 20;
     let length = usize::try_from(length).ok()?;
     let mut bytes = Vec::new();
@@ -54,6 +54,14 @@ fn read_range(file: &impl ReadAt, at: u64, length: u64) -> Option<Vec<u8>> {
         };
     }
     Some(bytes)
+}
+
+/// Reads the type and the size of the box at an offset of a file of `size` bytes; `None` if there is none.
+pub(super) fn read_header(file: &impl ReadAt, at: u64, size: u64) -> Option<(Code, u64)> {
+    let left = size.checked_sub(at)?;
+    let start = read_range(file, at, left.min(16))?;
+    let header = parse_header(&start, left).ok()?;
+    Some((header.code, header.size))
 }
 
 /// The header of a box (4.2).

@@ -5,6 +5,7 @@ use std::{cell::RefCell, fs::File, io::Seek, rc::Rc};
 use millrace_formats::{Container, container::Priming};
 
 mod hold;
+mod package;
 mod rates;
 #[cfg(test)]
 mod tests;
@@ -47,12 +48,24 @@ pub(crate) fn merge(
         tracks.into_iter().partition(|track| track.first.is_some());
     // In all containers covers lie beside the tracks, and readers list them last.
     tracks.sort_by_key(|track| mux::is_cover(&track.header));
+    if container.package().is_some() {
+        package::sort(&mut tracks);
+    }
     let mut warnings: Vec<String> = empty.iter().map(Track::left_out).collect();
     let is_part = empty.iter().any(Track::is_of_part);
     let origin = origin(&tracks, container).ok_or_else(|| nothing(empty.len(), is_part))?;
     let mut written = None;
     if tracks.iter().all(|track| track.clean) {
-        written = Some(write(output, task, container, &mut tracks, origin, reporter)?);
+        written = match container.package() {
+            None => write(output, task, container, &mut tracks, origin, reporter)?.map(Written::File),
+            Some(layout) => {
+                if other.is_some() {
+                    return Err(Failure::new("a package is proven where it is made, and in no other place"));
+                }
+                let of = (container, layout);
+                package::write(output, task, of, &mut tracks, origin, reporter)?.map(Written::Package)
+            }
+        };
     }
     let unclean = unclean(&mut tracks, task.round, reporter)?;
     if !unclean.is_empty() {
@@ -77,13 +90,28 @@ pub(crate) fn merge(
     for track in empty {
         track.expected()?;
     }
-    let ticks = written.flatten().unwrap_or(0);
     let expected: Vec<Expected> = tracks.into_iter().map(Track::expected).collect::<Result<_, _>>()?;
-    let mut reread = other.unwrap_or(output).try_clone().map_err(Failure::at("reading the output again"))?;
-    reread.rewind().map_err(Failure::at("reading the output again"))?;
-    let mut merged = prove(reread, &task.output, container, (&expected, ticks), reporter)?;
+    let mut merged = match written {
+        Some(Written::Package(written)) => {
+            package::prove(output, task, container, (&expected, written), reporter)?
+        }
+        Some(Written::File(ticks)) => {
+            let reread = other.unwrap_or(output).try_clone();
+            let mut reread = reread.map_err(Failure::at("reading the output again"))?;
+            reread.rewind().map_err(Failure::at("reading the output again"))?;
+            prove(reread, &task.output, container, (&expected, ticks), reporter)?
+        }
+        None => return Err(Failure::new("the output was not written to its end")),
+    };
     merged.warnings = warnings;
     Ok(Reply::Merged(Box::new(merged)))
+}
+
+/// An output that was written.
+enum Written {
+    /// A file, with the ticks a second of its movie clock, or 0 if it has none.
+    File(i64),
+    Package(package::Written),
 }
 
 /// Opens the source of the tracks that are copied.
@@ -107,7 +135,8 @@ fn nothing(tracks: usize, is_part: bool) -> Failure {
     })
 }
 
-/// Writes the output, as far as seams are clean; gives the ticks a second of its movie clock, if it has one.
+/// Writes a file, as far as seams are clean; gives the ticks a second of its movie clock, 0 if it has none. `None` if segments of it
+/// are to be made again.
 fn write(
     output: &File,
     task: &MergeTask,
@@ -157,7 +186,7 @@ fn write(
         let edits = in_movie.filter_map(|(i, track)| Some((i, track.edits(movie)?)));
         mux::write_edits(output, &edits.collect::<Vec<_>>())?;
     }
-    Ok(ticks)
+    Ok(Some(ticks.unwrap_or(0)))
 }
 
 /// After so many rounds a track whose seams are still not clean is made in one.

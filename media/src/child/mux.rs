@@ -13,7 +13,7 @@ use ffmpeg_next::{
 
 use millrace_formats::{
     Container,
-    container::{Contents, Index, Layout as Files, Priming},
+    container::{Contents, Index, Priming},
 };
 use millrace_schemas::{Chapter, OutputPlan, TrackTags};
 
@@ -39,15 +39,9 @@ use crate::{
 /// Returns the container of this name.
 ///
 /// # Errors
-/// If there is none, or its outputs are more than a file.
+/// If there is none.
 pub(crate) fn container(format: &str) -> Result<&'static Container, Failure> {
-    let container = codec::tables().container(format).map_err(Failure::new)?;
-    match container.layout {
-        Files::OneFile => Ok(container),
-        Files::Package => {
-            Err(Failure::new(format!("format '{format}' is a package, and a merge makes one file")))
-        }
-    }
+    codec::tables().container(format).map_err(Failure::new)
 }
 
 /// A stream that an output is to have.
@@ -95,6 +89,18 @@ impl Muxer {
         let file = OutputFile::new(file, error.clone()).map_err(Failure::at("writing the output"))?;
         let io = StreamIo::from_write_seek_with_capacity(file, 256 * 1024)
             .map_err(Failure::at("writing the output"))?;
+        Self::begin((io, error), container, planned, output, origin, packets)
+    }
+
+    /// As for [`Self::open`], into any stream. What goes wrong there is kept in the error beside it.
+    pub(crate) fn begin(
+        (io, error): (StreamIo, FirstError),
+        container: &Container,
+        planned: &[Planned<'_>],
+        output: &OutputPlan,
+        origin: f64,
+        packets: i64,
+    ) -> Result<Self, Failure> {
         let context = ff::format::output_to_stream(io, None, Some(container.muxer))
             .map_err(Failure::at("beginning the output"))?;
         let movie_ticks = (container.index == Index::Movie).then(|| movie_ticks(planned));
@@ -308,6 +314,11 @@ impl Muxer {
         let written =
             written.and_then(|()| if self.is_stream { write_held_back(&mut self.output) } else { Ok(()) });
         written.map_err(|error| self.failure("writing the output", error))
+    }
+
+    /// Ends a fragment: what was written since the last one ends is put into the stream.
+    pub(crate) fn end_fragment(&mut self) -> Result<(), Failure> {
+        write_held_back(&mut self.output).map_err(|error| self.failure("writing the output", error))
     }
 
     /// Ends a track of so many pictures or samples: of a container without an index, its codec header says how many, if it can.

@@ -4,6 +4,7 @@
 mod blocks;
 mod expected;
 mod found;
+mod fragments;
 mod frames;
 mod movie;
 mod sound;
@@ -16,10 +17,13 @@ use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
 use millrace_formats::{Container, container::Index};
 use millrace_schemas::{Color, OutputPlan, VideoFacts, VideoSettings};
 
-pub(crate) use self::expected::Expected;
 use self::{
-    expected::{Differences, same_packets, unproven},
+    expected::{Differences, same_packets},
     found::{Found, Media, facts},
+};
+pub(crate) use self::{
+    expected::{Expected, unproven},
+    fragments::{ProvenTrack, facts_of_tracks, prove_fragments},
 };
 use super::{
     codec::{self, Codec, Form, Kind},
@@ -57,7 +61,7 @@ pub(crate) fn prove(
             return Err(unproven("it holds nothing".into()));
         };
         frames::prove((&source, again), container.index, (track, &mut *found), reporter)?;
-        return Ok(facts(&source, std::slice::from_ref(found), None));
+        return Ok(facts(source.input.nb_chapters(), std::slice::from_ref(found), None));
     }
     packets(again, container.index, expected, &mut found, reporter)?;
     for (track, found) in expected.iter().zip(&mut found) {
@@ -81,9 +85,9 @@ pub(crate) fn prove(
         Index::Blocks => Some(blocks::by_blocks(&source, expected, &mut found)?),
         Index::Stream => Some(stream::by_packets(&source, plan, expected, &mut found)?),
         // Without times, those of packets are not what was proven.
-        Index::Frames | Index::Samples => None,
+        Index::Frames | Index::Samples | Index::Fragments => None,
     };
-    Ok(facts(&source, &found, length))
+    Ok(facts(source.input.nb_chapters(), &found, length))
 }
 
 /// Reads all packets, as they lie in the file: what a demuxer makes of an edit list is not the file's word.

@@ -2,6 +2,8 @@
 
 use std::{
     fs::File,
+    io,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -25,7 +27,7 @@ use super::{
     },
 };
 use crate::{
-    boxes::{self, Movie, Track},
+    boxes::{self, Fragment, Movie, Track},
     claims::{self, LARGE_PICTURE, MOST_PIXELS},
     ends,
     matroska::{self, Segment},
@@ -105,6 +107,15 @@ impl Source {
         Self::of(origin, size, depth)
     }
 
+    /// Opens a part of a file as if there were no more of it.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub(crate) fn open_part(file: File, part: Range<u64>, depth: Depth) -> Result<Self, Failure> {
+        let bytes = part.end.saturating_sub(part.start);
+        Self::of(Origin::Part(file, part.start, bytes), bytes, depth)
+    }
+
     fn of(origin: Origin, size: u64, depth: Depth) -> Result<Self, Failure> {
         let reading = "reading the source";
         // Checked at the first opening only: others open the same bytes.
@@ -143,6 +154,47 @@ impl Source {
     /// The movie box of an mp4, as its bytes state it; times of at most so many samples.
     pub(crate) fn movie(&self, most_samples: u64) -> Option<Movie> {
         boxes::movie(self.size, &self.origin, most_samples)
+    }
+
+    /// Gives each movie fragment of an mp4 in order, as its bytes state it.
+    ///
+    /// # Errors
+    /// The reason, if there is something else than fragments behind the movie box, or one can't be read.
+    pub(crate) fn fragments(
+        &self,
+        give: &mut dyn FnMut(Fragment) -> Result<(), String>,
+    ) -> Result<(), String> {
+        boxes::fragments(self.size, &self.origin, give)
+    }
+
+    /// Returns when the first sample of the fragment at this byte is shown, in ticks of its track, and where it lies.
+    ///
+    /// # Errors
+    /// The reason, if there is no such fragment.
+    pub(crate) fn first_sample(&self, at: u64) -> Result<(u64, Range<u64>), String> {
+        let fragment = boxes::fragment(self.size, &self.origin, at)?;
+        let (time, sample) =
+            fragment.times().zip(&fragment.samples).next().ok_or("a fragment has no sample")?;
+        let start = fragment.offset + fragment.moof + 8;
+        let time = u64::try_from(time).map_err(|_| "a sample is shown before time zero")?;
+        Ok((time, start..start + u64::from(sample.size)))
+    }
+
+    /// Returns the bytes of a sample.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub(crate) fn sample(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length];
+        let mut filled = 0;
+        while filled < length {
+            match self.origin.read_at(&mut bytes[filled..], range.start + filled as u64)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                got => filled += got,
+            }
+        }
+        Ok(bytes)
     }
 
     /// Returns `true` for a container with a movie box.

@@ -1,6 +1,7 @@
 //! A codec and a container that only tests have are written and proven, and no line but theirs knows them.
 
 mod codecs;
+mod packages;
 mod sound;
 mod stream;
 

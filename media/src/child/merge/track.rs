@@ -43,6 +43,9 @@ pub(super) struct Track {
     /// The clock of the output.
     pub(super) out: Clock,
     pub(super) origin: (i64, Clock),
+    /// Whether decoding times are the presentation times in order: pictures may then be shown before they are decoded, as composition
+    /// offsets that can be negative say.
+    pub(super) is_sorted: bool,
     pub(super) timeline: Timeline<Packet<Payload>>,
     pub(super) ready: VecDeque<Timed>,
     /// Presentation times in the output's clock and digests, for the proof.
@@ -104,6 +107,7 @@ impl Track {
             held: None,
             out: clock,
             origin: (0, clock),
+            is_sorted: false,
             timeline: Timeline::new(0, 1),
             ready: VecDeque::new(),
             put: Vec::new(),
@@ -169,7 +173,7 @@ impl Track {
     pub(super) fn begin(&mut self, out: Clock, origin: (i64, Clock)) -> Result<(), Failure> {
         self.out = out;
         self.origin = origin;
-        let depth = usize::try_from(self.sum.reorder).unwrap_or(0);
+        let depth = if self.is_sorted { 0 } else { usize::try_from(self.sum.reorder).unwrap_or(0) };
         self.timeline = Timeline::new(depth, self.step(out));
         if let Some(packet) = self.held.take() {
             self.take(packet);
@@ -255,6 +259,18 @@ impl Track {
         }
         let end = pts.saturating_add(self.header.frame_size);
         end.saturating_sub(first.saturating_add(self.sum.units)).clamp(0, self.header.frame_size)
+    }
+
+    /// Returns the next packet in decoding order; `None` behind the last one.
+    pub(super) fn next_ready(&mut self) -> Result<Option<Timed>, Failure> {
+        self.fill()?;
+        Ok(self.ready.pop_front())
+    }
+
+    /// When its last sample that is heard ends, in the output's clock, once all was read.
+    pub(super) fn heard_until(&self) -> i64 {
+        let first = self.first.unwrap_or(0);
+        rescale_timestamp(first.saturating_add(self.units), self.clock, self.origin, self.out)
     }
 
     /// Reads on until a packet is ready, or the track has ended.
@@ -446,10 +462,7 @@ impl Track {
         let ends = match &self.header.video {
             Some(_) => self.shown_until,
             None if self.header.side.is_some() => 0,
-            None => {
-                let first = self.first.unwrap_or(0);
-                rescale_timestamp(first + self.units, self.clock, self.origin, self.out)
-            }
+            None => self.heard_until(),
         };
         Ok(Expected {
             codec: self.codec,

@@ -56,7 +56,7 @@ impl Expected {
 }
 
 /// Returns the error of an output that is not as it must be.
-pub(super) fn unproven(what: String) -> Failure {
+pub(crate) fn unproven(what: String) -> Failure {
     Failure::new(format!("the output could not be proven right and was not published: {what}"))
 }
 

@@ -216,7 +216,7 @@ impl Found {
 
 /// The facts of a file for its record. `length` is the one that the container states for all tracks, in seconds, which was held to
 /// its last packets.
-pub(super) fn facts(source: &Source, found: &[Found], length: Option<f64>) -> Merged {
+pub(super) fn facts(chapters: u32, found: &[Found], length: Option<f64>) -> Merged {
     let ends = found.iter().filter_map(|found| Some(found.seconds(found.end?)));
     let mut merged = Merged {
         duration_seconds: length.or_else(|| ends.reduce(f64::max)).unwrap_or(0.0),
@@ -224,7 +224,7 @@ pub(super) fn facts(source: &Source, found: &[Found], length: Option<f64>) -> Me
         audio: None,
         more_audio: Vec::new(),
         text: Vec::new(),
-        chapters: i32::try_from(source.input.nb_chapters()).unwrap_or(i32::MAX),
+        chapters: i32::try_from(chapters).unwrap_or(i32::MAX),
         warnings: Vec::new(),
         more_video: Vec::new(),
         parts: Vec::new(),

@@ -58,31 +58,7 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
     let file = movie.tracks.get(i).ok_or_else(|| unproven("a track is missing".into()))?;
     let shown = file.presentation(movie);
     let shown = shown.ok_or_else(|| unproven(format!("the edit list of its {what} is not as written")))?;
-    if i128::from(file.timescale) * i128::from(track.clock.num) != i128::from(track.clock.den) {
-        let (found, asked) = (file.timescale, track.clock);
-        return Err(unproven(format!(
-            "the clock of its {what} has {found} ticks a second instead of {}/{}",
-            asked.den, asked.num
-        )));
-    }
-    if let Some(audio) = &track.header.audio {
-        // A rate beyond its 16 bits is not stated there (ISO/IEC 14496-12, 12.2.3); QuickTime then has 1 there, and the rate behind it
-        // (QuickTime File Format, "Sound Sample Description, Version 2").
-        let asked = u16::try_from(audio.sample_rate).unwrap_or(0);
-        if file.sample_rate != Some(asked) && (asked > 0 || file.sample_rate != Some(1)) {
-            let found = file.sample_rate.map_or("none".into(), |rate| rate.to_string());
-            return Err(unproven(format!(
-                "the sample rate in the sample entry of its sound is {found} instead of {asked}"
-            )));
-        }
-    }
-    if let Some(video) = &track.header.video
-        && !codec::video(video)?.entry_agrees(video, &file.entry)
-    {
-        return Err(unproven(
-            "the sample entry of its pictures states another codec than its settings".into(),
-        ));
-    }
+    entry(file, track)?;
     counted(file, track)?;
     let ticks = |time: u64, timescale: u32| {
         let clock = Clock { num: 1, den: i64::from(timescale) };
@@ -111,6 +87,37 @@ fn presentation(movie: &Movie, i: usize, track: &Expected, found: &mut Found) ->
     lengths(movie, file, end, track)?;
     (found.first, found.end) = (start, Some(end));
     skipped_samples(&shown, file, found).map_or(Ok(()), |skipped| as_many(track, found, skipped))
+}
+
+/// What the headers of a track state outside of its codec headers: its clock, its sample rate, its codec.
+pub(super) fn entry(file: &Track, track: &Expected) -> Result<(), Failure> {
+    let what = track.what();
+    if i128::from(file.timescale) * i128::from(track.clock.num) != i128::from(track.clock.den) {
+        let (found, asked) = (file.timescale, track.clock);
+        return Err(unproven(format!(
+            "the clock of its {what} has {found} ticks a second instead of {}/{}",
+            asked.den, asked.num
+        )));
+    }
+    if let Some(audio) = &track.header.audio {
+        // A rate beyond its 16 bits is not stated there (ISO/IEC 14496-12, 12.2.3); QuickTime then has 1 there, and the rate behind it
+        // (QuickTime File Format, "Sound Sample Description, Version 2").
+        let asked = u16::try_from(audio.sample_rate).unwrap_or(0);
+        if file.sample_rate != Some(asked) && (asked > 0 || file.sample_rate != Some(1)) {
+            let found = file.sample_rate.map_or("none".into(), |rate| rate.to_string());
+            return Err(unproven(format!(
+                "the sample rate in the sample entry of its sound is {found} instead of {asked}"
+            )));
+        }
+    }
+    if let Some(video) = &track.header.video
+        && !codec::video(video)?.entry_agrees(video, &file.entry)
+    {
+        return Err(unproven(
+            "the sample entry of its pictures states another codec than its settings".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// The index lists as many packets as were put in; of PCM, a sample for each time, whatever its packets were.

@@ -24,6 +24,8 @@ const MOST_AT_ONCE: usize = 256 << 10;
 pub(super) enum Origin {
     /// A file, read where it is.
     File(File),
+    /// A part of a file: where it begins, and its bytes.
+    Part(File, u64, u64),
     /// A socket to the parent's range server ([`millrace_schemas::range_protocol`]).
     Parent(File),
 }
@@ -51,6 +53,7 @@ impl Origin {
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::File(file) => Self::File(file.try_clone()?),
+            Self::Part(file, start, bytes) => Self::Part(file.try_clone()?, *start, *bytes),
             Self::Parent(socket) => Self::Parent(socket.try_clone()?),
         })
     }
@@ -62,6 +65,11 @@ impl Origin {
     fn fetch(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         match self {
             Self::File(file) => file.read_at(buffer, at),
+            Self::Part(file, start, bytes) => {
+                let left = usize::try_from(bytes.saturating_sub(at)).unwrap_or(usize::MAX);
+                let most = buffer.len().min(left);
+                file.read_at(&mut buffer[..most], start.saturating_add(at))
+            }
             Self::Parent(socket) => {
                 let length = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
                 request(socket, RangeRequest::Read { offset: at, length }, buffer)

@@ -86,7 +86,7 @@ pub(super) fn encode_ranges(
 }
 
 /// The work objects of all segments, each as another worker makes it: of other cores, and batched where the codec can be.
-fn encode_segments(codec: &dyn Codec, settings: &VideoSettings) -> Vec<(Vec<u8>, Made)> {
+pub(super) fn encode_segments(codec: &dyn Codec, settings: &VideoSettings) -> Vec<(Vec<u8>, Made)> {
     let ranges: Vec<(i64, i64)> = (0..SEGMENTS).map(|i| (i * SEGMENT, (i + 1) * SEGMENT)).collect();
     if codec.seams() == Seams::Stitch {
         let mut made = encode_ranges(settings, &ranges[..2], 4);
