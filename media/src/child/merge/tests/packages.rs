@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path, process::Command};
 
-use millrace_formats::CONTAINERS;
 use millrace_schemas::PackagePlan;
 
 use super::{
