@@ -163,16 +163,16 @@ impl millrace_api::LightWork for HttpLight {
     }
 
     async fn check_free(&self, url: &str, replaces: bool) -> Result<(), LightError> {
-        self.0.check_free(url, replaces).await.map_err(light_error)
+        self.0.check_free(url, replaces).await.map_err(|error| light_error(&error))
     }
 
     async fn write(&self, url: &str, bytes: Vec<u8>, replaces: bool) -> Result<(), LightError> {
-        self.0.write(url, bytes, replaces).await.map_err(light_error)
+        self.0.write(url, bytes, replaces).await.map_err(|error| light_error(&error))
     }
 }
 
-fn light_error(error: StorageError) -> LightError {
-    match &error {
+fn light_error(error: &StorageError) -> LightError {
+    match error {
         StorageError::Exists { .. } => LightError::Exists(error.to_string()),
         _ if error.is_transient() => LightError::Port(PortError::Transient(error.to_string())),
         _ => LightError::Port(PortError::Refused(error.to_string())),
