@@ -34,6 +34,7 @@ mod light;
 mod loudness;
 mod marks;
 mod mutants;
+mod packages;
 mod poison;
 mod profile_folder;
 mod profiles;
