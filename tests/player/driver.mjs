@@ -2,7 +2,8 @@
 //
 //   node driver.mjs FOLDER MANIFEST RATE [SEGMENT_STARTS]
 //
-// FOLDER is served on loopback, with byte ranges. MANIFEST is its master.m3u8 (hls.js) or manifest.mpd (dash.js). RATE is the source's pictures
+// FOLDER is served on loopback, with byte ranges. MANIFEST is its master.m3u8 (hls.js), manifest.mpd (dash.js), or a file, which the browser plays
+// itself, to measure the harness. RATE is the source's pictures
 // per second. SEGMENT_STARTS: comma-separated seconds; each is sought, with the last picture before it.
 // Environment: MILLRACE_PLAYER, where scripts/player.sh installed modules (default: target/player); CHROMIUM, the browser.
 import { createReadStream, promises as files } from "node:fs";
@@ -72,7 +73,7 @@ try {
   const messages = [];
   page.on("pageerror", (error) => messages.push(String(error)));
   await page.goto(`${origin}/page.html`);
-  const kind = manifest.endsWith(".mpd") ? "dash" : "hls";
+  const kind = { ".mpd": "dash", ".m3u8": "hls" }[path.extname(manifest)] || "file";
   const call = (name, ...given) => page.evaluate(([name, given]) => window.player[name](...given), [name, given]);
   const opened = await call("open", kind, `${origin}/package/${manifest}`);
   const seeks = [];

@@ -38,6 +38,12 @@ function shownNumber() {
 }
 
 const engines = {
+  // A plain file, by the browser itself: what the harness measures of a source whose sound and pictures are together.
+  file(url) {
+    video.src = url;
+    const none = () => [];
+    return { ready: once(video, "loadedmetadata"), rungs: () => [{ height: video.videoHeight }], audio: none, text: none, select() {}, version: "" };
+  },
   hls(url) {
     const hls = new Hls({ enableWorker: false, startLevel: 0, maxBufferLength: 10, maxMaxBufferLength: 12, backBufferLength: 5 });
     hls.on(Hls.Events.ERROR, (_, data) => {
