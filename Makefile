@@ -25,6 +25,7 @@ setup:
 test-setup:
 	@scripts/setup.sh tests
 	@scripts/servers.sh
+	@scripts/player.sh
 
 servers: test-setup
 	cargo build --release --locked
