@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     amounts::{BitRate, Bits, Decibels, Loudness, Seconds, Size},
-    crop::Rotate,
+    crop::{Crop, Rotate},
     ladder::for_source,
-    profile::{Audio, ColorRange},
+    profile::{Audio, ColorRange, Video},
     rungs::{Rung, Rungs},
-    timing::{Deinterlace, Denoise},
+    timing::{Deinterlace, Denoise, FrameRate},
 };
 
 fn name() -> impl Strategy<Value = String> {

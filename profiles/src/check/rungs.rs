@@ -2,7 +2,10 @@
 
 use millrace_formats::{Tables, codec::VideoCodec};
 
-use super::{check_video, codecs::find_codec, is_plain_name};
+use super::{
+    codecs::find_codec,
+    video::{check_video, is_plain_name},
+};
 use crate::{
     ladder::encoding_of,
     problems::Problems,
