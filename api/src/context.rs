@@ -13,7 +13,7 @@ use millrace_topology::{
 };
 use serde_json::Value;
 
-use crate::{auth::Caller, light::LightWork, problem::Problem, view::View};
+use crate::{auth::Caller, light_work::LightWork, problem::Problem, view::View};
 
 /// Reads media files for `/v1/probe`, without an execution.
 #[async_trait]

@@ -8,6 +8,7 @@ mod connections;
 mod context;
 mod executions;
 mod light;
+mod light_work;
 mod listener;
 mod notifications;
 mod probe;
@@ -29,7 +30,7 @@ pub use auth::Tokens;
 pub use connections::serve;
 pub use context::{Api, Prober};
 pub use executions::execution_json;
-pub use light::{Bounds, LightError, LightFile, LightTask, LightWork};
+pub use light_work::{Bounds, LightError, LightFile, LightTask, LightWork};
 pub use listener::{Listener, is_local};
 pub use view::View;
 
