@@ -73,9 +73,7 @@ fn shaka(folder: &Path) -> (String, String) {
         stream("audio", "audio"),
     ]);
     command.args(["--hls_master_playlist_output", "shaka/shaka.m3u8", "--mpd_output", "shaka/shaka.mpd"]);
-    run(command
-        .args(["--segment_duration", "1", "--generate_static_live_mpd"])
-        .current_dir(folder));
+    run(command.args(["--segment_duration", "1", "--generate_static_live_mpd"]).current_dir(folder));
     let read = |name: &str| fs::read_to_string(folder.join("shaka").join(name)).unwrap();
     (read("shaka.m3u8"), read("shaka.mpd"))
 }
