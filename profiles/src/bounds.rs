@@ -12,6 +12,8 @@ pub(crate) const FRAME_RATES: (f64, f64) = (1.0, 240.0);
 pub(crate) const SAMPLE_RATES: (i32, i32) = (8000, 192_000);
 /// The most channels that can be asked for.
 pub(crate) const MOST_CHANNELS: i32 = 8;
+/// How long the segments of a package may be, in seconds.
+pub(crate) const SEGMENTS: (f64, f64) = (1.0, 60.0);
 /// The least and the greatest height of a font, in pixels: smaller ones can't be read.
 pub(crate) const TEXT_SIZES: (i32, i32) = (6, 1000);
 /// The longest text of a watermark, in bytes.

@@ -17,7 +17,7 @@ use crate::{
     profile::{AudioTracks, Output, Profile},
     rungs::{RUNG, USUAL_RUNG_NAME},
     trim::TrimTimes,
-    wanted::{USUAL_NAME, Wanted},
+    wanted::{USUAL_FOLDER, USUAL_NAME, Wanted},
 };
 
 impl Profile {
@@ -59,9 +59,9 @@ impl Profile {
         for (i, output) in self.outputs.iter().enumerate() {
             let key = format!("output[{i}]");
             if let Some(output) = self.output(tables, &key, output, &mut problems) {
-                let names: Vec<String> = wanted.iter().flat_map(|other| other.file_names("{}")).collect();
-                let twin = output.file_names("{}").iter().position(|name| names.contains(name));
-                if let Some(name) = twin.and_then(|at| output.file_names("{stem}").into_iter().nth(at)) {
+                let names: Vec<String> = wanted.iter().flat_map(|other| other.places("{}")).collect();
+                let twin = output.places("{}").iter().position(|name| names.contains(name));
+                if let Some(name) = twin.and_then(|at| output.places("{stem}").into_iter().nth(at)) {
                     problems.add(
                         format!("{key}.name"),
                         format!("another output is called {name}, too; set another name"),
@@ -96,6 +96,11 @@ impl Profile {
                     .map(|chosen| (Some(chosen), Some(asked.clone())))
             }
         };
+        let interval = match asked {
+            Choice::Asked(asked) => asked.keyframe_interval.map(|seconds| seconds.0),
+            Choice::None | Choice::Usual => None,
+        };
+        let division = packages::division((tables, container), key, output, interval, problems);
         let audio = self.audio_of(tables, container, key, output, problems);
         if problems.0.len() > before {
             return None;
@@ -108,13 +113,17 @@ impl Profile {
             && video
                 .as_ref()
                 .is_some_and(|(_, asked)| asked.as_ref().is_some_and(|asked| asked.rungs.is_some()));
-        let usual = if is_ladder { USUAL_RUNG_NAME } else { USUAL_NAME };
+        let usual = match container.package() {
+            Some(_) => USUAL_FOLDER,
+            None if is_ladder => USUAL_RUNG_NAME,
+            None => USUAL_NAME,
+        };
         let name = output.name.as_deref().unwrap_or(usual);
         if let Err(reason) = check_file_name(name, is_ladder) {
             problems.add(format!("{key}.name"), reason);
             return None;
         }
-        Some(Wanted::new(container, name, video, audio))
+        Some(Wanted::new(container, name, video, audio).divided(division))
     }
 
     /// Encodings that no output holds are mistakes.
@@ -184,6 +193,7 @@ pub(crate) mod audio;
 mod bit_rates;
 mod codecs;
 mod copies;
+pub(crate) mod packages;
 #[cfg(test)]
 mod random;
 mod rungs;

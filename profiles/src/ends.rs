@@ -261,8 +261,17 @@ mod tests {
     use crate::{keys::KEYS, profile::Profile};
 
     /// Keys whose values are names or free text.
-    const NAMES: [&str; 6] =
-        ["video.NAME.rungs", "description", "output.format", "output.video", "output.audio", "output.name"];
+    const NAMES: [&str; 8] = [
+        "video.NAME.rungs",
+        "description",
+        "output.format",
+        "output.video",
+        "output.audio",
+        "output.name",
+        // Those of packages are tested with the outputs that they divide.
+        "output.segment",
+        "output.files",
+    ];
 
     fn codecs() -> impl Iterator<Item = &'static dyn Codec> {
         TABLES.codecs.iter().copied().filter(|codec| codec.video().is_some() || codec.audio().is_some())

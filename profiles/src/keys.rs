@@ -10,10 +10,13 @@ use millrace_formats::{
 
 use crate::{
     bounds::{
-        FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, LONGEST_TEXT, MOST_CHANNELS, SAMPLE_RATES, TEXT_SIZES,
-        VIDEO_BIT_RATES,
+        FRAME_RATES, KEYFRAME_INTERVALS, LARGEST_SIDE, LONGEST_TEXT, MOST_CHANNELS, SAMPLE_RATES, SEGMENTS,
+        TEXT_SIZES, VIDEO_BIT_RATES,
     },
-    check::audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
+    check::{
+        audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
+        packages::FILES,
+    },
     geometry::SMALLEST_SIDE,
     rungs::MOST_RUNGS,
     watermark::MOST_WATERMARKS,
@@ -427,10 +430,26 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "output.name",
-        about: "The name of its file. `{stem}` is the source's name without its extension, `{ext}` the format's, and `{rung}`, of an encoding with `rungs`, that of the rung: its `name`, or its shorter side, such as `720p` (of one with a `width` alone that, such as `1280w`).",
+        about: "The name of its file, or of a package's folder. `{stem}` is the source's name without its extension, `{ext}` the format's, and `{rung}`, of an encoding with `rungs`, that of the rung: its `name`, or its shorter side, such as `720p` (of one with a `width` alone that, such as `1280w`).",
         range: |_| "at most 200 bytes, with {stem} in it, and {rung} if the encoding has rungs".into(),
-        default: "{stem}.{ext}; of a ladder {stem}-{rung}.{ext}",
+        default: "{stem}.{ext}; of a ladder {stem}-{rung}.{ext}; of a package {stem}",
         example: "[[output]]\nformat = \"mp4\"\nname = \"{stem}-web.{ext}\"",
+        cost: "nothing",
+    },
+    Key {
+        path: "output.segment",
+        about: "Of a package (cmaf, hls, dash): the length of its segments. Each begins with the first keyframe at or behind a multiple of it, in all sizes at the same time, so `keyframe_interval` divides it; where that is not set, it is 2 seconds, or as long as a segment where 2 seconds don't divide it.",
+        range: |_| format!("{} to {} seconds", SEGMENTS.0, SEGMENTS.1),
+        default: "6 seconds",
+        example: "[[output]]\nformat = \"cmaf\"\nsegment = \"4s\"",
+        cost: "nothing; short ones are more objects",
+    },
+    Key {
+        path: "output.files",
+        about: "Of a package: whether each segment is an object of its own, `many`, or each track is one, of which manifests name ranges of bytes, `single`.",
+        range: |_| FILES.join(" or "),
+        default: "many",
+        example: "[[output]]\nformat = \"cmaf\"\nfiles = \"single\"",
         cost: "nothing",
     },
     Key {

@@ -10,7 +10,7 @@ use crate::{
     over_time,
     profile::Video,
     rungs::{RUNG, Rung, Rungs},
-    wanted::{Encoding, Wanted},
+    wanted::{Division, Encoding, Wanted},
 };
 
 /// The interval of keyframes of a ladder that asks for none, in seconds: the least that players switch within, and what Apple asks
@@ -81,6 +81,11 @@ impl Wanted {
         self.possible().iter().map(|wanted| wanted.file_name(stem)).collect()
     }
 
+    /// Returns the names of the files, or of the package's folder, which no other output may have.
+    pub(crate) fn places(&self, stem: &str) -> Vec<String> {
+        self.possible().iter().map(|wanted| wanted.place(stem)).collect()
+    }
+
     /// Returns the URLs of the outputs that may be made of a source, in the folder or bucket of this URL, as [`Self::file_names`].
     #[must_use]
     pub fn output_urls(&self, prefix: &str, source: &str) -> Vec<String> {
@@ -144,7 +149,8 @@ impl Wanted {
         all.sort_by_key(|made| std::cmp::Reverse(i64::from(made.size.0) * i64::from(made.size.1)));
         let mut made: Vec<(Self, Option<VideoSettings>)> = Vec::new();
         for Made { name, asked, .. } in all {
-            let interval = asked.keyframe_interval.or(Some(Seconds(USUAL_INTERVAL)));
+            let usual = self.division().map_or(USUAL_INTERVAL, Division::keyframe_interval);
+            let interval = asked.keyframe_interval.or(Some(Seconds(usual)));
             let asked = Video { keyframe_interval: interval, ..asked };
             let mut rung = self.with_pictures(encoding.with(asked));
             rung.rung = Some(name);

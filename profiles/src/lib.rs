@@ -53,5 +53,5 @@ pub use shipped::{SHIPPED, shipped};
 pub use subtitles::Subtitles;
 pub use timing::{Deinterlace, Denoise, FrameRate, Rate};
 pub use trim::TrimTimes;
-pub use wanted::Wanted;
+pub use wanted::{Division, Wanted};
 pub use watermark::{Place, Watermark};

@@ -178,7 +178,7 @@ pub struct Audio {
 }
 
 /// An output.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// The format.
@@ -189,9 +189,15 @@ pub struct Output {
     /// The encodings of its audio, keys of [`Profile::audio`], or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio: Option<AudioTracks>,
-    /// The name of its file.
+    /// The name of its file, or of a package's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The length of a package's segments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<Seconds>,
+    /// Whether each segment of a package is an object of its own, `many`, or each track is one, `single`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<String>,
 }
 
 /// Which encodings the audio of an output has.

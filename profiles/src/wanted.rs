@@ -1,6 +1,8 @@
 //! What the planner works by: a container, and the codecs and settings that are asked for its tracks.
 
-use millrace_formats::{AudioAsk, Codec, Container, PixelAsk, Tables, VideoAsk, is_high_range};
+use millrace_formats::{
+    AudioAsk, Codec, Container, PixelAsk, Tables, VideoAsk, codec::VideoCodec, is_high_range,
+};
 use millrace_schemas::{
     AudioFilters, AudioSettings, BitRate, ImageFacts, Picture, Sound, SourceFacts, VideoFilters,
     VideoSettings, path_encoded, source_stem,
@@ -22,15 +24,48 @@ pub(crate) const AS_SOURCE: &str = "source";
 /// The name of an output's file, if none is asked for.
 pub(crate) const USUAL_NAME: &str = "{stem}.{ext}";
 
+/// The name of a package's folder, if none is asked for.
+pub(crate) const USUAL_FOLDER: &str = "{stem}";
+
+/// The length of a package's segments if none is asked for, in seconds (Apple, HLS Authoring Specification, 7.5).
+pub(crate) const USUAL_SEGMENT: f64 = 6.0;
+
+/// The longest time between keyframes of a package if none is asked for, in seconds.
+const USUAL_INTERVAL: f64 = 2.0;
+
+/// How a package that is wanted is divided.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Division {
+    /// The length of its segments, in seconds.
+    pub segment_seconds: f64,
+    /// Whether each track is one object.
+    pub single: bool,
+}
+
+impl Division {
+    /// Returns the time between keyframes with which each segment begins with one, in seconds.
+    pub(crate) fn keyframe_interval(self) -> f64 {
+        if self.is_divided_by(USUAL_INTERVAL) { USUAL_INTERVAL } else { self.segment_seconds }
+    }
+
+    /// Returns `true` if each segment begins with a keyframe that comes at this interval, in seconds.
+    pub(crate) fn is_divided_by(self, interval: f64) -> bool {
+        let count = self.segment_seconds / interval;
+        count > 0.999 && (count - count.round()).abs() < 1e-6
+    }
+}
+
 /// An output that is wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
     /// Its container.
     pub container: &'static Container,
-    /// The name of its file, with `{stem}` and `{ext}` in it, and `{rung}` if it is a rung of a ladder.
+    /// The name of its file, or of a package's folder, with `{stem}` and `{ext}` in it, and `{rung}` if it is a rung of a ladder.
     name: String,
     /// The name of the rung that it is; `None` if it is none.
     pub(crate) rung: Option<String>,
+    /// How it is divided, of a package.
+    division: Option<Division>,
     /// What is wanted of its pictures; `None` for no pictures.
     pub(crate) video: Option<Encoding<Video>>,
     /// What is wanted of further renditions of its pictures, of a format that holds several.
@@ -119,16 +154,32 @@ impl Wanted {
     #[must_use]
     pub fn of(container: &'static Container) -> Self {
         let usual = |codec: &'static dyn Codec| Some((codec, None));
-        Self::new(
+        let (name, division) = match container.package() {
+            None => (USUAL_NAME, None),
+            Some(_) => (USUAL_FOLDER, Some(Division { segment_seconds: USUAL_SEGMENT, single: false })),
+        };
+        let wanted = Self::new(
             container,
-            USUAL_NAME,
+            name,
             container.video_codec().map(|codec| (usual(codec), None)),
             container
                 .audio_codec()
                 .map(|codec| AudioChosen { language: None, codec: usual(codec), asked: None })
                 .into_iter()
                 .collect(),
-        )
+        );
+        Self { division, ..wanted }
+    }
+
+    /// Returns the same, divided like this.
+    pub(crate) fn divided(self, division: Option<Division>) -> Self {
+        Self { division, ..self }
+    }
+
+    /// Returns how it is divided; `None` for a file.
+    #[must_use]
+    pub fn division(&self) -> Option<Division> {
+        self.division
     }
 
     pub(crate) fn new(
@@ -142,6 +193,7 @@ impl Wanted {
             name: name.into(),
             rung: None,
             smaller: Vec::new(),
+            division: None,
             video: video.map(|(chosen, asked)| Encoding::new(chosen, asked)),
             audio: audio
                 .into_iter()
@@ -188,9 +240,19 @@ impl Wanted {
         self.source.text_track
     }
 
-    /// Returns the name of the file that is made of a source whose name without its extension is `stem`.
+    /// Returns the name of the file that is made of a source whose name without its extension is `stem`; of a package that of the
+    /// manifest that makes it visible, in its folder.
     #[must_use]
     pub fn file_name(&self, stem: &str) -> String {
+        let name = self.place(stem);
+        match self.container.package() {
+            None => name,
+            Some(package) => format!("{name}/{}", package.main_manifest()),
+        }
+    }
+
+    /// Returns the name of the file or of the package's folder, which no two outputs share.
+    pub(crate) fn place(&self, stem: &str) -> String {
         let name = self.name.replace("{ext}", self.container.name);
         let name = self.rung.as_ref().map_or(name.clone(), |rung| name.replace(RUNG, rung));
         name.replace("{stem}", stem)
@@ -215,6 +277,11 @@ impl Wanted {
         let geometry = asked.as_ref().map(|asked| Geometry::of(asked, &picture));
         let mut ask = asked.as_ref().map(ask_of_video).unwrap_or_default();
         ask.encoder = encoder.map(str::to_owned);
+        if let (Some(division), Some(codec)) = (self.division, codec.as_ref())
+            && codec.video().is_some_and(VideoCodec::places_keyframes)
+        {
+            ask.keyframe_interval.get_or_insert(division.keyframe_interval());
+        }
         ask.size = geometry.as_ref().and_then(|geometry| geometry.size);
         let picture = geometry.as_ref().map_or(&picture, |geometry| &geometry.picture);
         let mut settings = codec.as_ref()?.video_settings(picture, &ask)?;
@@ -463,6 +530,36 @@ mod tests {
         assert_eq!(of(by_language, "eng"), [64_000]);
         assert_eq!(of(by_language, ""), [128_000]);
         assert_eq!(of(by_language, "fra"), [0; 0]);
+    }
+
+    #[test]
+    fn a_package_is_a_folder_whose_manifest_is_its_url() {
+        let text = |keys: &str| format!("[video.a]\ncodec = \"h264\"\n{keys}");
+        let of = |keys: &str| Profile::from_toml(&text(keys)).unwrap().wanted(&TABLES).unwrap().remove(0);
+        let wanted = of("[[output]]\nformat = \"cmaf\"");
+        assert_eq!(wanted.output_url("file:///out/", "file:///in/a.mov"), "file:///out/a/master.m3u8");
+        assert_eq!(wanted.division(), Some(Division { segment_seconds: 6.0, single: false }));
+        assert_eq!(wanted.video_settings(&picture(64, 48)).unwrap().keyframe_seconds, 2.0);
+        let wanted = of(
+            "[[output]]\nformat = \"dash\"\nsegment = \"3s\"\nfiles = \"single\"\nname = \"{stem}-{ext}\"",
+        );
+        assert_eq!(wanted.output_url("s3://b/o", "s3://b/a.mov"), "s3://b/o/a-dash/manifest.mpd");
+        assert_eq!(wanted.division(), Some(Division { segment_seconds: 3.0, single: true }));
+        assert_eq!(wanted.video_settings(&picture(64, 48)).unwrap().keyframe_seconds, 3.0);
+        let refused = |keys: &str| {
+            let problems = Profile::from_toml(&text(keys)).unwrap().wanted(&TABLES).unwrap_err();
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        let uneven = refused("keyframe_interval = 4\n[[output]]\nformat = \"cmaf\"");
+        assert!(uneven.contains("set keyframe_interval to 6, 3 or 1.5 seconds"), "{uneven}");
+        let file = refused("[[output]]\nformat = \"mp4\"\nsegment = 6");
+        assert!(file.contains("output[0].segment: mp4 is one file; ask for cmaf, hls or dash"), "{file}");
+        let long = refused("[[output]]\nformat = \"cmaf\"\nsegment = \"2m\"");
+        assert!(long.contains("1 to 60 seconds"), "{long}");
+        let files = refused("[[output]]\nformat = \"cmaf\"\nfiles = \"few\"");
+        assert!(files.contains("set many or single"), "{files}");
+        let twice = refused("[[output]]\nformat = \"hls\"\n[[output]]\nformat = \"dash\"");
+        assert!(twice.contains("set another name"), "{twice}");
     }
 
     #[test]

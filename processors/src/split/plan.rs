@@ -6,9 +6,9 @@ mod tests;
 use millrace_formats::{Seams, bit_rate::hold_segments};
 use millrace_profiles::{Request, Wanted, for_source};
 use millrace_schemas::{
-    AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, Ratio, Rendition, Seek,
-    SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan, TrackTags, Trim,
-    Upload, VideoSettings, VideoTrack, WorkPrefix, output_prefix, rendition_id,
+    AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, PackagePlan, Ratio,
+    Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan,
+    TrackTags, Trim, Upload, VideoSettings, VideoTrack, WorkPrefix, hash_of, output_prefix, rendition_id,
 };
 
 use super::{
@@ -82,7 +82,8 @@ pub(super) fn plan(
     }
     longest::check(facts, wanted.iter().map(|wanted| wanted.container))?;
     let prefix = output_prefix(upload, &source.url)?;
-    let outputs = wanted.iter().map(|wanted| output(upload, &prefix, &source.url, facts, wanted)).collect();
+    let outputs =
+        wanted.iter().map(|wanted| output(upload, (&prefix, &work), &source.url, facts, wanted)).collect();
     let blank = Segment {
         execution: execution.into(),
         attempt: upload.attempt,
@@ -167,9 +168,22 @@ pub(super) fn plan(
     Ok(Plan { started, segments, left_out: facts.left_out.clone(), seconds: seconds_made })
 }
 
-fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, wanted: &Wanted) -> OutputPlan {
+fn output(
+    upload: &Upload,
+    (prefix, work): (&str, &str),
+    source: &str,
+    facts: &SourceFacts,
+    wanted: &Wanted,
+) -> OutputPlan {
+    let url = wanted.output_url(prefix, source);
+    let package = wanted.division().map(|division| PackagePlan {
+        segment_seconds: division.segment_seconds,
+        single: division.single,
+        // Each attempt has another, so that nothing that a player reads is replaced.
+        folder: hash_of(&[work, url.as_str()]).chars().take(8).collect(),
+    });
     OutputPlan {
-        url: wanted.output_url(prefix, source),
+        url,
         format: wanted.container.name.into(),
         renditions: Vec::new(),
         keep: false,
@@ -177,7 +191,7 @@ fn output(upload: &Upload, prefix: &str, source: &str, facts: &SourceFacts, want
         overwrite: upload.overwrite,
         extras: Some(extras::copied(facts, wanted, upload.keep_location)),
         remarks: extras::timecode_remark(facts, wanted).into_iter().collect(),
-        package: None,
+        package,
     }
 }
 

@@ -167,6 +167,7 @@ fn output() -> impl Strategy<Value = Output> {
             video,
             audio,
             name: name.map(str::to_owned),
+            ..Output::default()
         })
 }
 
