@@ -176,7 +176,7 @@ fn named(output: &File, parts: &[Part], tracks: &[packages::Track]) -> Result<()
         if !matches!(one.kind, NamedKind::Segment | NamedKind::IFrame) {
             continue;
         }
-        let (Some(start), Some(lasts)) = (one.start, one.seconds) else { continue };
+        let Some(lasts) = one.seconds else { continue };
         let at = (one.name.as_str(), one.range.map_or(0, |range| range.0));
         let Some(segment) = segments.get(&at) else { return wrong("of which no segment is there") };
         let ticks = f64::from(segment.timescale);
@@ -185,7 +185,6 @@ fn named(output: &File, parts: &[Part], tracks: &[packages::Track]) -> Result<()
         if !is_near(lasts, segment.duration) || !is_whole {
             return wrong("a segment of another length");
         }
-        let _ = start;
     }
     match parts.iter().find(|part| !seen.contains(part.name.as_str())) {
         None => Ok(()),

@@ -181,7 +181,9 @@ fn decoded(file: &File, extension: &str) -> Vec<i64> {
 fn each_codec() -> Vec<(&'static dyn Codec, Vec<&'static Container>)> {
     let codecs = millrace_formats::CODECS.iter().copied().filter(|codec| codec.video().is_some());
     let holders = |codec: &'static dyn Codec| {
-        let holds = |container: &&Container| container.codecs().any(|held| held.name() == codec.name());
+        let holds = |container: &&Container| {
+            container.package().is_none() && container.codecs().any(|held| held.name() == codec.name())
+        };
         CONTAINERS.iter().copied().filter(holds).collect::<Vec<_>>()
     };
     let found: Vec<_> = codecs.map(|codec| (codec, holders(codec))).collect();
