@@ -34,9 +34,16 @@ impl Request {
             // A record may have repeated formats, which would be the same output.
             for name in &upload.dst_formats {
                 let output = Wanted::of(tables.container(name)?);
-                if !outputs.contains(&output) {
-                    outputs.push(output);
+                if outputs.contains(&output) {
+                    continue;
                 }
+                if let Some(other) = outputs.iter().find(|other| other.place("{}") == output.place("{}")) {
+                    let (one, two) = (other.container.name, output.container.name);
+                    return Err(format!(
+                        "{one} and {two} would lie in one folder; cmaf has the manifests of both, and a profile gives each a name"
+                    ));
+                }
+                outputs.push(output);
             }
             if outputs.is_empty() {
                 return Err("no format is requested; name one in dst_formats".into());
