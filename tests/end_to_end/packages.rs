@@ -103,9 +103,11 @@ fn is_whole(package: &Path) {
     let folder = folder(&files);
     let list = fs::read(package.join(folder).join("package.json")).unwrap();
     let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
-    let listed = list["objects"].as_array().unwrap().iter().map(|object| {
-        (object["name"].as_str().unwrap().to_owned(), object["bytes"].as_u64().unwrap())
-    });
+    let listed = list["objects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|object| (object["name"].as_str().unwrap().to_owned(), object["bytes"].as_u64().unwrap()));
     let mut found = files.clone();
     found.remove(&format!("{folder}/package.json")).unwrap();
     assert_eq!(found, listed.collect());
@@ -121,7 +123,11 @@ fn a_ladder_is_a_package_that_players_of_hls_and_dash_read() {
     is_whole(&package);
     is_played(&package, 100);
     assert_eq!(place.names("out"), ["a"]);
-    let bytes: u64 = files(&package).iter().filter(|(name, _)| !name.ends_with("package.json")).map(|(_, size)| size).sum();
+    let bytes: u64 = files(&package)
+        .iter()
+        .filter(|(name, _)| !name.ends_with("package.json"))
+        .map(|(_, size)| size)
+        .sum();
     assert_eq!(output["bytes"], bytes);
     assert!(output["url"].as_str().unwrap().ends_with("/out/a/master.m3u8"), "{output}");
     assert_eq!(output["video"]["height"], 180, "the largest");
@@ -176,7 +182,10 @@ fn killed(place: &Place, source: &Path, output: &str, seen: &Path, number: u32, 
     for manifest in visible(&found) {
         let text = fs::read_to_string(seen.join(manifest)).unwrap();
         let folder = folder(&found);
-        assert!(text.contains(folder), "killed after {after:?}: {manifest} names another folder than {folder}");
+        assert!(
+            text.contains(folder),
+            "killed after {after:?}: {manifest} names another folder than {folder}"
+        );
         let list = fs::read(seen.join(folder).join("package.json")).unwrap();
         let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
         for object in list["objects"].as_array().unwrap() {
@@ -216,9 +225,8 @@ fn a_package_whose_process_is_killed_is_visible_whole_or_not_at_all() {
 fn a_package_in_a_bucket_whose_process_is_killed_is_visible_whole_or_not_at_all() {
     let place = Place::new();
     let source = source(&place);
-    let bucket = |number: u32| {
-        (format!("s3://videos/p{number}"), STORE.folder().join(format!("videos/p{number}/a")))
-    };
+    let bucket =
+        |number: u32| (format!("s3://videos/p{number}"), STORE.folder().join(format!("videos/p{number}/a")));
     rounds(&place, &source, bucket, 3);
 }
 

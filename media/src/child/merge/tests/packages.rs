@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use millrace_schemas::PackagePlan;
 
 use super::{
-    codecs::{encode_segments, settings_of},
+    codecs::{encode_ranges, encode_segments, settings_of},
     sound, *,
 };
 use crate::protocol::Part;
@@ -168,7 +168,7 @@ fn sizes_that_can_not_be_switched_at_the_same_times_are_refused() {
     let settings = settings_of(codec, None);
     let smaller = VideoSettings { width: 48, height: 32, ..settings.clone() };
     let whole = |settings: &VideoSettings, ranges: &[(i64, i64)]| {
-        pictures(settings, &super::codecs::encode_ranges(settings, ranges, 1))
+        pictures(settings, &encode_ranges(settings, ranges, 1))
     };
     let of = |ranges: &[(i64, i64)]| {
         let tracks = vec![whole(&smaller, &[(0, 9), (9, 18), (18, 27)]), whole(&settings, ranges)];
