@@ -34,20 +34,26 @@ pub(super) struct Following<'a> {
     seconds: f64,
     /// The number of the next multiple.
     next: f64,
+    has_begun: bool,
 }
 
 impl<'a> Following<'a> {
     /// `cuts` are the times at which segments of pictures begin, in seconds and in order.
     pub(super) fn new(cuts: &'a [f64], seconds: f64) -> Self {
         let behind = cuts.last().map_or(1.0, |last| (last / seconds + 0.5).floor() + 1.0);
-        Self { cuts, seconds, next: behind }
+        Self { cuts, seconds, next: behind, has_begun: false }
     }
 
     /// Returns `true` if a segment begins with the packet from `start` to `end`, in seconds: where a cut is nearer to its start than to
-    /// its end. The first packet begins one anyway.
+    /// its end. The first packet begins one, and the first segment has half of the length at least: priming comes before the pictures.
     pub(super) fn is_cut(&mut self, start: f64, end: f64) -> bool {
         let middle = f64::midpoint(start, end);
-        let mut is_cut = false;
+        let mut is_cut = !self.has_begun;
+        if !self.has_begun {
+            self.has_begun = true;
+            let near = self.cuts.partition_point(|cut| *cut < start + self.seconds / 2.0);
+            self.cuts = self.cuts.get(near..).unwrap_or_default();
+        }
         while let [first, rest @ ..] = self.cuts
             && *first <= middle
         {
@@ -88,6 +94,9 @@ mod tests {
         };
         assert_eq!(packets(&[0.0, 6.4, 12.6], 6.0, 20), [0, 6, 13, 18]);
         assert_eq!(packets(&[0.0, 2.1, 2.3, 4.0], 2.0, 9), [0, 2, 4, 6, 8], "two cuts in one packet");
-        assert_eq!(packets(&[], 4.0, 12), [4, 8], "without pictures");
+        assert_eq!(packets(&[], 4.0, 12), [0, 4, 8], "without pictures");
+        let mut primed = Following::new(&[0.0, 6.0], 6.0);
+        assert!(primed.is_cut(-0.02, 0.0) && !primed.is_cut(0.0, 0.02), "priming alone is no segment");
+        assert!(!primed.is_cut(5.96, 5.98) && primed.is_cut(5.995, 6.015));
     }
 }
