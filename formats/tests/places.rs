@@ -58,13 +58,15 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Code that may know names of codecs and containers, and why.
-const EXCEPTIONS: [(&str, &str); 10] = [
+const EXCEPTIONS: [(&str, &str); 12] = [
     ("media/src/ends.rs", "demuxers of sources: how a file that was cut off is known"),
     ("media/src/child/source.rs", "demuxers of sources: how each is read"),
     ("media/src/child/inspect/keyframes.rs", "demuxers of sources: where decoding can begin"),
     ("media/src/child/libav/codec.rs", "a quirk of libavcodec's decoder"),
     ("media/src/child/libav/input.rs", "a quirk of libavformat's demuxers"),
     ("media/src/child/libav/subtitle.rs", "texts of sources that have a length in front"),
+    ("packages/src/codecs.rs", "four-character codes of sample entries"),
+    ("packages/src/codecs/entry.rs", "four-character codes of boxes"),
     ("processors/src/trigger/rules.rs", "suffixes of sources"),
     ("schemas/src/records/upload.rs", "the default of a released schema"),
     ("simulation/src/ports.rs", "the simulated media, which stand for real ones"),
