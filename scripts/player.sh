@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what plays and judges packages in tests: Chromium (Debian), hls.js, dash.js and playwright-core (npm) and shaka-packager (PyPI),
-# the latter into target/player. Does nothing where all is there. Downloads about 250 MB, in half a minute; 750 MB on disk. Needs root, or sudo,
+# the latter into target/player. Does nothing where all is there. Downloads about 300 MB, in half a minute to two; 750 MB on disk. Needs root, or sudo,
 # if Chromium is missing.
 set -eu
 cd "$(dirname "$0")/.."

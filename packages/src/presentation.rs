@@ -121,7 +121,7 @@ pub struct Segment {
     pub offset: u64,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Its earliest presentation time, in ticks of `timescale`.
+    /// Its earliest presentation time, in ticks of `timescale`: where a track has an edit list, behind what that leaves out of the start.
     pub start: u64,
     /// Its duration up to the next segment, in ticks of `timescale`, greater than 0.
     pub duration: u64,
