@@ -6,11 +6,12 @@ use millrace_schemas::{Picture, SourceFacts, VideoSettings, VideoTrack};
 use crate::{
     amounts::{Seconds, Size},
     bounds::MOST_OUTPUTS,
+    division::Division,
     geometry::{self, Geometry},
     over_time,
     profile::Video,
     rungs::{RUNG, Rung, Rungs},
-    wanted::{Division, Encoding, Wanted},
+    wanted::{Encoding, Wanted},
 };
 
 /// The interval of keyframes of a ladder that asks for none, in seconds: the least that players switch within, and what Apple asks

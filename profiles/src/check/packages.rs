@@ -4,9 +4,9 @@ use millrace_formats::{Container, Tables};
 
 use crate::{
     bounds::SEGMENTS,
+    division::{Division, USUAL_SEGMENT},
     problems::Problems,
     profile::Output,
-    wanted::{Division, USUAL_SEGMENT},
 };
 
 /// The values of `files`.
