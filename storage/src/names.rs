@@ -20,6 +20,11 @@ pub(crate) fn is_work_object(folder: &str, name: &str) -> bool {
     (is_rendition && (is_number(name) || is_hidden(name))) || is_marker
 }
 
+/// Returns `true` if a package's folder could have this name.
+pub(crate) fn is_package_folder(name: &str) -> bool {
+    name.len() == 8 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Refuses names that could lead out of the work folder or prefix. The names come from records.
 pub(crate) fn check_names(names: &[&str]) -> Result<(), StorageError> {
     let is_plain = |name: &&str| {

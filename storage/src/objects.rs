@@ -28,10 +28,9 @@ use crate::{
     backend::{Entry, EntryWrite, SourceEntry, WorkRoot},
     blocking::blocking,
     error::StorageError,
-    names::{is_work_object, is_work_prefix},
+    names::{is_package_folder, is_work_object, is_work_prefix},
     objects::{bucket::Bucket, ranges::ObjectRanges, upload::Upload},
     open_source::{ObjectSource, OpenSource},
-    package::is_folder,
     range_reader::{RangeReader, Ranges},
     record::{CLOCK_SKEW_MS, StagedRecord},
 };
@@ -228,7 +227,7 @@ impl Entry for ObjectEntry {
         let found = self.bucket.store.list_with_delimiter(Some(&above)).await;
         let found = found.map_err(StorageError::store("listing", &self.display()))?;
         let names = found.common_prefixes.iter().filter_map(|prefix| prefix.parts().next_back());
-        Ok(names.map(|name| name.as_ref().to_owned()).filter(|name| is_folder(name)).collect())
+        Ok(names.map(|name| name.as_ref().to_owned()).filter(|name| is_package_folder(name)).collect())
     }
 
     async fn remove_empty_folder(&self) {}

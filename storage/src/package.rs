@@ -9,7 +9,14 @@ use std::{collections::HashSet, fs::File, ops::Range, os::unix::fs::FileExt as _
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use serde::{Deserialize, Serialize};
 
-use crate::{backend::Entry, blocking::blocking, error::StorageError, record::StagedRecord, stores::Stores};
+use crate::{
+    backend::Entry,
+    blocking::blocking,
+    error::StorageError,
+    names::is_package_folder,
+    record::{PackageRecord, StagedRecord},
+    stores::Stores,
+};
 
 /// The most objects of a package: one a second of three hours, for a hundred tracks.
 const MOST_PARTS: usize = 1_000_000;
@@ -45,25 +52,12 @@ pub struct PackagePart {
     pub bytes: u64,
 }
 
-/// What a marker says of a package beside its main manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PackageRecord {
-    pub(crate) folder: String,
-    /// The names of the other manifests.
-    pub(crate) manifests: Vec<String>,
-}
-
 /// The content of [`LIST`].
 #[derive(Debug, Serialize, Deserialize)]
 struct List {
     /// The name of the main manifest.
     manifest: String,
     objects: Vec<PackagePart>,
-}
-
-/// Returns `true` if a package's folder could have this name.
-pub(crate) fn is_folder(name: &str) -> bool {
-    name.len() == 8 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Returns `true` if what is at a URL could be the manifest that makes a package visible, by the extension of its name.
@@ -88,7 +82,7 @@ impl Package {
     /// bytes that are there. Returns the main manifest.
     fn check(&self, url: &str, size: u64) -> Result<&PackagePart, StorageError> {
         let wrong = |reason: String| StorageError::Url { url: millrace_access::display_url(url), reason };
-        if !is_folder(&self.folder) || self.parts.len() > MOST_PARTS {
+        if !is_package_folder(&self.folder) || self.parts.len() > MOST_PARTS {
             return Err(wrong(format!("a package of {} objects in '{}'", self.parts.len(), self.folder)));
         }
         let mut names = HashSet::new();
@@ -229,7 +223,7 @@ impl Place<'_> {
                 entry.remove().await?;
             }
         }
-        if is_folder(&record.folder) {
+        if is_package_folder(&record.folder) {
             self.entry(&record.folder)?.remove_tree().await?;
         }
         self.output.remove_empty_folder().await;

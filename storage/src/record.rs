@@ -8,8 +8,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::package::PackageRecord;
-
 /// How far the store's clock and this machine's may be apart, in milliseconds, when an upload and its record are matched.
 pub(crate) const CLOCK_SKEW_MS: i64 = 60_000;
 
@@ -49,6 +47,14 @@ pub(crate) struct StagedRecord {
     /// The ETag of the published object, if the store returned it.
     #[serde(default)]
     pub(crate) tag: Option<String>,
+}
+
+/// What a marker says of a package beside its main manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PackageRecord {
+    pub(crate) folder: String,
+    /// The names of the other manifests.
+    pub(crate) manifests: Vec<String>,
 }
 
 impl StagedRecord {

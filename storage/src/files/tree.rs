@@ -5,7 +5,7 @@ use std::{collections::HashMap, ffi::OsStr, fs::File, io, ops::Range, os::unix::
 use crate::{
     error::StorageError,
     files::folder::{FilePath, Folder, is_absent},
-    package::is_folder,
+    names::is_package_folder,
 };
 
 /// How deep folders of a package are nested.
@@ -86,5 +86,10 @@ pub(super) fn packages_beside(path: &FilePath) -> Result<Vec<String>, StorageErr
         Err(StorageError::Io { source, .. }) if is_absent(&source) => return Ok(Vec::new()),
         folder => folder?.names().map_err(path.failed("reading"))?,
     };
-    Ok(names.iter().filter_map(|name| name.to_str()).filter(|name| is_folder(name)).map(Into::into).collect())
+    Ok(names
+        .iter()
+        .filter_map(|name| name.to_str())
+        .filter(|name| is_package_folder(name))
+        .map(Into::into)
+        .collect())
 }
