@@ -63,7 +63,8 @@ pub(crate) fn read(texts: &[Text]) -> Result<Vec<Named>, Error> {
         if matches!(role, Role::Variant | Role::Audio) {
             targets.insert(list.target);
         }
-        if *role != Role::Subtitles {
+        // Sound may go on behind the pictures, and end before them.
+        if !matches!(role, Role::Subtitles | Role::Audio) {
             ends.push(End { track: name.clone(), seconds: list.seconds });
         }
         if *role == Role::Variant {
