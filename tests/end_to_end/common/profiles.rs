@@ -180,7 +180,9 @@ impl Asked {
     }
 
     fn add_output(&mut self, rng: &mut Rng, number: usize) -> String {
-        let container = TABLES.containers[rng.below(TABLES.containers.len())];
+        let files: Vec<_> =
+            TABLES.containers.iter().filter(|container| container.package().is_none()).collect();
+        let container = files[rng.below(files.len())];
         let mut output = AskedOutput {
             container,
             name: format!("{{stem}}-{number}.{{ext}}"),
