@@ -1,10 +1,10 @@
 //! The command line.
 
-mod completion;
 mod help;
 mod light;
 mod profiles;
 mod shared;
+mod shell;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -13,7 +13,6 @@ use millrace_topology::Drawing;
 use serde::Serialize;
 
 use crate::order::Order;
-pub(crate) use completion::{Shell, answer_shell, complete_formats, complete_profiles, write_registration};
 use help::{
     CLEANUP_HELP, CLIP_HELP, DEAD_HELP, EXECUTIONS_HELP, GIF_HELP, PROBE_HELP, PROFILES_HELP, REPLAY_HELP,
     RUN_HELP, SERVE_HELP, SUBMIT_HELP, THUMBNAIL_HELP, VERIFY_HELP,
@@ -21,6 +20,7 @@ use help::{
 pub(crate) use light::{Clip, Gif, LightOutput, Thumbnail};
 pub(crate) use profiles::{CheckProfile, ProfileLookup, Profiles};
 pub(crate) use shared::{Data, Decoding, LogLocation, OwnProfiles};
+pub(crate) use shell::Shell;
 
 /// Turns video into other formats: splits it at time intervals, transcodes the segments in parallel, joins them, and
 /// proves that the result is right.

@@ -18,10 +18,7 @@ mod thumbnail;
 mod topology;
 mod verify;
 
-use crate::{
-    cli::{Command, write_registration},
-    error::CommandError,
-};
+use crate::{cli::Command, completion::write_registration, error::CommandError};
 
 /// Runs a command; returns the exit status.
 pub(crate) async fn run(command: Command) -> Result<u8, CommandError> {

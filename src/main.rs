@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod completion;
 mod config;
 mod error;
 mod inputs;
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == millrace_media::CHILD_ARGUMENT) {
         return millrace_media::child_main();
     }
-    cli::answer_shell();
+    completion::answer_shell();
     let cli = cli::Cli::parse();
     let as_json = matches!(&cli.command, cli::Command::Serve(serve) if serve.log_json);
     let serves = matches!(&cli.command, cli::Command::Serve(_));

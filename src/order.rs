@@ -3,14 +3,12 @@
 use std::path::Path;
 
 use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
 use millrace_formats::CONTAINERS;
 use millrace_processors::request;
 use millrace_profiles::{Profile, ProfileReference};
 use millrace_schemas::Upload;
 
 use crate::{
-    cli::{complete_formats, complete_profiles},
     error::CommandError,
     profile_file::{read_catalog, read_profile_file},
 };
@@ -22,10 +20,10 @@ pub(crate) const SEGMENT_TIME_SECONDS: f64 = 15.0;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Order {
     /// A format to make; may be given several times
-    #[arg(short, long = "format", value_name = "FORMAT", help = help_on_formats(), add = ArgValueCompleter::new(complete_formats))]
+    #[arg(short, long = "format", value_name = "FORMAT", help = help_on_formats())]
     pub(crate) formats: Vec<String>,
     /// What to make: the name of a profile ('millrace profiles list'), also as NAME@VERSION, or a file of one in TOML or JSON
-    #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "formats", add = ArgValueCompleter::new(complete_profiles))]
+    #[arg(short, long, value_name = "NAME|FILE", conflicts_with = "formats")]
     pub(crate) profile: Option<String>,
     /// Length of a segment in seconds, at least 0.1; fractions are fine
     #[arg(long, value_name = "SECONDS", default_value_t = SEGMENT_TIME_SECONDS, allow_negative_numbers = true)]

@@ -21,14 +21,10 @@ pub use codecs::{codec_string, init_codecs};
 pub use error::Error;
 pub use index::segment_index;
 pub use named::{Named, NamedKind};
+pub use names::{DESCRIPTION, MULTIVARIANT};
 pub use presentation::{
     Files, IFrames, Manifest, Media, Presentation, Purpose, Segment, Text, Track, VideoRange,
 };
-
-/// The name of the top manifest of HLS, the multivariant playlist.
-pub const MULTIVARIANT: &str = "master.m3u8";
-/// The name of the top manifest of DASH.
-pub const DESCRIPTION: &str = "manifest.mpd";
 
 /// Returns the manifests of a presentation, in the order in which they have to appear: media playlists first, and the top manifests
 /// last, in the order of `kinds`.

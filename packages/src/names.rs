@@ -2,6 +2,11 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+/// The name of the top manifest of HLS, the multivariant playlist.
+pub const MULTIVARIANT: &str = "master.m3u8";
+/// The name of the top manifest of DASH.
+pub const DESCRIPTION: &str = "manifest.mpd";
+
 /// What is encoded in a component of a path. `$` is not needed there, and has a meaning in templates of DASH; so it is, too, and `:`,
 /// after which a first component would be a scheme.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -3,12 +3,8 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
-use clap_complete::engine::ArgValueCompleter;
 
-use super::{
-    completion::complete_profiles,
-    shared::{Decoding, OwnProfiles},
-};
+use super::shared::{Decoding, OwnProfiles};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Profiles {
@@ -23,7 +19,6 @@ pub(crate) enum Profiles {
     /// Print a profile, as it is written: a start for one of yours
     Show {
         /// The name of a profile, also as NAME@VERSION, or a file
-        #[arg(add = ArgValueCompleter::new(complete_profiles))]
         name: String,
         #[command(flatten)]
         lookup: ProfileLookup,
@@ -36,10 +31,8 @@ pub(crate) enum Profiles {
     /// Show in which keys two profiles differ
     Diff {
         /// A name, or a file
-        #[arg(add = ArgValueCompleter::new(complete_profiles))]
         before: String,
         /// A name, or a file
-        #[arg(add = ArgValueCompleter::new(complete_profiles))]
         after: String,
         #[command(flatten)]
         lookup: ProfileLookup,
@@ -59,7 +52,7 @@ pub(crate) struct ProfileLookup {
 #[derive(Debug, Args)]
 pub(crate) struct CheckProfile {
     /// A file, or the name of a profile
-    #[arg(value_name = "FILE|NAME", add = ArgValueCompleter::new(complete_profiles))]
+    #[arg(value_name = "FILE|NAME")]
     pub(crate) profile: String,
     /// Say what would be made of this source, a file or a URL
     #[arg(long, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]

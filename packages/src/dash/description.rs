@@ -1,6 +1,11 @@
 //! The media presentation description.
 
-use super::{NAMESPACE, TRICK_MODE, segments, sets::sets, xml::Element};
+use super::{
+    schemes::{NAMESPACE, TRICK_MODE},
+    segments,
+    sets::sets,
+    xml::Element,
+};
 use crate::{
     DESCRIPTION, Error, Files, IFrames, Media, Presentation, Purpose, Segment, Text, Track, VideoRange,
     language,

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{NAMESPACE, TRICK_MODE, xml::Element};
+use super::{
+    schemes::{NAMESPACE, TRICK_MODE},
+    xml::Element,
+};
 use crate::{
     Error, Named, NamedKind, Text,
     named::{self, End},

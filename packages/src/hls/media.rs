@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::line::{Attributes, head, seconds};
+use super::{
+    line::{Attributes, head, seconds},
+    playlist,
+};
 use crate::{Error, Files, IFrames, Presentation, Segment, Text, Track, measure, names};
 
 /// Protocol versions by what a playlist has (RFC 8216, 7): fractions in durations; byte ranges and I-frames; an initialization segment,
@@ -33,10 +36,10 @@ fn has_ranges(track: &Track) -> bool {
 
 /// Returns the media playlists and I-frame playlists of all tracks.
 pub(crate) fn media_playlists(presentation: &Presentation, folder: &str) -> Result<Vec<Text>, Error> {
-    let common = super::target_duration(presentation);
+    let common = playlist::target_duration(presentation);
     let mut texts = Vec::new();
     for track in &presentation.tracks {
-        let name = super::playlist(folder, track);
+        let name = playlist::name(folder, track);
         let stated = measure::stated(&track.segments);
         let target = match track.media {
             crate::Media::Text => measure::target_duration(stated),
@@ -62,7 +65,7 @@ pub(crate) fn media_playlists(presentation: &Presentation, folder: &str) -> Resu
 }
 
 fn iframe_playlist(presentation: &Presentation, folder: &str, track: &Track, iframes: &IFrames) -> Text {
-    let name = super::iframe_playlist(folder, track);
+    let name = playlist::iframes_name(folder, track);
     let target = measure::target_duration(measure::stated(&iframes.frames));
     let mut text = head(&presentation.mark, IFRAME_MAP);
     let _ = write!(text, "#EXT-X-TARGETDURATION:{target}\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-I-FRAMES-ONLY\n");

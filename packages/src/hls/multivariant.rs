@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     groups::{self, Group, characteristics},
     line::{Attributes, head},
-    media,
+    media, playlist,
 };
 use crate::{
     Error, MULTIVARIANT, Media, Presentation, Purpose, Text, Track, VideoRange, language,
@@ -60,7 +60,7 @@ pub(crate) fn multivariant(presentation: &Presentation, folder: &str) -> Result<
                 .number("AVERAGE-BANDWIDTH", rates.average)
                 .quoted("CODECS", &video.codecs);
             let tag = pictures(tag, &video.media, false);
-            let url = names::relative("", &super::iframe_playlist(folder, video));
+            let url = names::relative("", &playlist::iframes_name(folder, video));
             text.push_str(&tag.quoted("URI", &url).line());
         }
     }
@@ -85,7 +85,7 @@ fn media_tag(kind: &str, group: &Group, rendition: &groups::Rendition, folder: O
         tag = tag.quoted("CHANNELS", &channels.to_string());
     }
     if let Some(folder) = folder {
-        tag = tag.quoted("URI", &names::relative("", &super::playlist(folder, track)));
+        tag = tag.quoted("URI", &names::relative("", &playlist::name(folder, track)));
     }
     tag.line()
 }
@@ -101,12 +101,12 @@ fn variant(
     let is_video = matches!(track.media, Media::Video { .. });
     let highest = |group: Option<&Group>| {
         let rates = group.into_iter().flat_map(|group| &group.renditions);
-        rates.map(|rendition| super::rates(presentation, rendition.track)).fold(
+        rates.map(|rendition| playlist::rates(presentation, rendition.track)).fold(
             Rates::default(),
             |one, other| Rates { peak: one.peak.max(other.peak), average: one.average.max(other.average) },
         )
     };
-    let own = if is_video { super::rates(presentation, track) } else { Rates::default() };
+    let own = if is_video { playlist::rates(presentation, track) } else { Rates::default() };
     let parts = [own, highest(audio), highest(subtitles)];
     let mut codecs = vec![track.codecs.as_str()];
     let mut seen: BTreeSet<&str> = codecs.iter().copied().collect();
@@ -122,7 +122,7 @@ fn variant(
     let tag = pictures(tag, &track.media, true)
         .quoted("AUDIO", audio.map_or("", |group| &group.id))
         .quoted("SUBTITLES", subtitles.map_or("", |group| &group.id));
-    format!("{}{}\n", tag.line(), names::relative("", &super::playlist(folder, track)))
+    format!("{}{}\n", tag.line(), names::relative("", &playlist::name(folder, track)))
 }
 
 /// Adds what a player needs to know of pictures. I-frame playlists have no frame rate.

@@ -7,46 +7,38 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{CommandFactory, ValueEnum};
+use clap::{Command, CommandFactory as _};
 use clap_complete::{
     CompleteEnv,
-    engine::{CompletionCandidate, PathCompleter, ValueCompleter},
+    engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _},
     env::Shells,
 };
 use millrace_formats::CONTAINERS;
 
-use super::{Cli, OwnProfiles, ProfileLookup};
-use crate::{config::Config, profile_file::read_catalog};
+use crate::{
+    cli::{Cli, OwnProfiles, ProfileLookup, Shell},
+    config::Config,
+    profile_file::read_catalog,
+};
 
 /// The variable with which a shell calls for completions: its value is the name of the shell.
 const VARIABLE: &str = "MILLRACE_COMPLETE";
 
-/// A shell whose command lines can be completed.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Shell {
-    Bash,
-    Elvish,
-    Fish,
-    Powershell,
-    Zsh,
-}
-
-impl Shell {
-    /// Returns the name that [`Shells`] has for it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Bash => "bash",
-            Self::Elvish => "elvish",
-            Self::Fish => "fish",
-            Self::Powershell => "powershell",
-            Self::Zsh => "zsh",
-        }
-    }
-}
-
 /// Answers a shell that calls for completions, and ends the process; returns if none does. It must be called before there are threads.
 pub(crate) fn answer_shell() {
-    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
+    CompleteEnv::with_factory(|| with_completers(Cli::command(), false)).var(VARIABLE).complete();
+}
+
+/// Adds what completes the values of arguments, by their names: what they are is known to the settings, which know the arguments.
+fn with_completers(command: Command, is_of_profiles: bool) -> Command {
+    let is_of_profiles = is_of_profiles || command.get_name() == "profiles";
+    let completed = command.mut_args(|arg| match arg.get_id().as_str() {
+        "formats" => arg.add(ArgValueCompleter::new(complete_formats)),
+        "profile" => arg.add(ArgValueCompleter::new(complete_profiles)),
+        "name" | "before" | "after" if is_of_profiles => arg.add(ArgValueCompleter::new(complete_profiles)),
+        _ => arg,
+    });
+    completed.mut_subcommands(|command| with_completers(command, is_of_profiles))
 }
 
 /// Writes what a shell must run so that it calls for completions.
@@ -61,7 +53,7 @@ pub(crate) fn write_registration(shell: Shell, to: &mut dyn io::Write) -> io::Re
 }
 
 /// Returns the names of formats that begin with what is typed.
-pub(crate) fn complete_formats(typed: &OsStr) -> Vec<CompletionCandidate> {
+fn complete_formats(typed: &OsStr) -> Vec<CompletionCandidate> {
     let about = |container: &&millrace_formats::Container| {
         CompletionCandidate::new(container.name).help(Some(container.about.into()))
     };
@@ -69,7 +61,7 @@ pub(crate) fn complete_formats(typed: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// Returns the names of profiles that begin with what is typed, those of the user's folder too, and files that may be profiles.
-pub(crate) fn complete_profiles(typed: &OsStr) -> Vec<CompletionCandidate> {
+fn complete_profiles(typed: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = profile_names(typed, &lookup(env::args_os()));
     let is_profile = |path: &Path| path.extension().is_some_and(|name| name == "toml" || name == "json");
     found.extend(PathCompleter::file().filter(is_profile).complete(typed));
