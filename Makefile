@@ -15,9 +15,10 @@
 # make fuzz [SECONDS=60] [TARGET=frame] [SEED=1]   mutated bytes for each parser, by seed; INPUT=file parses one again
 # make lengths [FIRST=1] [COUNT=10000]       sound of all lengths around packet boundaries, by seed
 # make profiles [FIRST=1] [COUNT=500]        random profiles over sources of twenty kinds, by seed: refused with a reason, or right
+# make players                          packages in Chromium, by hls.js and dash.js, in real time: each seek, each rung; wants an idle machine
 # make chaos [SECONDS=180]              three processes and a broker that are killed, stopped and restarted under load
 
-.PHONY: demo test simulate faults bench crash chaos kills burst mutants security differential lengths profiles fuzz deny deb release setup test-setup servers
+.PHONY: demo test players simulate faults bench crash chaos kills burst mutants security differential lengths profiles fuzz deny deb release setup test-setup servers
 
 setup:
 	@scripts/setup.sh
@@ -25,7 +26,6 @@ setup:
 test-setup:
 	@scripts/setup.sh tests
 	@scripts/servers.sh
-	@scripts/player.sh
 
 servers: test-setup
 	cargo build --release --locked
@@ -85,6 +85,11 @@ bench: test-setup
 crash: setup
 	cargo build --release --locked
 	ROUNDS=$(or $(ROUNDS),20) cargo test --release --locked --test end_to_end crash:: -- --ignored --nocapture --test-threads 1
+
+players: test-setup
+	@scripts/player.sh
+	cargo test --locked --test end_to_end player:: -- --ignored --nocapture --test-threads 1
+	cargo test --locked -p millrace-packages --test judged -- --ignored --nocapture --test-threads 1
 
 chaos: test-setup
 	cargo build --release --locked

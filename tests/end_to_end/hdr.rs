@@ -249,7 +249,11 @@ fn what_can_not_hold_high_range_is_refused_before_work_begins_with_what_would_wo
     for (keys, format, reason) in [
         ("pixel_format = \"yuv420p\"", "mp4", "set pixel_format to yuv420p10le or yuv422p10le"),
         ("pixel_format = \"yuv422p\"", "mkv", "yuv422p has fewer"),
-        ("", "flv", "flv does not state; ask for another format: mp4, mov, mkv; or set color to \"sdr\""),
+        (
+            "",
+            "flv",
+            "flv does not state; ask for another format: mp4, mov, mkv, cmaf, hls, dash; or set color to \"sdr\"",
+        ),
     ] {
         let text = format!(
             "[video.a]\ncodec = \"h264\"\ncolor = \"source\"\n{keys}\n[[output]]\nformat = \"{format}\""

@@ -85,6 +85,7 @@ fn check(seen: &Value, harness: i64) {
 }
 
 #[test]
+#[ignore = "plays in real time, which a busy machine can't: make players"]
 fn players_seek_over_each_boundary_and_switch_between_all_rungs() {
     let place = Place::new();
     let source = place.path("numbered.mp4");
@@ -97,6 +98,7 @@ fn players_seek_over_each_boundary_and_switch_between_all_rungs() {
 }
 
 #[test]
+#[ignore = "plays in real time, which a busy machine can't: make players"]
 fn a_package_made_in_one_piece_plays_as_one_made_of_many() {
     let place = Place::new();
     let source = place.path("numbered.mp4");
