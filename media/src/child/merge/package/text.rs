@@ -64,7 +64,7 @@ fn time(milliseconds: i64) -> String {
     format!("{:02}:{:02}:{:02}.{rest:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// Reads a file that [`write`] made, strictly; `None` if it is none.
+/// Reads a file that [`write()`] made, strictly; `None` if it is none.
 pub(super) fn read(text: &str) -> Option<Vec<Cue>> {
     let cues = text.strip_prefix("WEBVTT\n")?;
     if cues.is_empty() {
