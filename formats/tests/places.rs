@@ -58,7 +58,7 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Code that may know names of codecs and containers, and why.
-const EXCEPTIONS: [(&str, &str); 12] = [
+const EXCEPTIONS: [(&str, &str); 13] = [
     ("media/src/ends.rs", "demuxers of sources: how a file that was cut off is known"),
     ("media/src/child/source.rs", "demuxers of sources: how each is read"),
     ("media/src/child/inspect/keyframes.rs", "demuxers of sources: where decoding can begin"),
@@ -70,6 +70,7 @@ const EXCEPTIONS: [(&str, &str); 12] = [
     ("processors/src/trigger/rules.rs", "suffixes of sources"),
     ("schemas/src/records/upload.rs", "the default of a released schema"),
     ("simulation/src/ports.rs", "the simulated media, which stand for real ones"),
+    ("simulation/src/profiles.rs", "the profiles of simulated users"),
     ("simulation/src/users.rs", "the simulated users, who ask for formats by name"),
 ];
 

@@ -1,7 +1,7 @@
 //! CMAF (ISO/IEC 23000-19): tracks of movie fragments, each a movie of its own, with the manifests of HLS and of DASH over the same
 //! segments.
 
-use super::{Container, Contents, Index, Layout, Manifest, NO_TRACKS, Package, Priming, Tracks};
+use super::{Container, Contents, Index, Layout, Manifest, NO_TRACKS, Package, Priming, Tracks, mp4};
 use crate::codec::{
     aac::Aac, ac3::Ac3, alac::Alac, av1::Av1, flac::Flac, h264::H264, hevc::Hevc, mp3::Mp3, opus::Opus, vp9::Vp9,
     webvtt::WebVtt,
@@ -10,8 +10,8 @@ use crate::codec::{
 pub(super) const ENTRY: &Container = &Container {
     name: "cmaf",
     about: "HLS and DASH over the same segments: fragmented mp4 of H.264, HEVC, AV1 or VP9, and AAC",
-    muxer: "mp4",
-    demuxer: "mov,mp4,m4a,3gp,3g2,mj2",
+    muxer: mp4::ENTRY.muxer,
+    demuxer: mp4::ENTRY.demuxer,
     video: Tracks { codecs: &[&H264, &Hevc, &Av1, &Vp9], most: usize::MAX },
     audio: Tracks { codecs: &[&Aac, &Opus, &Ac3, &Flac, &Alac, &Mp3], most: usize::MAX },
     text: Tracks { codecs: &[&WebVtt], most: usize::MAX },
