@@ -7,7 +7,7 @@ use serde_json::Value;
 /// A file that is to be made of a source.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LightTask {
-    /// One picture.
+    /// The picture that is shown at a time, or the best one near the start.
     Thumbnail {
         /// When it is shown, in seconds from the start; `None` for the best near the start.
         at: Option<f64>,
@@ -16,7 +16,7 @@ pub enum LightTask {
         /// The bounds of its width and height in pixels; `None` for the usual width.
         size: Option<Bounds>,
     },
-    /// An animation.
+    /// The pictures of a part, animated, with one palette over all of them.
     Gif {
         /// When it begins, in seconds from the start.
         from: f64,
@@ -37,9 +37,9 @@ pub type Bounds = (i32, i32);
 /// A file that was made.
 #[derive(Debug)]
 pub struct LightFile {
-    /// Its bytes.
+    /// The whole file, at most as long as was asked for.
     pub bytes: Vec<u8>,
-    /// Its media type.
+    /// What `Content-Type` says of it, such as `image/jpeg`.
     pub media_type: &'static str,
     /// What it shows: `width`, `height` and more.
     pub facts: Value,
@@ -50,7 +50,7 @@ pub struct LightFile {
 pub enum LightError {
     /// Something has its URL.
     Exists(String),
-    /// Another reason.
+    /// It could not be read, made or written: whose fault it is decides whether the call may be repeated.
     Port(PortError),
 }
 
