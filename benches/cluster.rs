@@ -235,6 +235,7 @@ fn started(execution: &str) -> Signal {
         extras: None,
         remarks: Vec::new(),
         package: None,
+        pictures: None,
     };
     signal.started = Some(Started {
         upload: Some(Upload::of(&source.url, "file:///out")),

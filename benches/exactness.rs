@@ -278,6 +278,7 @@ impl Maker {
             extras: None,
             remarks: Vec::new(),
             package: None,
+            pictures: None,
         };
         let out = File::options()
             .read(true)

@@ -173,6 +173,7 @@ fn are_met(made: &VideoSettings, picture: &Picture, coded: &CodedStream) -> bool
         light: made.light.clone(),
         bit_rate: made.bit_rate,
         keyframe_grid: made.keyframe_grid,
+        instants: made.instants.clone(),
         ..as_coded
     };
     // An average says nothing of a player's buffer: with a bound they are encoded.

@@ -15,13 +15,13 @@ mod work;
 pub use arrival::{Arrival, Seen};
 pub use assembly::{Again, Assembly, PlannedOutput, RatePass, TrackSum, Waiting};
 pub use media::{
-    Area, AudioFacts, AudioFilters, AudioSettings, BitRate, BurntSubtitles, Color, Light, Made, OutputFacts,
-    Overlay, PictureShape, Ratio, Rendition, SideSettings, SourceRef, TextOverlay, TextStyle, TrackKind,
-    VideoFacts, VideoFilters, VideoSettings,
+    Area, AudioFacts, AudioFilters, AudioSettings, BitRate, BurntSubtitles, Color, Instants, Light, Made,
+    OutputFacts, Overlay, PictureShape, Ratio, Rendition, SideSettings, SourceRef, TextOverlay, TextStyle,
+    TrackKind, VideoFacts, VideoFilters, VideoSettings,
 };
 pub use merge::{Merge, Merged};
 pub use phase::{MergeStep, Phase, Standing};
-pub use plan::{Chapter, Extras, OutputPlan, PackagePlan, TrackPlan, TrackTags};
+pub use plan::{Chapter, Extras, OutputPlan, PackagePlan, PicturesPlan, Protection, TrackPlan, TrackTags};
 pub use segment::{Seek, SeekBy, Segment, TrackSource, Trim};
 pub use signal::{Cancelled, MergeOutcome, NextPass, Refused, SegmentOutcome, Signal, Started, UncleanRun};
 pub use status::{Control, ExecutionEvent, LogLine, Progress};

@@ -166,6 +166,7 @@ impl VideoSettings {
             light: None,
             bit_rate: None,
             keyframe_grid: None,
+            instants: None,
         }
     }
 }

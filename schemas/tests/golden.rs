@@ -69,10 +69,12 @@ enum Fields {
     Rates,
     /// Packages.
     Packages,
-    /// Grids of keyframes. The latest group.
+    /// Grids of keyframes.
     Grids,
+    /// Single pictures, and packages that are encrypted. The latest group.
+    Pictures,
 }
-use Fields::{Early, Facts, Filters, Grids, Packages, Principals, Profiles, Rates, Seams, Steps};
+use Fields::{Early, Facts, Filters, Grids, Packages, Pictures, Principals, Profiles, Rates, Seams, Steps};
 
 impl Fields {
     /// Returns the value if its group is among these, else the default.
@@ -153,6 +155,16 @@ fn settings(fields: Fields) -> VideoSettings {
             }),
         ),
         keyframe_grid: fields.since(Grids, Some(-3600)),
+        instants: fields.since(
+            Pictures,
+            Some(Instants {
+                times: vec![0, 2_500_000],
+                every: 1_000_000,
+                scene: 0.4,
+                most: 20,
+                until: Some(60_000_000),
+            }),
+        ),
     }
 }
 
@@ -309,8 +321,27 @@ fn output(fields: Fields) -> OutputPlan {
         remarks: fields.since(Seams, vec!["AAC has no channel layout 5.1(side)".into()]),
         package: fields.since(
             Packages,
-            Some(PackagePlan { segment_seconds: 6.0, single: true, folder: "3f2a9c1b".into() }),
+            Some(PackagePlan {
+                segment_seconds: 6.0,
+                single: true,
+                folder: "3f2a9c1b".into(),
+                protection: fields.since(Pictures, Some(protection())),
+            }),
         ),
+        pictures: fields.since(
+            Pictures,
+            Some(PicturesPlan { format: "jpg".into(), best: 3, columns: 10, rows: 10, plays: 1 }),
+        ),
+    }
+}
+
+fn protection() -> Protection {
+    Protection {
+        method: "cbcs".into(),
+        key: "films".into(),
+        uri: "skd://films".into(),
+        key_id: "00112233445566778899aabbccddeeff".into(),
+        vector: "0f0e0d0c0b0a09080706050403020100".into(),
     }
 }
 
@@ -424,6 +455,7 @@ fn signal(fields: Fields) -> Signal {
 
 fn old_signal(version: usize) -> Signal {
     let mut signal = signal(match version {
+        12 => Grids,
         11 => Packages,
         10 => Rates,
         9 => Filters,
@@ -536,7 +568,7 @@ fn warnings(fields: Fields) -> Vec<String> {
 fn what_was_once_written_is_read_for_good() {
     let none = String::new;
     golden("upload", &upload(Packages), old_upload);
-    golden("segment", &segment(Grids), |version| match version {
+    golden("segment", &segment(Pictures), |version| match version {
         1 => Segment { work: none(), ..segment(Early) },
         2 => segment(Early),
         3 => Segment { longest_gap: 0, last_time: 0, ..segment(Facts) },
@@ -544,10 +576,11 @@ fn what_was_once_written_is_read_for_good() {
         5 => segment(Seams),
         6 => segment(Profiles),
         7 => segment(Filters),
-        _ => segment(Packages),
+        8 => segment(Packages),
+        _ => segment(Grids),
     });
-    golden("signal", &signal(Grids), old_signal);
-    golden("assembly", &assembly(Grids), |version| match version {
+    golden("signal", &signal(Pictures), old_signal);
+    golden("assembly", &assembly(Pictures), |version| match version {
         1 => Assembly { work: none(), upload: None, ..assembly(Early) },
         2 | 3 => Assembly { upload: Some(old_upload(version)), ..assembly(Early) },
         4 => assembly(Facts),
@@ -557,9 +590,10 @@ fn what_was_once_written_is_read_for_good() {
         8 => assembly(Profiles),
         9 => assembly(Filters),
         10 => assembly(Rates),
-        _ => assembly(Packages),
+        11 => assembly(Packages),
+        _ => assembly(Grids),
     });
-    golden("merge", &merge(Grids), |version| match version {
+    golden("merge", &merge(Pictures), |version| match version {
         1 => Merge { work: none(), ..merge(Early) },
         2 => merge(Early),
         3 => merge(Facts),
@@ -568,7 +602,8 @@ fn what_was_once_written_is_read_for_good() {
         6 => merge(Profiles),
         7 => merge(Filters),
         8 => merge(Rates),
-        _ => merge(Packages),
+        9 => merge(Packages),
+        _ => merge(Grids),
     });
     golden("merged", &merged(Packages), |version| match version {
         1 => Merged { work: none(), ..merged(Early) },

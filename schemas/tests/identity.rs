@@ -37,6 +37,7 @@ fn video() -> VideoSettings {
         light: None,
         bit_rate: None,
         keyframe_grid: None,
+        instants: None,
     }
 }
 

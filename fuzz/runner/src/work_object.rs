@@ -171,6 +171,7 @@ fn seeds(rng: &mut Rng) -> Vec<Vec<u8>> {
         light: None,
         bit_rate: None,
         keyframe_grid: Some(-3600),
+        instants: None,
     };
     let audio = AudioSettings {
         codec: "aac".into(),

@@ -35,6 +35,7 @@ fn output(format: &str) -> OutputPlan {
         extras: None,
         remarks: Vec::new(),
         package: None,
+        pictures: None,
     }
 }
 

@@ -181,6 +181,7 @@ fn output(
         single: division.single,
         // Each attempt has another, so that nothing that a player reads is replaced.
         folder: hash_of(&[work, url.as_str()]).chars().take(8).collect(),
+        protection: None,
     });
     OutputPlan {
         url,
@@ -192,6 +193,7 @@ fn output(
         extras: Some(extras::copied(facts, wanted, upload.keep_location)),
         remarks: extras::timecode_remark(facts, wanted).into_iter().collect(),
         package,
+        pictures: None,
     }
 }
 

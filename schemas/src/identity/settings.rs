@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RenditionId, RenditionKind, hash_of};
 use crate::{
-    Area, AudioFilters, AudioSettings, BitRate, BurntSubtitles, COPY, Color, Light, Overlay, Ratio,
+    Area, AudioFilters, AudioSettings, BitRate, BurntSubtitles, COPY, Color, Instants, Light, Overlay, Ratio,
     Rendition, SideSettings, SourceRef, TextOverlay, TextStyle, VideoFilters, VideoSettings,
 };
 
@@ -119,6 +119,7 @@ impl Canonical {
             light,
             bit_rate,
             keyframe_grid,
+            instants,
         } = settings;
         self.set("video.codec", codec);
         self.set("video.encoder", encoders.of(encoder, codec));
@@ -141,6 +142,9 @@ impl Canonical {
         self.set_unless(&0.0, "video.keyframe_seconds", keyframe_seconds);
         if let Some(zero) = keyframe_grid {
             self.set("video.keyframe_grid", zero);
+        }
+        if let Some(Instants { times, every, scene, most, until }) = instants {
+            self.set("video.instants", format!("{times:?} {every} {scene} {most} {until:?}"));
         }
         if let Some(filters) = filters {
             self.video_filters(filters);

@@ -130,7 +130,8 @@ crate::frame::record!(
         "assembly/9.avsc",
         "assembly/10.avsc",
         "assembly/11.avsc",
-        "assembly/12.avsc"
+        "assembly/12.avsc",
+        "assembly/13.avsc"
     ]
 );
 

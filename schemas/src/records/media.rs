@@ -155,6 +155,26 @@ pub struct VideoSettings {
     #[serde(default)]
     #[avro(default = "null")]
     pub keyframe_grid: Option<i64>,
+    /// Which of the pictures are kept, of a rendition of single pictures; null for all.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub instants: Option<Instants>,
+}
+
+/// Which pictures of a track are kept as single ones. One of the first three is set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Instants {
+    /// The picture that is shown at each of these times, in microseconds from the start of the output.
+    pub times: Vec<i64>,
+    /// The pictures that are shown at the multiples of this, in microseconds from the start of the output; 0 for none.
+    pub every: i64,
+    /// By how much a picture differs from the one before it to be the first of a scene, above 0 and up to 1; 0 for none.
+    pub scene: f64,
+    /// The most pictures that are kept; 0 for no bound.
+    pub most: i32,
+    /// The end of the times at which pictures are kept, in microseconds from the start of the output; null for the end of the track.
+    pub until: Option<i64>,
 }
 
 /// The bit rate of a video track. Rates are in bits per second, of the packets alone.

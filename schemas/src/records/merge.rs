@@ -61,7 +61,8 @@ crate::frame::record!(
         "merge/7.avsc",
         "merge/8.avsc",
         "merge/9.avsc",
-        "merge/10.avsc"
+        "merge/10.avsc",
+        "merge/11.avsc"
     ]
 );
 

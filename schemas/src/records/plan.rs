@@ -136,6 +136,26 @@ pub struct OutputPlan {
     #[serde(default)]
     #[avro(default = "null")]
     pub package: Option<PackagePlan>,
+    /// Of an output of single pictures: how they are put into files. Null for others.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub pictures: Option<PicturesPlan>,
+}
+
+/// How single pictures are put into files.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct PicturesPlan {
+    /// The format of a file of pictures, such as `jpg`.
+    pub format: String,
+    /// How many of the pictures are kept: the best ones, which are neither black nor blurred; 0 for all.
+    pub best: i32,
+    /// The pictures beside each other in a sheet; 0 for files of one picture.
+    pub columns: i32,
+    /// The pictures below each other in a sheet; 0 for files of one picture.
+    pub rows: i32,
+    /// How often an animation is shown; 0 for without end.
+    pub plays: i32,
 }
 
 /// How a package is divided into objects.
@@ -151,4 +171,24 @@ pub struct PackagePlan {
     /// The name of the folder beside the manifests in which all else lies. Each attempt has another: what a player reads is never
     /// replaced.
     pub folder: String,
+    /// How its segments are encrypted; null for not at all.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub protection: Option<Protection>,
+}
+
+/// How the segments of a package are encrypted. The key itself is in no record: each process that merges has it, or fetches it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct Protection {
+    /// The method: `aes-128` for whole segments (RFC 8216, 4.3.2.4), `cbcs` for samples (ISO/IEC 23001-7, 10.4).
+    pub method: String,
+    /// Where the key comes from: its name in the settings of the processes, or the URL that it is fetched from.
+    pub key: String,
+    /// The URL of the key that manifests tell players.
+    pub uri: String,
+    /// The id of the key that `cbcs` states, 16 bytes in hexadecimal; empty for a method that states none.
+    pub key_id: String,
+    /// The initialization vector, 16 bytes in hexadecimal; empty for one that follows from the place of the segment.
+    pub vector: String,
 }

@@ -128,7 +128,8 @@ crate::frame::record!(
         "segment/6.avsc",
         "segment/7.avsc",
         "segment/8.avsc",
-        "segment/9.avsc"
+        "segment/9.avsc",
+        "segment/10.avsc"
     ]
 );
 

@@ -59,7 +59,8 @@ crate::frame::record!(
         "signal/9.avsc",
         "signal/10.avsc",
         "signal/11.avsc",
-        "signal/12.avsc"
+        "signal/12.avsc",
+        "signal/13.avsc"
     ]
 );
 

@@ -93,6 +93,7 @@ fn task(settings: &VideoSettings, made: &Made) -> MergeTask {
         extras: None,
         remarks: Vec::new(),
         package: None,
+        pictures: None,
     };
     MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0 }
 }

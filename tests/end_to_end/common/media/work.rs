@@ -271,6 +271,7 @@ impl Workshop {
             extras: None,
             remarks: Vec::new(),
             package: None,
+            pictures: None,
         };
         match self
             .run(&task(MergeTask { output, tracks, round: 0, strict: false, source_bytes: 0 }), files)?

@@ -41,7 +41,13 @@ fn packaged(format: &str, single: bool, tracks: Vec<(TrackSum, File)>) -> (Merge
         overwrite: false,
         extras: None,
         remarks: Vec::new(),
-        package: Some(PackagePlan { segment_seconds: SECONDS, single, folder: FOLDER.into() }),
+        package: Some(PackagePlan {
+            segment_seconds: SECONDS,
+            single,
+            folder: FOLDER.into(),
+            protection: None,
+        }),
+        pictures: None,
     };
     let (sums, files): (Vec<TrackSum>, Vec<File>) = tracks.into_iter().unzip();
     for mut file in &files {

@@ -98,6 +98,7 @@ fn task(format: &str, sum: TrackSum) -> MergeTask {
         extras: None,
         remarks: Vec::new(),
         package: None,
+        pictures: None,
     };
     MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0 }
 }
