@@ -1,5 +1,6 @@
-//! `cargo bench --bench compare -- ladder`: a ladder of 1080p, 720p, 480p and 360p with AAC, an mp4 each, against `ffmpeg`: in one
-//! command, as an expert writes it (one decode, one encode of the sound, the same keyframes), and in one command for each rung.
+//! `cargo bench --bench compare -- ladder`: a ladder of 1080p, 720p, 480p and 360p with AAC, an mp4 each and as a package, against
+//! `ffmpeg`: in one command, as an expert writes it (one decode, one encode of the sound, the same keyframes), and in one command for
+//! each rung.
 
 use std::{fs, path::Path};
 
@@ -23,11 +24,13 @@ pub(super) fn run(work: &Path, rounds: usize, make: impl Fn(&str, &str), millrac
         ),
     );
     let rungs: Vec<String> = SIZES.iter().map(|(_, height)| format!("{{ height = {height} }}")).collect();
-    let profile = format!(
-        "[video.main]\ncodec = \"h264\"\nrungs = [{}]\n[audio.main]\ncodec = \"aac\"\n[[output]]\nformat = \"mp4\"\n",
-        rungs.join(", ")
-    );
-    fs::write(work.join("ladder.toml"), profile).expect("a profile");
+    for (name, format) in [("ladder", "mp4"), ("package", "cmaf")] {
+        let profile = format!(
+            "[video.main]\ncodec = \"h264\"\nrungs = [{}]\n[audio.main]\ncodec = \"aac\"\n[[output]]\nformat = \"{format}\"\n",
+            rungs.join(", ")
+        );
+        fs::write(work.join(format!("{name}.toml")), profile).expect("a profile");
+    }
     let scaled = SIZES[1..].iter().enumerate().map(|(i, (width, height))| {
         let number = i + 1;
         format!("[s{number}]scale={width}:{height}:{SCALER}[v{number}]")
@@ -60,4 +63,22 @@ pub(super) fn run(work: &Path, rounds: usize, make: impl Fn(&str, &str), millrac
         Case { name: "ffmpeg, a command for each rung", script: each.collect::<Vec<_>>().join(" && ") },
     ];
     compare("1080p25 to a ladder of 1080p, 720p, 480p and 360p, mp4", work, &cases, rounds);
+    let variants: String = (0..4).map(|i| format!("v:{i},agroup:sound ")).collect();
+    let packaged = [
+        Case {
+            name: "millrace, HLS and DASH",
+            script: format!(
+                "{millrace} run {source} --output out --data data --profile package.toml 2>/dev/null"
+            ),
+        },
+        Case {
+            name: "ffmpeg, one command, HLS",
+            script: format!(
+                "ffmpeg -v error -y -i {source} -filter_complex '{graph}' {maps}-map 0:a {video} {AUDIO} -f hls -hls_time 6 \
+                 -hls_playlist_type vod -hls_segment_type fmp4 -master_pl_name master.m3u8 \
+                 -var_stream_map '{variants}a:0,agroup:sound' out/h-%v.m3u8"
+            ),
+        },
+    ];
+    compare("1080p25 to the same ladder as a package", work, &packaged, rounds);
 }
