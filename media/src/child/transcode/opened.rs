@@ -27,11 +27,14 @@ pub(super) fn open(file: &File, task: &TranscodeTask) -> Result<TrackDecoder<ff:
     TrackDecoder::open(source, &task.streams(), decoder_threads(task)?)
 }
 
-/// Returns how many threads decode: as many as the encoder wants that wants most of them.
+/// Returns how many threads decode: as many as the encoder wants that wants most of them, and one more for several encoders. The thread
+/// that gives pictures to all of them scales for each, and looks ahead for those that have no thread for that.
 fn decoder_threads(task: &TranscodeTask) -> Result<usize, Failure> {
     let all_settings = task.renditions.iter().filter_map(|rendition| rendition.video.as_ref());
     let threads = all_settings.map(|settings| Ok(codec::video(settings)?.decoder_threads(task.cores)));
-    Ok(threads.collect::<Result<Vec<_>, Failure>>()?.into_iter().max().unwrap_or(1))
+    let threads = threads.collect::<Result<Vec<_>, Failure>>()?;
+    let most = threads.iter().copied().max().unwrap_or(1);
+    Ok(if threads.len() > 1 { (most + 1).min(task.cores).max(most) } else { most })
 }
 
 /// Returns the codec headers that hold at a seek point, if they are not those of the container's header.
