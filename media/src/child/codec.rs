@@ -1,9 +1,11 @@
 //! Codecs of work objects and outputs: found in the tables of formats by libavcodec's names, and what libav has of them.
 
+use std::hash::Hasher as _;
+
 use ffmpeg_next::{self as ff, Dictionary, ffi::AVCodecID};
 use millrace_formats::Tables;
 use millrace_schemas::{AudioSettings, VideoSettings};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 use super::{failure::Failure, libav};
 use crate::packets::Header;
@@ -58,9 +60,9 @@ pub(crate) fn headers_agree(codec: &dyn Codec, header: &Header, file: &[u8]) -> 
 
 /// Returns an XXH3 digest of all bytes of a packet that a decoder gets; equal for both forms of the same packet.
 pub(crate) fn digest(codec: &dyn Codec, packet: &[u8], form: Form) -> u64 {
-    let mut hasher = Xxh3::new();
-    codec.content(packet, form, &mut |bytes| hasher.update(bytes));
-    hasher.digest()
+    let mut hasher = XxHash3_64::new();
+    codec.content(packet, form, &mut |bytes| hasher.write(bytes));
+    hasher.finish()
 }
 
 /// Returns the name of the codec of the packets behind a work object's header; empty if it names none.

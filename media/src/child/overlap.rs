@@ -1,5 +1,7 @@
 //! What was decoded around the seams of a task, gathered for the proof of them ([`crate::seams`]).
 
+use std::hash::Hasher as _;
+
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
@@ -7,7 +9,7 @@ use std::{
 
 use ffmpeg_next::{self as ff, ffi::AVPixelFormat};
 use millrace_schemas::Seek;
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 use super::{damage::Damage, libav::frame::for_each_row};
 use crate::{
@@ -125,11 +127,11 @@ impl Overlaps {
 /// The XXH3 digest of a picture as it was decoded: its size, pixel format and samples. It is not cryptographic:
 /// pictures that are made to collide harm only the upload that they are in.
 fn digest_of(frame: &ff::frame::Video) -> u64 {
-    let mut hasher = Xxh3::new();
+    let mut hasher = XxHash3_64::new();
     let format = AVPixelFormat::from(frame.format());
     for number in [frame.width(), frame.height(), format as u32] {
-        hasher.update(&number.to_le_bytes());
+        hasher.write(&number.to_le_bytes());
     }
-    for_each_row(frame, |row| hasher.update(row));
-    hasher.digest()
+    for_each_row(frame, |row| hasher.write(row));
+    hasher.finish()
 }

@@ -11,7 +11,7 @@ mod sound;
 mod stream;
 mod tags;
 
-use std::fs::File;
+use std::{fs::File, hash::Hasher as _};
 
 use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
 use millrace_formats::{Container, container::Index};
@@ -143,7 +143,7 @@ fn packets(
         if index == Index::Movie && movie::is_divided(asked) {
             sound::follows(track, pts)?;
             sound::samples(asked, track, data)?;
-            track.bytes.update(data);
+            track.bytes.write(data);
         } else {
             sound::packet(asked, track, form, data)?;
         }

@@ -1,10 +1,12 @@
 //! A track of work objects, read for the muxer: its packets in decoding order, with their times in the output.
 
-use std::{cell::RefCell, cmp::Ordering, collections::VecDeque, fs::File, io::BufReader, rc::Rc};
+use std::{
+    cell::RefCell, cmp::Ordering, collections::VecDeque, fs::File, hash::Hasher as _, io::BufReader, rc::Rc,
+};
 
 use millrace_formats::{Container, bit_rate::Buffer, container::Index};
 use millrace_schemas::{TrackSum, add_digest};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 use super::hold;
 use crate::{
@@ -53,7 +55,7 @@ pub(super) struct Track {
     /// Of a copy: whether each of them is a keyframe.
     pub(super) keys: Vec<bool>,
     /// All bytes of packets of sound.
-    pub(super) bytes_put: Xxh3,
+    pub(super) bytes_put: XxHash3_64,
     /// Of pictures and text: up to when there is something to show, in the output's clock.
     pub(super) shown_until: i64,
     // What the segments that were read add up to.
@@ -112,7 +114,7 @@ impl Track {
             ready: VecDeque::new(),
             put: Vec::new(),
             keys: Vec::new(),
-            bytes_put: Xxh3::new(),
+            bytes_put: XxHash3_64::new(),
             shown_until: 0,
             segments: 0,
             units: 0,
@@ -240,7 +242,7 @@ impl Track {
                 self.buffer.as_mut().and_then(|buffer| buffer.take(seconds((dts, self.out)), 8 * size));
             self.empty = self.empty.or(missing.map(|missing| (dts, missing)));
         } else {
-            self.bytes_put.update(&packet.data);
+            self.bytes_put.write(&packet.data);
         }
         self.put.push((pts, codec::digest(self.codec, &packet.data, codec::form(&self.header))));
         self.keys.extend(self.header.is_copy().then_some(packet.key));
@@ -470,7 +472,7 @@ impl Track {
             sum: self.sum,
             packets: self.put,
             keys: self.keys,
-            bytes: self.bytes_put.digest(),
+            bytes: self.bytes_put.finish(),
             clock: self.out,
             ends,
             last_length: self.last_length,

@@ -4,7 +4,7 @@ use ffmpeg_next::ffi::{
     AV_DISPOSITION_ATTACHED_PIC, AVCodecParameters, AVFieldOrder, AVMediaType, AVPacketSideDataType, AVStream,
 };
 use millrace_schemas::{AudioFacts, Color, Light, VideoFacts};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 use crate::{
     child::{
@@ -53,7 +53,7 @@ pub(super) struct Found {
     pub(super) clock: Clock,
     language: String,
     /// All bytes of the packets of sound that a container divided anew.
-    pub(super) bytes: Xxh3,
+    pub(super) bytes: XxHash3_64,
     /// Each packet in decoding order: its presentation time, and the digest of its bytes.
     pub(super) packets: Vec<(i64, u64)>,
     pub(super) first_dts: Option<i64>,
@@ -99,7 +99,7 @@ impl Found {
             ),
             clock: source.clock(i32::try_from(index).ok()?),
             language: metadata::of_stream(&stream, "language").filter(|l| l != "und").unwrap_or_default(),
-            bytes: Xxh3::new(),
+            bytes: XxHash3_64::new(),
             packets: Vec::new(),
             first_dts: None,
             last_dts: None,

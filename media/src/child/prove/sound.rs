@@ -1,5 +1,7 @@
 //! The proof of sound: what headers and packets state of it, and how many samples there are.
 
+use std::hash::Hasher as _;
+
 use millrace_formats::container::Index;
 use millrace_schemas::{AudioFacts, AudioSettings};
 use millrace_topology::invariants::check_samples;
@@ -71,7 +73,7 @@ pub(super) fn follows(found: &Found, pts: i64) -> Result<(), Failure> {
 
 /// AU-1: all samples are those that were put in, in whatever packets.
 pub(super) fn same_samples(track: &Expected, found: &Found) -> Result<(), Failure> {
-    if found.bytes.digest() != track.bytes {
+    if found.bytes.finish() != track.bytes {
         return Err(unproven("its sound is not the one that was put in".into()));
     }
     let samples = found.samples_in_packets();
