@@ -30,6 +30,10 @@ table! {
         cmaf,
         hls,
         dash,
+        thumbnails,
+        sprite,
+        gif,
+        webp,
     }
 }
 
@@ -213,6 +217,25 @@ pub enum Layout {
     OneFile,
     /// Many objects under one prefix, which manifests name.
     Package(Package),
+    /// Single pictures, which work objects hold without loss until they are put into files.
+    Pictures(Pictures),
+}
+
+/// How single pictures are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pictures {
+    /// A file each, under one prefix.
+    Files {
+        /// The name of the list that makes them visible.
+        manifest: &'static str,
+    },
+    /// Sheets of many, under one prefix.
+    Sheets {
+        /// The name of the list that makes them visible.
+        manifest: &'static str,
+    },
+    /// One file, in which one is shown after the other. Its container has the name of its format.
+    Animation,
 }
 
 /// How a package is laid out.
@@ -280,8 +303,33 @@ impl Container {
     #[must_use]
     pub fn package(&self) -> Option<&Package> {
         match &self.layout {
-            Layout::OneFile => None,
+            Layout::OneFile | Layout::Pictures(_) => None,
             Layout::Package(package) => Some(package),
+        }
+    }
+
+    /// Returns how its outputs are laid out if they are single pictures.
+    #[must_use]
+    pub fn pictures(&self) -> Option<Pictures> {
+        match self.layout {
+            Layout::Pictures(pictures) => Some(pictures),
+            Layout::OneFile | Layout::Package(_) => None,
+        }
+    }
+
+    /// Returns `true` if its outputs are files of tracks, which play by themselves.
+    #[must_use]
+    pub fn is_one_file(&self) -> bool {
+        self.layout == Layout::OneFile
+    }
+
+    /// Returns the name of the object that makes an output of many visible; `None` if an output is one file.
+    #[must_use]
+    pub fn manifest(&self) -> Option<&'static str> {
+        match self.layout {
+            Layout::OneFile | Layout::Pictures(Pictures::Animation) => None,
+            Layout::Package(package) => Some(package.main_manifest()),
+            Layout::Pictures(Pictures::Files { manifest } | Pictures::Sheets { manifest }) => Some(manifest),
         }
     }
 

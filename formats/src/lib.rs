@@ -26,6 +26,7 @@ pub mod container;
 pub mod filter;
 pub mod grid;
 pub mod image;
+pub mod instants;
 mod layouts;
 mod pcm;
 pub mod picture;

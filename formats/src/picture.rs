@@ -82,6 +82,11 @@ const STANDARD_DEFINITION: i32 = 576;
 /// RGB with samples of full range.
 pub(crate) const RGB: Color = Color { primaries: 1, transfer: 13, matrix: 0, range: 2, chroma: 0 };
 
+/// The greatest size in pixels of all pictures of an animation together: 300 of 640x360 and more.
+pub const MOST_ANIMATED: u64 = 100_000_000;
+/// The most pictures of an animation.
+pub const MOST_ANIMATED_PICTURES: u32 = 1500;
+
 /// The greatest size of a picture, in pixels. 0 does not bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Within {

@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
-use millrace_schemas::Ratio;
+use millrace_schemas::{Ratio, VideoSettings};
+
+use crate::instants::Instants;
 
 /// The ratio between a source's clock and the ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,22 +39,67 @@ impl Rate {
     pub fn first_from(self, time: i64) -> i64 {
         saturated(-(-i128::from(time) * self.num).div_euclid(self.den))
     }
-
-    /// Returns how many ticks a range of source time owns.
-    #[must_use]
-    pub fn ticks_in(self, range: Range<i64>) -> i64 {
-        self.first_from(range.end).saturating_sub(self.first_from(range.start)).max(0)
-    }
 }
 
 fn saturated(number: i128) -> i64 {
     i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
 }
 
+/// The ticks of a rendition that has others than the source.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ticks {
+    /// Those of another frame rate.
+    Frames(Rate),
+    /// Those at which single pictures are kept.
+    Instants(Instants),
+}
+
+impl Ticks {
+    /// Returns those of a rendition of a source with this clock; `None` if it has the source's.
+    #[must_use]
+    pub fn of(settings: &VideoSettings, clock: Ratio) -> Option<Self> {
+        if let Some(instants) = Instants::of(settings) {
+            return Some(Self::Instants(instants));
+        }
+        settings.is_resampled().then(|| Self::Frames(Rate::new(clock, settings.time_base)))
+    }
+
+    /// Returns the first tick that is not before a source time.
+    #[must_use]
+    pub fn first_from(&self, time: i64) -> i64 {
+        match self {
+            Self::Frames(rate) => rate.first_from(time),
+            Self::Instants(instants) => instants.first_from(time),
+        }
+    }
+
+    /// Returns how many ticks a range of source time owns.
+    #[must_use]
+    pub fn ticks_in(&self, range: Range<i64>) -> i64 {
+        self.first_from(range.end).saturating_sub(self.first_from(range.start)).max(0)
+    }
+
+    /// Returns the tick from which on a picture of this source time is shown.
+    fn due(&self, time: i64) -> i64 {
+        match self {
+            Self::Frames(rate) => rate.due(time),
+            Self::Instants(instants) => instants.first_from(time),
+        }
+    }
+
+    /// Returns the first tick of a source whose first picture is due at this one.
+    fn first(&self, due: i64) -> i64 {
+        match self {
+            Self::Frames(_) => due,
+            Self::Instants(_) => 0,
+        }
+    }
+}
+
 /// Assigns pictures to ticks, from the start of a segment on.
 #[derive(Debug)]
 pub struct Resampler<P> {
-    rate: Rate,
+    ticks: Ticks,
     /// The first tick of the segment; `None` for the first segment.
     from: Option<i64>,
     /// The first tick that shows nothing yet.
@@ -68,23 +115,23 @@ pub type Shown<P> = (Range<i64>, P);
 impl<P> Resampler<P> {
     /// A resampler for the segment that begins at this source time; `None` for the first one.
     #[must_use]
-    pub fn new(rate: Rate, start: Option<i64>) -> Self {
-        let from = start.map(|start| rate.first_from(start));
-        Self { rate, from, next: None, held: None, has_shown: false }
+    pub fn new(ticks: Ticks, start: Option<i64>) -> Self {
+        let from = start.map(|start| ticks.first_from(start));
+        Self { ticks, from, next: None, held: None, has_shown: false }
     }
 
     /// Returns `true` if the segment begins with the picture before its start, where `first` is the time of the first one from the
     /// start on.
     #[must_use]
     pub fn needs_picture_before(&self, first: i64) -> bool {
-        self.from.is_some_and(|from| self.rate.due(first) > from)
+        self.from.is_some_and(|from| self.ticks.due(first) > from)
     }
 
     /// Takes the next picture. Returns the one before it, if a tick shows it.
     pub fn push(&mut self, time: i64, picture: P) -> Option<Shown<P>> {
-        let due = self.rate.due(time);
+        let due = self.ticks.due(time);
         let before = self.held.replace(picture);
-        let next = self.next.unwrap_or(due.max(self.from.unwrap_or(i64::MIN)));
+        let next = self.next.unwrap_or_else(|| self.from.map_or(self.ticks.first(due), |from| due.max(from)));
         self.next = Some(if before.is_some() { next.max(due) } else { next });
         self.show(next..due, before)
     }
@@ -98,9 +145,14 @@ impl<P> Resampler<P> {
     /// Ends the source at this time. Returns the last picture, if a tick shows it.
     pub fn finish(&mut self, end: i64) -> Option<Shown<P>> {
         let next = self.next?;
-        let due = self.rate.due(end);
-        // However short a source is, it has a picture.
-        let due = if self.from.is_none() && !self.has_shown { due.max(next.saturating_add(1)) } else { due };
+        let due = self.ticks.due(end);
+        // However short a source is, it has a picture at another frame rate.
+        let has_one = matches!(self.ticks, Ticks::Frames(_));
+        let due = if has_one && self.from.is_none() && !self.has_shown {
+            due.max(next.saturating_add(1))
+        } else {
+            due
+        };
         let last = self.held.take();
         self.show(next..due, last)
     }
@@ -133,7 +185,7 @@ mod tests {
         (start, stop): (Option<i64>, Option<i64>),
     ) -> Vec<(i64, usize)> {
         let first = times.partition_point(|time| start.is_some_and(|start| *time < start));
-        let mut resampler = Resampler::new(rate, start);
+        let mut resampler = Resampler::new(Ticks::Frames(rate), start);
         let needs_before = times.get(first).is_none_or(|time| resampler.needs_picture_before(*time));
         let from = if needs_before { first.saturating_sub(1) } else { first };
         let mut shown: Vec<Shown<usize>> = Vec::new();
@@ -189,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_segment_that_begins_with_a_picture_needs_none_before_it() {
-        let resampler = Resampler::<()>::new(rate(MILLISECONDS, 24, 1), Some(1001));
+        let resampler = Resampler::<()>::new(Ticks::Frames(rate(MILLISECONDS, 24, 1)), Some(1001));
         assert!(!resampler.needs_picture_before(1001));
         assert!(resampler.needs_picture_before(1200));
     }
@@ -227,7 +279,7 @@ mod tests {
             // The planner counts the same between two cuts.
             if let [a, b, ..] = cuts[..] {
                 let owned = whole.iter().filter(|(tick, _)| (rate.first_from(a)..rate.first_from(b)).contains(tick));
-                let planned = rate.ticks_in(a..b);
+                let planned = Ticks::Frames(rate).ticks_in(a..b);
                 prop_assert!(owned.count() as i64 <= planned);
             }
         }

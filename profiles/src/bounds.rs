@@ -26,3 +26,17 @@ pub(crate) const VIDEO_BIT_RATES: (i64, i64) = (10_000, 1_000_000_000);
 pub(crate) const BUFFER_SECONDS: (f64, f64) = (0.25, 60.0);
 /// The size of a buffer that is not asked for, as for [`BUFFER_SECONDS`].
 pub(crate) const USUAL_BUFFER_SECONDS: i64 = 2;
+/// The least and the greatest time between single pictures, in seconds.
+pub(crate) const PICTURE_INTERVALS: (f64, f64) = (0.1, 3600.0);
+/// The most times at which single pictures are asked for.
+pub(crate) const MOST_INSTANTS: usize = 1000;
+/// How many of the best pictures can be asked for.
+pub(crate) const BEST_OF: (i32, i32) = (1, 100);
+/// The least and the greatest difference with which a scene begins.
+pub(crate) const SCENES: (f64, f64) = (0.01, 1.0);
+/// How many pictures lie beside or below each other in a sheet.
+pub(crate) const SHEET_SIDES: (i32, i32) = (1, 100);
+/// The least and the greatest frame rate of an animation, in pictures a second.
+pub(crate) const ANIMATION_RATES: (f64, f64) = (1.0, 50.0);
+/// The longest animation, in seconds.
+pub(crate) const LONGEST_ANIMATION: f64 = 60.0;

@@ -13,11 +13,12 @@ use self::{
 use crate::{
     bounds::{LARGEST_SIDE, MOST_OUTPUTS, NONE},
     ladder,
+    pictures::PicturesAsked,
     problems::{Problem, Problems},
     profile::{AudioTracks, Output, Profile},
     rungs::{RUNG, USUAL_RUNG_NAME},
     trim::TrimTimes,
-    wanted::{USUAL_FOLDER, USUAL_NAME, Wanted},
+    wanted::{Wanted, usual_name},
 };
 
 impl Profile {
@@ -82,6 +83,17 @@ impl Profile {
         let container = tables.container(&output.format);
         let container = container.map_err(|reason| problems.add(format!("{key}.format"), reason)).ok()?;
         let before = problems.0.len();
+        let pictures = PicturesAsked::read(container, key, output, problems);
+        if container.pictures().is_some() {
+            let name = output.name.as_deref().unwrap_or_else(|| usual_name(container));
+            if let Err(reason) = check_file_name(name, false) {
+                problems.add(format!("{key}.name"), reason);
+            }
+            let is_right = problems.0.len() == before;
+            return pictures
+                .filter(|_| is_right)
+                .map(|asked| Wanted::of(container).called(name).keeping(asked));
+        }
         let asked = choose(&self.video, output.video.as_ref(), "video", key, problems);
         let video = match asked {
             Choice::None => None,
@@ -113,11 +125,7 @@ impl Profile {
             && video
                 .as_ref()
                 .is_some_and(|(_, asked)| asked.as_ref().is_some_and(|asked| asked.rungs.is_some()));
-        let usual = match container.package() {
-            Some(_) => USUAL_FOLDER,
-            None if is_ladder => USUAL_RUNG_NAME,
-            None => USUAL_NAME,
-        };
+        let usual = if is_ladder { USUAL_RUNG_NAME } else { usual_name(container) };
         let name = output.name.as_deref().unwrap_or(usual);
         if let Err(reason) = check_file_name(name, is_ladder) {
             problems.add(format!("{key}.name"), reason);

@@ -182,6 +182,9 @@ impl Wanted {
         video: &VideoTrack,
         is_trimmed: bool,
     ) -> Result<Vec<VideoSettings>, String> {
+        if let Some(asked) = self.pictures_asked() {
+            return Ok(vec![asked.settings(self.container, video)?]);
+        }
         let is_switched = self.rung.is_some() || self.container.video.most > 1;
         let mut all: Vec<VideoSettings> = self.pictures(tables, video, is_trimmed)?.into_iter().collect();
         for smaller in &self.smaller {

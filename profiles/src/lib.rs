@@ -22,6 +22,7 @@ mod length;
 mod lettering;
 mod name;
 mod over_time;
+mod pictures;
 mod problems;
 mod profile;
 mod request;
@@ -44,6 +45,7 @@ pub use keys::{KEYS, Key, documentation};
 pub use ladder::for_source;
 pub use length::Length;
 pub use name::{ProfileName, ProfileReference, ProfileVersion};
+pub use pictures::PicturesAsked;
 pub use problems::Problem;
 pub use profile::{Audio, Output, Profile, ProfileError, SourceTerms, Video};
 pub use request::{

@@ -198,6 +198,45 @@ pub struct Output {
     /// Whether each segment of a package is an object of its own, `many`, or each track is one, `single`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<String>,
+    /// The times at which single pictures are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Vec<Seconds>>,
+    /// The time between single pictures that are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Seconds>,
+    /// By how much a picture differs from the one before it that is the first of a scene and kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenes: Option<f64>,
+    /// How many of the single pictures are kept: the best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<i32>,
+    /// The format of single pictures, and of sheets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
+    /// The greatest width of single pictures, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<i32>,
+    /// The greatest height of single pictures, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<i32>,
+    /// The pictures beside each other in a sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<i32>,
+    /// The pictures below each other in a sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<i32>,
+    /// Where an animation begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Seconds>,
+    /// Where an animation ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Seconds>,
+    /// The pictures a second of an animation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_rate: Option<f64>,
+    /// How often an animation is shown; 0 for without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plays: Option<i32>,
 }
 
 /// Which encodings the audio of an output has.

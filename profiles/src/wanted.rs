@@ -15,6 +15,7 @@ use crate::{
     geometry::{self, Geometry},
     language::terminology,
     over_time,
+    pictures::PicturesAsked,
     profile::{Audio, ColorRange, Video},
     rungs::RUNG,
     watermark,
@@ -26,7 +27,18 @@ pub(crate) const AS_SOURCE: &str = "source";
 pub(crate) const USUAL_NAME: &str = "{stem}.{ext}";
 
 /// The name of a package's folder, if none is asked for.
-pub(crate) const USUAL_FOLDER: &str = "{stem}";
+const USUAL_FOLDER: &str = "{stem}";
+/// The name of a folder of pictures, if none is asked for: it may lie beside a package.
+const USUAL_PICTURES: &str = "{stem}-{ext}";
+
+/// Returns the name of an output in a container, if none is asked for.
+pub(crate) fn usual_name(container: &Container) -> &'static str {
+    match container.manifest() {
+        None => USUAL_NAME,
+        Some(_) if container.package().is_some() => USUAL_FOLDER,
+        Some(_) => USUAL_PICTURES,
+    }
+}
 
 /// An output that is wanted.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +51,8 @@ pub struct Wanted {
     pub(crate) rung: Option<String>,
     /// How it is divided, of a package.
     division: Option<Division>,
+    /// Which single pictures it holds; `None` for tracks.
+    pictures: Option<PicturesAsked>,
     /// What is wanted of its pictures; `None` for no pictures.
     pub(crate) video: Option<Encoding<Video>>,
     /// What is wanted of further renditions of its pictures, of a format that holds several.
@@ -127,13 +141,11 @@ impl Wanted {
     #[must_use]
     pub fn of(container: &'static Container) -> Self {
         let usual = |codec: &'static dyn Codec| Some((codec, None));
-        let (name, division) = match container.package() {
-            None => (USUAL_NAME, None),
-            Some(_) => (USUAL_FOLDER, Some(Division { segment_seconds: USUAL_SEGMENT, single: false })),
-        };
+        let division =
+            container.package().map(|_| Division { segment_seconds: USUAL_SEGMENT, single: false });
         let wanted = Self::new(
             container,
-            name,
+            usual_name(container),
             container.video_codec().map(|codec| (usual(codec), None)),
             container
                 .audio_codec()
@@ -141,7 +153,23 @@ impl Wanted {
                 .into_iter()
                 .collect(),
         );
-        Self { division, ..wanted }
+        Self { division, pictures: PicturesAsked::usual(container), ..wanted }
+    }
+
+    /// Returns the same under another name.
+    pub(crate) fn called(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// Returns the same, which keeps these single pictures.
+    pub(crate) fn keeping(self, pictures: PicturesAsked) -> Self {
+        Self { pictures: Some(pictures), ..self }
+    }
+
+    /// Returns what is asked of its single pictures; `None` if it holds tracks.
+    #[must_use]
+    pub fn pictures_asked(&self) -> Option<&PicturesAsked> {
+        self.pictures.as_ref()
     }
 
     /// Returns the same, divided like this.
@@ -167,6 +195,7 @@ impl Wanted {
             rung: None,
             smaller: Vec::new(),
             division: None,
+            pictures: None,
             video: video.map(|(chosen, asked)| Encoding::new(chosen, asked)),
             audio: audio
                 .into_iter()
@@ -218,9 +247,9 @@ impl Wanted {
     #[must_use]
     pub fn file_name(&self, stem: &str) -> String {
         let name = self.place(stem);
-        match self.container.package() {
+        match self.container.manifest() {
             None => name,
-            Some(package) => format!("{name}/{}", package.main_manifest()),
+            Some(manifest) => format!("{name}/{manifest}"),
         }
     }
 

@@ -178,7 +178,8 @@ impl VideoSettings {
     /// Returns `true` if the pictures have a frame rate of their own, so that the time base is not the source's.
     #[must_use]
     pub fn is_resampled(&self) -> bool {
-        self.filters.as_ref().is_some_and(|asked| asked.resample)
+        let has_numbers = self.instants.as_ref().is_some_and(|instants| instants.scene == 0.0);
+        has_numbers || self.filters.as_ref().is_some_and(|asked| asked.resample)
     }
 
     /// Returns what the settings of all passes have in common: with an average bit rate, all but the quality.

@@ -158,11 +158,12 @@ fn settings(fields: Fields) -> VideoSettings {
         instants: fields.since(
             Pictures,
             Some(Instants {
-                times: vec![0, 2_500_000],
-                every: 1_000_000,
-                scene: 0.4,
-                most: 20,
-                until: Some(60_000_000),
+                clock: vec![1, 90_000],
+                zero: -5,
+                times: vec![0, 225_000],
+                first: 90_000,
+                count: 30,
+                scene: 0.1,
             }),
         ),
     }

@@ -10,12 +10,20 @@ use super::{failure::Failure, libav::codec::set_up_picture_decoder};
 /// # Errors
 /// If it is too large, or is no image of a known kind.
 pub(super) fn decode(bytes: &[u8]) -> Result<frame::Video, Failure> {
+    decode_within(bytes, LARGEST_IMAGE)
+}
+
+/// Decodes an image of at most so many pixels a side.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn decode_within(bytes: &[u8], most: u32) -> Result<frame::Video, Failure> {
     let doing = "decoding an image";
     let name = image_decoder(bytes).map_err(|reason| Failure::new(format!("{doing}: {reason}")))?;
     let decoder = ff::decoder::find_by_name(name)
         .ok_or_else(|| Failure::new(format!("{doing}: this FFmpeg has no decoder '{name}'")))?;
     let mut context = codec::Context::new_with_codec(decoder).decoder();
-    set_up_picture_decoder(&mut context, i64::from(LARGEST_IMAGE) * i64::from(LARGEST_IMAGE));
+    set_up_picture_decoder(&mut context, i64::from(most) * i64::from(most));
     let mut opened =
         context.open_as(decoder).and_then(ff::decoder::Opened::video).map_err(Failure::at(doing))?;
     opened.send_packet(&Packet::copy(bytes)).map_err(Failure::at(doing))?;
@@ -23,9 +31,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<frame::Video, Failure> {
     let mut picture = frame::Video::empty();
     opened.receive_frame(&mut picture).map_err(Failure::at(doing))?;
     let (width, height) = (picture.width(), picture.height());
-    if !(1..=LARGEST_IMAGE).contains(&width) || !(1..=LARGEST_IMAGE).contains(&height) {
+    if !(1..=most).contains(&width) || !(1..=most).contains(&height) {
         return Err(Failure::new(format!(
-            "{doing}: {width}x{height} pixels; at most {LARGEST_IMAGE}x{LARGEST_IMAGE} are taken"
+            "{doing}: {width}x{height} pixels; at most {most}x{most} are taken"
         )));
     }
     Ok(picture)

@@ -2,10 +2,14 @@
 
 use std::{cell::RefCell, fs::File, io::Seek, rc::Rc};
 
-use millrace_formats::{Container, container::Priming};
+use millrace_formats::{
+    Container,
+    container::{Layout, Priming},
+};
 
 mod hold;
 mod package;
+mod pictures;
 mod rates;
 #[cfg(test)]
 mod tests;
@@ -56,14 +60,23 @@ pub(crate) fn merge(
     let origin = origin(&tracks, container).ok_or_else(|| nothing(empty.len(), is_part))?;
     let mut written = None;
     if tracks.iter().all(|track| track.clean) {
-        written = match container.package() {
-            None => write(output, task, container, &mut tracks, origin, reporter)?.map(Written::File),
-            Some(layout) => {
-                if other.is_some() {
-                    return Err(Failure::new("a package is proven where it is made, and in no other place"));
-                }
-                let of = (container, layout);
+        if other.is_some() && !container.is_one_file() {
+            return Err(Failure::new(format!(
+                "{} is proven where it is made, and in no other place",
+                container.name
+            )));
+        }
+        written = match container.layout {
+            Layout::OneFile => {
+                write(output, task, container, &mut tracks, origin, reporter)?.map(Written::File)
+            }
+            Layout::Package(layout) => {
+                let of = (container, &layout);
                 package::write(output, task, of, &mut tracks, origin, reporter)?.map(Written::Package)
+            }
+            Layout::Pictures(layout) => {
+                let of = (container, layout);
+                pictures::write(output, task, of, &mut tracks, reporter)?.map(Written::Pictures)
             }
         };
     }
@@ -95,6 +108,7 @@ pub(crate) fn merge(
         Some(Written::Package(written)) => {
             package::prove(output, task, container, (&expected, written), reporter)?
         }
+        Some(Written::Pictures(written)) => pictures::prove(written),
         Some(Written::File(ticks)) => {
             let reread = other.unwrap_or(output).try_clone();
             let mut reread = reread.map_err(Failure::at("reading the output again"))?;
@@ -112,6 +126,7 @@ enum Written {
     /// A file, with the ticks a second of its movie clock, or 0 if it has none.
     File(i64),
     Package(package::Written),
+    Pictures(pictures::Written),
 }
 
 /// Opens the source of the tracks that are copied.

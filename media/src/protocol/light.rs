@@ -3,10 +3,7 @@
 use millrace_formats::picture::Within;
 use serde::{Deserialize, Serialize};
 
-/// The greatest size in pixels of all pictures of an animation together: 300 of 640x360 and more.
-pub const MOST_ANIMATED: u64 = 100_000_000;
-/// The most pictures of an animation.
-pub const MOST_ANIMATED_PICTURES: u32 = 1500;
+pub use millrace_formats::picture::{MOST_ANIMATED, MOST_ANIMATED_PICTURES};
 /// The most pictures of which the best is chosen.
 pub const MOST_CANDIDATES: u32 = 100;
 

@@ -4,7 +4,7 @@
 mod tests;
 
 use millrace_formats::{Seams, bit_rate::hold_segments};
-use millrace_profiles::{Request, Wanted, for_source};
+use millrace_profiles::{PicturesAsked, Request, Wanted, for_source};
 use millrace_schemas::{
     AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, PackagePlan, Ratio,
     Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan,
@@ -176,9 +176,10 @@ fn output(
     wanted: &Wanted,
 ) -> OutputPlan {
     let url = wanted.output_url(prefix, source);
-    let package = wanted.division().map(|division| PackagePlan {
-        segment_seconds: division.segment_seconds,
-        single: division.single,
+    let package = wanted.container.manifest().map(|_| PackagePlan {
+        // Single pictures have no segments.
+        segment_seconds: wanted.division().map_or(0.0, |division| division.segment_seconds),
+        single: wanted.division().is_some_and(|division| division.single),
         // Each attempt has another, so that nothing that a player reads is replaced.
         folder: hash_of(&[work, url.as_str()]).chars().take(8).collect(),
         protection: None,
@@ -193,7 +194,7 @@ fn output(
         extras: Some(extras::copied(facts, wanted, upload.keep_location)),
         remarks: extras::timecode_remark(facts, wanted).into_iter().collect(),
         package,
-        pictures: None,
+        pictures: wanted.pictures_asked().map(PicturesAsked::plan),
     }
 }
 
@@ -249,8 +250,16 @@ impl PlanBuilder<'_> {
         let (copies, encodes): (Vec<_>, Vec<_>) = renditions.into_iter().partition(is_copy);
         // What is made in passes is made by itself, so that passes make nothing else again.
         let (averages, encodes): (Vec<_>, Vec<_>) = encodes.into_iter().partition(has_average);
+        // Single pictures ride on the decode of others, whatever these are cut by.
+        let (kept, encodes): (Vec<_>, Vec<_>) = encodes.into_iter().partition(is_kept);
         let clock = video.picture.time_base;
-        for (grid, renditions) in [encodes, averages].into_iter().flat_map(|all| by_grid(all, clock)) {
+        let mut groups: Vec<_> =
+            [encodes, averages].into_iter().flat_map(|all| by_grid(all, clock)).collect();
+        match groups.first_mut() {
+            Some((_, renditions)) => renditions.extend(kept),
+            None => groups.push((None, kept)),
+        }
+        for (grid, renditions) in groups {
             self.add_pictures(video, renditions, seconds, grid)?;
         }
         self.add_pictures(video, copies, seconds, None)
@@ -463,6 +472,11 @@ fn nothing() -> Rendition {
 fn has_average(rendition: &Rendition) -> bool {
     let rate = rendition.video.as_ref().and_then(|video| video.bit_rate);
     rate.is_some_and(|rate| rate.average > 0)
+}
+
+/// Returns `true` for a rendition of single pictures.
+fn is_kept(rendition: &Rendition) -> bool {
+    rendition.video.as_ref().is_some_and(|video| video.instants.is_some())
 }
 
 /// Returns `true` for a rendition whose packets are those of the source.

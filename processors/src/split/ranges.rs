@@ -1,6 +1,6 @@
 //! Where the tracks of a source are cut. Pure.
 
-use millrace_formats::rate::Rate;
+use millrace_formats::rate::Ticks;
 use millrace_schemas::{AudioFilters, AudioTrack, Rendition, VideoTrack};
 
 use super::cuts;
@@ -60,8 +60,8 @@ pub(super) fn lengths(video: &VideoTrack, ranges: &[cuts::Range]) -> Vec<f64> {
 pub(super) fn expected_pictures(video: &VideoTrack, range: &cuts::Range, renditions: &[Rendition]) -> i64 {
     let range = range.start.unwrap_or(video.first)..range.end.unwrap_or(video.end);
     let settings = renditions.first().and_then(|rendition| rendition.video.as_ref());
-    if let Some(settings) = settings.filter(|settings| settings.is_resampled()) {
-        return Rate::new(video.picture.time_base, settings.time_base).ticks_in(range);
+    if let Some(ticks) = settings.and_then(|settings| Ticks::of(settings, video.picture.time_base)) {
+        return ticks.ticks_in(range);
     }
     let long = range.end.saturating_sub(range.start).max(0);
     (long as f64 * video.picture.time_base.as_f64() * video.picture.frame_rate.as_f64()).round() as i64

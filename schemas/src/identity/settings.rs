@@ -143,8 +143,8 @@ impl Canonical {
         if let Some(zero) = keyframe_grid {
             self.set("video.keyframe_grid", zero);
         }
-        if let Some(Instants { times, every, scene, most, until }) = instants {
-            self.set("video.instants", format!("{times:?} {every} {scene} {most} {until:?}"));
+        if let Some(Instants { clock, zero, times, first, count, scene }) = instants {
+            self.set("video.instants", format!("{clock:?} {zero} {times:?} {first} {count} {scene}"));
         }
         if let Some(filters) = filters {
             self.video_filters(filters);

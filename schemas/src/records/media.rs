@@ -161,20 +161,23 @@ pub struct VideoSettings {
     pub instants: Option<Instants>,
 }
 
-/// Which pictures of a track are kept as single ones. One of the first three is set.
+/// Which pictures of a track are kept as single ones: those that are shown at some times, or the first ones of scenes. Kept pictures are
+/// numbered, and their numbers are their presentation times, but for scenes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "millrace")]
 pub struct Instants {
-    /// The picture that is shown at each of these times, in microseconds from the start of the output.
+    /// The numerator and the denominator of the length of a tick of the source's clock, in seconds.
+    pub clock: Vec<i32>,
+    /// When time zero of the output is, in ticks of the source's clock.
+    pub zero: i64,
+    /// The times, in ticks of the source's clock, in order; empty if they are the time base apart.
     pub times: Vec<i64>,
-    /// The pictures that are shown at the multiples of this, in microseconds from the start of the output; 0 for none.
-    pub every: i64,
-    /// By how much a picture differs from the one before it to be the first of a scene, above 0 and up to 1; 0 for none.
+    /// The first of times that are the time base apart, in ticks of the source's clock.
+    pub first: i64,
+    /// How many of those there are; 0 if there are some up to the end.
+    pub count: i64,
+    /// By how much the first picture of a scene differs from the one before it, from 0 to 1; 0 if times are asked for.
     pub scene: f64,
-    /// The most pictures that are kept; 0 for no bound.
-    pub most: i32,
-    /// The end of the times at which pictures are kept, in microseconds from the start of the output; null for the end of the track.
-    pub until: Option<i64>,
 }
 
 /// The bit rate of a video track. Rates are in bits per second, of the packets alone.

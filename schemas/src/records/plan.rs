@@ -148,11 +148,11 @@ pub struct OutputPlan {
 pub struct PicturesPlan {
     /// The format of a file of pictures, such as `jpg`.
     pub format: String,
-    /// How many of the pictures are kept: the best ones, which are neither black nor blurred; 0 for all.
+    /// How many of the pictures are kept, the best ones, which are neither black nor blurred; 0 for all.
     pub best: i32,
-    /// The pictures beside each other in a sheet; 0 for files of one picture.
+    /// The pictures beside each other in a sheet; 0 where each file has one.
     pub columns: i32,
-    /// The pictures below each other in a sheet; 0 for files of one picture.
+    /// The pictures below each other in a sheet; 0 where each file has one.
     pub rows: i32,
     /// How often an animation is shown; 0 for without end.
     pub plays: i32,

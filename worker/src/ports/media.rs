@@ -3,6 +3,7 @@
 use std::{fs::File, io, os::fd::OwnedFd};
 
 use async_trait::async_trait;
+use millrace_formats::picture::format_of_name;
 use millrace_media::{MergeTask, Merged, Part, Reply, Task, TaskRequest, UncleanSegments, pipe};
 use millrace_schemas::{
     AssetKind, AudioSettings, Encoders, Fingerprint, Merge, OutputFacts, OutputPlan, PackagePlan, Rendition,
@@ -132,6 +133,9 @@ impl Media for Ports {
         if is_manifest(url) {
             return self.mark_of_package(url).await;
         }
+        if format_of_name(url, true).is_ok() {
+            return Ok(self.mark_at_end(url).await?.map(|mark| mark.mark()));
+        }
         let Ok((source, opened)) = self.stores.open_output(url).await else { return Ok(None) };
         match self.children.inspect(&PinnedSource { source, opened }, None).await {
             Ok(found) => Ok(found.facts.comment().map(str::to_owned)),
@@ -146,13 +150,16 @@ impl Ports {
     /// Returns the mark in the manifest of a package. Of one that is not whole it tells the source alone, so that it is made again.
     async fn mark_of_package(&self, url: &str) -> Result<Option<String>, PortError> {
         let is_whole = self.stores.package_size(url).await.map_err(port_error)?.is_some();
-        let Some(bytes) = self.stores.end_of_output(url, MARKED_END).await.map_err(port_error)? else {
-            return Ok(None);
-        };
-        let text = String::from_utf8_lossy(&bytes);
-        let Some(mark) = text.lines().rev().find_map(Fingerprint::find) else { return Ok(None) };
+        let Some(mark) = self.mark_at_end(url).await? else { return Ok(None) };
         let mark = if is_whole { mark } else { Fingerprint { content: "incomplete".into(), ..mark } };
         Ok(Some(mark.mark()))
+    }
+
+    /// Returns the mark at the end of a manifest, or of a file of pictures.
+    async fn mark_at_end(&self, url: &str) -> Result<Option<Fingerprint>, PortError> {
+        let end = self.stores.end_of_output(url, MARKED_END).await.map_err(port_error)?;
+        let text = end.as_deref().map(String::from_utf8_lossy);
+        Ok(text.and_then(|text| text.lines().rev().find_map(Fingerprint::find)))
     }
 
     /// Checks again, once the output is ready, that nothing of another source has appeared at its URL since the plan was made.

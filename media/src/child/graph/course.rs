@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use ffmpeg_next::frame::{self, side_data::Type};
 use millrace_formats::{
-    rate::{Rate, Resampler},
+    rate::{Resampler, Ticks},
     temporal::{Chain, chain},
 };
 use millrace_schemas::{PictureShape, Ratio, VideoSettings};
@@ -104,11 +104,12 @@ impl Course {
         cores: usize,
     ) -> Self {
         let Incoming { first, clock, step, field_order, start } = incoming;
-        type Sketch<'a> = (Option<Chain>, Vec<(Option<Ratio>, Vec<(usize, &'a VideoSettings)>)>);
+        type OfTicks<'a> = (Option<(Ratio, Ticks)>, Vec<(usize, &'a VideoSettings)>);
+        type Sketch<'a> = (Option<Chain>, Vec<OfTicks<'a>>);
         let mut sketches: Vec<Sketch<'a>> = Vec::new();
         for (number, settings) in settings.into_iter().enumerate() {
             let chain = settings.filters.as_ref().and_then(chain);
-            let ticks = settings.is_resampled().then_some(settings.time_base);
+            let ticks = Ticks::of(settings, clock).map(|ticks| (settings.time_base, ticks));
             let at = sketches.iter().position(|(other, _)| *other == chain).unwrap_or_else(|| {
                 sketches.push((chain, Vec::new()));
                 sketches.len() - 1
@@ -120,8 +121,8 @@ impl Course {
             });
             routes[at].1.push((number, settings));
         }
-        let route = |(ticks, all): (Option<Ratio>, Vec<(usize, &VideoSettings)>)| Route {
-            resampled: ticks.map(|ticks| (ticks, Resampler::new(Rate::new(clock, ticks), start))),
+        let route = |(ticks, all): OfTicks<'_>| Route {
+            resampled: ticks.map(|(tick, ticks)| (tick, Resampler::new(ticks, start))),
             graph: PictureGraph::build(all.iter().map(|(_, settings)| *settings), first, cores),
             renditions: all.iter().map(|(number, _)| *number).collect(),
         };

@@ -123,6 +123,15 @@ pub(crate) fn set_up_picture_decoder(decoder: &mut ff::decoder::Decoder, most_pi
     }
 }
 
+/// Sets the size of pictures whose packets don't state it, before their decoder is opened.
+pub(crate) fn set_picture_size(decoder: &mut ff::decoder::Decoder, (width, height): (i32, i32)) {
+    // SAFETY: the context is allocated and not open yet; these are plain numbers in it.
+    unsafe {
+        let context = &mut *decoder.as_mut_ptr();
+        (context.width, context.height) = (width, height);
+    }
+}
+
 /// Sets whether an open decoder decodes pictures that no other refers to. It heeds that for codecs whose packets state it of
 /// themselves; in others, a picture may be needed by those of another layer.
 pub(crate) fn leave_out_unreferenced(decoder: &mut codec::Context, leaves_out: bool) {

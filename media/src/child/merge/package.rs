@@ -15,9 +15,8 @@ use std::fs::File;
 use millrace_formats::{Container, container::Package};
 use millrace_schemas::{PackagePlan, VideoSettings};
 
-pub(super) use self::proof::prove;
+pub(super) use self::{proof::prove, spool::Spool, text::time};
 use self::{
-    spool::Spool,
     stills::WrittenStills,
     text::WrittenText,
     track::{Setting, WrittenTrack},

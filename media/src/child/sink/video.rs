@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, fs::File};
 
 use ffmpeg_next::{self as ff, Packet, frame};
-use millrace_formats::{Seams, grid::Grid, rate::Rate};
+use millrace_formats::{Seams, grid::Grid, rate::Ticks};
 use millrace_schemas::{Made, Ratio, Rendition, VideoSettings};
 
 use super::{
@@ -87,11 +87,8 @@ impl Span {
     /// Returns a range of source time as one of a rendition's. At another frame rate the ticks in it are its own.
     fn new(of_source: TimeRange, clock: Ratio, settings: &VideoSettings) -> Self {
         let TimeRange { start, end } = of_source;
-        if !settings.is_resampled() {
-            return Self { of_source, start, end };
-        }
-        let rate = Rate::new(clock, settings.time_base);
-        let first = |time: Option<i64>| time.map(|time| rate.first_from(time));
+        let Some(ticks) = Ticks::of(settings, clock) else { return Self { of_source, start, end } };
+        let first = |time: Option<i64>| time.map(|time| ticks.first_from(time));
         Self { of_source, start: first(start), end: first(end) }
     }
 }
@@ -159,6 +156,22 @@ impl VideoSink {
     /// Returns `true` if all ranges are whole: what goes in now is for nothing.
     pub(crate) fn is_done(&self) -> bool {
         self.filling == self.ranges.len()
+    }
+
+    /// Takes note that the source has come this far. A rendition of single pictures, which may be far from each other, ends its ranges
+    /// then: no picture is awaited that tells that one has ended. Returns the work objects that became whole.
+    pub(crate) fn reached(&mut self, time: i64, notes: &Notes) -> Result<Vec<Made>, Failure> {
+        let mut whole = Vec::new();
+        if self.settings.instants.is_none() || self.is_flushed {
+            return Ok(whole);
+        }
+        while let Some(range) = self.ranges.get(self.filling)
+            && range.of_source.end.is_some_and(|end| time >= end && notes.has_seen_enough(end))
+        {
+            let empty_at = range.start.unwrap_or(0);
+            whole.push(self.end_range(None, empty_at, notes)?);
+        }
+        Ok(whole)
     }
 
     fn encoder(&mut self) -> Result<&mut ff::encoder::video::Encoder, Failure> {
@@ -294,6 +307,9 @@ impl Sink for VideoSink {
     /// worth, and at an end it would be worth less than in one encode (measured: 6 % of the size, 0.5 of VMAF, in segments of 2 s).
     fn push(&mut self, picture: TimedPicture<'_>) -> Result<Vec<Made>, Failure> {
         let TimedPicture { mut frame, pts, length, notes } = picture;
+        if self.settings.instants.is_some() && self.is_done() {
+            return Ok(Vec::new());
+        }
         let before = self.sending;
         let begins_interval = self.intervals.as_mut().is_some_and(|intervals| intervals.begins_one(pts));
         while self.ranges.get(self.sending).is_some_and(|range| range.end.is_some_and(|end| pts >= end)) {

@@ -294,6 +294,9 @@ impl Work {
             whole.add(made, reporter);
             Ok(())
         })?;
+        for sink in sinks {
+            whole.add(sink.reached(pts, notes)?, reporter);
+        }
         Ok(())
     }
 

@@ -91,7 +91,7 @@ fn each_segment_gives_what_the_whole_gives() {
     for start in [STEP * 3, STEP * 30 + 1, STEP * 30 - 700, STEP * 59 + 2000] {
         let made = run(&settings, Some(start), usize::MAX);
         for ((settings, whole), made) in settings.iter().zip(&whole).zip(&made) {
-            let rate = Rate::new(CLOCK, settings.time_base);
+            let rate = millrace_formats::rate::Rate::new(CLOCK, settings.time_base);
             let first = if settings.is_resampled() { rate.first_from(start) } else { start };
             let wanted: Vec<_> = whole.iter().filter(|(pts, ..)| *pts >= first).collect();
             assert_eq!(made.iter().collect::<Vec<_>>(), wanted, "from {start}: {:?}", settings.filters);

@@ -16,7 +16,7 @@ const MOST_PARTS: usize = 1_000_000;
 const WRITING: &str = "writing the output";
 
 /// The output, and the objects in it so far.
-pub(super) struct Spool {
+pub(in crate::child::merge) struct Spool {
     file: OutputFile,
     error: FirstError,
     at: u64,
@@ -24,7 +24,7 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    pub(super) fn new(output: &File) -> Result<Self, Failure> {
+    pub(in crate::child::merge) fn new(output: &File) -> Result<Self, Failure> {
         let error = FirstError::default();
         let copy = output.try_clone().map_err(Failure::at(WRITING))?;
         let file = OutputFile::new(copy, error.clone()).map_err(Failure::at(WRITING))?;
@@ -32,7 +32,7 @@ impl Spool {
     }
 
     /// Returns where the next bytes come to lie.
-    pub(super) fn at(&self) -> u64 {
+    pub(in crate::child::merge) fn at(&self) -> u64 {
         self.at
     }
 
@@ -41,7 +41,7 @@ impl Spool {
     }
 
     /// Adds bytes. Returns where they are.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<Range<u64>, Failure> {
+    pub(in crate::child::merge) fn write(&mut self, bytes: &[u8]) -> Result<Range<u64>, Failure> {
         let start = self.at;
         self.file.write_all(bytes).map_err(|error| self.failure(error))?;
         self.at += bytes.len() as u64;
@@ -52,7 +52,7 @@ impl Spool {
     ///
     /// # Errors
     /// If there are too many.
-    pub(super) fn name(&mut self, name: String, bytes: Range<u64>) -> Result<(), Failure> {
+    pub(in crate::child::merge) fn name(&mut self, name: String, bytes: Range<u64>) -> Result<(), Failure> {
         if self.parts.len() >= MOST_PARTS {
             return Err(Failure::new(format!(
                 "the package would have more than {MOST_PARTS} objects; ask for longer segments, or for files = \"single\""
@@ -62,8 +62,13 @@ impl Spool {
         Ok(())
     }
 
+    /// Returns all objects.
+    pub(in crate::child::merge) fn into_parts(self) -> Vec<Part> {
+        self.parts
+    }
+
     /// Waits until all bytes are in the file.
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+    pub(in crate::child::merge) fn flush(&mut self) -> Result<(), Failure> {
         self.file.flush().map_err(|error| self.failure(error))
     }
 }

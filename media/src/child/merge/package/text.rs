@@ -58,7 +58,7 @@ fn file(cues: &[Cue]) -> String {
 }
 
 /// Returns a time of WebVTT.
-fn time(milliseconds: i64) -> String {
+pub(in crate::child::merge) fn time(milliseconds: i64) -> String {
     let milliseconds = milliseconds.max(0);
     let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
     format!("{:02}:{:02}:{:02}.{rest:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
