@@ -26,7 +26,6 @@ table! {
         hevc,
         av1,
         vp9,
-        ffv1,
         aac,
         opus,
         mp3,
@@ -426,7 +425,6 @@ mod tests {
             let threads = |cores| (codec.1.encoder_threads(cores), codec.1.decoder_threads(cores));
             let expected = match codec.0 {
                 name if name == CODECS[0].name() => [(1, 1), (1, 1), (4, 1), (16, 2), (64, 8)],
-                "ffv1" => [(1, 1); 5],
                 _ => [(1, 1), (1, 1), (2, 2), (8, 4), (32, 8)],
             };
             assert_eq!([0, 1, 2, 8, 32].map(threads), expected, "{}", codec.0);

@@ -27,6 +27,7 @@ pub mod filter;
 pub mod grid;
 pub mod image;
 pub mod instants;
+mod intermediate;
 mod layouts;
 mod pcm;
 pub mod picture;
@@ -45,6 +46,7 @@ pub use codec::{CODECS, Codec, Seams};
 pub use color::is_high_range;
 pub use container::{CONTAINERS, Container};
 pub use filter::{FILTERS, Filter};
+pub use intermediate::INTERMEDIATES;
 pub use pixels::Pixels;
 
 /// The three tables.
@@ -62,12 +64,12 @@ pub struct Tables {
 pub static TABLES: Tables = Tables { codecs: CODECS, containers: CONTAINERS, filters: FILTERS };
 
 impl Tables {
-    /// Returns the codec of this name, which is libavcodec's.
+    /// Returns the codec of this name, which is libavcodec's: also one that no output holds.
     ///
     /// # Errors
     /// If there is none: the text lists the known ones.
     pub fn codec(&self, name: &str) -> Result<&'static dyn Codec, String> {
-        let found = self.codecs.iter().copied().find(|codec| codec.name() == name);
+        let found = self.codecs.iter().chain(INTERMEDIATES).copied().find(|codec| codec.name() == name);
         found.ok_or_else(|| {
             let known: Vec<_> = self.codecs.iter().map(|codec| codec.name()).collect();
             format!("unknown codec '{name}'; known codecs: {}", known.join(", "))

@@ -153,12 +153,13 @@ fn files(folder: &str) -> BTreeMap<String, String> {
 }
 
 /// The tables of the program and the planted ones: registry, the type of the entries, and the folder of their files.
-const TABLES_OF: [(&str, &str, &str); 8] = [
+const TABLES_OF: [(&str, &str, &str); 9] = [
     ("codec", "CODECS: &'static dyn Codec", "codec"),
     ("container", "CONTAINERS: &'static Container", "container"),
     ("filter", "FILTERS: &'static dyn Filter", "filter"),
     ("temporal", "TEMPORAL: &'static dyn TemporalFilter", "temporal"),
     ("picture", "PICTURES: &'static PictureFormat", "picture"),
+    ("intermediate", "INTERMEDIATES: &'static dyn Codec", "intermediate"),
     ("planted/codec", "PLANTED: &'static dyn Codec", "planted/codec"),
     ("planted/container", "PLANTED: &'static Container", "planted/container"),
     ("planted/filter", "PLANTED: &'static dyn Filter", "planted/filter"),

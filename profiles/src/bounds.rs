@@ -40,3 +40,5 @@ pub(crate) const SHEET_SIDES: (i32, i32) = (1, 100);
 pub(crate) const ANIMATION_RATES: (f64, f64) = (1.0, 50.0);
 /// The longest animation, in seconds.
 pub(crate) const LONGEST_ANIMATION: f64 = 60.0;
+/// The most pixels of a sheet: a process holds several of them.
+pub(crate) const LARGEST_SHEET: i64 = 50_000_000;

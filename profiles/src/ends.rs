@@ -261,7 +261,7 @@ mod tests {
     use crate::{keys::KEYS, profile::Profile};
 
     /// Keys whose values are names or free text.
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 21] = [
         "video.NAME.rungs",
         "description",
         "output.format",
@@ -271,6 +271,20 @@ mod tests {
         // Those of packages are tested with the outputs that they divide.
         "output.segment",
         "output.files",
+        // Those of single pictures are tested with these.
+        "output.at",
+        "output.every",
+        "output.scenes",
+        "output.best",
+        "output.picture",
+        "output.width",
+        "output.height",
+        "output.columns",
+        "output.rows",
+        "output.from",
+        "output.to",
+        "output.frame_rate",
+        "output.plays",
     ];
 
     fn codecs() -> impl Iterator<Item = &'static dyn Codec> {

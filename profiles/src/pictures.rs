@@ -10,8 +10,8 @@ use millrace_schemas::{Instants, PicturesPlan, Ratio, VideoSettings, VideoTrack}
 use crate::{
     amounts::Seconds,
     bounds::{
-        ANIMATION_RATES, BEST_OF, LARGEST_SIDE, LONGEST_ANIMATION, MOST_INSTANTS, PICTURE_INTERVALS, SCENES,
-        SHEET_SIDES,
+        ANIMATION_RATES, BEST_OF, LARGEST_SHEET, LARGEST_SIDE, LONGEST_ANIMATION, MOST_INSTANTS,
+        PICTURE_INTERVALS, SCENES, SHEET_SIDES,
     },
     problems::Problems,
     profile::Output,
@@ -47,7 +47,7 @@ pub struct PicturesAsked {
 
 impl PartialEq for PicturesAsked {
     fn eq(&self, other: &Self) -> bool {
-        self.when == other.when && self.within == other.within && self.plan() == other.plan()
+        self.when == other.when && self.within == other.within && self.plan(0.0) == other.plan(0.0)
     }
 }
 
@@ -122,9 +122,9 @@ impl PicturesAsked {
         })
     }
 
-    /// Returns how the pictures are put into files.
+    /// Returns how the pictures of a source are put into files that is so long, in seconds.
     #[must_use]
-    pub fn plan(&self) -> PicturesPlan {
+    pub fn plan(&self, seconds: f64) -> PicturesPlan {
         let Self { format, best, columns, rows, plays, .. } = self;
         PicturesPlan {
             format: format.name.into(),
@@ -132,6 +132,7 @@ impl PicturesAsked {
             columns: *columns,
             rows: *rows,
             plays: *plays,
+            seconds,
         }
     }
 
@@ -150,17 +151,12 @@ impl PicturesAsked {
             (_, Some(still)) => still,
             _ => return Err(format!("{} holds no such pictures", self.format.name)),
         };
-        let size = self.format.size(&video.picture, self.within);
-        let side = self.format.longest_side;
-        let sheet =
-            [(size.0, self.columns), (size.1, self.rows)].map(|(side, count)| side.saturating_mul(count));
-        if sheet.iter().any(|length| *length > side) {
-            return Err(format!(
-                "a sheet of {} by {} pictures of {}x{} would be {}x{}, and {} has at most {side} pixels a side; \
-                 ask for fewer columns and rows, or for a smaller width",
-                self.columns, self.rows, size.0, size.1, sheet[0], sheet[1], self.format.name
-            ));
+        let mut size = self.format.size(&video.picture, self.within);
+        if self.columns > 0 {
+            // Their samples of chroma lie beside each other, too.
+            size = ((size.0 & !1).max(2), (size.1 & !1).max(2));
         }
+        self.check_sheet(size)?;
         self.check_length(size)?;
         let clock = video.picture.time_base;
         let tick = clock.as_f64();
@@ -210,6 +206,22 @@ impl PicturesAsked {
 }
 
 impl PicturesAsked {
+    /// Refuses sheets that are larger than files of pictures can be, or than is sensible.
+    fn check_sheet(&self, size: (i32, i32)) -> Result<(), String> {
+        let sides =
+            [(size.0, self.columns), (size.1, self.rows)].map(|(side, count)| side.saturating_mul(count));
+        let area = i64::from(sides[0]) * i64::from(sides[1]);
+        let most = self.format.longest_side;
+        if area <= LARGEST_SHEET && sides.iter().all(|side| *side <= most) {
+            return Ok(());
+        }
+        Err(format!(
+            "a sheet of {} by {} pictures of {}x{} would have {}x{} pixels; at most {most} a side and {LARGEST_SHEET} in all \
+             are made: ask for fewer columns and rows, or for a smaller width",
+            self.columns, self.rows, size.0, size.1, sides[0], sides[1]
+        ))
+    }
+
     /// Refuses animations that take too much memory: all their pictures have one palette.
     fn check_length(&self, (width, height): (i32, i32)) -> Result<(), String> {
         let When::Each { interval, seconds: Some(seconds), .. } = self.when else { return Ok(()) };
@@ -320,4 +332,135 @@ fn animated(key: &str, output: &Output, problems: &mut Problems) -> When {
     }
     let den = ((rate.clamp(ANIMATION_RATES.0, ANIMATION_RATES.1) * TICKS).round() as i32).max(1);
     When::Each { interval: Ratio { num: TICKS as i32, den }, from, seconds: Some(to - from) }
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_formats::TABLES;
+    use millrace_schemas::Picture;
+
+    use super::*;
+    use crate::{profile::Profile, wanted::Wanted};
+
+    const MILLISECONDS: Ratio = Ratio { num: 1, den: 1000 };
+
+    /// A minute of 1280x720 that begins at 2 s.
+    fn source() -> VideoTrack {
+        let picture = Picture::plain((1280, 720), Ratio { num: 25, den: 1 }, MILLISECONDS);
+        VideoTrack::new(0, picture, (2000, 62_000))
+    }
+
+    fn profile(keys: &str) -> Result<Vec<Wanted>, String> {
+        let profile = Profile::from_toml(&format!("[[output]]\n{keys}")).map_err(|error| error.0)?;
+        profile
+            .wanted(&TABLES)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+
+    fn made(keys: &str) -> Result<VideoSettings, String> {
+        Ok(profile(keys)?.remove(0).all_pictures(&TABLES, &source(), false)?.remove(0))
+    }
+
+    fn instants(keys: &str) -> Instants {
+        made(keys).unwrap().instants.unwrap()
+    }
+
+    #[test]
+    fn times_are_counted_from_the_first_picture_and_in_order() {
+        let some = instants("format = \"thumbnails\"\nat = [\"10s\", 0, \"00:00:03.5\", 10]");
+        assert_eq!((some.times, some.zero, some.clock), (vec![2000, 5500, 12_000], 2000, vec![1, 1000]));
+        let each = made("format = \"thumbnails\"\nevery = \"500ms\"").unwrap();
+        assert_eq!(
+            (each.time_base, each.frame_rate),
+            (Ratio { num: 500, den: 1000 }, Ratio { num: 1000, den: 500 })
+        );
+        let instants = each.instants.unwrap();
+        assert_eq!((instants.first, instants.count, instants.times.len()), (2000, 0, 0));
+        assert!(made("format = \"thumbnails\"").unwrap().is_resampled());
+        assert!(!made("format = \"thumbnails\"\nscenes = 0.2").unwrap().is_resampled());
+    }
+
+    #[test]
+    fn an_animation_has_as_many_pictures_as_its_length_asks_for() {
+        let usual = instants("format = \"gif\"");
+        assert_eq!((usual.first, usual.count), (2000, 30));
+        let some = instants("format = \"webp\"\nfrom = 1\nto = \"3.3s\"\nframe_rate = 15");
+        assert_eq!((some.first, some.count), (3000, 35));
+    }
+
+    #[test]
+    fn pictures_have_square_pixels_and_those_of_a_sheet_even_sides() {
+        let size = |keys: &str| made(keys).map(|settings| (settings.width, settings.height)).unwrap();
+        assert_eq!(size("format = \"thumbnails\""), (320, 180));
+        assert_eq!(size("format = \"thumbnails\"\nheight = 99"), (176, 99));
+        assert_eq!(size("format = \"sprite\"\nwidth = 99"), (98, 56));
+        assert_eq!(size("format = \"gif\"\nwidth = 4000"), (1280, 720), "never enlarged");
+    }
+
+    #[test]
+    fn an_output_of_pictures_lies_beside_others_and_none_of_another_kind_has_its_keys() {
+        let url = |keys: &str| profile(keys).unwrap()[0].output_url("file:///out", "file:///in/a.mov");
+        assert_eq!(url("format = \"thumbnails\""), "file:///out/a-thumbnails/thumbnails.vtt");
+        assert_eq!(url("format = \"sprite\"\nname = \"{stem}\""), "file:///out/a/sprite.vtt");
+        assert_eq!(url("format = \"gif\""), "file:///out/a.gif");
+        for (keys, reason) in [
+            ("format = \"mp4\"\nevery = 1", "output[0].every: mp4 has no such key"),
+            ("format = \"gif\"\nbest = 1", "output[0].best: gif has no such key"),
+            ("format = \"thumbnails\"\ncolumns = 2", "output[0].columns: thumbnails has no such key"),
+            ("format = \"sprite\"\naudio = \"none\"", "output[0].audio: sprite has no such key"),
+            ("format = \"thumbnails\"\nsegment = 2", "output[0].segment"),
+            ("format = \"thumbnails\"\nevery = 1\nat = [1]", "output[0].at: set one of at, every"),
+            ("format = \"thumbnails\"\nname = \"a\"", "output[0].name: all sources"),
+        ] {
+            let refused = profile(keys).unwrap_err();
+            assert!(refused.starts_with(reason), "{keys}: {refused}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_each_key_are_possible_and_what_is_beyond_is_refused_by_its_name() {
+        for (format, key, within, beyond) in [
+            ("thumbnails", "at", &["[0]", "[59.9]"][..], &["[]", "[\"9000h\"]", "[-1]"][..]),
+            ("thumbnails", "every", &["0.1", "\"1h\""], &["0.09", "3601"]),
+            ("thumbnails", "scenes", &["0.01", "1"], &["0", "1.1"]),
+            ("thumbnails", "best", &["1", "100"], &["0", "101"]),
+            ("thumbnails", "picture", &["\"jpg\"", "\"png\"", "\"webp\""], &["\"gif\"", "\"bmp\""]),
+            ("thumbnails", "width", &["1", "8192"], &["0", "8193"]),
+            ("sprite", "height", &["1", "90"], &["0", "8193"]),
+            ("sprite", "columns", &["1", "100"], &["0", "101"]),
+            ("sprite", "rows", &["1", "100"], &["0", "101"]),
+            ("gif", "from", &["0", "59"], &["-1", "\"9000h\""]),
+            ("webp", "to", &["0.1", "60"], &["0", "61"]),
+            ("gif", "frame_rate", &["1", "50"], &["0.9", "51"]),
+            ("gif", "plays", &["0", "1000"], &["-1"]),
+        ] {
+            let text = |value: &str| format!("format = \"{format}\"\n{key} = {value}");
+            for value in within {
+                assert_eq!(made(&text(value)).map(drop), Ok(()), "{}", text(value));
+            }
+            for value in beyond {
+                let refused = profile(&text(value)).unwrap_err();
+                assert!(refused.contains(key) || refused.contains("expected"), "{}: {refused}", text(value));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_source_has_not_or_a_process_can_not_hold_is_refused_with_what_would_work() {
+        for (keys, reason) in [
+            (
+                "format = \"thumbnails\"\nat = [60]",
+                "no picture is shown at 60.000 s or later, the pictures are 60.000 s long",
+            ),
+            ("format = \"gif\"\nfrom = 70", "no picture is shown at 70.000 s"),
+            ("format = \"sprite\"\nwidth = 1280\ncolumns = 100", "ask for fewer columns"),
+            (
+                "format = \"gif\"\nwidth = 1280\nframe_rate = 50",
+                "has at most 108 pictures, which is 2.2 s at 50",
+            ),
+        ] {
+            let refused = made(keys).unwrap_err();
+            assert!(refused.contains(reason), "{keys}: {refused}");
+        }
+    }
 }

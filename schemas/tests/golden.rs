@@ -331,7 +331,14 @@ fn output(fields: Fields) -> OutputPlan {
         ),
         pictures: fields.since(
             Pictures,
-            Some(PicturesPlan { format: "jpg".into(), best: 3, columns: 10, rows: 10, plays: 1 }),
+            Some(PicturesPlan {
+                format: "jpg".into(),
+                best: 3,
+                columns: 10,
+                rows: 10,
+                plays: 1,
+                seconds: 59.5,
+            }),
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! Single pictures of the source, a file each, and a list of WebVTT that says when each is shown.
 
 use super::{Container, Index, Layout, NO_TRACKS, Pictures, Priming, Tracks};
-use crate::codec::ffv1::Ffv1;
+use crate::intermediate::ffv1::Ffv1;
 
 pub(super) const ENTRY: &Container = &Container {
     name: "thumbnails",

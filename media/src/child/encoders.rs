@@ -1,7 +1,7 @@
 //! The encoders of this FFmpeg, with their versions: what a rendition's id says of who made it.
 
 use ffmpeg_next::{self as ff, Rational, codec, format::Pixel, frame};
-use millrace_formats::codec::VideoCodec;
+use millrace_formats::{INTERMEDIATES, codec::VideoCodec};
 use millrace_schemas::Encoders;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 /// If an encoder can't be opened.
 pub(super) fn encoders() -> Result<Encoders, Failure> {
     let mut found = Vec::new();
-    for codec in tables().codecs {
+    for codec in tables().codecs.iter().chain(INTERMEDIATES) {
         let mut is_first = true;
         for encoder in codec.encoders().iter().filter_map(|name| ff::encoder::find_by_name(name)) {
             let described = describe(encoder, codec.video())?;

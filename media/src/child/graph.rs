@@ -25,6 +25,7 @@ mod lettering;
 mod orient;
 mod overlay;
 pub(crate) mod presented;
+mod scenes;
 pub(crate) mod shape;
 pub(crate) mod sound;
 mod temporal;

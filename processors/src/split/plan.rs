@@ -4,7 +4,7 @@
 mod tests;
 
 use millrace_formats::{Seams, bit_rate::hold_segments};
-use millrace_profiles::{PicturesAsked, Request, Wanted, for_source};
+use millrace_profiles::{Request, Wanted, for_source};
 use millrace_schemas::{
     AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, PackagePlan, Ratio,
     Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan,
@@ -184,6 +184,9 @@ fn output(
         folder: hash_of(&[work, url.as_str()]).chars().take(8).collect(),
         protection: None,
     });
+    let seconds = facts.video.as_ref().map_or(0.0, |video| {
+        video.end.saturating_sub(video.first).max(0) as f64 * video.picture.time_base.as_f64()
+    });
     OutputPlan {
         url,
         format: wanted.container.name.into(),
@@ -194,7 +197,7 @@ fn output(
         extras: Some(extras::copied(facts, wanted, upload.keep_location)),
         remarks: extras::timecode_remark(facts, wanted).into_iter().collect(),
         package,
-        pictures: wanted.pictures_asked().map(PicturesAsked::plan),
+        pictures: wanted.pictures_asked().map(|asked| asked.plan(seconds)),
     }
 }
 

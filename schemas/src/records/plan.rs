@@ -156,6 +156,8 @@ pub struct PicturesPlan {
     pub rows: i32,
     /// How often an animation is shown; 0 for without end.
     pub plays: i32,
+    /// The length of the source's pictures, in seconds; 0 if it is not known.
+    pub seconds: f64,
 }
 
 /// How a package is divided into objects.

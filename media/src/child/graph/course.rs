@@ -20,6 +20,7 @@ use millrace_schemas::{PictureShape, Ratio, VideoSettings};
 use super::{
     PictureGraph,
     presented::{Presented, share_out},
+    scenes::Scenes,
     temporal::Temporal,
 };
 use crate::child::{
@@ -88,6 +89,8 @@ struct Lane {
 struct Route {
     /// The length of a tick in seconds and what assigns pictures to ticks, at another frame rate.
     resampled: Option<(Ratio, Resampler<frame::Video>)>,
+    /// What finds the pictures that are kept, of those of scenes.
+    scenes: Option<Scenes>,
     graph: PictureGraph,
     /// The numbers of the renditions.
     renditions: Vec<usize>,
@@ -104,25 +107,29 @@ impl Course {
         cores: usize,
     ) -> Self {
         let Incoming { first, clock, step, field_order, start } = incoming;
-        type OfTicks<'a> = (Option<(Ratio, Ticks)>, Vec<(usize, &'a VideoSettings)>);
-        type Sketch<'a> = (Option<Chain>, Vec<OfTicks<'a>>);
+        // Which pictures are kept: those at ticks, or those of scenes that differ so much.
+        type OfTimes<'a> = ((Option<(Ratio, Ticks)>, Option<f64>), Vec<(usize, &'a VideoSettings)>);
+        type Sketch<'a> = (Option<Chain>, Vec<OfTimes<'a>>);
         let mut sketches: Vec<Sketch<'a>> = Vec::new();
         for (number, settings) in settings.into_iter().enumerate() {
             let chain = settings.filters.as_ref().and_then(chain);
             let ticks = Ticks::of(settings, clock).map(|ticks| (settings.time_base, ticks));
+            let scene = settings.instants.as_ref().map(|asked| asked.scene).filter(|scene| *scene > 0.0);
+            let times = (ticks, scene);
             let at = sketches.iter().position(|(other, _)| *other == chain).unwrap_or_else(|| {
                 sketches.push((chain, Vec::new()));
                 sketches.len() - 1
             });
             let routes = &mut sketches[at].1;
-            let at = routes.iter().position(|(other, _)| *other == ticks).unwrap_or_else(|| {
-                routes.push((ticks, Vec::new()));
+            let at = routes.iter().position(|(other, _)| *other == times).unwrap_or_else(|| {
+                routes.push((times, Vec::new()));
                 routes.len() - 1
             });
             routes[at].1.push((number, settings));
         }
-        let route = |(ticks, all): OfTicks<'_>| Route {
+        let route = |((ticks, scene), all): OfTimes<'_>| Route {
             resampled: ticks.map(|(tick, ticks)| (tick, Resampler::new(ticks, start))),
+            scenes: scene.map(Scenes::new),
             graph: PictureGraph::build(all.iter().map(|(_, settings)| *settings), first, cores),
             renditions: all.iter().map(|(number, _)| *number).collect(),
         };
@@ -144,7 +151,8 @@ impl Course {
 
     /// Returns how many pictures before the start are of use.
     pub(crate) fn lead_in(&self) -> usize {
-        let needs = |lane: &Lane| lane.lead_in() + usize::from(lane.routes.iter().any(Route::is_resampled));
+        let looks_before = |route: &Route| route.is_resampled() || route.scenes.is_some();
+        let needs = |lane: &Lane| lane.lead_in() + usize::from(lane.routes.iter().any(looks_before));
         self.lanes.iter().map(needs).max().unwrap_or(0)
     }
 
@@ -231,7 +239,10 @@ impl Route {
 
     fn needs_picture_before(&self, first: Option<i64>) -> bool {
         let resampler = self.resampled.as_ref().map(|(_, resampler)| resampler);
-        resampler.is_some_and(|resampler| first.is_none_or(|first| resampler.needs_picture_before(first)))
+        let is_compared = self.scenes.is_some();
+        is_compared
+            || resampler
+                .is_some_and(|resampler| first.is_none_or(|first| resampler.needs_picture_before(first)))
     }
 
     fn present(&mut self, picture: Presented, start: Option<i64>, take: Take<'_>) -> Result<(), Failure> {
@@ -248,7 +259,8 @@ impl Route {
             }
             return Ok(());
         }
-        if start.is_some_and(|start| pts < start) {
+        let is_kept = self.scenes.as_mut().is_none_or(|scenes| scenes.begins(&frame));
+        if !is_kept || start.is_some_and(|start| pts < start) {
             self.graph.observe(&frame);
             return Ok(());
         }

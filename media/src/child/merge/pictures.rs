@@ -98,7 +98,9 @@ pub(super) fn write(
     if !track.clean {
         return Ok(None);
     }
-    let end = times.end(track, writer.times);
+    let last = writer.times.map_or(0.0, |(_, last)| last);
+    // One that is there although the source was to end before it is shown for a second.
+    let end = if plan.seconds > last { plan.seconds } else { last + 1.0 };
     writer.finish(container, end, reporter).map(Some)
 }
 
@@ -106,37 +108,21 @@ pub(super) fn write(
 struct Times {
     instants: Option<Instants>,
     zero: i64,
-    /// The length of a tick of the source, and of one of the rendition, in seconds.
-    of_source: f64,
+    /// The length of a tick of the rendition, in seconds.
     tick: f64,
 }
 
 impl Times {
     fn of(settings: &VideoSettings) -> Self {
         let asked = settings.instants.as_ref();
-        let of_source = asked.map_or(&[][..], |asked| &asked.clock);
-        let of_source = match of_source {
-            [num, den] if *den > 0 => f64::from(*num) / f64::from(*den),
-            _ => settings.time_base.as_f64(),
-        };
         let zero = asked.map_or(0, |asked| asked.zero);
-        Self { instants: Instants::of(settings), zero, of_source, tick: settings.time_base.as_f64() }
+        Self { instants: Instants::of(settings), zero, tick: settings.time_base.as_f64() }
     }
 
     /// Returns when a picture is shown, in seconds of the output.
     fn seconds(&self, pts: i64) -> f64 {
         let of_scene = || pts.saturating_sub(self.zero) as f64 * self.tick;
         self.instants.as_ref().map_or_else(of_scene, |instants| instants.seconds(pts))
-    }
-
-    /// Returns until when the last picture is shown: to the end of the source's pictures, where that is known.
-    fn end(&self, track: &Track, times: Option<(f64, f64)>) -> f64 {
-        let last = times.map_or(0.0, |(_, last)| last);
-        let of_source = track.sum.plan.source.as_ref().filter(|source| source.longest_gap > 0);
-        let end = of_source.map_or(0.0, |source| {
-            source.last_time.saturating_sub(self.zero).saturating_add(1) as f64 * self.of_source
-        });
-        if end > last { end } else { last + 1.0 }
     }
 }
 

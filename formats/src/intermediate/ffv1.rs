@@ -3,7 +3,7 @@
 
 use millrace_schemas::VideoSettings;
 
-use super::{Codec, Form, Kind, Quality, Seams, VideoCodec};
+use crate::codec::{Codec, Form, Kind, Quality, Seams, VideoCodec};
 
 pub(super) const ENTRY: &dyn Codec = &Ffv1;
 
