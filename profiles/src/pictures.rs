@@ -267,6 +267,8 @@ fn refuse_others(
         ("plays", output.plays.is_some(), is_animated),
         ("video", output.video.is_some() && layout.is_some(), false),
         ("audio", output.audio.is_some() && layout.is_some(), false),
+        ("segment", output.segment.is_some() && layout.is_some(), false),
+        ("files", output.files.is_some() && layout.is_some(), false),
     ];
     for (name, is_set, is_known) in keys {
         if is_set && !is_known {
