@@ -7,6 +7,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("web", include_str!("../shipped/web.toml")),
     ("ladder", include_str!("../shipped/ladder.toml")),
     ("streaming", include_str!("../shipped/streaming.toml")),
+    ("previews", include_str!("../shipped/previews.toml")),
     ("web-av1", include_str!("../shipped/web-av1.toml")),
     ("hdr", include_str!("../shipped/hdr.toml")),
     ("archive", include_str!("../shipped/archive.toml")),

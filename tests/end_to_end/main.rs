@@ -35,6 +35,7 @@ mod loudness;
 mod marks;
 mod mutants;
 mod packages;
+mod pictures;
 mod player;
 mod poison;
 mod profile_folder;
