@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_schemas::{RecordError, Upload, source_url};
-use millrace_topology::{Emit, Processor, ProcessorError, ProcessorSpec, Task, ports::Storage, streams};
+use millrace_topology::{
+    Emit, Processor, ProcessorError, ProcessorSpec, Task, faults::Fault, ports::Storage, streams,
+};
 
 use crate::{
     dependencies::{Dependencies, Ports, ProcessorStarter},
@@ -98,7 +100,11 @@ impl<P: Storage> Processor for Accept<P> {
 
     async fn handle(&self, incoming: &IncomingUpload, _: Task) -> Result<Vec<Emit>, ProcessorError> {
         let upload = self.accept(incoming).map_err(ProcessorError::Permanent)?;
-        let upload = self.pinning.pin(self.ports.as_ref(), upload).await?;
+        let upload = if Fault::ProfilePinnedLate.is_planted() {
+            upload
+        } else {
+            self.pinning.pin(self.ports.as_ref(), upload).await?
+        };
         // `split` refuses an upload that names no source, or two: its execution fails with the reason.
         let key = source_url(&upload, &self.store).unwrap_or_default();
         Ok(vec![Emit::new(streams::ACCEPTED, &key, &upload)?])

@@ -100,7 +100,11 @@ pub fn fold(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, R
 fn decide(state: Option<Assembly>, signal: Signal) -> Result<Fold<Assembly>, RecordError> {
     let Signal { execution, attempt, at_ms, started, refused, segment, merge, cancelled } = signal;
     // A new execution, or a new attempt at one that has ended. Any other start is a redelivery.
-    let is_new = state.as_ref().is_none_or(|state| state.is_terminal() && attempt > state.attempt);
+    let is_later = |state: &Assembly| {
+        let is_next = state.is_terminal() && attempt > state.attempt;
+        is_next || (Fault::LaterPlanTaken.is_planted() && !state.is_terminal() && attempt == state.attempt)
+    };
+    let is_new = state.as_ref().is_none_or(is_later);
     if let Some(plan) = started {
         return if is_new { begin(state, execution, attempt, at_ms, plan) } else { unchanged(state) };
     }

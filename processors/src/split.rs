@@ -23,6 +23,7 @@ use millrace_schemas::{
 };
 use millrace_topology::{
     Emit, Processor, ProcessorError, ProcessorSpec, Task,
+    faults::Fault,
     ports::{Media, PortError, Storage},
     streams,
 };
@@ -187,6 +188,11 @@ impl<P: Media + Storage> Split<P> {
     /// those of an earlier version of Millrace are not yet.
     async fn pin(&self, upload: &Upload) -> Result<(Upload, SourceRef), PortError> {
         let url = source_url(upload, &self.store).map_err(PortError::Refused)?;
+        let late = match Fault::ProfilePinnedLate.is_planted() {
+            true => Some(self.pinning.pin(self.ports.as_ref(), upload.clone()).await?),
+            false => None,
+        };
+        let upload = late.as_ref().unwrap_or(upload);
         self.pinning.check_pinned(upload).await.map_err(PortError::Refused)?;
         limits::check_locations(&self.access, upload, &url).map_err(PortError::Refused)?;
         let source = self.ports.pin(&url).await?;

@@ -33,7 +33,7 @@ pub use millrace_access::{
 };
 pub use names::is_work_prefix;
 pub use open_source::{ObjectSource, OpenSource};
-pub use package::{Package, PackagePart, is_manifest};
+pub use package::{FoundPackage, Package, PackagePart, is_manifest};
 pub use range_reader::RangeReader;
 pub use range_server::RangeServer;
 pub use small_output::SmallOutput;

@@ -25,6 +25,12 @@ pub struct Marker {
 }
 
 impl Marker {
+    /// Returns the token of the output, by which it is found once it is staged.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the file or object that the marker is.
     ///
     /// # Errors

@@ -1,7 +1,13 @@
 //! Outputs.
 
+use std::fs::File;
+
 use crate::{
-    blocking::blocking, error::StorageError, marker::Marker, package::Place, staged_write::StagedWrite,
+    blocking::blocking,
+    error::StorageError,
+    marker::Marker,
+    package::{FoundPackage, Place},
+    staged_write::StagedWrite,
     stores::Stores,
 };
 
@@ -31,6 +37,25 @@ impl Stores {
     pub async fn package_size(&self, url: &str) -> Result<Option<u64>, StorageError> {
         let output = self.output(url)?;
         Place { stores: self, output: &output, url, work_prefix: "" }.size().await
+    }
+
+    /// Returns what is there of the package whose main manifest is at a URL; `None` if there is none, or its list is missing.
+    ///
+    /// # Errors
+    /// If the URL may not be written, or the store can't be read.
+    pub async fn find_package(&self, url: &str) -> Result<Option<FoundPackage>, StorageError> {
+        let output = self.output(url)?;
+        Place { stores: self, output: &output, url, work_prefix: "" }.find().await
+    }
+
+    /// Writes an object of the package whose main manifest is at a URL into a file, behind what was written before. `name` is relative to
+    /// the package's top.
+    ///
+    /// # Errors
+    /// If the URL may not be written, the object can't be read, or the file can't be written.
+    pub async fn copy_package_object(&self, url: &str, name: &str, into: &File) -> Result<(), StorageError> {
+        let output = self.output(url)?;
+        Place { stores: self, output: &output, url, work_prefix: "" }.entry(name)?.copy_to(into).await
     }
 
     /// Returns the last bytes of what is at a URL, at most `most`, or `None` if nothing is.

@@ -4,9 +4,16 @@
 //!
 //! [`StagedOutput`]: crate::StagedOutput
 
-use std::{collections::HashSet, fs::File, ops::Range, os::unix::fs::FileExt as _, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::File,
+    ops::Range,
+    os::unix::fs::FileExt as _,
+    sync::Arc,
+};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use millrace_topology::packages::{RemovalStep, removal};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -26,7 +33,8 @@ const LARGEST_MANIFEST: u64 = 64 << 20;
 const LONGEST_LIST: u64 = 256 << 20;
 /// The list of a package's objects, in its folder.
 const LIST: &str = "package.json";
-/// Where further manifests wait, in the folder.
+/// Where manifests wait until the package is published, in the folder. That of the main one is not shown from there: it says that the
+/// package is staged, and not left over.
 const WAITING: &str = "manifests";
 /// How many objects are put at once.
 const AT_ONCE: usize = 8;
@@ -50,6 +58,17 @@ pub struct PackagePart {
     pub offset: u64,
     /// Its size in bytes.
     pub bytes: u64,
+}
+
+/// A visible package, as it is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundPackage {
+    /// The folder of its objects.
+    pub folder: String,
+    /// The objects that its list names, manifests too.
+    pub listed: Vec<PackagePart>,
+    /// The sizes in bytes of what is there, by name: the listed manifests beside the main one, and all that lies in its folder but the list.
+    pub sizes: BTreeMap<String, u64>,
 }
 
 /// The content of [`LIST`].
@@ -133,11 +152,11 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn entry(&self, name: &str) -> Result<Arc<dyn Entry>, StorageError> {
+    pub(crate) fn entry(&self, name: &str) -> Result<Arc<dyn Entry>, StorageError> {
         self.stores.output(&beside(self.url, name))
     }
 
-    /// Writes all objects but the main manifest, and makes them durable. Returns the bytes of the main manifest.
+    /// Writes all objects, and makes them durable; manifests wait. Returns the bytes of the main manifest.
     pub(crate) async fn put(
         &self,
         package: &Package,
@@ -145,9 +164,8 @@ impl Place<'_> {
         size: u64,
     ) -> Result<Vec<u8>, StorageError> {
         let main = package.check(self.url, size)?;
-        let others = package.parts.iter().filter(|part| *part != main);
         let mut putting = FuturesUnordered::new();
-        for part in others {
+        for part in &package.parts {
             if putting.len() >= AT_ONCE {
                 putting.next().await.unwrap_or(Ok(()))?;
             }
@@ -192,7 +210,18 @@ impl Place<'_> {
             }
             self.entry(name)?.replace(bytes).await?;
         }
-        Ok(())
+        if self.is_waiting(&record.folder).await? {
+            return Ok(());
+        }
+        // It was withdrawn meanwhile: what is shown now would name what is gone.
+        self.hide_manifests(record).await?;
+        Err(StorageError::Unstaged { path: self.output.display() })
+    }
+
+    /// Returns `true` if the package in this folder is staged, and neither published nor withdrawn.
+    async fn is_waiting(&self, folder: &str) -> Result<bool, StorageError> {
+        let main = last_name(self.url);
+        Ok(self.entry(&format!("{folder}/{WAITING}/{main}"))?.size().await?.is_some())
     }
 
     /// Returns `true` if this package is the one that is visible: another attempt's manifest may have as many bytes.
@@ -201,20 +230,33 @@ impl Place<'_> {
         Ok(found.is_some_and(|(_, bytes)| names(&bytes, &record.folder)))
     }
 
-    /// Removes the objects of earlier packages of this name, and what waited to be published. What can't be removed stays: nothing
-    /// names it any more.
+    /// Removes the objects of earlier packages of this name, and what waited to be published. Others that are staged stay: theirs is the
+    /// next manifest. What can't be removed stays, too: nothing names it any more.
     pub(crate) async fn remove_others(&self, record: &PackageRecord) -> Result<(), StorageError> {
         self.entry(&format!("{}/{WAITING}", record.folder))?.remove_tree().await?;
         for name in self.output.folders_beside().await? {
-            if name != record.folder && self.list_of(&name).await?.is_some() {
+            let is_other = name != record.folder && self.list_of(&name).await?.is_some();
+            if is_other && !self.is_waiting(&name).await? {
                 self.entry(&name)?.remove_tree().await?;
             }
         }
         Ok(())
     }
 
-    /// Removes all that is of this package but the main manifest.
+    /// Removes all that is of this package but the main manifest, which is not there.
     pub(crate) async fn remove(&self, record: &PackageRecord) -> Result<(), StorageError> {
+        for step in removal() {
+            match step {
+                RemovalStep::HideMain => {}
+                RemovalStep::HideManifests => self.hide_manifests(record).await?,
+                RemovalStep::RemoveObjects => self.remove_objects(record).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the manifests of this package beside the main one.
+    pub(crate) async fn hide_manifests(&self, record: &PackageRecord) -> Result<(), StorageError> {
         for name in &record.manifests {
             let entry = self.entry(name)?;
             // A manifest of another attempt names another folder.
@@ -223,11 +265,38 @@ impl Place<'_> {
                 entry.remove().await?;
             }
         }
+        Ok(())
+    }
+
+    /// Removes all objects of this package.
+    pub(crate) async fn remove_objects(&self, record: &PackageRecord) -> Result<(), StorageError> {
         if is_package_folder(&record.folder) {
             self.entry(&record.folder)?.remove_tree().await?;
         }
         self.output.remove_empty_folder().await;
         Ok(())
+    }
+
+    /// Returns what is there of the visible package; `None` if there is none, or its list is missing.
+    pub(crate) async fn find(&self) -> Result<Option<FoundPackage>, StorageError> {
+        let Some((_, main)) = self.output.read_end(LARGEST_MANIFEST).await? else { return Ok(None) };
+        for folder in self.output.folders_beside().await? {
+            if !names(&main, &folder) {
+                continue;
+            }
+            let Some(list) = self.list_of(&folder).await? else { continue };
+            let below = self.entry(&folder)?.sizes_below().await?;
+            let mut sizes: BTreeMap<String, u64> =
+                below.into_iter().map(|(name, size)| (format!("{folder}/{name}"), size)).collect();
+            sizes.remove(&format!("{folder}/{LIST}"));
+            for part in list.objects.iter().filter(|part| Package::is_manifest(part) && is_plain(&part.name)) {
+                if let Some(size) = self.entry(&part.name)?.size().await? {
+                    sizes.insert(part.name.clone(), size);
+                }
+            }
+            return Ok(Some(FoundPackage { folder, listed: list.objects, sizes }));
+        }
+        Ok(None)
     }
 
     /// Returns the list of a folder that belongs to this output.
@@ -284,7 +353,7 @@ pub(crate) async fn remove_staged(
 ) -> Result<(), StorageError> {
     let Some(package) = &record.package else { return Ok(()) };
     let place = Place { stores, output, url: &record.url, work_prefix };
-    if record.is_staged() && place.is_shown(package).await? {
+    if place.is_shown(package).await? {
         return Ok(());
     }
     place.remove(package).await

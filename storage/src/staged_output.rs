@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use millrace_topology::packages::{PublicationStep, RemovalStep, publication, removal};
+
 use crate::{
     backend::Entry, error::StorageError, marker::Marker, package::Place, record::StagedRecord, stores::Stores,
 };
@@ -46,14 +48,23 @@ impl StagedOutput {
             self.remove_replaced().await;
             return Ok(());
         }
-        if let Some(package) = &self.record.package {
-            self.place().show_manifests(package).await?;
+        let Some(package) = self.record.package.clone() else { return self.show().await };
+        for step in publication() {
+            match step {
+                PublicationStep::ShowManifests => self.place().show_manifests(&package).await?,
+                PublicationStep::ShowMain => self.show().await?,
+                PublicationStep::RemoveReplaced => self.remove_replaced().await,
+            }
         }
+        Ok(())
+    }
+
+    /// Gives what was staged its name: the output, or the main manifest of a package.
+    async fn show(&mut self) -> Result<(), StorageError> {
         self.record.tag = self.output.publish(&self.record, &self.marker.work_prefix).await?;
         self.record.is_published = true;
         // If the marker can't be written, `is_published` looks at the output itself.
         let _ = self.marker.write(&self.record).await;
-        self.remove_replaced().await;
         Ok(())
     }
 
@@ -83,11 +94,18 @@ impl StagedOutput {
         let Some(package) = &self.record.package else {
             return self.output.withdraw(&self.record, &self.marker.work_prefix).await;
         };
-        if self.place().is_shown(package).await? {
-            self.output.withdraw(&self.record, &self.marker.work_prefix).await?;
-        } else {
-            self.output.remove_staged(&self.record).await?;
+        for step in removal() {
+            match step {
+                RemovalStep::HideMain if self.place().is_shown(package).await? => {
+                    self.output.withdraw(&self.record, &self.marker.work_prefix).await?;
+                }
+                RemovalStep::HideMain => {
+                    self.output.remove_staged(&self.record).await?;
+                }
+                RemovalStep::HideManifests => self.place().hide_manifests(package).await?,
+                RemovalStep::RemoveObjects => self.place().remove_objects(package).await?,
+            }
         }
-        self.place().remove(package).await
+        Ok(())
     }
 }

@@ -495,6 +495,23 @@ async fn a_package_that_is_withdrawn_or_abandoned_leaves_nothing(place: Place) {
     assert_eq!(sizes(&place, &["master.m3u8", "89abcdef/v/2.m4s"]).await, [Some(17), Some(3)], "it stays");
 }
 
+async fn a_staged_package_outlives_the_publication_of_another(place: Place) {
+    let (url, first) = stage_package(&place, "0123abcd", 1).await;
+    let (_, second) = stage_package(&place, "89abcdef", 1).await;
+    let names = ["master.m3u8", "0123abcd/v/2.m4s", "89abcdef/v/2.m4s"];
+    let staged = async |token: &str| place.work().staged(PLACE, token, &url).await.unwrap();
+    staged(&first).await.publish().await.unwrap();
+    assert_eq!(sizes(&place, &names).await, [Some(17), Some(3), Some(3)], "the other is not left over");
+    staged(&second).await.publish().await.unwrap();
+    assert_eq!(sizes(&place, &names).await, [Some(17), None, Some(3)]);
+    assert_eq!(place.stores.package_size(&url).await.unwrap(), Some((9 << 20) + 3 + 14 + 17));
+    // A third that is not published goes without what is visible.
+    stage_package(&place, "76543210", 1).await;
+    place.work().remove(PLACE).await.unwrap();
+    assert_eq!(sizes(&place, &names).await, [Some(17), None, Some(3)]);
+    assert_eq!(sizes(&place, &["76543210/v/2.m4s", "76543210/package.json"]).await, [None; 2]);
+}
+
 macro_rules! conforms {
     ($name:ident, $place:expr) => {
         conforms! { @ $name, $place,
@@ -512,6 +529,7 @@ macro_rules! conforms {
             what_is_staged_goes_with_its_attempt
             a_package_is_visible_whole_or_not_at_all
             a_package_that_is_withdrawn_or_abandoned_leaves_nothing
+            a_staged_package_outlives_the_publication_of_another
         }
     };
     (@ $name:ident, $place:expr, $($fact:ident)+) => {

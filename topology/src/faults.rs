@@ -37,11 +37,21 @@ pub enum Fault {
     OldRoundCounts,
     /// Published outputs are not withdrawn if another output of the execution can't be published.
     PublishedStays,
+    /// The profile that an upload names is looked up when the upload is split, not when it is accepted.
+    ProfilePinnedLate,
+    /// The plan of an upload that was accepted again replaces the one that is being made.
+    LaterPlanTaken,
+    /// The main manifest of a package appears before the other manifests.
+    MainManifestFirst,
+    /// The objects of a package are removed before its manifests.
+    ObjectsRemovedFirst,
+    /// Each staging of a package puts its objects into the same folder.
+    FolderShared,
 }
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::CommitBeforePublish,
         Self::NoDedup,
         Self::OffsetOutOfOrder,
@@ -57,6 +67,11 @@ impl Fault {
         Self::ReplacedStillCounted,
         Self::OldRoundCounts,
         Self::PublishedStays,
+        Self::ProfilePinnedLate,
+        Self::LaterPlanTaken,
+        Self::MainManifestFirst,
+        Self::ObjectsRemovedFirst,
+        Self::FolderShared,
     ];
 
     /// Returns `true` if this fault is planted. Always `false` without the feature `faults`.

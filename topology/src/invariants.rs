@@ -38,6 +38,8 @@ pub enum Invariant {
     Ac1,
     /// An execution is made, wholly, by the profile version that it was accepted with.
     Pr1,
+    /// A package is visible whole or not at all.
+    Pk1,
 }
 
 impl Invariant {
@@ -59,6 +61,7 @@ impl Invariant {
             Self::Se1 => "SE-1",
             Self::Ac1 => "AC-1",
             Self::Pr1 => "PR-1",
+            Self::Pk1 => "PK-1",
         }
     }
 }
@@ -290,9 +293,30 @@ pub fn check_renditions<'a>(
     })
 }
 
+/// Checks PK-1: everything that a visible manifest names is there. Besides objects, the main manifest names the other manifests.
+///
+/// # Errors
+/// Fails if something is missing.
+pub fn check_package<'a>(
+    manifest: &str,
+    named: impl IntoIterator<Item = &'a str>,
+    mut is_there: impl FnMut(&str) -> bool,
+) -> CheckResult {
+    let missing = named.into_iter().find(|name| !is_there(name));
+    ensure(Invariant::Pk1, missing.is_none(), || format!("{manifest} is visible without {missing:?}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_that_names_what_is_not_there_is_found() {
+        let is_there = |name: &str| name != "00002.m4s";
+        assert!(check_package("master.m3u8", ["00001.m4s"], is_there).is_ok());
+        let error = check_package("master.m3u8", ["00001.m4s", "00002.m4s"], is_there).unwrap_err();
+        assert!(error.to_string().starts_with("PK-1"), "{error}");
+    }
 
     #[test]
     fn a_profile_or_a_rendition_that_was_not_accepted_is_found() {

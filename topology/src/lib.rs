@@ -7,6 +7,7 @@ mod draw;
 pub mod faults;
 mod graph;
 pub mod invariants;
+pub mod packages;
 pub mod ports;
 mod processor;
 

@@ -12,7 +12,10 @@ use millrace_schemas::{
 use millrace_storage::{
     Package, PackagePart, StagedWrite, StorageError, WorkStore, display_url, is_manifest,
 };
-use millrace_topology::ports::{Joined, Media, PortError, Storage as _, Stored, UncleanRun};
+use millrace_topology::{
+    packages::folder,
+    ports::{Joined, Media, PortError, Storage as _, Stored, UncleanRun},
+};
 
 use super::Ports;
 use crate::{
@@ -62,9 +65,13 @@ impl Media for Ports {
 
     async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
         let marker = self.work.marker(merge.work(), merge.attempt);
-        let draft = self.stores.begin_output(&merge.output.url, marker).await.map_err(port_error)?;
+        let mut output = merge.output.clone();
+        if let Some(plan) = &mut output.package {
+            plan.folder = folder(&plan.folder, marker.token());
+        }
+        let draft = self.stores.begin_output(&output.url, marker).await.map_err(port_error)?;
         let task = MergeTask {
-            output: merge.output.clone(),
+            output: output.clone(),
             tracks: merge.tracks.clone(),
             round: merge.round,
             strict: merge.strict,
@@ -99,7 +106,7 @@ impl Media for Ports {
         // An output is made of one version of its source: no segment may be of a later one.
         self.stores.check_unchanged(&merge.source).await.map_err(port_error)?;
         let bytes = draft.size().map_err(port_error)?;
-        let staged = match &merge.output.package {
+        let staged = match &output.package {
             Some(plan) => draft.stage_package(&package(plan, &facts.parts)).await,
             None => draft.stage().await,
         };
