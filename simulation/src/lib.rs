@@ -4,6 +4,7 @@
 
 mod check;
 mod clock;
+mod packages;
 mod plan;
 mod ports;
 mod process;
@@ -101,6 +102,10 @@ async fn simulate(plan: Plan, traced: bool) -> Outcome {
         objects.chain(staged.map(|(key, staged)| format!("{key:?} for {}", staged.url))).collect()
     };
     if let Err(violation) = check_nothing_left(&left) {
+        world.record_violation(violation);
+    }
+    let settled = world.store().check_settled_packages();
+    if let Err(violation) = settled {
         world.record_violation(violation);
     }
     Outcome { violations: world.violations(), trace: world.traced(), lasted: clock::elapsed() }

@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use crate::{
     clock,
+    packages::Package,
     plan::{InjectedFault, Plan},
     rates::next_pass,
     store::{Object, Output, Source, Staged},
@@ -41,7 +42,7 @@ pub(crate) struct Ports {
 
 impl Ports {
     /// Begins a call to the store or to a media process. It may fail transiently.
-    async fn begin_call(&self, doing: &'static str) -> Result<(), PortError> {
+    pub(crate) async fn begin_call(&self, doing: &'static str) -> Result<(), PortError> {
         self.faults.step(doing).await;
         if self.world.injects(InjectedFault::StoreError, 0.1) {
             return Err(PortError::Transient(format!("{doing}: not now")));
@@ -303,16 +304,28 @@ impl Media for Ports {
             }),
             ..OutputFacts::default()
         };
+        let token = format!("{:016x}", self.world.random(|rng| rng.u64(..)));
+        let plan = merge.output.package.as_ref();
+        let package = plan.map(|plan| Package::of(&merge.output, plan, &token));
         let output = Output {
             by: (merge.execution.clone(), merge.attempt),
             source: merge.source.url.clone(),
             mark: merge.output.mark.clone(),
             pictures,
             samples,
+            package: package.clone(),
         };
-        let token = format!("{:016x}", self.world.random(|rng| rng.u64(..)));
-        let staged = Staged { url: merge.output.url.clone(), output, is_published: false };
-        self.world.store().stage((merge.work().to_owned(), token.clone()), staged, clock::now_ms());
+        let key = (merge.work().to_owned(), token.clone());
+        let staged = Staged {
+            url: merge.output.url.clone(),
+            output,
+            is_complete: package.is_none(),
+            is_published: false,
+        };
+        self.world.store().stage(key.clone(), staged, clock::now_ms());
+        if let Some(package) = &package {
+            self.put_package(&key, package).await?;
+        }
         self.end_call("stage").await?;
         Ok(Joined::Proven { facts: Box::new(facts), token, warnings: Vec::new() })
     }
@@ -323,28 +336,39 @@ impl Media for Ports {
         if self.world.injects(InjectedFault::Unpublishable, 0.2) {
             return Err(PortError::Refused(format!("{UNPUBLISHABLE} {}", merge.output.url)));
         }
-        {
+        let key = (merge.work().to_owned(), token.to_owned());
+        let package = {
             let mut store = self.world.store();
-            let key = (merge.work().to_owned(), token.to_owned());
-            let staged = store.staged.get_mut(&key);
+            let staged = store.staged.get_mut(&key).filter(|staged| staged.is_complete);
             let staged =
                 staged.ok_or_else(|| PortError::Refused(format!("{} is not staged", merge.output.url)))?;
-            if !staged.is_published {
+            let package = staged.output.package.clone().filter(|_| !staged.is_published);
+            if !staged.is_published && package.is_none() {
                 staged.is_published = true;
                 let (url, output) = (staged.url.clone(), staged.output.clone());
                 store.outputs.insert(url, output);
             }
+            package
+        };
+        if let Some(package) = package {
+            self.publish_package(&key, &package).await?;
         }
         self.end_call("publish").await
     }
 
     async fn withdraw(&self, merge: &Merge) -> Result<(), PortError> {
         self.begin_call("withdraw").await?;
+        let key = (merge.work().to_owned(), merge.token.clone());
+        let package = self.world.store().staged.get(&key).and_then(|staged| staged.output.package.clone());
+        if let Some(package) = package {
+            self.remove_package(&key, &package).await?;
+        }
         {
             let mut store = self.world.store();
-            store.staged.remove(&(merge.work().to_owned(), merge.token.clone()));
+            store.staged.remove(&key);
             let by = (merge.execution.clone(), merge.attempt);
-            if store.outputs.get(&merge.output.url).is_some_and(|output| output.by == by) {
+            let is_own = |output: &Output| output.by == by && output.package.is_none();
+            if store.outputs.get(&merge.output.url).is_some_and(is_own) {
                 store.outputs.remove(&merge.output.url);
             }
         }
@@ -392,7 +416,8 @@ impl Storage for Ports {
 
     async fn remove_work(&self, work: &str) -> Result<bool, PortError> {
         self.begin_call("remove").await?;
-        let removed = self.world.store().remove(work);
+        let had_staged = self.remove_unpublished(work, i32::MAX).await?;
+        let removed = self.world.store().remove(work) || had_staged;
         self.world.trace(|| format!("work {work} removed"));
         self.end_call("remove").await?;
         Ok(removed)
@@ -400,7 +425,7 @@ impl Storage for Ports {
 
     async fn remove_staged(&self, work: &str, attempt: i32) -> Result<bool, PortError> {
         self.begin_call("remove staged").await?;
-        Ok(self.world.store().remove_staged(work, attempt))
+        self.remove_unpublished(work, attempt).await
     }
 }
 

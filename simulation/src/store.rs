@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_schemas::Made;
 
+use crate::packages::Package;
+
 /// The facts of a source.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
@@ -65,6 +67,8 @@ pub(crate) struct Output {
     pub(crate) mark: String,
     pub(crate) pictures: Vec<i64>,
     pub(crate) samples: i64,
+    /// What else there is of a package; `None` for a file.
+    pub(crate) package: Option<Package>,
 }
 
 /// The key of a work object: work, rendition, index.
@@ -80,6 +84,10 @@ pub(crate) struct Store {
     pub(crate) outputs: BTreeMap<String, Output>,
     /// Staged outputs, by work prefix and token.
     pub(crate) staged: BTreeMap<(String, String), Staged>,
+    /// The URLs of the objects of packages.
+    pub(crate) package_objects: BTreeSet<String>,
+    /// The visible manifests of packages beside the main ones, which are outputs: by URL, the objects that each names.
+    pub(crate) manifests: BTreeMap<String, Vec<String>>,
 }
 
 /// An output that is staged.
@@ -87,6 +95,8 @@ pub(crate) struct Store {
 pub(crate) struct Staged {
     pub(crate) url: String,
     pub(crate) output: Output,
+    /// False while objects of a package are being put.
+    pub(crate) is_complete: bool,
     /// True once it was published.
     pub(crate) is_published: bool,
 }
@@ -104,22 +114,20 @@ impl Store {
         self.staged.insert(key, staged);
     }
 
-    /// Removes all work objects and staged outputs under a work prefix. Returns `true` if there were any.
+    /// Removes all work objects under a work prefix, and what is known of its staged outputs. Returns `true` if there were any objects.
     pub(crate) fn remove(&mut self, work: &str) -> bool {
         let before = self.objects.len();
         self.objects.retain(|(prefix, ..), _| prefix != work);
         self.touched.remove(work);
-        let staged = self.remove_staged(work, i32::MAX);
         self.staged.retain(|(prefix, _), _| prefix != work);
-        self.objects.len() < before || staged
+        self.objects.len() < before
     }
 
-    /// Removes the unpublished staged outputs of attempts up to this one. Returns `true` if there were any.
-    pub(crate) fn remove_staged(&mut self, work: &str, attempt: i32) -> bool {
-        let before = self.staged.len();
-        self.staged.retain(|(prefix, _), staged| {
-            prefix != work || staged.is_published || staged.output.by.1 > attempt
-        });
-        self.staged.len() < before
+    /// Returns the keys of the unpublished staged outputs of attempts up to this one.
+    pub(crate) fn unpublished(&self, work: &str, attempt: i32) -> Vec<(String, String)> {
+        let is_it = |(prefix, _): &(String, String), staged: &Staged| {
+            prefix == work && !staged.is_published && staged.output.by.1 <= attempt
+        };
+        self.staged.iter().filter(|(key, staged)| is_it(key, staged)).map(|(key, _)| key.clone()).collect()
     }
 }

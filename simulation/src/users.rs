@@ -48,6 +48,10 @@ pub(crate) async fn upload(world: &Arc<World>, number: u64) -> Option<String> {
     if world.random(Rng::bool) {
         upload.dst_formats = vec!["mp4".into(), "flv".into()];
     }
+    if world.random(Rng::bool) {
+        // A package beside what else there is.
+        upload.dst_formats.push("cmaf".into());
+    }
     if number % 3 == 1 {
         upload.dst_formats = Upload::of("", "").dst_formats;
         // As it is pinned: executions are named by that.
