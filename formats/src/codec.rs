@@ -13,6 +13,7 @@ use crate::{
     bit_rate::first_quality,
     color,
     pixels::{HIGH_RANGE_DEPTH, Pixels, nearest},
+    splice::Splice,
 };
 pub use crate::{
     quality::Quality,
@@ -272,6 +273,35 @@ pub trait VideoCodec: Debug + Sync {
     /// Returns `true` if a packet of a file holds headers that its codec headers lack, so that decoding can't begin behind it.
     fn adds_headers(&self, headers: &[u8], packet: &[u8]) -> bool {
         let _ = (headers, packet);
+        false
+    }
+
+    /// Returns how pictures are encoded with these settings so that they can stand in one track with packets of a file that has these
+    /// codec headers.
+    ///
+    /// # Errors
+    /// The reason, if they can't.
+    fn splice(&self, settings: &VideoSettings, headers: &[u8]) -> Result<Splice, String> {
+        let _ = (settings, headers);
+        Err("a track holds the codec headers of one encoder".into())
+    }
+
+    /// Returns the codec headers of a track that holds packets of a file with `headers` and packets of an encoder with the headers
+    /// `encoder`, whose options are those of [`Self::splice`]; `None` if they don't fit into one.
+    fn spliced_headers(&self, headers: &[u8], encoder: &[u8]) -> Option<Vec<u8>> {
+        let _ = (headers, encoder);
+        None
+    }
+
+    /// Returns a packet of the encoder in the form of the packets that it stands beside ([`Splice::form`]).
+    fn spliced_packet(&self, packet: &[u8], form: Form) -> Vec<u8> {
+        let _ = form;
+        packet.to_vec()
+    }
+
+    /// Returns `true` if a packet that is copied holds headers that take the place of the encoder's ones.
+    fn replaces_headers(&self, encoder: &[u8], packet: &[u8], form: Form) -> bool {
+        let _ = (encoder, packet, form);
         false
     }
 

@@ -38,6 +38,7 @@ mod quality;
 pub mod rate;
 mod sets;
 mod sound;
+mod splice;
 pub mod temporal;
 mod units;
 
@@ -48,6 +49,7 @@ pub use container::{CONTAINERS, Container};
 pub use filter::{FILTERS, Filter};
 pub use intermediate::INTERMEDIATES;
 pub use pixels::Pixels;
+pub use splice::Splice;
 
 /// The three tables.
 #[derive(Debug, Clone, Copy)]

@@ -22,6 +22,35 @@ pub(crate) fn avc_record(bytes: &[u8]) -> Option<Record<'_>> {
     Some(Record { length_size: (length & 3) + 1, sets })
 }
 
+/// Returns a record of H.264 with more parameter sets, behind its own; `None` if it can't be read, or can't count so many.
+pub(crate) fn with_more_sets(record: &[u8], sequence: &[&[u8]], pictures: &[&[u8]]) -> Option<Vec<u8>> {
+    let (head, mut rest) = record.split_first_chunk::<6>()?;
+    let [1, _, _, _, _, count] = *head else { return None };
+    let (mut all_sequence, mut all_pictures) = (Vec::new(), Vec::new());
+    take_sets(&mut rest, (count & 31).into(), &mut all_sequence)?;
+    let (of_pictures, behind) = rest.split_first()?;
+    rest = behind;
+    take_sets(&mut rest, (*of_pictures).into(), &mut all_pictures)?;
+    all_sequence.extend_from_slice(sequence);
+    all_pictures.extend_from_slice(pictures);
+    let mut made = record.get(..5)?.to_vec();
+    made.push(count & 0xe0 | u8::try_from(all_sequence.len()).ok().filter(|sets| *sets <= 31)?);
+    put_sets(&mut made, &all_sequence)?;
+    made.push(u8::try_from(all_pictures.len()).ok()?);
+    put_sets(&mut made, &all_pictures)?;
+    made.extend_from_slice(rest);
+    Some(made)
+}
+
+/// Puts units behind their lengths in two bytes; `None` if one is longer than that.
+fn put_sets(record: &mut Vec<u8>, sets: &[&[u8]]) -> Option<()> {
+    for set in sets {
+        record.extend(u16::try_from(set.len()).ok()?.to_be_bytes());
+        record.extend_from_slice(set);
+    }
+    Some(())
+}
+
 /// Reads a record of HEVC (HEVCDecoderConfigurationRecord, ISO/IEC 14496-15, 8.3.3.1); `None` for anything else.
 pub(crate) fn hevc_record(bytes: &[u8]) -> Option<Record<'_>> {
     let (head, mut rest) = bytes.split_first_chunk::<23>()?;
@@ -105,6 +134,18 @@ mod tests {
             assert_eq!(hevc_record(&bytes[..cut]), None, "{cut}");
         }
         assert_eq!(avc_record(&[0, 0, 0, 1, 0x67, 100, 0, 31]), None, "a byte stream");
+    }
+
+    #[test]
+    fn a_record_gets_more_sets_behind_its_own_and_keeps_what_follows_them() {
+        let record = [&AVC[..], &[0xfd, 0xf8, 0xf8, 0]].concat();
+        let made = with_more_sets(&record, &[&[0x67, 9]], &[&[0x68, 7, 7]]).unwrap();
+        let sets = avc_record(&made).unwrap().sets;
+        assert_eq!(sets, [&[0x67, 100, 0, 31][..], &[0x67, 9], &[0x68, 9], &[0x68, 7, 7]]);
+        assert!(made.starts_with(&AVC[..5]) && made.ends_with(&[0xfd, 0xf8, 0xf8, 0]));
+        let many: Vec<&[u8]> = vec![&[0x67]; 31];
+        assert_eq!(with_more_sets(&record, &many, &[]), None, "it counts 31 at most");
+        assert_eq!(with_more_sets(&[0, 0, 0, 1, 0x67, 100, 0, 31], &[], &[]), None);
     }
 
     fn kind(unit: &[u8]) -> Option<u8> {

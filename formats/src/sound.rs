@@ -82,6 +82,12 @@ pub trait AudioCodec: Debug + Sync {
         0
     }
 
+    /// How many packets a decoder needs before one that it is to decode as it was: their sound overlaps with it, or sets the decoder's
+    /// state.
+    fn decoder_lead_in(&self) -> usize {
+        usize::from(self.bits().is_none())
+    }
+
     /// Returns the settings of a rendition of this sound, in the rate and with the channels that are asked for, in a container of
     /// this priming; and what is to be said, if its channels can't stay as they are.
     fn settings(&self, sound: &Sound, priming: Priming) -> (AudioSettings, Option<String>);

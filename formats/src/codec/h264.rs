@@ -1,11 +1,14 @@
 //! H.264: a byte stream (ITU-T H.264, Annex B) from the encoder, units behind their lengths in files (ISO/IEC 14496-15).
 
+mod splice;
+
 use millrace_schemas::VideoSettings;
 
 use super::{Codec, Form, Kind, Quality, Seams, VideoCodec, buffer_options};
 use crate::{
     color::{levels, mastering},
     sets::{avc_record, has_more, refusal},
+    splice::Splice,
     units::{Framing, each_unit, framed_units, units, units_of},
 };
 
@@ -163,6 +166,22 @@ impl VideoCodec for H264 {
         let is_set =
             |unit: &[u8]| is_of_type(unit, SEQUENCE_PARAMETERS) || is_of_type(unit, PICTURE_PARAMETERS);
         has_more(avc_record(headers), packet, is_set)
+    }
+
+    fn splice(&self, settings: &VideoSettings, headers: &[u8]) -> Result<Splice, String> {
+        splice::plan(settings, headers)
+    }
+
+    fn spliced_headers(&self, headers: &[u8], encoder: &[u8]) -> Option<Vec<u8>> {
+        splice::headers(headers, encoder)
+    }
+
+    fn spliced_packet(&self, packet: &[u8], form: Form) -> Vec<u8> {
+        splice::packet(packet, form)
+    }
+
+    fn replaces_headers(&self, encoder: &[u8], packet: &[u8], form: Form) -> bool {
+        splice::replaces(encoder, packet, form)
     }
 
     /// Two for a core, or the cores idle while threads wait for each other's rows. On one core they would only hold pictures.

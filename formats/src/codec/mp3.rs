@@ -52,6 +52,12 @@ impl AudioCodec for Mp3 {
         Some(BIT_RATES)
     }
 
+    /// A packet begins up to 511 bytes before itself (`main_data_begin`: ISO/IEC 11172-3, 2.4.1.7), which are two packets of few bits, and
+    /// overlaps with one more.
+    fn decoder_lead_in(&self) -> usize {
+        3
+    }
+
     fn frame_size(&self) -> i64 {
         FRAME_SIZE
     }

@@ -68,6 +68,11 @@ impl AudioCodec for Opus {
         FRAME_SIZE
     }
 
+    /// 80 ms (RFC 7845, 4.6).
+    fn decoder_lead_in(&self) -> usize {
+        4
+    }
+
     fn settings(&self, sound: &Sound, _: Priming) -> (AudioSettings, Option<String>) {
         let (settings, remark) = layouts::settings((self.name(), "Opus"), &LAYOUTS, sound, RATE);
         // 5.1 channels in 128 kb/s lose which of a pair a sound is in (measured: left correlates with the source's by 0.36, by 1.0 in 320).
