@@ -29,6 +29,14 @@ const BIBLIOGRAPHIC: [(&str, &str); 20] = [
 /// The longest language tag that is kept, in characters; RFC 5646 (4.4.1) suggests 35.
 const LONGEST: usize = 35;
 
+/// Returns the terminological code of ISO 639-2 of a language, which may have a bibliographic one, too (`deu` and `ger`); any other text
+/// as it is, and `und` for none.
+#[must_use]
+pub fn terminology(language: &str) -> &str {
+    let known = BIBLIOGRAPHIC.iter().find(|(bibliographic, _)| *bibliographic == language);
+    known.map_or(if language.is_empty() { "und" } else { language }, |(_, terms)| terms)
+}
+
 /// Returns a language as a tag of BCP 47: the shortest code of the language (RFC 5646, 2.2.1), and subtags as they are. Empty if it is
 /// unknown (`und`), or no language tag.
 pub(crate) fn tag(language: &str) -> String {
@@ -44,8 +52,7 @@ pub(crate) fn tag(language: &str) -> String {
     if primary == "und" {
         return String::new();
     }
-    let code =
-        BIBLIOGRAPHIC.iter().find(|(code, _)| *code == primary).map_or(primary.as_str(), |(_, code)| code);
+    let code = terminology(&primary);
     let shortest = Language::from_639_3(code).and_then(|language| language.to_639_1()).unwrap_or(code);
     format!("{shortest}{rest}")
 }
@@ -93,6 +100,12 @@ mod tests {
         ] {
             assert_eq!(tag(language), "", "{language}");
         }
+    }
+
+    #[test]
+    fn two_codes_of_a_language_are_one() {
+        assert_eq!((terminology("ger"), terminology("deu"), terminology("eng")), ("deu", "deu", "eng"));
+        assert_eq!((terminology(""), terminology("x-klingon")), ("und", "x-klingon"));
     }
 
     #[test]

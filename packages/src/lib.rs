@@ -20,6 +20,7 @@ mod words;
 pub use codecs::{codec_string, init_codecs};
 pub use error::Error;
 pub use index::segment_index;
+pub use language::terminology;
 pub use named::{Named, NamedKind};
 pub use names::{DESCRIPTION, MULTIVARIANT};
 pub use presentation::{

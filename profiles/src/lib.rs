@@ -17,7 +17,6 @@ mod ends;
 mod geometry;
 mod keys;
 mod ladder;
-mod language;
 mod length;
 mod lettering;
 mod name;

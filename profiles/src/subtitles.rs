@@ -3,6 +3,7 @@
 use std::fmt;
 
 use millrace_formats::{Codec, Tables};
+use millrace_packages::terminology;
 use millrace_schemas::{Area, AssetKind, AuxiliaryTrack, BurntSubtitles, SourceFacts, VideoSettings};
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -11,7 +12,6 @@ use serde::{
 
 use crate::{
     asset::Asset,
-    language::terminology,
     length::Length,
     lettering::{check_size, style},
     problems::Problems,

@@ -3,6 +3,7 @@
 use millrace_formats::{
     AudioAsk, Codec, Container, PixelAsk, Tables, VideoAsk, codec::VideoCodec, is_high_range,
 };
+use millrace_packages::terminology;
 use millrace_schemas::{
     AudioFilters, AudioSettings, BitRate, ImageFacts, Picture, Sound, SourceFacts, VideoFilters,
     VideoSettings, path_encoded, source_stem,
@@ -13,7 +14,6 @@ use crate::{
     copying::Copying,
     division::{Division, USUAL_SEGMENT},
     geometry::{self, Geometry},
-    language::terminology,
     over_time,
     pictures::PicturesAsked,
     profile::{Audio, ColorRange, Video},
