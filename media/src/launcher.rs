@@ -209,7 +209,7 @@ fn activity(task: &Task) -> &'static str {
         Task::Measure(_) => "reading a file of the profile",
         Task::Picture(_) => "making a picture of it",
         Task::Animation(_) => "making an animation of it",
-        Task::Clip(_) => "copying a part of it",
+        Task::Clip(_) => "making a clip of it",
         Task::Transcode(_) => "transcoding it",
         Task::Merge(_) => "putting it together",
         Task::Prove(_) => "proving it",

@@ -10,6 +10,7 @@ pub mod captions;
 mod cgroup;
 mod child;
 mod claims;
+mod clip;
 mod coded;
 mod dsp;
 mod ends;

@@ -104,6 +104,8 @@ impl ResourceLimits {
                 // As they are scaled, with a palette, and the encoder's and the file's own.
                 (drawn(task.cores, 0).saturating_add(MOST_ANIMATED.saturating_mul(4)), task.cores as u64)
             }
+            // What an encoder looks ahead at, and pictures of its threads.
+            Task::Clip(task) => (drawn(task.cores, 8), task.cores as u64),
             _ => (0, 1),
         };
         let writes = match task {

@@ -33,9 +33,11 @@ Examples:
   millrace gif s3://videos/in/a.mov --output - --loop 1 > once.gif";
 
 pub(super) const CLIP_HELP: &str = "\
-The packets of pictures and sound are copied as they are, so the clip begins at a keyframe. If there is none at --from, the
-keyframes before and behind are named, and nothing is made; --from-keyframe takes the one before. At the end some pictures more may
-stay, which others need. To begin and end at any picture, encode the part: 'millrace run' with a profile that has [source] trim.
+The clip shows the pictures from --from up to --to, and no others. Packets are copied as they are; only pictures from --from up to
+the next keyframe are encoded, and at --to a few whose neighbours lie behind it: with the codec, size and colour of the source, and
+headers of their own beside the source's. This works for H.264. Of other codecs a clip begins at a keyframe: if there is none at
+--from, the keyframes before and behind are named, and nothing is made. Sound is copied. In mp4 and mov it begins and ends at the
+sample, by edit lists; elsewhere with the first whole packet. --from-keyframe encodes nothing.
 
 Examples:
   millrace clip holiday.mov --output start.mp4 --to 30s

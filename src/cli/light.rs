@@ -66,13 +66,13 @@ pub(crate) struct Clip {
     /// The file to make, by path or URL. Its extension says the format
     #[arg(short, long, value_name = "FILE|URL")]
     pub(crate) output: OsString,
-    /// When it begins, from the start of the source: at a keyframe [default: 0]
+    /// When it begins, from the start of the source: with the picture that is shown then [default: 0]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) from: Option<f64>,
     /// When it ends, from the start of the source [default: where the source does]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) to: Option<f64>,
-    /// Begin at the keyframe before --from where there is none
+    /// Encode nothing: begin at the keyframe at or before --from, and keep pictures behind --to that others need
     #[arg(long)]
     pub(crate) from_keyframe: bool,
     /// Replace the file if it is there

@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     error::CommandError,
     inputs::{display_name, parse_output, parse_url},
-    terminal::print,
+    terminal::{note, print},
 };
 
 pub(super) async fn clip(call: &Clip) -> Result<u8, CommandError> {
@@ -28,17 +28,25 @@ pub(super) async fn clip(call: &Clip) -> Result<u8, CommandError> {
         ));
     }
     let container = container(&url).map_err(CommandError::Call)?;
-    let task = ClipTask { from, to: call.to, snaps: call.from_keyframe, container };
+    let task = ClipTask { from, to: call.to, snaps: call.from_keyframe, container, cores: 0 };
     let light = LightWork::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     light.check_free(&url, call.overwrite).await.map_err(occupied)?;
     let made = light.clip(&source, task, (&url, call.overwrite)).await;
-    let (Clipped { from, to, pictures, sounds }, bytes) = made.map_err(CommandError::failed)?;
+    let (Clipped { from, to, pictures, encoded, sounds, remarks }, bytes) =
+        made.map_err(CommandError::failed)?;
     if call.json {
-        let facts = json!({"from": from, "to": to, "pictures": pictures, "audio_tracks": sounds});
+        let facts = json!({"from": from, "to": to, "pictures": pictures, "encoded": encoded, "audio_tracks": sounds, "remarks": remarks});
         print(&json!({"output": url, "bytes": bytes, "facts": facts}).to_string());
     } else {
         let name = display_name(&url);
-        print(&format!("{name}: from {from:.3} s to {to:.3} s, {pictures} pictures, {bytes} bytes"));
+        let how = match encoded {
+            0 => "all copied".to_owned(),
+            encoded => format!("{encoded} of them encoded"),
+        };
+        print(&format!("{name}: from {from:.3} s to {to:.3} s, {pictures} pictures, {how}, {bytes} bytes"));
+        for remark in remarks {
+            note(&format!("{name}: {remark}"));
+        }
     }
     Ok(0)
 }

@@ -13,6 +13,7 @@ mod audio_codecs;
 mod bit_rates;
 mod burnt;
 mod chaos;
+mod clips;
 mod cluster;
 mod codecs;
 mod commands;

@@ -85,12 +85,11 @@ impl LightWork {
         self.stores.write_output(url, bytes, replaces).await
     }
 
-    /// Copies the packets of a part of a source into a file at a URL, which appears whole or not at all. Returns what it holds, and
-    /// its size in bytes.
+    /// Puts a part of a source into a file at a URL, which appears whole or not at all. Returns what it holds, and its size in bytes.
     ///
     /// # Errors
-    /// Refused if the source can't be reached, is no media file, or does not begin with a keyframe there, and if something has the URL
-    /// and `replaces` is false.
+    /// Refused if the source can't be reached, is no media file, or can't begin there, and if something has the URL and `replaces` is
+    /// false.
     pub async fn clip(
         &self,
         source: &str,
@@ -107,8 +106,8 @@ impl LightWork {
         };
         // The semaphore is never closed.
         let _slot = self.slots.acquire().await;
-        let limit = limits::inspect(pinned.source.bytes);
-        let task = Task::Clip(task);
+        let limit = limits::clip(pinned.source.bytes);
+        let task = Task::Clip(ClipTask { cores: self.cores, ..task });
         match self.children.run_with_outputs(&task, &[&pinned], limit, outputs).await? {
             Reply::Clipped(clipped) => {
                 let bytes = file.size().map_err(port_error)?;

@@ -54,6 +54,13 @@ pub(crate) fn inspect(bytes: i64) -> Duration {
     limit(reading(bytes))
 }
 
+/// Returns the limit for a clip of a source of so many bytes, of which all pictures may be encoded.
+pub(crate) fn clip(bytes: i64) -> Duration {
+    let most = millrace_media::pixel_budget(bytes.max(0).unsigned_abs(), 0);
+    // It is read up to four times in part: to plan the start and the end, and to encode and copy.
+    limit(4.0 * reading(bytes) + most as f64 / PIXELS)
+}
+
 /// Returns the limit for transcoding ranges that are expected to hold `units` pictures or samples, of a source of `bytes`.
 pub(crate) fn transcode(task: &TranscodeTask, bytes: i64, units: i64) -> Duration {
     let rate = |video: &VideoSettings| video.frame_rate.as_f64().clamp(1.0, 1000.0);

@@ -405,10 +405,10 @@ fn movie_ticks(planned: &[Planned<'_>]) -> i64 {
 }
 
 /// Ticks a second where no clock is exact for all.
-const COARSE_TICKS: i64 = 90_000;
+pub(crate) const COARSE_TICKS: i64 = 90_000;
 
 /// The least common multiple; `None` where a movie's clock can't be as fine.
-fn common_multiple(mut numbers: impl Iterator<Item = i64>) -> Option<i64> {
+pub(crate) fn common_multiple(mut numbers: impl Iterator<Item = i64>) -> Option<i64> {
     fn divisor(a: i64, b: i64) -> i64 {
         if b == 0 { a } else { divisor(b, a % b) }
     }

@@ -62,17 +62,20 @@ impl AnimationTask {
     }
 }
 
-/// The task of copying the packets of a part of a source into a file.
+/// The task of putting a part of a source into a file: its packets as they are, and those pictures encoded that can't be copied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClipTask {
     /// The start, in seconds from the start of the source.
     pub from: f64,
     /// The end, in seconds from the start of the source; `None` for the end of the source.
     pub to: Option<f64>,
-    /// True if it begins at the keyframe before where there is none at `from`; else that is a failure.
+    /// True if nothing is encoded: it begins at the keyframe before where there is none at `from`, and has the pictures behind its end
+    /// that others need.
     pub snaps: bool,
     /// The container, by its name in the table of formats.
     pub container: String,
+    /// The number of cores to use.
+    pub cores: usize,
 }
 
 /// A clip that was made.
@@ -84,8 +87,12 @@ pub struct Clipped {
     pub to: f64,
     /// The number of pictures.
     pub pictures: u32,
+    /// How many of them were encoded.
+    pub encoded: u32,
     /// The number of tracks of sound.
     pub sounds: u32,
+    /// What is otherwise than it was asked for, in words.
+    pub remarks: Vec<String>,
 }
 
 /// A picture or an animation that was made.

@@ -3,10 +3,10 @@
 use ffmpeg_next::{
     self as ff, Rational,
     ffi::{
-        AV_NOPTS_VALUE, AVCodecParameters, AVFieldOrder, AVINDEX_KEYFRAME, AVMediaType, AVPacketSideDataType,
-        AVRational, AVSEEK_FLAG_BACKWARD, AVStream, av_free, av_guess_frame_rate, av_index_search_timestamp,
-        av_memdup, av_stream_add_side_data, av_stream_get_side_data, avformat_index_get_entries_count,
-        avformat_index_get_entry,
+        AV_INPUT_BUFFER_PADDING_SIZE, AV_NOPTS_VALUE, AVCodecParameters, AVFieldOrder, AVINDEX_KEYFRAME,
+        AVMediaType, AVPacketSideDataType, AVRational, AVSEEK_FLAG_BACKWARD, AVStream, av_free,
+        av_guess_frame_rate, av_index_search_timestamp, av_mallocz, av_memdup, av_stream_add_side_data,
+        av_stream_get_side_data, avformat_index_get_entries_count, avformat_index_get_entry,
     },
     format::context::{Input, Output},
 };
@@ -109,6 +109,31 @@ pub(crate) fn add_copy(
         stream.avg_frame_rate = rate;
         stream.disposition = disposition;
         (*stream.codecpar).codec_tag = tag.map_or(0, u32::from_le_bytes);
+    }
+    Ok(())
+}
+
+/// Sets the codec headers of a stream of an output whose header is not written yet.
+///
+/// # Errors
+/// If there is no such stream, or no memory.
+pub(crate) fn set_extradata(output: &mut Output, stream: usize, bytes: &[u8]) -> Result<(), Failure> {
+    let doing = "beginning the output";
+    let mut stream =
+        output.stream_mut(stream).ok_or_else(|| Failure::new(format!("{doing}: a stream is missing")))?;
+    let size = i32::try_from(bytes.len()).map_err(Failure::at(doing))?;
+    // SAFETY: the stream is of an open context and has parameters; the bytes are copied into memory of libav's with the padding that it
+    // asks for, which belongs to the parameters in place of what they had.
+    unsafe {
+        let parameters = &mut *(*stream.as_mut_ptr()).codecpar;
+        let copy = av_mallocz(bytes.len() + AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();
+        if copy.is_null() {
+            return Err(Failure::new(format!("{doing}: out of memory")));
+        }
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), copy, bytes.len());
+        av_free(parameters.extradata.cast());
+        parameters.extradata = copy;
+        parameters.extradata_size = size;
     }
     Ok(())
 }
