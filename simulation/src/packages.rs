@@ -148,7 +148,11 @@ impl Ports {
                         // Nobody can publish it any more.
                         staged.is_complete = false;
                         let url = staged.url.clone();
-                        if store.outputs.get(&url).is_some_and(|shown| shown.package.as_ref() == Some(package)) {
+                        if store
+                            .outputs
+                            .get(&url)
+                            .is_some_and(|shown| shown.package.as_ref() == Some(package))
+                        {
                             store.outputs.remove(&url);
                         }
                     }

@@ -289,7 +289,8 @@ impl Place<'_> {
             let mut sizes: BTreeMap<String, u64> =
                 below.into_iter().map(|(name, size)| (format!("{folder}/{name}"), size)).collect();
             sizes.remove(&format!("{folder}/{LIST}"));
-            for part in list.objects.iter().filter(|part| Package::is_manifest(part) && is_plain(&part.name)) {
+            for part in list.objects.iter().filter(|part| Package::is_manifest(part) && is_plain(&part.name))
+            {
                 if let Some(size) = self.entry(&part.name)?.size().await? {
                     sizes.insert(part.name.clone(), size);
                 }

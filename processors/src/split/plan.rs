@@ -6,9 +6,10 @@ mod tests;
 use millrace_formats::{Seams, bit_rate::hold_segments};
 use millrace_profiles::{Request, Wanted, for_source};
 use millrace_schemas::{
-    AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, PackagePlan, Ratio,
-    Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind, TrackPlan,
-    TrackTags, Trim, Upload, VideoSettings, VideoTrack, WorkPrefix, hash_of, output_prefix, rendition_id,
+    AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, PackagePlan, PicturesPlan,
+    Ratio, Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind,
+    TrackPlan, TrackTags, Trim, Upload, VideoSettings, VideoTrack, WorkPrefix, hash_of, output_prefix,
+    rendition_id,
 };
 
 use super::{
@@ -151,6 +152,12 @@ pub(super) fn plan(
         shaped.extend(upload.keep_location.then_some("location"));
         // Renditions are named by their settings, which are those of the whole source, too.
         shaped.extend(part_text.as_deref());
+        // How pictures are put into files is in no rendition.
+        let put = output.pictures.as_ref().map(|pictures| {
+            let PicturesPlan { format, best, columns, rows, plays, seconds: _ } = pictures;
+            format!("pictures {format} {best} {columns} {rows} {plays}")
+        });
+        shaped.extend(put.as_deref());
         output.mark = Fingerprint::new(source, &output.format, &shaped).mark();
     }
     let started = Started {

@@ -55,7 +55,7 @@ pub(super) fn check(file: &[u8], format: &PictureFormat, pictures: usize) -> Res
     }
 }
 
-/// Counts the pictures of a GIF, block by block; `None` if it is none, or a picture has another palette than all have.
+/// Counts the pictures of a GIF, block by block; `None` if it is none, or a picture has a colour that is not in the palette of all.
 fn gif_pictures(file: &[u8]) -> Option<usize> {
     let size = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
     let palette = file.get(13..13 + size(*file.get(10)?))?;
@@ -68,8 +68,10 @@ fn gif_pictures(file: &[u8]) -> Option<usize> {
             0x2c => {
                 pictures += 1;
                 let own = file.get(at + 10..at + 10 + size(*file.get(at + 9)?))?;
-                // libavformat repeats the one of all at the first picture.
-                if !own.is_empty() && own != palette {
+                // libavcodec repeats the colours at the first picture that are in it, and fills up with white.
+                let is_known =
+                    |color: &[u8]| color == [255; 3] || palette.chunks(3).any(|other| other == color);
+                if !own.chunks(3).all(is_known) {
                     return None;
                 }
                 after_blocks(file, at + 11 + own.len())?
@@ -130,8 +132,14 @@ mod tests {
         assert!(String::from_utf8_lossy(&marked).lines().any(|line| line == MARK));
         assert!(check(&marked, gif, 2).is_ok() && check(&marked, gif, 1).is_err());
         assert_eq!(gif_pictures(&marked[..marked.len() - 1]), None, "cut off");
+        // A palette at the first picture.
         file[19 + 9] = 0x80;
-        assert_eq!(gif_pictures(&file), None, "a palette of its own");
+        let with = |color: [u8; 3]| {
+            let mut file = file.clone();
+            file.splice(29..29, [color, [255; 3]].concat());
+            gif_pictures(&file)
+        };
+        assert_eq!((with([0; 3]), with([1, 2, 3])), (Some(2), None), "a colour of its own");
     }
 
     #[test]
