@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::{
     Place,
-    judge::{brightest, likeness_after, probed, shown_size},
+    judge::{brightest, likeness_after, number_of, probed, shown_size},
     media::{self, Constant, ffmpeg},
     serving::{Serving, url},
 };
@@ -27,15 +27,6 @@ fn made(place: &Place, arguments: &[&str]) -> Value {
     let (status, stdout, stderr) = call(place, &[arguments, &["--json", "--overwrite"]].concat());
     assert_eq!(status, 0, "{arguments:?}: {stderr}");
     serde_json::from_str::<Value>(&stdout).unwrap()["facts"].clone()
-}
-
-/// The number of the source's picture that this one is, of some: it is far more alike than the others.
-fn number_of(source: &Path, candidates: std::ops::Range<usize>, picture: &Path) -> usize {
-    let likeness = |number: usize| likeness_after(source, &format!("select=eq(n\\,{number})"), picture);
-    let found = candidates.map(|number| (number, likeness(number)));
-    let (number, likeness) = found.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
-    assert!(likeness > 35.0, "picture {number} is the nearest, with {likeness} dB");
-    number
 }
 
 #[test]

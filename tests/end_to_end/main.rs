@@ -49,6 +49,7 @@ mod run;
 mod security;
 mod serve;
 mod sources;
+mod stills;
 mod stores;
 mod terminal;
 mod topology;

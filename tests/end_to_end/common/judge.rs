@@ -361,6 +361,15 @@ pub fn likeness_after(source: &Path, filter: &str, output: &Path) -> f64 {
     listing.lines().filter_map(value).reduce(f64::min).unwrap()
 }
 
+/// The number of the source's picture that this one is, of some: it is far more alike than the others.
+pub fn number_of(source: &Path, candidates: std::ops::Range<usize>, picture: &Path) -> usize {
+    let likeness = |number: usize| likeness_after(source, &format!("select=eq(n\\,{number})"), picture);
+    let found = candidates.map(|number| (number, likeness(number)));
+    let (number, likeness) = found.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    assert!(likeness > 35.0, "picture {number} is the nearest, with {likeness} dB");
+    number
+}
+
 /// The time of each picture in seconds, with the brightest luma of it behind this filter of ffmpeg's.
 pub fn brightest(path: &Path, filter: &str) -> Vec<(f64, f64)> {
     let graph = format!("{filter},signalstats,metadata=mode=print:key=lavfi.signalstats.YMAX:file=-");
