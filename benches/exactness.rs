@@ -294,6 +294,7 @@ impl Maker {
             round: 0,
             strict: false,
             source_bytes: 0,
+            key: None,
         }));
         let (Reply::Merged(_), _) = self.ask(&merge, files) else { panic!("not merged") };
         made.iter().map(|made| made.units).collect()

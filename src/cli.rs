@@ -19,7 +19,7 @@ use help::{
 };
 pub(crate) use light::{Clip, Gif, LightOutput, Thumbnail};
 pub(crate) use profiles::{CheckProfile, ProfileLookup, Profiles};
-pub(crate) use shared::{Data, Decoding, LogLocation, OwnProfiles};
+pub(crate) use shared::{Data, Decoding, KeyFiles, LogLocation, OwnProfiles};
 pub(crate) use shell::Shell;
 
 /// Turns video into other formats: splits it at time intervals, transcodes the segments in parallel, joins them, and
@@ -152,6 +152,8 @@ pub(crate) struct Run {
     pub(crate) order: Order,
     #[command(flatten)]
     pub(crate) own: OwnProfiles,
+    #[command(flatten)]
+    pub(crate) keys: KeyFiles,
     /// How many cores to use [default: all]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
@@ -182,6 +184,9 @@ pub(crate) struct Serve {
     #[command(flatten)]
     #[serde(skip)]
     pub(crate) own: OwnProfiles,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub(crate) keys: KeyFiles,
     /// Where uploads may read sources: a folder, or a URL such as s3://videos/in/ or https://host/in/; may be given several times. Nothing else is read
     #[arg(
         long = "source-root",

@@ -1,6 +1,7 @@
 //! Settings: from a file, which variables and flags override.
 
 mod access;
+mod keys;
 mod layers;
 mod watch;
 
@@ -32,6 +33,8 @@ use crate::{
     shell::{data::DataFolder, watch::Folder},
 };
 use access::{AccessConfig, output_reach, reach};
+use keys::Secret;
+pub(crate) use keys::keys;
 use layers::{Flags, merge};
 pub(crate) use watch::Watch;
 
@@ -95,6 +98,9 @@ pub(crate) struct Config {
     /// What is Kafka's.
     #[serde(default)]
     pub(crate) kafka: KafkaConfig,
+    /// The keys by which packages are encrypted, by name.
+    #[serde(default)]
+    pub(crate) keys: BTreeMap<String, Secret>,
 }
 
 /// What is Kafka's.
@@ -160,7 +166,7 @@ impl Config {
         let wrong =
             |error: &dyn std::fmt::Display| CommandError::Call(format!("{}: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-        toml::from_str::<Self>(&text).map_err(|error| wrong(&error))?;
+        toml::from_str::<Self>(&text).map_err(|error| wrong(&keys::describe(&error, &text)))?;
         Ok(text)
     }
 

@@ -102,6 +102,9 @@ pub(crate) async fn submit(
     for asset in &assets {
         check_reach(principal, Purpose::Source, asset)?;
     }
+    for key in request::key_urls(&upload) {
+        check_reach(principal, Purpose::Source, &key)?;
+    }
     let source = api.storage.pin(&url).await?;
     let usage = UploadUsage { bytes: source.bytes.unsigned_abs(), ..UploadUsage::default() };
     principal.limits.check(&usage).map_err(Problem::unprocessable)?;

@@ -13,6 +13,7 @@ use crate::{
     bit_rate::first_quality,
     color,
     pixels::{HIGH_RANGE_DEPTH, Pixels, nearest},
+    slices::ReadSlices,
     splice::Splice,
 };
 pub use crate::{
@@ -303,6 +304,12 @@ pub trait VideoCodec: Debug + Sync {
     fn replaces_headers(&self, encoder: &[u8], packet: &[u8], form: Form) -> bool {
         let _ = (encoder, packet, form);
         false
+    }
+
+    /// Returns what reads, from codec headers of files, which bytes of packets stay clear where samples are encrypted by themselves; `None`
+    /// if that is not known of the codec.
+    fn slices(&self) -> Option<ReadSlices> {
+        None
     }
 
     /// The most pictures that its encoder holds as lookahead and references, beside three for each core.

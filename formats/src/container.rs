@@ -34,6 +34,7 @@ table! {
         sprite,
         gif,
         webp,
+        hls_ts,
     }
 }
 
@@ -201,6 +202,12 @@ impl Index {
     #[must_use]
     pub fn states_light(self) -> bool {
         matches!(self, Self::Movie | Self::Blocks | Self::Fragments)
+    }
+
+    /// Returns `true` if samples are encrypted by themselves in it, so that all else can be read without the key (ISO/IEC 23001-7).
+    #[must_use]
+    pub fn encrypts_samples(self) -> bool {
+        self == Self::Fragments
     }
 
     /// Returns `true` if the last packet of sound can state how many of its samples are not heard.

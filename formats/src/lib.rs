@@ -37,6 +37,7 @@ pub mod planted;
 mod quality;
 pub mod rate;
 mod sets;
+pub mod slices;
 mod sound;
 mod splice;
 pub mod temporal;

@@ -4,6 +4,8 @@
 //! nothing recurses. Clauses are those of ISO/IEC 14496-12:2015.
 
 pub(crate) mod edit;
+pub(crate) mod encrypt;
+pub(crate) mod encrypted;
 mod fragments;
 mod layout;
 mod model;

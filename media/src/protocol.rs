@@ -3,6 +3,7 @@
 //! order that the task names.
 
 mod inspection;
+mod key;
 mod light;
 mod verification;
 
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::sandbox::Layer;
 
 pub use inspection::{InspectTask, Inspected, ProbedStream};
+pub(crate) use key::read_bytes;
+pub use key::{ContentKey, NoContentKey};
 pub use light::{
     AnimationTask, ClipTask, Clipped, Drawn, MOST_ANIMATED, MOST_ANIMATED_PICTURES, MOST_CANDIDATES,
     PictureTask,
@@ -140,6 +143,9 @@ pub struct MergeTask {
     /// The size of the source in bytes, if tracks are copied from it; else 0, and the task does not read it.
     #[serde(default)]
     pub source_bytes: i64,
+    /// The key by which the output is encrypted, if its plan says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<ContentKey>,
 }
 
 impl MergeTask {

@@ -113,6 +113,10 @@ impl ResourceLimits {
             // To a pipe.
             Task::Picture(_) | Task::Animation(_) => 0,
             Task::Transcode(_) => bytes.saturating_mul(16).saturating_add(1 << 30),
+            // An encrypted package lies behind what it is made of.
+            Task::Merge(task) | Task::Prove(task) if task.key.is_some() => {
+                bytes.saturating_mul(4).saturating_add(2 << 30)
+            }
             Task::Merge(_) | Task::Prove(_) | Task::Clip(_) => {
                 bytes.saturating_mul(2).saturating_add(1 << 30)
             }

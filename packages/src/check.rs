@@ -1,7 +1,7 @@
 //! What a presentation must be before manifests are made of it.
 
 use crate::{
-    Error, Files, Media, Presentation, Segment, Track,
+    Encryption, Error, Files, Media, Presentation, Segment, Track,
     named::{self, End},
     names,
 };
@@ -62,8 +62,8 @@ fn check_track(track: &Track) -> Result<f64, String> {
     let end = check_segments(&track.segments)?;
     match &track.files {
         Files::Many { init } => {
-            if init.is_none() != (track.media == Media::Text) {
-                return Err("text alone has no initialization segment".into());
+            if init.is_some() == is_bare(track) {
+                return Err("text and transport streams alone have no initialization segment".into());
             }
             if let Some(init) = init.as_ref().filter(|init| !names::is_name(init)) {
                 return Err(format!("the name '{}' is no relative path", init.escape_debug()));
@@ -73,12 +73,13 @@ fn check_track(track: &Track) -> Result<f64, String> {
             if let Some(segment) = track.segments.iter().find(|segment| segment.name != *name) {
                 return Err(format!("a segment is in '{}' and not in '{name}'", segment.name.escape_debug()));
             }
-            check_single(&track.segments, if track.media == Media::Text { 0 } else { *init_bytes }, *index)?;
-            if *init_bytes == 0 && track.media != Media::Text {
+            check_single(&track.segments, if is_bare(track) { 0 } else { *init_bytes }, *index)?;
+            if *init_bytes == 0 && !is_bare(track) {
                 return Err("its initialization segment is empty".into());
             }
         }
     }
+    check_encryption(track)?;
     if let Some(iframes) = &track.iframes {
         if !matches!(track.media, Media::Video { .. }) {
             return Err("only video has keyframes".into());
@@ -95,6 +96,30 @@ fn check_track(track: &Track) -> Result<f64, String> {
         }
     }
     Ok(end)
+}
+
+/// Returns `true` for a track that can be read without an initialization segment: text, and transport streams.
+fn is_bare(track: &Track) -> bool {
+    track.media == Media::Text || track.segments.iter().all(|segment| segment.name.ends_with(".ts"))
+}
+
+/// Checks how a track is encrypted: whole segments are objects, and text has no samples.
+fn check_encryption(track: &Track) -> Result<(), String> {
+    let is_uri =
+        |uri: &str| uri.len() <= 4096 && uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
+    match &track.encryption {
+        None => Ok(()),
+        Some(encryption) if !is_uri(encryption.uri()) => Err("the URL of its key is none".into()),
+        Some(Encryption::Segments { .. })
+            if track.iframes.is_some() || !matches!(track.files, Files::Many { .. }) =>
+        {
+            Err("its segments are ranges of bytes, which can't be encrypted as a whole".into())
+        }
+        Some(Encryption::Samples { .. }) if track.media == Media::Text => {
+            Err("text has no samples that are encrypted".into())
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// Checks that segments have names, sizes and times, and follow each other; returns where the last one ends, in seconds.

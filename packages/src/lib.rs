@@ -7,6 +7,7 @@
 mod check;
 mod codecs;
 mod dash;
+mod encryption;
 mod error;
 mod hls;
 mod index;
@@ -18,6 +19,7 @@ mod presentation;
 mod words;
 
 pub use codecs::{codec_string, init_codecs};
+pub use encryption::{Encryption, StatedKey};
 pub use error::Error;
 pub use index::segment_index;
 pub use language::terminology;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::Error;
+use crate::{Error, StatedKey};
 
 /// An object, or a range of one, that a manifest names.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Named {
     pub seconds: Option<f64>,
     /// What it is.
     pub kind: NamedKind,
+    /// How the manifest says that it is encrypted; `None` for not at all.
+    pub key: Option<StatedKey>,
     /// The name of the text that names it.
     pub by: String,
 }

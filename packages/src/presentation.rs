@@ -1,5 +1,7 @@
 //! What a package presents: tracks, their segments, and where these are.
 
+use crate::Encryption;
+
 /// A presentation: tracks that play together from the same zero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Presentation {
@@ -34,6 +36,8 @@ pub struct Track {
     pub segments: Vec<Segment>,
     /// Keyframes that can be shown alone, for seeking by sight.
     pub iframes: Option<IFrames>,
+    /// How its segments and keyframes are encrypted; `None` if they are not.
+    pub encryption: Option<Encryption>,
 }
 
 /// The kind of media of a track, with what players choose by.
@@ -97,14 +101,14 @@ pub enum Purpose {
 pub enum Files {
     /// An object for each segment.
     Many {
-        /// The object with the initialization segment; `None` for text.
+        /// The object with the initialization segment; `None` for text and for transport streams, whose segments say all themselves.
         init: Option<String>,
     },
     /// One object for all segments.
     Single {
         /// Its name, relative to the package's top.
         name: String,
-        /// The size of the initialization segment, which is its first bytes.
+        /// The size of the initialization segment, which is its first bytes; 0 as for [`Self::Many`].
         init_bytes: u64,
         /// The offset and the size of the `sidx` box ([`segment_index`](crate::segment_index)); `None` if there is none. dash.js
         /// plays a track in one object only by this box.

@@ -31,6 +31,7 @@ fn track(id: &str, media: Media, codecs: &str, segments: Vec<Segment>) -> Track 
         files: Files::Many { init: Some(format!("3f2a9c1b/{id}/init.mp4")) },
         segments,
         iframes: None,
+        encryption: None,
     }
 }
 
@@ -208,7 +209,7 @@ fn tracks_that_cannot_be_presented_are_refused_with_the_reason() {
     assert!(with(&|track| track.codecs.clear()).contains("its codec is ''"));
     assert!(
         with(&|track| track.files = Files::Many { init: None })
-            .contains("text alone has no initialization segment")
+            .contains("alone have no initialization segment")
     );
     assert!(refusal(&presentation(vec![text("t", "eng")])).contains("neither video nor audio"));
     assert!(

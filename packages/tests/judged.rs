@@ -152,6 +152,7 @@ fn track(package: &Path, id: &str, media: Media) -> Track {
         files: Files::Many { init: Some(format!("3f/{id}/init.mp4")) },
         segments,
         iframes: None,
+        encryption: None,
     }
 }
 

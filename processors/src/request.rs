@@ -3,8 +3,8 @@
 use millrace_formats::{Container, Tables};
 use millrace_profiles::Request;
 pub use millrace_profiles::{
-    Catalog, assets, lasting_profile, pin_assets, pin_profile, profile_and_version, profile_reference,
-    unpinned_assets,
+    Catalog, assets, key_urls, lasting_profile, pin_assets, pin_profile, profile_and_version,
+    profile_reference, unpinned_assets,
 };
 use millrace_schemas::{SourceRef, Upload};
 use millrace_topology::ports::{PortError, Storage};

@@ -114,6 +114,12 @@ impl Profile {
         };
         let division = packages::division((tables, container), key, output, interval, problems);
         let audio = self.audio_of(tables, container, key, output, problems);
+        let pictures = match &video {
+            Some((Some((codec, _)), _)) => codec.video(),
+            _ => None,
+        };
+        let protection =
+            encryption::protection((tables, container), key, output, (division, pictures), problems);
         if problems.0.len() > before {
             return None;
         }
@@ -131,7 +137,7 @@ impl Profile {
             problems.add(format!("{key}.name"), reason);
             return None;
         }
-        Some(Wanted::new(container, name, video, audio).divided(division))
+        Some(Wanted::new(container, name, video, audio).divided(division).encrypted(protection))
     }
 
     /// Encodings that no output holds are mistakes.
@@ -201,6 +207,7 @@ pub(crate) mod audio;
 mod bit_rates;
 mod codecs;
 mod copies;
+mod encryption;
 pub(crate) mod packages;
 #[cfg(test)]
 mod random;

@@ -61,7 +61,10 @@ mod tests {
         let uneven = refused("keyframe_interval = 4\n[[output]]\nformat = \"cmaf\"");
         assert!(uneven.contains("set keyframe_interval to 6, 3 or 1.5 seconds"), "{uneven}");
         let file = refused("[[output]]\nformat = \"mp4\"\nsegment = 6");
-        assert!(file.contains("output[0].segment: mp4 is one file; ask for cmaf, hls or dash"), "{file}");
+        assert!(
+            file.contains("output[0].segment: mp4 is one file; ask for cmaf, hls, dash or hls-ts"),
+            "{file}"
+        );
         let long = refused("[[output]]\nformat = \"cmaf\"\nsegment = \"2m\"");
         assert!(long.contains("1 to 60 seconds"), "{long}");
         let files = refused("[[output]]\nformat = \"cmaf\"\nfiles = \"few\"");

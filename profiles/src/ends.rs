@@ -261,7 +261,7 @@ mod tests {
     use crate::{keys::KEYS, profile::Profile};
 
     /// Keys whose values are names or free text.
-    const NAMES: [&str; 21] = [
+    const NAMES: [&str; 26] = [
         "video.NAME.rungs",
         "description",
         "output.format",
@@ -285,6 +285,11 @@ mod tests {
         "output.to",
         "output.frame_rate",
         "output.plays",
+        "output.encryption.method",
+        "output.encryption.key",
+        "output.encryption.uri",
+        "output.encryption.key_id",
+        "output.encryption.vector",
     ];
 
     fn codecs() -> impl Iterator<Item = &'static dyn Codec> {

@@ -19,6 +19,7 @@ use crate::{
         audio::{GAIN, HIGH_PASS, LONGEST_FADE, LOUDNESS},
         packages::FILES,
     },
+    encryption::{LONGEST_URL, METHODS},
     geometry::SMALLEST_SIDE,
     rungs::MOST_RUNGS,
     watermark::MOST_WATERMARKS,
@@ -440,7 +441,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "output.segment",
-        about: "Of a package (cmaf, hls, dash): the length of its segments. Each begins with the first keyframe at or behind a multiple of it, in all sizes at the same time, so `keyframe_interval` divides it; where that is not set, it is 2 seconds, or as long as a segment where 2 seconds don't divide it.",
+        about: "Of a package (cmaf, hls, dash, hls-ts): the length of its segments. Each begins with the first keyframe at or behind a multiple of it, in all sizes at the same time, so `keyframe_interval` divides it; where that is not set, it is 2 seconds, or as long as a segment where 2 seconds don't divide it.",
         range: |_| format!("{} to {} seconds", SEGMENTS.0, SEGMENTS.1),
         default: "6 seconds",
         example: "[[output]]\nformat = \"cmaf\"\nsegment = \"4s\"",
@@ -564,6 +565,46 @@ pub const KEYS: &[Key] = &[
         cost: "nothing",
     },
     Key {
+        path: "output.encryption.method",
+        about: "Of a package: how it is encrypted. `aes-128` encrypts whole segments, and texts with them (RFC 8216, 4.3.2.4), in `hls` and `hls-ts` with an object for each segment; initialization segments stay clear, and there is no list of keyframes. `cbcs` encrypts samples of H.264, HEVC and audio (ISO/IEC 23001-7), in `cmaf`, `hls` and `dash`; texts stay clear. What is published was decrypted again and compared.",
+        range: |_| METHODS.join(" or "),
+        default: "none: without it nothing is encrypted",
+        example: "[[output]]\nformat = \"hls\"\n[output.encryption]\nmethod = \"aes-128\"\nkey = \"film\"\nuri = \"https://keys.example.com/film\"",
+        cost: "reading and writing the package once more, and as much more room in the data folder while it is made",
+    },
+    Key {
+        path: "output.encryption.key",
+        about: "Where the key comes from: its name in the settings of the processes that merge (`[keys]`, `MILLRACE_KEYS_NAME`, `--key-file`), or a URL that has its 16 bytes, which is read when the package is put together, and which the principal must be allowed to read as it is a source. The key itself is refused here, because it would be kept in records.",
+        range: |_| "a name of 1 to 64 letters, digits, - and _; or a URL without a query".into(),
+        default: "none: it must be set",
+        example: "[[output]]\nformat = \"cmaf\"\n[output.encryption]\nmethod = \"cbcs\"\nkey = \"https://keys.example.com/film\"",
+        cost: "nothing; from a URL a request or two",
+    },
+    Key {
+        path: "output.encryption.uri",
+        about: "The URL of the key that playlists tell players; who may read it is your server's affair. DASH states no URL: its players are given the key by its id.",
+        range: |_| format!("a URL of at most {LONGEST_URL} bytes"),
+        default: "`key`, if that is a URL of a web server; without one it must be set where there are playlists",
+        example: "[[output]]\nformat = \"hls\"\n[output.encryption]\nmethod = \"aes-128\"\nkey = \"film\"\nuri = \"https://keys.example.com/film\"",
+        cost: "nothing",
+    },
+    Key {
+        path: "output.encryption.key_id",
+        about: "The id of the key of `cbcs`, which tracks and descriptions state.",
+        range: |_| "32 hexadecimal digits, or a UUID".into(),
+        default: "one that follows from `key`, the same in all packages",
+        example: "[[output]]\nformat = \"cmaf\"\n[output.encryption]\nmethod = \"cbcs\"\nkey = \"https://keys.example.com/film\"\nkey_id = \"eb676abb-cb34-5e96-bbcf-616630f1a3da\"",
+        cost: "nothing",
+    },
+    Key {
+        path: "output.encryption.vector",
+        about: "The initialization vector.",
+        range: |_| "32 hexadecimal digits".into(),
+        default: "of `aes-128` the number of the segment (RFC 8216, 5.2); of `cbcs` one of each attempt",
+        example: "[[output]]\nformat = \"hls\"\n[output.encryption]\nmethod = \"aes-128\"\nkey = \"https://keys.example.com/film\"\nvector = \"000102030405060708090a0b0c0d0e0f\"",
+        cost: "nothing; one vector for all segments lets others see which begin alike",
+    },
+    Key {
         path: "source.trim.from",
         about: "Where the part of the source that is used begins, counted from its time zero: the earliest start of the streams that \
                 outputs hold. Of the pictures, those whose presentation time is at or after it are used, and one that began before is not, \
@@ -643,6 +684,7 @@ mod tests {
             ("[video.a]\nx = 1", "video.NAME."),
             ("[audio.a]\nx = 1", "audio.NAME."),
             ("[[output]]\nx = 1", "output."),
+            ("[[output]]\nencryption = { x = 1 }", "output.encryption."),
             ("[source]\naccept = { x = 1 }", "source.accept."),
             ("[source]\ntrim = { x = 1 }", "source.trim."),
         ] {
@@ -652,7 +694,8 @@ mod tests {
             assert!(!taken.is_empty(), "{message}");
             for key in taken {
                 let path = format!("{prefix}{key}");
-                assert!(KEYS.iter().any(|key| key.path == path), "{path} is not documented");
+                let is_of_it = |key: &Key| key.path == path || key.path.starts_with(&format!("{path}."));
+                assert!(KEYS.iter().any(is_of_it), "{path} is not documented");
             }
         }
     }

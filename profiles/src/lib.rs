@@ -13,6 +13,7 @@ mod copies;
 mod copying;
 mod crop;
 mod division;
+mod encryption;
 mod ends;
 mod geometry;
 mod keys;
@@ -39,6 +40,7 @@ pub use asset::Asset;
 pub use catalog::{Catalog, CatalogEntry, Origin};
 pub use crop::{Crop, Rotate};
 pub use division::Division;
+pub use encryption::Encryption;
 pub use ends::{Ends, IMAGE, ends, profile_with};
 pub use keys::{KEYS, Key, documentation};
 pub use ladder::for_source;
@@ -48,8 +50,8 @@ pub use pictures::PicturesAsked;
 pub use problems::Problem;
 pub use profile::{Audio, Output, Profile, ProfileError, SourceTerms, Video};
 pub use request::{
-    Request, assets, lasting_profile, pin_assets, pin_profile, profile_and_version, profile_reference,
-    unpinned_assets,
+    Request, assets, key_urls, lasting_profile, pin_assets, pin_profile, profile_and_version,
+    profile_reference, unpinned_assets,
 };
 pub use rungs::{Rung, Rungs};
 pub use shipped::{SHIPPED, shipped};

@@ -9,6 +9,7 @@ use crate::{
     amounts::{BitRate, Bits, Decibels, Loudness, Seconds, Size},
     asset::Asset,
     crop::{Crop, Rotate},
+    encryption::Encryption,
     rungs::Rungs,
     subtitles::{Subtitles, burn_or_table},
     timing::{Deinterlace, Denoise, FrameRate},
@@ -237,6 +238,9 @@ pub struct Output {
     /// How often an animation is shown; 0 for without end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plays: Option<i32>,
+    /// How the segments of a package are encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 /// Which encodings the audio of an output has.

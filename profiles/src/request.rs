@@ -126,6 +126,19 @@ pub fn unpinned_assets(upload: &Upload) -> Vec<String> {
     urls
 }
 
+/// Returns the URLs of the keys by which an upload's packages are encrypted, each once; none if its profile is none.
+#[must_use]
+pub fn key_urls(upload: &Upload) -> Vec<String> {
+    let Some(profile) = profile_of(upload) else { return Vec::new() };
+    let mut urls: Vec<String> = Vec::new();
+    for url in profile.outputs.iter().filter_map(|output| output.encryption.as_ref()?.key_url()) {
+        if !urls.iter().any(|other| other == url) {
+            urls.push(url.to_owned());
+        }
+    }
+    urls
+}
+
 /// Returns an upload whose assets have these versions, so that its execution is made with them. Those that have one keep it.
 #[must_use]
 pub fn pin_assets(upload: Upload, pinned: &[SourceRef]) -> Upload {

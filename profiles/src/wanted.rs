@@ -5,7 +5,7 @@ use millrace_formats::{
 };
 use millrace_packages::terminology;
 use millrace_schemas::{
-    AudioFilters, AudioSettings, BitRate, ImageFacts, Picture, Sound, SourceFacts, VideoFilters,
+    AudioFilters, AudioSettings, BitRate, ImageFacts, Picture, Protection, Sound, SourceFacts, VideoFilters,
     VideoSettings, path_encoded, source_stem,
 };
 
@@ -53,6 +53,8 @@ pub struct Wanted {
     division: Option<Division>,
     /// Which single pictures it holds; `None` for tracks.
     pictures: Option<PicturesAsked>,
+    /// How it is encrypted, of a package.
+    protection: Option<Protection>,
     /// What is wanted of its pictures; `None` for no pictures.
     pub(crate) video: Option<Encoding<Video>>,
     /// What is wanted of further renditions of its pictures, of a format that holds several.
@@ -183,6 +185,17 @@ impl Wanted {
         self.division
     }
 
+    /// Returns the same, encrypted like this.
+    pub(crate) fn encrypted(self, protection: Option<Protection>) -> Self {
+        Self { protection, ..self }
+    }
+
+    /// Returns how it is encrypted; `None` if it is not.
+    #[must_use]
+    pub fn protection(&self) -> Option<&Protection> {
+        self.protection.as_ref()
+    }
+
     pub(crate) fn new(
         container: &'static Container,
         name: &str,
@@ -196,6 +209,7 @@ impl Wanted {
             smaller: Vec::new(),
             division: None,
             pictures: None,
+            protection: None,
             video: video.map(|(chosen, asked)| Encoding::new(chosen, asked)),
             audio: audio
                 .into_iter()

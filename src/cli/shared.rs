@@ -1,6 +1,6 @@
 //! Flags that several commands have.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::{Serialize, Serializer, ser::Error as _};
@@ -21,6 +21,15 @@ pub(crate) struct OwnProfiles {
     /// A folder with profiles of yours: each NAME.toml in it is the profile NAME, and stands over one that ships under that name
     #[arg(long, value_name = "DIR", env = "MILLRACE_PROFILES")]
     pub(crate) profiles: Option<PathBuf>,
+}
+
+/// The keys by which packages are encrypted.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct KeyFiles {
+    /// A file with the key NAME, by which a profile encrypts packages (16 bytes, or 32 hexadecimal digits); may be given several times.
+    /// MILLRACE_KEYS_NAME can hold its digits instead
+    #[arg(long = "key-file", value_name = "NAME=FILE", hide_short_help = true)]
+    pub(crate) key_files: Vec<OsString>,
 }
 
 /// Where the log is: a cluster, or a data folder.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use millrace_processors::{assemble, cleanup, request};
+use millrace_profiles::Wanted;
 use millrace_runtime::{Tail, read_table};
 use millrace_schemas::{
     Assembly, Made, Phase, RenditionId, RenditionKind, Signal, SourceRef, Upload, execution_id,
@@ -14,7 +15,7 @@ use millrace_worker::{Worker, WorkerSettings, check_sandbox};
 use super::follow::{Awaited, Ending, Results, follow};
 use crate::{
     cli::Run,
-    config::{Config, cores},
+    config::{Config, cores, keys},
     error::CommandError,
     inputs::{Input, check_outputs, expand, parse_output},
     shell::{
@@ -33,7 +34,13 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     let template = pin_assets(template, &stores).await.map_err(CommandError::Call)?;
     let wanted = request::wanted(&template).map_err(CommandError::Call)?;
     check_outputs(&inputs, &prefix, &wanted.outputs)?;
-    let media = Config::of_flags(&call.decoding)?.media_processes()?;
+    let config = Config::of_flags(&call.decoding)?;
+    let media = config.media_processes()?;
+    let keys = keys(&config.keys, &call.keys.key_files)?;
+    let protections = wanted.outputs.iter().filter_map(Wanted::protection);
+    if let Some(missing) = protections.filter_map(|protection| keys.missing(protection)).next() {
+        return Err(CommandError::Call(missing));
+    }
     let encoders = check_sandbox(media).await?;
     let data = DataFolder::find(call.data.folder.as_deref())?;
     let _owned = data.own()?;
@@ -105,7 +112,7 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     if awaited.is_empty() {
         return Ok(results.status());
     }
-    let settings = WorkerSettings { jobs: cores(call.jobs), media, encoders, ..data.worker_settings() };
+    let settings = WorkerSettings { jobs: cores(call.jobs), media, encoders, keys, ..data.worker_settings() };
     let ended = Tail::from_end(log.clone(), streams::MERGED).await?;
     logs::publish_lines(&log);
     let worker = Worker::start(&settings, &log)?;

@@ -10,7 +10,7 @@ use millrace_worker::{Worker, WorkerSettings, check_sandbox};
 use super::follow::Interrupts;
 use crate::{
     cli::Serve,
-    config::{Config, Watch, cores, seconds},
+    config::{Config, Watch, cores, keys, seconds},
     error::CommandError,
     shell::{
         connect::{connect_to_serve, new_log},
@@ -36,6 +36,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
     let retry_window_ms = config.retry_window_ms()?;
     let media = config.media_processes()?;
     let access = Arc::new(config.access()?);
+    let keys = keys(&config.keys, &call.keys.key_files)?;
     let work_url = config.work_url()?;
     let stores =
         Stores::default().within(access.sources(), access.outputs()).reserving(config.reserved_locations()?);
@@ -93,6 +94,7 @@ pub(super) async fn serve(call: Serve) -> Result<u8, CommandError> {
             trust_header: config.access.trust_header,
         },
         profiles,
+        keys,
     };
     logs::publish_lines(&log);
     let mut worker = Worker::start(&settings, &log)?;

@@ -1,9 +1,6 @@
 //! Pictures and animations that are made at once: they show what a player shows at that time, and cost little.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use millrace_servers::{Manner, WebServer};
 use serde_json::{Value, json};

@@ -23,6 +23,7 @@ mod copies;
 mod crash;
 mod deploy;
 mod differential;
+mod encryption;
 mod exact;
 mod examples;
 mod hdr;

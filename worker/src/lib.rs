@@ -12,6 +12,7 @@ mod batch;
 mod children;
 mod compute;
 mod error;
+mod keys;
 mod light;
 mod limits;
 mod metrics;
@@ -25,6 +26,7 @@ mod stored;
 mod worker;
 
 pub use error::WorkerError;
+pub use keys::{Keys, variable as key_variable};
 pub use light::{LONGEST_PICTURE_FILE, LightWork, Made};
 pub use metrics::{count_profile_fault, describe as describe_metrics, set_faulty_profiles};
 pub use probe::{Comparison, MadeOf, Probes, probe_json};

@@ -10,7 +10,7 @@ use millrace_schemas::{Encoders, SourceRef};
 use millrace_storage::{Stores, WorkStore, is_manifest};
 use millrace_topology::ports::{Controls, PortError, Storage, Stored};
 
-use crate::{batch::SegmentBatches, children::Children, error::port_error, stored::read_stored};
+use crate::{batch::SegmentBatches, children::Children, error::port_error, keys::Keys, stored::read_stored};
 
 /// The ports of the processors.
 pub(crate) struct Ports {
@@ -18,6 +18,8 @@ pub(crate) struct Ports {
     /// The encoders of media processes, by codec.
     pub(crate) encoders: Encoders,
     pub(crate) stores: Stores,
+    /// The keys by which packages are encrypted.
+    pub(crate) keys: Keys,
     pub(crate) work: WorkStore,
     pub(crate) batches: Arc<SegmentBatches>,
     /// The attempts that have ended, by execution.

@@ -9,7 +9,7 @@ use millrace_processors::{
 use millrace_schemas::Encoders;
 use millrace_storage::{Stores, WorkStore};
 
-use crate::sandbox::MediaProcessSettings;
+use crate::{keys::Keys, sandbox::MediaProcessSettings};
 
 /// The scheme of the store for uploads that name only a bucket, unless it is set otherwise.
 pub const DEFAULT_STORE: &str = "s3";
@@ -41,10 +41,12 @@ pub struct WorkerSettings {
     pub principals: Principals,
     /// The profiles that uploads may name.
     pub profiles: Arc<dyn ProfileSource>,
+    /// The keys by which packages are encrypted.
+    pub keys: Keys,
 }
 
 impl WorkerSettings {
-    /// Returns the defaults: all processors on one core, nothing watched, and one principal that may reach everything.
+    /// Returns the defaults: all processors on one core, nothing watched, no keys, and one principal that may reach everything.
     #[must_use]
     pub fn new(objects: WorkStore, stores: Stores) -> Self {
         Self {
@@ -60,6 +62,7 @@ impl WorkerSettings {
             access: Arc::new(Access::everything()),
             principals: Principals::default(),
             profiles: Arc::new(Catalog::default()),
+            keys: Keys::default(),
         }
     }
 }

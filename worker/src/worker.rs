@@ -77,6 +77,7 @@ impl Worker {
             children: Children::new(launcher),
             encoders: settings.encoders.clone(),
             stores,
+            keys: settings.keys.clone(),
             work,
             batches,
             ended,

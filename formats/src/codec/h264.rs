@@ -9,6 +9,7 @@ use crate::{
     color::{levels, mastering},
     sets::{avc_record, has_more, refusal},
     splice::Splice,
+    slices::{ReadSlices, avc},
     units::{Framing, each_unit, framed_units, units, units_of},
 };
 
@@ -160,6 +161,10 @@ impl VideoCodec for H264 {
     fn copy_refusal(&self, _: &VideoSettings, headers: &[u8]) -> Option<String> {
         let kind = |unit: &[u8]| unit.first().map(|byte| byte & 31);
         refusal(avc_record(headers), &[SEQUENCE_PARAMETERS, PICTURE_PARAMETERS], kind)
+    }
+
+    fn slices(&self) -> Option<ReadSlices> {
+        Some(avc::read)
     }
 
     fn adds_headers(&self, headers: &[u8], packet: &[u8]) -> bool {

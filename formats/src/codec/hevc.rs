@@ -9,6 +9,7 @@ use crate::{
     bits::Bits,
     color::{levels, mastering},
     sets::{has_more, hevc_record, refusal},
+    slices::{self, ReadSlices},
     units::{Framing, each_unit, framed_units, units, units_of},
 };
 
@@ -288,6 +289,10 @@ impl VideoCodec for Hevc {
 
     fn copy_refusal(&self, _: &VideoSettings, headers: &[u8]) -> Option<String> {
         refusal(hevc_record(headers), &PARAMETERS.collect::<Vec<_>>(), unit_type)
+    }
+
+    fn slices(&self) -> Option<ReadSlices> {
+        Some(slices::hevc::read)
     }
 
     fn adds_headers(&self, headers: &[u8], packet: &[u8]) -> bool {

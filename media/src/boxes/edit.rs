@@ -16,18 +16,18 @@ pub(crate) struct NewEdits {
 
 /// The place of a box in a slice of bytes, as offsets.
 #[derive(Debug, Clone, Copy)]
-struct Span {
+pub(super) struct Span {
     /// The start of its header.
-    at: usize,
+    pub(super) at: usize,
     /// The start of its content.
-    body: usize,
+    pub(super) body: usize,
     /// The end of the box.
-    end: usize,
+    pub(super) end: usize,
 }
 
 /// Returns the boxes between two offsets, each with its type, up to the first bytes that are no box. Boxes with sizes of 64
 /// bits are not read.
-fn children(bytes: &[u8], from: usize, to: usize) -> Vec<([u8; 4], Span)> {
+pub(super) fn children(bytes: &[u8], from: usize, to: usize) -> Vec<([u8; 4], Span)> {
     let mut found = Vec::new();
     let mut at = from;
     while let Some(head) = bytes.get(at..to).and_then(<[u8]>::first_chunk::<8>) {
@@ -63,7 +63,7 @@ fn edit_box(edits: NewEdits) -> Vec<u8> {
 }
 
 /// Returns a box of the type `name` with this content.
-fn boxed(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+pub(super) fn boxed(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let size = u32::try_from(body.len() + 8).unwrap_or(0);
     [&size.to_be_bytes()[..], name, body].concat()
 }

@@ -23,7 +23,7 @@ use super::{
     libav::{
         color::LibavColor,
         layout::Layout,
-        packet::{add_headers, skip_samples, write_held_back},
+        packet::{add_headers, restate_tables, skip_samples, write_held_back},
         stream::{add_side_data, rational},
     },
     light,
@@ -319,6 +319,11 @@ impl Muxer {
     /// Ends a fragment: what was written since the last one ends is put into the stream.
     pub(crate) fn end_fragment(&mut self) -> Result<(), Failure> {
         write_held_back(&mut self.output).map_err(|error| self.failure("writing the output", error))
+    }
+
+    /// Has a transport stream state the tables of its program again, in front of the next packet.
+    pub(crate) fn restate_tables(&mut self) -> Result<(), Failure> {
+        restate_tables(&mut self.output).map_err(Failure::at("writing the output"))
     }
 
     /// Ends a track of so many pictures or samples: of a container without an index, its codec header says how many, if it can.

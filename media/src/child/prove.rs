@@ -24,6 +24,7 @@ use self::{
 pub(crate) use self::{
     expected::{Expected, unproven},
     fragments::{ProvenTrack, facts_of_tracks, prove_fragments},
+    stream::prove_stream,
 };
 use super::{
     codec::{self, Codec, Form, Kind},

@@ -188,6 +188,17 @@ impl Source {
         transport::transport(self.size, &self.origin, most_packets)
     }
 
+    /// What the packets of a part of a file state, which is a transport stream by itself, with at most so many packets of elementary
+    /// streams.
+    pub(crate) fn transport_of_part(
+        file: File,
+        part: Range<u64>,
+        most_packets: u64,
+    ) -> Result<Transport, String> {
+        let bytes = part.end.saturating_sub(part.start);
+        transport::transport(bytes, &Origin::Part(file, part.start, bytes), most_packets)
+    }
+
     /// The length in seconds that an flv states in its metadata (Adobe Flash Video File Format, E.5). libavformat may take
     /// another for it, by the times of packets.
     pub(crate) fn flv_duration(&self) -> Option<f64> {

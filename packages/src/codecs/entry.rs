@@ -8,6 +8,9 @@ const AUDIO: usize = 28;
 const CONFIGURATIONS: [[u8; 4]; 10] =
     [*b"avcC", *b"hvcC", *b"av1C", *b"vpcC", *b"esds", *b"dOps", *b"dfLa", *b"dac3", *b"dec3", *b"alac"];
 
+/// Sample entries of which samples are encrypted (8.12).
+const ENCRYPTED: [[u8; 4]; 2] = [*b"encv", *b"enca"];
+
 /// A box: its type and its content.
 type Found<'a> = ([u8; 4], &'a [u8]);
 
@@ -34,7 +37,7 @@ fn child(mut bytes: &[u8], wanted: impl Fn([u8; 4]) -> bool) -> Option<Found<'_>
     }
 }
 
-/// Returns the sample entry's type and the content of its configuration box, which is empty if it has none.
+/// Returns the type of the sample entry, of an encrypted one that it would have, and the content of its configuration box, which is empty if it has none.
 pub(super) fn find(init: &[u8]) -> Option<Found<'_>> {
     let mut at = init;
     for wanted in [*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsd"] {
@@ -46,5 +49,14 @@ pub(super) fn find(init: &[u8]) -> Option<Found<'_>> {
         let boxes = entry.get(fixed..)?;
         child(boxes, |kind| CONFIGURATIONS.contains(&kind))
     });
-    Some((kind, configuration.map_or(&[][..], |(_, content)| content)))
+    let configuration = configuration.map_or(&[][..], |(_, content)| content);
+    if !ENCRYPTED.contains(&kind) {
+        return Some((kind, configuration));
+    }
+    // What it is of says the box of its protection (8.12).
+    let original = [VISUAL, AUDIO].into_iter().find_map(|fixed| {
+        let (_, protection) = child(entry.get(fixed..)?, |kind| kind == *b"sinf")?;
+        child(protection, |kind| kind == *b"frma")?.1.try_into().ok()
+    });
+    Some((original?, configuration))
 }

@@ -1,13 +1,15 @@
 //! The media presentation description.
 
 use super::{
-    schemes::{NAMESPACE, TRICK_MODE},
+    schemes::{CLEAR_KEY, ENCRYPTION, NAMESPACE, PROTECTION, SAMPLES, TRICK_MODE},
     segments,
     sets::sets,
     xml::Element,
 };
 use crate::{
-    DESCRIPTION, Error, Files, IFrames, Media, Presentation, Purpose, Segment, Text, Track, VideoRange,
+    DESCRIPTION, Encryption, Error, Files, IFrames, Media, Presentation, Purpose, Segment, Text, Track,
+    VideoRange,
+    encryption::uuid,
     language,
     measure::{self, Rates},
     words,
@@ -26,6 +28,10 @@ const TRANSFER: &str = "urn:mpeg:mpegB:cicp:TransferCharacteristics";
 
 /// Returns the description of a presentation: one period, all sets.
 pub(crate) fn description(presentation: &Presentation) -> Result<Text, Error> {
+    let is_whole = |track: &&Track| matches!(track.encryption, Some(Encryption::Segments { .. }));
+    if let Some(track) = presentation.tracks.iter().find(is_whole) {
+        return Err(Error::track(&track.id, "DASH knows no encryption of whole segments"));
+    }
     let sets = sets(presentation);
     let mut elements = Vec::new();
     let mut profiles = Vec::new();
@@ -59,8 +65,10 @@ pub(crate) fn description(presentation: &Presentation) -> Result<Text, Error> {
     let longest =
         timed.flat_map(|track| measure::stated(&track.segments)).map(|segment| segment.micros).max();
     // By a rate that no segment exceeds, a buffer of the longest segment never runs empty (5.3.5.2, bandwidth).
+    let is_encrypted = presentation.tracks.iter().any(|track| track.encryption.is_some());
     let root = Element::new("MPD")
         .with("xmlns", NAMESPACE)
+        .maybe("xmlns:cenc", if is_encrypted { ENCRYPTION } else { "" })
         .with("profiles", profiles.join(","))
         .with("type", "static")
         .with("mediaPresentationDuration", duration((presentation.seconds * 1e6).round() as u64))
@@ -144,6 +152,7 @@ fn adaptation_set(number: usize, set: &[&Track], is_default: bool) -> Element {
     if let Some((width, height)) = sizes.reduce(|one, other| (one.0.max(other.0), one.1.max(other.1))) {
         element = element.with("maxWidth", width).with("maxHeight", height);
     }
+    element = element.containing(protection(first));
     if let Media::Video { range: range @ (VideoRange::Pq | VideoRange::Hlg), .. } = first.media {
         // ISO/IEC 23091-2, 8.2.
         let transfer = if range == VideoRange::Pq { "16" } else { "18" };
@@ -160,6 +169,15 @@ fn adaptation_set(number: usize, set: &[&Track], is_default: bool) -> Element {
         .containing(roles(first, is_default).into_iter().map(|role| Element::descriptor("Role", ROLE, role)));
     let common = common_target(set);
     element.containing(set.iter().map(|track| representation(track, common)))
+}
+
+/// Returns what is said of the encryption of a track: its scheme with the id of its key, and that players may be given the key as it is.
+fn protection(track: &Track) -> Vec<Element> {
+    let Some(Encryption::Samples { key_id, .. }) = &track.encryption else { return Vec::new() };
+    vec![
+        Element::descriptor("ContentProtection", PROTECTION, SAMPLES).with("cenc:default_KID", uuid(*key_id)),
+        Element::descriptor("ContentProtection", CLEAR_KEY, "ClearKey1.0"),
+    ]
 }
 
 /// Returns the roles of a track (ISO/IEC 23009-1, 5.8.5.5).
@@ -234,6 +252,7 @@ fn trick_mode(number: usize, of: usize, frames: &[(&Track, &IFrames)]) -> Elemen
     let aligned = is_aligned(frames.iter().map(|(_, iframes)| iframes.frames.as_slice()));
     let element = with_alignment(element, is_indexed, aligned)
         .with("codingDependency", "false")
+        .containing(frames.first().into_iter().flat_map(|(track, _)| protection(track)))
         .containing([Element::descriptor("EssentialProperty", TRICK_MODE, of as u64)]);
     element.containing(frames.iter().map(|(track, iframes)| {
         let stated = measure::stated(&iframes.frames);

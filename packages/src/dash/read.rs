@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{
-    schemes::{NAMESPACE, TRICK_MODE},
+    schemes::{CLEAR_KEY, ENCRYPTION, NAMESPACE, PROTECTION, SAMPLES, TRICK_MODE},
     xml::Element,
 };
 use crate::{
-    Error, Named, NamedKind, Text,
+    Error, Named, NamedKind, StatedKey, Text,
+    encryption::read_uuid,
     named::{self, End},
     names,
 };
@@ -24,6 +25,7 @@ pub(crate) fn read(text: &Text) -> Result<Vec<Named>, Error> {
 struct Reading<'a> {
     text: &'a Text,
     kind: NamedKind,
+    key: Option<StatedKey>,
     named: Vec<Named>,
     ends: Vec<End>,
 }
@@ -42,7 +44,8 @@ fn read_root(text: &Text) -> Result<Vec<Named>, String> {
     }
     let mut ids = BTreeSet::new();
     let mut sets = BTreeSet::new();
-    let mut reading = Reading { text, kind: NamedKind::Segment, named: Vec::new(), ends: Vec::new() };
+    let mut reading =
+        Reading { text, kind: NamedKind::Segment, key: None, named: Vec::new(), ends: Vec::new() };
     for set in period.all("AdaptationSet") {
         if !sets.insert(set.required("id")?) {
             return Err("two sets have the same id".into());
@@ -62,6 +65,7 @@ fn read_root(text: &Text) -> Result<Vec<Named>, String> {
             ("text", "text/vtt", false) => NamedKind::Text,
             (kind, format, _) => return Err(format!("a set of {kind} in {format}")),
         };
+        reading.key = read_protection(set, root.attribute("xmlns:cenc"))?;
         if set.all("Representation").next().is_none() {
             return Err("a set has no representation".into());
         }
@@ -80,6 +84,29 @@ fn read_root(text: &Text) -> Result<Vec<Named>, String> {
     Ok(reading.named)
 }
 
+/// Reads what a set says of its encryption.
+fn read_protection(set: &Element, namespace: Option<&str>) -> Result<Option<StatedKey>, String> {
+    let all: Vec<&Element> = set.all("ContentProtection").collect();
+    let [scheme, clear] = all[..] else {
+        return if all.is_empty() {
+            Ok(None)
+        } else {
+            Err("a set says another number of times how it is encrypted".into())
+        };
+    };
+    let states = |element: &Element, scheme: &str| element.attribute("schemeIdUri") == Some(scheme);
+    if !states(scheme, PROTECTION)
+        || scheme.required("value")? != SAMPLES
+        || namespace != Some(ENCRYPTION)
+        || !states(clear, CLEAR_KEY)
+    {
+        return Err("a set is encrypted in another way".into());
+    }
+    let id = scheme.required("cenc:default_KID")?;
+    let key_id = Some(read_uuid(id).ok_or_else(|| format!("'{id}' is no id of a key"))?);
+    Ok(Some(StatedKey { of_samples: true, uri: None, vector: None, key_id }))
+}
+
 impl Reading<'_> {
     fn add(
         &mut self,
@@ -92,7 +119,9 @@ impl Reading<'_> {
             return Err("it names too many segments".into());
         }
         let (start, seconds) = time.unzip();
-        self.named.push(Named { name, range, start, seconds, kind, by: self.text.name.clone() });
+        let is_clear = matches!(kind, NamedKind::Init | NamedKind::Index);
+        let key = self.key.clone().filter(|_| !is_clear);
+        self.named.push(Named { name, range, start, seconds, kind, key, by: self.text.name.clone() });
         Ok(())
     }
 

@@ -67,7 +67,11 @@ const DESCRIPTOR: &[&str] = &["schemeIdUri", "value"];
 
 /// All elements that are written, with their attributes and children (ISO/IEC 23009-1, annex B).
 const KNOWN: &[Known] = &[
-    known("MPD", &["xmlns", "profiles", "type", "mediaPresentationDuration", "minBufferTime"], &["Period"]),
+    known(
+        "MPD",
+        &["xmlns", "xmlns:cenc", "profiles", "type", "mediaPresentationDuration", "minBufferTime"],
+        &["Period"],
+    ),
     known("Period", &["id", "start"], &["AdaptationSet"]),
     known(
         "AdaptationSet",
@@ -85,7 +89,15 @@ const KNOWN: &[Known] = &[
             "subsegmentStartsWithSAP",
             "codingDependency",
         ],
-        &["EssentialProperty", "SupplementalProperty", "Label", "Accessibility", "Role", "Representation"],
+        &[
+            "ContentProtection",
+            "EssentialProperty",
+            "SupplementalProperty",
+            "Label",
+            "Accessibility",
+            "Role",
+            "Representation",
+        ],
     ),
     known(
         "Representation",
@@ -93,6 +105,7 @@ const KNOWN: &[Known] = &[
         &["AudioChannelConfiguration", "BaseURL", "SegmentBase", "SegmentList", "SegmentTemplate"],
     ),
     known("AudioChannelConfiguration", DESCRIPTOR, &[]),
+    known("ContentProtection", &["schemeIdUri", "value", "cenc:default_KID"], &[]),
     known("EssentialProperty", DESCRIPTOR, &[]),
     known("SupplementalProperty", DESCRIPTOR, &[]),
     known("Accessibility", DESCRIPTOR, &[]),

@@ -6,7 +6,10 @@ use super::{
     line::{Attributes, head, seconds},
     playlist,
 };
-use crate::{Error, Files, IFrames, Presentation, Segment, Text, Track, measure, names};
+use crate::{
+    Encryption, Error, Files, IFrames, Presentation, Segment, Text, Track, encryption::hexadecimal, measure,
+    names,
+};
 
 /// Protocol versions by what a playlist has (RFC 8216, 7): fractions in durations; byte ranges and I-frames; an initialization segment,
 /// in I-frame playlists and in others.
@@ -14,6 +17,11 @@ const FRACTIONS: u32 = 3;
 const RANGES: u32 = 4;
 const IFRAME_MAP: u32 = 5;
 const MAP: u32 = 6;
+
+/// Methods of encryption: of whole segments, and of samples; and the format of a key that is 16 bytes (RFC 8216, 4.3.2.4).
+pub(super) const SEGMENTS: &str = "AES-128";
+pub(super) const SAMPLES: &str = "SAMPLE-AES";
+pub(super) const KEY_FORMAT: &str = "identity";
 
 /// Returns the protocol version of a track's media playlist.
 pub(super) fn version(track: &Track) -> u32 {
@@ -36,6 +44,10 @@ fn has_ranges(track: &Track) -> bool {
 
 /// Returns the media playlists and I-frame playlists of all tracks.
 pub(crate) fn media_playlists(presentation: &Presentation, folder: &str) -> Result<Vec<Text>, Error> {
+    let is_without_url = |track: &&Track| track.encryption.as_ref().is_some_and(|key| key.uri().is_empty());
+    if let Some(track) = presentation.tracks.iter().find(is_without_url) {
+        return Err(Error::track(&track.id, "players of HLS get the key from a URL, and there is none"));
+    }
     let common = playlist::target_duration(presentation);
     let mut texts = Vec::new();
     for track in &presentation.tracks {
@@ -55,6 +67,7 @@ pub(crate) fn media_playlists(presentation: &Presentation, folder: &str) -> Resu
             }
             Files::Many { init: None } | Files::Single { .. } => {}
         }
+        text.push_str(&key(track));
         text.push_str(&segments(base, &track.segments, has_ranges(track)));
         texts.push(Text { name, text });
         if let Some(iframes) = &track.iframes {
@@ -71,6 +84,7 @@ fn iframe_playlist(presentation: &Presentation, folder: &str, track: &Track, ifr
     let _ = write!(text, "#EXT-X-TARGETDURATION:{target}\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-I-FRAMES-ONLY\n");
     let base = names::folder(&name);
     text.push_str(&map(base, &iframes.init, Some(iframes.init_bytes)));
+    text.push_str(&key(track));
     text.push_str(&segments(base, &iframes.frames, true));
     Text { name, text }
 }
@@ -81,6 +95,26 @@ fn map(folder: &str, name: &str, bytes: Option<u64>) -> String {
     match bytes {
         Some(bytes) => tag.quoted("BYTERANGE", &format!("{bytes}@0")).line(),
         None => tag.line(),
+    }
+}
+
+/// The tag of the key of all segments behind it; nothing if they are not encrypted. It is behind that of the initialization segment, which
+/// is not encrypted, so that it does not apply to it (RFC 8216, 4.3.2.4).
+fn key(track: &Track) -> String {
+    let tag =
+        |method: &str, uri: &str| Attributes::of("#EXT-X-KEY").plain("METHOD", method).quoted("URI", uri);
+    match &track.encryption {
+        None => String::new(),
+        Some(Encryption::Segments { uri, vector }) => {
+            let tag = tag(SEGMENTS, uri);
+            match vector {
+                Some(vector) => tag.plain("IV", hexadecimal(*vector)).line(),
+                None => tag.line(),
+            }
+        }
+        Some(Encryption::Samples { uri, vector, .. }) => {
+            tag(SAMPLES, uri).plain("IV", hexadecimal(*vector)).quoted("KEYFORMAT", KEY_FORMAT).line()
+        }
     }
 }
 

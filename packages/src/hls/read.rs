@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::attributes::{Attributes, byte_range, integer};
+use super::{
+    attributes::{Attributes, byte_range, integer},
+    media::{KEY_FORMAT, SAMPLES, SEGMENTS},
+};
 use crate::{
-    Error, MULTIVARIANT, Named, NamedKind, Text,
+    Error, MULTIVARIANT, Named, NamedKind, StatedKey, Text,
+    encryption::read_digits,
     measure::{self, Stated},
     named::{self, End},
     names,
@@ -57,6 +61,7 @@ pub(crate) fn read(texts: &[Text]) -> Result<Vec<Named>, Error> {
             start: None,
             seconds: None,
             kind: NamedKind::Playlist,
+            key: None,
             by: MULTIVARIANT.into(),
         });
         let list = read_media(name, text, *role).map_err(|reason| Error::read(name, reason))?;
@@ -258,6 +263,28 @@ fn micros(text: &str) -> Option<u64> {
     integer(whole)?.checked_mul(1_000_000)?.checked_add(integer(part)?)
 }
 
+/// The extension of segments of transport streams.
+const STREAM: &str = ".ts";
+
+/// Reads what a playlist says of the key of its segments.
+fn read_key(list: &str) -> Result<StatedKey, String> {
+    let attributes = Attributes::read(list, &["METHOD", "URI", "IV", "KEYFORMAT"])?;
+    let method = attributes.plain("METHOD")?.unwrap_or_default();
+    let of_samples = method == SAMPLES;
+    let format = attributes.quoted("KEYFORMAT")?;
+    if ![SEGMENTS, SAMPLES].contains(&method) || format != of_samples.then_some(KEY_FORMAT) {
+        return Err(format!("a key of method '{method}' and format '{}'", format.unwrap_or_default()));
+    }
+    let read = |vector: &str| vector.strip_prefix("0x").and_then(read_digits);
+    let vector = attributes.plain("IV")?.map(|vector| read(vector).ok_or(format!("IV is '{vector}'")));
+    let vector = vector.transpose()?;
+    if of_samples && vector.is_none() {
+        return Err("a key of samples has no IV".into());
+    }
+    let uri = Some(attributes.text("URI")?.to_owned());
+    Ok(StatedKey { of_samples, uri, vector, key_id: None })
+}
+
 fn read_media(name: &str, text: &str, role: Role) -> Result<List, String> {
     let folder = names::folder(name);
     let resolve =
@@ -268,11 +295,13 @@ fn read_media(name: &str, text: &str, role: Role) -> Result<List, String> {
         start: None,
         seconds: None,
         kind,
+        key: None,
         by: String::new(),
     };
     let (mut target, mut is_vod, mut is_iframes, mut is_ended) = (None, false, false, false);
     let (mut duration, mut bytes): (Option<u64>, Option<(u64, u64)>) = (None, None);
     let (mut all, mut at): (Vec<Named>, u64) = (Vec::new(), 0);
+    let mut key = None;
     for (number, line) in lines(text)? {
         let in_line = |reason: String| format!("line {number}: {reason}");
         if is_ended {
@@ -288,11 +317,14 @@ fn read_media(name: &str, text: &str, role: Role) -> Result<List, String> {
             "#EXT-X-I-FRAMES-ONLY" if value.is_empty() && role == Role::IFrames && !is_iframes => {
                 is_iframes = true;
             }
-            "#EXT-X-MAP" if all.is_empty() && role != Role::Subtitles => {
+            "#EXT-X-MAP" if all.is_empty() && key.is_none() && role != Role::Subtitles => {
                 let attributes = Attributes::read(value, &["URI", "BYTERANGE"]).map_err(in_line)?;
                 let url = attributes.text("URI").and_then(resolve).map_err(in_line)?;
                 let range = attributes.quoted("BYTERANGE").map_err(in_line)?;
                 all.push(new(url, range.map(byte_range).transpose().map_err(in_line)?, NamedKind::Init));
+            }
+            "#EXT-X-KEY" if at == 0 && duration.is_none() && key.is_none() => {
+                key = Some(read_key(value).map_err(in_line)?);
             }
             "#EXTINF" if duration.is_none() => {
                 let length = value.strip_suffix(',').and_then(micros).filter(|length| *length > 0);
@@ -315,6 +347,7 @@ fn read_media(name: &str, text: &str, role: Role) -> Result<List, String> {
                     Role::IFrames => NamedKind::IFrame,
                 };
                 let mut segment = new(resolve(line).map_err(in_line)?, bytes.take(), kind);
+                segment.key.clone_from(&key);
                 segment.start = Some(at as f64 / 1e6);
                 segment.seconds = Some(length as f64 / 1e6);
                 at = at.saturating_add(length);
@@ -329,7 +362,10 @@ fn read_media(name: &str, text: &str, role: Role) -> Result<List, String> {
             "it isn't whole: type, segments or end are missing, or the kind of its segments is wrong".into(),
         );
     }
-    if role != Role::Subtitles && all.first().is_none_or(|first| first.kind != NamedKind::Init) {
+    // Segments of a transport stream say all that decoding needs themselves.
+    let is_stream = role != Role::IFrames && all.iter().all(|one| one.name.ends_with(STREAM));
+    let needs_init = role != Role::Subtitles && !is_stream;
+    if needs_init && all.first().is_none_or(|first| first.kind != NamedKind::Init) {
         return Err("it has no initialization segment".into());
     }
     for one in &mut all {

@@ -21,6 +21,9 @@ pub(super) fn check_locations(access: &Access, upload: &Upload, source: &str) ->
     for (_, asset) in request::assets(upload) {
         principal.check(Purpose::Source, &parse(&asset.url)?)?;
     }
+    for url in request::key_urls(upload) {
+        principal.check(Purpose::Source, &parse(&url)?)?;
+    }
     let prefix = output_prefix(upload, source)?;
     for output in request::wanted(upload)?.outputs {
         for url in output.output_urls(&prefix, source) {
@@ -114,5 +117,25 @@ mod tests {
         assert!(check(r#"{"image": "file:///etc/passwd"}"#).is_err());
         let pinned = r#"{"image": {"url": "s3://other/l.png", "version": "1", "bytes": 1}}"#;
         assert!(check(pinned).is_err(), "pinned or not");
+    }
+
+    #[test]
+    fn a_principal_needs_to_be_allowed_to_read_the_keys_that_a_profile_names() {
+        let reach =
+            |roots: &[&str]| Reach::Only(roots.iter().map(|root| Location::parse(root).unwrap()).collect());
+        let principal = Principal::default_of(reach(&["s3://in", "https://keys/a"]), reach(&["s3://out"]));
+        let access = Access::of(principal, Vec::new()).unwrap();
+        let check = |key: &str| {
+            let profile = format!(
+                r#"{{"output": [{{"format": "hls", "encryption":
+                    {{"method": "aes-128", "key": "{key}", "uri": "https://k"}}}}]}}"#
+            );
+            let upload = Upload { profile: Some(profile), ..Upload::of("s3://in/a.mov", "s3://out") };
+            check_locations(&access, &upload, "s3://in/a.mov")
+        };
+        assert_eq!(check("https://keys/a/film"), Ok(()));
+        assert_eq!(check("film"), Ok(()), "one of the settings");
+        assert!(check("https://keys/b/film").is_err());
+        assert!(check("file:///etc/key").is_err());
     }
 }

@@ -7,9 +7,9 @@ use millrace_formats::{Seams, bit_rate::hold_segments};
 use millrace_profiles::{Request, Wanted, for_source};
 use millrace_schemas::{
     AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, PackagePlan, PicturesPlan,
-    Ratio, Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind,
-    TrackPlan, TrackTags, Trim, Upload, VideoSettings, VideoTrack, WorkPrefix, hash_of, output_prefix,
-    rendition_id,
+    Protection, Ratio, Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started,
+    TrackKind, TrackPlan, TrackTags, Trim, Upload, VideoSettings, VideoTrack, WorkPrefix, hash_of,
+    output_prefix, rendition_id,
 };
 
 use super::{
@@ -145,9 +145,9 @@ pub(super) fn plan(
         builder.add_track(side.stream, &[(None, None)], &renditions, Some(&side.tags))?;
     }
     builder.check_outputs()?;
-    let PlanBuilder { mut outputs, segments, tracks, .. } = builder;
+    let PlanBuilder { wanted, mut outputs, segments, tracks, .. } = builder;
     let part_text = part.map(|Trim { from, to }| format!("trim {from} {to:?}"));
-    for output in &mut outputs {
+    for (output, wanted) in outputs.iter_mut().zip(&wanted) {
         let mut shaped: Vec<&str> = output.renditions.iter().map(String::as_str).collect();
         shaped.extend(upload.keep_location.then_some("location"));
         // Renditions are named by their settings, which are those of the whole source, too.
@@ -158,6 +158,9 @@ pub(super) fn plan(
             format!("pictures {format} {best} {columns} {rows} {plays}")
         });
         shaped.extend(put.as_deref());
+        // What follows from the attempt is no difference.
+        let asked = wanted.protection().map(Protection::text);
+        shaped.extend(asked.as_deref());
         output.mark = Fingerprint::new(source, &output.format, &shaped).mark();
     }
     let started = Started {
@@ -189,7 +192,7 @@ fn output(
         single: wanted.division().is_some_and(|division| division.single),
         // Each attempt has another, so that nothing that a player reads is replaced.
         folder: hash_of(&[work, url.as_str()]).chars().take(8).collect(),
-        protection: None,
+        protection: wanted.protection().map(|protection| with_vector(protection, (work, &url))),
     });
     let seconds = facts.video.as_ref().map_or(0.0, |video| {
         video.end.saturating_sub(video.first).max(0) as f64 * video.picture.time_base.as_f64()
@@ -206,6 +209,15 @@ fn output(
         package,
         pictures: wanted.pictures_asked().map(|asked| asked.plan(seconds)),
     }
+}
+
+/// Returns the encryption of an attempt. Samples have an initialization vector, which no two attempts share unless it is asked for.
+fn with_vector(asked: &Protection, (work, url): (&str, &str)) -> Protection {
+    let mut protection = asked.clone();
+    if protection.method == Protection::SAMPLES && protection.vector.is_empty() {
+        protection.vector = ["vector", "vector, continued"].map(|text| hash_of(&[text, work, url])).concat();
+    }
+    protection
 }
 
 /// A plan that is being made.

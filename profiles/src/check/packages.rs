@@ -25,7 +25,11 @@ pub(super) fn division(
         let names: Vec<&str> = packages.map(|other| other.name).collect();
         let (last, others) = names.split_last()?;
         let names = format!("{} or {last}", others.join(", "));
-        for (name, is_set) in [("segment", output.segment.is_some()), ("files", output.files.is_some())] {
+        for (name, is_set) in [
+            ("segment", output.segment.is_some()),
+            ("files", output.files.is_some()),
+            ("encryption", output.encryption.is_some()),
+        ] {
             if is_set {
                 problems
                     .add(format!("{key}.{name}"), format!("{} is one file; ask for {names}", container.name));

@@ -194,3 +194,17 @@ pub struct Protection {
     /// The initialization vector, 16 bytes in hexadecimal; empty for one that follows from the place of the segment.
     pub vector: String,
 }
+
+impl Protection {
+    /// The method of whole segments.
+    pub const SEGMENTS: &'static str = "aes-128";
+    /// The method of samples.
+    pub const SAMPLES: &'static str = "cbcs";
+
+    /// Returns what of it makes one output another: all that is stated of it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Self { method, key, uri, key_id, vector } = self;
+        format!("encrypted {method} {key} {uri} {key_id} {vector}")
+    }
+}

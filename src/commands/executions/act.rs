@@ -16,7 +16,7 @@ use crate::{
         follow::{Awaited, Results, follow},
         run::next_attempt,
     },
-    config::{Config, cores},
+    config::{Config, cores, keys},
     error::CommandError,
     inputs::display_name,
     shell::{
@@ -170,8 +170,14 @@ pub(super) async fn retry(
                 let media = config.media_processes()?;
                 let encoders = check_sandbox(media).await?;
                 let access = Arc::new(config.operator_access()?);
-                let settings =
-                    WorkerSettings { jobs: cores(jobs), media, encoders, access, ..folder.worker_settings() };
+                let settings = WorkerSettings {
+                    jobs: cores(jobs),
+                    media,
+                    encoders,
+                    access,
+                    keys: keys(&config.keys, &[])?,
+                    ..folder.worker_settings()
+                };
                 logs::publish_lines(&log);
                 let worker = Worker::start(&settings, &log)?;
                 publish(log.as_ref(), emits).await?;

@@ -64,6 +64,11 @@ impl Media for Ports {
     }
 
     async fn merge(&self, merge: &Merge) -> Result<Joined, PortError> {
+        let protection = merge.output.package.as_ref().and_then(|package| package.protection.as_ref());
+        let key = match protection {
+            Some(protection) => Some(self.keys.find(&self.stores, protection).await?),
+            None => None,
+        };
         let marker = self.work.marker(merge.work(), merge.attempt);
         let mut output = merge.output.clone();
         if let Some(plan) = &mut output.package {
@@ -76,6 +81,7 @@ impl Media for Ports {
             round: merge.round,
             strict: merge.strict,
             source_bytes: if merge.tracks.iter().any(is_copy) { merge.source.bytes } else { 0 },
+            key,
         };
         let source = if task.reads_source() {
             Some(self.stores.open(&merge.source).await.map_err(port_error)?)
@@ -105,7 +111,11 @@ impl Media for Ports {
         };
         // An output is made of one version of its source: no segment may be of a later one.
         self.stores.check_unchanged(&merge.source).await.map_err(port_error)?;
-        let bytes = draft.size().map_err(port_error)?;
+        // Of a package, what was written has more than its objects: an encrypted one, also what it was made of.
+        let bytes = match &output.package {
+            Some(_) => facts.parts.iter().map(|part| part.bytes).sum(),
+            None => draft.size().map_err(port_error)?,
+        };
         let staged = match &output.package {
             Some(plan) => draft.stage_package(&package(plan, &facts.parts)).await,
             None => draft.stage().await,

@@ -2,7 +2,9 @@
 
 use ffmpeg_next::{
     Error, Packet,
-    ffi::{AVPacketSideDataType, av_packet_free_side_data, av_packet_new_side_data, av_write_frame},
+    ffi::{
+        AVPacketSideDataType, av_opt_set, av_packet_free_side_data, av_packet_new_side_data, av_write_frame,
+    },
     format::context::Output,
     packet::{Flags, Mut as _, side_data::Type},
 };
@@ -29,6 +31,18 @@ pub(crate) fn write_held_back(output: &mut Output) -> Result<(), Error> {
         error if error < 0 => Err(Error::from(error)),
         _ => Ok(()),
     }
+}
+
+/// Has the muxer of transport streams write the tables of the program again, in front of the next packet.
+///
+/// # Errors
+/// If it is another muxer.
+pub(crate) fn restate_tables(output: &mut Output) -> Result<(), Error> {
+    // SAFETY: the context is open for writing, so its muxer's own options are there; the texts end with a zero, and are copied.
+    let set = unsafe {
+        av_opt_set((*output.as_mut_ptr()).priv_data, c"mpegts_flags".as_ptr(), c"+resend_headers".as_ptr(), 0)
+    };
+    if set < 0 { Err(Error::from(set)) } else { Ok(()) }
 }
 
 fn add_side_data(packet: &mut Packet, kind: AVPacketSideDataType, bytes: &[u8]) {

@@ -5,15 +5,20 @@ mod cuts;
 mod manifests;
 mod muxer;
 mod proof;
+mod protect;
 mod spool;
 mod stills;
 mod text;
 mod track;
+mod transport;
 
 use std::fs::File;
 
-use millrace_formats::{Container, container::Package};
-use millrace_schemas::{PackagePlan, VideoSettings};
+use millrace_formats::{
+    Container,
+    container::{Index, Package},
+};
+use millrace_schemas::{PackagePlan, Protection, VideoSettings};
 
 pub(super) use self::{proof::prove, spool::Spool, text::time};
 use self::{
@@ -62,6 +67,11 @@ pub(super) fn write(
 ) -> Result<Option<Written>, Failure> {
     let plan = plan(task)?;
     let setting = Setting { container: container.0, layout: container.1, output: &task.output, plan, origin };
+    let method = plan.protection.as_ref().map(|protection| protection.method.as_str());
+    // What is encrypted gets its names once it is, so that nothing else ever has one.
+    let seals_objects = method == Some(Protection::SEGMENTS);
+    // Keyframes by themselves are ranges of an object, which is then encrypted as a whole, and fragments.
+    let has_stills = !seals_objects && container.0.index == Index::Fragments;
     let names = names(tracks);
     let smallest = tracks.iter().rposition(|track| track.header.video.is_some());
     let mut spool = Spool::new(output)?;
@@ -70,20 +80,25 @@ pub(super) fn write(
     let mut cuts: Option<(Vec<f64>, f64)> = None;
     for (position, (track, id)) in tracks.iter_mut().zip(names).enumerate() {
         if track.header.side.is_some() {
-            let text = text::write(track, (id, origin), &mut spool)?;
-            spool.name(setting.name(&text.id, text::OBJECT), text.bytes.clone())?;
+            let text = text::write(track, (id, origin), setting.is_stream(), &mut spool)?;
+            if !seals_objects {
+                spool.name(setting.name(&text.id, text::OBJECT), text.bytes.clone())?;
+            }
             written.push(WrittenMedia::Text(text));
             continue;
         }
         let is_video = track.header.video.is_some();
         let known = cuts.as_ref().filter(|_| !is_video).map_or(&[][..], |(cuts, _)| cuts);
-        let Some(media) = track::write(&setting, track, (id, known), &mut spool, reporter)? else {
+        let write = if setting.is_stream() { transport::write } else { track::write };
+        let Some(media) = write(&setting, track, (id, known), &mut spool, reporter)? else {
             return Ok(None);
         };
         if let Some(indistinct) = track.indistinct_times(container.0) {
             return Err(indistinct);
         }
-        setting.name_objects(&media, &mut spool)?;
+        if plan.protection.is_none() {
+            setting.name_objects(&media, &mut spool)?;
+        }
         let mut stills = None;
         if is_video {
             let (own, tick) = (media.cuts(), seconds((1, media.clock)));
@@ -91,9 +106,11 @@ pub(super) fn write(
                 None => cuts = Some((own, tick)),
                 Some((first, other)) => same_cuts(&media.id, (first, &own), tick.max(*other))?,
             }
-            if smallest == Some(position) {
+            if smallest == Some(position) && has_stills {
                 let made = stills::write(&setting, (&track.header, &media), output, &mut spool)?;
-                spool.name(setting.name(&media.id, stills::OBJECT), made.bytes())?;
+                if plan.protection.is_none() {
+                    spool.name(setting.name(&media.id, stills::OBJECT), made.bytes())?;
+                }
                 stills = Some(made);
             }
         }

@@ -1,6 +1,7 @@
 //! A codec and a container that only tests have are written and proven, and no line but theirs knows them.
 
 mod codecs;
+mod encryption;
 mod packages;
 mod sound;
 mod stream;
@@ -95,7 +96,7 @@ fn task(settings: &VideoSettings, made: &Made) -> MergeTask {
         package: None,
         pictures: None,
     };
-    MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0 }
+    MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0, key: None }
 }
 
 fn put_together(

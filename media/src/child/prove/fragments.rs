@@ -21,8 +21,8 @@ use crate::{
 
 /// A track that was read again and is what was put in.
 pub(crate) struct ProvenTrack {
-    found: Found,
-    /// Its fragments.
+    pub(super) found: Found,
+    /// Its fragments; of a transport stream its segments.
     pub(crate) fragments: Vec<ProvenFragment>,
 }
 
@@ -40,6 +40,11 @@ pub(crate) struct ProvenFragment {
 }
 
 impl ProvenTrack {
+    /// Returns its codec headers, as files have them.
+    pub(crate) fn headers(&self) -> &[u8] {
+        &self.found.headers
+    }
+
     /// When it ends, in seconds.
     pub(crate) fn end_seconds(&self) -> f64 {
         self.found.end.map_or(0.0, |end| self.found.seconds(end))

@@ -273,9 +273,10 @@ impl Workshop {
             package: None,
             pictures: None,
         };
-        match self
-            .run(&task(MergeTask { output, tracks, round: 0, strict: false, source_bytes: 0 }), files)?
-        {
+        match self.run(
+            &task(MergeTask { output, tracks, round: 0, strict: false, source_bytes: 0, key: None }),
+            files,
+        )? {
             Reply::Merged(merged) => Ok(*merged),
             Reply::Again { segments, .. } => {
                 let segments: Vec<i32> = segments.into_iter().flat_map(|run| run.replaces).collect();

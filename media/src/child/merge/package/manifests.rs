@@ -55,7 +55,6 @@ pub(super) fn track(
     expected: &Expected,
     output: &File,
 ) -> Result<packages::Track, Failure> {
-    let init = read(output, written.init.clone())?;
     let timescale = timescale(written.clock)?;
     let mut segments = Vec::new();
     for (number, segment) in (1..).zip(&written.segments) {
@@ -72,7 +71,16 @@ pub(super) fn track(
             init_bytes: length(&written.init),
             index: Some(index(output, room, written.init.start, &segments)?),
         },
-        None => Files::Many { init: Some(setting.name(&written.id, setting.layout.initialization)) },
+        // A transport stream has neither.
+        None if setting.plan.single => Files::Single {
+            name: setting.name(&written.id, setting.layout.single),
+            init_bytes: length(&written.init),
+            index: None,
+        },
+        None => {
+            let init = setting.name(&written.id, setting.layout.initialization);
+            Files::Many { init: (!written.init.is_empty()).then_some(init) }
+        }
     };
     let iframes = stills.map(|stills| iframes(setting, written, stills, output, timescale)).transpose()?;
     let tags = expected.sum.plan.tags.clone().unwrap_or_default();
@@ -84,7 +92,10 @@ pub(super) fn track(
         },
         (None, None) => Media::Text,
     };
-    let codecs = init_codecs(&init).map_err(Failure::at(DOING))?;
+    let codecs = match &written.codecs {
+        Some(codecs) => codecs.clone(),
+        None => init_codecs(&read(output, written.init.clone())?).map_err(Failure::at(DOING))?,
+    };
     Ok(packages::Track { media, codecs, files, segments, iframes, ..named(written.id.clone(), &tags) })
 }
 
@@ -133,6 +144,7 @@ fn named(id: String, tags: &TrackTags) -> packages::Track {
         files: Files::Many { init: None },
         segments: Vec::new(),
         iframes: None,
+        encryption: None,
     }
 }
 

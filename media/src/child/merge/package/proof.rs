@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
+    ops::Range,
 };
 
 use millrace_formats::Container;
@@ -10,14 +11,15 @@ use millrace_packages::{self as packages, NamedKind, Text};
 
 use super::{
     Written, WrittenMedia, manifests,
-    stills::WrittenStills,
+    protect::Protector,
+    stills::{self, WrittenStills},
     text::{self, WrittenText},
     track::{Setting, WrittenTrack},
 };
 use crate::{
     child::{
         failure::Failure,
-        prove::{Expected, ProvenTrack, facts_of_tracks, prove_fragments, unproven},
+        prove::{Expected, ProvenTrack, facts_of_tracks, prove_fragments, prove_stream, unproven},
         report::Reporter,
         source::{Depth, Source},
     },
@@ -30,44 +32,84 @@ pub(in crate::child::merge) fn prove(
     output: &File,
     task: &MergeTask,
     container: &Container,
-    (expected, mut written): (&[Expected], Written),
+    (expected, written): (&[Expected], Written),
     reporter: &mut Reporter,
 ) -> Result<Merged, Failure> {
     let layout = container.package().ok_or_else(|| Failure::new("its container is none of packages"))?;
     let origin = (0, Clock { num: 1, den: 1 });
     let setting = Setting { container, layout, output: &task.output, plan: super::plan(task)?, origin };
-    written.spool.flush()?;
+    let protector = Protector::new(task, setting.plan)?;
+    let Written { tracks, mut spool } = written;
+    spool.flush()?;
     let mut proven = Vec::new();
     let mut stated = Vec::new();
-    for (media, expected) in written.tracks.iter().zip(expected) {
+    for (media, expected) in tracks.iter().zip(expected) {
         let WrittenMedia::Segments { track, stills } = media else { continue };
-        stated.push(manifests::track(&setting, (track, stills.as_ref()), expected, output)?);
+        let of_manifests = |track: &WrittenTrack, stills: Option<&WrittenStills>| {
+            manifests::track(&setting, (track, stills), expected, output)
+        };
+        if protector.is_none() {
+            stated.push(of_manifests(track, stills.as_ref())?);
+        }
         let part = (output, track.bytes());
-        let found = prove_fragments(part, (&task.output, container), (expected, track.shift), reporter)?;
-        segments(track, &found, expected.header.video.is_some())?;
+        let found = if setting.is_stream() {
+            let segments: Vec<Range<u64>> =
+                track.segments.iter().map(|segment| segment.bytes.clone()).collect();
+            prove_stream(part, (&task.output, container), (expected, &segments), reporter)?
+        } else {
+            prove_fragments(part, (&task.output, container), (expected, track.shift), reporter)?
+        };
+        if setting.is_stream() {
+            stream_segments(track, &found, expected)?;
+        } else {
+            segments(track, &found, expected.header.video.is_some())?;
+        }
         if let Some(written) = stills {
             keyframes(output, (track, written), &found, expected)?;
+        }
+        if let Some(protector) = &protector {
+            let of = (expected, found.headers());
+            let encrypted = protector.track(output, track, of, &mut spool, reporter)?;
+            setting.name_objects(&encrypted, &mut spool)?;
+            let mut frames = None;
+            if let Some(stills) = stills {
+                let made = protector.stills(output, (track, stills), of, &mut spool, reporter)?;
+                spool.name(setting.name(&track.id, stills::OBJECT), made.bytes())?;
+                frames = Some(made);
+            }
+            let stated_track = of_manifests(&encrypted, frames.as_ref())?;
+            spool.flush()?;
+            stated.push(packages::Track { encryption: protector.encryption(false), ..stated_track });
         }
         proven.push(found);
     }
     let seconds = proven.iter().map(ProvenTrack::end_seconds).fold(0.0, f64::max);
     let mut languages = Vec::new();
-    for (media, expected) in written.tracks.iter().zip(expected) {
+    for (media, expected) in tracks.iter().zip(expected) {
         let WrittenMedia::Text(text) = media else { continue };
         cues(output, text)?;
         let tags = expected.sum.plan.tags.clone().unwrap_or_default();
-        stated.push(manifests::text(&setting, text, seconds, &tags));
+        let mut track = manifests::text(&setting, text, seconds, &tags);
+        track.encryption = protector.as_ref().and_then(|protector| protector.encryption(true));
+        if let (Some(protector), true) = (&protector, track.encryption.is_some()) {
+            let object = protector.object(output, text.bytes.clone(), &mut spool)?;
+            for segment in &mut track.segments {
+                segment.bytes = object.end - object.start;
+            }
+            spool.name(setting.name(&text.id, text::OBJECT), object)?;
+        }
+        stated.push(track);
         languages.push(tags.language);
     }
     for Text { name, text } in manifests::texts(&setting, seconds, stated.clone())? {
-        let bytes = written.spool.write(text.as_bytes())?;
-        written.spool.name(name, bytes)?;
+        let bytes = spool.write(text.as_bytes())?;
+        spool.name(name, bytes)?;
     }
-    written.spool.flush()?;
-    named(output, &written.spool.parts, &stated)?;
+    spool.flush()?;
+    named(output, &spool.parts, &stated)?;
     let mut merged = facts_of_tracks(proven);
     merged.text = languages;
-    merged.parts = written.spool.parts;
+    merged.parts = spool.parts;
     Ok(merged)
 }
 
@@ -96,6 +138,26 @@ fn segments(written: &WrittenTrack, found: &ProvenTrack, is_video: bool) -> Resu
         None => Ok(()),
         Some(_) => Err(unproven(format!("a fragment of {} is in no segment", written.id))),
     }
+}
+
+/// Segments of a transport stream are those that were written: each begins with a keyframe and at its time, and together they are as long
+/// as the track.
+fn stream_segments(written: &WrittenTrack, found: &ProvenTrack, expected: &Expected) -> Result<(), Failure> {
+    let is_video = expected.header.video.is_some();
+    for (number, (segment, part)) in (1..).zip(written.segments.iter().zip(&found.fragments)) {
+        if part.start != segment.start || (is_video && !part.is_entry) {
+            let what =
+                format!("segment {number} of {} does not begin with a keyframe at its time", written.id);
+            return Err(unproven(what));
+        }
+    }
+    let lasts: u64 = written.segments.iter().map(|segment| segment.duration).sum();
+    let start = written.segments.first().map_or(0, |first| first.start);
+    let end = if is_video { expected.ends } else { expected.media_end };
+    if found.fragments.len() == written.segments.len() && i64::try_from(start + lasts) == Ok(end) {
+        return Ok(());
+    }
+    Err(unproven(format!("the segments of {} are of another length than it", written.id)))
 }
 
 /// Keyframes by themselves are those of the track, at their times.
@@ -139,7 +201,7 @@ fn keyframes(
 /// A text track has the cues that were put in.
 fn cues(output: &File, written: &WrittenText) -> Result<(), Failure> {
     let bytes = manifests::read(output, written.bytes.clone())?;
-    let found = String::from_utf8(bytes).ok().and_then(|text| text::read(&text));
+    let found = String::from_utf8(bytes).ok().and_then(|text| text::read(&text, written.is_of_stream));
     if found.as_ref() == Some(&written.cues) {
         return Ok(());
     }
@@ -164,6 +226,14 @@ fn named(output: &File, parts: &[Part], tracks: &[packages::Track]) -> Result<()
         .collect();
     let segments: BTreeMap<(&str, u64), &packages::Segment> =
         all.iter().map(|segment| ((segment.name.as_str(), segment.offset), segment)).collect();
+    let encryptions: BTreeMap<&str, &packages::Encryption> = tracks
+        .iter()
+        .filter_map(|track| Some((track, track.encryption.as_ref()?)))
+        .flat_map(|(track, encryption)| {
+            let all = track.segments.iter().chain(track.iframes.iter().flat_map(|iframes| &iframes.frames));
+            all.map(move |segment| (segment.name.as_str(), encryption))
+        })
+        .collect();
     let mut seen: BTreeSet<&str> =
         texts.iter().filter(|text| !text.name.contains('/')).map(|text| text.name.as_str()).collect();
     for one in &named {
@@ -173,6 +243,14 @@ fn named(output: &File, parts: &[Part], tracks: &[packages::Track]) -> Result<()
             return wrong("which is shorter");
         }
         seen.insert(&one.name);
+        let is_stated = match (encryptions.get(one.name.as_str()), &one.key) {
+            (Some(encryption), Some(stated)) => encryption.is_stated(stated),
+            (encryption, stated) => encryption.is_none() && stated.is_none(),
+        };
+        let is_encrypted_kind = matches!(one.kind, NamedKind::Segment | NamedKind::IFrame | NamedKind::Text);
+        if is_encrypted_kind && !is_stated {
+            return wrong("and says otherwise how it is encrypted");
+        }
         if !matches!(one.kind, NamedKind::Segment | NamedKind::IFrame) {
             continue;
         }

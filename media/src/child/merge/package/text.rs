@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, ops::Range};
 
+use millrace_formats::container::STREAM_DELAY;
+
 use super::spool::Spool;
 use crate::{
     child::{failure::Failure, merge::track::Track},
@@ -20,6 +22,8 @@ pub(super) type Cue = (i64, i64, String);
 pub(super) struct WrittenText {
     pub(super) id: String,
     pub(super) bytes: Range<u64>,
+    /// Whether it belongs to transport streams.
+    pub(super) is_of_stream: bool,
     pub(super) cues: Vec<Cue>,
 }
 
@@ -27,6 +31,7 @@ pub(super) struct WrittenText {
 pub(super) fn write(
     track: &mut Track,
     (id, origin): (String, (i64, Clock)),
+    is_of_stream: bool,
     spool: &mut Spool,
 ) -> Result<WrittenText, Failure> {
     track.begin(MILLISECONDS, origin)?;
@@ -37,8 +42,8 @@ pub(super) fn write(
             cues.push((packet.pts, packet.pts.saturating_add(packet.duration), text));
         }
     }
-    let bytes = spool.write(file(&cues).as_bytes())?;
-    Ok(WrittenText { id, bytes, cues })
+    let bytes = spool.write(file(&cues, is_of_stream).as_bytes())?;
+    Ok(WrittenText { id, bytes, is_of_stream, cues })
 }
 
 /// Returns a text as the payload of a cue: an empty line would end it, and an arrow begin another (W3C WebVTT, 4.1).
@@ -47,9 +52,18 @@ fn cue_text(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n").replace("-->", "--&gt;").replace('\0', "\u{fffd}")
 }
 
+/// Returns the first lines of a file. Times of transport streams are behind the output's time zero (RFC 8216, 3.5).
+fn head(is_of_stream: bool) -> String {
+    if !is_of_stream {
+        return "WEBVTT\n".into();
+    }
+    let ticks = STREAM_DELAY * 9 / 100;
+    format!("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{ticks},LOCAL:00:00:00.000\n")
+}
+
 /// Returns a file of cues.
-fn file(cues: &[Cue]) -> String {
-    let mut text = String::from("WEBVTT\n");
+fn file(cues: &[Cue], is_of_stream: bool) -> String {
+    let mut text = head(is_of_stream);
     for (start, end, cue) in cues {
         // A `String` takes whatever is written.
         let _ = write!(text, "\n{} --> {}\n{cue}\n", time(*start), time(*end));
@@ -65,8 +79,8 @@ pub(in crate::child::merge) fn time(milliseconds: i64) -> String {
 }
 
 /// Reads a file that [`write()`] made, strictly; `None` if it is none.
-pub(super) fn read(text: &str) -> Option<Vec<Cue>> {
-    let cues = text.strip_prefix("WEBVTT\n")?;
+pub(super) fn read(text: &str, is_of_stream: bool) -> Option<Vec<Cue>> {
+    let cues = text.strip_prefix(&head(is_of_stream))?;
     if cues.is_empty() {
         return Some(Vec::new());
     }
@@ -100,11 +114,17 @@ mod tests {
             (3_600_000, 3_723_004, "<i>three</i>".to_owned()),
             (4_000_000, 4_000_001, cue_text("a\n\n\0b --> c\r\n")),
         ];
-        let text = file(&cues);
+        let text = file(&cues, false);
         assert!(text.contains("\n01:00:00.000 --> 01:02:03.004\n<i>three</i>\n"), "{text}");
         assert!(text.ends_with("\na\n\u{fffd}b --&gt; c\n"), "{text}");
-        assert_eq!(read(&text), Some(cues));
-        assert_eq!(read(&file(&[])), Some(Vec::new()));
+        assert_eq!(read(&text, false), Some(cues.clone()));
+        assert_eq!(read(&file(&[], false), false), Some(Vec::new()));
+        let of_stream = file(&cues, true);
+        assert!(
+            of_stream.starts_with("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:126000,LOCAL:00:00:00.000\n\n"),
+            "{of_stream}"
+        );
+        assert_eq!((read(&of_stream, true), read(&of_stream, false)), (Some(cues), None));
     }
 
     #[test]
@@ -116,7 +136,7 @@ mod tests {
             "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n",
             "WEBVTT\n\na --> b\nc\n",
         ] {
-            assert_eq!(read(text), None, "{text:?}");
+            assert_eq!(read(text, false), None, "{text:?}");
         }
     }
 }

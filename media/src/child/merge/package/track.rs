@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use millrace_formats::{Container, container::Package};
+use millrace_formats::{
+    Container,
+    container::{Index, Package},
+};
 use millrace_schemas::{OutputPlan, PackagePlan};
 
 use super::{
@@ -42,12 +45,12 @@ pub(super) struct WrittenSegment {
 }
 
 /// A track that was written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct WrittenTrack {
     /// The name of its folder.
     pub(super) id: String,
     pub(super) clock: Clock,
-    /// Its initialization segment.
+    /// Its initialization segment; empty for one that has none.
     pub(super) init: Range<u64>,
     /// Of a track in one object: the room for an index behind the initialization segment, which has as many bytes.
     pub(super) index: Option<Range<u64>>,
@@ -56,6 +59,8 @@ pub(super) struct WrittenTrack {
     pub(super) shift: i64,
     /// Where each fragment begins that begins with a keyframe, of pictures.
     pub(super) keyframes: Vec<u64>,
+    /// Of a track without an initialization segment, its codec as manifests name it.
+    pub(super) codecs: Option<String>,
 }
 
 impl WrittenTrack {
@@ -72,7 +77,7 @@ impl WrittenTrack {
 }
 
 /// Where a track is cut.
-enum Cuts<'a> {
+pub(super) enum Cuts<'a> {
     Pictures(Grid),
     Others(Following<'a>),
 }
@@ -124,8 +129,16 @@ pub(super) fn write(
     let edits = (shift > 0).then_some(NewEdits { start: 0, media_time, length: 0 });
     let room = if setting.plan.single { room(track, clock, length, cuts.len()) } else { 0 };
     let init = spool.at()..spool.at();
-    let written =
-        WrittenTrack { id, clock, init, index: None, segments: Vec::new(), shift, keyframes: Vec::new() };
+    let written = WrittenTrack {
+        id,
+        clock,
+        init,
+        index: None,
+        segments: Vec::new(),
+        shift,
+        keyframes: Vec::new(),
+        codecs: None,
+    };
     let mut writing = Writing {
         muxer,
         spool,
@@ -271,12 +284,19 @@ impl Setting<'_> {
         format!("{}/{id}/{object}", self.plan.folder)
     }
 
+    /// Returns `true` for tracks that are transport streams.
+    pub(super) fn is_stream(&self) -> bool {
+        self.container.index == Index::Stream
+    }
+
     /// Names the objects of a track.
     pub(super) fn name_objects(&self, track: &WrittenTrack, spool: &mut Spool) -> Result<(), Failure> {
         if self.plan.single {
             return spool.name(self.name(&track.id, self.layout.single), track.bytes());
         }
-        spool.name(self.name(&track.id, self.layout.initialization), track.init.clone())?;
+        if !track.init.is_empty() {
+            spool.name(self.name(&track.id, self.layout.initialization), track.init.clone())?;
+        }
         for (number, segment) in (1..).zip(&track.segments) {
             spool.name(self.segment_name(&track.id, number), segment.bytes.clone())?;
         }

@@ -16,7 +16,7 @@ const FOLDER: &str = "3f2a9c1b";
 const SECONDS: f64 = 0.36;
 
 /// A track of pictures: the sum over its work objects, and these.
-fn pictures(settings: &VideoSettings, made: &[(Vec<u8>, Made)]) -> (TrackSum, File) {
+pub(super) fn pictures(settings: &VideoSettings, made: &[(Vec<u8>, Made)]) -> (TrackSum, File) {
     let mut sum = task(settings, &made[0].1).tracks.remove(0);
     sum.plan.rendition = format!("v{}", settings.width);
     sum.plan.segments = i32::try_from(made.len()).unwrap();
@@ -30,7 +30,7 @@ fn pictures(settings: &VideoSettings, made: &[(Vec<u8>, Made)]) -> (TrackSum, Fi
 }
 
 /// A package of tracks.
-fn packaged(format: &str, single: bool, tracks: Vec<(TrackSum, File)>) -> (MergeTask, Vec<File>) {
+pub(super) fn packaged(format: &str, single: bool, tracks: Vec<(TrackSum, File)>) -> (MergeTask, Vec<File>) {
     let container = tables().container(format).unwrap();
     let output = OutputPlan {
         url: format!("file:///o/a/{}", container.package().unwrap().main_manifest()),
@@ -53,10 +53,10 @@ fn packaged(format: &str, single: bool, tracks: Vec<(TrackSum, File)>) -> (Merge
     for mut file in &files {
         file.rewind().unwrap();
     }
-    (MergeTask { output, tracks: sums, round: 0, strict: false, source_bytes: 0 }, files)
+    (MergeTask { output, tracks: sums, round: 0, strict: false, source_bytes: 0, key: None }, files)
 }
 
-fn merged(output: &File, (task, files): (MergeTask, Vec<File>)) -> Result<Merged, String> {
+pub(super) fn merged(output: &File, (task, files): (MergeTask, Vec<File>)) -> Result<Merged, String> {
     match merge(output, None, &task, (files, None), &mut Reporter::new()) {
         Ok(Reply::Merged(merged)) => Ok(*merged),
         Ok(reply) => Err(format!("{reply:?}")),
@@ -65,7 +65,7 @@ fn merged(output: &File, (task, files): (MergeTask, Vec<File>)) -> Result<Merged
 }
 
 /// Puts the objects of a package where they belong, as a parent does.
-fn put(folder: &Path, output: &File, parts: &[Part]) {
+pub(super) fn put(folder: &Path, output: &File, parts: &[Part]) {
     use std::os::unix::fs::FileExt as _;
     for part in parts {
         let mut bytes = vec![0; usize::try_from(part.bytes).unwrap()];
@@ -77,7 +77,7 @@ fn put(folder: &Path, output: &File, parts: &[Part]) {
 }
 
 /// Decodes the pictures that a manifest names. Returns their count; what is said of them is an error.
-fn decoded(manifest: &Path, stream: &str) -> usize {
+pub(super) fn decoded(manifest: &Path, stream: &str) -> usize {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-v", "warning", "-nostdin"]);
     if manifest.extension().unwrap() == "m3u8" {

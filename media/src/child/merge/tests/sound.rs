@@ -100,7 +100,7 @@ fn task(format: &str, sum: TrackSum) -> MergeTask {
         package: None,
         pictures: None,
     };
-    MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0 }
+    MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0, key: None }
 }
 
 /// What FFmpeg decodes of a file, without a word: whole numbers of 32 bits, the channels by turns.
