@@ -95,8 +95,11 @@ fn transport_streams_are_cut_into_segments_that_players_read() {
             let place = folder.path().join(format!("{}-{single}", codec.name()));
             let merged = made(&place, packaged("hls-ts", single, with_sound(container, *codec))).unwrap();
             let video = merged.video.as_ref().unwrap();
-            assert_eq!((video.codec.as_str(), video.frames, video.first_seconds), (codec.name(), 27, 0.0));
-            assert!((video.end_seconds - 1.08).abs() < 1e-9, "{}", video.end_seconds);
+            assert_eq!((video.codec.as_str(), video.frames), (codec.name(), 27));
+            // Sound has its priming in front, and pictures the time to reorder them.
+            assert!((0.0..0.2).contains(&video.first_seconds), "{}", video.first_seconds);
+            let lasts = video.end_seconds - video.first_seconds;
+            assert!((lasts - 1.08).abs() < 1e-4, "{lasts}");
             let manifest = place.join("master.m3u8");
             let text = fs::read_to_string(&manifest).unwrap();
             assert!(text.contains("CODECS=\"") && text.contains("RESOLUTION=96x64"), "{text}");
