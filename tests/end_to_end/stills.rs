@@ -280,12 +280,11 @@ fn a_cancel_leaves_no_picture() {
         [&ENCODED.replace("ultrafast", "slow"), EACH_SECOND, "[[output]]\nformat = \"gif\"\n"].concat();
     let mut running = command(&place, &source, &profile, "out", &["--segment-time", "1"]);
     let running = running.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let call = |arguments: &[&str]| {
-        place.millrace().args(arguments).args(["--data", "out-data", "--json"]).output().unwrap()
-    };
+    let call =
+        |arguments: &[&str]| place.millrace().args(arguments).args(["--data", "out-data"]).output().unwrap();
     let begun = Instant::now();
     let id = loop {
-        let listed = call(&["executions", "list"]).stdout;
+        let listed = call(&["executions", "list", "--json"]).stdout;
         let listed = String::from_utf8(listed).unwrap();
         let mut all = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         if let Some(at_work) = all.find(|execution| execution["segments_done"].as_i64() > Some(0)) {
@@ -294,7 +293,8 @@ fn a_cancel_leaves_no_picture() {
         assert!(begun.elapsed() < Duration::from_secs(120), "no segment was ever done");
         std::thread::sleep(Duration::from_millis(20));
     };
-    assert!(call(&["executions", "cancel", &id]).status.success());
+    let cancelled = call(&["executions", "cancel", &id, "--reason", "enough"]);
+    assert!(cancelled.status.success(), "{}", String::from_utf8_lossy(&cancelled.stderr));
     let ran = Ran::of(running.wait_with_output().unwrap());
     assert_eq!((ran.status, &ran.lines[0]["state"]), (1, &Value::from("cancelled")));
     assert_eq!((place.names("out"), place.names("out-data/work")), (Vec::new(), Vec::new()));
