@@ -264,7 +264,7 @@ impl Clip {
             }
             _ => None,
         };
-        let mut pictures = Pictures { has_ended: false, beyond: VecDeque::new() };
+        let mut pictures = Pictures { has_ended: false, goes_on: false, beyond: VecDeque::new() };
         let mut packet = Packet::empty();
         while !pictures.has_ended || self.sounds.iter().any(|sound| !sound.has_ended) {
             let (next, index) = match early.pop_front() {
@@ -283,11 +283,16 @@ impl Clip {
         }
         if let Some(part) = part.take() {
             let made = part.finish()?;
-            return self.write_encoded(made, None);
+            self.write_encoded(made, None)?;
+        } else {
+            let (made, ending) = (std::mem::take(&mut self.plan.last), self.plan.ending.clone());
+            self.write_encoded(made, Some(&ending))?;
         }
-        let (made, ending) = (std::mem::take(&mut self.plan.last), self.plan.ending.clone());
-        // Where all was encoded from the start on, these are among them.
-        self.write_encoded(made, Some(&ending))
+        if pictures.goes_on && self.proof.pictures() > 0 {
+            self.end = self.plan.end;
+            self.writer.show_until(0, self.end);
+        }
+        Ok(())
     }
 
     fn take_sound(&mut self, packet: Packet, index: i32) -> Result<(), Failure> {
@@ -308,6 +313,7 @@ impl Clip {
         pictures: &mut Pictures,
     ) -> Result<(), Failure> {
         let Some(times) = times(&packet).filter(|_| !pictures.has_ended) else { return Ok(()) };
+        pictures.goes_on |= times.pts >= self.plan.end;
         let Plan { end, start: Start { first, .. }, .. } = self.plan;
         let is_over = times.dts.unwrap_or(times.pts) >= end;
         if let Some(encoding) = part {
@@ -398,6 +404,8 @@ impl Clip {
 /// What is read of the pictures.
 struct Pictures {
     has_ended: bool,
+    /// Whether there is a picture behind the end, up to which the last one is shown.
+    goes_on: bool,
     /// Packets behind the end, which others before it may need.
     beyond: VecDeque<Packet>,
 }

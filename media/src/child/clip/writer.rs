@@ -188,6 +188,14 @@ impl Writer {
         Ok(pts)
     }
 
+    /// Notes that the last picture or sound of a stream is presented up to a time, in ticks of the source.
+    pub(super) fn show_until(&mut self, number: usize, until: i64) {
+        let part = self.streams.get_mut(number).and_then(|stream| stream.part.as_mut());
+        if let Some((_, last)) = part {
+            *last = (*last).max(until);
+        }
+    }
+
     /// Ends the clip, and waits until all of it is written. `file` is another descriptor of its file.
     ///
     /// # Errors
