@@ -29,6 +29,7 @@ mod picture;
 mod picture_file;
 #[allow(clippy::needless_pass_by_value, reason = "facts that are compared are numbers and short texts")]
 mod prove;
+mod read_back;
 mod report;
 mod samples;
 #[expect(unsafe_code, reason = "the sandbox is made of system calls")]
@@ -39,6 +40,8 @@ mod source;
 mod texts;
 mod transcode;
 mod verify;
+#[expect(unsafe_code, reason = "it is a system call")]
+mod write_back;
 
 use std::{
     fs::File,

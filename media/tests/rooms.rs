@@ -9,7 +9,7 @@ use std::{
 
 /// Files that may except modules from the lint, each with how many.
 const EXCEPTIONS: [(&str, usize); 3] =
-    [("media/src/lib.rs", 1), ("media/src/child.rs", 3), ("media/tests/escape.rs", 1)];
+    [("media/src/lib.rs", 1), ("media/src/child.rs", 4), ("media/tests/escape.rs", 1)];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -21,6 +21,7 @@ use super::{
     failure::Failure,
     mux::{self, Muxer, Planned, container},
     prove::{Expected, prove},
+    read_back::ReadPackets,
     report::Reporter,
 };
 use crate::{
@@ -109,11 +110,13 @@ pub(crate) fn merge(
             package::prove(output, task, container, (&expected, written), reporter)?
         }
         Some(Written::Pictures(written)) => pictures::prove(written),
-        Some(Written::File(ticks)) => {
+        Some(Written::File(WrittenFile { ticks, read })) => {
+            // Of another file, nothing was read yet.
+            let read = if other.is_some() { ReadPackets::default() } else { read };
             let reread = other.unwrap_or(output).try_clone();
             let mut reread = reread.map_err(Failure::at("reading the output again"))?;
             reread.rewind().map_err(Failure::at("reading the output again"))?;
-            prove(reread, &task.output, container, (&expected, ticks), reporter)?
+            prove(reread, &task.output, container, (&expected, ticks, &read), reporter)?
         }
         None => return Err(Failure::new("the output was not written to its end")),
     };
@@ -123,10 +126,17 @@ pub(crate) fn merge(
 
 /// An output that was written.
 enum Written {
-    /// A file, with the ticks a second of its movie clock, or 0 if it has none.
-    File(i64),
+    File(WrittenFile),
     Package(package::Written),
     Pictures(pictures::Written),
+}
+
+/// A file that was written.
+struct WrittenFile {
+    /// The ticks a second of its movie clock, or 0 if it has none.
+    ticks: i64,
+    /// The packets that were read again already.
+    read: ReadPackets,
 }
 
 /// Opens the source of the tracks that are copied.
@@ -150,8 +160,7 @@ fn nothing(tracks: usize, is_part: bool) -> Failure {
     })
 }
 
-/// Writes a file, as far as seams are clean; gives the ticks a second of its movie clock, 0 if it has none. `None` if segments of it
-/// are to be made again.
+/// Writes a file, as far as seams are clean. `None` if segments of it are to be made again.
 fn write(
     output: &File,
     task: &MergeTask,
@@ -159,7 +168,7 @@ fn write(
     tracks: &mut [Track],
     origin: (i64, Clock),
     reporter: &mut Reporter,
-) -> Result<Option<i64>, Failure> {
+) -> Result<Option<WrittenFile>, Failure> {
     let planned: Vec<Planned<'_>> = tracks
         .iter()
         .map(|track| Planned {
@@ -193,7 +202,7 @@ fn write(
     for (i, track) in tracks.iter().enumerate() {
         muxer.end_track(i, track.codec, &track.header.extradata, track.units)?;
     }
-    muxer.finish()?;
+    let read = muxer.finish()?;
     if let Some(ticks) = ticks {
         let movie = Clock { num: 1, den: ticks };
         // A cover is no track, but lies in the header.
@@ -201,7 +210,7 @@ fn write(
         let edits = in_movie.filter_map(|(i, track)| Some((i, track.edits(movie)?)));
         mux::write_edits(output, &edits.collect::<Vec<_>>())?;
     }
-    Ok(Some(ticks.unwrap_or(0)))
+    Ok(Some(WrittenFile { ticks: ticks.unwrap_or(0), read }))
 }
 
 /// After so many rounds a track whose seams are still not clean is made in one.

@@ -23,12 +23,13 @@ use super::{
     libav::{
         color::LibavColor,
         layout::Layout,
-        packet::{add_headers, restate_tables, skip_samples, write_held_back},
+        packet::{add_headers, position, restate_tables, skip_samples, write_at_once, write_held_back},
         stream::{add_side_data, rational},
     },
     light,
     output_file::{FirstError, OutputFile},
     payload::Payload,
+    read_back::{ReadBack, ReadPackets},
 };
 use crate::{
     boxes::edit::{self, NewEdits},
@@ -72,11 +73,14 @@ pub(crate) struct Muxer {
     has_index: bool,
     /// Whether each packet has a time of its own only if it is written at once.
     is_stream: bool,
+    /// What reads packets again, and the codec of each stream whose packets it reads.
+    back: Option<ReadBack>,
+    read_again: Vec<Option<&'static dyn Codec>>,
 }
 
 impl Muxer {
     /// Begins an output with these streams. `origin` is its time zero in the source's, in seconds; `packets` bounds how many
-    /// packets there will be.
+    /// packets there will be. Pictures that are copied are read again while it is written, if an index lists where packets lie.
     pub(crate) fn open(
         file: File,
         container: &Container,
@@ -86,10 +90,25 @@ impl Muxer {
         packets: i64,
     ) -> Result<Self, Failure> {
         let error = FirstError::default();
-        let file = OutputFile::new(file, error.clone()).map_err(Failure::at("writing the output"))?;
-        let io = StreamIo::from_write_seek_with_capacity(file, 256 * 1024)
-            .map_err(Failure::at("writing the output"))?;
-        Self::begin((io, error), container, planned, output, origin, packets)
+        let doing = "writing the output";
+        let is_read = |planned: &Planned<'_>| planned.header.is_copy() && planned.header.video.is_some();
+        let back = match container.index {
+            Index::Movie if planned.iter().any(is_read) => {
+                Some(ReadBack::start(&file).map_err(Failure::at(doing))?)
+            }
+            _ => None,
+        };
+        let watcher = back.as_ref().map(ReadBack::watcher);
+        let file = OutputFile::new(file, error.clone(), watcher).map_err(Failure::at(doing))?;
+        let io = StreamIo::from_write_seek_with_capacity(file, 256 * 1024).map_err(Failure::at(doing))?;
+        let mut muxer = Self::begin((io, error), container, planned, output, origin, packets)?;
+        write_at_once(&mut muxer.output);
+        for planned in planned {
+            let codec = if is_read(planned) { Some(codec::of_header(planned.header)?) } else { None };
+            muxer.read_again.push(codec);
+        }
+        muxer.back = back;
+        Ok(muxer)
     }
 
     /// As for [`Self::open`], into any stream. What goes wrong there is kept in the error beside it.
@@ -108,8 +127,17 @@ impl Muxer {
             planned.iter().map(|p| container.index.attaches_covers() && is_cover(p.header)).collect();
         let has_index = container.index != Index::Frames;
         let is_stream = container.index == Index::Stream;
-        let mut muxer =
-            Self { output: context, error, movie_ticks, attached, padded: Vec::new(), has_index, is_stream };
+        let mut muxer = Self {
+            output: context,
+            error,
+            movie_ticks,
+            attached,
+            padded: Vec::new(),
+            has_index,
+            is_stream,
+            back: None,
+            read_again: Vec::new(),
+        };
         let extras = output.extras.clone().unwrap_or_default();
         for planned in planned {
             let timecode = extras.timecode.as_deref().filter(|_| planned.header.video.is_some());
@@ -293,6 +321,7 @@ impl Muxer {
         if self.attached.get(stream).copied().unwrap_or(false) {
             return Ok(());
         }
+        let size = packet.data.len() as u64;
         let mut out = packet.data.into_packet();
         out.set_stream(stream);
         out.set_pts(Some(packet.pts));
@@ -313,6 +342,10 @@ impl Muxer {
         // Of several packets of sound behind one time, readers round the times of the others to ticks.
         let written =
             written.and_then(|()| if self.is_stream { write_held_back(&mut self.output) } else { Ok(()) });
+        if let (Some(back), Some(Some(codec))) = (&self.back, self.read_again.get(stream)) {
+            let end = position(&mut self.output);
+            back.expect(stream, *codec, end.saturating_sub(size)..end);
+        }
         written.map_err(|error| self.failure("writing the output", error))
     }
 
@@ -343,13 +376,17 @@ impl Muxer {
         written.map_err(|error| self.failure("ending the output", error))
     }
 
-    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+    /// Ends the output. Gives the packets that were read again.
+    pub(crate) fn finish(mut self) -> Result<ReadPackets, Failure> {
         let ended = self.output.write_trailer();
         ended.map_err(|error| self.failure("ending the output", error))?;
-        let error = self.error.clone();
+        let (error, back) = (self.error.clone(), self.back.take());
         // Waits until all is written.
         drop(self);
-        error.take().map_or(Ok(()), |error| Err(Failure::at("ending the output")(error)))
+        if let Some(error) = error.take() {
+            return Err(Failure::at("ending the output")(error));
+        }
+        Ok(back.map(ReadBack::finish).unwrap_or_default())
     }
 }
 

@@ -11,7 +11,7 @@ mod sound;
 mod stream;
 mod tags;
 
-use std::{fs::File, hash::Hasher as _};
+use std::{collections::HashMap, fs::File, hash::Hasher as _, ops::Range};
 
 use ffmpeg_next::{self as ff, Packet, ffi::AVMediaType};
 use millrace_formats::{Container, container::Index};
@@ -31,21 +31,21 @@ use super::{
     failure::Failure,
     libav::{color::LibavColor, metadata, stream::fields},
     light,
+    read_back::{ReadPacket, ReadPackets},
     report::Reporter,
     source::{Depth, Source},
 };
 use crate::protocol::Merged;
 
 /// Reads an output again and holds it to what was put in: FR-1, TS-1, AU-1. Gives what was found. `movie_ticks` are those a
-/// second of its movie clock, of a container that has one.
+/// second of its movie clock, of a container that has one; the packets of `read` were read while it was written.
 pub(crate) fn prove(
     file: File,
     plan: &OutputPlan,
     container: &Container,
-    expected: (&[Expected], i64),
+    (expected, movie_ticks, read): (&[Expected], i64, &ReadPackets),
     reporter: &mut Reporter,
 ) -> Result<Merged, Failure> {
-    let (expected, movie_ticks) = expected;
     let copy = || file.try_clone().map_err(Failure::at("reading the output again"));
     let source = Source::open(copy()?, Depth::Header)?;
     streams(&source, plan, container, expected)?;
@@ -64,7 +64,7 @@ pub(crate) fn prove(
         frames::prove((&source, again), container.index, (track, &mut *found), reporter)?;
         return Ok(facts(source.input.nb_chapters(), std::slice::from_ref(found), None));
     }
-    packets(again, container.index, expected, &mut found, reporter)?;
+    packets(again, container.index, (expected, read), &mut found, reporter)?;
     for (track, found) in expected.iter().zip(&mut found) {
         if container.index == Index::Movie && movie::is_divided(track) {
             sound::same_samples(track, found)?;
@@ -95,7 +95,7 @@ pub(crate) fn prove(
 fn packets(
     mut source: Source,
     index: Index,
-    expected: &[Expected],
+    (expected, read): (&[Expected], &ReadPackets),
     found: &mut [Found],
     reporter: &mut Reporter,
 ) -> Result<(), Failure> {
@@ -113,6 +113,7 @@ fn packets(
             )));
         }
     }
+    let read = already_read(&source, expected, read);
     let mut packet = Packet::empty();
     loop {
         match source.next_packet(&mut packet) {
@@ -139,6 +140,18 @@ fn packets(
         if packet.side_data().any(|data| data.kind() == ff::packet::side_data::Type::NewExtraData) {
             return Err(unproven(format!("its codec headers change at {dts}")));
         }
+        if let Some(read) = read.get(&packet.stream()) {
+            let number = track.packets.len();
+            let (Some(before), Some(key)) = (read.get(number), asked.keys.get(number)) else {
+                return Err(unproven(format!("it has more packets than its index lists, at {dts}")));
+            };
+            if u64::try_from(packet.position()) != Ok(before.start) || packet.size() != before.size {
+                return Err(unproven(format!("a packet is not where its index lists it, at {dts}")));
+            }
+            track.keyframes.push(*key);
+            track.packets.push((pts, before.digest));
+            continue;
+        }
         let data = packet.data().unwrap_or_default();
         let form = index.form();
         if index == Index::Movie && movie::is_divided(asked) {
@@ -164,6 +177,35 @@ fn packets(
         }
     }
     Ok(())
+}
+
+/// Returns the packets of streams that need not be read once more: pictures that were copied, were read again where the index of the file
+/// lists them, and are not read otherwise. Their bytes are blank from here on.
+fn already_read<'a>(
+    source: &Source,
+    expected: &[Expected],
+    read: &'a ReadPackets,
+) -> HashMap<usize, &'a [ReadPacket]> {
+    let mut streams = HashMap::new();
+    for (i, track) in expected.iter().enumerate() {
+        if track.header.video.is_none() || track.keys.len() != track.packets.len() {
+            continue;
+        }
+        let listed = source.listed_places(i).unwrap_or_default();
+        if let Some(packets) = read.of_stream(i, &listed) {
+            streams.insert(i, packets);
+        }
+    }
+    let mut blank: Vec<Range<u64>> = streams.values().copied().flatten().map(ReadPacket::range).collect();
+    blank.sort_unstable_by_key(|range| range.start);
+    // Packets that overlap are none that a muxer wrote.
+    if blank.windows(2).any(|pair| pair[0].end > pair[1].start) {
+        return HashMap::new();
+    }
+    if !blank.is_empty() {
+        source.make_blank(blank);
+    }
+    streams
 }
 
 /// Whether a packet is of no track that is proven packet by packet: a cover, or what stands where there is no text.

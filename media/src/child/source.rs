@@ -4,7 +4,7 @@ use std::{
     fs::File,
     ops::Range,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -37,6 +37,7 @@ use crate::{
 mod bytes;
 mod discontinuities;
 mod fragments;
+mod listed;
 
 pub(crate) use bytes::read_whole;
 use bytes::{Bytes, Origin};
@@ -87,6 +88,7 @@ pub(crate) enum Depth {
 pub(crate) struct Source {
     pub(crate) input: Input,
     hollow: Arc<AtomicBool>,
+    blank: Arc<OnceLock<Vec<Range<u64>>>>,
     read: Arc<AtomicU64>,
     discontinuities: Discontinuities,
     /// The same bytes, read past libav.
@@ -127,11 +129,13 @@ impl Source {
         let again = origin.try_clone().map_err(Failure::at(reading))?;
         let (hollow, read) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let left = Arc::new(AtomicU64::new(u64::MAX));
+        let blank = Arc::new(OnceLock::new());
         let bytes = Bytes {
             origin,
             size,
             at: 0,
             hollow: hollow.clone(),
+            blank: blank.clone(),
             left: left.clone(),
             read: read.clone(),
             signs: Budget::of(size),
@@ -143,6 +147,7 @@ impl Source {
         Ok(Self {
             input,
             hollow,
+            blank,
             read,
             discontinuities: Discontinuities::default(),
             origin: again,
@@ -374,15 +379,6 @@ impl Source {
         if !input::seek_to_time(&mut self.input, -1, first) {
             input::seek_to_byte(&mut self.input, stream, 0);
         }
-    }
-
-    /// Returns which samples of a stream the index calls keyframes; `None` if there is no index that lists all samples.
-    pub(crate) fn listed_keyframes(&self, stream: usize) -> Option<Vec<bool>> {
-        if !self.container().contains("mp4") {
-            return None;
-        }
-        let stream = self.input.stream(stream)?;
-        stream::index(&stream).map(|index| index.iter().map(|entry| entry.is_keyframe).collect())
     }
 
     /// Returns the clock of a stream; one of seconds if there is no such stream.

@@ -101,7 +101,7 @@ impl Writer {
         file: File,
     ) -> Result<Self, Failure> {
         let error = FirstError::default();
-        let file = OutputFile::new(file, error.clone()).map_err(Failure::at(WRITING))?;
+        let file = OutputFile::new(file, error.clone(), None).map_err(Failure::at(WRITING))?;
         let io = StreamIo::from_write_seek_with_capacity(file, 256 << 10).map_err(Failure::at(WRITING))?;
         let mut output =
             ff::format::output_to_stream(io, None, Some(container.muxer)).map_err(Failure::at(WRITING))?;

@@ -4,6 +4,7 @@ use ffmpeg_next::{
     Error, Packet,
     ffi::{
         AVPacketSideDataType, av_opt_set, av_packet_free_side_data, av_packet_new_side_data, av_write_frame,
+        avio_seek,
     },
     format::context::Output,
     packet::{Flags, Mut as _, side_data::Type},
@@ -43,6 +44,22 @@ pub(crate) fn restate_tables(output: &mut Output) -> Result<(), Error> {
         av_opt_set((*output.as_mut_ptr()).priv_data, c"mpegts_flags".as_ptr(), c"+resend_headers".as_ptr(), 0)
     };
     if set < 0 { Err(Error::from(set)) } else { Ok(()) }
+}
+
+/// Has a muxer hand on the bytes of packets as it gets them, without a copy of its own: what writes them gathers them.
+pub(crate) fn write_at_once(output: &mut Output) {
+    // SAFETY: the context is open for writing, and its I/O context is a plain structure that belongs to it, or null.
+    if let Some(io) = unsafe { (*output.as_mut_ptr()).pb.as_mut() } {
+        io.direct = 1;
+    }
+}
+
+/// Returns the offset in bytes behind what a muxer has written; 0 if there is none.
+pub(crate) fn position(output: &mut Output) -> u64 {
+    // SAFETY: the context is open for writing. Of its I/O context, which may be null, libavformat returns where it is, as its macro
+    // `avio_tell` does, or a negative number.
+    let at = unsafe { avio_seek((*output.as_mut_ptr()).pb, 0, libc::SEEK_CUR) };
+    u64::try_from(at).unwrap_or(0)
 }
 
 fn add_side_data(packet: &mut Packet, kind: AVPacketSideDataType, bytes: &[u8]) {

@@ -169,6 +169,10 @@ pub(crate) fn start_micros(stream: &ff::Stream<'_>) -> Option<i64> {
 pub(crate) struct IndexEntry {
     /// In ticks of the stream; a decoding time in mp4.
     pub(crate) timestamp: i64,
+    /// Where the packet lies in the file, in bytes.
+    pub(crate) offset: i64,
+    /// The bytes of the packet.
+    pub(crate) size: i32,
     pub(crate) is_keyframe: bool,
 }
 
@@ -186,6 +190,8 @@ pub(crate) fn index_entry(stream: &ff::Stream<'_>, number: i32) -> Option<IndexE
         let entry = avformat_index_get_entry(stream.as_ptr().cast_mut(), number);
         (!entry.is_null()).then(|| IndexEntry {
             timestamp: (*entry).timestamp,
+            offset: (*entry).pos,
+            size: (*entry).size(),
             is_keyframe: (*entry).flags() & AVINDEX_KEYFRAME != 0,
         })
     }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     child::{
         failure::Failure,
+        read_back::ReadPackets,
         report::Reporter,
         source::{Depth, Source},
     },
@@ -68,7 +69,14 @@ pub(crate) fn prove_fragments(
     streams(&source, plan, container, expected)?;
     let mut found = Found::of(&source, 0).ok_or_else(|| unproven("a stream is missing".into()))?;
     parameters(&found, track, container)?;
-    packets(open(Depth::Packets)?, Index::Fragments, expected, std::slice::from_mut(&mut found), reporter)?;
+    let read = ReadPackets::default();
+    packets(
+        open(Depth::Packets)?,
+        Index::Fragments,
+        (expected, &read),
+        std::slice::from_mut(&mut found),
+        reporter,
+    )?;
     same_packets(track, &found.packets)?;
     let fragments = by_fragments(&source, (track, shift), &mut found)?;
     Ok(ProvenTrack { found, fragments })

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     child::{
         failure::Failure,
+        read_back::ReadPackets,
         report::Reporter,
         source::{Depth, Source},
     },
@@ -72,7 +73,13 @@ pub(crate) fn prove_stream(
     let mut found = Found::of(&source, 0).ok_or_else(|| unproven("a stream is missing".into()))?;
     parameters(&found, track, container)?;
     let again = Source::open_part(copy()?, part.clone(), Depth::Packets)?;
-    packets(again, container.index, expected, std::slice::from_mut(&mut found), reporter)?;
+    packets(
+        again,
+        container.index,
+        (expected, &ReadPackets::default()),
+        std::slice::from_mut(&mut found),
+        reporter,
+    )?;
     same_packets(track, &found.packets)?;
     by_packets(&source, plan, expected, std::slice::from_mut(&mut found))?;
     let delay = delay(track.clock);

@@ -26,6 +26,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_ftruncate,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
+    libc::SYS_sync_file_range,
     libc::SYS_recvmsg,
     libc::SYS_sendmsg,
     libc::SYS_munmap,

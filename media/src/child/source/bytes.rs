@@ -3,9 +3,10 @@
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
+    ops::Range,
     os::unix::fs::FileExt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -116,18 +117,35 @@ pub(super) struct Bytes {
     pub(super) size: u64,
     pub(super) at: u64,
     pub(super) hollow: Arc<AtomicBool>,
+    /// Ranges that read as zeros, in order and apart from each other, once they are set.
+    pub(super) blank: Arc<OnceLock<Vec<Range<u64>>>>,
     /// How many more bytes may be read before zeros come.
     pub(super) left: Arc<AtomicU64>,
     pub(super) read: Arc<AtomicU64>,
     pub(super) signs: Budget,
 }
 
+impl Bytes {
+    /// Returns whether the next bytes are blank, and how many are as the first of them, at most so many.
+    fn until_blank(&self, most: usize) -> (bool, usize) {
+        let ranges = self.blank.get().map_or(&[][..], Vec::as_slice);
+        let next = ranges.get(ranges.partition_point(|range| range.end <= self.at));
+        let bounded = |end: u64| most.min(usize::try_from(end.saturating_sub(self.at)).unwrap_or(usize::MAX));
+        match next {
+            Some(range) if range.start <= self.at => (true, bounded(range.end)),
+            Some(range) => (false, bounded(range.start)),
+            None => (false, most),
+        }
+    }
+}
+
 impl Read for Bytes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let most = buffer.len().min(rest).min(MOST_AT_ONCE);
+        let (is_blank, most) = self.until_blank(most);
         let left = self.left.load(Ordering::Relaxed);
-        let got = if self.hollow.load(Ordering::Relaxed) || left == 0 {
+        let got = if is_blank || self.hollow.load(Ordering::Relaxed) || left == 0 {
             buffer[..most].fill(0);
             most
         } else {
@@ -162,5 +180,42 @@ impl Seek for Bytes {
 impl ReadAt for Origin {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         Self::read_at(self, buffer, at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn blank_ranges_read_as_zeros_and_all_else_as_it_is() {
+        let mut file = tempfile::tempfile().unwrap();
+        let content: Vec<u8> = (1..=100).collect();
+        file.write_all(&content).unwrap();
+        let blank = Arc::new(OnceLock::new());
+        blank.set(vec![0..10, 20..21, 90..100]).unwrap();
+        let mut bytes = Bytes {
+            origin: Origin::File(file),
+            size: 100,
+            at: 0,
+            hollow: Arc::default(),
+            blank,
+            left: Arc::new(AtomicU64::new(u64::MAX)),
+            read: Arc::default(),
+            signs: Budget::of(100),
+        };
+        let mut expected = content;
+        for range in [0..10, 20..21, 90..100] {
+            expected[range].fill(0);
+        }
+        let mut found = Vec::new();
+        bytes.read_to_end(&mut found).unwrap();
+        assert_eq!(found, expected);
+        bytes.seek(SeekFrom::Start(15)).unwrap();
+        let mut some = [0; 10];
+        bytes.read_exact(&mut some).unwrap();
+        assert_eq!(some, expected[15..25]);
     }
 }

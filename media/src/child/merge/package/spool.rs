@@ -27,7 +27,7 @@ impl Spool {
     pub(in crate::child::merge) fn new(output: &File) -> Result<Self, Failure> {
         let error = FirstError::default();
         let copy = output.try_clone().map_err(Failure::at(WRITING))?;
-        let file = OutputFile::new(copy, error.clone()).map_err(Failure::at(WRITING))?;
+        let file = OutputFile::new(copy, error.clone(), None).map_err(Failure::at(WRITING))?;
         Ok(Self { file, error, at: 0, parts: Vec::new() })
     }
 
