@@ -41,10 +41,11 @@ pub(super) async fn run(call: Run) -> Result<u8, CommandError> {
     if let Some(missing) = protections.filter_map(|protection| keys.missing(protection)).next() {
         return Err(CommandError::Call(missing));
     }
-    let encoders = check_sandbox(media).await?;
     let data = DataFolder::find(call.data.folder.as_deref())?;
     let _owned = data.own()?;
-    let log = new_log(&data).await?;
+    // Side by side: each takes about as long as a small file.
+    let (encoders, log) = tokio::join!(check_sandbox(media), new_log(&data));
+    let (encoders, log) = (encoders?, log?);
 
     let mut results = Results::new(call.json);
     let known = read_table::<Assembly>(log.as_ref(), streams::ASSEMBLIES).await?;
