@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::common::{
     Place,
-    judge::{decodes, likeness_after, pictures, shown_size},
+    judge::{decodes, likeness_after, pictures, probed, shown_size},
     media::{self, Constant, ffmpeg},
 };
 
@@ -73,11 +73,16 @@ fn holds(source: &Path, clip: &Path, facts: &Value, (first, end): (usize, usize)
     encoded
 }
 
-/// Holds the sound of a clip to its source's, sample by sample, as far as a lossy decoder gives the same ones.
+/// Holds the sound of a clip to its source's, sample by sample, as far as a lossy decoder gives the same ones. ffmpeg decodes the last
+/// packet whole, whatever an edit list says of its end.
 fn sounds_like(source: &Path, clip: &Path, (from, to): (f64, f64)) {
     let found = samples(clip, "anull");
     let wanted = samples(source, &format!("atrim=start={from}:end={to}"));
-    assert_eq!(found.len(), wanted.len(), "{}", clip.display());
+    let more = found.len().wrapping_sub(wanted.len());
+    assert!(more <= 1024, "{}: {} samples, {} expected", clip.display(), found.len(), wanted.len());
+    let length = probed(clip, "stream=codec_type,duration");
+    let stated = length.lines().find_map(|line| line.strip_prefix("audio,")?.parse::<f64>().ok()).unwrap();
+    assert!((stated - (to - from)).abs() < 0.0001, "{}: {stated} s", clip.display());
     let power = |all: &mut dyn Iterator<Item = f64>| all.map(|value| value * value).sum::<f64>();
     let all = power(&mut wanted.iter().map(|value| f64::from(*value)));
     let error = power(&mut found.iter().zip(&wanted).map(|(a, b)| f64::from(*a) - f64::from(*b)));
@@ -223,7 +228,8 @@ fn sound_that_begins_late_or_ends_early_is_where_it_was() {
         let output = Command::new("ffprobe").args(arguments).arg(path).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap()
     };
-    assert!((starts(&place.path("c.mp4")) - 1.8).abs() < 0.001, "{}", starts(&place.path("c.mp4")));
+    let (of_source, of_clip) = (starts(&source), starts(&place.path("c.mp4")));
+    assert!((of_clip - (of_source - 3.2)).abs() < 0.001, "{of_clip} instead of {of_source} less 3.2 s");
     let facts = clip(&place, "a.mp4", "d.mp4", &["--from", "6.48"]);
     holds(&source, &place.path("d.mp4"), &facts, (162, 200));
     let facts = clip(&place, "a.mp4", "n.mp4", &["--from", "1", "--to", "3"]);

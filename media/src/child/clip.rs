@@ -62,7 +62,7 @@ pub(super) fn clip(source: File, task: &ClipTask, output: File) -> Result<Clippe
     let in_track = |source: &Source, index: i32| {
         let clock = source.clock(index);
         let start = rescale_timestamp(origin.0, origin.1, (0, clock), clock);
-        (start, task.to.map_or(i64::MAX, |to| end_tick(zero + to, clock)))
+        (start, task.to.map_or(i64::MAX, |to| nearest_tick(zero + to, clock)))
     };
     let sounds: Vec<SoundTrack> = sounds
         .iter()
@@ -111,12 +111,20 @@ fn end_tick(seconds: f64, clock: Clock) -> i64 {
     ((seconds - TOLERANCE) / tick(clock)).ceil() as i64
 }
 
+/// Returns the tick that is nearest to a time in seconds.
+fn nearest_tick(seconds: f64, clock: Clock) -> i64 {
+    // The cast saturates.
+    (seconds / tick(clock)).round() as i64
+}
+
 /// What of the pictures is copied, and what is encoded.
 struct Plan {
     video: i32,
     start: Start,
-    /// The end in ticks of the pictures; [`i64::MAX`] for the end of the source.
+    /// Pictures from this tick on are behind the end; [`i64::MAX`] for the end of the source.
     end: i64,
+    /// The end itself, in ticks.
+    until: i64,
     /// How pictures are encoded, if any are.
     splicer: Option<Splicer>,
     /// Whether those at the start are.
@@ -167,6 +175,7 @@ fn plan(source: &mut Source, track: &VideoTrack, task: &ClipTask, zero: f64) -> 
         video,
         start,
         end,
+        until: task.to.map_or(i64::MAX, |to| nearest_tick(zero + to, clock)),
         encodes_start,
         ending: Ending::default(),
         last: Vec::new(),
@@ -289,7 +298,7 @@ impl Clip {
             self.write_encoded(made, Some(&ending))?;
         }
         if pictures.goes_on && self.proof.pictures() > 0 {
-            self.end = self.plan.end;
+            self.end = self.plan.until;
             self.writer.show_until(0, self.end);
         }
         Ok(())
@@ -376,9 +385,10 @@ impl Clip {
     fn shown(&mut self, (pts, length): (i64, i64)) -> (i64, i64) {
         let length = if length > 0 { length } else { self.plan.usual };
         let until = pts.saturating_add(length);
-        let until = if pts < self.plan.end { until.min(self.plan.end) } else { pts };
-        self.end = self.end.max(until);
-        (pts.min(self.plan.end), until.min(self.plan.end))
+        let most = self.plan.until.max(self.plan.end);
+        let part = (pts.min(most), until.min(most));
+        self.end = self.end.max(part.1);
+        part
     }
 
     /// Writes pictures that were encoded: the first ones of the clip, or its last.
