@@ -1,17 +1,18 @@
 //! The plan of an execution: tracks, segments and outputs. Pure.
 
+mod renditions;
 #[cfg(test)]
 mod tests;
 
 use millrace_formats::{Seams, bit_rate::hold_segments};
 use millrace_profiles::{Request, Wanted, for_source};
 use millrace_schemas::{
-    AudioSettings, AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, PackagePlan, PicturesPlan,
-    Protection, Ratio, Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started,
-    TrackKind, TrackPlan, TrackTags, Trim, Upload, VideoSettings, VideoTrack, WorkPrefix, hash_of,
-    output_prefix, rendition_id,
+    AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, PackagePlan, PicturesPlan, Protection,
+    Ratio, Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind,
+    TrackPlan, TrackTags, Trim, Upload, VideoTrack, WorkPrefix, hash_of, output_prefix, rendition_id,
 };
 
+use self::renditions::{choose_encoder, has_average, is_copy, is_kept, nothing, track};
 use super::{
     cuts, extras,
     grid::{SourceGrid, by_grid},
@@ -485,59 +486,6 @@ impl PlanBuilder<'_> {
     }
 }
 
-/// A rendition of nothing, without an id.
-fn nothing() -> Rendition {
-    Rendition { id: String::new(), video: None, audio: None, side: None }
-}
-
-/// Returns `true` for a rendition that is made in passes, until it has the average bit rate that is asked for.
-fn has_average(rendition: &Rendition) -> bool {
-    let rate = rendition.video.as_ref().and_then(|video| video.bit_rate);
-    rate.is_some_and(|rate| rate.average > 0)
-}
-
-/// Returns `true` for a rendition of single pictures.
-fn is_kept(rendition: &Rendition) -> bool {
-    rendition.video.as_ref().is_some_and(|video| video.instants.is_some())
-}
-
-/// Returns `true` for a rendition whose packets are those of the source.
-fn is_copy(rendition: &Rendition) -> bool {
-    let video = rendition.video.as_ref().is_some_and(VideoSettings::is_copy);
-    video || rendition.audio.as_ref().is_some_and(AudioSettings::is_copy)
-}
-
-/// Names the encoder of a rendition only if it is not the codec's first one: settings of the same encoder are equal.
-///
-/// # Errors
-/// If its codec can't be made with these settings, or the encoder is not there. None at all are known in simulation.
-fn choose_encoder(rendition: &mut Rendition, encoders: &Encoders) -> Result<(), String> {
-    if let Some(settings) = &rendition.video
-        && !settings.is_copy()
-        && let Some(reason) = tables().codec(&settings.codec)?.refusal(settings)
-    {
-        return Err(reason);
-    }
-    let (codec, encoder) = match (&mut rendition.video, &mut rendition.audio) {
-        (Some(video), _) => (&video.codec, &mut video.encoder),
-        (None, Some(audio)) => (&audio.codec, &mut audio.encoder),
-        (None, None) => return Ok(()),
-    };
-    let described = encoders.of(encoder, codec);
-    if described.is_empty() && !encoders.is_empty() {
-        let named = [encoder.as_str()];
-        let names = if encoder.is_empty() { tables().codec(codec)?.encoders() } else { &named };
-        return Err(format!(
-            "this FFmpeg has no encoder '{}', which makes {codec}; install one that has, or ask for another codec",
-            names.join("' or '")
-        ));
-    }
-    if described == encoders.of("", codec) {
-        encoder.clear();
-    }
-    Ok(())
-}
-
 /// The greatest size of the timestamp corrections and codec headers in all segments of an execution, in bytes.
 const MOST_CARRIED: usize = 256 << 20;
 
@@ -546,24 +494,4 @@ fn too_many() -> String {
         "it would be cut into more than {} segments; ask for a longer --segment-time",
         cuts::MOST_SEGMENTS
     )
-}
-
-fn track(
-    rendition: &Rendition,
-    kind: TrackKind,
-    first_segment: i32,
-    segments: i32,
-    tags: Option<&TrackTags>,
-) -> TrackPlan {
-    TrackPlan {
-        rendition: rendition.id.clone(),
-        kind,
-        first_segment,
-        segments,
-        video: rendition.video.clone(),
-        tags: tags.cloned(),
-        audio: rendition.audio.clone(),
-        source: None,
-        order: Vec::new(),
-    }
 }
