@@ -91,7 +91,7 @@ pub(super) fn write(
         if !track.clean {
             return Ok(None);
         }
-        let picture = decoder.decode(packet.data.into_packet())?;
+        let picture = decoder.decode(&packet.data.into_packet())?;
         writer.take(picture, times.seconds(packet.pts))?;
         reporter.progress(0, writer.count);
     }
@@ -145,9 +145,9 @@ impl Decoder {
         opened.map(Self).map_err(Failure::at(doing))
     }
 
-    fn decode(&mut self, packet: ff::Packet) -> Result<frame::Video, Failure> {
+    fn decode(&mut self, packet: &ff::Packet) -> Result<frame::Video, Failure> {
         let doing = "decoding a picture";
-        self.0.send_packet(&packet).map_err(Failure::at(doing))?;
+        self.0.send_packet(packet).map_err(Failure::at(doing))?;
         let mut picture = frame::Video::empty();
         self.0.receive_frame(&mut picture).map_err(Failure::at(doing))?;
         Ok(picture)

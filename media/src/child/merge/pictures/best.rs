@@ -1,9 +1,11 @@
 //! The best of many pictures: sharp ones, that are neither black nor white. Pure, but for reading pixels.
 
+use std::ops::RangeInclusive;
+
 use ffmpeg_next::frame;
 
-/// Pictures whose luma is on average closer to black or white than this, of 255, show nothing.
-const SHOWS_NOTHING: f64 = 24.0;
+/// The mean luma of pictures that show something, of 255: others are nearly black or white.
+const SHOWN: RangeInclusive<f64> = 40.0..=223.0;
 
 /// The best pictures so far.
 pub(super) struct Best {
@@ -74,7 +76,7 @@ fn score(picture: &frame::Video) -> f64 {
         }
     }
     let variance = if count > 0.0 { (squares - sum * sum / count) / count } else { 0.0 };
-    if mean < 16.0 + SHOWS_NOTHING || mean > 235.0 - SHOWS_NOTHING / 2.0 { variance - 1e9 } else { variance }
+    if SHOWN.contains(&mean) { variance } else { variance - 1e9 }
 }
 
 #[cfg(test)]
