@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Encryption {
-    /// The method: one of [`METHODS`].
+    /// The method: `aes-128` or `cbcs`.
     pub method: String,
     /// Where the key comes from: a name in the settings of the processes that merge, or a URL.
     pub key: String,
