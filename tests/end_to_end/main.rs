@@ -36,6 +36,7 @@ mod light;
 mod loudness;
 mod marks;
 mod mutants;
+mod package_codecs;
 mod packages;
 mod pictures;
 mod player;

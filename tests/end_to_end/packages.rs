@@ -6,26 +6,19 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::LazyLock,
     time::{Duration, Instant},
 };
 
-use millrace_servers::Store;
-
 use crate::common::{
     Place, Ran,
+    bucket::STORE,
     media::{self, Constant},
+    package::{files, folder, is_whole},
 };
 
 /// Two sizes, and segments of a second.
 const LADDER: &str = "[video.main]\ncodec = \"h264\"\npreset = \"ultrafast\"\nrungs = [{ height = 180 }, { height = 90 }]\n\
                       [audio.main]\ncodec = \"aac\"\n[[output]]\nformat = \"cmaf\"\nsegment = \"1s\"\n";
-
-static STORE: LazyLock<Store> = LazyLock::new(|| {
-    let store = Store::start().unwrap();
-    store.bucket("videos").unwrap();
-    store
-});
 
 fn source(place: &Place) -> PathBuf {
     let source = place.path("a.mp4");
@@ -42,31 +35,9 @@ fn command(place: &Place, source: &Path, output: &str, data: &str) -> Command {
     command
 }
 
-/// All files below a folder, by their names relative to it, with their sizes.
-fn files(folder: &Path) -> BTreeMap<String, u64> {
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        if path.is_dir() {
-            all.extend(files(&path).into_iter().map(|(below, size)| (format!("{name}/{below}"), size)));
-        } else {
-            all.insert(name, fs::metadata(&path).map_or(0, |metadata| metadata.len()));
-        }
-    }
-    all
-}
-
 /// Returns the texts of the manifests that are visible at the top of a package.
 fn visible(files: &BTreeMap<String, u64>) -> Vec<&str> {
     ["master.m3u8", "manifest.mpd"].into_iter().filter(|name| files.contains_key(*name)).collect()
-}
-
-/// Returns the folder of a package, which is the only one.
-fn folder(files: &BTreeMap<String, u64>) -> &str {
-    let mut folders: Vec<&str> = files.keys().filter_map(|name| Some(name.split_once('/')?.0)).collect();
-    folders.dedup();
-    assert_eq!(folders.len(), 1, "{files:?}");
-    folders[0]
 }
 
 /// Holds a package to what a player reads of it: each of its tracks, whole, without a word. Tracks are read one at a time: all at once
@@ -93,22 +64,6 @@ fn is_played(package: &Path, pictures: usize) {
             assert!(decoded.status.success() && said.is_empty(), "{manifest} {track}: {said}");
         }
     }
-}
-
-/// Holds a package to its own list: all objects are there and nothing else.
-fn is_whole(package: &Path) {
-    let files = files(package);
-    let folder = folder(&files);
-    let list = fs::read(package.join(folder).join("package.json")).unwrap();
-    let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
-    let listed = list["objects"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|object| (object["name"].as_str().unwrap().to_owned(), object["bytes"].as_u64().unwrap()));
-    let mut found = files.clone();
-    found.remove(&format!("{folder}/package.json")).unwrap();
-    assert_eq!(found, listed.collect());
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What the end to end tests share: media made by ffmpeg, the program under test, and ffmpeg as the judge.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
+pub mod bucket;
 pub mod cluster;
 pub mod compare;
 pub mod judge;
 pub mod media;
+pub mod package;
 pub mod profiles;
 pub mod proxy;
 pub mod reader;
