@@ -38,10 +38,10 @@ pub use exit::exit_now;
 pub use launcher::{Checked, ChildError, LONGEST_TASK, Launcher, TaskRequest, pipe};
 pub use protocol::{
     AnimationTask, AudioMeasurement, CHILD_ARGUMENT, ChannelSimilarity, ClipTask, Clipped, ComparedStreams,
-    ContentKey, Drawn, FIRST_FD, InspectTask, Inspected, MOST_ANIMATED, MOST_ANIMATED_PICTURES,
-    MOST_CANDIDATES, MergeTask, Merged, NoContentKey, Part, PicturePsnr, PictureTask, PicturesMeasured,
-    ProbedStream, Reply, SecondSimilarity, SoundMeasured, Task, TimeRange, TranscodeTask, UncleanSegments,
-    Verified, VerifyTask,
+    ContentKey, Drawn, FIRST_FD, FoundFragment, InspectTask, Inspected, MOST_ANIMATED,
+    MOST_ANIMATED_PICTURES, MOST_CANDIDATES, MergeTask, Merged, NoContentKey, Part, PicturePsnr, PictureTask,
+    PicturesMeasured, ProbedStream, Reply, SecondSimilarity, SoundMeasured, Task, TimeRange, TranscodeTask,
+    UncleanSegments, Verified, VerifyTask,
 };
 pub use sandbox::{Layer, Sandbox};
 pub use seal::{ResourceLimits, Seal};

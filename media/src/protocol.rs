@@ -23,8 +23,8 @@ pub use light::{
     PictureTask,
 };
 pub use verification::{
-    AudioMeasurement, ChannelSimilarity, ComparedStreams, PicturePsnr, PicturesMeasured, SecondSimilarity,
-    SoundMeasured, Verified, VerifyTask,
+    AudioMeasurement, ChannelSimilarity, ComparedStreams, FoundFragment, PicturePsnr, PicturesMeasured,
+    SecondSimilarity, SoundMeasured, Verified, VerifyTask,
 };
 
 /// The first argument of an executable that is to run as a media process.

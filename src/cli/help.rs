@@ -53,6 +53,10 @@ neighbours'; with --sound each second sounds like its own (correlation of 0.75 a
 With --profile it is held to what the profile makes of the source: of a part (source.trim) to that part, of several encodings of audio
 to the track of each. Pictures under a watermark are not compared one by one, and it says so.
 
+A package is named by its main manifest (master.m3u8 or manifest.mpd). Its list and its manifests are read strictly: each object is
+there with its size, listed and named; each segment is at the time, and as long, as manifests state. Each track is then judged as a file,
+smaller sizes by their own names. Its objects are copied into a temporary folder for that.
+
 Exit status:
   0  all of it holds
   1  something does not, or can't be read
@@ -62,6 +66,7 @@ Examples:
   millrace verify holiday.mov out/holiday.mp4
   millrace verify holiday.mov out/holiday.mp4 --pictures --sound
   millrace verify holiday.mov out/holiday.mp4 --profile web
+  millrace verify holiday.mov out/holiday/master.m3u8
   millrace verify s3://videos/in/a.mov s3://videos/out/a.mp4 --json";
 
 pub(super) const RUN_HELP: &str = "\

@@ -1,6 +1,7 @@
 //! `millrace verify`: the proof that an output is right, for a person.
 
 mod checks;
+mod package;
 
 use std::ffi::OsStr;
 
@@ -10,7 +11,7 @@ use millrace_processors::split::{OutputPreview, preview};
 use millrace_profiles::{Profile, Wanted};
 use millrace_schemas::{Encoders, Upload, VideoTrack, masked_url};
 use millrace_storage::Stores;
-use millrace_worker::{MadeOf, Probes};
+use millrace_worker::{MadeOf, PackageContents, Probes};
 use serde_json::json;
 
 use crate::{
@@ -32,22 +33,33 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
     let (source, output) = (url(&call.source)?, url(&call.output)?);
     let probes = Probes::new(Stores::default(), Config::of_flags(&call.decoding)?.media_processes()?)?;
     let failed = CommandError::failed;
+    let contents = match package::is_package(&output) {
+        true => Some(opened(&probes, &output).await?),
+        false => None,
+    };
     let folder = call.own.profiles.as_deref();
     let profile = call.profile.as_deref().map(|argument| read_profile(argument, folder)).transpose()?;
     let (wanted, plan, made, mut left_out) = match (&profile, call.profile.as_deref()) {
         (Some(profile), Some(argument)) => {
             let wanted = wanted(argument, profile, &source, &output)?;
-            let is_planned =
-                profile.source.trim.is_some() || !wanted.keeps_audio_tracks() || wanted.is_ladder_of_files();
+            let is_planned = contents.is_some()
+                || profile.source.trim.is_some()
+                || !wanted.keeps_audio_tracks()
+                || wanted.is_ladder_of_files();
             let planned =
                 if is_planned { Some(planned(&probes, profile, &source, &output).await?) } else { None };
             let (plan, made) = planned.unzip();
             (wanted, plan, made.unwrap_or_default(), left_out(profile))
         }
         _ => {
-            let (_, found) = probes.inspect(&output).await.map_err(failed)?;
-            let own = profile_of_file(&output, &found).and_then(|own| own.wanted(&TABLES).ok());
-            let own = own.and_then(|wanted| wanted.into_iter().next());
+            let own = match &contents {
+                Some(contents) => package::own_wanted(&probes, &output, contents).await?,
+                None => {
+                    let (_, found) = probes.inspect(&output).await.map_err(failed)?;
+                    let own = profile_of_file(&output, &found).and_then(|own| own.wanted(&TABLES).ok());
+                    own.and_then(|wanted| wanted.into_iter().next())
+                }
+            };
             (own.unwrap_or_else(|| Wanted::of(CONTAINERS[0])), None, MadeOf::default(), Vec::new())
         }
     };
@@ -68,20 +80,54 @@ pub(super) async fn verify(call: &Verify) -> Result<u8, CommandError> {
         }
         settings
     };
-    let comparison =
-        probes.verify(&source, &output, (pictures, call.sound), &made, settings).await.map_err(failed)?;
-    let checks = checks(&comparison, &wanted, plan.as_ref());
+    let each = (pictures, call.sound);
+    let (checks, measured) = match &contents {
+        Some(contents) => {
+            let judging = package::Judging {
+                probes: &probes,
+                source: &source,
+                wanted: &wanted,
+                plan: plan.as_ref(),
+                made: &made,
+                each,
+            };
+            let (checks, comparison) = judging.checks(contents, settings).await?;
+            (checks, comparison.map(|comparison| comparison.measured))
+        }
+        None => {
+            let comparison = probes.verify(&source, &output, each, &made, settings).await.map_err(failed)?;
+            (checks(&comparison, &wanted, plan.as_ref()), Some(comparison.measured))
+        }
+    };
     let holds = checks.iter().all(|check| check.holds);
     if call.json {
         let line = json!({
             "source": masked_url(&source), "output": masked_url(&output), "holds": holds, "checks": checks,
-            "left_out": left_out, "measured": comparison.measured,
+            "left_out": left_out, "measured": measured,
         });
         print(&line.to_string());
     } else {
         show(&checks, holds, &left_out);
     }
     Ok(u8::from(!holds))
+}
+
+/// Opens a package that is to be verified.
+async fn opened(probes: &Probes, url: &str) -> Result<PackageContents, CommandError> {
+    let found = probes.open_package(url).await.map_err(CommandError::failed)?;
+    found.ok_or_else(|| {
+        CommandError::Failed(format!(
+            "{}: there is no package of Millrace: no manifest, or no list (package.json) in the folder that it names",
+            masked_url(url)
+        ))
+    })
+}
+
+/// Returns the folder or prefix in which a profile puts an output: that of a file, or of the folder of a package.
+fn prefix_of(output: &str) -> &str {
+    let above = |url: &'_ str| url.rsplit_once('/').map_or(0, |(above, _)| above.len());
+    let folder = &output[..above(output)];
+    if package::is_package(output) { &folder[..above(folder)] } else { folder }
 }
 
 /// The check of pictures, one by one.
@@ -120,7 +166,7 @@ fn wanted(argument: &str, profile: &Profile, source: &str, output: &str) -> Resu
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         CommandError::Call(format!("{argument}: {}", problems.join("; ")))
     })?;
-    let prefix = output.rsplit_once('/').map_or("", |(prefix, _)| prefix);
+    let prefix = prefix_of(output);
     let is_it = |wanted: &&Wanted| wanted.may_make((prefix, source), output);
     let names = || all.iter().flat_map(|wanted| wanted.file_names("{stem}")).collect::<Vec<_>>().join(", ");
     all.iter().find(is_it).cloned().ok_or_else(|| {
@@ -142,7 +188,7 @@ async fn planned(
     output: &str,
 ) -> Result<(OutputPreview, MadeOf), CommandError> {
     let (pinned, found) = probes.survey(source, SEGMENT_TIME_SECONDS).await.map_err(CommandError::failed)?;
-    let prefix = output.rsplit_once('/').map_or("", |(prefix, _)| prefix);
+    let prefix = prefix_of(output);
     let upload = Upload { profile: Some(profile.to_json()), ..Upload::of(source, prefix) };
     let preview = preview(&upload, &pinned, &found.facts, &Encoders::default()).map_err(|reason| {
         CommandError::Failed(format!("nothing is made of the source by this profile: {reason}"))

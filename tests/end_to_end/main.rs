@@ -58,6 +58,7 @@ mod topology;
 mod transport;
 mod trim;
 mod verify;
+mod verify_packages;
 mod web;
 
 /// A file that is not declared above is not compiled, and its tests would silently not run.

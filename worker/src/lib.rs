@@ -29,7 +29,7 @@ pub use error::WorkerError;
 pub use keys::{Keys, variable as key_variable};
 pub use light::{LONGEST_PICTURE_FILE, LightWork, Made};
 pub use metrics::{count_profile_fault, describe as describe_metrics, set_faulty_profiles};
-pub use probe::{Comparison, MadeOf, Probes, probe_json};
+pub use probe::{Comparison, MadeOf, PackageContents, PackageTrack, Probes, probe_json};
 pub use sandbox::{MediaProcessSettings, check_sandbox};
 pub use settings::{DEFAULT_STORE, WorkerSettings};
 pub use worker::Worker;

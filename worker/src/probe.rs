@@ -1,5 +1,7 @@
 //! Inspection and verification outside of any execution: for `millrace probe` and `verify`, and for probes over HTTP.
 
+mod package;
+
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
 use millrace_media::{ComparedStreams, Inspected, Launcher, Reply, Task, Verified, VerifyTask};
@@ -9,6 +11,7 @@ use millrace_topology::ports::PortError;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+pub use self::package::{PackageContents, PackageTrack};
 use crate::{
     children::{Children, PinnedSource},
     error::{WorkerError, port_error, unexpected_reply},

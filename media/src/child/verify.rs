@@ -18,7 +18,10 @@ use super::{
     report::Reporter,
     source::{Depth, Source},
 };
-use crate::protocol::{ComparedStreams, Verified, VerifyTask};
+use crate::{
+    protocol::{ComparedStreams, FoundFragment, Verified, VerifyTask},
+    timeline::seconds,
+};
 
 pub(crate) fn verify(
     source: &File,
@@ -30,6 +33,7 @@ pub(crate) fn verify(
         disorder: disorder(output, reporter)?,
         texts: (texts(source, reporter)?, texts(output, reporter)?),
         untrue: statements::untrue(output, reporter)?,
+        fragments: fragments(output)?,
         ..Verified::default()
     };
     if !task.source.video.is_empty() && !task.output.video.is_empty() {
@@ -46,7 +50,9 @@ pub(crate) fn verify(
         if task.sound {
             // Both are counted from the first picture; sound alone from its own start.
             let first = measured.pictures.as_ref();
-            let from = first.map_or((heard.start, again.start), |p| (p.source_first, p.output_first));
+            // What an output has before time zero is priming, which is not heard.
+            let alone = (heard.start, again.start.max(0.0));
+            let from = first.map_or(alone, |p| (p.source_first, p.output_first));
             let a = sound::Mono::open(open(source, &task.source)?, a, from.0)?;
             let b = sound::Mono::open(open(output, &task.output)?, b, from.1)?;
             // Of a part no more than that; otherwise to the end of the source.
@@ -69,6 +75,34 @@ fn open(file: &File, side: &ComparedStreams) -> Result<Source, Failure> {
     let mut source = Source::open(copy, Depth::Header)?;
     source.set_discontinuities(&side.jumps);
     Ok(source)
+}
+
+/// The most fragments that are reported: one a second of a day, and as many again.
+const MOST_FRAGMENTS: usize = 200_000;
+
+/// Returns the movie fragments of a file of one track.
+fn fragments(file: &File) -> Result<Vec<FoundFragment>, Failure> {
+    let copy = file.try_clone().map_err(Failure::at("reading it"))?;
+    let source = Source::open(copy, Depth::Header)?;
+    let mut found = Vec::new();
+    if !source.is_movie() {
+        return Ok(found);
+    }
+    let clock = source.clock(0);
+    let time = |ticks: i64| seconds((ticks, clock));
+    // What can't be read is missing from the list, by which the caller finds it.
+    let _ = source.fragments(&mut |fragment| {
+        found.push(FoundFragment {
+            offset: fragment.offset,
+            bytes: fragment.end() - fragment.offset,
+            start: time(fragment.start.cast_signed()),
+            seconds: time(fragment.duration().cast_signed()),
+            shown: (time(fragment.times().min().unwrap_or(0)), time(fragment.times().max().unwrap_or(0))),
+            is_key: fragment.samples.first().is_some_and(|sample| sample.is_keyframe),
+        });
+        if found.len() < MOST_FRAGMENTS { Ok(()) } else { Err("there are too many".into()) }
+    });
+    Ok(found)
 }
 
 /// How many text tracks have packets.

@@ -46,6 +46,9 @@ pub struct Verified {
     pub disorder: Option<String>,
     /// The number of text tracks with packets in the source and in the output.
     pub texts: (usize, usize),
+    /// The movie fragments of the output, in order, up to the first one that can't be read; empty of other files.
+    #[serde(default)]
+    pub fragments: Vec<FoundFragment>,
     /// The statements in the output's headers that are not true, as messages.
     #[serde(default)]
     pub untrue: Vec<String>,
@@ -56,6 +59,23 @@ pub struct Verified {
     /// The similarity of each channel of each sound track that has the same number of channels in both files, and more than one;
     /// empty unless [`VerifyTask::sound`] is set, and of a part of the source.
     pub channels: Vec<ChannelSimilarity>,
+}
+
+/// A movie fragment (ISO/IEC 14496-12, 8.8), as its boxes state it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FoundFragment {
+    /// Where it begins in the file, in bytes.
+    pub offset: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When its first sample is decoded, in seconds of media time.
+    pub start: f64,
+    /// How long its samples last, in seconds.
+    pub seconds: f64,
+    /// When the first and the last of its samples are shown, in seconds of media time.
+    pub shown: (f64, f64),
+    /// True if its first sample is stated to be a keyframe.
+    pub is_key: bool,
 }
 
 /// The similarity of a channel of the output's sound to the same channel of the source.

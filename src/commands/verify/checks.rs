@@ -51,26 +51,31 @@ pub(super) fn checks(comparison: &Comparison, wanted: &Wanted, plan: Option<&Out
     pictures(comparison, made, &mut checks);
     sound(comparison, (wanted, made), plan, &mut checks);
     beside(comparison, (wanted, made), plan, &mut checks);
+    of_bytes(comparison, &mut checks);
+    checks
+}
+
+/// What is held of pictures alone, as of a further size.
+pub(super) fn of_pictures(comparison: &Comparison, wanted: &Wanted, checks: &mut Vec<Check>) {
+    pictures(comparison, made_as(&comparison.output, wanted), checks);
+    of_bytes(comparison, checks);
+}
+
+/// What an output must be whatever its source is.
+fn of_bytes(comparison: &Comparison, checks: &mut Vec<Check>) {
     let measured = &comparison.measured;
     hold(
-        &mut checks,
+        checks,
         "decoding times",
         ("", if measured.disorder.is_some() { "out of order" } else { "increase" }),
         measured.disorder.is_none(),
         measured.disorder.clone().unwrap_or_default(),
     );
     let untrue = measured.untrue.len();
-    hold(
-        &mut checks,
-        "own statements",
-        ("", format!("{untrue} untrue")),
-        untrue == 0,
-        measured.untrue.join("; "),
-    );
-    checks
+    hold(checks, "own statements", ("", format!("{untrue} untrue")), untrue == 0, measured.untrue.join("; "));
 }
 
-fn hold(
+pub(super) fn hold(
     checks: &mut Vec<Check>,
     what: &str,
     (source, output): (impl ToString, impl ToString),
@@ -330,9 +335,10 @@ fn beside(
         let least = if plan.is_some() { 0 } else { held };
         hold(checks, "text tracks", (held, b), b == held + more || (least..=held).contains(&b), "");
     }
+    let holds = |of: fn(&Container) -> bool| made.is_none_or(of);
     let (a, b) = (source.facts.chapters.len(), output.facts.chapters.len());
     let a = plan.map_or(a, |plan| plan.extras.chapters.len());
-    if a + b > 0 {
+    if a + b > 0 && holds(|made| made.chapters) {
         hold(checks, "chapters", (a, b), a == b, "");
     }
     let title = |found: &Inspected| {
@@ -340,14 +346,14 @@ fn beside(
         of_it.map(|(_, value)| value.clone()).unwrap_or_default()
     };
     let (a, b) = (title(source), title(output));
-    if !a.is_empty() {
+    if !a.is_empty() && holds(|made| made.metadata) {
         hold(checks, "title", (&a, &b), a == b, "");
     }
     let asked = match plan {
         Some(plan) => plan.extras.timecode.clone(),
         None => wanted.timecode(&source.facts),
     };
-    if let Some(code) = asked {
+    if let Some(code) = asked.filter(|_| holds(|made| made.timecode)) {
         let found = output.facts.timecode.clone().unwrap_or_default();
         hold(checks, "timecode", (&code, &found), code == found, "");
     }
