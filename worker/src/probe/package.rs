@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use millrace_formats::{TABLES, codec::Form};
 use millrace_media::{FoundFragment, subtitles};
 use millrace_packages::{self as packages, Named, NamedKind, Text};
 use millrace_storage::{FoundPackage, url_of};
@@ -107,6 +108,13 @@ impl PackageTrack {
     }
 }
 
+/// Returns `true` for a segment of a package of transport streams.
+fn is_stream(name: &str) -> bool {
+    let packages = TABLES.containers.iter().filter(|container| container.index.form() == Form::Stream);
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    packages.filter_map(|container| container.package()).any(|package| Some(package.segment) == extension)
+}
+
 impl Probes {
     /// Reads the list and the manifests of the package whose main manifest is at a URL, and copies its tracks into files of a temporary
     /// folder; `None` if there is no package.
@@ -126,6 +134,16 @@ impl Probes {
             Ok(named) => (named, None),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
+        if named.iter().any(|one| one.kind == NamedKind::Segment && is_stream(&one.name)) {
+            return Err(PortError::Refused(
+                "the package is of transport streams, which are verified as files alone; it was held to its source when it was made".into(),
+            ));
+        }
+        if named.iter().any(|one| one.key.is_some()) {
+            return Err(PortError::Refused(
+                "the package is encrypted, so that its tracks can't be read; it was held to its source when it was made".into(),
+            ));
+        }
         let mut contents = PackageContents {
             listed: found.listed.len(),
             objects: misplaced(&found, &named, unread.is_none()),
@@ -328,6 +346,7 @@ mod tests {
             seconds: None,
             kind: NamedKind::Segment,
             by: "master.m3u8".into(),
+            key: None,
         };
         let part = |name: &str| PackagePart { name: name.into(), offset: 0, bytes: 3 };
         let found = |sizes: &[(&str, u64)]| FoundPackage {
