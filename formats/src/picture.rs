@@ -44,6 +44,8 @@ pub struct Coding {
     pub color: Color,
     /// libavcodec's options.
     pub options: &'static [(&'static str, &'static str)],
+    /// `true` if what is decoded is what the encoder took.
+    pub is_lossless: bool,
 }
 
 /// How several pictures are coded, and put into one file.

@@ -16,6 +16,7 @@ pub(super) const ENTRY: &PictureFormat = &PictureFormat {
             pixel_format: "pal8",
             color: RGB,
             options: &[],
+            is_lossless: true,
         },
         palette: Some(Palette {
             pixel_format: "bgra",

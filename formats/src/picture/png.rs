@@ -12,6 +12,7 @@ pub(super) const ENTRY: &PictureFormat = &PictureFormat {
         pixel_format: "rgb24",
         color: RGB,
         options: &[],
+        is_lossless: true,
     }),
     animation: None,
     longest_side: 16_384,

@@ -16,6 +16,7 @@ pub(super) const ENTRY: &PictureFormat = &PictureFormat {
         pixel_format: "yuv420p",
         color: COLOR,
         options: &[("quality", "80")],
+        is_lossless: false,
     }),
     animation: Some(Animation {
         coding: Coding {
@@ -24,6 +25,7 @@ pub(super) const ENTRY: &PictureFormat = &PictureFormat {
             pixel_format: "yuv420p",
             color: COLOR,
             options: &[("quality", "75")],
+            is_lossless: false,
         },
         palette: None,
         muxer: "webp",

@@ -105,6 +105,18 @@ impl Converter {
 /// # Errors
 /// If this FFmpeg has no encoder for it, or the encoder fails.
 pub(crate) fn still(coding: &Coding, picture: &frame::Video, color: Color) -> Result<Vec<u8>, Failure> {
+    coded(coding, picture, color).map(|(file, _)| file)
+}
+
+/// Codes one drawn picture of this colour. Returns the bytes of its file, and the picture as its encoder took it.
+///
+/// # Errors
+/// As [`still`].
+pub(crate) fn coded(
+    coding: &Coding,
+    picture: &frame::Video,
+    color: Color,
+) -> Result<(Vec<u8>, frame::Video), Failure> {
     let size = (picture.width().cast_signed(), picture.height().cast_signed());
     let mut converter =
         Converter::new(size, (coding.scaled_format, color), (coding.pixel_format, coding.color))?;
@@ -118,7 +130,8 @@ pub(crate) fn still(coding: &Coding, picture: &frame::Video, color: Color) -> Re
     };
     send(&mut encoder, Some(&converted), &mut take)?;
     send(&mut encoder, None, &mut take)?;
-    file.ok_or_else(|| Failure::new("coding a picture: nothing came of it"))
+    let file = file.ok_or_else(|| Failure::new("coding a picture: nothing came of it"))?;
+    Ok((file, converted))
 }
 
 /// A drawn picture of an animation.

@@ -3,6 +3,7 @@
 mod best;
 mod list;
 mod mark;
+mod proof;
 mod sheet;
 
 use std::fs::File;
@@ -21,10 +22,8 @@ use super::{package::Spool, track::Track};
 use crate::{
     child::{
         failure::Failure,
-        image,
         libav::codec::{set_picture_size, set_up_picture_decoder},
         picture_file::{self, Frame},
-        prove::unproven,
         report::Reporter,
     },
     protocol::{MergeTask, Merged},
@@ -165,16 +164,16 @@ impl Writer<'_> {
         self.times = Some((self.times.map_or(at, |(first, _)| first), at));
         self.count += 1;
         let coding = if matches!(self.made, Made::Animation(_)) { None } else { Some(self.coding()?) };
-        let color = self.settings.color;
+        let (color, most) = (self.settings.color, self.format.longest_side);
         match (&mut self.made, coding) {
             (Made::Animation(pictures), _) => pictures.push(Frame { picture, at }),
             (Made::Files { best: Some(best), .. }, Some(coding)) => {
                 if let Some(place) = best.place(&picture) {
-                    best.put(place, at, picture_file::still(coding, &picture, color)?);
+                    best.put(place, at, proof::coded(coding, &picture, color, most)?);
                 }
             }
             (Made::Files { .. }, Some(coding)) => {
-                let file = picture_file::still(coding, &picture, color)?;
+                let file = proof::coded(coding, &picture, color, most)?;
                 self.add_file(at, &file)?;
             }
             (Made::Sheets { sheet, .. }, Some(_)) => {
@@ -207,7 +206,6 @@ impl Writer<'_> {
             _ => 1,
         };
         let name = self.file_name(number);
-        self.check(file, (self.settings.width, self.settings.height))?;
         let bytes = self.spool.write(file)?;
         self.spool.name(name.clone(), bytes)?;
         if let Made::Files { cues, .. } = &mut self.made {
@@ -222,25 +220,10 @@ impl Writer<'_> {
         let number = sheet.number();
         let Some(picture) = sheet.take()? else { return Ok(()) };
         let (coding, color) = (self.coding()?, self.settings.color);
-        let size = (picture.width().cast_signed(), picture.height().cast_signed());
-        let file = picture_file::still(coding, &picture, color)?;
-        self.check(&file, size)?;
+        let file = proof::coded(coding, &picture, color, self.format.longest_side)?;
         let bytes = self.spool.write(&file)?;
         let name = self.file_name(number);
         self.spool.name(name, bytes)
-    }
-
-    /// Decodes a file again: it is a picture of this size.
-    fn check(&self, file: &[u8], size: (i32, i32)) -> Result<(), Failure> {
-        let found = image::decode_within(file, self.format.longest_side.unsigned_abs())?;
-        let found = (found.width().cast_signed(), found.height().cast_signed());
-        if found == size {
-            return Ok(());
-        }
-        Err(unproven(format!(
-            "a picture has {}x{} pixels instead of {}x{}",
-            found.0, found.1, size.0, size.1
-        )))
     }
 
     /// Writes what is left, and the list that makes all visible, until `end` in seconds.
