@@ -236,6 +236,7 @@ fn started(execution: &str) -> Signal {
         remarks: Vec::new(),
         package: None,
         pictures: None,
+        waveform: None,
     };
     signal.started = Some(Started {
         upload: Some(Upload::of(&source.url, "file:///out")),

@@ -279,6 +279,7 @@ impl Maker {
             remarks: Vec::new(),
             package: None,
             pictures: None,
+            waveform: None,
         };
         let out = File::options()
             .read(true)

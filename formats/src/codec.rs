@@ -92,8 +92,14 @@ pub trait Codec: Debug + Sync {
     /// What it is a codec of.
     fn kind(&self) -> Kind;
 
-    /// libavcodec's encoders for it, the best first; none if packets are copied from the source.
+    /// libavcodec's encoders for it, the best first; none if packets are copied from the source, or made [here](Self::own_version).
     fn encoders(&self) -> &'static [&'static str];
+
+    /// Returns the version of its packets, if they are made here, and libavcodec does not know them; `None` for all others. Such a codec
+    /// is never asked for by its name.
+    fn own_version(&self) -> Option<&'static str> {
+        None
+    }
 
     /// How segments of it are joined.
     fn seams(&self) -> Seams;

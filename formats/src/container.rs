@@ -35,13 +35,14 @@ table! {
         gif,
         webp,
         hls_ts,
+        waveform,
     }
 }
 
 /// A container.
 #[derive(Debug, Clone, Copy)]
 pub struct Container {
-    /// The name by which it is asked for; also the extension of its outputs.
+    /// The name by which it is asked for; also the extension of its outputs, but for [waveforms](Self::extension).
     pub name: &'static str,
     /// What it is, for help.
     pub about: &'static str,
@@ -226,6 +227,8 @@ pub enum Layout {
     Package(Package),
     /// Single pictures, which work objects hold without loss until they are put into files.
     Pictures(Pictures),
+    /// A picture of the sound's peaks, which work objects hold until it is drawn.
+    Waveform,
 }
 
 /// How single pictures are laid out.
@@ -310,7 +313,7 @@ impl Container {
     #[must_use]
     pub fn package(&self) -> Option<&Package> {
         match &self.layout {
-            Layout::OneFile | Layout::Pictures(_) => None,
+            Layout::OneFile | Layout::Pictures(_) | Layout::Waveform => None,
             Layout::Package(package) => Some(package),
         }
     }
@@ -320,8 +323,20 @@ impl Container {
     pub fn pictures(&self) -> Option<Pictures> {
         match self.layout {
             Layout::Pictures(pictures) => Some(pictures),
-            Layout::OneFile | Layout::Package(_) => None,
+            Layout::OneFile | Layout::Package(_) | Layout::Waveform => None,
         }
+    }
+
+    /// Returns `true` if its outputs are pictures of the sound's peaks.
+    #[must_use]
+    pub fn is_waveform(&self) -> bool {
+        self.layout == Layout::Waveform
+    }
+
+    /// Returns the extension of its outputs.
+    #[must_use]
+    pub fn extension(&self) -> &'static str {
+        if self.is_waveform() { crate::waveform::EXTENSION } else { self.name }
     }
 
     /// Returns `true` if its outputs are files of tracks, which play by themselves.
@@ -334,7 +349,7 @@ impl Container {
     #[must_use]
     pub fn manifest(&self) -> Option<&'static str> {
         match self.layout {
-            Layout::OneFile | Layout::Pictures(Pictures::Animation) => None,
+            Layout::OneFile | Layout::Pictures(Pictures::Animation) | Layout::Waveform => None,
             Layout::Package(package) => Some(package.main_manifest()),
             Layout::Pictures(Pictures::Files { manifest } | Pictures::Sheets { manifest }) => Some(manifest),
         }

@@ -7,5 +7,6 @@ table! {
     /// All codecs that no output holds.
     INTERMEDIATES: &'static dyn Codec {
         ffv1,
+        peaks,
     }
 }

@@ -42,6 +42,7 @@ mod sound;
 mod splice;
 pub mod temporal;
 mod units;
+pub mod waveform;
 
 pub use ask::{AudioAsk, PixelAsk, VideoAsk};
 pub use codec::{CODECS, Codec, Seams};

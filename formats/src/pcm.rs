@@ -12,9 +12,9 @@ use crate::{
 /// Samples in a packet. Its encoder takes any number; as many as in a packet of the other lossless codecs.
 const FRAME_SIZE: i64 = 4096;
 /// The highest rate, in samples per second: that of the fastest converters.
-const HIGHEST_RATE: i32 = 768_000;
+pub(crate) const HIGHEST_RATE: i32 = 768_000;
 /// The layouts of up to eight channels whose order is that of their bits in a mask, which is that of all containers of PCM.
-const LAYOUTS: [&str; 20] = [
+pub(crate) const LAYOUTS: [&str; 20] = [
     "mono",
     "stereo",
     "2.1",

@@ -128,6 +128,12 @@ pub trait AudioCodec: Debug + Sync {
         Vec::new()
     }
 
+    /// Returns the packet of these samples, a slice a channel, of a codec whose packets are made here; `None` for all others.
+    fn own_packet(&self, channels: &[&[f32]]) -> Option<Vec<u8>> {
+        let _ = channels;
+        None
+    }
+
     /// Returns `true` if there is a codec header, in work objects and in files; else each packet states the facts.
     fn has_header(&self) -> bool {
         true

@@ -17,6 +17,9 @@ use super::{
 pub(super) fn encoders() -> Result<Encoders, Failure> {
     let mut found = Vec::new();
     for codec in tables().codecs.iter().chain(INTERMEDIATES) {
+        if let Some(version) = codec.own_version() {
+            found.push((codec.name().to_owned(), format!("{} {version}", codec.name())));
+        }
         let mut is_first = true;
         for encoder in codec.encoders().iter().filter_map(|name| ff::encoder::find_by_name(name)) {
             let described = describe(encoder, codec.video())?;

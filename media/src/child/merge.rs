@@ -14,6 +14,7 @@ mod rates;
 #[cfg(test)]
 mod tests;
 mod track;
+mod waveform;
 
 use self::track::{Copies, Track};
 use super::{
@@ -25,7 +26,7 @@ use super::{
     report::Reporter,
 };
 use crate::{
-    protocol::{MergeTask, Reply, UncleanSegments},
+    protocol::{MergeTask, Merged, Reply, UncleanSegments},
     seams::{self, Decoded, SegmentRun},
     timeline::{Clock, compare, seconds},
 };
@@ -75,6 +76,9 @@ pub(crate) fn merge(
                 let of = (container, &layout);
                 package::write(output, task, of, &mut tracks, origin, reporter)?.map(Written::Package)
             }
+            Layout::Waveform => {
+                waveform::write(output, task, &mut tracks, reporter)?.map(|made| Written::Waveform(Box::new(made)))
+            }
             Layout::Pictures(layout) => {
                 let of = (container, layout);
                 pictures::write(output, task, of, &mut tracks, reporter)?.map(Written::Pictures)
@@ -110,6 +114,7 @@ pub(crate) fn merge(
             package::prove(output, task, container, (&expected, written), reporter)?
         }
         Some(Written::Pictures(written)) => pictures::prove(written),
+        Some(Written::Waveform(merged)) => *merged,
         Some(Written::File(WrittenFile { ticks, read })) => {
             // Of another file, nothing was read yet.
             let read = if other.is_some() { ReadPackets::default() } else { read };
@@ -129,6 +134,8 @@ enum Written {
     File(WrittenFile),
     Package(package::Written),
     Pictures(pictures::Written),
+    /// A picture of the sound's peaks, which was read again.
+    Waveform(Box<Merged>),
 }
 
 /// A file that was written.

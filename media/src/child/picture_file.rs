@@ -122,13 +122,22 @@ pub(crate) fn coded(
         Converter::new(size, (coding.scaled_format, color), (coding.pixel_format, coding.color))?;
     let mut converted = converter.convert(picture)?;
     converted.set_pts(Some(0));
+    coded(coding, &converted)
+}
+
+/// Codes one picture of the pixel format that the encoder takes. Returns the bytes of its file.
+///
+/// # Errors
+/// As [`still`].
+pub(crate) fn coded(coding: &Coding, picture: &frame::Video) -> Result<Vec<u8>, Failure> {
+    let size = (picture.width().cast_signed(), picture.height().cast_signed());
     let mut encoder = open_encoder(coding, size, (1, 25))?;
     let mut file = None;
     let mut take = |packet: &Packet| {
         file = packet.data().map(<[u8]>::to_vec);
         Ok(())
     };
-    send(&mut encoder, Some(&converted), &mut take)?;
+    send(&mut encoder, Some(picture), &mut take)?;
     send(&mut encoder, None, &mut take)?;
     let file = file.ok_or_else(|| Failure::new("coding a picture: nothing came of it"))?;
     Ok((file, converted))

@@ -93,7 +93,10 @@ fn pass(
     let range = task.ranges.first().copied().unwrap_or(TimeRange { start: None, end: None });
     let mut decoder = TrackDecoder::<ff::frame::Audio>::open(source, &task.streams(), 1)?;
     let (clock, tick) = (decoder.clock, decoder.tick());
-    if let Some((begins, rate)) = tracks.first().and_then(|track| Some((track.begins()?, track.rate()))) {
+    // Codecs differ in how much they need before a part.
+    if let Some((begins, rate)) =
+        tracks.iter().filter_map(|track| Some((track.begins()?, track.rate()))).min()
+    {
         seek(&mut decoder.source, task.stream, begins, rate);
     }
     let seamless =

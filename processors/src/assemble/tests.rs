@@ -36,6 +36,7 @@ fn output(format: &str) -> OutputPlan {
         remarks: Vec::new(),
         package: None,
         pictures: None,
+        waveform: None,
     }
 }
 

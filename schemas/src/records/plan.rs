@@ -140,6 +140,26 @@ pub struct OutputPlan {
     #[serde(default)]
     #[avro(default = "null")]
     pub pictures: Option<PicturesPlan>,
+    /// Of a picture of the sound's peaks: how it is drawn. Null for others.
+    #[serde(default)]
+    #[avro(default = "null")]
+    pub waveform: Option<WaveformPlan>,
+}
+
+/// How a picture of the sound's peaks is drawn.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "millrace")]
+pub struct WaveformPlan {
+    /// The width, in pixels.
+    pub width: i32,
+    /// The height, in pixels.
+    pub height: i32,
+    /// The colour of the peaks: red, green, blue and opacity, each 0 to 255, in bytes from the highest on.
+    pub color: i64,
+    /// The colour behind the peaks, in the same form; 0 for none.
+    pub background: i64,
+    /// Whether each channel has a lane of its own, in place of one that shows the loudest.
+    pub split_channels: bool,
 }
 
 /// How single pictures are put into files.

@@ -298,6 +298,16 @@ pub(crate) fn output(fields: Fields) -> OutputPlan {
                 seconds: 59.5,
             }),
         ),
+        waveform: fields.since(
+            Pictures,
+            Some(WaveformPlan {
+                width: 1800,
+                height: 280,
+                color: 0x33_66_99_ff,
+                background: 0xff_ff_ff_ff,
+                split_channels: true,
+            }),
+        ),
     }
 }
 

@@ -95,6 +95,7 @@ fn task(settings: &VideoSettings, made: &Made) -> MergeTask {
         remarks: Vec::new(),
         package: None,
         pictures: None,
+        waveform: None,
     };
     MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0, key: None }
 }

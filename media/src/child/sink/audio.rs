@@ -11,7 +11,8 @@ use millrace_schemas::{AudioSettings, Made, Rendition};
 use super::work_object::{Sink, WRITING, WorkObject, begin};
 use crate::{
     child::{
-        alive, codec as encoding,
+        alive,
+        codec::{self as encoding, AudioCodec},
         damage::Damage,
         failure::Failure,
         libav::{
@@ -94,14 +95,47 @@ impl AudioEncoder {
     }
 }
 
+/// What makes packets of samples.
+enum Coder {
+    /// An encoder of libavcodec, and the samples that it takes.
+    Libav(ff::encoder::audio::Encoder, sound::Samples),
+    /// A codec whose packets are made here.
+    Own(&'static dyn AudioCodec),
+}
+
+impl Coder {
+    /// Opens it, and describes its work objects. Returns how many samples behind the last one it must be given, too.
+    fn open(s: &AudioSettings, layout: Layout) -> Result<(Self, Header, usize), Failure> {
+        let mut header = Header {
+            extradata: Vec::new(),
+            clock: (1, s.sample_rate),
+            video: None,
+            audio: Some(s.clone()),
+            side: None,
+            size: None,
+            padding: 0,
+            frame_size: 0,
+            source_stream: None,
+        };
+        if encoding::find(&s.codec)?.own_version().is_some() {
+            let codec = encoding::sound(s)?;
+            header.frame_size = codec.frame_size();
+            return Ok((Self::Own(codec), header, 0));
+        }
+        let AudioEncoder { encoder, taken, frame_size, padding, lag } = AudioEncoder::open(s, layout)?;
+        header.extradata = headers(&encoder);
+        (header.padding, header.frame_size) = (padding, frame_size);
+        Ok((Self::Libav(encoder, taken), header, lag))
+    }
+}
+
 /// An audio encoder, and the work object that it fills.
 pub(crate) struct AudioSink {
-    encoder: ff::encoder::audio::Encoder,
+    coder: Coder,
     writer: WorkObject,
     rendition: String,
     layout: Layout,
     rate: i32,
-    taken: sound::Samples,
     frame_size: usize,
     /// How many samples behind the last one the encoder must be given, so that a decoder gives back the last one.
     lag: usize,
@@ -129,27 +163,15 @@ impl AudioSink {
         start: i64,
         range: TimeRange,
     ) -> Result<Self, Failure> {
-        let AudioEncoder { encoder, taken, frame_size, padding, lag } = AudioEncoder::open(s, layout)?;
-        let header = Header {
-            extradata: headers(&encoder),
-            clock: (1, s.sample_rate),
-            video: None,
-            audio: Some(s.clone()),
-            side: None,
-            size: None,
-            padding,
-            frame_size,
-            source_stream: None,
-        };
+        let (coder, header, lag) = Coder::open(s, layout)?;
         let writer = begin(out, &header)?;
         Ok(Self {
-            encoder,
+            coder,
             writer,
             rendition: rendition.id.clone(),
             layout,
             rate: s.sample_rate,
-            taken,
-            frame_size: usize::try_from(frame_size).unwrap_or(0).max(1),
+            frame_size: usize::try_from(header.frame_size).unwrap_or(0).max(1),
             lag,
             ends: None,
             next: None,
@@ -179,12 +201,22 @@ impl AudioSink {
             let now = (there - taken).min(self.frame_size);
             let planes: Vec<&[f32]> =
                 self.waiting.iter().map(|waiting| &waiting[taken..taken + now]).collect();
-            let mut frame = sound::frame(self.layout, self.rate, self.taken, &planes)?;
-            frame.set_pts(Some(self.start + self.samples));
-            self.encoder.send_frame(&frame).map_err(Failure::at("encoding sound"))?;
+            let pts = self.start + self.samples;
+            let packet = match &mut self.coder {
+                Coder::Own(codec) => codec.own_packet(&planes),
+                Coder::Libav(encoder, taken) => {
+                    let mut frame = sound::frame(self.layout, self.rate, *taken, &planes)?;
+                    frame.set_pts(Some(pts));
+                    encoder.send_frame(&frame).map_err(Failure::at("encoding sound"))?;
+                    None
+                }
+            };
             self.samples += now as i64;
             taken += now;
-            self.write_packets()?;
+            match packet {
+                Some(packet) => self.keep(pts, now as i64, &packet)?,
+                None => self.write_packets()?,
+            }
         }
         for waiting in &mut self.waiting {
             waiting.drain(..taken);
@@ -195,7 +227,9 @@ impl AudioSink {
     /// Writes what comes out of the encoder, as far as it is of the range.
     fn write_packets(&mut self) -> Result<(), Failure> {
         let mut packet = Packet::empty();
-        while self.encoder.receive_packet(&mut packet).is_ok() {
+        while let Coder::Libav(encoder, _) = &mut self.coder
+            && encoder.receive_packet(&mut packet).is_ok()
+        {
             alive::sign();
             // A codec header of the whole stream, which libavcodec's encoder of FLAC gives at the end.
             if packet.size() == 0 {
@@ -208,17 +242,21 @@ impl AudioSink {
                 continue;
             }
             self.next = Some(pts.saturating_add(self.frame_size()));
-            let TimeRange { start, end } = self.range;
-            if start.is_some_and(|start| pts < start) || end.is_some_and(|end| pts >= end) {
-                continue;
-            }
             let duration = self.ends.map_or(i64::MAX, |ends| ends - pts).min(packet.duration());
-            self.packets += 1;
-            self.writer
-                .write_packet(true, pts, duration, packet.data().unwrap_or_default())
-                .map_err(Failure::at(WRITING))?;
+            self.keep(pts, duration, packet.data().unwrap_or_default())?;
         }
         Ok(())
+    }
+
+    /// Writes a packet, if it is of the range.
+    fn keep(&mut self, pts: i64, duration: i64, packet: &[u8]) -> Result<(), Failure> {
+        alive::sign();
+        let TimeRange { start, end } = self.range;
+        if start.is_some_and(|start| pts < start) || end.is_some_and(|end| pts >= end) {
+            return Ok(());
+        }
+        self.packets += 1;
+        self.writer.write_packet(true, pts, duration, packet).map_err(Failure::at(WRITING))
     }
 }
 
@@ -262,7 +300,9 @@ impl Sink for AudioSink {
             waiting.resize(waiting.len() + self.lag, 0.0);
         }
         self.encode(1)?;
-        self.encoder.send_eof().map_err(Failure::at("encoding the last of the sound"))?;
+        if let Coder::Libav(encoder, _) = &mut self.coder {
+            encoder.send_eof().map_err(Failure::at("encoding the last of the sound"))?;
+        }
         self.write_packets()?;
         let first = self.range.start.unwrap_or(self.start);
         // What follows begins there, if anything does.

@@ -272,6 +272,7 @@ impl Workshop {
             remarks: Vec::new(),
             package: None,
             pictures: None,
+            waveform: None,
         };
         match self.run(
             &task(MergeTask { output, tracks, round: 0, strict: false, source_bytes: 0, key: None }),

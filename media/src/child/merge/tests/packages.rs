@@ -48,6 +48,7 @@ pub(super) fn packaged(format: &str, single: bool, tracks: Vec<(TrackSum, File)>
             protection: None,
         }),
         pictures: None,
+        waveform: None,
     };
     let (sums, files): (Vec<TrackSum>, Vec<File>) = tracks.into_iter().unzip();
     for mut file in &files {

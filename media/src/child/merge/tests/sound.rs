@@ -99,6 +99,7 @@ fn task(format: &str, sum: TrackSum) -> MergeTask {
         remarks: Vec::new(),
         package: None,
         pictures: None,
+        waveform: None,
     };
     MergeTask { output, tracks: vec![sum], round: 0, strict: false, source_bytes: 0, key: None }
 }
