@@ -220,8 +220,7 @@ mod tests {
         columns
     }
 
-    const STYLE: Style =
-        Style { width: 10, height: 9, color: [1, 2, 3, 255], background: [0, 0, 0, 0] };
+    const STYLE: Style = Style { width: 10, height: 9, color: [1, 2, 3, 255], background: [0, 0, 0, 0] };
 
     /// The rows that are drawn of each column.
     fn rows(columns: &Columns, width: usize) -> Vec<Vec<usize>> {
@@ -244,11 +243,7 @@ mod tests {
         let quiet = (-4096, -4096);
         assert_eq!(
             steps,
-            [
-                (32, vec![(0, 32_767), quiet]),
-                (32, vec![(-16_384, 8192), quiet]),
-                (6, vec![(0, 0), quiet]),
-            ]
+            [(32, vec![(0, 32_767), quiet]), (32, vec![(-16_384, 8192), quiet]), (6, vec![(0, 0), quiet]),]
         );
     }
 

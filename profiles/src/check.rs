@@ -19,6 +19,7 @@ use crate::{
     rungs::{RUNG, USUAL_RUNG_NAME},
     trim::TrimTimes,
     wanted::{Wanted, usual_name},
+    waveform::WaveformAsked,
 };
 
 impl Profile {
@@ -84,6 +85,7 @@ impl Profile {
         let container = container.map_err(|reason| problems.add(format!("{key}.format"), reason)).ok()?;
         let before = problems.0.len();
         let pictures = PicturesAsked::read(container, key, output, problems);
+        let waveform = WaveformAsked::read(container, key, output, problems);
         if container.pictures().is_some() {
             let name = output.name.as_deref().unwrap_or_else(|| usual_name(container));
             if let Err(reason) = check_file_name(name, false) {
@@ -93,6 +95,14 @@ impl Profile {
             return pictures
                 .filter(|_| is_right)
                 .map(|asked| Wanted::of(container).called(name).keeping(asked));
+        }
+        if let Some(asked) = waveform {
+            let name = output.name.as_deref().unwrap_or_else(|| usual_name(container));
+            if let Err(reason) = check_file_name(name, false) {
+                problems.add(format!("{key}.name"), reason);
+            }
+            let is_right = problems.0.len() == before;
+            return self.waveform(container, key, (output, name, asked), problems).filter(|_| is_right);
         }
         let asked = choose(&self.video, output.video.as_ref(), "video", key, problems);
         let video = match asked {

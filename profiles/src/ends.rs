@@ -261,7 +261,7 @@ mod tests {
     use crate::{keys::KEYS, profile::Profile};
 
     /// Keys whose values are names or free text.
-    const NAMES: [&str; 26] = [
+    const NAMES: [&str; 29] = [
         "video.NAME.rungs",
         "description",
         "output.format",
@@ -285,6 +285,9 @@ mod tests {
         "output.to",
         "output.frame_rate",
         "output.plays",
+        "output.color",
+        "output.background",
+        "output.split_channels",
         "output.encryption.method",
         "output.encryption.key",
         "output.encryption.uri",

@@ -23,6 +23,7 @@ use crate::{
     geometry::SMALLEST_SIDE,
     rungs::MOST_RUNGS,
     watermark::MOST_WATERMARKS,
+    waveform::{HEIGHTS, WIDTHS},
 };
 
 /// A key of a profile.
@@ -423,7 +424,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "output.audio",
-        about: "Which encoding its audio has: a NAME of `[audio.NAME]`, or `none` for no audio. With a list, each track is there in each of these encodings, the first one as the default. With a table by language (ISO 639-2), tracks of these languages have these encodings, and others are left out; `und` is a track without a language.",
+        about: "Which encoding its audio has: a NAME of `[audio.NAME]`, or `none` for no audio. With a list, each track is there in each of these encodings, the first one as the default. With a table by language (ISO 639-2), tracks of these languages have these encodings, and others are left out; `und` is a track without a language. A waveform shows one track, which goes through what the encoding asks (`loudness`, `gain`, `channels` and alike); its codec and its bit rate are of no account, and without `audio` it is the sound of the source.",
         range: |_| {
             "a name, a list of names, names by language, or none; as many as the format holds tracks".into()
         },
@@ -435,7 +436,7 @@ pub const KEYS: &[Key] = &[
         path: "output.name",
         about: "The name of its file, or of the folder of a package, of thumbnails or of sprites. `{stem}` is the source's name without its extension, `{ext}` the format's, and `{rung}`, of an encoding with `rungs`, that of the rung: its `name`, or its shorter side, such as `720p` (of one with a `width` alone that, such as `1280w`).",
         range: |_| "at most 200 bytes, with {stem} in it, and {rung} if the encoding has rungs".into(),
-        default: "{stem}.{ext}; of a ladder {stem}-{rung}.{ext}; of a package {stem}; of thumbnails and sprites {stem}-{ext}",
+        default: "{stem}.{ext}; of a ladder {stem}-{rung}.{ext}; of a package {stem}; of thumbnails and sprites {stem}-{ext}; of a waveform {ext} is png",
         example: "[[output]]\nformat = \"mp4\"\nname = \"{stem}-web.{ext}\"",
         cost: "nothing",
     },
@@ -497,17 +498,17 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "output.width",
-        about: "Of single pictures and animations: the greatest width. They keep their shape, have square pixels and are never enlarged; in a sheet both sides are even.",
-        range: |_| format!("1 to {LARGEST_SIDE} pixels"),
-        default: "thumbnails 320, sprites 160, animations 480, if `height` is not set",
+        about: "Of single pictures and animations: the greatest width. They keep their shape, have square pixels and are never enlarged; in a sheet both sides are even. Of a waveform: the width. Each column shows an equal part of the sound, from its first sample to its last.",
+        range: |_| format!("1 to {LARGEST_SIDE} pixels; of a waveform {} to {}", WIDTHS.0, WIDTHS.1),
+        default: "thumbnails 320, sprites 160, animations 480, if `height` is not set; waveforms 1800",
         example: "[[output]]\nformat = \"thumbnails\"\nwidth = 640",
         cost: "size",
     },
     Key {
         path: "output.height",
-        about: "Of single pictures and animations: the greatest height, as `width`.",
-        range: |_| format!("1 to {LARGEST_SIDE} pixels"),
-        default: "as the width has it",
+        about: "Of single pictures and animations: the greatest height, as `width`. Of a waveform: the height; the greatest sample is its first row, the least its last, and silence a line of one pixel.",
+        range: |_| format!("1 to {LARGEST_SIDE} pixels; of a waveform {} to {}", HEIGHTS.0, HEIGHTS.1),
+        default: "as the width has it; waveforms 280",
         example: "[[output]]\nformat = \"thumbnails\"\nheight = 180",
         cost: "size",
     },
@@ -603,6 +604,30 @@ pub const KEYS: &[Key] = &[
         default: "of `aes-128` the number of the segment (RFC 8216, 5.2); of `cbcs` one of each attempt",
         example: "[[output]]\nformat = \"hls\"\n[output.encryption]\nmethod = \"aes-128\"\nkey = \"https://keys.example.com/film\"\nvector = \"000102030405060708090a0b0c0d0e0f\"",
         cost: "nothing; one vector for all segments lets others see which begin alike",
+    },
+    Key {
+        path: "output.color",
+        about: "Of a waveform: the colour of the peaks.",
+        range: |_| "#rrggbb, #rrggbbaa with its opacity, or none".into(),
+        default: "#3b82f6, a blue",
+        example: "[[output]]\nformat = \"waveform\"\ncolor = \"#000000\"",
+        cost: "nothing",
+    },
+    Key {
+        path: "output.background",
+        about: "Of a waveform: the colour behind the peaks.",
+        range: |_| "as `color`".into(),
+        default: "none: it is transparent",
+        example: "[[output]]\nformat = \"waveform\"\nbackground = \"#ffffff\"",
+        cost: "nothing",
+    },
+    Key {
+        path: "output.split_channels",
+        about: "Of a waveform: whether each channel has a lane of its own, the first one on top. In one lane each column shows the least and the greatest sample of all channels.",
+        range: |_| "true or false".into(),
+        default: "false: one lane",
+        example: "[[output]]\nformat = \"waveform\"\nsplit_channels = true",
+        cost: "nothing",
     },
     Key {
         path: "source.trim.from",

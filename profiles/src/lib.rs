@@ -34,6 +34,7 @@ mod timing;
 mod trim;
 mod wanted;
 mod watermark;
+mod waveform;
 
 pub use amounts::{BitRate, Seconds, Size};
 pub use asset::Asset;
@@ -60,3 +61,4 @@ pub use timing::{Deinterlace, Denoise, FrameRate, Rate};
 pub use trim::TrimTimes;
 pub use wanted::Wanted;
 pub use watermark::{Place, Watermark};
+pub use waveform::WaveformAsked;

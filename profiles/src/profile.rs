@@ -15,6 +15,7 @@ use crate::{
     timing::{Deinterlace, Denoise, FrameRate},
     trim::TrimTimes,
     watermark::{Watermark, one_or_many},
+    waveform::Color,
 };
 
 /// A profile: what is made of a source.
@@ -214,10 +215,10 @@ pub struct Output {
     /// The format of single pictures, and of sheets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<String>,
-    /// The greatest width of single pictures, in pixels.
+    /// The greatest width of single pictures, or the width of a waveform, in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<i32>,
-    /// The greatest height of single pictures, in pixels.
+    /// The greatest height of single pictures, or the height of a waveform, in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<i32>,
     /// The pictures beside each other in a sheet.
@@ -241,6 +242,15 @@ pub struct Output {
     /// How the segments of a package are encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// The colour of a waveform's peaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<Color>,
+    /// The colour behind a waveform's peaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<Color>,
+    /// Whether each channel of a waveform has a lane of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub split_channels: bool,
 }
 
 /// Which encodings the audio of an output has.

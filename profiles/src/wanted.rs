@@ -19,6 +19,7 @@ use crate::{
     profile::{Audio, ColorRange, Video},
     rungs::RUNG,
     watermark,
+    waveform::WaveformAsked,
 };
 
 /// The value of `pixel_format` that stands for the source's.
@@ -53,6 +54,8 @@ pub struct Wanted {
     division: Option<Division>,
     /// Which single pictures it holds; `None` for tracks.
     pictures: Option<PicturesAsked>,
+    /// How its waveform is drawn; `None` for other outputs.
+    waveform: Option<WaveformAsked>,
     /// How it is encrypted, of a package.
     protection: Option<Protection>,
     /// What is wanted of its pictures; `None` for no pictures.
@@ -155,7 +158,8 @@ impl Wanted {
                 .into_iter()
                 .collect(),
         );
-        Self { division, pictures: PicturesAsked::usual(container), ..wanted }
+        let (pictures, waveform) = (PicturesAsked::usual(container), WaveformAsked::usual(container));
+        Self { division, pictures, waveform, ..wanted }
     }
 
     /// Returns the same under another name.
@@ -172,6 +176,17 @@ impl Wanted {
     #[must_use]
     pub fn pictures_asked(&self) -> Option<&PicturesAsked> {
         self.pictures.as_ref()
+    }
+
+    /// Returns the same, which draws this waveform.
+    pub(crate) fn drawing(self, waveform: WaveformAsked) -> Self {
+        Self { waveform: Some(waveform), ..self }
+    }
+
+    /// Returns what is asked of its waveform; `None` if it is none.
+    #[must_use]
+    pub fn waveform(&self) -> Option<&WaveformAsked> {
+        self.waveform.as_ref()
     }
 
     /// Returns the same, divided like this.
@@ -209,6 +224,7 @@ impl Wanted {
             smaller: Vec::new(),
             division: None,
             pictures: None,
+            waveform: None,
             protection: None,
             video: video.map(|(chosen, asked)| Encoding::new(chosen, asked)),
             audio: audio
@@ -269,7 +285,7 @@ impl Wanted {
 
     /// Returns the name of the file or of the package's folder, which no two outputs share.
     pub(crate) fn place(&self, stem: &str) -> String {
-        let name = self.name.replace("{ext}", self.container.name);
+        let name = self.name.replace("{ext}", self.container.extension());
         let name = self.rung.as_ref().map_or(name.clone(), |rung| name.replace(RUNG, rung));
         name.replace("{stem}", stem)
     }

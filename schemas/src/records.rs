@@ -21,7 +21,9 @@ pub use media::{
 };
 pub use merge::{Merge, Merged};
 pub use phase::{MergeStep, Phase, Standing};
-pub use plan::{Chapter, Extras, OutputPlan, PackagePlan, PicturesPlan, Protection, TrackPlan, TrackTags, WaveformPlan};
+pub use plan::{
+    Chapter, Extras, OutputPlan, PackagePlan, PicturesPlan, Protection, TrackPlan, TrackTags, WaveformPlan,
+};
 pub use segment::{Seek, SeekBy, Segment, TrackSource, Trim};
 pub use signal::{Cancelled, MergeOutcome, NextPass, Refused, SegmentOutcome, Signal, Started, UncleanRun};
 pub use status::{Control, ExecutionEvent, LogLine, Progress};

@@ -50,7 +50,7 @@ type Pair = (&'static Container, &'static dyn Codec, Option<u32>);
 fn each() -> impl Iterator<Item = Pair> {
     let pairs = CONTAINERS
         .iter()
-        .filter(|container| container.package().is_none())
+        .filter(|container| container.is_one_file())
         .flat_map(|container| container.audio.codecs.iter().map(|codec| (*container, *codec)));
     pairs.flat_map(|(container, codec)| {
         let depths = codec.audio().unwrap().depths().iter().skip(1).copied().map(Some);

@@ -59,6 +59,7 @@ mod transport;
 mod trim;
 mod verify;
 mod verify_packages;
+mod waveform;
 mod web;
 
 /// A file that is not declared above is not compiled, and its tests would silently not run.

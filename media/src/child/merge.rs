@@ -76,9 +76,8 @@ pub(crate) fn merge(
                 let of = (container, &layout);
                 package::write(output, task, of, &mut tracks, origin, reporter)?.map(Written::Package)
             }
-            Layout::Waveform => {
-                waveform::write(output, task, &mut tracks, reporter)?.map(|made| Written::Waveform(Box::new(made)))
-            }
+            Layout::Waveform => waveform::write(output, task, &mut tracks, reporter)?
+                .map(|made| Written::Waveform(Box::new(made))),
             Layout::Pictures(layout) => {
                 let of = (container, layout);
                 pictures::write(output, task, of, &mut tracks, reporter)?.map(Written::Pictures)

@@ -5,11 +5,12 @@ mod renditions;
 mod tests;
 
 use millrace_formats::{Seams, bit_rate::hold_segments};
-use millrace_profiles::{Request, Wanted, for_source};
+use millrace_profiles::{Request, Wanted, WaveformAsked, for_source};
 use millrace_schemas::{
     AudioTrack, AuxiliaryTrack, Encoders, Fingerprint, OutputPlan, PackagePlan, PicturesPlan, Protection,
     Ratio, Rendition, Seek, SeekBy, Segment, SideSettings, SourceFacts, SourceRef, Started, TrackKind,
-    TrackPlan, TrackTags, Trim, Upload, VideoTrack, WorkPrefix, hash_of, output_prefix, rendition_id,
+    TrackPlan, TrackTags, Trim, Upload, VideoTrack, WaveformPlan, WorkPrefix, hash_of, output_prefix,
+    rendition_id,
 };
 
 use self::renditions::{choose_encoder, has_average, is_copy, is_kept, nothing, track};
@@ -159,6 +160,11 @@ pub(super) fn plan(
             format!("pictures {format} {best} {columns} {rows} {plays}")
         });
         shaped.extend(put.as_deref());
+        let drawn = output.waveform.as_ref().map(|waveform| {
+            let WaveformPlan { width, height, color, background, split_channels } = waveform;
+            format!("waveform {width} {height} {color} {background} {split_channels}")
+        });
+        shaped.extend(drawn.as_deref());
         // What follows from the attempt is no difference.
         let asked = wanted.protection().map(Protection::text);
         shaped.extend(asked.as_deref());
@@ -209,6 +215,7 @@ fn output(
         remarks: extras::timecode_remark(facts, wanted).into_iter().collect(),
         package,
         pictures: wanted.pictures_asked().map(|asked| asked.plan(seconds)),
+        waveform: wanted.waveform().map(WaveformAsked::plan),
     }
 }
 

@@ -12,8 +12,8 @@ const SHORTEST_PART_SECONDS: f64 = 60.0;
 const SEGMENTS_A_PART: f64 = 4.0;
 
 /// Returns the ranges of an audio track: one, unless it is long and can be cut. It can be cut if all renditions have the source's
-/// sample rate, since a resampler that starts elsewhere returns other samples, the same frame size, whose multiples the cuts are, and no
-/// filter that depends on other samples.
+/// sample rate, since a resampler that starts elsewhere returns other samples, and no filter that depends on other samples. Cuts are
+/// multiples of all their frame sizes.
 pub(super) fn parts(
     sound: &AudioTrack,
     renditions: &[Rendition],
@@ -26,12 +26,20 @@ pub(super) fn parts(
         settings.filters.as_ref().is_none_or(AudioFilters::is_cuttable).then_some(())?;
         tables().codec(&settings.codec).ok()?.sound_grid()
     };
-    let mut grids: Vec<Option<i64>> = renditions.iter().map(grid).collect();
-    grids.dedup();
-    let (Some(first), [Some(grid)]) = (sound.first, grids.as_slice()) else { return whole };
+    let grid = renditions.iter().map(grid).reduce(|one, two| common(one?, two?)).flatten();
+    let (Some(first), Some(grid)) = (sound.first, grid) else { return whole };
     let part =
         (SHORTEST_PART_SECONDS.max(SEGMENTS_A_PART * seconds) * f64::from(sound.sound.sample_rate)) as i64;
-    cuts::parts(first, sound.samples, part, *grid)
+    cuts::parts(first, sound.samples, part, grid)
+}
+
+/// Returns the least common multiple of two frame sizes; `None` if there is none.
+fn common(one: i64, two: i64) -> Option<i64> {
+    let (mut divisor, mut rest) = (one, two);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor.checked_rem(rest)?);
+    }
+    one.checked_div(divisor)?.checked_mul(two)
 }
 
 fn ticks(video: &VideoTrack, seconds: f64) -> i64 {

@@ -180,8 +180,7 @@ impl Asked {
     }
 
     fn add_output(&mut self, rng: &mut Rng, number: usize) -> String {
-        let files: Vec<_> =
-            TABLES.containers.iter().filter(|container| container.package().is_none()).collect();
+        let files: Vec<_> = TABLES.containers.iter().filter(|container| container.is_one_file()).collect();
         let container = files[rng.below(files.len())];
         let mut output = AskedOutput {
             container,

@@ -150,7 +150,7 @@ impl Media for Ports {
         if is_manifest(url) {
             return self.mark_of_package(url).await;
         }
-        if format_of_name(url, true).is_ok() {
+        if format_of_name(url, true).or_else(|_| format_of_name(url, false)).is_ok() {
             return Ok(self.mark_at_end(url).await?.map(|mark| mark.mark()));
         }
         let Ok((source, opened)) = self.stores.open_output(url).await else { return Ok(None) };

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Write as _};
 
-use ffmpeg_next::frame;
+use ffmpeg_next::{format::Pixel, frame};
 use millrace_formats::waveform::{CODING, Columns, EXTENSION, PIXEL_BYTES, Peaks, Style};
 use millrace_schemas::{AudioFacts, AudioSettings, VideoFacts, WaveformPlan};
 
@@ -74,9 +74,10 @@ pub(super) fn write(
 fn style(plan: &WaveformPlan) -> Result<Style, Failure> {
     let side = |side: i32| usize::try_from(side).ok().filter(|side| *side > 0);
     let sides = side(plan.width).zip(side(plan.height));
-    let sides = sides.filter(|(width, height)| width.checked_mul(*height).is_some_and(|all| all <= MOST_PIXELS));
-    let (width, height) = sides
-        .ok_or_else(|| Failure::new(format!("a waveform of {}x{} pixels", plan.width, plan.height)))?;
+    let sides =
+        sides.filter(|(width, height)| width.checked_mul(*height).is_some_and(|all| all <= MOST_PIXELS));
+    let (width, height) =
+        sides.ok_or_else(|| Failure::new(format!("a waveform of {}x{} pixels", plan.width, plan.height)))?;
     // The cast keeps the four bytes that a colour has.
     let color = |color: i64| (color as u32).to_be_bytes();
     Ok(Style { width, height, color: color(plan.color), background: color(plan.background) })
@@ -84,7 +85,7 @@ fn style(plan: &WaveformPlan) -> Result<Style, Failure> {
 
 /// Returns these pixels as libav has them.
 fn picture(style: &Style, pixels: &[u8]) -> Result<frame::Video, Failure> {
-    let format = CODING.pixel_format.parse().map_err(Failure::at("drawing a waveform"))?;
+    let format: Pixel = CODING.pixel_format.parse().map_err(Failure::at("drawing a waveform"))?;
     let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
     let mut picture = frame::Video::new(format, side(style.width), side(style.height));
     picture.set_pts(Some(0));
@@ -104,7 +105,7 @@ fn check(file: &[u8], style: &Style, pixels: &[u8]) -> Result<(), Failure> {
     let size = (found.width() as usize, found.height() as usize);
     let (stride, row) = (found.stride(0), style.width * PIXEL_BYTES);
     let rows = found.data(0).chunks(stride.max(1)).zip(pixels.chunks(row.max(1)));
-    let format = CODING.pixel_format.parse().map_err(Failure::at("reading a waveform again"))?;
+    let format: Pixel = CODING.pixel_format.parse().map_err(Failure::at("reading a waveform again"))?;
     let is_same = found.format() == format
         && size == (style.width, style.height)
         && rows.filter(|(found, drawn)| found.get(..drawn.len()) == Some(*drawn)).count() == style.height;
@@ -186,8 +187,7 @@ fn merged(track: &Track, settings: &AudioSettings, style: &Style) -> Result<Merg
 mod tests {
     use super::*;
 
-    const STYLE: Style =
-        Style { width: 3, height: 2, color: [9, 8, 7, 255], background: [1, 2, 3, 0] };
+    const STYLE: Style = Style { width: 3, height: 2, color: [9, 8, 7, 255], background: [1, 2, 3, 0] };
 
     #[test]
     fn a_checksum_is_that_of_the_standard() {

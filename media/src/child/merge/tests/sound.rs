@@ -149,7 +149,7 @@ fn holds(what: &str, decoded: &[i32], sound: &[Vec<f32>], is_lossless: bool) {
 /// Each container with each codec of sound that it holds.
 fn each(check: impl Fn(&'static Container, &'static dyn Codec)) {
     let mut count = 0;
-    for container in tables().containers.iter().filter(|container| container.package().is_none()) {
+    for container in tables().containers.iter().filter(|container| container.is_one_file()) {
         for codec in container.audio.codecs {
             check(container, *codec);
             count += 1;
