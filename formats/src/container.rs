@@ -336,7 +336,7 @@ impl Container {
     /// Returns the extension of its outputs.
     #[must_use]
     pub fn extension(&self) -> &'static str {
-        if self.is_waveform() { crate::waveform::EXTENSION } else { self.name }
+        if self.is_waveform() { crate::DRAWING } else { self.name }
     }
 
     /// Returns `true` if its outputs are files of tracks, which play by themselves.

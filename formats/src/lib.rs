@@ -51,6 +51,7 @@ pub use container::{CONTAINERS, Container};
 pub use filter::{FILTERS, Filter};
 pub use intermediate::INTERMEDIATES;
 pub use pixels::Pixels;
+use waveform::EXTENSION as DRAWING;
 pub use splice::Splice;
 
 /// The three tables.

@@ -13,6 +13,7 @@ pub const EXTENSION: &str = "png";
 
 /// How a picture is coded: with an alpha channel, for backgrounds that are transparent.
 pub const CODING: Coding = Coding {
+    is_lossless: true,
     encoders: &["png"],
     scaled_format: PIXEL_FORMAT,
     pixel_format: PIXEL_FORMAT,

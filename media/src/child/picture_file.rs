@@ -105,14 +105,14 @@ impl Converter {
 /// # Errors
 /// If this FFmpeg has no encoder for it, or the encoder fails.
 pub(crate) fn still(coding: &Coding, picture: &frame::Video, color: Color) -> Result<Vec<u8>, Failure> {
-    coded(coding, picture, color).map(|(file, _)| file)
+    still_as_taken(coding, picture, color).map(|(file, _)| file)
 }
 
 /// Codes one drawn picture of this colour. Returns the bytes of its file, and the picture as its encoder took it.
 ///
 /// # Errors
 /// As [`still`].
-pub(crate) fn coded(
+pub(crate) fn still_as_taken(
     coding: &Coding,
     picture: &frame::Video,
     color: Color,
@@ -122,7 +122,7 @@ pub(crate) fn coded(
         Converter::new(size, (coding.scaled_format, color), (coding.pixel_format, coding.color))?;
     let mut converted = converter.convert(picture)?;
     converted.set_pts(Some(0));
-    coded(coding, &converted)
+    Ok((coded(coding, &converted)?, converted))
 }
 
 /// Codes one picture of the pixel format that the encoder takes. Returns the bytes of its file.
@@ -139,8 +139,7 @@ pub(crate) fn coded(coding: &Coding, picture: &frame::Video) -> Result<Vec<u8>, 
     };
     send(&mut encoder, Some(picture), &mut take)?;
     send(&mut encoder, None, &mut take)?;
-    let file = file.ok_or_else(|| Failure::new("coding a picture: nothing came of it"))?;
-    Ok((file, converted))
+    file.ok_or_else(|| Failure::new("coding a picture: nothing came of it"))
 }
 
 /// A drawn picture of an animation.

@@ -64,7 +64,7 @@ pub(super) fn write(
     check(&file, &style, &pixels)?;
     let error = FirstError::default();
     let copy = output.try_clone().map_err(Failure::at(WRITING))?;
-    let mut written = OutputFile::new(copy, error.clone()).map_err(Failure::at(WRITING))?;
+    let mut written = OutputFile::new(copy, error.clone(), None).map_err(Failure::at(WRITING))?;
     let done = written.write_all(&file).and_then(|()| written.flush());
     done.map_err(|failed| Failure::at(WRITING)(error.take().unwrap_or(failed)))?;
     merged(track, &settings, &style).map(Some)

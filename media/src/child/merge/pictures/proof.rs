@@ -28,7 +28,7 @@ pub(super) fn coded(
     color: Color,
     most: i32,
 ) -> Result<Vec<u8>, Failure> {
-    let (file, taken) = picture_file::coded(coding, picture, color)?;
+    let (file, taken) = picture_file::still_as_taken(coding, picture, color)?;
     check(coding, &file, &taken, most)?;
     Ok(file)
 }
@@ -119,7 +119,7 @@ mod tests {
                 assert!(
                     file.is_ok(),
                     "{name}: {}",
-                    file.err().map_or(String::new(), |error| error.to_string())
+                    file.err().map_or(String::new(), |error| error.0)
                 );
             }
         }
@@ -132,8 +132,8 @@ mod tests {
             let ramp = picture(coding, ramp);
             let checkered =
                 picture(coding, |row, column| if (row / 8 + column / 8) % 2 == 0 { 20 } else { 230 });
-            let (file, taken) = picture_file::coded(coding, &ramp, COLOR).unwrap();
-            let (_, other) = picture_file::coded(coding, &checkered, COLOR).unwrap();
+            let (file, taken) = picture_file::still_as_taken(coding, &ramp, COLOR).unwrap();
+            let (_, other) = picture_file::still_as_taken(coding, &checkered, COLOR).unwrap();
             assert!(check(coding, &file, &taken, 4096).is_ok(), "{name}");
             assert!(check(coding, &file, &other, 4096).is_err(), "{name}");
             let smaller = frame::Video::new(taken.format(), 32, 48);
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn what_has_no_loss_is_held_to_each_sample() {
         let png = coding("png");
-        let (file, mut taken) = picture_file::coded(png, &picture(png, |row, _| row as u8), COLOR).unwrap();
+        let (file, mut taken) = picture_file::still_as_taken(png, &picture(png, |row, _| row as u8), COLOR).unwrap();
         assert_eq!(taken.format(), Pixel::RGB24);
         taken.data_mut(0)[5] ^= 1;
         assert!(check(png, &file, &taken, 4096).is_err());
