@@ -51,8 +51,8 @@ pub use container::{CONTAINERS, Container};
 pub use filter::{FILTERS, Filter};
 pub use intermediate::INTERMEDIATES;
 pub use pixels::Pixels;
-use waveform::EXTENSION as DRAWING;
 pub use splice::Splice;
+use waveform::EXTENSION as DRAWING;
 
 /// The three tables.
 #[derive(Debug, Clone, Copy)]

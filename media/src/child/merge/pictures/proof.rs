@@ -116,11 +116,7 @@ mod tests {
             let coding = coding(name);
             for luma in [ramp as fn(usize, usize) -> u8, noise] {
                 let file = coded(coding, &picture(coding, luma), COLOR, 4096);
-                assert!(
-                    file.is_ok(),
-                    "{name}: {}",
-                    file.err().map_or(String::new(), |error| error.0)
-                );
+                assert!(file.is_ok(), "{name}: {}", file.err().map_or(String::new(), |error| error.0));
             }
         }
     }
@@ -144,7 +140,8 @@ mod tests {
     #[test]
     fn what_has_no_loss_is_held_to_each_sample() {
         let png = coding("png");
-        let (file, mut taken) = picture_file::still_as_taken(png, &picture(png, |row, _| row as u8), COLOR).unwrap();
+        let (file, mut taken) =
+            picture_file::still_as_taken(png, &picture(png, |row, _| row as u8), COLOR).unwrap();
         assert_eq!(taken.format(), Pixel::RGB24);
         taken.data_mut(0)[5] ^= 1;
         assert!(check(png, &file, &taken, 4096).is_err());
