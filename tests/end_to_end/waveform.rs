@@ -92,7 +92,7 @@ fn the_sound_of_a_waveform_goes_through_what_an_encoding_asks() {
         format!("[audio.main]\ncodec = \"aac\"\n{gain}[[output]]\nformat = \"waveform\"\naudio = \"main\"\n")
     };
     let tallest = |name: &str, gain: &str| {
-        let profile = place.write(&format!("{name}.toml"), &text(gain));
+        let profile = place.write(&format!("{name}.toml"), text(gain));
         run(&place, &source, &["--profile", profile.to_str().unwrap()], name).success();
         let columns = columns(&place.path(name).join("a.png"), 1800, 280);
         columns.iter().map(|(first, last)| last - first + 1).max().unwrap()

@@ -54,7 +54,7 @@ impl Judging<'_> {
             let (_, found) = self.probes.inspect(&track.url).await.map_err(CommandError::failed)?;
             match found.facts.video {
                 Some(video) => {
-                    videos.push((video.picture.width * video.picture.height, video.picture, track))
+                    videos.push((video.picture.width * video.picture.height, video.picture, track));
                 }
                 None => sounds.push(track),
             }
