@@ -321,7 +321,7 @@ impl Muxer {
         if self.attached.get(stream).copied().unwrap_or(false) {
             return Ok(());
         }
-        let size = packet.data.len() as u64;
+        let size = packet.data.len();
         let mut out = packet.data.into_packet();
         out.set_stream(stream);
         out.set_pts(Some(packet.pts));
@@ -344,7 +344,7 @@ impl Muxer {
             written.and_then(|()| if self.is_stream { write_held_back(&mut self.output) } else { Ok(()) });
         if let (Some(back), Some(Some(codec))) = (&self.back, self.read_again.get(stream)) {
             let end = position(&mut self.output);
-            back.expect(stream, *codec, end.saturating_sub(size)..end);
+            back.expect(stream, *codec, end.saturating_sub(size as u64), size);
         }
         written.map_err(|error| self.failure("writing the output", error))
     }

@@ -78,7 +78,7 @@ impl OutputFile {
                                     let end = at + bytes.len() as u64;
                                     write_back.grown_to(&file, end);
                                     if let Some(watcher) = &mut watcher {
-                                        watcher.wrote(at..end);
+                                        watcher.wrote(at, end);
                                     }
                                 }
                                 Err(error) => kept.keep(error),

@@ -94,10 +94,9 @@ impl ReadBack {
         Watcher { places: self.places.clone(), orders: self.orders.clone(), written: 0 }
     }
 
-    /// Notes a packet that was handed on, of these bytes.
-    pub(crate) fn expect(&self, stream: usize, codec: &'static dyn Codec, bytes: Range<u64>) {
-        let size = usize::try_from(bytes.end.saturating_sub(bytes.start)).unwrap_or(0);
-        let place = Place { stream, codec, start: bytes.start, size };
+    /// Notes a packet that was handed on: its offset and its bytes.
+    pub(crate) fn expect(&self, stream: usize, codec: &'static dyn Codec, start: u64, size: usize) {
+        let place = Place { stream, codec, start, size };
         self.places.lock().unwrap_or_else(PoisonError::into_inner).push_back(place);
     }
 
@@ -125,12 +124,12 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Notes that bytes were written.
-    pub(crate) fn wrote(&mut self, range: Range<u64>) {
-        if range.start < self.written {
-            let _ = self.orders.send(Order::Forget(range.start..range.end.min(self.written)));
+    /// Notes that bytes were written from an offset to another.
+    pub(crate) fn wrote(&mut self, start: u64, end: u64) {
+        if start < self.written {
+            let _ = self.orders.send(Order::Forget(start..end.min(self.written)));
         }
-        self.written = self.written.max(range.end);
+        self.written = self.written.max(end);
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let is_written = |place: &Place| place.start.saturating_add(place.size as u64) <= self.written;
         while let Some(place) = places.front().copied().filter(is_written) {
@@ -182,11 +181,11 @@ mod tests {
         let back = ReadBack::start(&file).unwrap();
         let mut watcher = back.watcher();
         for range in packets {
-            back.expect(STREAM, codec(), range.clone());
+            back.expect(STREAM, codec(), range.start, (range.end - range.start) as usize);
         }
         for (at, bytes) in writes {
             file.write_all_at(bytes, *at).unwrap();
-            watcher.wrote(*at..*at + bytes.len() as u64);
+            watcher.wrote(*at, *at + bytes.len() as u64);
         }
         drop(watcher);
         back.finish()
