@@ -14,7 +14,6 @@ use crate::{
     color,
     pixels::{HIGH_RANGE_DEPTH, Pixels, nearest},
     slices::ReadSlices,
-    splice::Splice,
 };
 pub use crate::{
     quality::Quality,
@@ -82,6 +81,15 @@ pub enum Kind {
     },
     /// One picture for the whole output, copied from the source.
     Cover,
+}
+
+/// How pictures are encoded so that they can stand beside packets that are copied from a file, in one track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Splice {
+    /// The options of libavcodec's encoder, beside those that every encoder has (size, clock, colour).
+    pub options: Vec<(&'static str, String)>,
+    /// The form of the packets that are copied: [`Form::File`], or [`Form::Stream`] if each unit has a start code in front.
+    pub form: Form,
 }
 
 /// A codec.

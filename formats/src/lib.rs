@@ -39,19 +39,17 @@ pub mod rate;
 mod sets;
 pub mod slices;
 mod sound;
-mod splice;
 pub mod temporal;
 mod units;
 pub mod waveform;
 
 pub use ask::{AudioAsk, PixelAsk, VideoAsk};
-pub use codec::{CODECS, Codec, Seams};
+pub use codec::{CODECS, Codec, Seams, Splice};
 pub use color::is_high_range;
 pub use container::{CONTAINERS, Container};
 pub use filter::{FILTERS, Filter};
 pub use intermediate::INTERMEDIATES;
 pub use pixels::Pixels;
-pub use splice::Splice;
 use waveform::EXTENSION as DRAWING;
 
 /// The three tables.

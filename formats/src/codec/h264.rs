@@ -1,16 +1,19 @@
 //! H.264: a byte stream (ITU-T H.264, Annex B) from the encoder, units behind their lengths in files (ISO/IEC 14496-15).
 
 mod splice;
+mod unit;
 
 use millrace_schemas::VideoSettings;
 
-use super::{Codec, Form, Kind, Quality, Seams, VideoCodec, buffer_options};
+use self::unit::{
+    ENHANCEMENT, FRAMING, IDR_PICTURE, PICTURE_PARAMETERS, RECOVERY_POINT, SEQUENCE_PARAMETERS, is_of_type,
+};
+use super::{Codec, Form, Kind, Quality, Seams, Splice, VideoCodec, buffer_options};
 use crate::{
     color::{levels, mastering},
     sets::{avc_record, has_more, refusal},
-    splice::Splice,
     slices::{ReadSlices, avc},
-    units::{Framing, each_unit, framed_units, units, units_of},
+    units::{each_unit, framed_units, units, units_of},
 };
 
 pub(super) const ENTRY: &dyn Codec = &H264;
@@ -19,25 +22,6 @@ pub(super) const ENTRY: &dyn Codec = &H264;
 /// 4:4:4 Predictive, for editing and for keeping.
 const PIXEL_FORMATS: &[&str] =
     &["yuv420p", "yuv420p10le", "yuv422p", "yuv422p10le", "yuv444p", "yuv444p10le"];
-
-/// Types of units (ITU-T H.264, table 7-1).
-const IDR_PICTURE: u8 = 5;
-const ENHANCEMENT: u8 = 6;
-const SEQUENCE_PARAMETERS: u8 = 7;
-const PICTURE_PARAMETERS: u8 = 8;
-const DELIMITER: u8 = 9;
-
-/// The type of the message (SEI) that names a point to recover at (D.2.8).
-const RECOVERY_POINT: u8 = 6;
-
-fn is_of_type(unit: &[u8], kind: u8) -> bool {
-    unit.first().is_some_and(|byte| byte & 31 == kind)
-}
-
-const FRAMING: Framing = Framing {
-    is_delimiter: |unit| is_of_type(unit, DELIMITER),
-    is_header: |unit| is_of_type(unit, SEQUENCE_PARAMETERS) || is_of_type(unit, PICTURE_PARAMETERS),
-};
 
 /// H.264.
 #[derive(Debug)]
@@ -174,7 +158,7 @@ impl VideoCodec for H264 {
     }
 
     fn splice(&self, settings: &VideoSettings, headers: &[u8]) -> Result<Splice, String> {
-        splice::plan(settings, headers)
+        splice::plan(settings, headers, (PIXEL_FORMATS, &light(settings)))
     }
 
     fn spliced_headers(&self, headers: &[u8], encoder: &[u8]) -> Option<Vec<u8>> {

@@ -3,15 +3,18 @@
 
 use millrace_schemas::VideoSettings;
 
-use super::{FRAMING, PICTURE_PARAMETERS, PIXEL_FORMATS, SEQUENCE_PARAMETERS, is_of_type, light};
+use super::unit::{FRAMING, PICTURE_PARAMETERS, SEQUENCE_PARAMETERS, is_of_type};
 use crate::{
     bits::Bits,
-    codec::Form,
+    codec::{Form, Splice},
     pixels::Pixels,
     sets::{avc_record, with_more_sets},
-    splice::{SPLICED_CRF, Splice},
     units::{units, units_of},
 };
+
+/// The quality of the pictures, as a constant rate factor: far finer than usual, since they are few, and are seen next to what they were
+/// made of.
+const CRF: &str = "12";
 
 /// The greatest id of sequence parameters (7.4.2.1.1).
 const MOST_IDS: u32 = 31;
@@ -20,8 +23,13 @@ const MOST_IDS: u32 = 31;
 const PROFILES: [(u8, &str); 6] =
     [(66, "baseline"), (77, "main"), (100, "high"), (110, "high10"), (122, "high422"), (244, "high444")];
 
-/// Returns how pictures are encoded beside packets with these codec headers.
-pub(super) fn plan(settings: &VideoSettings, headers: &[u8]) -> Result<Splice, String> {
+/// Returns how pictures are encoded beside packets with these codec headers: of one of these pixel formats, and with what the encoder
+/// is told of `light`.
+pub(super) fn plan(
+    settings: &VideoSettings,
+    headers: &[u8],
+    (pixel_formats, light): (&[&str], &str),
+) -> Result<Splice, String> {
     let (sets, form) = match avc_record(headers) {
         Some(record) if record.length_size == 4 => (record.sets, Form::File),
         Some(record) => {
@@ -36,7 +44,7 @@ pub(super) fn plan(settings: &VideoSettings, headers: &[u8]) -> Result<Splice, S
     };
     let profile = PROFILES.iter().find(|(number, _)| number == profile);
     let (_, profile) = profile.ok_or("its profile is none that is encoded here")?;
-    if let Some(reason) = shape_refusal(settings) {
+    if let Some(reason) = shape_refusal(settings, pixel_formats) {
         return Err(reason);
     }
     let is_free = |id: &u32| !sets.iter().any(|set| set_id(set) == Some(*id));
@@ -49,13 +57,12 @@ pub(super) fn plan(settings: &VideoSettings, headers: &[u8]) -> Result<Splice, S
     // `sps-id` is the id of the picture parameters, too. Pictures refer to the one before alone and are decoded as they are shown:
     // whatever the source's own do, their decoding times lie between those of its packets, and they need no larger buffer.
     let x264 = format!(
-        "sps-id={id}:level={level}:bframes=0:ref=1:stitchable=1:sync-lookahead=0:rc-lookahead=10{fields}{}",
-        light(settings)
+        "sps-id={id}:level={level}:bframes=0:ref=1:stitchable=1:sync-lookahead=0:rc-lookahead=10{fields}{light}"
     );
     let options = vec![
         ("preset", "medium".to_owned()),
         ("profile", (*profile).to_owned()),
-        ("crf", SPLICED_CRF.to_owned()),
+        ("crf", CRF.to_owned()),
         ("forced-idr", "1".to_owned()),
         ("x264-params", x264),
     ];
@@ -63,13 +70,13 @@ pub(super) fn plan(settings: &VideoSettings, headers: &[u8]) -> Result<Splice, S
 }
 
 /// Returns why pictures of this shape can't be encoded; `None` if they can.
-fn shape_refusal(settings: &VideoSettings) -> Option<String> {
+fn shape_refusal(settings: &VideoSettings, pixel_formats: &[&str]) -> Option<String> {
     let (width, height) = (settings.width, settings.height);
     let name = settings.pixel_format.as_str();
     // Those of the full range have a name of their own, too.
     let plain = name.replacen("yuvj", "yuv", 1);
     let (across, down) = match Pixels::of(name) {
-        Some(pixels) if PIXEL_FORMATS.contains(&plain.as_str()) => pixels.halved,
+        Some(pixels) if pixel_formats.contains(&plain.as_str()) => pixels.halved,
         _ => return Some(format!("pictures of {name} are not encoded here")),
     };
     let is_whole = width % (1 << across) == 0 && height % (1 << down) == 0;
@@ -157,25 +164,29 @@ mod tests {
         VideoSettings::of("h264", &picture)
     }
 
+    fn planned(size: (i32, i32), headers: &[u8]) -> Result<Splice, String> {
+        plan(&settings(size), headers, (&["yuv420p"], ""))
+    }
+
     fn x264(splice: &Splice) -> &str {
         &splice.options.iter().find(|(key, _)| *key == "x264-params").unwrap().1
     }
 
     #[test]
     fn pictures_get_the_first_free_id_and_the_profile_and_level_of_those_beside_them() {
-        let made = plan(&settings((640, 360)), &record(&[SPS], &[PPS])).unwrap();
+        let made = planned((640, 360), &record(&[SPS], &[PPS])).unwrap();
         assert_eq!(made.form, Form::File);
         assert!(x264(&made).starts_with("sps-id=1:level=31:bframes=0:"), "{made:?}");
         assert!(made.options.contains(&("profile", "high".into())));
-        let made = plan(&settings((640, 360)), &record(&[SPS, OTHER_SPS], &[PPS, OTHER_PPS])).unwrap();
+        let made = planned((640, 360), &record(&[SPS, OTHER_SPS], &[PPS, OTHER_PPS])).unwrap();
         assert!(x264(&made).starts_with("sps-id=2:"), "{made:?}");
-        let made = plan(&settings((640, 360)), &stream(&[SPS, OTHER_PPS])).unwrap();
+        let made = planned((640, 360), &stream(&[SPS, OTHER_PPS])).unwrap();
         assert!(made.form == Form::Stream && x264(&made).starts_with("sps-id=2:"), "{made:?}");
     }
 
     #[test]
     fn pictures_that_could_not_stand_beside_it_are_refused() {
-        let refused = |size, headers: &[u8]| plan(&settings(size), headers).unwrap_err();
+        let refused = |size, headers: &[u8]| planned(size, headers).unwrap_err();
         assert!(refused((640, 360), &[]).contains("lack parameter sets"));
         assert!(refused((640, 360), &record(&[&[0x67, 88, 0, 31, 0x80]], &[PPS])).contains("profile"));
         assert!(refused((639, 360), &record(&[SPS], &[PPS])).contains("639x360"));

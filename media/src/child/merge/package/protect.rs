@@ -197,12 +197,10 @@ impl Protector {
 
     /// Returns the initialization vector of the segment of this number, from 0 (RFC 8216, 5.2).
     fn vector(&self, number: u64) -> [u8; BLOCK] {
-        let (Encryption::Segments { vector, .. }, by_number) =
-            (&self.encryption, u128::from(number).to_be_bytes())
-        else {
-            return [0; BLOCK];
-        };
-        vector.unwrap_or(by_number)
+        match &self.encryption {
+            Encryption::Segments { vector: Some(vector), .. } => *vector,
+            _ => u128::from(number).to_be_bytes(),
+        }
     }
 
     /// Encrypts bytes of the output as a whole, with padding, behind all else in it. Returns where they are.
