@@ -83,7 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rate::{Resampler, Ticks};
+    use crate::ticks::{Resampler, Ticks};
 
     const MILLISECONDS: Ratio = Ratio { num: 1, den: 1000 };
 

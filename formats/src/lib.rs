@@ -40,6 +40,7 @@ mod sets;
 pub mod slices;
 mod sound;
 pub mod temporal;
+pub mod ticks;
 mod units;
 pub mod waveform;
 

@@ -1,6 +1,6 @@
 //! Where the tracks of a source are cut. Pure.
 
-use millrace_formats::rate::Ticks;
+use millrace_formats::ticks::Ticks;
 use millrace_schemas::{AudioFilters, AudioTrack, Rendition, VideoTrack};
 
 use super::cuts;

@@ -12,8 +12,8 @@ use std::ops::Range;
 
 use ffmpeg_next::frame::{self, side_data::Type};
 use millrace_formats::{
-    rate::{Resampler, Ticks},
     temporal::{Chain, chain},
+    ticks::{Resampler, Ticks},
 };
 use millrace_schemas::{PictureShape, Ratio, VideoSettings};
 

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, fs::File};
 
 use ffmpeg_next::{self as ff, Packet, frame};
-use millrace_formats::{Seams, grid::Grid, rate::Ticks};
+use millrace_formats::{Seams, grid::Grid, ticks::Ticks};
 use millrace_schemas::{Made, Ratio, Rendition, VideoSettings};
 
 use super::{
