@@ -458,7 +458,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "output.at",
-        about: "Of thumbnails: the times, from the start of the output on, at which pictures are kept. Kept is the one that is shown then, not the nearest. Times behind the end have none; if all are, the source is refused.",
+        about: "Of thumbnails: the times, from the start of the output on, at which pictures are kept. Kept is the one that is shown then, not the nearest. Of times within a millisecond one is kept. Times behind the end have none; if all are, the source is refused.",
         range: |_| format!("a list of 1 to {MOST_INSTANTS} durations"),
         default: "see `every`",
         example: "[[output]]\nformat = \"thumbnails\"\nat = [\"3s\", \"00:01:00\"]",

@@ -162,6 +162,8 @@ impl PicturesAsked {
         let tick = clock.as_f64();
         // The casts saturate.
         let at = |seconds: f64| video.first.saturating_add((seconds / tick).round() as i64);
+        let milliseconds =
+            |time: i64| (time.saturating_sub(video.first) as f64 * tick * 1000.0).round() as i64;
         let mut instants =
             Instants { clock: vec![clock.num, clock.den], zero: video.first, ..Instants::default() };
         let mut settings = VideoSettings {
@@ -171,6 +173,8 @@ impl PicturesAsked {
         let first = match &self.when {
             When::Listed(times) => {
                 instants.times = times.iter().map(|seconds| at(*seconds)).collect();
+                // Lists of pictures tell times in milliseconds: of several that are the same there, one is kept.
+                instants.times.dedup_by_key(|time| milliseconds(*time));
                 // They are numbered.
                 settings.time_base = Ratio { num: 1, den: 1 };
                 instants.times.first().copied()
@@ -380,6 +384,19 @@ mod tests {
         assert_eq!((instants.first, instants.count, instants.times.len()), (2000, 0, 0));
         assert!(made("format = \"thumbnails\"").unwrap().is_resampled());
         assert!(!made("format = \"thumbnails\"\nscenes = 0.2").unwrap().is_resampled());
+    }
+
+    #[test]
+    fn times_that_are_the_same_in_a_list_are_asked_once() {
+        let near = "format = \"thumbnails\"\nat = [3, 3.0001, 3.0004, 3.002]";
+        assert_eq!(instants(near).times, [5000, 5002]);
+        // Ticks that are shorter than a millisecond.
+        let fine = Ratio { num: 1, den: 90_000 };
+        let picture = Picture::plain((1280, 720), Ratio { num: 25, den: 1 }, fine);
+        let video = VideoTrack::new(0, picture, (9000, 5_409_000));
+        let settings =
+            profile(near).unwrap().remove(0).all_pictures(&TABLES, &video, false).unwrap().remove(0);
+        assert_eq!(settings.instants.unwrap().times, [279_000, 279_180]);
     }
 
     #[test]
