@@ -99,6 +99,12 @@ impl<P> Resampler<P> {
         self.show(next..due, before)
     }
 
+    /// Returns `true` if its ticks are those at which single pictures are kept.
+    #[must_use]
+    pub fn is_of_instants(&self) -> bool {
+        matches!(self.ticks, Ticks::Instants(_))
+    }
+
     /// Returns the last picture that came.
     #[must_use]
     pub fn held(&self) -> Option<&P> {

@@ -34,6 +34,9 @@ use crate::child::{
 /// to state, and a picture for each tick costs an encode.
 const LONGEST_SHOWN: f64 = 3600.0;
 
+/// How often one picture is kept at the most, for as good a reason: an hour of ten a second.
+const MOST_KEPT: i64 = 36_000;
+
 /// What is known of the pictures that come.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Incoming<'a> {
@@ -272,8 +275,15 @@ impl Route {
     /// Gives a picture for each of these ticks.
     fn show(&mut self, ticks: Range<i64>, picture: &frame::Video, take: Take<'_>) -> Result<(), Failure> {
         let tick = self.resampled.as_ref().map_or(1.0, |(tick, _)| tick.as_f64());
-        let seconds = ticks.end.saturating_sub(ticks.start) as f64 * tick;
-        if seconds > LONGEST_SHOWN {
+        let count = ticks.end.saturating_sub(ticks.start);
+        let is_kept = self.resampled.as_ref().is_some_and(|(_, resampler)| resampler.is_of_instants());
+        if is_kept && count > MOST_KEPT {
+            return Err(Failure::new(format!(
+                "one picture is shown at {count} of the times at which pictures are kept; ask for fewer with a longer every"
+            )));
+        }
+        let seconds = count as f64 * tick;
+        if !is_kept && seconds > LONGEST_SHOWN {
             return Err(Failure::new(format!(
                 "a picture is shown for {:.1} hours, which is too long for another frame rate: leave frame_rate out",
                 seconds / 3600.0
