@@ -147,7 +147,7 @@ mod tests {
 
     fn all() -> Vec<Wanted> {
         // Packages of one source lie in one folder.
-        let files = CONTAINERS.iter().filter(|container| container.package().is_none());
+        let files = CONTAINERS.iter().filter(|container| container.is_one_file());
         files.map(|container| Wanted::of(container)).collect()
     }
 

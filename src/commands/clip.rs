@@ -55,7 +55,8 @@ pub(super) async fn clip(call: &Clip) -> Result<u8, CommandError> {
 fn container(url: &str) -> Result<String, String> {
     let name = url.rsplit('/').next().unwrap_or_default();
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
-    let holds_pictures = TABLES.containers.iter().filter(|container| container.video.most > 0);
+    let holds_pictures =
+        TABLES.containers.iter().filter(|container| container.is_one_file() && container.video.most > 0);
     let mut known = holds_pictures.map(|container| container.name);
     match known.clone().find(|name| **name == extension) {
         Some(name) => Ok(name.into()),

@@ -155,7 +155,7 @@ fn a_format_without_pictures_holds_the_sound_of_a_video() {
     let place = Place::new();
     let source = place.path("a.mkv");
     media::clip(&source);
-    for format in CONTAINERS.iter().filter(|container| container.video.most == 0) {
+    for format in CONTAINERS.iter().filter(|container| container.is_one_file() && container.video.most == 0) {
         let name = format.name;
         let ran = place.run(&[&source], &["-f", name]);
         assert_eq!(ran.success()["segments"], 0);

@@ -182,7 +182,7 @@ fn each_codec() -> Vec<(&'static dyn Codec, Vec<&'static Container>)> {
     let codecs = millrace_formats::CODECS.iter().copied().filter(|codec| codec.video().is_some());
     let holders = |codec: &'static dyn Codec| {
         let holds = |container: &&Container| {
-            container.package().is_none() && container.codecs().any(|held| held.name() == codec.name())
+            container.is_one_file() && container.codecs().any(|held| held.name() == codec.name())
         };
         CONTAINERS.iter().copied().filter(holds).collect::<Vec<_>>()
     };
