@@ -41,7 +41,7 @@ fn a_shell_offers_the_profiles_that_ship_those_of_a_folder_and_files() {
     // A folder that is not there takes nothing away.
     let nowhere = ["millrace", "run", "--profiles", "nowhere", "--profile", "hd"];
     assert_eq!(offered(&place, &nowhere), ["hdr"]);
-    assert_eq!(offered(&place, &["millrace", "run", "--format", "web"]), ["webm"]);
+    assert_eq!(offered(&place, &["millrace", "run", "--format", "web"]), ["webm", "webp"]);
     assert!(offered(&place, &["millrace", "exec"]).contains(&"executions".to_owned()));
 }
 
