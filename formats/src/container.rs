@@ -9,6 +9,7 @@ pub use crate::codec::Priming;
 use crate::{
     ask::{AudioAsk, VideoAsk},
     codec::{Codec, Form, pcm_s16le::PcmS16le, pcm_s24le::PcmS24le},
+    drawing,
     pcm::Pcm,
 };
 
@@ -336,7 +337,7 @@ impl Container {
     /// Returns the extension of its outputs.
     #[must_use]
     pub fn extension(&self) -> &'static str {
-        if self.is_waveform() { crate::DRAWING } else { self.name }
+        if self.is_waveform() { drawing::EXTENSION } else { self.name }
     }
 
     /// Returns `true` if its outputs are files of tracks, which play by themselves.

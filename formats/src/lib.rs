@@ -23,6 +23,7 @@ mod bits;
 pub mod codec;
 mod color;
 pub mod container;
+mod drawing;
 pub mod filter;
 pub mod grid;
 pub mod image;
@@ -51,7 +52,6 @@ pub use container::{CONTAINERS, Container};
 pub use filter::{FILTERS, Filter};
 pub use intermediate::INTERMEDIATES;
 pub use pixels::Pixels;
-use waveform::EXTENSION as DRAWING;
 
 /// The three tables.
 #[derive(Debug, Clone, Copy)]

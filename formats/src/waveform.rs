@@ -9,7 +9,7 @@ use crate::picture::{Coding, RGB};
 pub const STEP: usize = 32;
 
 /// The extension of a file.
-pub const EXTENSION: &str = "png";
+pub const EXTENSION: &str = crate::drawing::EXTENSION;
 
 /// How a picture is coded: with an alpha channel, for backgrounds that are transparent.
 pub const CODING: Coding = Coding {

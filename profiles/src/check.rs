@@ -223,6 +223,7 @@ pub(crate) mod packages;
 mod random;
 mod rungs;
 mod video;
+mod waveform;
 #[cfg(test)]
 mod tests {
     use millrace_formats::TABLES;

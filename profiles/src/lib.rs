@@ -9,6 +9,7 @@ mod asset;
 mod bounds;
 mod catalog;
 mod check;
+mod color;
 mod copies;
 mod copying;
 mod crop;

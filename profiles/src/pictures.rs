@@ -346,7 +346,7 @@ mod tests {
     use millrace_schemas::Picture;
 
     use super::*;
-    use crate::{profile::Profile, wanted::Wanted};
+    use crate::profile::Profile;
 
     const MILLISECONDS: Ratio = Ratio { num: 1, den: 1000 };
 
@@ -356,15 +356,17 @@ mod tests {
         VideoTrack::new(0, picture, (2000, 62_000))
     }
 
-    fn profile(keys: &str) -> Result<Vec<Wanted>, String> {
+    fn profile(keys: &str) -> Result<Profile, String> {
         let profile = Profile::from_toml(&format!("[[output]]\n{keys}")).map_err(|error| error.0)?;
-        profile
-            .wanted(&TABLES)
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        match profile.wanted(&TABLES) {
+            Ok(_) => Ok(profile),
+            Err(problems) => Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        }
     }
 
     fn made(keys: &str) -> Result<VideoSettings, String> {
-        Ok(profile(keys)?.remove(0).all_pictures(&TABLES, &source(), false)?.remove(0))
+        let mut wanted = profile(keys)?.wanted(&TABLES).unwrap();
+        Ok(wanted.remove(0).all_pictures(&TABLES, &source(), false)?.remove(0))
     }
 
     fn instants(keys: &str) -> Instants {
@@ -394,8 +396,14 @@ mod tests {
         let fine = Ratio { num: 1, den: 90_000 };
         let picture = Picture::plain((1280, 720), Ratio { num: 25, den: 1 }, fine);
         let video = VideoTrack::new(0, picture, (9000, 5_409_000));
-        let settings =
-            profile(near).unwrap().remove(0).all_pictures(&TABLES, &video, false).unwrap().remove(0);
+        let settings = profile(near)
+            .unwrap()
+            .wanted(&TABLES)
+            .unwrap()
+            .remove(0)
+            .all_pictures(&TABLES, &video, false)
+            .unwrap()
+            .remove(0);
         assert_eq!(settings.instants.unwrap().times, [279_000, 279_180]);
     }
 
@@ -418,7 +426,10 @@ mod tests {
 
     #[test]
     fn an_output_of_pictures_lies_beside_others_and_none_of_another_kind_has_its_keys() {
-        let url = |keys: &str| profile(keys).unwrap()[0].output_url("file:///out", "file:///in/a.mov");
+        let url = |keys: &str| {
+            let wanted = profile(keys).unwrap().wanted(&TABLES).unwrap();
+            wanted[0].output_url("file:///out", "file:///in/a.mov")
+        };
         assert_eq!(url("format = \"thumbnails\""), "file:///out/a-thumbnails/thumbnails.vtt");
         assert_eq!(url("format = \"sprite\"\nname = \"{stem}\""), "file:///out/a/sprite.vtt");
         assert_eq!(url("format = \"gif\""), "file:///out/a.gif");

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     amounts::{BitRate, Bits, Decibels, Loudness, Seconds, Size},
     asset::Asset,
+    color::Color,
     crop::{Crop, Rotate},
     encryption::Encryption,
     rungs::Rungs,
@@ -15,7 +16,6 @@ use crate::{
     timing::{Deinterlace, Denoise, FrameRate},
     trim::TrimTimes,
     watermark::{Watermark, one_or_many},
-    waveform::Color,
 };
 
 /// A profile: what is made of a source.

@@ -4,6 +4,7 @@
 
 mod check;
 mod clock;
+mod package;
 mod packages;
 mod plan;
 mod ports;

@@ -1,41 +1,16 @@
 //! Packages in the simulated store. They are staged, published and removed step by step, as in the real one, and a process can die between
 //! any two steps. After each step PK-1 is checked.
 
-use millrace_schemas::{OutputPlan, PackagePlan};
 use millrace_topology::{
     invariants::{CheckResult, check_package},
-    packages::{PublicationStep, RemovalStep, folder, publication, removal},
+    packages::{PublicationStep, RemovalStep, publication, removal},
     ports::PortError,
 };
 
-use crate::{ports::Ports, store::Store};
-
-/// The number of segments of a simulated package.
-const SEGMENTS: usize = 3;
+use crate::{package::Package, ports::Ports, store::Store};
 
 /// The key of a staged output: work prefix and token.
 type Key = (String, String);
-
-/// What there is of a package besides its main manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Package {
-    /// The URL of its folder, with a slash at its end.
-    folder: String,
-    /// The URLs of its objects.
-    objects: Vec<String>,
-    /// The URL of the manifest beside the main one.
-    manifest: String,
-}
-
-impl Package {
-    /// Returns the package that a plan asks for, as it is staged with this token.
-    pub(crate) fn of(output: &OutputPlan, plan: &PackagePlan, token: &str) -> Self {
-        let top = output.url.rsplit_once('/').map_or("", |(top, _)| top);
-        let folder = format!("{top}/{}/", folder(&plan.folder, token));
-        let objects = (1..=SEGMENTS).map(|number| format!("{folder}{number}.m4s")).collect();
-        Self { folder, objects, manifest: format!("{top}/beside.manifest") }
-    }
-}
 
 impl Store {
     /// Checks PK-1: what visible manifests name is there.

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use crate::{
     clock,
-    packages::Package,
+    package::Package,
     plan::{InjectedFault, Plan},
     rates::next_pass,
     store::{Object, Output, Source, Staged},

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_schemas::Made;
 
-use crate::packages::Package;
+use crate::package::Package;
 
 /// The facts of a source.
 #[derive(Debug, Clone)]

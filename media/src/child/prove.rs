@@ -10,6 +10,7 @@ mod movie;
 mod sound;
 mod stream;
 mod tags;
+mod transport;
 
 use std::{collections::HashMap, fs::File, hash::Hasher as _, ops::Range};
 
@@ -24,7 +25,7 @@ use self::{
 pub(crate) use self::{
     expected::{Expected, unproven},
     fragments::{ProvenTrack, facts_of_tracks, prove_fragments},
-    stream::prove_stream,
+    transport::prove_stream,
 };
 use super::{
     codec::{self, Codec, Form, Kind},
