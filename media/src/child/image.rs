@@ -23,7 +23,9 @@ pub(super) fn decode_within(bytes: &[u8], most: u32) -> Result<frame::Video, Fai
     let decoder = ff::decoder::find_by_name(name)
         .ok_or_else(|| Failure::new(format!("{doing}: this FFmpeg has no decoder '{name}'")))?;
     let mut context = codec::Context::new_with_codec(decoder).decoder();
-    set_up_picture_decoder(&mut context, i64::from(most) * i64::from(most));
+    // libavcodec counts lines that are aligned.
+    let side = i64::from(most) + 128;
+    set_up_picture_decoder(&mut context, side * side);
     let mut opened =
         context.open_as(decoder).and_then(ff::decoder::Opened::video).map_err(Failure::at(doing))?;
     opened.send_packet(&Packet::copy(bytes)).map_err(Failure::at(doing))?;
