@@ -1,4 +1,4 @@
 //! Files into which pixels are drawn.
 
-/// Their extension.
+/// The extension of a file of pixels that no encoder of video was asked for: a waveform.
 pub(crate) const EXTENSION: &str = "png";

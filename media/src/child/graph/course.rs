@@ -34,7 +34,7 @@ use crate::child::{
 /// to state, and a picture for each tick costs an encode.
 const LONGEST_SHOWN: f64 = 3600.0;
 
-/// How often one picture is kept at the most, for as good a reason: an hour of ten a second.
+/// How often one picture is kept at the most: a source that states of one that it is shown for years costs no more.
 const MOST_KEPT: i64 = 36_000;
 
 /// What is known of the pictures that come.
